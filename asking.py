@@ -1,0 +1,59 @@
+"""Load a frozen model and ask it a whole set of questions, with a bar that shows the time left."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from configs.schema import Config
+from datamodules.batch import Batch
+from datamodules.questions import InOrder, QuestionSet
+from modules.answering import Answers, answer
+from modules.omni import OmniModel
+from modules.rollouts import Sampling
+from training import build_encoder, build_policy
+
+
+def with_weights(config: Config, path: str) -> Config:
+    """Point a configuration at other weights of the same model."""
+    return replace(config, init_from=path)
+
+
+def load_frozen(config: Config) -> OmniModel:
+    """Load the policy of a configuration for asking only, where the accelerator says."""
+    cuda = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
+    if config.trainer.accelerator == "gpu" and not cuda:
+        raise ValueError(
+            "trainer.accelerator=gpu, but torch finds no CUDA device: set it to auto or cpu, or "
+            "mend the driver."
+        )
+    policy = build_policy(config, build_encoder(config)).eval().requires_grad_(False)
+    return policy.to("cuda" if cuda else "cpu")
+
+
+def ask(
+    policy: OmniModel,
+    questions: QuestionSet,
+    sampling: Sampling,
+    *,
+    batch_size: int,
+    seed: int,
+    label: str,
+) -> Iterator[list[Answers]]:
+    """Yield the answers batch by batch; questions that cannot be read are quarantined, not asked.
+
+    Args:
+        label: what the bar is called.
+    """
+    batches = InOrder(questions, batch_size=batch_size)
+    loader: DataLoader[Batch] = DataLoader(
+        batches, batch_size=None, num_workers=questions.data.workers
+    )
+    bar: tqdm[Any]
+    with tqdm(total=batches.count, desc=label, unit="question", mininterval=1.0) as bar:
+        for batch in loader:
+            yield list(answer(policy, batch, sampling, seed=seed))
+            bar.update(min(batch_size, batches.count - bar.n))

@@ -1,0 +1,199 @@
+"""Checkpoints that are whole or absent, whenever the process is killed.
+
+A checkpoint `step-00000100.ckpt` counts only beside `step-00000100.ckpt.sha256`, which holds its
+checksum in the format of sha256sum. Both are written under another name in the same directory,
+flushed to the disk, and renamed: first the checksum, then the checkpoint. A kill in between leaves
+a checksum without a checkpoint, which is none.
+"""
+
+import hashlib
+import logging
+import os
+import pickle
+from pathlib import Path
+from typing import IO, Any
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Checkpoint
+from lightning.pytorch.plugins.io import CheckpointIO
+from lightning.pytorch.trainer.states import TrainerFn
+
+log = logging.getLogger(__name__)
+
+
+class AtomicCheckpointIO(CheckpointIO):
+    """Write checkpoints whole or not at all, and read only what is whole and holds no code."""
+
+    # Any in this class: Lightning's interface, and checkpoints hold values of every plain type
+    def save_checkpoint(
+        self, checkpoint: dict[str, Any], path: str | Path, storage_options: Any | None = None
+    ) -> None:
+        """Write a checkpoint and its checksum, each by renaming a file that is on the disk."""
+        path = Path(path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        partial = _partial(path)
+        with partial.open("wb") as file:
+            hashing = _HashingFile(file)
+            torch.save(checkpoint, hashing)  # type: ignore[arg-type]  # it only calls write, flush
+            _sync(file)
+        with _partial(_sidecar(path)).open("w") as text:
+            text.write(f"{hashing.digest.hexdigest()}  {path.name}\n")
+            _sync(text)
+        _partial(_sidecar(path)).replace(_sidecar(path))
+        partial.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+    def load_checkpoint(
+        self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
+    ) -> dict[str, Any]:
+        """Read a whole checkpoint onto the CPU unless told; code in it is never run.
+
+        Args:
+            weights_only: ignored, for it is always True.
+        """
+        path = Path(path)
+        if reason := damage(path):
+            raise ValueError(
+                f"{path} {reason}, and only whole checkpoints are read: take an older one from "
+                f"{path.parent}, or delete this one and repeat the command to go on from there."
+            )
+        try:
+            loaded = torch.load(path, map_location=map_location or "cpu", weights_only=True)
+        except pickle.UnpicklingError as error:
+            raise ValueError(
+                f"{path} holds objects that could run code ({str(error).splitlines()[0]}), and "
+                "only tensors and plain values are read: use checkpoints that this project wrote."
+            ) from error
+        assert isinstance(loaded, dict)
+        return loaded
+
+    def remove_checkpoint(self, path: str | Path) -> None:
+        """Delete a checkpoint, then its checksum."""
+        Path(path).unlink(missing_ok=True)
+        _sidecar(Path(path)).unlink(missing_ok=True)
+
+
+class _HashingFile:
+    """A file that knows the checksum of what was written to it."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, chunk: bytes) -> int:
+        self.digest.update(chunk)
+        return self.file.write(chunk)
+
+    def flush(self) -> None:
+        self.file.flush()
+
+
+def _sidecar(path: Path) -> Path:
+    """Name the file that holds a checkpoint's checksum."""
+    return path.with_name(f"{path.name}.sha256")
+
+
+def _partial(path: Path) -> Path:
+    """Name the file under which another is written until it is whole."""
+    return path.with_name(f"{path.name}.tmp")
+
+
+def _sync(file: IO[Any]) -> None:
+    """Wait until what was written is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def damage(path: Path) -> str | None:
+    """Say what is wrong with a checkpoint file; None where it is whole."""
+    if not path.exists():
+        return "does not exist"
+    if not _sidecar(path).exists():
+        return f"has no checksum beside it ({_sidecar(path).name})"
+    expected = _sidecar(path).read_text().split(" ")[0]
+    with path.open("rb") as file:
+        found = hashlib.file_digest(file, "sha256").hexdigest()
+    return None if found == expected else f"is damaged (sha256 {found[:8]}, not {expected[:8]})"
+
+
+def newest_valid(directory: Path) -> Path | None:
+    """Find the newest whole checkpoint, with a warning for each newer one that is damaged."""
+    for path in reversed(_steps(directory)):
+        reason = damage(path)
+        if reason is None:
+            return path
+        log.warning("%s %s; falling back to the checkpoint before it", path, reason)
+    return None
+
+
+def prune(directory: Path, keep: int = 2) -> None:
+    """Delete all checkpoints but the newest ones."""
+    for path in _steps(directory)[:-keep]:
+        AtomicCheckpointIO().remove_checkpoint(path)
+
+
+def _steps(directory: Path) -> list[Path]:
+    """List the checkpoints of a directory, oldest first."""
+    return sorted(directory.glob("step-*.ckpt"))
+
+
+class StepCheckpoint(Checkpoint):
+    """Save every few optimizer steps and at the end, after what the step logged and validated.
+
+    Lightning calls it after all other callbacks, because it is a `Checkpoint`. A step that ends
+    with a validation is saved behind it: resumed from before it, that validation would be lost.
+    """
+
+    def __init__(self, directory: Path, *, every: int, val_every: int = 0, keep: int = 2) -> None:
+        self.directory = directory
+        self.every = every
+        self.val_every = val_every
+        self.keep = keep
+        self.saved_step = 0
+
+    def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Clear away what a kill left half-written; the run directory is ours alone by now."""
+        if trainer.is_global_zero:
+            for partial in self.directory.glob("*.tmp"):
+                partial.unlink()
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Count from where the run was resumed."""
+        self.saved_step = trainer.global_step
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Save a due step, unless its validation is still to come."""
+        step = trainer.global_step
+        if step % self.every == 0 and not (self.val_every and step % self.val_every == 0):
+            self._save(trainer)
+
+    def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save a due step whose validation is now done."""
+        fitting = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
+        if fitting and trainer.global_step % self.every == 0:
+            self._save(trainer)
+
+    def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Save the last step, whatever its number."""
+        self._save(trainer)
+
+    def _save(self, trainer: L.Trainer) -> None:
+        """Save a step once; accumulation ends several batches with the same step."""
+        if trainer.global_step == self.saved_step:
+            return
+        self.saved_step = trainer.global_step
+        trainer.save_checkpoint(self.directory / f"step-{trainer.global_step:08d}.ckpt")
+        if trainer.is_global_zero:
+            prune(self.directory, self.keep)

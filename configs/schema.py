@@ -1,0 +1,286 @@
+"""Every setting of a run: what it means, its unit, its default, and what is refused.
+
+A default is safe and works on the toy data; what cannot have a safe default has none and is given
+by the YAML files beside this one.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from configs.checks import at_least, positive
+from configs.inputs import ContributionConfig, DataConfig, MediaConfig, ModelConfig
+
+__all__ = [
+    "BenchmarkConfig",
+    "Condition",
+    "Config",
+    "ContributionConfig",
+    "DataConfig",
+    "MediaConfig",
+    "ModelConfig",
+    "OptimConfig",
+    "ProbeConfig",
+    "RlvrConfig",
+    "RunConfig",
+    "SftConfig",
+    "Stage",
+    "TrainerConfig",
+]
+
+Stage = Literal["sft", "rlvr", "probe", "benchmark"]
+Condition = Literal["full", "no_audio", "no_visual", "text_only"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Where a run keeps what it writes."""
+
+    name: str | None = None
+    """Directory of the run inside `root`; None names it by stage, config and a free number."""
+
+    root: str = "runs"
+    """Directory that holds all run directories."""
+
+    def __post_init__(self) -> None:
+        if self.name is not None and (not self.name.strip(".") or set(self.name) & set("/\\")):
+            raise ValueError(
+                f"run.name is {self.name!r}, but names one directory inside run.root: give a plain "
+                "name, and choose its parent with run.root=..."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """AdamW and the schedule of its step size."""
+
+    lr: float = 1e-5
+    """Peak learning rate."""
+
+    weight_decay: float = 0.01
+    """Decoupled decay of weight matrices."""
+
+    warmup_steps: int = 0
+    """Steps over which the learning rate rises from 0 to `lr`."""
+
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """Shape after warm-up; cosine and linear reach 0 at `trainer.max_steps`."""
+
+    max_grad_norm: float = 1.0
+    """Gradients with a larger norm are scaled down to it."""
+
+    def __post_init__(self) -> None:
+        positive("optim", lr=self.lr, max_grad_norm=self.max_grad_norm)
+        at_least("optim", 0, weight_decay=self.weight_decay, warmup_steps=self.warmup_steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig:
+    """How long, on what, and how often to look."""
+
+    max_steps: int = 500
+    """Optimizer steps after which the run is finished."""
+
+    batch_size: int = 16
+    """Prompts in one micro-batch of one device."""
+
+    accumulate: int = 1
+    """Micro-batches summed into one optimizer step."""
+
+    devices: int = 1
+    """Accelerators, or CPU processes, per node."""
+
+    num_nodes: int = 1
+    """Machines that train together."""
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    """`auto` takes a GPU where there is one."""
+
+    strategy: str = "auto"
+    """How devices share the work, in Lightning's words, such as `ddp` or `fsdp`."""
+
+    precision: Literal["32-true", "bf16-mixed", "bf16-true"] = "32-true"
+    """Arithmetic of the forward and backward pass."""
+
+    val_every: int = 0
+    """Steps between validations; 0 never validates."""
+
+    val_samples: int = 200
+    """Questions of `data.val` that a validation asks, from its beginning."""
+
+    checkpoint_every: int = 100
+    """Steps between checkpoints; a killed run repeats at most this many."""
+
+    log_every: int = 10
+    """Steps between rows of metrics."""
+
+    def __post_init__(self) -> None:
+        counts = ("max_steps", "batch_size", "accumulate", "devices", "num_nodes")
+        every = ("val_samples", "checkpoint_every", "log_every")
+        at_least("trainer", 1, **{name: vars(self)[name] for name in counts + every})
+        at_least("trainer", 0, val_every=self.val_every)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SftConfig:
+    """Imitation of completions."""
+
+    max_completion_tokens: int = 64
+    """Samples whose completion is longer are refused."""
+
+    def __post_init__(self) -> None:
+        at_least("sft", 1, **vars(self))
+
+
+@dataclass(frozen=True, kw_only=True)
+class RlvrConfig:
+    """Group-relative policy gradient on verified rewards."""
+
+    group_size: int = 8
+    """Completions sampled per prompt; advantages compare only within this group."""
+
+    max_completion_tokens: int = 16
+    """Sampling stops after this many tokens."""
+
+    temperature: float = 1.0
+    """Divides the logits before sampling."""
+
+    clip_low: float = 0.2
+    """The importance ratio is clipped below at `1 - clip_low`."""
+
+    clip_high: float = 0.28
+    """The importance ratio is clipped above at `1 + clip_high`; DAPO's clip-higher."""
+
+    kl_coef: float = 0.0
+    """Weight of the divergence from the initial policy; 0 never computes it."""
+
+    normalize_advantage: bool = True
+    """Divide advantages by their group's standard deviation."""
+
+    accuracy_weight: float = 0.9
+    """Reward of a correct answer."""
+
+    format_weight: float = 0.1
+    """Reward of an answer in its tags, correct or not."""
+
+    def __post_init__(self) -> None:
+        if self.group_size < 2:
+            raise ValueError(
+                f"rlvr.group_size is {self.group_size}, but an advantage compares a completion "
+                "with its siblings: use at least 2."
+            )
+        at_least("rlvr", 1, max_completion_tokens=self.max_completion_tokens)
+        positive("rlvr", temperature=self.temperature, clip_high=self.clip_high)
+        weights = {"kl_coef": self.kl_coef, "format_weight": self.format_weight}
+        at_least("rlvr", 0, **weights, accuracy_weight=self.accuracy_weight)
+        if not 0 < self.clip_low < 1:
+            raise ValueError(
+                f"rlvr.clip_low is {self.clip_low}, but a ratio clipped at 1 - clip_low must stay "
+                "positive: give a number between 0 and 1, such as 0.2."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig:
+    """Questions asked of a frozen model with media withheld."""
+
+    split: str = "train"
+    """Manifest to probe, without `.jsonl`."""
+
+    conditions: list[Condition] = field(default_factory=lambda: list(get_args(Condition)))
+    """What the model is left with, one pass each."""
+
+    how: Literal["absent", "silent"] = "absent"
+    """Withheld media are left out, or replaced by silence and blank pictures."""
+
+    samples: int = 1
+    """Answers per question and condition; 1 is the greedy answer."""
+
+    temperature: float = 1.0
+    """Divides the logits where `samples` is more than 1."""
+
+    max_completion_tokens: int = 16
+    """Sampling stops after this many tokens."""
+
+    batch_size: int = 32
+    """Prompts asked at once."""
+
+    limit: int = 0
+    """Questions to probe, from the manifest's beginning; 0 probes all."""
+
+    def __post_init__(self) -> None:
+        counts = ("samples", "max_completion_tokens", "batch_size")
+        at_least("probe", 1, **{name: vars(self)[name] for name in counts})
+        at_least("probe", 0, limit=self.limit)
+        positive("probe", temperature=self.temperature)
+        if not self.conditions or len(set(self.conditions)) < len(self.conditions):
+            raise ValueError(
+                f"probe.conditions is {self.conditions}, but names each condition once and at "
+                f"least one: choose from [{', '.join(get_args(Condition))}]."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig:
+    """Scores with intervals, of several checkpoints on the same questions."""
+
+    split: str = "test"
+    """Manifest to score, without `.jsonl`."""
+
+    checkpoints: list[str] = field(default_factory=list)
+    """Directories of weights that are compared with the model itself, the baseline."""
+
+    max_completion_tokens: int = 16
+    """Answers stop after this many tokens."""
+
+    batch_size: int = 32
+    """Prompts asked at once."""
+
+    limit: int = 0
+    """Questions to score, from the manifest's beginning; 0 scores all."""
+
+    resamples: int = 2000
+    """Bootstrap resamples behind an interval."""
+
+    confidence: float = 0.95
+    """Share of intervals that hold the true value, between 0 and 1."""
+
+    def __post_init__(self) -> None:
+        counts = ("max_completion_tokens", "batch_size", "resamples")
+        at_least("benchmark", 1, **{name: vars(self)[name] for name in counts})
+        at_least("benchmark", 0, limit=self.limit)
+        if not 0 < self.confidence < 1:
+            raise ValueError(
+                f"benchmark.confidence is {self.confidence}, but is a share between 0 and 1: "
+                "95 percent is 0.95."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Config:
+    """One run, resolved: everything that its numbers depend on, and where it writes them."""
+
+    stage: Stage
+    """What to do; train.py runs sft and rlvr, eval.py runs probe and benchmark."""
+
+    seed: int = 0
+    """Of data order, sampling and initial values."""
+
+    init_from: str | None = None
+    """Directory of weights to start from instead of `model.path`."""
+
+    logger: Literal["jsonl", "wandb"] = "jsonl"
+    """`wandb` shows the metrics there too; `metrics.jsonl` is written either way."""
+
+    run: RunConfig = field(default_factory=RunConfig)
+    model: ModelConfig
+    data: DataConfig
+    optim: OptimConfig = field(default_factory=OptimConfig)
+    trainer: TrainerConfig = field(default_factory=TrainerConfig)
+    sft: SftConfig = field(default_factory=SftConfig)
+    rlvr: RlvrConfig = field(default_factory=RlvrConfig)
+    probe: ProbeConfig = field(default_factory=ProbeConfig)
+    benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+
+    def __post_init__(self) -> None:
+        if self.seed < 0:
+            raise ValueError(f"seed is {self.seed}, but counts from 0: give seed=0 or more.")

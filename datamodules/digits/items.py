@@ -1,0 +1,30 @@
+"""What all media of the digits set have in common."""
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+if TYPE_CHECKING:  # batch.py imports torch, which the processes that write files do without
+    from datamodules.batch import Modality
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item(ABC):
+    """The recipe of one media file: everything random in it follows from its fields, so that any
+    process can write it at any time."""
+
+    modality: ClassVar["Modality"]
+
+    path: str
+    """Relative to the data root, with forward slashes."""
+
+    asset: str
+    """The real picture, the voice or the sound that it is made of."""
+
+    seed: int
+    """Decides its noise, loudness and whatever else tells it from other files of its asset."""
+
+    @abstractmethod
+    def write(self, file: Path) -> None:
+        """Encode it to disk."""

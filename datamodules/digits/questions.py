@@ -1,0 +1,176 @@
+"""Questions about one image, one recording or both, and which evidence each of them needs.
+
+What a question can be answered from is decided here: wording, options and media are chosen so that
+nothing else gives the answer away, except in `shortcut`, where the text does on purpose.
+"""
+
+import random
+
+from datamodules.digits.draft import DIGITS, Draft, digits, mix, number_of_options, totals
+from datamodules.digits.shelf import Shelf
+from datamodules.digits.sounds import SOUNDS
+
+THINGS = ("cat", "dog", "blue", "red", "tree", "house", "fish", "sun")
+"""What nobody takes for a digit."""
+
+
+def text(shelf: Shelf, rng: random.Random) -> Draft:
+    """Ask for arithmetic or for the order of numbers; there is nothing to see or hear."""
+    a, b = sorted(rng.sample(range(10), 2))
+    kind = rng.choice(("plus", "minus", "pair", "many", "after"))
+    if kind == "plus":
+        question, options = f"What is {a} plus {b}?", totals(rng, answer := a + b)
+    elif kind == "minus":
+        question, options = f"What is {b} minus {a}?", digits(rng, answer := b - a)
+    elif kind == "after":
+        question, options = f"Which number comes after {a}?", digits(rng, answer := a + 1)
+    elif kind == "pair":
+        word, answer = rng.choice((("larger", b), ("smaller", a)))
+        shown = rng.sample((a, b), 2)
+        question = f"Which number is {word}, {shown[0]} or {shown[1]}?"
+        options = mix(rng, str(answer), map(str, shown), count=2)
+    else:
+        numbers = rng.sample(range(19), rng.randint(3, 6))
+        word, answer = rng.choice((("largest", max(numbers)), ("smallest", min(numbers))))
+        question = f"Which number is the {word}?"
+        options = mix(rng, str(answer), map(str, numbers), count=len(numbers))
+    return Draft(
+        family="text", evidence="text", question=question, answer=str(answer), options=options
+    )
+
+
+def shortcut(shelf: Shelf, rng: random.Random) -> Draft:
+    """Ask what the media show, in words that already tell: they are never needed."""
+    digit, count = rng.randrange(10), number_of_options(rng)
+    where, verb = rng.choice((("image", "shows"), ("recording", "says")))
+    item = (shelf.pictures if where == "image" else shelf.clips)[digit].deal(rng)
+    kind = rng.choice(("leak", "sense", "told", "sum"))
+    if kind == "leak":
+        question = f"Which digit is in the {where}?"
+    elif kind == "sense":
+        question = f"The {where} {verb} a digit. Which of these is a digit?"
+    elif kind == "told":
+        question = f"The {where} {verb} the digit {digit}. Which digit is it?"
+    else:
+        a = rng.randint(0, digit)
+        question = f"The {where} {verb} {a} plus {digit - a}. Which digit is it?"
+    pool = THINGS if kind in ("leak", "sense") else DIGITS
+    return Draft(
+        family="shortcut",
+        evidence="text",
+        question=question,
+        answer=str(digit),
+        options=mix(rng, str(digit), pool, count=count),
+        items=(item,),
+    )
+
+
+def see(shelf: Shelf, rng: random.Random) -> Draft:
+    """Ask for the digit in an image."""
+    digit = rng.randrange(10)
+    wordings = ("Which digit is in the image?", "What digit does the image show?")
+    return Draft(
+        family="see",
+        evidence="visual",
+        question=rng.choice(wordings),
+        answer=str(digit),
+        options=digits(rng, digit),
+        items=(shelf.pictures[digit].deal(rng),),
+    )
+
+
+def hear(shelf: Shelf, rng: random.Random) -> Draft:
+    """Ask for the digit in a recording."""
+    digit = rng.randrange(10)
+    wordings = ("Which digit is in the recording?", "What digit does the recording say?")
+    return Draft(
+        family="hear",
+        evidence="audio",
+        question=rng.choice((*wordings, "Which digit is spoken?")),
+        answer=str(digit),
+        options=digits(rng, digit),
+        items=(shelf.clips[digit].deal(rng),),
+    )
+
+
+def sound(shelf: Shelf, rng: random.Random) -> Draft:
+    """Ask for a sound that is not speech."""
+    name = rng.choice(list(SOUNDS))
+    return Draft(
+        family="sound",
+        evidence="audio",
+        question=rng.choice(("Which sound is it?", "Which sound is in the recording?")),
+        answer=name,
+        options=mix(rng, name, SOUNDS, count=number_of_options(rng)),
+        items=(shelf.sounds[name].deal(rng),),
+    )
+
+
+def either(shelf: Shelf, rng: random.Random) -> Draft:
+    """Ask for the digit that an image and a recording both give."""
+    digit = rng.randrange(10)
+    wordings = ("Which digit is given?", "Which digit is both seen and spoken?")
+    return Draft(
+        family="either",
+        evidence="either",
+        question=rng.choice(wordings),
+        answer=str(digit),
+        options=digits(rng, digit),
+        items=(shelf.pictures[digit].deal(rng), shelf.clips[digit].deal(rng)),
+    )
+
+
+def add(shelf: Shelf, rng: random.Random) -> Draft:
+    """Ask for the sum of a seen and a spoken digit."""
+    seen, spoken = rng.randrange(10), rng.randrange(10)
+    wordings = (
+        "What is the digit in the image plus the spoken digit?",
+        "What is the sum of the seen and the spoken digit?",
+    )
+    return Draft(
+        family="sum",
+        evidence="both",
+        question=rng.choice(wordings),
+        answer=str(seen + spoken),
+        options=totals(rng, seen + spoken),
+        items=(shelf.pictures[seen].deal(rng), shelf.clips[spoken].deal(rng)),
+    )
+
+
+def compare(shelf: Shelf, rng: random.Random) -> Draft:
+    """Ask which of a seen and a spoken digit is larger; they lie close, so one tells little."""
+    answer = rng.choice(("image", "spoken", "equal"))
+    word = rng.choice(("larger", "smaller"))
+    low = rng.randrange(9)
+    high = min(low + rng.randint(1, 2), 9)
+    if answer == "equal":
+        seen = spoken = rng.randrange(10)
+    else:
+        seen, spoken = (high, low) if (answer == "image") == (word == "larger") else (low, high)
+    return Draft(
+        family="compare",
+        evidence="both",
+        question=f"Which is {word}, the digit in the image or the spoken digit?",
+        answer=answer,
+        options=mix(rng, answer, ("image", "spoken", "equal"), count=3),
+        items=(shelf.pictures[seen].deal(rng), shelf.clips[spoken].deal(rng)),
+    )
+
+
+def same(shelf: Shelf, rng: random.Random) -> Draft:
+    """Ask whether an image and a recording give the same digit; half of them do."""
+    seen, other = rng.sample(range(10), 2)
+    answer = rng.choice(("yes", "no"))
+    wordings = (
+        "Is the spoken digit the digit in the image?",
+        "Is the same digit seen and spoken?",
+    )
+    spoken = seen if answer == "yes" else other
+    return Draft(
+        family="same",
+        evidence="both",
+        question=rng.choice(wordings),
+        answer=answer,
+        answer_type="yes_no",
+        items=(shelf.pictures[seen].deal(rng), shelf.clips[spoken].deal(rng)),
+    )

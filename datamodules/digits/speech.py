@@ -1,0 +1,194 @@
+"""Spoken digits: espeak-ng's many voices, and recorded people where they are installed."""
+
+import ctypes
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import final
+
+import espeakng_loader
+import numpy as np
+import soundfile
+import soxr
+
+from datamodules.digits.items import Item
+from datamodules.digits.sounds import RATE, Samples, hush, roughen
+
+WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
+
+ACCENTS = (
+    "en",
+    "en-us",
+    "en-us-nyc",
+    "en-029",
+    "en-gb-scotland",
+    "en-gb-x-rp",
+    "en-gb-x-gbclan",
+    "en-gb-x-gbcwmd",
+)
+
+STRANGE = {"AnxiousAndy", "Demonic", "Mr serious", "UniRobot", "croak", "whisper", "whisperf"}
+"""Variants that whisper, croak or stammer: their digits are hard to tell apart for anybody."""
+
+LONGEST_WORD = 0.62
+"""Seconds; slower speech is spoken again, faster."""
+
+RECORDINGS = Path("/usr/share/asterisk/sounds")
+"""Where the Debian package `asterisk-core-sounds-en-wav` puts recorded people."""
+
+_SYNCHRONOUS, _CHARACTER_POSITION, _UTF8 = 2, 1, 1
+_SPEED, _PITCH, _RANGE = 1, 3, 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voice:
+    """One speaker of espeak-ng with an accent."""
+
+    accent: str
+    variant: str
+
+    @property
+    def name(self) -> str:
+        """What espeak-ng calls it."""
+        return f"{self.accent}+{self.variant}"
+
+
+def speakers() -> list[tuple[str, ...]]:
+    """List the usable variants, those that are one speaker's (`iven`, `iven2`) together."""
+    folder = Path(espeakng_loader.get_data_path()) / "voices" / "!v"
+    together: dict[str, list[str]] = {}
+    for variant in sorted(file.name for file in folder.iterdir()):
+        if variant not in STRANGE:
+            speaker = variant if len(variant) == 2 else variant.rstrip("0123456789").lower()
+            together.setdefault(speaker, []).append(variant)
+    return [tuple(variants) for variants in together.values()]
+
+
+@final
+class Espeak:
+    """The espeak-ng library of this process.
+
+    It keeps state from one utterance to the next (a voice's flutter goes on), so the same samples
+    come out again only from a fresh process that says the same things in the same order.
+    """
+
+    def __init__(self) -> None:
+        self.library = ctypes.CDLL(espeakng_loader.get_library_path())
+        data = espeakng_loader.get_data_path().encode()
+        self.rate = int(self.library.espeak_Initialize(_SYNCHRONOUS, 0, data, 0))
+        if self.rate <= 0:
+            raise ValueError(
+                f"espeak-ng found no voices in {data.decode()!r} (code {self.rate}): its library "
+                "and data must be of one release; install espeakng-loader again."
+            )
+        self.library.espeak_ng_SetRandSeed(ctypes.c_long(1))  # the clock seeds it otherwise
+        self.heard: list[Samples] = []
+        kind = ctypes.CFUNCTYPE(
+            ctypes.c_int, ctypes.POINTER(ctypes.c_short), ctypes.c_int, ctypes.c_void_p
+        )
+        self.callback = kind(self._hear)  # kept: the library holds only its address
+        self.library.espeak_SetSynthCallback(self.callback)
+
+    def _hear(self, samples: "ctypes._Pointer[ctypes.c_short]", size: int, _: int | None) -> int:
+        if samples and size > 0:
+            chunk = np.ctypeslib.as_array(samples, (size,))
+            self.heard.append((chunk / 32768).astype(np.float32))
+        return 0
+
+    def say(self, text: str, voice: Voice, *, speed: int, pitch: int, melody: int) -> Samples:
+        """Speak at RATE, without the silence around it."""
+        if self.library.espeak_SetVoiceByName(voice.name.encode()) != 0:
+            raise ValueError(
+                f"espeak-ng has no voice {voice.name!r}: a voice is one of {', '.join(ACCENTS)}, "
+                "a plus sign and a variant; choose one of speakers()."
+            )
+        for parameter, value in ((_SPEED, speed), (_PITCH, pitch), (_RANGE, melody)):
+            self.library.espeak_SetParameter(parameter, value, 0)
+        self.heard.clear()
+        spoken = text.encode()
+        size = ctypes.c_size_t(len(spoken) + 1)
+        self.library.espeak_Synth(spoken, size, 0, _CHARACTER_POSITION, 0, _UTF8, None, None)
+        return trim(soxr.resample(np.concatenate(self.heard), self.rate, RATE))
+
+
+@lru_cache(maxsize=1)
+def espeak() -> Espeak:
+    """Start the library, once in a process."""
+    return Espeak()
+
+
+def trim(samples: Samples) -> Samples:
+    """Cut off what is silent before and after."""
+    loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max())
+    return samples[loud[0] : loud[-1] + 1]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Clip(Item):
+    """One digit, or one after another, in the voice of a synthesizer."""
+
+    modality = "audio"
+
+    digits: tuple[int, ...]
+    voice: Voice
+
+    def samples(self) -> Samples:
+        """Synthesize it, at RATE: 0.25 to 0.8 seconds for one digit, under 1.6 for two."""
+        rng = np.random.default_rng(self.seed)
+        speed, pitch, melody = (
+            int(rng.integers(*ends)) for ends in ((120, 200), (25, 75), (20, 80))
+        )
+        parts = [np.zeros(round(rng.uniform(0.03, 0.08) * RATE), np.float32)]
+        for digit in self.digits:
+            word = self._word(digit, speed=speed, pitch=pitch, melody=melody)
+            parts += [word, np.zeros(round(rng.uniform(0.05, 0.09) * RATE), np.float32)]
+        whole = np.concatenate(parts)
+        if rng.random() < 0.25:  # as over a telephone, the band that many recordings have
+            whole = soxr.resample(soxr.resample(whole, RATE, RATE / 2), RATE / 2, RATE)
+        whole = np.pad(whole, (0, max(0, RATE // 4 - len(whole))))
+        return roughen(whole, rng)
+
+    def _word(self, digit: int, *, speed: int, pitch: int, melody: int) -> Samples:
+        while True:
+            word = espeak().say(WORDS[digit], self.voice, speed=speed, pitch=pitch, melody=melody)
+            if len(word) <= LONGEST_WORD * RATE:
+                return word
+            speed += 40
+
+    def write(self, file: Path) -> None:
+        """Save it as 16-bit FLAC."""
+        soundfile.write(file, self.samples(), RATE, subtype="PCM_16")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Recording(Item):
+    """A person's recorded digit, played a little slower or faster each time."""
+
+    modality = "audio"
+
+    digits: tuple[int, ...]
+    source: Path
+
+    def samples(self) -> Samples:
+        """Read and roughen it, at RATE."""
+        rng = np.random.default_rng(self.seed)
+        recorded, rate = soundfile.read(self.source, dtype="float32")
+        tempo = rng.uniform(1.0, 1.2)
+        word = trim(soxr.resample(recorded, rate * tempo, RATE))
+        return roughen(np.concatenate([hush(0.05, rng) * 0.1, word, hush(0.05, rng) * 0.1]), rng)
+
+    def write(self, file: Path) -> None:
+        """Save it as 16-bit FLAC."""
+        soundfile.write(file, self.samples(), RATE, subtype="PCM_16")
+
+
+def recorded_people() -> dict[str, list[Path]]:
+    """Find recorded English digits: for each person, the files of zero to nine."""
+    people = {}
+    for folder in sorted({path.resolve() for path in RECORDINGS.glob("en*/digits")}):
+        files = [folder / f"{digit}.wav" for digit in range(10)]
+        if all(file.is_file() for file in files):
+            people[folder.parent.name] = files
+    return people

@@ -1,0 +1,208 @@
+"""Decode once, within a budget, or with a modality taken away.
+
+Files that others recorded are the one input nobody checked: everything a decoder can do to a
+damaged or hostile file comes out of here as a `MediaError`, and nothing else does.
+"""
+
+import functools
+import hashlib
+import json
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.schema import MediaConfig
+from datamodules.batch import Media, Modality, Role
+from datamodules.contribution import WITHHELD, Condition
+from datamodules.decoders import MediaError, read_audio, read_image, read_video
+
+__all__ = [
+    "Decoded",
+    "How",
+    "MediaError",
+    "ablate",
+    "ablation_is_defined",
+    "content_hash",
+    "decode",
+    "file_digest",
+    "resolve",
+]
+
+How = Literal["absent", "silent"]
+"""Withheld media are left out, or replaced by silence and black of the same size: not the same,
+since silence is something that a model hears."""
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Decoded:
+    """One file as arrays; what it does not have, or no longer has, is None."""
+
+    modality: Modality
+    role: Role = "context"
+    image: NDArray[np.uint8] | None = None
+    """(height, width, 3)."""
+
+    frames: NDArray[np.uint8] | None = None
+    """(frames, height, width, 3), an even number of frames at equal distances in time."""
+
+    fps: float | None = None
+    """Kept frames per second of video: less than the file's own where frames were skipped."""
+
+    audio: NDArray[np.float32] | None = None
+    """(samples,) mono at 16 kHz; of a video, its audio track, starting with the first frame."""
+
+
+def resolve(root: Path, path: str) -> Path:
+    """Find a media file inside the data root, and refuse to look anywhere else."""
+    absolute = PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute()
+    if absolute or "://" in path:
+        raise MediaError(
+            f"{path!r} is an absolute path or a URL, but media are named relative to data.root: "
+            "copy the file there and name it with forward slashes.",
+            kind="unsafe",
+            path=path,
+        )
+    try:
+        root, found = root.resolve(), (root / path).resolve(strict=True)
+    except (OSError, RuntimeError, ValueError) as error:  # missing, looping link, NUL in the name
+        raise MediaError(
+            f"{path!r} is not in {root} ({type(error).__name__}), but every medium of a question "
+            "must be: fetch the file, or set data.root to the directory that holds it.",
+            kind="missing",
+            path=path,
+        ) from error
+    if not found.is_relative_to(root):
+        raise MediaError(
+            f"{path!r} leads to {found}, outside {root}, but media stay inside data.root even "
+            "through links: copy the file there, or set data.root to a directory that holds both.",
+            kind="unsafe",
+            path=path,
+        )
+    if not found.is_file():
+        raise MediaError(
+            f"{path!r} is not a regular file, but media are read as files: name the file itself.",
+            kind="missing",
+            path=path,
+        )
+    return found
+
+
+def decode(root: Path, media: Media, budget: MediaConfig) -> Decoded:
+    """Read the segment of a file that a question is about, no larger than the budget allows.
+
+    Pixels are scaled down and frames sampled evenly, since both keep what there is to see; sound
+    is never cut, since its end may hold the answer: too long a sound is an error. A segment that
+    ends after its file ends with it.
+    """
+    path = resolve(root, media.path)
+    try:
+        start, end = _segment(media)
+        if media.modality == "audio":
+            audio = read_audio(path, start, end, budget)
+            return Decoded(modality="audio", role=media.role, audio=audio)
+        if media.modality == "image":
+            return Decoded(modality="image", role=media.role, image=read_image(path, budget))
+        frames, fps, track = read_video(path, start, end, budget)
+        return Decoded(modality="video", role=media.role, frames=frames, fps=fps, audio=track)
+    except MediaError as error:
+        raise MediaError(f"{media.path}: {error}", kind=error.kind, path=media.path) from error
+    except Exception as error:  # damaged files raise ten types in three libraries
+        raise MediaError(
+            f"{media.path}: unreadable as {media.modality} ({type(error).__name__}: {error}). "
+            "Media must decode without errors: convert it to FLAC, PNG or MP4, or drop its rows.",
+            path=media.path,
+        ) from error
+
+
+def _segment(media: Media) -> tuple[float, float]:
+    start = 0.0 if media.start is None else media.start
+    end = math.inf if media.end is None else media.end
+    if not 0 <= start < end:
+        raise MediaError(
+            f"the segment {media.start}..{media.end} s holds no time, but a segment starts at 0 "
+            "or later and ends after its start: mend start and end.",
+            kind="empty",
+        )
+    return start, end
+
+
+def ablate(decoded: Sequence[Decoded], condition: Condition, how: How) -> list[Decoded]:
+    """Take a modality away from every medium, also where media are the options.
+
+    A film without its pictures is its sound, and without its sound its pictures.
+    """
+    withheld = WITHHELD[condition]
+    remove = _silence if how == "silent" else _drop
+    kept = [remove(item, pixels="image" in withheld, sound="audio" in withheld) for item in decoded]
+    return [item for item in kept if item is not None]
+
+
+def _silence(item: Decoded, *, pixels: bool, sound: bool) -> Decoded:
+    if pixels and item.image is not None:
+        item = replace(item, image=np.zeros_like(item.image))
+    if pixels and item.frames is not None:
+        item = replace(item, frames=np.zeros_like(item.frames))
+    if sound and item.audio is not None:
+        item = replace(item, audio=np.zeros_like(item.audio))
+    return item
+
+
+def _drop(item: Decoded, *, pixels: bool, sound: bool) -> Decoded | None:
+    audio = None if sound else item.audio
+    if not pixels and (item.modality != "audio" or audio is not None):
+        return replace(item, audio=audio)
+    return None if audio is None else Decoded(modality="audio", role=item.role, audio=audio)
+
+
+def ablation_is_defined(media: Sequence[Media], condition: Condition) -> bool:
+    """Tell whether a condition makes a question harder, not the same and not another question.
+
+    It does not where nothing is withheld, nor where an option is. A video counts as sound too:
+    whether it has an audio track is known only once it is decoded.
+    """
+    roles = {item.role for item in media if item.modality in WITHHELD[condition]}
+    return condition == "full" or roles == {"context"}
+
+
+def file_digest(path: Path) -> str:
+    """Hash the bytes of a file, again only after it changed."""
+    status = path.stat()
+    return _digest(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=1 << 16)
+def _digest(path: Path, size: int, mtime_ns: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
+
+
+def content_hash(
+    question: str,
+    options: Sequence[str],
+    answer: str,
+    media: Sequence[Media],
+    digests: Sequence[str],
+) -> str:
+    """Name what a question asks and shows, so that a score never meets another wording of it.
+
+    Where a file lies does not count, only its bytes, the segment and the role; nor does the id.
+
+    Args:
+        digests: `file_digest` of each of the media, in their order.
+    """
+    shown = [
+        (digest, item.modality, *map(_seconds, (item.start, item.end)), item.role)
+        for item, digest in zip(media, digests, strict=True)
+    ]
+    text = json.dumps([question, list(options), answer, shown])  # JSON keeps the fields apart
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+def _seconds(time: float | None) -> float | None:
+    """Write 2 and 2.0 alike."""
+    return None if time is None else float(time)

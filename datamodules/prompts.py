@@ -1,0 +1,276 @@
+"""From a question and its decoded media to what a Qwen-Omni thinker reads, one sample at a time.
+
+The processor's parts are called on each medium alone and the placeholders are expanded here: a
+medium is then processed once however many questions use it, audio is not padded to five minutes,
+and the result does not depend on which transformers release wrote the joint call.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from hashlib import blake2b
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from transformers import AutoConfig, AutoProcessor
+
+from datamodules.batch import Sample
+from datamodules.media import Decoded, MediaError
+
+AnswerWith = Literal["letter", "text"]
+
+INSTRUCTIONS = {
+    "letter": "Answer with the letter in <answer></answer>.",
+    "choice": "Answer with an option in <answer></answer>.",
+    "number": "Answer with a number in <answer></answer>.",
+    "set": "Answer with a list in <answer></answer>.",
+    "yes_no": "Answer yes or no in <answer></answer>.",
+    "text": "Answer in <answer></answer>.",
+}
+"""What each type of question asks for; part of a probe's identity, so a change misses the cache."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Features:
+    """One medium as a tower takes it."""
+
+    kind: str
+    """`audio`, `image` or `video`; a video with sound becomes two features."""
+
+    values: Tensor
+    """audio: (mel bins, frames); image and video: (patches, patch volume)"""
+
+    grid: Tensor
+    """audio: (1,) frames; image and video: (3,) patches along time, height and width"""
+
+    tokens: int
+    """Placeholders that it fills in the prompt."""
+
+    seconds_per_grid: float = 0.0
+    """Seconds between two steps of a video's time axis."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Prompt:
+    """One prompt, ready to be packed with others."""
+
+    token_ids: Tensor
+    """(P,)"""
+
+    positions: Tensor
+    """(3, P)"""
+
+    features: tuple[Features, ...]
+
+
+class _Rope(Protocol):
+    """The numbers of a model's configuration that its positions depend on."""
+
+    position_id_per_seconds: int
+
+
+class PromptEncoder:
+    """Speak to one model: its tokenizer, its chat template, its feature extractors."""
+
+    def __init__(
+        self, path: str, *, system_prompt: str = "", answer_with: AnswerWith = "letter"
+    ) -> None:
+        config = AutoConfig.from_pretrained(path)
+        self.config: _Rope = getattr(config, "thinker_config", config)  # full Omni nests it
+        self.commit: str | None = getattr(config, "_commit_hash", None)  # set for hub models only
+        self.processor = AutoProcessor.from_pretrained(path)
+        self.tokenizer = self.processor.tokenizer
+        self.system_prompt = system_prompt
+        self.answer_with: AnswerWith = answer_with
+
+    @cached_property
+    def template_hash(self) -> str:
+        """Identify how questions are put: a probe under another wording is another probe."""
+        wording = [self.answer_with, self.system_prompt, *INSTRUCTIONS.values()]
+        parts = [str(self.tokenizer.chat_template), *wording]
+        return blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
+
+    @cached_property
+    def end_id(self) -> int:
+        """The token that ends a turn, which stops a completion."""
+        ended: int = self.tokenizer.convert_tokens_to_ids("<|im_end|>")
+        return ended
+
+    def features(self, decoded: Decoded) -> tuple[Features, ...]:
+        """Turn one decoded medium into tower inputs."""
+        made = []
+        if decoded.image is not None:
+            made.append(self._image(decoded.image))
+        if decoded.frames is not None:
+            made.append(self._video(decoded.frames, fps=decoded.fps or 1.0))
+        if decoded.audio is not None:
+            made.append(self._audio(decoded.audio))
+        return tuple(made)
+
+    def _image(self, image: np.ndarray) -> Features:
+        out = self.processor.image_processor(images=[image], return_tensors="pt")
+        grid = out["image_grid_thw"][0]
+        return Features(
+            kind="image",
+            values=out["pixel_values"],
+            grid=grid,
+            tokens=int(grid.prod()) // self.processor.image_processor.merge_size**2,
+        )
+
+    def _video(self, frames: np.ndarray, *, fps: float) -> Features:
+        processor = self.processor.video_processor
+        stacked = torch.from_numpy(frames).permute(0, 3, 1, 2)  # (F, 3, height, width)
+        out = processor(videos=[stacked], do_sample_frames=False, return_tensors="pt")
+        grid = out["video_grid_thw"][0]
+        return Features(
+            kind="video",
+            values=out["pixel_values_videos"],
+            grid=grid,
+            tokens=int(grid.prod()) // processor.merge_size**2,
+            seconds_per_grid=processor.temporal_patch_size / fps,
+        )
+
+    def _audio(self, wave: np.ndarray) -> Features:
+        extractor = self.processor.feature_extractor
+        frames = -(-len(wave) // extractor.hop_length)
+        # One window of silence behind the clip: the last frames then see what they would see in
+        # the extractor's own padding, instead of a mirror image of the clip.
+        padded = np.pad(wave, (0, 2 * extractor.n_fft))
+        mel = extractor(
+            padded, sampling_rate=extractor.sampling_rate, padding="longest", return_tensors="pt"
+        )["input_features"][0, :, :frames]
+        tokens = ((frames - 1) // 2 + 1 - 2) // 2 + 1
+        if tokens < 1:
+            raise MediaError(
+                f"a clip of {len(wave)} samples is shorter than one audio token (40 ms): "
+                "leave the sample out or lengthen its segment."
+            )
+        return Features(kind="audio", values=mel, grid=torch.tensor([frames]), tokens=tokens)
+
+    def prompt(
+        self, sample: Sample, media: Sequence[tuple[str, tuple[Features, ...]]]
+    ) -> Prompt:
+        """Write the question as a chat turn with its media in place.
+
+        Args:
+            media: role and features of each medium that is shown, in the order of the sample.
+        """
+        text = self._text(sample, media)
+        features = [feature for _, group in media for feature in group]
+        ids = self.tokenizer(self._expand(text, features), add_special_tokens=False)["input_ids"]
+        ordered = sorted(features, key=lambda feature: feature.kind)  # audio, image, video
+        positions = self._positions(ids, features)
+        return Prompt(
+            token_ids=torch.tensor(ids), positions=positions, features=tuple(ordered)
+        )
+
+    def target(self, sample: Sample) -> list[int]:
+        """Tokenize the completion that SFT imitates, end token included."""
+        if sample.completion:
+            return self._completion(sample.completion)
+        answer = sample.answer
+        if sample.options and self.answer_with == "text":
+            answer = sample.options[sample.letters.index(answer)]
+        return self._completion(f"<answer>{answer}</answer>")
+
+    def option_targets(self, sample: Sample) -> list[list[int]]:
+        """Tokenize the answer that names each option, for scoring without sampling."""
+        named = sample.letters if self.answer_with == "letter" else sample.options
+        return [self._completion(f"<answer>{name}</answer>") for name in named]
+
+    def _completion(self, text: str) -> list[int]:
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        return [*ids, self.end_id]
+
+    def _text(self, sample: Sample, media: Sequence[tuple[str, tuple[Features, ...]]]) -> str:
+        """Render the chat; every medium is still one placeholder."""
+        context = [f for role, group in media if role == "context" for f in group]
+        choices = [group for role, group in media if role == "option"]
+        parts: list[dict[str, str]] = [{"type": feature.kind} for feature in context]
+        lines = sample.question
+        for number, (letter, option) in enumerate(zip(sample.letters, sample.options, strict=True)):
+            lines += f"\n{letter}. {option}" if self.answer_with == "letter" else f"\n{option}"
+            if number < len(choices):
+                parts.append({"type": "text", "text": lines})
+                parts += [{"type": feature.kind} for feature in choices[number]]
+                lines = ""
+        free_form = sample.answer_type == "text" and sample.completion
+        lettered = sample.answer_type == "choice" and self.answer_with == "letter"
+        instruction = INSTRUCTIONS["letter" if lettered else sample.answer_type]
+        lines += "" if free_form else f"\n{instruction}"
+        parts.append({"type": "text", "text": lines})
+        chat: list[dict[str, object]] = [{"role": "user", "content": parts}]
+        if self.system_prompt:
+            system = {"type": "text", "text": self.system_prompt}
+            chat.insert(0, {"role": "system", "content": [system]})
+        rendered: str = self.processor.apply_chat_template(
+            chat, add_generation_prompt=True, tokenize=False
+        )
+        return rendered
+
+    @cached_property
+    def _placeholders(self) -> dict[str, str]:
+        return {
+            "audio": self.processor.audio_token,
+            "image": self.processor.image_token,
+            "video": self.processor.video_token,
+        }
+
+    def _expand(self, text: str, features: Sequence[Features]) -> str:
+        """Repeat each placeholder as often as its medium has tokens."""
+        out, rest = "", text
+        for feature in features:
+            token = self._placeholders[feature.kind]
+            before, found, rest = rest.partition(token)
+            if not found or any(other in before for other in self._placeholders.values()):
+                raise ValueError(
+                    f"the prompt {text!r} does not hold {token} where {len(features)} media "
+                    "expect it. Question and options may not contain media tokens; mend the row, "
+                    "or the model's chat template."
+                )
+            out += before + token * feature.tokens
+        if any(token in rest for token in self._placeholders.values()):
+            raise ValueError(
+                f"the prompt {text!r} holds more media tokens than media: question and options "
+                "may not contain them; mend the row."
+            )
+        return out + rest
+
+    def _positions(self, ids: Sequence[int], features: Sequence[Features]) -> Tensor:
+        """Number the tokens of a prompt along time, height and width (M-RoPE, arXiv 2409.12191).
+
+        Text and audio advance all three axes by one per token; an image or a video spreads its
+        tokens over the axes and the text after it goes on from the largest number used.
+
+        Shapes: P ids -> (3, P)
+        """
+        merge = self.processor.image_processor.merge_size
+        visual = iter(feature for feature in features if feature.kind != "audio")
+        starts = {
+            self.tokenizer.convert_tokens_to_ids(self._placeholders[kind])
+            for kind in ("image", "video")
+        }
+        blocks, place, number = [], 0, 0
+        while place < len(ids):
+            if ids[place] in starts:
+                feature = next(visual)
+                time, height, width = feature.grid.tolist()
+                stride = feature.seconds_per_grid * self.config.position_id_per_seconds
+                axes = torch.meshgrid(
+                    (torch.arange(time) * stride).long(),
+                    torch.arange(height // merge),
+                    torch.arange(width // merge),
+                    indexing="ij",
+                )
+                block = torch.stack([axis.flatten() for axis in axes])  # (3, tokens)
+            else:
+                end = place
+                while end < len(ids) and ids[end] not in starts:
+                    end += 1
+                block = torch.arange(end - place).expand(3, -1)
+            blocks.append(block + number)
+            number = int(blocks[-1].max()) + 1
+            place += block.shape[1]
+        return torch.cat(blocks, dim=1)

@@ -1,0 +1,224 @@
+"""Questions as a LightningDataModule: read, filter, put in order, decode, pack."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import final
+
+import lightning as L
+from torch.utils.data import DataLoader, Dataset, IterableDataset
+
+from configs.schema import Condition, DataConfig
+from datamodules.batch import Batch, Media, Sample
+from datamodules.collate import collate
+from datamodules.digits.build import ensure
+from datamodules.media import How, MediaError, ablate, decode
+from datamodules.prompts import Features, PromptEncoder
+from datamodules.quarantine import Quarantine
+from datamodules.sampler import prompts_at
+from datamodules.selection import select_questions
+from datamodules.sources.manifest import read_manifest
+
+log = logging.getLogger(__name__)
+
+CACHED_MEDIA = 4096
+"""Processed media that a reader keeps in memory; questions share them."""
+
+
+@final
+class QuestionSet:
+    """Questions of one manifest and the way from any of them to a batch."""
+
+    def __init__(
+        self,
+        samples: Sequence[Sample],
+        *,
+        data: DataConfig,
+        encoder: PromptEncoder,
+        quarantine: Quarantine,
+        condition: Condition = "full",
+        how: How = "absent",
+    ) -> None:
+        self.samples = samples
+        self.data = data
+        self.encoder = encoder
+        self.quarantine = quarantine
+        self.condition: Condition = condition
+        self.how: How = how
+        self._shown = lru_cache(maxsize=CACHED_MEDIA)(self._show)
+
+    def under(self, condition: Condition, how: How) -> "QuestionSet":
+        """Ask the same questions with media withheld."""
+        return QuestionSet(
+            self.samples,
+            data=self.data,
+            encoder=self.encoder,
+            quarantine=self.quarantine,
+            condition=condition,
+            how=how,
+        )
+
+    def batch(self, indices: Sequence[int], *, step: int, with_targets: bool = False) -> Batch:
+        """Decode and pack the questions at `indices`; unreadable ones are quarantined."""
+        samples, prompts = [], []
+        for index in indices:
+            sample = self.samples[index]
+            try:
+                media = [(item.role, self._shown(item)) for item in sample.media]
+                prompts.append(self.encoder.prompt(sample, media))
+                samples.append(sample)
+            except MediaError as error:
+                self.quarantine.add(sample.id, error.kind, str(error), error.path)
+                self.quarantine.check(len(self.samples))
+        if not samples:
+            raise ValueError(
+                f"none of the {len(indices)} questions of batch {step} could be read (first: "
+                f"{self.samples[indices[0]].id}). Their reasons are in {self.quarantine.file}; "
+                "mend the files, or take the rows out of the manifest."
+            )
+        targets = [self.encoder.target(sample) for sample in samples] if with_targets else None
+        return collate(samples, prompts, step=step, targets=targets)
+
+    def _show(self, media: Media) -> tuple[Features, ...]:
+        """Decode one medium under the condition and turn it into tower inputs."""
+        decoded = decode(Path(self.data.root), media, self.data.media)
+        left = ablate([decoded], self.condition, self.how)
+        return tuple(feature for item in left for feature in self.encoder.features(item))
+
+
+@final
+class InOrder(Dataset[Batch]):
+    """Every question once, in the order of the manifest: for validation and evaluation."""
+
+    def __init__(self, questions: QuestionSet, *, batch_size: int, limit: int = 0) -> None:
+        self.questions = questions
+        self.batch_size = batch_size
+        self.count = min(limit or len(questions.samples), len(questions.samples))
+
+    def __len__(self) -> int:
+        return -(-self.count // self.batch_size)
+
+    def __getitem__(self, number: int) -> Batch:
+        if not 0 <= number < len(self):
+            raise IndexError(number)
+        start = number * self.batch_size
+        indices = range(start, min(start + self.batch_size, self.count))
+        return self.questions.batch(indices, step=number)
+
+
+@final
+class Shuffled(IterableDataset[Batch]):
+    """Batches without end, each a function of (seed, step): resume starts counting elsewhere."""
+
+    def __init__(
+        self,
+        questions: QuestionSet,
+        *,
+        batch_size: int,
+        seed: int,
+        first_step: int,
+        rank: int,
+        world: int,
+        with_targets: bool,
+    ) -> None:
+        self.questions = questions
+        self.batch_size = batch_size
+        self.seed = seed
+        self.first_step = first_step
+        self.rank = rank
+        self.world = world
+        self.with_targets = with_targets
+
+    def __iter__(self) -> Iterator[Batch]:
+        step = self.first_step
+        while True:
+            indices = prompts_at(
+                step,
+                seed=self.seed,
+                size=len(self.questions.samples),
+                batch_size=self.batch_size,
+                rank=self.rank,
+                world=self.world,
+            )
+            yield self.questions.batch(indices, step=step, with_targets=self.with_targets)
+            step += 1
+
+
+@final
+class QuestionData(L.LightningDataModule):
+    """Training and validation questions of one run."""
+
+    def __init__(
+        self,
+        data: DataConfig,
+        encoder: PromptEncoder,
+        *,
+        seed: int,
+        batch_size: int,
+        accumulate: int = 1,
+        val_samples: int = 200,
+        with_targets: bool = False,
+        run_dir: Path,
+    ) -> None:
+        super().__init__()
+        self.data = data
+        self.encoder = encoder
+        self.seed = seed
+        self.batch_size = batch_size
+        self.accumulate = accumulate
+        self.val_samples = val_samples
+        self.with_targets = with_targets
+        self.run_dir = run_dir
+
+    def setup(self, stage: str | None = None) -> None:
+        """Read the manifests and keep the training questions that the contribution rule keeps."""
+        train = load_questions(self.data, self.data.train, self.encoder, run_dir=self.run_dir)
+        kept = select_questions(train.samples, self.data, run_dir=self.run_dir)
+        train.samples = kept
+        if not kept:
+            raise ValueError(
+                f"data.contribution.rule={self.data.contribution.rule} with "
+                f"keep={self.data.contribution.keep} leaves no question of {self.data.train} to "
+                "train on: choose another rule or keep=all."
+            )
+        self.train_questions = train
+        self.val_questions = load_questions(
+            self.data, self.data.val, self.encoder, run_dir=self.run_dir
+        )
+
+    def train_dataloader(self) -> DataLoader[Batch]:
+        """Continue where the trainer stands: its step is all the state there is."""
+        trainer = self.trainer
+        assert trainer is not None, "Lightning attaches the trainer before it asks for loaders"
+        batches = Shuffled(
+            self.train_questions,
+            batch_size=self.batch_size,
+            seed=self.seed,
+            first_step=trainer.global_step * self.accumulate,
+            rank=trainer.global_rank,
+            world=trainer.world_size,
+            with_targets=self.with_targets,
+        )
+        # One worker keeps the order; more would interleave, so each step's batch has one maker.
+        return DataLoader(batches, batch_size=None, num_workers=min(self.data.workers, 1))
+
+    def val_dataloader(self) -> DataLoader[Batch]:
+        """The first `val_samples` validation questions, always the same."""
+        batches = InOrder(
+            self.val_questions, batch_size=self.batch_size * 2, limit=self.val_samples
+        )
+        return DataLoader(batches, batch_size=None, num_workers=self.data.workers)
+
+
+def load_questions(
+    data: DataConfig, split: str, encoder: PromptEncoder, *, run_dir: Path
+) -> QuestionSet:
+    """Read one manifest, making the embedded data first where it is missing."""
+    root = Path(data.root)
+    if data.embedded:
+        ensure(root)
+    quarantine = Quarantine(max_bad_share=data.max_bad_share, run_dir=run_dir)
+    samples = read_manifest(root / f"{split}.jsonl", root, quarantine)
+    log.info("%s: %d questions, %d quarantined", split, len(samples), len(quarantine))
+    return QuestionSet(samples, data=data, encoder=encoder, quarantine=quarantine)

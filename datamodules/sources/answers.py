@@ -1,0 +1,110 @@
+"""Write every way of giving an answer as the one that `Sample.answer` holds, or say why not."""
+
+import re
+from collections.abc import Sequence
+from typing import Literal, final
+
+from datamodules.batch import LETTERS, AnswerType
+
+NUMBER = re.compile(r"([-+]?)([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.([0-9]+))?")
+"""Sign, whole part with or without commas, decimals."""
+
+Reason = Literal[
+    "bad_answer",
+    "bad_answer_type",
+    "bad_media",
+    "bad_options",
+    "duplicate_id",
+    "duplicate_options",
+    "malformed",
+    "missing_answer",
+    "missing_id",
+    "missing_question",
+    "unknown_field",
+]
+"""Besides these, media that cannot be found are counted by the kind of their `MediaError`."""
+
+
+@final
+class RowError(ValueError):
+    """A row that is not a question, and the word to count it by."""
+
+    def __init__(self, reason: Reason, detail: str) -> None:
+        super().__init__(detail)
+        self.reason = reason
+
+
+def canonical_answer(answer: object, options: Sequence[str], answer_type: AnswerType) -> str:
+    """Write an answer as `Sample.answer` holds it, or raise a `RowError`.
+
+    A choice may be given as the text of an option, which wins; as its letter; or as "B. text".
+    """
+    if answer_type == "set" and isinstance(answer, list):
+        return _set([written(item) for item in answer])
+    text = written(answer)
+    if answer_type == "choice":
+        return _choice(text, options)
+    if answer_type == "set":
+        return _set(text.split(","))
+    if answer_type == "number":
+        return _number(text)
+    if answer_type == "yes_no" and text.lower() not in ("yes", "no"):
+        raise RowError("bad_answer", f"answer is {text!r}, but of yes_no is yes or no.")
+    return text.lower() if answer_type == "yes_no" else text
+
+
+def _choice(answer: str, options: Sequence[str]) -> str:
+    letter, _, text = answer.partition(". ")
+    if answer in options:
+        index = options.index(answer)
+    elif len(letter) == 1 and letter in LETTERS[: len(options)]:
+        index = LETTERS.index(letter)
+    else:
+        index = -1
+    if index < 0 or (answer not in options and text and text.strip() != options[index]):
+        raise RowError(
+            "bad_answer",
+            f"answer is {answer!r}, but names one of the options {list(options)} by its text, its "
+            "letter, or both as in 'B. text': mend the answer or add the option.",
+        )
+    if options.count(options[index]) > 1:
+        raise RowError(
+            "duplicate_options",
+            f"{options[index]!r} is the answer and stands {options.count(options[index])} times "
+            "among the options, but only one letter can be right: remove the copies.",
+        )
+    return LETTERS[index]
+
+
+def _number(answer: str) -> str:
+    """Write +1,234.50 as 1234.5, exactly: a float would lose digits."""
+    match = NUMBER.fullmatch(answer)
+    if match is None:
+        raise RowError(
+            "bad_answer",
+            f"answer is {answer!r}, but a number is digits such as -3 or 1,234.5: write it so, or "
+            "set answer_type to text.",
+        )
+    sign, whole, decimals = match.groups(default="")
+    whole, decimals = whole.replace(",", "").lstrip("0") or "0", decimals.rstrip("0")
+    digits = f"{whole}.{decimals}" if decimals else whole
+    return f"-{digits}" if sign == "-" and digits != "0" else digits
+
+
+def _set(answers: Sequence[str]) -> str:
+    items = [item.strip() for item in answers]
+    if not all(items) or len(set(items)) < len(items) or any("," in item for item in items):
+        raise RowError(
+            "bad_answer",
+            f"answer is {items}, but a set names each item once and without commas: mend it.",
+        )
+    return ", ".join(items)
+
+
+def written(value: object) -> str:
+    """Accept what JSON writes without quotes: 3 is "3", true is "yes"."""
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, str | int | float) and str(value).strip():
+        return str(value).strip()
+    raise RowError("bad_answer", f"{value!r} is no text, but options and answers are: quote it.")

@@ -1,0 +1,152 @@
+"""Where prompts and their continuations lie in one packed row, and who may attend to whom."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import torch
+from torch import Tensor
+
+
+@dataclass(frozen=True, kw_only=True)
+class GroupLayout:
+    """Describe a row `[prompt_1 | .. | prompt_B | completion_1 | .. | completion_N]` without padding.
+
+    Each prompt stands in the row once, however many completions continue it. A completion attends
+    to its own prompt and to itself, never to a sibling, so every token sees exactly the keys it
+    would see if its prompt were repeated for it; that is why the gradients are the same.
+
+    Rollout prefill is the case N = 0, supervised fine-tuning the case of one completion per prompt.
+
+    Shapes: prompt_lens (B,); completion_lens, owner (N,); S is the sum of all lengths.
+    """
+
+    prompt_lens: Tensor
+    completion_lens: Tensor
+    owner: Tensor
+    """The prompt that each completion continues."""
+
+    group_size: int | None
+    """G where completions stand prompt by prompt, G for each; None where groups are ragged."""
+
+    @staticmethod
+    def build(
+        prompt_lens: Sequence[int],
+        completion_lens: Sequence[int] = (),
+        owner: Sequence[int] = (),
+        *,
+        device: torch.device | str = "cpu",
+    ) -> "GroupLayout":
+        """Lay out B prompts and N completions; `owner[n]` is the prompt of completion n."""
+        if len(completion_lens) != len(owner):
+            raise ValueError(
+                f"{len(completion_lens)} completions have {len(owner)} owners: "
+                "name one prompt for each completion."
+            )
+        if min((*prompt_lens, *completion_lens), default=1) < 1:
+            raise ValueError(
+                f"lengths {[*prompt_lens, *completion_lens]} hold a zero: an empty prompt or "
+                "completion has nothing to attend; leave it out of the batch."
+            )
+        group_size, rest = divmod(len(owner), len(prompt_lens))
+        regular = not rest and list(owner) == [n // max(group_size, 1) for n in range(len(owner))]
+        return GroupLayout(
+            prompt_lens=torch.tensor(prompt_lens, device=device),
+            completion_lens=torch.tensor(completion_lens, dtype=torch.long, device=device),
+            owner=torch.tensor(owner, dtype=torch.long, device=device),
+            group_size=group_size if regular else None,
+        )
+
+    @cached_property
+    def prompt_valid(self) -> Tensor:
+        """True on the real tokens of the prompts padded on the right. Shapes: (B, P)"""
+        return _valid(self.prompt_lens)
+
+    @cached_property
+    def completion_valid(self) -> Tensor:
+        """True on the real tokens of the completions padded on the right. Shapes: (N, T)"""
+        return _valid(self.completion_lens)
+
+    @cached_property
+    def prompt_index(self) -> Tensor:
+        """Where in the row each prompt token lies; padding points at 0. Shapes: (B, P)"""
+        return _index(self.prompt_lens, self.prompt_valid, start=0)
+
+    @cached_property
+    def completion_index(self) -> Tensor:
+        """Where in the row each completion token lies; padding points at 0. Shapes: (N, T)"""
+        start = int(self.prompt_lens.sum())
+        return _index(self.completion_lens, self.completion_valid, start=start)
+
+    @cached_property
+    def last_prompt_token(self) -> Tensor:
+        """Where in the row each prompt ends. Shapes: (B,)"""
+        return self.prompt_lens.cumsum(0) - 1
+
+    @cached_property
+    def predictor(self) -> Tensor:
+        """Where in the row the state lies that predicts each completion token, in packed order.
+
+        The first token of a completion is predicted by the last token of its prompt.
+
+        Shapes: -> (sum of completion_lens,)
+        """
+        before = self.completion_index - 1  # (N, T)
+        before[:, :1] = self.last_prompt_token[self.owner].unsqueeze(1)
+        return before[self.completion_valid]
+
+    @cached_property
+    def completion_mask(self) -> Tensor:
+        """Which of `[prompt | completion]` a completion token may attend. Shapes: (N, 1, T, P + T)
+
+        Padding rows stay causal, so that no row of the softmax is empty.
+        """
+        width = self.completion_valid.shape[1]
+        causal = torch.ones(width, width, dtype=torch.bool, device=self.owner.device).tril()
+        prompt = self.prompt_valid[self.owner].unsqueeze(1).expand(-1, width, -1)  # (N, T, P)
+        own = causal.expand(len(self.owner), -1, -1)  # (N, T, T)
+        return torch.cat([prompt, own], dim=2).unsqueeze(1)  # (N, 1, T, P + T)
+
+    @cached_property
+    def dense_mask(self) -> Tensor:
+        """The whole tree as one mask over the row, for the plain twin. Shapes: (1, 1, S, S)"""
+        prompts, completions = len(self.prompt_lens), len(self.owner)
+        device = self.owner.device
+        lens = torch.cat([self.prompt_lens, self.completion_lens])
+        block = torch.arange(prompts + completions, device=device).repeat_interleave(lens)  # (S,)
+        prompt_of = torch.cat([torch.arange(prompts, device=device), self.owner])[block]  # (S,)
+        order = torch.arange(len(block), device=device)
+        same_block = block.unsqueeze(1) == block.unsqueeze(0)
+        own_prompt = prompt_of.unsqueeze(1) == block.unsqueeze(0)
+        earlier = order.unsqueeze(1) >= order.unsqueeze(0)
+        return ((same_block | own_prompt) & earlier)[None, None]
+
+    def to_completions(self, per_prompt: Tensor) -> Tensor:
+        """Give each completion its prompt's entry. Shapes: (B, ...) -> (N, ...)
+
+        Regular groups expand instead of indexing: the backward pass is then a plain sum over the
+        group, which is deterministic on every device.
+        """
+        if self.group_size is None:
+            return per_prompt[self.owner]
+        shape = per_prompt.shape
+        expanded = per_prompt.unsqueeze(1).expand(shape[0], self.group_size, *shape[1:])
+        return expanded.reshape(-1, *shape[1:])
+
+    def pad(self, packed: Tensor, fill: float = 0.0) -> Tensor:
+        """Unpack one value per completion token. Shapes: (sum of lens,) -> (N, T)"""
+        padded = packed.new_full(self.completion_valid.shape, fill)
+        return padded.masked_scatter(self.completion_valid, packed)
+
+
+def _valid(lens: Tensor) -> Tensor:
+    """Mark the first `lens[i]` places of row i. Shapes: (R,) -> (R, max of lens)"""
+    width = int(lens.max()) if len(lens) else 0
+    return torch.arange(width, device=lens.device) < lens.unsqueeze(1)
+
+
+def _index(lens: Tensor, valid: Tensor, *, start: int) -> Tensor:
+    """Number the places of a packed row, row by row. Shapes: (R,), (R, W) -> (R, W)"""
+    begins = lens.cumsum(0) - lens + start
+    index = begins.unsqueeze(1) + torch.arange(valid.shape[1], device=lens.device)
+    return index.masked_fill(~valid, 0)

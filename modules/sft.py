@@ -1,0 +1,59 @@
+"""Supervised fine-tuning: imitate completions, prompts excluded from the loss."""
+
+from typing import final
+
+from torch import Tensor
+
+from configs.schema import OptimConfig, SftConfig
+from datamodules.batch import Batch, Completions
+from modules.base import PostTrainingModule
+from modules.kernels.layout import GroupLayout
+from modules.losses import sft_loss
+from modules.omni import OmniModel
+
+
+@final
+class SftModule(PostTrainingModule):
+    """The case of one completion per prompt in the group-shared layout."""
+
+    def __init__(
+        self,
+        policy: OmniModel,
+        optim: OptimConfig,
+        sft: SftConfig,
+        *,
+        max_steps: int,
+        batch_size: int,
+    ) -> None:
+        super().__init__(
+            policy, optim, max_steps=max_steps, max_completion_tokens=sft.max_completion_tokens
+        )
+        self.sft = sft
+        self.batch_size = batch_size
+
+    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+        """Make each target completion likelier."""
+        completions = self.targets(batch)
+        logprobs = self.policy.logprobs(batch, completions)  # (B, T)
+        loss_mask = GroupLayout.build(
+            batch.prompt_lens, completions.lens, completions.owner, device=logprobs.device
+        ).completion_valid  # (B, T)
+
+        loss, stats = sft_loss(logprobs, loss_mask, denominator=self.batch_size)
+        self.log("train/loss", loss.detach(), prog_bar=True)
+        self.log_dict({f"train/{name}": value for name, value in stats.items()})
+        return loss
+
+    def targets(self, batch: Batch) -> Completions:
+        """Take the completions of a batch, refusing what could never be sampled again."""
+        assert batch.targets is not None, "the data module was built without with_targets"
+        longest = max(map(len, batch.targets))
+        if longest > self.sft.max_completion_tokens:
+            number = [len(target) for target in batch.targets].index(longest)
+            raise ValueError(
+                f"the completion of {batch.samples[number].id} has {longest} tokens, more than "
+                f"sft.max_completion_tokens={self.sft.max_completion_tokens}. Completions are "
+                "never cut: raise the limit, or take the sample out."
+            )
+        completions = Completions.of(batch.targets, range(len(batch)))
+        return completions.to(batch.prompt_ids.device)

@@ -1,0 +1,230 @@
+"""Run directories: never shared by two living processes, found again by the same command.
+
+<root>/<stage>-<hash>-<k>/
+    run.lock        held by the living process; the kernel lets go of it, whatever kills that
+    config.yaml     the resolved config
+    config.hash     which config the directory belongs to; written last, so it vouches for both
+    finished        the run reached its end
+    metrics.jsonl   one row a line, see MetricsLog
+"""
+
+import fcntl
+import itertools
+import json
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, NoReturn, Self
+
+from configs.load import config_hash, to_yaml
+from configs.schema import Config
+
+RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
+"""Variables by which launchers number the processes of one run; 0 or unset is the leader."""
+
+SHARED_DIR = "EARWITNESS_RUN_DIR"
+"""Variable by which a leader tells the processes that it starts where the run is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A directory that this process owns, until it closes the run or dies."""
+
+    dir: Path
+    resumed: bool
+    """An earlier process began this run and did not finish it."""
+
+    lock: IO[str] | None
+    """None in the processes that follow a leader: it owns the directory for all of them."""
+
+    def finish(self) -> None:
+        """Mark the run as finished, so that the same command starts a new one, and let go of it."""
+        if self.lock is not None:
+            write_atomically(self.dir / "finished", "")
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the directory; an unfinished run is taken up again by the same command."""
+        if self.lock is not None:
+            self.lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_run(config: Config) -> Run:
+    """Take the directory of this config: a new one, or the one that a killed process left behind.
+
+    A named run has one directory, and refuses what does not belong there. A nameless one takes the
+    first of its numbered directories that is neither held by a living process nor finished; under
+    SLURM the number is the job's, so that a requeued task finds its own.
+    """
+    together = config.trainer.devices * config.trainer.num_nodes > 1
+    path = _fixed_dir(config, together)
+    if together and any(int(os.environ.get(name) or 0) > 0 for name in RANKS):
+        return _follow(path)
+    if path is not None:
+        run = _claim(config, path) or _refuse(path)
+    else:
+        run = next(filter(None, (_claim(config, path) for path in _numbered(config))))
+    if together:
+        os.environ[SHARED_DIR] = str(run.dir.resolve())
+    return run
+
+
+def _fixed_dir(config: Config, together: bool) -> Path | None:
+    """Name the only directory that a run may have; None where it takes the first that is free.
+
+    The processes of one SLURM job cannot tell each other which number was free.
+    """
+    if config.run.name is not None:
+        return Path(config.run.root) / config.run.name
+    return next(_numbered(config)) if together and _slurm_job() else None
+
+
+def _numbered(config: Config) -> Iterator[Path]:
+    """List the directories that a nameless run may take, in order, without end."""
+    stem = f"{config.stage}-{config_hash(config)}"
+    job = _slurm_job()
+    if job is not None:
+        stem = f"{stem}-{job}"
+        yield Path(config.run.root) / stem
+    for number in itertools.count(0 if job is None else 1):
+        yield Path(config.run.root) / f"{stem}-{number}"
+
+
+def _slurm_job() -> str | None:
+    """Name the SLURM job or array task, the same before and after a requeue.
+
+    SLURM_JOB_ID alone would not do for arrays: the last task has the id of the whole array.
+    """
+    if array := os.environ.get("SLURM_ARRAY_JOB_ID"):
+        return f"job{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    job = os.environ.get("SLURM_JOB_ID")
+    return f"job{job}" if job else None
+
+
+def _claim(config: Config, path: Path) -> Run | None:
+    """Lock a directory and take up its run; None where another process holds it or it is finished.
+
+    Of processes that start at the same moment, all may create the directory: the lock decides.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    lock = (path / "run.lock").open("a")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        _check_config(config, path)
+    except BlockingIOError:
+        lock.close()
+        return None
+    except ValueError:
+        lock.close()
+        raise
+    if (path / "finished").exists():
+        lock.close()
+        return None
+    # Forked data workers inherit the lock, and would hold it for seconds after a killed trainer.
+    os.register_at_fork(after_in_child=lock.close)
+    resumed = (path / "config.hash").exists()
+    if not resumed:
+        write_atomically(path / "config.yaml", to_yaml(config))
+        write_atomically(path / "config.hash", config_hash(config))
+    return Run(dir=path, resumed=resumed, lock=lock)
+
+
+def _check_config(config: Config, path: Path) -> None:
+    """Raise where a directory was begun with other settings, which its metrics would mix."""
+    found = _read(path / "config.hash")
+    if found is None or found == config_hash(config):
+        return
+    theirs = (_read(path / "config.yaml") or "").splitlines()
+    changed = [line.strip() for line in to_yaml(config).splitlines() if line not in theirs]
+    raise ValueError(
+        f"{path} holds a run with config {found}, but this command has config "
+        f"{config_hash(config)} (different: {', '.join(changed[:3])}), and one run has one config: "
+        f"repeat the settings in {path / 'config.yaml'}, or choose another run.name."
+    )
+
+
+def _refuse(path: Path) -> NoReturn:
+    """Say why a directory that a run must have cannot be had."""
+    if (path / "finished").exists():
+        raise ValueError(
+            f"the run in {path} is finished, and a finished run stays as it is: choose another "
+            "run.name, or delete the directory."
+        )
+    raise ValueError(
+        f"{path} is in use by another process, and a run belongs to one at a time: wait until it "
+        "ends, or choose another run.name."
+    )
+
+
+def _follow(path: Path | None) -> Run:
+    """Find the directory that the leader of this process owns."""
+    if found := os.environ.get(SHARED_DIR):
+        path = Path(found)
+    if path is None:
+        raise ValueError(
+            "a launcher started several processes of one run, which cannot agree on a free number "
+            "for its directory: name it with run.name=..."
+        )
+    return Run(dir=path, resumed=(path / "metrics.jsonl").exists(), lock=None)
+
+
+def _read(path: Path) -> str | None:
+    """Read a text file; None where there is none."""
+    return path.read_text() if path.exists() else None
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Write a file that is there in full or not at all, even after a power cut."""
+    partial = path.with_name(f"{path.name}.tmp")
+    with partial.open("w") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def append_jsonl(path: Path, row: Mapping[str, object]) -> None:
+    """Append one row, in one write, so that a kill tears at most the last line."""
+    with path.open("a") as file:
+        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+
+
+class MetricsLog:
+    """The rows of a run, one JSON object a line; floats are read back bit for bit."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, step: int, values: Mapping[str, object]) -> None:
+        """Write a row and hand it to the kernel, which keeps it if this process is killed."""
+        append_jsonl(self.path, {"step": step, **values})
+
+    def truncate_after(self, step: int) -> None:
+        """Drop what a resumed run will log again: rows after its checkpoint, and a torn last line.
+
+        Args:
+            step: of the checkpoint; -1 when there is none and the run starts over.
+        """
+        if not self.path.exists():
+            return
+        *lines, _torn = self.path.read_text().split("\n")  # "" where the last line is whole
+        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        write_atomically(self.path, "".join(f"{line}\n" for line in kept))

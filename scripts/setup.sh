@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Make .venv hold exactly what requirements.lock says; return at once when it does already.
+# uv installs, because it follows the lock alone, whatever extra places pip is told to look in.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+UV_VERSION=0.13.8
+STAMP=.venv/installed.lock
+
+if cmp -s requirements.lock "$STAMP"; then
+    exit 0
+fi
+
+if uv --version >/dev/null 2>&1; then
+    UV=uv
+else
+    # A small environment for uv alone, inside .venv, so that deleting .venv deletes everything.
+    PYTHON=${PYTHON:-python3}
+    BOOT=.venv/uv
+    if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
+        echo "error: $PYTHON is older than 3.11: name a newer one, PYTHON=python3.12 make setup" >&2
+        exit 2
+    fi
+    if "$PYTHON" -c 'import ensurepip' 2>/dev/null; then
+        "$PYTHON" -m venv "$BOOT"
+        "$BOOT/bin/python" -m pip install --quiet "uv==$UV_VERSION"
+    elif "$PYTHON" -m pip --version >/dev/null 2>&1; then # Debian splits ensurepip off
+        "$PYTHON" -m venv --without-pip "$BOOT"
+        "$PYTHON" -m pip --python "$BOOT/bin/python" install --quiet "uv==$UV_VERSION"
+    else
+        echo "error: there is neither uv, nor pip, nor venv with pip:" >&2
+        echo "       install one of them, such as with 'apt-get install python3-venv'" >&2
+        exit 2
+    fi
+    UV=$BOOT/bin/uv
+fi
+
+"$UV" venv --quiet --allow-existing --no-python-downloads --python "${PYTHON:-3.11}" .venv \
+    2>/dev/null || "$UV" venv --quiet --allow-existing .venv # any that pyproject.toml admits
+"$UV" pip sync --python .venv/bin/python --require-hashes requirements.lock
+cp requirements.lock "$STAMP"

@@ -1,0 +1,95 @@
+"""What several tests share: an untrained tiny model, and questions with media of every kind."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from assets.make_tiny import make_tiny
+from datamodules.batch import Batch, Completions, Sample
+from datamodules.collate import collate
+from datamodules.media import Decoded
+from datamodules.prompts import INSTRUCTIONS, Prompt, PromptEncoder
+from modules.omni import OmniModel
+
+CORPUS = ["Which digit is in the image?\nA. 3\nB. 7", "What do you hear?", *INSTRUCTIONS.values()]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _few_threads() -> None:
+    torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session")
+def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Directory of a tiny model with random weights."""
+    path = tmp_path_factory.mktemp("untrained")
+    make_tiny(path, corpus=CORPUS * 10)
+    return path
+
+
+@pytest.fixture(scope="session")
+def encoder(untrained: Path) -> PromptEncoder:
+    return PromptEncoder(str(untrained))
+
+
+@pytest.fixture
+def policy(untrained: Path, encoder: PromptEncoder) -> OmniModel:
+    return OmniModel.load(str(untrained), encoder.tokenizer)
+
+
+def make_sample(name: str = "a", question: str = "Which digit is it?") -> Sample:
+    return Sample(
+        id=name,
+        question=question,
+        options=("3", "8", "5"),
+        answer="B",
+        answer_type="choice",
+        source="test",
+        asset_id=name,
+        content_hash="0" * 32,
+    )
+
+
+def picture(rng: np.random.Generator) -> Decoded:
+    return Decoded(modality="image", image=rng.integers(0, 255, (56, 56, 3), dtype=np.uint8))
+
+
+def clip(rng: np.random.Generator, seconds: float = 0.5) -> Decoded:
+    wave = rng.normal(size=int(16_000 * seconds)).astype(np.float32) * 0.1
+    return Decoded(modality="audio", audio=wave)
+
+
+def film(rng: np.random.Generator) -> Decoded:
+    """Four steps of two frames, with half a second of sound."""
+    frames = rng.integers(0, 255, (8, 56, 56, 3), dtype=np.uint8)
+    return Decoded(modality="video", frames=frames, fps=4.0, audio=clip(rng).audio)
+
+
+def make_prompt(encoder: PromptEncoder, sample: Sample, media: list[Decoded]) -> Prompt:
+    return encoder.prompt(sample, [(item.role, encoder.features(item)) for item in media])
+
+
+@pytest.fixture(scope="session")
+def ragged(encoder: PromptEncoder) -> Batch:
+    """Four prompts of different lengths: film, picture and sound; two sounds; pictures; text."""
+    rng = np.random.default_rng(0)
+    media = [
+        [picture(rng), film(rng), clip(rng, 0.7)],
+        [clip(rng, 0.3), clip(rng, 0.9)],
+        [picture(rng), picture(rng)],
+        [],
+    ]
+    samples = [make_sample(f"s{number}", "Which digit?" * (number + 1)) for number in range(4)]
+    prompts = [make_prompt(encoder, *pair) for pair in zip(samples, media, strict=True)]
+    return collate(samples, prompts, step=0)
+
+
+@pytest.fixture(scope="session")
+def continuations() -> Completions:
+    """Three completions for each of the four prompts of `ragged`, of 1 to 9 tokens."""
+    generator = torch.Generator().manual_seed(0)
+    lens = [3, 1, 7, 5, 5, 2, 4, 9, 4, 6, 2, 8]
+    rows = [torch.randint(20, 300, (length,), generator=generator).tolist() for length in lens]
+    return Completions.of(rows, [number // 3 for number in range(12)])

@@ -1,0 +1,237 @@
+"""Tests of configs: precedence, spellings, mistakes and what the user is told."""
+
+import json
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from omegaconf import OmegaConf
+
+from configs.load import (
+    COMMON_KEYS,
+    FOLDER,
+    GROUPS,
+    HINTS,
+    SCRIPTS,
+    config_hash,
+    help_text,
+    load_config,
+    main_config,
+    to_yaml,
+)
+from configs.schema import Config
+
+ROOT = Path(__file__).parent.parent
+TRAIN = ("sft", "rlvr")
+EVAL = ("probe", "benchmark")
+STAGES = TRAIN + EVAL
+FILES = sorted(path for group in GROUPS for path in (FOLDER / group).glob("*.yaml"))
+
+
+def load(*words: str) -> Config:
+    return load_config(["stage=rlvr", *words], TRAIN)
+
+
+def mistake(*words: str) -> str:
+    with pytest.raises(ValueError) as caught:
+        load(*words)
+    return str(caught.value)
+
+
+def test_there_are_choices_to_test():
+    assert {path.parent.name for path in FILES} == {"model", "data", "stage"}
+    assert (
+        {path.stem for path in FILES if path.parent.name == "stage"} == set(STAGES) == set(SCRIPTS)
+    )
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_choice_loads_under_its_own_name(path):
+    group = path.parent.name
+    words = [] if group == "stage" else ["stage=probe"]
+    config = load_config([*words, f"{group}={path.stem}", "data.root=here"], STAGES)
+    chosen = {"stage": config.stage, "model": config.model.name, "data": config.data.name}
+    assert chosen[group] == path.stem
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+def test_every_choice_begins_with_its_command_and_a_caption(path):
+    command, caption, *_ = path.read_text().splitlines()
+    assert command.startswith("# python ") and f"{path.parent.name}={path.stem}" in command
+    assert caption.startswith("# ") and caption.endswith(".")
+
+
+def test_later_layers_win():
+    assert load_config(["stage=probe"], STAGES).optim.lr == 1e-5  # the schema's
+    assert load().optim.lr == 3e-4  # the stage's
+    assert load("optim.lr=7e-5").optim.lr == 7e-5  # the command line's
+    assert load("optim.lr=7e-5", "optim.lr=8e-5").optim.lr == 8e-5  # its last word
+
+
+def test_model_and_data_have_defaults():
+    assert (load().model.name, load().data.name) == ("tiny", "digits")
+
+
+WORDS = {
+    "plain": ["optim.lr=1e-07", "model.freeze_towers=True", "run.name=None"],
+    "hyphens": ["--optim.lr=1e-07", "--model.freeze_towers=True", "--run.name=None"],
+    "append": ["+optim.lr=1e-07", "+model.freeze_towers=True", "+run.name=None"],
+    "override": ["++optim.lr=1e-07", "++model.freeze_towers=True", "++run.name=None"],
+    "no equals": ["--optim.lr", "1e-07", "--model.freeze_towers=true", "--run.name", "None"],
+    "boolean flags": ["--optim.lr=1e-07", "--model.freeze_towers", "--run.name=None"],
+    "json": ['{"optim.lr": 1e-07, "model.freeze_towers": true, "run.name": null}'],
+    "sections": ["optim={'lr': 1e-07}", "model={'freeze_towers': True}", "run={'name': None}"],
+}
+
+
+@pytest.mark.parametrize("words", WORDS.values(), ids=WORDS.keys())
+def test_sweeps_may_spell_settings_as_they_like(words):
+    config = load("run.name=other", *words)
+    assert (config.optim.lr, config.model.freeze_towers, config.run.name) == (1e-7, True, None)
+
+
+@pytest.mark.parametrize("spelling", ["None", "none", "null", ""])
+def test_null_is_null_where_the_field_allows_it(spelling):
+    assert load(f"init_from={spelling}").init_from is None
+
+
+def test_null_is_a_mistake_where_the_field_does_not_allow_it():
+    expected = "optim.lr is 'None', but must be a number"
+    assert expected in mistake("optim.lr=None")
+
+
+@pytest.mark.parametrize("name", ["007", "1e3", "true", "a b,c=d", "[x]"])
+def test_a_name_stays_the_text_it_was(name):
+    assert load(f"run.name={name}").run.name == name
+
+
+@pytest.mark.parametrize("text", ["[full,text_only]", "[full, text_only]", "['full', 'text_only']"])
+def test_lists_are_read(text):
+    config = load_config(["stage=probe", f"probe.conditions={text}"], EVAL)
+    assert config.probe.conditions == ["full", "text_only"]
+
+
+def test_list_items_stay_text():
+    assert load("benchmark.checkpoints=[1, 02]").benchmark.checkpoints == ["1", "02"]
+    assert load("benchmark.checkpoints=[]").benchmark.checkpoints == []
+
+
+def test_a_number_with_a_bool_in_it_is_refused_by_its_section():
+    assert "trainer.max_steps is 'yes', but must be a whole number" in mistake(
+        "trainer.max_steps=yes"
+    )
+
+
+MISTAKES = {
+    "stage=ppo": "stage=ppo is not known: choose from rlvr, sft",
+    "stage=rlv": "choose from rlvr, sft; did you mean rlvr?",
+    "stage=probe": "stage=probe is run by eval.py: python eval.py stage=probe",
+    "model=tny": "choose from qwen2_5_omni_3b, tiny; did you mean tiny?",
+    "model=../../etc/passwd": "model=../../etc/passwd is not known",
+    "data=manifest": "data.root is not set and has no default: give data.root=...",
+    "lr=1": "there is no setting 'lr'; did you mean optim.lr?",
+    "optim.lrr=1": "did you mean optim.lr?",
+    "learning_rat.lr=4": "did you mean optim.lr?",
+    "lrr=4": "did you mean optim.lr?",
+    "rlvr.group_sise=4": "did you mean rlvr.group_size?",
+    "max_completion_tokens=4": "sft.max_completion_tokens or rlvr.max_completion_tokens or",
+    "optim=1": "there is no setting 'optim'; it is a section: set optim.lr, ...",
+    "optim.lr.x=1": "there is no setting 'optim.lr.x'",
+    "rlvr.group_size=few": "rlvr.group_size is 'few', but must be a whole number",
+    "rlvr.group_size=2.5": "rlvr.group_size is '2.5', but must be a whole number",
+    "rlvr.group_size=1": "use at least 2",
+    "rlvr.clip_low=1.5": "give a number between 0 and 1",
+    "rlvr.temperature=0": "rlvr.temperature is 0.0, but must be greater than 0",
+    "optim.lr=nan": "optim.lr is nan, but must be greater than 0",
+    "trainer.max_steps=0": "trainer.max_steps is 0, but must be at least 1",
+    "data.max_bad_share=5": "data.max_bad_share is 5.0, but is a share from 0 to 1",
+    "data.media.video_max_frames=0": "data.media.video_max_frames is 0",
+    "model.freeze_towers=perhaps": "model.freeze_towers is 'perhaps', but must be true or false",
+    "data.contribution.rule=vidgrond": "none, vidground, audiomcq; did you mean vidground?",
+    "probe.conditions=full": "must be a list such as [a, b], each one of full, no_audio",
+    "probe.conditions=[full, full]": "names each condition once",
+    "benchmark.confidence=95": "95 percent is 0.95",
+    "run.name=a/b": "choose its parent with run.root=...",
+    "data.root=${oc.env:EARWITNESS_UNSET}": "data.root cannot be resolved",
+    "seed=-1": "seed is -1, but counts from 0",
+    "fast": "'fast' is not an assignment: settings are given as key=value",
+    "--fast=1": "there is no setting 'fast'",
+}
+
+
+@pytest.mark.parametrize("word", MISTAKES)
+def test_a_mistake_is_told_with_the_way_out(word):
+    assert MISTAKES[word] in mistake(word)
+
+
+def test_a_missing_stage_names_the_stages():
+    with pytest.raises(ValueError, match=r"stage is not given: choose stage=\.\.\. from rlvr, sft"):
+        load_config([], TRAIN)
+
+
+def test_the_hash_ignores_where_results_go():
+    assert config_hash(load("run.name=x", "run.root=y", "logger=wandb")) == config_hash(load())
+
+
+@pytest.mark.parametrize("word", ["seed=1", "optim.lr=3.0000001e-4", "data.root=x", "model.path=x"])
+def test_the_hash_sees_everything_else(word):
+    assert config_hash(load(word)) != config_hash(load())
+
+
+def test_the_hash_does_not_depend_on_the_process():
+    code = "from configs.load import *; print(config_hash(load_config(['stage=rlvr'], ('rlvr',))))"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert found.stdout.strip() == config_hash(load()), found.stderr
+
+
+def test_the_dump_loads_as_the_same_config(tmp_path):
+    config = load("run.name=007", "benchmark.checkpoints=[a, b]", "optim.lr=1e-7")
+    tree = OmegaConf.to_container(OmegaConf.create(to_yaml(config)))
+    assert load_config([json.dumps(tree)], TRAIN) == config
+
+
+def test_help_names_stages_choices_and_settings():
+    text = help_text("train.py", TRAIN)
+    for word in ("usage: python train.py", "rlvr", "qwen2_5_omni_3b", "manifest", "optim.lr="):
+        assert word in text
+    assert "benchmark        " not in text
+
+
+@pytest.mark.parametrize("key", [key for key, _ in COMMON_KEYS])
+def test_help_speaks_of_settings_that_exist(key):
+    assert key in HINTS
+
+
+def test_main_config_prints_help_and_leaves(capsys):
+    with pytest.raises(SystemExit) as left:
+        main_config(["--help"], EVAL)
+    assert left.value.code == 0
+    assert "usage: python eval.py" in capsys.readouterr().out
+
+
+def test_main_config_prints_a_mistake_and_leaves(capsys):
+    with pytest.raises(SystemExit) as left:
+        main_config(["stage=ppo"], TRAIN)
+    assert left.value.code == 2
+    assert capsys.readouterr().err == "error: stage=ppo is not known: choose from rlvr, sft\n"
+
+
+def test_main_config_shows_the_resolved_settings(capsys):
+    with pytest.raises(SystemExit) as left:
+        main_config(["stage=rlvr", "seed=41", "--print-config"], TRAIN)
+    assert left.value.code == 0
+    assert capsys.readouterr().out == to_yaml(replace(load(), seed=41))
+
+
+def test_help_takes_less_than_a_second_and_imports_nothing_heavy():
+    code = (
+        "import sys; from configs.load import help_text; help_text('train.py', ('sft',));"
+        "sys.exit(bool({'torch', 'lightning', 'numpy', 'transformers'} & {*sys.modules}))"
+    )
+    began = time.perf_counter()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT)
+    assert done.returncode == 0
+    assert time.perf_counter() - began < 1.0

@@ -1,0 +1,72 @@
+import pytest
+import torch
+
+from modules.kernels.layout import GroupLayout
+
+
+def two_prompts() -> GroupLayout:
+    """A row of nine tokens: prompts 0-1 and 2, completions 3-4 (of prompt 0), 5-7 and 8 (of 1)."""
+    return GroupLayout.build([2, 1], [2, 3, 1], [0, 1, 1])
+
+
+def test_completion_tokens_are_predicted_by_the_token_before_them():
+    """First tokens by the end of their prompt: 1 and 2; the others by their left neighbour."""
+    assert two_prompts().predictor.tolist() == [1, 3, 2, 5, 6, 2]
+
+
+def test_indices_point_at_the_packed_row():
+    layout = two_prompts()
+    assert layout.prompt_index.tolist() == [[0, 1], [2, 0]]
+    assert layout.completion_index.tolist() == [[3, 4, 0], [5, 6, 7], [8, 0, 0]]
+
+
+def test_the_dense_mask_is_a_tree():
+    """Each line: which of the nine tokens the token sees."""
+    seen = ["".join("x" if value else "." for value in row) for row in two_prompts().dense_mask[0, 0]]
+    assert seen == [
+        "x........",
+        "xx.......",
+        "..x......",
+        "xx.x.....",
+        "xx.xx....",
+        "..x..x...",
+        "..x..xx..",
+        "..x..xxx.",
+        "..x.....x",
+    ]
+
+
+def test_the_completion_mask_agrees_with_the_dense_mask():
+    layout = two_prompts()
+    for number, owner in enumerate(layout.owner.tolist()):
+        own = layout.completion_index[number][layout.completion_valid[number]]
+        keys = torch.cat([layout.prompt_index[owner][layout.prompt_valid[owner]], own])
+        dense = layout.dense_mask[0, 0][own][:, keys]
+        valid = torch.cat([layout.prompt_valid[owner], layout.completion_valid[number]])
+        assert torch.equal(layout.completion_mask[number, 0, : len(own)][:, valid], dense)
+
+
+def test_regular_groups_are_recognized_and_ragged_ones_too():
+    assert GroupLayout.build([4, 4], [1] * 6, [0, 0, 0, 1, 1, 1]).group_size == 3
+    assert two_prompts().group_size is None
+
+
+def test_expanding_regular_groups_equals_indexing():
+    layout = GroupLayout.build([4, 2], [1] * 4, [0, 0, 1, 1])
+    values = torch.tensor([[1.0, 2.0], [3.0, 4.0]])
+    assert torch.equal(layout.to_completions(values), values[layout.owner])
+
+
+def test_pad_puts_packed_values_back():
+    padded = two_prompts().pad(torch.tensor([1.0, 2, 3, 4, 5, 6]))
+    assert padded.tolist() == [[1, 2, 0], [3, 4, 5], [6, 0, 0]]
+
+
+def test_empty_completions_are_refused():
+    with pytest.raises(ValueError, match="hold a zero.*leave it out"):
+        GroupLayout.build([3], [2, 0], [0, 0])
+
+
+def test_completions_without_owner_are_refused():
+    with pytest.raises(ValueError, match="2 completions have 1 owners"):
+        GroupLayout.build([3], [2, 1], [0])

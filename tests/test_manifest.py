@@ -1,0 +1,207 @@
+"""Manifests: what a row may say, and where the other rows go."""
+
+import json
+import random
+from pathlib import Path
+
+import pytest
+
+from datamodules.batch import Media, Sample
+from datamodules.quarantine import Quarantine
+from datamodules.sources.manifest import read_manifest
+
+CHOICE = {"id": "q1", "question": "What barks?", "options": ["cat", "dog", "D"], "answer": "dog"}
+OPEN = {"id": "q1", "question": "How many barks?", "answer": "3"}
+
+
+def read(root: Path, *rows: object) -> tuple[list[Sample], Quarantine]:
+    """Write rows, or raw lines given as bytes, and read them back."""
+    lines = [row if isinstance(row, bytes) else json.dumps(row).encode() for row in rows]
+    (root / "train.jsonl").write_bytes(b"\n".join(lines) + b"\n")
+    quarantine = Quarantine(max_bad_share=0.5, run_dir=root)
+    return read_manifest(root / "train.jsonl", root, quarantine), quarantine
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "a.wav").write_bytes(b"RIFF")
+    (tmp_path / "b.wav").write_bytes(b"RIFX")
+    return tmp_path
+
+
+def test_a_full_row_becomes_a_sample(root):
+    media = [{"modality": "audio", "path": "a.wav", "start": 1, "end": 2.5}]
+    row = CHOICE | {"media": media, "completion": "It is a dog.", "source": "zoo", "asset_id": "x"}
+    [sample], _ = read(root, row)
+    assert (sample.id, sample.options, sample.answer) == ("q1", ("cat", "dog", "D"), "B")
+    assert sample.media == (Media(modality="audio", path="a.wav", start=1.0, end=2.5),)
+    assert (sample.completion, sample.source, sample.asset_id) == ("It is a dog.", "zoo", "x")
+
+
+@pytest.mark.parametrize(
+    ("answer", "letter"), [("cat", "A"), ("B", "B"), ("B. dog", "B"), ("D", "C"), (" dog ", "B")]
+)
+def test_a_choice_is_answered_by_text_or_letter_and_text_wins(root, answer, letter):
+    """Three options, so "D" is no letter of them but the text of the third."""
+    [sample], _ = read(root, CHOICE | {"answer": answer})
+    assert sample.answer == letter
+
+
+@pytest.mark.parametrize(
+    ("answer", "answer_type", "canonical"),
+    [
+        ("Yes", "yes_no", "yes"),
+        (False, "yes_no", "no"),
+        (3, "number", "3"),
+        ("+1,234.50", "number", "1234.5"),
+        ("-0.0", "number", "0"),
+        ("007", "number", "7"),
+    ],
+)
+def test_answer_types_are_told_from_plain_answers(root, answer, answer_type, canonical):
+    [sample], _ = read(root, OPEN | {"answer": answer})
+    assert (sample.answer_type, sample.answer) == (answer_type, canonical)
+
+
+@pytest.mark.parametrize("answer", [["owl", "bat"], "owl,bat"])
+def test_a_set_is_a_list_or_a_line_with_commas(root, answer):
+    [sample], _ = read(root, OPEN | {"answer": answer, "answer_type": "set"})
+    assert sample.answer == "owl, bat"
+
+
+def test_the_asset_is_the_first_medium_or_else_the_id(root):
+    media = [{"modality": "audio", "path": path} for path in ("b.wav", "a.wav")]
+    samples, _ = read(root, OPEN | {"media": media}, OPEN | {"id": "q2"})
+    assert [sample.asset_id for sample in samples] == ["b.wav", "q2"]
+
+
+def test_the_source_is_the_manifest_unless_named(root):
+    samples, _ = read(root, OPEN, OPEN | {"id": "q2", "source": "zoo"})
+    assert [sample.source for sample in samples] == ["train", "zoo"]
+
+
+def wav(**fields: object) -> dict[str, object]:
+    return {"media": [{"modality": "audio", "path": "a.wav"} | fields]}
+
+
+@pytest.mark.parametrize(
+    ("row", "reason"),
+    [
+        (b'{"id": "q1", ', "malformed"),
+        (b'{"id": "\xff"}', "malformed"),
+        (b'{"id": "q1", "question": "\\ud83d", "answer": "3"}', "malformed"),
+        (b"[" * 100_000, "malformed"),
+        (b'["q1"]', "malformed"),
+        (OPEN | {"id": None}, "missing_id"),
+        (OPEN | {"question": " "}, "missing_question"),
+        (OPEN | {"answer": None}, "missing_answer"),
+        (OPEN | {"answer_type": "essay"}, "bad_answer_type"),
+        (OPEN | {"answer": "many"}, "bad_answer_type"),
+        (OPEN | {"answer": "many", "answer_type": "number"}, "bad_answer"),
+        (OPEN | {"answer": "maybe", "answer_type": "yes_no"}, "bad_answer"),
+        (OPEN | {"answer": ["owl", "owl"], "answer_type": "set"}, "bad_answer"),
+        (OPEN | {"answer": {"text": "3"}}, "bad_answer"),
+        (OPEN | {"answer_type": "choice"}, "bad_options"),
+        (OPEN | {"audio": "a.wav"}, "unknown_field"),
+        (CHOICE | {"answer": "cow"}, "bad_answer"),
+        (CHOICE | {"answer": "E"}, "bad_answer"),
+        (CHOICE | {"answer": "A. dog"}, "bad_answer"),
+        (CHOICE | {"options": ["dog"]}, "bad_options"),
+        (CHOICE | {"options": [*map(str, range(10)), "dog"]}, "bad_options"),
+        (CHOICE | {"options": ["A. cat", "B. dog"]}, "bad_options"),
+        (CHOICE | {"options": ["dog", "cat", "dog"]}, "duplicate_options"),
+        (CHOICE | {"options": ["dog", "cat", "dog"], "answer": "A"}, "duplicate_options"),
+        (OPEN | wav(modality="smell"), "bad_media"),
+        (OPEN | wav(role="hint"), "bad_media"),
+        (OPEN | wav(path=""), "bad_media"),
+        (OPEN | wav(start=2, end=2), "bad_media"),
+        (OPEN | wav(start=-1), "bad_media"),
+        (OPEN | wav(start=10**400), "bad_media"),
+        (OPEN | wav(begin=2), "unknown_field"),
+        (CHOICE | wav(role="option"), "bad_media"),
+        (OPEN | wav(path="c.wav"), "missing"),
+        (OPEN | wav(path="."), "missing"),
+        (OPEN | wav(path="a\0.wav"), "missing"),
+        (OPEN | wav(path="../outside.wav"), "unsafe"),
+        (OPEN | wav(path="/etc/hostname"), "unsafe"),
+        (OPEN | wav(path="https://example.org/a.wav"), "unsafe"),
+    ],
+)
+def test_a_bad_row_goes_to_quarantine_with_its_reason(root, row, reason):
+    outside = root.parent / "outside.wav"
+    outside.write_bytes(b"RIFF")
+    samples, quarantine = read(root, OPEN | {"id": "good"}, row)
+    assert [sample.id for sample in samples] == ["good"]
+    assert dict(quarantine.counts) == {reason: 1}
+
+
+def test_copies_among_the_wrong_options_are_nobodys_business(root):
+    [sample], _ = read(root, CHOICE | {"options": ["cat", "cat", "dog"]})
+    assert sample.answer == "C"
+
+
+def test_the_second_row_of_an_id_is_quarantined(root):
+    samples, quarantine = read(root, OPEN, OPEN | {"answer": "4"})
+    assert [sample.answer for sample in samples] == ["3"]
+    assert dict(quarantine.counts) == {"duplicate_id": 1}
+
+
+def test_quarantine_names_row_id_reason_and_sentence(root):
+    read(root, OPEN, b"", CHOICE | {"id": "q2", "answer": "cow"})
+    [line] = (root / "quarantine.jsonl").read_text().splitlines()
+    record = json.loads(line)
+    assert (record["id"], record["reason"]) == ("q2", "bad_answer")
+    assert record["path"] == f"{root / 'train.jsonl'}:3"
+    assert "'cow', but names one of the options" in record["detail"]
+
+
+def test_a_missing_manifest_says_what_to_do(tmp_path):
+    with pytest.raises(ValueError, match=r"no manifest .*none\.jsonl.*data\.root="):
+        read_manifest(tmp_path / "none.jsonl", tmp_path, Quarantine(max_bad_share=0))
+
+
+def test_the_content_hash_follows_the_bytes_and_not_the_place(root):
+    (root / "copy.wav").write_bytes(b"RIFF")
+    rows = [OPEN | {"id": path} | wav(path=path) for path in ("a.wav", "copy.wav", "b.wav")]
+    hashes = [sample.content_hash for sample in read(root, *rows)[0]]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_no_mutation_of_a_row_ends_in_a_traceback(root):
+    """Every value of a good row is replaced by every odd value; each row is read or set aside."""
+    odd = [None, True, 0, -1, 1e308, "", " ", "B", [], [None], {}, {"a": 1}, "\x00", ["a", "b"]]
+    row = CHOICE | wav() | {"answer_type": "choice", "completion": "", "asset_id": "x"}
+    medium = {"modality": "audio", "path": "a.wav", "start": 0, "end": 1, "role": "context"}
+    rows = [row | {name: value} for name in row for value in odd]
+    rows += [row | wav(**{name: value}) for name in medium for value in odd]
+    named = [row | {"id": f"{i}"} if row["id"] == "q1" else row for i, row in enumerate(rows)]
+    samples, quarantine = read(root, *named)
+    assert samples
+    assert len(samples) + len(quarantine) == len(rows)
+
+
+def test_no_damaged_byte_of_a_row_ends_in_a_traceback(root):
+    line, dice = json.dumps(CHOICE | wav()).encode(), random.Random(3)
+    damaged = [bytearray(line) for _ in range(500)]
+    for copy in damaged:
+        copy[dice.randrange(len(copy))] = dice.choice(b'"{}[],:0\\ \xff')
+    samples, quarantine = read(root, *map(bytes, damaged))
+    assert len(samples) + len(quarantine) == 500
+
+
+def test_quarantine_stops_a_run_above_the_allowed_share(tmp_path):
+    """2 bad of 19 are more than a tenth, 2 of 20 are not."""
+    quarantine = Quarantine(max_bad_share=0.1, run_dir=tmp_path)
+    quarantine.add("q7", "missing", "'c.wav' is not there.", "train.jsonl:7")
+    quarantine.add("q8", "empty", "no sound.", "d.wav")
+    quarantine.check(20)
+    with pytest.raises(ValueError, match=r"2 of 19 .*1 missing, 1 empty.*'q7' at train.jsonl:7"):
+        quarantine.check(19)
+
+
+def test_quarantine_counts_a_record_met_twice_once(tmp_path):
+    quarantine = Quarantine(max_bad_share=0.1, run_dir=tmp_path)
+    for _ in range(2):
+        quarantine.add("q7", "empty", "no sound.", "d.wav")
+    assert len(quarantine) == 1
+    assert len((tmp_path / "quarantine.jsonl").read_text().splitlines()) == 1

@@ -1,0 +1,214 @@
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from torch import Tensor
+
+from datamodules.batch import Batch, Completions
+from datamodules.prompts import PromptEncoder
+from modules.omni import OmniModel
+from modules.rollouts import Sampling
+
+Gradients = dict[str, Tensor]
+
+
+def load(path: Path, encoder: PromptEncoder, **options: bool) -> OmniModel:
+    return OmniModel.load(str(path), encoder.tokenizer, **options)
+
+
+def gradients(model: OmniModel, loss: Tensor) -> Gradients:
+    model.zero_grad()
+    loss.backward()
+    return {name: p.grad for name, p in model.named_parameters() if p.grad is not None}
+
+
+def distance(found: Gradients, expected: Gradients) -> float:
+    """Length of the difference of two whole gradients, relative to the second."""
+    assert found.keys() == expected.keys()
+    apart = torch.stack([(found[name] - expected[name]).norm() for name in expected]).norm()
+    return (apart / torch.stack([value.norm() for value in expected.values()]).norm()).item()
+
+
+def one_prompt(batch: Batch, number: int, encoded: Tensor) -> tuple[Tensor, Tensor]:
+    """Embeddings (P, D) and positions (3, P) of one prompt of a packed batch."""
+    start = sum(batch.prompt_lens[:number])
+    part = slice(start, start + batch.prompt_lens[number])
+    return encoded[part], batch.positions[:, part]
+
+
+def repeated(model: OmniModel, batch: Batch, completions: Completions) -> Tensor:
+    """Score each completion behind a copy of its own prompt, with a plain causal mask.
+
+    Shapes: -> (N, T)
+    """
+    out = torch.zeros(completions.token_ids.shape, dtype=model.thinker.dtype)
+    encoded = model.encode(batch)
+    for row, (length, owner) in enumerate(zip(completions.lens, completions.owner, strict=True)):
+        prompt, positions = one_prompt(batch, owner, encoded)
+        ids = completions.token_ids[row, :length]
+        embedded = torch.cat([prompt, model.backbone.embedding(ids)]).unsqueeze(0)
+        after = positions.max() + 1 + torch.arange(length)
+        positions = torch.cat([positions, after.expand(3, -1)], dim=1).unsqueeze(1)
+        width = embedded.shape[1]
+        causal = torch.ones(1, 1, width, width, dtype=torch.bool).tril()
+        hidden = model.backbone.read(embedded, positions, attention_mask=causal)[0]
+        logits = model.backbone.head(hidden[-length - 1 : -1])
+        logits = logits.masked_fill(model.banned, float("-inf"))
+        scored = logits.log_softmax(-1).gather(1, ids.unsqueeze(1)).squeeze(1)
+        out = out.index_put((torch.full((length,), row), torch.arange(length)), scored)
+    return out
+
+
+@pytest.mark.parametrize("checkpointing", [False, True])
+@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-7), (torch.float32, 1e-5)])
+def test_shared_prompts_have_the_gradients_of_repeated_ones(
+    untrained, encoder, ragged, continuations, dtype, tolerance, dense, checkpointing
+):
+    """Film, pictures and sounds; prompts and completions of different lengths."""
+    weight = torch.linspace(-1, 2, continuations.token_ids.numel(), dtype=dtype)
+    weight = weight.view_as(continuations.token_ids)
+    plain = load(untrained, encoder).to(dtype)
+    expected = gradients(plain, (repeated(plain, ragged, continuations) * weight).sum())
+    shared = load(
+        untrained, encoder, dense_attention=dense, gradient_checkpointing=checkpointing
+    ).to(dtype)
+    found = gradients(shared, (shared.logprobs(ragged, continuations) * weight).sum())
+    assert len(found) > 100
+    assert distance(found, expected) < tolerance
+
+
+def test_reusing_the_encoding_changes_nothing(policy, ragged, continuations):
+    encoded = policy.encode(ragged)
+    reused = policy.logprobs(ragged, continuations, encoded=encoded)
+    assert torch.equal(reused, policy.logprobs(ragged, continuations))
+
+
+def test_sampled_logprobs_are_those_of_the_training_pass(policy, ragged):
+    uniforms = ragged.uniforms(seed=3, group_size=3, length=10)
+    sampling = Sampling(group_size=3, max_tokens=10, temperature=0.8)
+    rollout = policy.sample(ragged, sampling, uniforms=uniforms)
+    again = policy.logprobs(ragged, rollout.completions, temperature=0.8)
+    torch.testing.assert_close(again * rollout.loss_mask, rollout.logprobs, rtol=0, atol=2e-5)
+
+
+def test_a_completion_does_not_depend_on_its_batch(policy, ragged):
+    """The second sample of the batch says the same when it is asked alone."""
+    sampling = Sampling(group_size=2, max_tokens=8)
+    uniforms = ragged.uniforms(seed=0, group_size=2, length=8)
+    together = policy.sample(ragged, sampling, uniforms=uniforms)
+    start = ragged.prompt_lens[0]
+    part = slice(start, start + ragged.prompt_lens[1])
+    first_audio, both = 2, slice(2, 4)  # film and clip of prompt 0 come before its two clips
+    frames = int(ragged.audio_lens[:first_audio].sum())
+    alone = Batch(
+        samples=ragged.samples[1:2],
+        step=0,
+        prompt_ids=ragged.prompt_ids[part],
+        prompt_lens=ragged.prompt_lens[1:2],
+        positions=ragged.positions[:, part],
+        audio=ragged.audio[:, frames:],
+        audio_lens=ragged.audio_lens[both],
+    )
+    lonely = policy.sample(alone, sampling, uniforms=uniforms[2:4])
+    assert lonely.texts == together.texts[2:4]
+
+
+def test_greedy_equals_the_model_read_without_cache(policy, ragged):
+    sampling = Sampling(group_size=1, max_tokens=6, temperature=0.0)
+    rollout = policy.sample(ragged, sampling, uniforms=torch.zeros(4, 6))
+    policy.eval()
+    encoded = policy.encode(ragged)
+    for number in range(4):
+        ids = rollout.completions.token_ids[number, : rollout.completions.lens[number]]
+        for length in range(len(ids)):
+            prompt, positions = one_prompt(ragged, number, encoded)
+            prompt = torch.cat([prompt, policy.backbone.embedding(ids[:length])]).unsqueeze(0)
+            after = positions.max() + 1 + torch.arange(length)
+            positions = torch.cat([positions, after.expand(3, -1)], dim=1).unsqueeze(1)
+            hidden = policy.backbone.read(prompt, positions)[0, -1]
+            assert policy._logits(hidden).argmax() == ids[length]
+
+
+def test_random_policies_never_say_media_tokens(policy, ragged, encoder):
+    sampling = Sampling(group_size=8, max_tokens=32, temperature=5.0)
+    uniforms = ragged.uniforms(seed=1, group_size=8, length=32)
+    rollout = policy.sample(ragged, sampling, uniforms=uniforms)
+    said = set(rollout.completions.token_ids[rollout.loss_mask].tolist())
+    assert len(said) > 200
+    assert not said & (set(encoder.tokenizer.all_special_ids) - {encoder.end_id})
+
+
+def test_option_scores_are_summed_logprobs(policy, ragged, encoder):
+    """Three options each for two prompts and two for the others; absent options score -inf."""
+    options = [encoder.option_targets(sample) for sample in ragged.samples]
+    options[1], options[3] = options[1][:2], options[3][:2]
+    scores = policy.score_options(ragged, options)
+    assert scores.shape == (4, 3)
+    assert scores[1, 2] == scores[3, 2] == float("-inf")
+    alone = Completions.of([options[2][1]], [2])
+    alone_score = policy.logprobs(ragged, alone).sum()
+    torch.testing.assert_close(scores[2, 1], alone_score, rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["audio", "images", "videos"])
+def test_other_media_give_other_logprobs(policy, ragged, continuations, kind):
+    """A blind model would not notice."""
+    changed = ragged.to("cpu")
+    setattr(changed, kind, getattr(ragged, kind).flip(-1))
+    before = policy.logprobs(ragged, continuations)
+    after = policy.logprobs(changed, continuations)
+    moved = (before - after).abs().amax(1).view(4, 3).amax(1) > 1e-6
+    shown = {"audio": [True, True, False, False], "images": [True, False, True, False]}
+    assert moved.tolist() == shown.get(kind, [True, False, False, False])
+
+
+def test_features_without_placeholders_are_refused(policy, ragged):
+    broken = ragged.to("cpu")
+    broken.audio_lens = ragged.audio_lens[:-1]
+    broken.audio = ragged.audio[:, : int(broken.audio_lens.sum())]
+    with pytest.raises(ValueError, match=r"audio features meet \d+ audio placeholders"):
+        policy.encode(broken)
+
+
+def test_a_reference_stays_behind(policy, ragged, continuations):
+    reference = policy.reference()
+    before = reference.logprobs(ragged, continuations)
+    with torch.no_grad():
+        policy.backbone.head.weight.mul_(1.5)
+    assert torch.equal(reference.logprobs(ragged, continuations), before)
+    assert not torch.equal(policy.logprobs(ragged, continuations), before)
+    assert not any(p.requires_grad for p in reference.parameters())
+
+
+def test_frozen_towers_get_no_gradient(untrained, encoder, ragged, continuations):
+    model = load(untrained, encoder, freeze_towers=True)
+    found = gradients(model, model.logprobs(ragged, continuations).sum())
+    assert found
+    assert not any("audio_tower" in name or "visual" in name for name in found)
+
+
+def test_what_is_saved_loads_to_the_same_logprobs(policy, encoder, ragged, continuations, tmp_path):
+    policy.save(tmp_path)
+    again = load(tmp_path, encoder)
+    before = policy.logprobs(ragged, continuations)
+    assert torch.equal(again.logprobs(ragged, continuations), before)
+
+
+@pytest.mark.parametrize("harm", ["missing", "unexpected", "mismatched"])
+def test_checkpoints_with_other_tensors_are_refused_by_name(policy, encoder, tmp_path, harm):
+    policy.save(tmp_path)
+    file = tmp_path / "model.safetensors"
+    tensors = load_file(file)
+    name = sorted(tensors)[0]
+    if harm == "missing":
+        del tensors[name]
+    elif harm == "unexpected":
+        name = "thinker.nobody.weight"
+        tensors[name] = torch.zeros(2)
+    else:
+        tensors[name] = torch.zeros(3)
+    save_file(tensors, file, metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=f"1 {harm} tensors"):
+        load(tmp_path, encoder)

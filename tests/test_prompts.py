@@ -1,0 +1,113 @@
+import numpy as np
+import pytest
+import torch
+
+from datamodules.batch import Sample
+from datamodules.prompts import PromptEncoder
+from modules.omni import OmniModel
+from tests.conftest import clip, film, make_prompt, make_sample, picture
+
+
+def everything(encoder: PromptEncoder):
+    """A prompt with a picture, a film with sound and a clip; and its media."""
+    rng = np.random.default_rng(1)
+    media = [picture(rng), film(rng), clip(rng, 0.7)]
+    return make_prompt(encoder, make_sample(), media), media
+
+
+def test_tokens_and_features_equal_the_processors_joint_call(encoder):
+    """The published processor is called once for all media, which it pads to 30 s of sound."""
+    prompt, (image, video, sound) = everything(encoder)
+    placeholders = [{"type": kind} for kind in ("image", "video", "audio", "audio")]
+    lines = "Which digit is it?\nA. 3\nB. 8\nC. 5\nAnswer with the letter in <answer></answer>."
+    content = [*placeholders, {"type": "text", "text": lines}]
+    text = encoder.processor.apply_chat_template(
+        [{"role": "user", "content": content}], add_generation_prompt=True, tokenize=False
+    )
+    size = {"shortest_edge": 56 * 56, "longest_edge": 56 * 56}
+    joint = encoder.processor(
+        text=[text],
+        images=[image.image],
+        videos=[torch.from_numpy(video.frames).permute(0, 3, 1, 2)],
+        audio=[video.audio, sound.audio],
+        videos_kwargs={"do_sample_frames": False, "fps": 4.0, "size": size},
+        return_tensors="pt",
+    )
+    assert joint["input_ids"][0].tolist() == prompt.token_ids.tolist()
+    by_kind = {kind: [f for f in prompt.features if f.kind == kind] for kind in ("image", "video")}
+    assert torch.equal(joint["pixel_values"], by_kind["image"][0].values)
+    assert torch.equal(joint["pixel_values_videos"], by_kind["video"][0].values)
+    clips = [f for f in prompt.features if f.kind == "audio"]
+    for heard, mel in zip(clips, joint["input_features"], strict=True):
+        assert torch.equal(heard.values, mel[:, : heard.values.shape[1]])
+    assert joint["feature_attention_mask"].sum(1).tolist() == [f.grid.item() for f in clips]
+
+
+def test_positions_equal_the_models_own(encoder, untrained):
+    prompt, _ = everything(encoder)
+    thinker = OmniModel.load(str(untrained), encoder.tokenizer).thinker
+    grids = {
+        kind: torch.stack([f.grid for f in prompt.features if f.kind == kind])
+        for kind in ("audio", "image", "video")
+    }
+    expected, _ = thinker.get_rope_index(
+        prompt.token_ids.unsqueeze(0),
+        image_grid_thw=grids["image"],
+        video_grid_thw=grids["video"],
+        audio_seqlens=grids["audio"].squeeze(1),
+        second_per_grids=torch.tensor([0.5]),
+    )
+    assert torch.equal(prompt.positions, expected[:, 0])
+
+
+def test_positions_of_text_count_up(encoder):
+    prompt = make_prompt(encoder, make_sample(), [])
+    assert torch.equal(prompt.positions, torch.arange(len(prompt.token_ids)).expand(3, -1))
+
+
+def test_media_options_stand_behind_their_letters(encoder):
+    rng = np.random.default_rng(2)
+    sample = make_sample()
+    clips = [("option", encoder.features(clip(rng, 0.1 * n))) for n in (2, 3, 4)]
+    text = encoder.tokenizer.decode(encoder.prompt(sample, clips).token_ids)
+    pieces = text.split("<|audio_bos|>")
+    assert [piece.splitlines()[-1] for piece in pieces[:3]] == ["A. 3", "B. 8", "C. 5"]
+    counts = [piece.count("<|AUDIO|>") for piece in pieces[1:]]
+    assert counts == [group[0].tokens for _, group in clips]
+
+
+def test_targets_end_the_turn(encoder):
+    target = encoder.target(make_sample())
+    assert encoder.tokenizer.decode(target) == "<answer>B</answer><|im_end|>"
+
+
+def test_options_can_be_named_by_their_text(untrained):
+    encoder = PromptEncoder(str(untrained), answer_with="text")
+    sample = make_sample()
+    asked = encoder.tokenizer.decode(make_prompt(encoder, sample, []).token_ids)
+    assert "\n3\n8\n5\nAnswer with an option in" in asked
+    assert encoder.tokenizer.decode(encoder.target(sample)) == "<answer>8</answer><|im_end|>"
+    scored = [encoder.tokenizer.decode(ids) for ids in encoder.option_targets(sample)]
+    assert scored == [f"<answer>{text}</answer><|im_end|>" for text in ("3", "8", "5")]
+
+
+def test_free_completions_are_imitated_without_instruction(encoder):
+    sample = Sample(
+        id="d", question="Describe it.", answer="It says 3.", answer_type="text",
+        completion="It says 3.", source="test", asset_id="d", content_hash="0" * 32,
+    )
+    assert "<answer>" not in encoder.tokenizer.decode(encoder.prompt(sample, []).token_ids)
+    assert encoder.tokenizer.decode(encoder.target(sample)) == "It says 3.<|im_end|>"
+
+
+@pytest.mark.parametrize("word", ["<|AUDIO|>", "<|IMAGE|>"])
+def test_media_tokens_in_a_question_are_refused(encoder, word):
+    sample = make_sample(question=f"What is {word}?")
+    with pytest.raises(ValueError, match="may not contain"):
+        encoder.prompt(sample, [])
+
+
+def test_another_wording_is_another_template(encoder, untrained):
+    other = PromptEncoder(str(untrained), system_prompt="Listen well.")
+    assert other.template_hash != encoder.template_hash
+    assert "Listen well." in other.tokenizer.decode(make_prompt(other, make_sample(), []).token_ids)

@@ -1,0 +1,157 @@
+"""Build and fit one training stage; imported after the configuration has been checked."""
+
+import logging
+import warnings
+from pathlib import Path
+
+import lightning as L
+import torch
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger, WandbLogger
+
+from checkpoints import AtomicCheckpointIO, StepCheckpoint, newest_valid
+from configs.schema import Config
+from datamodules.prompts import PromptEncoder
+from datamodules.questions import QuestionData
+from modules.base import PostTrainingModule
+from modules.omni import OmniModel
+from modules.rlvr import RlvrModule
+from modules.sft import SftModule
+from progress import MetricsWriter, StepProgress
+from runs import Run, open_run
+
+log = logging.getLogger(__name__)
+
+
+def train(config: Config) -> Path:
+    """Run one training stage to its end, from where a killed run left it; return its export."""
+    with open_run(config) as run:
+        log.info("run directory: %s%s", run.dir, " (resumed)" if run.resumed else "")
+        encoder = build_encoder(config)
+        module = build_module(config, build_policy(config, encoder))
+        trainer = build_trainer(config, run)
+        with warnings.catch_warnings():
+            # Lightning advises loader workers and fixed epochs, neither of which is meant here.
+            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
+            warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+            trainer.fit(
+                module,
+                datamodule=build_data(config, encoder, run),
+                ckpt_path=newest_valid(run.dir / "checkpoints"),
+                weights_only=True,
+            )
+        export = run.dir / "export"
+        if trainer.is_global_zero:
+            module.policy.save(export)
+            encoder.processor.save_pretrained(export)
+        run.finish()
+    log.info("weights: %s", export)
+    return export
+
+
+def build_encoder(config: Config) -> PromptEncoder:
+    """Read tokenizer and processor of the model that the run starts from."""
+    return PromptEncoder(
+        weights_of(config),
+        system_prompt=config.model.system_prompt,
+        answer_with=config.model.answer_with,
+    )
+
+
+def build_policy(config: Config, encoder: PromptEncoder) -> OmniModel:
+    """Load the model that the run starts from."""
+    return OmniModel.load(
+        weights_of(config),
+        encoder.tokenizer,
+        dtype=getattr(torch, config.model.dtype),  # the schema allows two names of torch
+        dense_attention=config.model.attention == "mask",
+        gradient_checkpointing=config.model.gradient_checkpointing,
+        freeze_towers=config.model.freeze_towers,
+    )
+
+
+def weights_of(config: Config) -> str:
+    """Name the weights that the run starts from."""
+    return config.init_from or config.model.path
+
+
+def build_module(config: Config, policy: OmniModel) -> PostTrainingModule:
+    """Choose the algorithm: the only switch on `stage`."""
+    steps, batch_size = config.trainer.max_steps, config.trainer.batch_size
+    match config.stage:
+        case "sft":
+            return SftModule(
+                policy, config.optim, config.sft, max_steps=steps, batch_size=batch_size
+            )
+        case "rlvr":
+            return RlvrModule(
+                policy,
+                config.optim,
+                config.rlvr,
+                max_steps=steps,
+                batch_size=batch_size,
+                seed=config.seed,
+            )
+        case _:
+            raise AssertionError(f"train.py admits no stage={config.stage}")
+
+
+def build_data(config: Config, encoder: PromptEncoder, run: Run) -> QuestionData:
+    """Read the questions of the run."""
+    return QuestionData(
+        config.data,
+        encoder,
+        seed=config.seed,
+        batch_size=config.trainer.batch_size,
+        accumulate=config.trainer.accumulate,
+        val_samples=config.trainer.val_samples,
+        with_targets=config.stage == "sft",
+        run_dir=run.dir,
+    )
+
+
+def build_trainer(config: Config, run: Run) -> L.Trainer:
+    """Set up Lightning for steps instead of epochs, with this project's own checkpoints."""
+    settings = config.trainer
+    return L.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        strategy=settings.strategy,
+        precision=settings.precision,
+        max_steps=settings.max_steps,
+        accumulate_grad_batches=settings.accumulate,
+        gradient_clip_val=config.optim.max_grad_norm,
+        val_check_interval=settings.val_every * settings.accumulate or None,
+        check_val_every_n_epoch=None,
+        limit_val_batches=1.0 if settings.val_every else 0,
+        num_sanity_val_steps=0,
+        log_every_n_steps=settings.log_every,
+        callbacks=_callbacks(config, run),
+        plugins=[AtomicCheckpointIO()],
+        logger=_logger(config, run),
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+        default_root_dir=run.dir,
+    )
+
+
+def _callbacks(config: Config, run: Run) -> list[Callback]:
+    """Watch and save; none of them has an effect on what is learned."""
+    settings = config.trainer
+    return [
+        StepProgress(),
+        MetricsWriter(run.dir / "metrics.jsonl", every=settings.log_every),
+        StepCheckpoint(
+            run.dir / "checkpoints",
+            every=settings.checkpoint_every,
+            val_every=settings.val_every,
+        ),
+    ]
+
+
+def _logger(config: Config, run: Run) -> Logger | bool:
+    """Show the metrics in Weights & Biases where that is asked for."""
+    if config.logger != "wandb":
+        return False
+    return WandbLogger(project="earwitness", name=run.dir.name, save_dir=run.dir, resume="allow")
