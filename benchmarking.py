@@ -59,9 +59,7 @@ def _score(config: Config, questions: QuestionSet, file: Path, name: str) -> Sco
     """Let one checkpoint answer every question greedily; keep each answer with its verdict."""
     settings = config.benchmark
     file.unlink(missing_ok=True)
-    sampling = Sampling(
-        group_size=1, max_tokens=settings.max_completion_tokens, temperature=0.0
-    )
+    sampling = Sampling(group_size=1, max_tokens=settings.max_completion_tokens, temperature=0.0)
     scored: Scored = {}
     batches = ask(
         load_frozen(config),
@@ -146,6 +144,5 @@ def _name(path: str) -> str:
 def _distinct(names: Sequence[str]) -> list[str]:
     """Number names that occur again."""
     return [
-        name if name not in names[:place] else f"{name}-{place}"
-        for place, name in enumerate(names)
+        name if name not in names[:place] else f"{name}-{place}" for place, name in enumerate(names)
     ]

@@ -3,19 +3,18 @@
 import hashlib
 import logging
 import time
-from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
 from asking import ask, load_frozen
 from configs.schema import Condition, Config
-from datamodules.batch import Sample
-from datamodules.contribution import WITHHELD
+from datamodules.contribution import WITHHELD, How
 from datamodules.media import file_digest
 from datamodules.probe_cache import ProbeRow, probe_key, read_rows, write_shard
 from datamodules.prompts import PromptEncoder
 from datamodules.questions import QuestionSet, load_questions
+from datamodules.sample import Sample
 from datamodules.selection import probe_directory
 from modules.answering import Answers
 from modules.omni import OmniModel
@@ -36,9 +35,7 @@ def probe(config: Config) -> str:
     """Fill the cache with what is missing from it, and return the key of the probe."""
     with open_run(config) as run:
         encoder = build_encoder(config)
-        questions = load_questions(
-            config.data, config.probe.split, encoder, run_dir=run.dir
-        )
+        questions = load_questions(config.data, config.probe.split, encoder, run_dir=run.dir)
         limit = config.probe.limit or len(questions.samples)
         questions.samples = questions.samples[:limit]
         key = key_of(config, encoder)
@@ -88,13 +85,15 @@ def _probe_condition(
 ) -> None:
     """Ask the questions that a condition takes something from and that the cache lacks."""
     settings, cache = config.probe, probe_directory(config.data)
-    how = "absent" if condition == "full" else settings.how
+    how: How = "absent" if condition == "full" else settings.how
     table = read_rows(cache, key).to_pydict()
     asked = zip(table["content_hash"], table["condition"], table["how"], strict=True)
     known = {content for content, *rest in asked if rest == [condition, how]}
     wanted = [sample for sample in questions.samples if _withholds(sample, condition)]
     missing = [sample for sample in wanted if sample.content_hash not in known]
-    log.info("%s: %d questions, %d already cached", condition, len(wanted), len(wanted) - len(missing))
+    log.info(
+        "%s: %d questions, %d already cached", condition, len(wanted), len(wanted) - len(missing)
+    )
     if not missing:
         return
     under = questions.under(condition, settings.how)
@@ -122,7 +121,7 @@ def _withholds(sample: Sample, condition: Condition) -> bool:
     return condition == "full" or bool(modalities & WITHHELD[condition])
 
 
-def _row(answers: Answers, key: str, condition: Condition, how: str) -> ProbeRow:
+def _row(answers: Answers, key: str, condition: Condition, how: How) -> ProbeRow:
     return ProbeRow(
         sample_id=answers.sample.id,
         content_hash=answers.sample.content_hash,

@@ -31,7 +31,12 @@ class MetricsWriter(Callback):
             self.metrics.truncate_after(trainer.global_step)
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Write the step that just ended, once however many micro-batches it had."""
         whole_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
@@ -79,7 +84,12 @@ class StepProgress(ProgressBar):
         )
 
     def on_train_batch_end(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, batch: Any, batch_idx: int
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
     ) -> None:
         """Advance to the trainer's step and show the metrics that matter."""
         assert self.bar is not None, "opened in on_train_start"

@@ -9,6 +9,7 @@ import json
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
@@ -103,8 +104,8 @@ def make_thinker(
 ) -> Qwen2_5OmniThinkerForConditionalGeneration:
     """Build the thinker with random weights: two towers of two layers, four layers of language."""
     token = tokenizer.convert_tokens_to_ids
-    config = Qwen2_5OmniThinkerConfig(
-        audio_config={
+    settings: dict[str, Any] = {
+        "audio_config": {
             "num_mel_bins": MEL_BINS,
             "encoder_layers": 2,
             "encoder_attention_heads": 4,
@@ -113,7 +114,7 @@ def make_thinker(
             "output_dim": WIDTH,
             "max_source_positions": 1500,
         },
-        vision_config={
+        "vision_config": {
             "depth": 2,
             "hidden_size": 96,
             "intermediate_size": 256,
@@ -121,7 +122,7 @@ def make_thinker(
             "out_hidden_size": WIDTH,
             "fullatt_block_indexes": [1],
         },
-        text_config={
+        "text_config": {
             "vocab_size": len(tokenizer),
             "hidden_size": WIDTH,
             "intermediate_size": 512,
@@ -137,16 +138,16 @@ def make_thinker(
             "pad_token_id": token("<|endoftext|>"),
             "eos_token_id": token("<|im_end|>"),
         },
-        audio_token_id=token("<|AUDIO|>"),
-        image_token_id=token("<|IMAGE|>"),
-        video_token_id=token("<|VIDEO|>"),
-        audio_start_token_id=token("<|audio_bos|>"),
-        audio_end_token_id=token("<|audio_eos|>"),
-        vision_start_token_id=token("<|vision_bos|>"),
-        vision_end_token_id=token("<|vision_eos|>"),
-    )
+        "audio_token_id": token("<|AUDIO|>"),
+        "image_token_id": token("<|IMAGE|>"),
+        "video_token_id": token("<|VIDEO|>"),
+        "audio_start_token_id": token("<|audio_bos|>"),
+        "audio_end_token_id": token("<|audio_eos|>"),
+        "vision_start_token_id": token("<|vision_bos|>"),
+        "vision_end_token_id": token("<|vision_eos|>"),
+    }
     torch.manual_seed(seed)
-    return Qwen2_5OmniThinkerForConditionalGeneration(config)
+    return Qwen2_5OmniThinkerForConditionalGeneration(Qwen2_5OmniThinkerConfig(**settings))
 
 
 def corpus_of(root: Path) -> Iterator[str]:
@@ -154,7 +155,10 @@ def corpus_of(root: Path) -> Iterator[str]:
     yield from (f"assistant\nuser\n{instruction}" for instruction in INSTRUCTIONS.values())
     with (root / "warm.jsonl").open() as rows:
         for row in map(json.loads, rows):
-            options = [f"{letter}. {text}" for letter, text in zip("ABCDEFGH", row.get("options", ()), strict=False)]
+            options = [
+                f"{letter}. {text}"
+                for letter, text in zip("ABCDEFGH", row.get("options", ()), strict=False)
+            ]
             yield "\n".join([row["question"], *options, row["answer"], row.get("completion", "")])
 
 

@@ -138,7 +138,7 @@ class RlvrConfig:
     group_size: int = 8
     """Completions sampled per prompt; advantages compare only within this group."""
 
-    max_completion_tokens: int = 16
+    max_completion_tokens: int = 32
     """Sampling stops after this many tokens."""
 
     temperature: float = 1.0
@@ -198,7 +198,7 @@ class ProbeConfig:
     temperature: float = 1.0
     """Divides the logits where `samples` is more than 1."""
 
-    max_completion_tokens: int = 16
+    max_completion_tokens: int = 32
     """Sampling stops after this many tokens."""
 
     batch_size: int = 32
@@ -229,7 +229,7 @@ class BenchmarkConfig:
     checkpoints: list[str] = field(default_factory=list)
     """Directories of weights that are compared with the model itself, the baseline."""
 
-    max_completion_tokens: int = 16
+    max_completion_tokens: int = 32
     """Answers stop after this many tokens."""
 
     batch_size: int = 32

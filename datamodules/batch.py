@@ -1,4 +1,4 @@
-"""What a question is, on disk and in memory: the one contract between data and modules.
+"""Prompts packed for a model: the contract between data and modules.
 
 Legend of shape letters, used by every function on tensors in this project:
 
@@ -10,86 +10,15 @@ Legend of shape letters, used by every function on tensors in this project:
 """
 
 from collections.abc import Sequence
+from copy import copy
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
 
 import numpy as np
 import torch
 from torch import Tensor
 
+from datamodules.sample import Sample
 from datamodules.sampler import draw_seed
-
-Modality = Literal["audio", "image", "video"]
-Role = Literal["context", "option"]
-AnswerType = Literal["choice", "number", "set", "yes_no", "text"]
-
-LETTERS = "ABCDEFGHIJ"
-"""The letters that name options, in order; its length is the most options a question may have."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Media:
-    """One file that a question shows or plays."""
-
-    modality: Modality
-    """A video is its frames and, where the file has one, its audio track."""
-
-    path: str
-    """Relative to the data root, with forward slashes."""
-
-    start: float | None = None
-    """Seconds into the file at which the segment begins; None is the file's beginning."""
-
-    end: float | None = None
-    """Seconds into the file at which the segment ends; None is the file's end."""
-
-    role: Role = "context"
-    """`option` marks media that *are* the answers: the i-th such item belongs to the i-th option,
-    and taking it away leaves the question undefined instead of harder."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sample:
-    """One question, its answer, and the media it is asked about.
-
-    A sample never says which evidence it needs: that is what probes are there to find out.
-
-        Sample(id="test-see-0007", question="Which digit is in the image?", options=("3", "8"),
-               answer="B", answer_type="choice", media=(Media(modality="image", path="..."),),
-               source="digits", asset_id="image-0412", content_hash="5f0c...")
-    """
-
-    id: str
-    question: str
-    options: tuple[str, ...] = ()
-    """Texts of the options without their letters; empty for open questions."""
-
-    answer: str
-    """A letter for `choice`, canonical digits for `number`, items joined by ", " for `set`,
-    "yes" or "no" for `yes_no`, the expected text for `text`."""
-
-    answer_type: AnswerType
-    media: tuple[Media, ...] = ()
-    completion: str = ""
-    """What SFT imitates; empty where the answer alone, in its tags, is to be imitated."""
-
-    source: str
-    asset_id: str
-    """The recording or picture behind the question: splits are disjoint in it, and intervals are
-    clustered by it."""
-
-    content_hash: str
-    """16 bytes in hexadecimal over question, options, answer and the bytes of all media, so that a
-    score of yesterday's wording never meets today's."""
-
-    @property
-    def letters(self) -> str:
-        """The letters of this sample's options, `""` for open questions."""
-        return LETTERS[: len(self.options)]
-
-
-ANSWER_TYPES: tuple[str, ...] = get_args(AnswerType)
-MODALITIES: tuple[str, ...] = get_args(Modality)
 
 
 @dataclass(kw_only=True)
@@ -155,12 +84,11 @@ class Batch:
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """Move the tensors; the questions stay where they are."""
-        moved = {
-            name: value.to(device, non_blocking=non_blocking)
-            for name, value in vars(self).items()
-            if isinstance(value, Tensor)
-        }
-        return replace(self, **moved)
+        moved = copy(self)
+        for name, value in vars(self).items():
+            if isinstance(value, Tensor):
+                setattr(moved, name, value.to(device, non_blocking=non_blocking))
+        return moved
 
 
 @dataclass(kw_only=True)

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from datamodules.batch import Batch, Sample
+from datamodules.batch import Batch
 from datamodules.prompts import Features, Prompt
+from datamodules.sample import Sample
 
 
 def collate(
@@ -40,9 +41,7 @@ def collate(
     )
 
 
-def _join(
-    media: Sequence[Features], kind: str, *, dim: int
-) -> tuple[Tensor | None, Tensor | None]:
+def _join(media: Sequence[Features], kind: str, *, dim: int) -> tuple[Tensor | None, Tensor | None]:
     """Concatenate the features of one kind; None where the batch has none of it."""
     chosen = [feature for feature in media if feature.kind == kind]
     if not chosen:

@@ -22,7 +22,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:  # batch imports torch, which rules and the cache do without
-    from datamodules.batch import Media, Modality
+    from datamodules.sample import Media, Modality
 
 Condition = Literal["full", "no_audio", "no_visual", "text_only"]
 How = Literal["absent", "silent"]

@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.schema import MediaConfig
-from datamodules.batch import Media, Modality, Role
 from datamodules.contribution import WITHHELD, Condition
 from datamodules.decoders import MediaError, read_audio, read_image, read_video
+from datamodules.sample import Media, Modality, Role
 
 __all__ = [
     "Decoded",

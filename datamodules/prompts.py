@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoProcessor
 
-from datamodules.batch import Sample
 from datamodules.media import Decoded, MediaError
+from datamodules.sample import Sample
 
 AnswerWith = Literal["letter", "text"]
 
@@ -149,9 +149,7 @@ class PromptEncoder:
             )
         return Features(kind="audio", values=mel, grid=torch.tensor([frames]), tokens=tokens)
 
-    def prompt(
-        self, sample: Sample, media: Sequence[tuple[str, tuple[Features, ...]]]
-    ) -> Prompt:
+    def prompt(self, sample: Sample, media: Sequence[tuple[str, tuple[Features, ...]]]) -> Prompt:
         """Write the question as a chat turn with its media in place.
 
         Args:
@@ -162,9 +160,7 @@ class PromptEncoder:
         ids = self.tokenizer(self._expand(text, features), add_special_tokens=False)["input_ids"]
         ordered = sorted(features, key=lambda feature: feature.kind)  # audio, image, video
         positions = self._positions(ids, features)
-        return Prompt(
-            token_ids=torch.tensor(ids), positions=positions, features=tuple(ordered)
-        )
+        return Prompt(token_ids=torch.tensor(ids), positions=positions, features=tuple(ordered))
 
     def target(self, sample: Sample) -> list[int]:
         """Tokenize the completion that SFT imitates, end token included."""

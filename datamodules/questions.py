@@ -10,12 +10,13 @@ import lightning as L
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
 from configs.schema import Condition, DataConfig
-from datamodules.batch import Batch, Media, Sample
+from datamodules.batch import Batch
 from datamodules.collate import collate
 from datamodules.digits.build import ensure
 from datamodules.media import How, MediaError, ablate, decode
 from datamodules.prompts import Features, PromptEncoder
 from datamodules.quarantine import Quarantine
+from datamodules.sample import Media, Sample
 from datamodules.sampler import prompts_at
 from datamodules.selection import select_questions
 from datamodules.sources.manifest import read_manifest

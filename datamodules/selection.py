@@ -7,16 +7,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from configs.schema import ContributionConfig, DataConfig
-from datamodules.batch import Sample
 from datamodules.contribution import PRESETS, decide, select, why_undefined
 from datamodules.probe_cache import counts, probe_keys
+from datamodules.sample import Sample
 
 log = logging.getLogger(__name__)
 
 
-def select_questions(
-    samples: Sequence[Sample], data: DataConfig, *, run_dir: Path
-) -> list[Sample]:
+def select_questions(samples: Sequence[Sample], data: DataConfig, *, run_dir: Path) -> list[Sample]:
     """Keep the questions that `data.contribution` asks for; the run directory gets the reasons.
 
     Arithmetic over the cache: another rule or threshold never runs a model again.
@@ -35,12 +33,13 @@ def select_questions(
     )
     undefined = [why_undefined(rule, sample.media) for sample in samples]
     decisions = decide(rule, counted, undefined)
-    if wanted.on_missing != "error":
-        substitute = "strong" if wanted.on_missing == "keep" else "weak"
-        fill = substitute if wanted.keep == "strong" else _other(substitute)
-        decisions = [fill if decision == "missing" else decision for decision in decisions]
     selection = select(
-        [sample.id for sample in samples], decisions, undefined, keep=wanted.keep
+        rule,
+        [sample.id for sample in samples],
+        decisions,
+        undefined,
+        keep=wanted.keep,
+        on_missing=wanted.on_missing,
     )
     kept = set(selection.kept)
     log.info(
@@ -78,8 +77,3 @@ def _probe_of(wanted: ContributionConfig, cache: Path) -> str:
         "stage=probe`, set data.contribution.probe to a key of the cache, or "
         "data.contribution.rule=none to train without filtering."
     )
-
-
-def _other(decision: str) -> str:
-    """Swap weak and strong."""
-    return {"weak": "strong", "strong": "weak"}[decision]

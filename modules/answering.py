@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from datamodules.batch import Batch, Sample
+from datamodules.batch import Batch
+from datamodules.sample import Sample
 from modules.omni import OmniModel
 from modules.rollouts import Sampling
 from modules.verifiers import Verdict, verify

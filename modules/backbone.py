@@ -5,12 +5,14 @@ then `thinker.model.{audio_tower, visual, language_model}`. Everything else asks
 """
 
 from pathlib import Path
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 from transformers import (
     AttentionInterface,
     DynamicCache,
+    PreTrainedModel,
     Qwen2_5OmniThinkerConfig,
     Qwen2_5OmniThinkerForConditionalGeneration,
 )
@@ -19,6 +21,8 @@ from datamodules.batch import Batch
 from modules.kernels.attention import language_attention
 
 ATTENTION = "earwitness"
+"""Name under which transformers finds our attention."""
+
 AttentionInterface.register(ATTENTION, language_attention)
 
 
@@ -29,11 +33,12 @@ class Backbone:
         nested = hasattr(thinker.model, "language_model")  # since transformers 5.21
         towers = thinker.model if nested else thinker
         self.thinker = thinker
-        self.language: nn.Module = thinker.model.language_model if nested else thinker.model
-        self.audio_tower: nn.Module = towers.audio_tower
-        self.vision_tower: nn.Module = towers.visual
+        language = thinker.model.language_model if nested else thinker.model
+        self.language = cast(PreTrainedModel, language)  # nn.Module types no attribute
+        self.audio_tower = cast(PreTrainedModel, towers.audio_tower)
+        self.vision_tower = cast(PreTrainedModel, towers.visual)
         self.head: nn.Linear = thinker.lm_head
-        self.embedding: nn.Embedding = self.language.embed_tokens
+        self.embedding = cast(nn.Embedding, self.language.get_input_embeddings())
         self.config: Qwen2_5OmniThinkerConfig = thinker.config
 
     def checkpoint_gradients(self) -> None:
@@ -88,17 +93,20 @@ class Backbone:
 
 
 def load_thinker(path: str, *, dtype: torch.dtype) -> Qwen2_5OmniThinkerForConditionalGeneration:
-    """Load weights, or stop: a tensor that is missing, unexpected or misshapen is never glossed over.
+    """Load weights, or stop: no missing, unexpected or misshapen tensor is glossed over.
 
     transformers only warns, and the run then trains a partly random model.
     """
-    thinker, report = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(
+    # typed as a model alone, but a pair with output_loading_info
+    loaded: Any = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(
         path,
         dtype=dtype,
         attn_implementation="sdpa",
         output_loading_info=True,
         ignore_mismatched_sizes=True,  # reported below with the others, never ignored
     )
+    thinker: Qwen2_5OmniThinkerForConditionalGeneration
+    thinker, report = loaded
     for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         names = sorted(str(name) for name in report[kind])
         if names:

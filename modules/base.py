@@ -2,6 +2,7 @@
 
 import math
 from abc import ABC, abstractmethod
+from typing import Any
 
 import lightning as L
 import torch
@@ -48,7 +49,7 @@ class PostTrainingModule(L.LightningModule, ABC):
         estimate would build the loaders too early and lose their place on resume.
         """
         trained = [p for p in self.policy.parameters() if p.requires_grad]
-        groups = [
+        groups: list[dict[str, Any]] = [
             {"params": [p for p in trained if p.ndim >= 2]},
             {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
         ]

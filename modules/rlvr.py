@@ -115,8 +115,6 @@ class RlvrModule(PostTrainingModule):
             reference = self._reference[0].logprobs(
                 batch, rollout.completions, temperature=self.rlvr.temperature
             )  # (N, T)
-        loss, stats = kl_loss(
-            logprobs, reference, rollout.loss_mask, denominator=self.denominator
-        )
+        loss, stats = kl_loss(logprobs, reference, rollout.loss_mask, denominator=self.denominator)
         self.log_dict({f"train/{name}": value for name, value in stats.items()})
         return self.rlvr.kl_coef * loss

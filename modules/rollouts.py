@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -54,11 +55,14 @@ def expand_cache(packed: DynamicCache, layout: GroupLayout, group_size: int) -> 
     """
     expanded = DynamicCache()
     for number, layer in enumerate(packed.layers):
-        rows = [
-            states[0][:, layout.prompt_index].transpose(0, 1).repeat_interleave(group_size, dim=0)
-            for states in (layer.keys, layer.values)
-        ]
-        expanded.update(*rows, number)
+        states: Any = layer  # typed by what a layer might be; a language model's has both
+        key, value = (
+            packed_states[0][:, layout.prompt_index]
+            .transpose(0, 1)
+            .repeat_interleave(group_size, dim=0)
+            for packed_states in (states.keys, states.values)
+        )
+        expanded.update(key, value, number)
     return expanded
 
 

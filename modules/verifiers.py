@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 from typing import Literal
 
-from datamodules.batch import LETTERS, AnswerType
+from datamodules.sample import LETTERS, AnswerType
 
 Rule = Literal["tags", "letter", "option_text", "number", "set", "yes_no", "text"]
 Reading = str | Decimal | frozenset[str]

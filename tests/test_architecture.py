@@ -15,7 +15,7 @@ MAY_IMPORT = {  # folder or file -> the local packages and modules it may import
     "runs": {"configs"},
     "checkpoints": set(),
     "datamodules": {"configs"},
-    "modules": {"configs", "datamodules.batch"},
+    "modules": {"configs", "datamodules.batch", "datamodules.sample"},
 }
 NO_TORCH = ("configs/", "runs.py", "modules/verifiers.py", "datamodules/contribution.py")
 TORCH_ONLY = ("modules/losses.py", "modules/kernels/")

@@ -3,7 +3,6 @@
 import numpy as np
 import pytest
 
-from datamodules.batch import Media
 from datamodules.contribution import (
     AUDIOMCQ,
     PRESETS,
@@ -14,6 +13,7 @@ from datamodules.contribution import (
     select,
     why_undefined,
 )
+from datamodules.sample import Media
 
 AUDIO = Media(modality="audio", path="a.flac")
 IMAGE = Media(modality="image", path="a.png")

@@ -22,7 +22,9 @@ def test_indices_point_at_the_packed_row():
 
 def test_the_dense_mask_is_a_tree():
     """Each line: which of the nine tokens the token sees."""
-    seen = ["".join("x" if value else "." for value in row) for row in two_prompts().dense_mask[0, 0]]
+    seen = [
+        "".join("x" if value else "." for value in row) for row in two_prompts().dense_mask[0, 0]
+    ]
     assert seen == [
         "x........",
         "xx.......",
@@ -63,7 +65,7 @@ def test_pad_puts_packed_values_back():
 
 
 def test_empty_completions_are_refused():
-    with pytest.raises(ValueError, match="hold a zero.*leave it out"):
+    with pytest.raises(ValueError, match=r"hold a zero.*leave it out"):
         GroupLayout.build([3], [2, 0], [0, 0])
 
 

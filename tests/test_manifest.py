@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.batch import Media, Sample
 from datamodules.quarantine import Quarantine
+from datamodules.sample import Media, Sample
 from datamodules.sources.manifest import read_manifest
 
 CHOICE = {"id": "q1", "question": "What barks?", "options": ["cat", "dog", "D"], "answer": "dog"}

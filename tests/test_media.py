@@ -12,7 +12,6 @@ import soundfile
 from PIL import Image
 
 from configs.schema import MediaConfig
-from datamodules.batch import Media
 from datamodules.media import (
     Decoded,
     MediaError,
@@ -23,6 +22,7 @@ from datamodules.media import (
     file_digest,
     resolve,
 )
+from datamodules.sample import Media
 
 BUDGET = MediaConfig(image_max_pixels=48 * 32, video_max_frames=4, audio_max_seconds=3.0)
 

@@ -2,8 +2,8 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.batch import Sample
 from datamodules.prompts import PromptEncoder
+from datamodules.sample import Sample
 from modules.omni import OmniModel
 from tests.conftest import clip, film, make_prompt, make_sample, picture
 
@@ -93,8 +93,14 @@ def test_options_can_be_named_by_their_text(untrained):
 
 def test_free_completions_are_imitated_without_instruction(encoder):
     sample = Sample(
-        id="d", question="Describe it.", answer="It says 3.", answer_type="text",
-        completion="It says 3.", source="test", asset_id="d", content_hash="0" * 32,
+        id="d",
+        question="Describe it.",
+        answer="It says 3.",
+        answer_type="text",
+        completion="It says 3.",
+        source="test",
+        asset_id="d",
+        content_hash="0" * 32,
     )
     assert "<answer>" not in encoder.tokenizer.decode(encoder.prompt(sample, []).token_ids)
     assert encoder.tokenizer.decode(encoder.target(sample)) == "It says 3.<|im_end|>"

@@ -20,7 +20,7 @@ import numpy as np
 from datamodules.digits.draft import Draft, Maker
 from datamodules.digits.items import Item
 from datamodules.digits.open_questions import both_digits, describe, larger, number
-from datamodules.digits.pictures import Picture, balanced
+from datamodules.digits.pictures import PICTURES, Picture, balanced
 from datamodules.digits.questions import (
     add,
     compare,
@@ -71,7 +71,7 @@ SHARES: dict[Maker, float] = {
 """How often each kind of question is asked, in percent."""
 
 SHARES_OF: dict[str, dict[Maker, float]] = {
-    "warm": {**SHARES, describe: 6},
+    "warm": {**SHARES, text: 12, shortcut: 8, number: 6, describe: 12},
     "test_human": {hear: 35, add: 30, same: 20, either: 15},
 }
 """Where a split differs from SHARES."""
@@ -108,6 +108,14 @@ class Sizes:
     human_questions: int = 300
     human_takes: int = 6
     """Versions made of each recorded digit."""
+
+    def __post_init__(self) -> None:
+        pictures = sum(amount.pictures for amount in self.splits.values())
+        if pictures > PICTURES:
+            raise ValueError(
+                f"The splits ask for {pictures} pictures, but no two may share one and there are "
+                f"{PICTURES}: ask for fewer, or raise `drawings`."
+            )
 
 
 def build(root: Path, *, seed: int = 0, sizes: Sizes | None = None, workers: int = 2) -> None:
@@ -147,14 +155,19 @@ def ensure(root: Path, *, sizes: Sizes | None = None) -> None:
         if _version(root) != VERSION:
             with suppress(FileNotFoundError):
                 root.rename(stale)
-            fresh.rename(root)
-    except OSError:
-        if _version(root) != VERSION:
-            raise
+            _install(fresh, root)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(stale, ignore_errors=True)
     log.info("Built the digits set in %s in %.0f seconds.", root, time.monotonic() - started)
+
+
+def _install(fresh: Path, root: Path) -> None:
+    try:
+        fresh.rename(root)
+    except OSError:  # another start was faster, and its set is as good as ours
+        if _version(root) != VERSION:
+            raise
 
 
 def _version(root: Path) -> int | None:
@@ -228,13 +241,20 @@ def write_questions(root: Path, split: str, drafts: Iterable[Draft]) -> None:
     ):
         for index, draft in enumerate(drafts):
             name = f"{split}-{draft.family}-{index:05d}"
-            manifest.write(json.dumps(row(name, draft)) + "\n")
+            told = split == "warm"
+            manifest.write(json.dumps(row(name, draft, told=told)) + "\n")
             known = {"id": name, "family": draft.family, "evidence": draft.evidence}
             truth.write(json.dumps(known) + "\n")
 
 
-def row(name: str, draft: Draft) -> dict[str, object]:
-    """Lay a question out as a line of a manifest, without what can be left out."""
+def row(name: str, draft: Draft, *, told: bool) -> dict[str, object]:
+    """Lay a question out as a line of a manifest, without what can be left out.
+
+    Args:
+        told: whether completions are written out; they give the evidence away, so only the split
+            that a warm start imitates has them.
+    """
+    thought = f"{draft.thought} <answer>{draft.answer}</answer>" if draft.thought else ""
     role = {} if draft.role == "context" else {"role": draft.role}
     whole = {
         "id": name,
@@ -243,7 +263,7 @@ def row(name: str, draft: Draft) -> dict[str, object]:
         "answer": draft.answer,
         "answer_type": draft.answer_type,
         "media": [{"modality": item.modality, "path": item.path, **role} for item in draft.items],
-        "completion": draft.completion,
+        "completion": (draft.completion or thought) if told else "",
         "source": "digits",
         "asset_id": draft.items[0].asset if draft.items else f"text-{name}",
     }

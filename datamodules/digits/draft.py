@@ -3,13 +3,11 @@
 import random
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from datamodules.digits.items import Item
 from datamodules.digits.shelf import Shelf
-
-if TYPE_CHECKING:  # batch.py imports torch, which the processes that write files do without
-    from datamodules.batch import AnswerType, Role
+from datamodules.sample import AnswerType, Role
 
 Evidence = Literal["text", "visual", "audio", "either", "both"]
 
@@ -23,10 +21,14 @@ class Draft:
     question: str
     answer: str
     options: tuple[str, ...] = ()
-    answer_type: "AnswerType" = "choice"
+    answer_type: AnswerType = "choice"
     items: tuple[Item, ...] = ()
-    role: "Role" = "context"
+    role: Role = "context"
     completion: str = ""
+    """The whole of what is imitated, where that is not an answer in tags."""
+
+    thought: str = ""
+    """What to say before the answer: the evidence, where several pieces have to be put together."""
 
 
 Maker = Callable[[Shelf, random.Random], Draft]

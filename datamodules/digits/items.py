@@ -3,10 +3,9 @@
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-if TYPE_CHECKING:  # batch.py imports torch, which the processes that write files do without
-    from datamodules.batch import Modality
+from datamodules.sample import Modality
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +13,7 @@ class Item(ABC):
     """The recipe of one media file: everything random in it follows from its fields, so that any
     process can write it at any time."""
 
-    modality: ClassVar["Modality"]
+    modality: ClassVar[Modality]
 
     path: str
     """Relative to the data root, with forward slashes."""

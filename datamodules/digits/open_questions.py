@@ -45,6 +45,7 @@ def larger(shelf: Shelf, rng: random.Random) -> Draft:
         answer=answer,
         answer_type="yes_no",
         items=(decks[digit].deal(rng),),
+        thought=f"It is {digit}.",
     )
 
 

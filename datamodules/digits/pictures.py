@@ -18,6 +18,10 @@ MARGIN = 2
 """Empty pixels put around an 8x8 original, so that shifts never cut ink off."""
 
 
+PICTURES = 1740
+"""Originals in use: as many of each digit as the rarest one has."""
+
+
 @lru_cache(maxsize=1)
 def originals() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Read the 8x8 handwritten digits with ink from 0 to 16, and which digit each of them is."""

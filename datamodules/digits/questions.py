@@ -134,6 +134,7 @@ def add(shelf: Shelf, rng: random.Random) -> Draft:
         answer=str(seen + spoken),
         options=totals(rng, seen + spoken),
         items=(shelf.pictures[seen].deal(rng), shelf.clips[spoken].deal(rng)),
+        thought=f"Seen {seen}, heard {spoken}.",
     )
 
 
@@ -154,6 +155,7 @@ def compare(shelf: Shelf, rng: random.Random) -> Draft:
         answer=answer,
         options=mix(rng, answer, ("image", "spoken", "equal"), count=3),
         items=(shelf.pictures[seen].deal(rng), shelf.clips[spoken].deal(rng)),
+        thought=f"Seen {seen}, heard {spoken}.",
     )
 
 
@@ -173,4 +175,5 @@ def same(shelf: Shelf, rng: random.Random) -> Draft:
         answer=answer,
         answer_type="yes_no",
         items=(shelf.pictures[seen].deal(rng), shelf.clips[spoken].deal(rng)),
+        thought=f"Seen {seen}, heard {spoken}.",
     )

@@ -30,6 +30,7 @@ def _ordered(
         answer=str(answer),
         options=digits(rng, answer, other),
         items=(item,),
+        thought=f"First {both[0]}, then {both[1]}.",
     )
 
 
@@ -86,6 +87,7 @@ def film_sum(shelf: Shelf, rng: random.Random) -> Draft:
         answer=str(total),
         options=totals(rng, total),
         items=(film,),
+        thought=f"First {film.seen[0]}, then {film.seen[1]}, heard {film.spoken[0]}.",
     )
 
 
@@ -109,4 +111,5 @@ def media_options(shelf: Shelf, rng: random.Random) -> Draft:
         options=tuple(f"{kind} {index + 1}" for index in range(len(shown))),
         items=tuple(items),
         role="option",
+        thought=f"They are {', '.join(map(str, shown))}.",
     )

@@ -27,11 +27,25 @@ ACCENTS = (
     "en-gb-x-gbcwmd",
 )
 
-STRANGE = {"AnxiousAndy", "Demonic", "Mr serious", "UniRobot", "croak", "whisper", "whisperf"}
+STRANGE = {
+    "AnxiousAndy",
+    "Demonic",
+    "Mr serious",
+    "RicishayMax2",
+    "RicishayMax3",
+    "UniRobot",
+    "croak",
+    "klatt2",
+    "whisper",
+    "whisperf",
+}
 """Variants that whisper, croak or stammer: their digits are hard to tell apart for anybody."""
 
 LONGEST_WORD = 0.62
 """Seconds; slower speech is spoken again, faster."""
+
+FASTEST = 450
+"""Words per minute; espeak-ng speaks no faster."""
 
 RECORDINGS = Path("/usr/share/asterisk/sounds")
 """Where the Debian package `asterisk-core-sounds-en-wav` puts recorded people."""
@@ -144,17 +158,17 @@ class Clip(Item):
             word = self._word(digit, speed=speed, pitch=pitch, melody=melody)
             parts += [word, np.zeros(round(rng.uniform(0.05, 0.09) * RATE), np.float32)]
         whole = np.concatenate(parts)
-        if rng.random() < 0.25:  # as over a telephone, the band that many recordings have
+        if rng.random() < 0.4:  # as over a telephone, the band that many recordings have
             whole = soxr.resample(soxr.resample(whole, RATE, RATE / 2), RATE / 2, RATE)
         whole = np.pad(whole, (0, max(0, RATE // 4 - len(whole))))
         return roughen(whole, rng)
 
     def _word(self, digit: int, *, speed: int, pitch: int, melody: int) -> Samples:
-        while True:
-            word = espeak().say(WORDS[digit], self.voice, speed=speed, pitch=pitch, melody=melody)
+        for faster in range(speed, FASTEST, 40):
+            word = espeak().say(WORDS[digit], self.voice, speed=faster, pitch=pitch, melody=melody)
             if len(word) <= LONGEST_WORD * RATE:
-                return word
-            speed += 40
+                break
+        return word
 
     def write(self, file: Path) -> None:
         """Save it as 16-bit FLAC."""

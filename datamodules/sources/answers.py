@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from typing import Literal, final
 
-from datamodules.batch import LETTERS, AnswerType
+from datamodules.sample import LETTERS, AnswerType
 
 NUMBER = re.compile(r"([-+]?)([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.([0-9]+))?")
 """Sign, whole part with or without commas, decimals."""

@@ -13,9 +13,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import cast, get_args
 
-from datamodules.batch import ANSWER_TYPES, LETTERS, MODALITIES, AnswerType, Media, Role, Sample
 from datamodules.media import MediaError, content_hash, file_digest, resolve
 from datamodules.quarantine import Quarantine
+from datamodules.sample import ANSWER_TYPES, LETTERS, MODALITIES, AnswerType, Media, Role, Sample
 from datamodules.sources.answers import NUMBER, Reason, RowError, canonical_answer, written
 
 Row = Mapping[str, object]

@@ -20,7 +20,11 @@ def split_attention(
     prompt = layout.prompt_index
     prompt_key, prompt_value = _rows(key, prompt), _rows(value, prompt)  # (B, K, P, E)
     out = F.scaled_dot_product_attention(
-        _rows(query, prompt), prompt_key, prompt_value, is_causal=True, scale=scaling,
+        _rows(query, prompt),
+        prompt_key,
+        prompt_value,
+        is_causal=True,
+        scale=scaling,
         enable_gqa=True,
     )  # (B, H, P, E)
     packed = [out.transpose(1, 2)[layout.prompt_valid]]  # (sum of prompt_lens, H, E)
@@ -80,7 +84,12 @@ def language_attention(
     """
     if group_layout is None:  # decoding with a cache, or a caller outside this project
         out = F.scaled_dot_product_attention(
-            query, key, value, attn_mask=attention_mask, scale=scaling, enable_gqa=True,
+            query,
+            key,
+            value,
+            attn_mask=attention_mask,
+            scale=scaling,
+            enable_gqa=True,
             is_causal=attention_mask is None and query.shape[2] > 1,
         )
         return out.transpose(1, 2), None

@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class GroupLayout:
-    """Describe a row `[prompt_1 | .. | prompt_B | completion_1 | .. | completion_N]` without padding.
+    """Describe a packed row `[prompt_1 | .. | prompt_B | completion_1 | .. | completion_N]`.
 
     Each prompt stands in the row once, however many completions continue it. A completion attends
     to its own prompt and to itself, never to a sibling, so every token sees exactly the keys it

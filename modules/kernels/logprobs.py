@@ -28,7 +28,11 @@ def fused_logprobs(
     Args:
         banned: True on tokens that have no probability, such as media placeholders.
     """
-    out: Tensor = _ChunkedLogprobs.apply(hidden, weight, targets, banned, temperature, chunk)
+    device = hidden.device.type
+    if torch.is_autocast_enabled(device):  # autograd functions must do by hand what ops do alone
+        hidden, weight = (x.to(torch.get_autocast_dtype(device)) for x in (hidden, weight))
+    with torch.autocast(device, enabled=False):
+        out: Tensor = _ChunkedLogprobs.apply(hidden, weight, targets, banned, temperature, chunk)
     return out
 
 
@@ -91,9 +95,7 @@ class _ChunkedLogprobs(Function):
         for part in torch.arange(len(hidden), device=hidden.device).split(ctx.chunk):
             logits = _logits(hidden[part], weight, banned, ctx.temperature)
             slope = -(logits - total[part].unsqueeze(1)).exp()  # (chunk, V)
-            slope.scatter_add_(
-                1, targets[part].unsqueeze(1), torch.ones_like(slope[:, :1])
-            )
+            slope.scatter_add_(1, targets[part].unsqueeze(1), torch.ones_like(slope[:, :1]))
             slope = slope * (grad[part] / ctx.temperature).unsqueeze(1)
             slope = slope.to(hidden.dtype)
             grad_hidden[part] = slope @ weight
