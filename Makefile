@@ -1,7 +1,9 @@
 # `make help` lists what there is. Everything runs in .venv, which `make setup` makes.
 
 PY ?= .venv/bin/python
-RUN ?= demo
+NOW := $(shell date +%Y%m%d-%H%M%S)
+DEMO ?= runs/demo-$(NOW)
+TINY ?= runs/tiny-$(NOW)
 .DEFAULT_GOAL := help
 .PHONY: help setup test lint demo tiny-model gpu-check lock
 
@@ -20,19 +22,21 @@ lint: setup ## Check style, format and types
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy configs datamodules modules $(wildcard *.py)
 
-demo: setup ## Probe, train on what needs its media, and compare; on a CPU
-	$(PY) eval.py stage=probe run.name=$(RUN)-probe
-	$(PY) train.py stage=rlvr run.name=$(RUN)-rlvr data.contribution.rule=vidground
-	$(PY) eval.py stage=benchmark run.name=$(RUN)-benchmark \
-		'benchmark.checkpoints=[runs/$(RUN)-rlvr/final]'
+demo: setup ## Probe, filter, reinforce, and compare before with after; on a CPU
+	$(PY) eval.py stage=probe run.root=$(DEMO) run.name=probe 'probe.conditions=[full,text_only]'
+	$(PY) train.py stage=rlvr run.root=$(DEMO) run.name=rlvr data.contribution.rule=vidground
+	$(PY) eval.py stage=benchmark run.root=$(DEMO) run.name=benchmark \
+		'benchmark.checkpoints=[$(DEMO)/rlvr/export]'
 
-tiny-model: setup ## Make assets/tiny again, weights and all
-	$(PY) -m assets.make_tiny runs/tiny-init
-	$(PY) train.py stage=sft run.name=tiny-sft model.path=runs/tiny-init
-	cp runs/tiny-sft/final/* assets/tiny/
+tiny-model: setup ## Make assets/tiny again: untrained, then supervised steps on what is seen and heard
+	$(PY) -m assets.make_tiny untrained $(TINY)/untrained
+	$(PY) train.py stage=sft run.root=$(TINY) run.name=sft model.path=$(TINY)/untrained \
+		data.train=warm trainer.max_steps=1300 optim.lr=1.5e-3 optim.warmup_steps=50 \
+		optim.schedule=cosine
+	$(PY) -m assets.make_tiny keep $(TINY)/sft/export
 
-gpu-check: setup ## Run the tests that need a GPU
-	$(PY) -m pytest -q -m gpu -rs
+gpu-check: setup ## Run and time what needs a CUDA GPU; says why it is skipped where there is none
+	$(PY) -m pytest -q -m gpu -rs -s tests/test_gpu.py
 
 lock: ## Pin requirements.in, and all it needs, in requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

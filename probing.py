@@ -3,15 +3,24 @@
 import hashlib
 import logging
 import time
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
 
 from asking import ask, load_frozen
 from configs.schema import Condition, Config
-from datamodules.contribution import WITHHELD, How
+from datamodules.contribution import (
+    PRESETS,
+    WITHHELD,
+    How,
+    decide,
+    guesser_share,
+    why_undefined,
+)
 from datamodules.media import file_digest
-from datamodules.probe_cache import ProbeRow, probe_key, read_rows, write_shard
+from datamodules.probe_cache import ProbeRow, counts, probe_key, read_rows, write_shard
 from datamodules.prompts import PromptEncoder
 from datamodules.questions import QuestionSet, load_questions
 from datamodules.sample import Sample
@@ -32,7 +41,7 @@ BATCHES_PER_SHARD = 16
 
 
 def probe(config: Config) -> str:
-    """Fill the cache with what is missing from it, and return the key of the probe."""
+    """Fill the cache with what is missing from it; return the summary that is printed."""
     with open_run(config) as run:
         encoder = build_encoder(config)
         questions = load_questions(config.data, config.probe.split, encoder, run_dir=run.dir)
@@ -43,8 +52,37 @@ def probe(config: Config) -> str:
         for condition in config.probe.conditions:
             _probe_condition(config, policy, questions, condition, key)
         run.finish()
-    log.info("probe %s in %s", key, probe_directory(config.data))
-    return key
+    return summary(config, questions.samples, key)
+
+
+def summary(config: Config, samples: Sequence[Sample], key: str) -> str:
+    """Say how the probe answered, and what each rule that its counts suffice for would keep."""
+    cache = probe_directory(config.data)
+    hashes = [sample.content_hash for sample in samples]
+    lines = [f"probe {key} in {cache}", "", f"{'condition':<12}{'how':<8}{'asked':>8}{'right':>8}"]
+    for condition in config.probe.conditions:
+        how = _how(config, condition)
+        found = counts(cache, [key], hashes, condition=condition, how=how)
+        right = found.n_correct.sum() / max(1, found.n.sum())
+        lines.append(f"{condition:<12}{how:<8}{(found.n > 0).sum():>8}{right:>8.1%}")
+    for rule in PRESETS.values():
+        found = counts(cache, [key], hashes, condition=rule.condition, how=rule.how)
+        undefined = [why_undefined(rule, sample.media) for sample in samples]
+        decided = Counter(decide(rule, found, undefined))
+        if not decided["missing"]:
+            kept = decided["strong"] + decided["undefined"]
+            told = ", ".join(f"{count} {name}" for name, count in decided.most_common())
+            lines += [
+                "",
+                f"data.contribution.rule={rule.name} keeps {kept} of {len(samples)}: {told}",
+                f"(a blind guesser would answer {guesser_share(rule, 4):.0%} of 4-way questions away)",
+            ]
+    return "\n".join(lines)
+
+
+def _how(config: Config, condition: Condition) -> How:
+    """Full withholds nothing, so it does not matter how."""
+    return "absent" if condition == "full" else config.probe.how
 
 
 def key_of(config: Config, encoder: PromptEncoder) -> str:
@@ -85,7 +123,7 @@ def _probe_condition(
 ) -> None:
     """Ask the questions that a condition takes something from and that the cache lacks."""
     settings, cache = config.probe, probe_directory(config.data)
-    how: How = "absent" if condition == "full" else settings.how
+    how = _how(config, condition)
     table = read_rows(cache, key).to_pydict()
     asked = zip(table["content_hash"], table["condition"], table["how"], strict=True)
     known = {content for content, *rest in asked if rest == [condition, how]}

@@ -6,8 +6,12 @@ from pathlib import Path
 
 import lightning as L
 import torch
+from lightning.fabric.plugins.environments import ClusterEnvironment, SLURMEnvironment
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.plugins import Precision
+from lightning.pytorch.plugins.io import CheckpointIO
+from lightning.pytorch.plugins.layer_sync import LayerSync
 
 from checkpoints import AtomicCheckpointIO, StepCheckpoint, newest_valid
 from configs.schema import Config
@@ -22,6 +26,9 @@ from runs import Run, open_run
 
 log = logging.getLogger(__name__)
 
+Plugin = Precision | ClusterEnvironment | CheckpointIO | LayerSync
+"""What a Lightning trainer takes."""
+
 
 def train(config: Config) -> Path:
     """Run one training stage to its end, from where a killed run left it; return its export."""
@@ -31,9 +38,8 @@ def train(config: Config) -> Path:
         module = build_module(config, build_policy(config, encoder))
         trainer = build_trainer(config, run)
         with warnings.catch_warnings():
-            # Lightning advises loader workers and fixed epochs, neither of which is meant here.
-            warnings.filterwarnings("ignore", message=".*does not have many workers.*")
-            warnings.filterwarnings("ignore", message=".*GPU available but not used.*")
+            # Lightning advises more loader workers, and warns of its own use of torch.
+            warnings.filterwarnings("ignore", module=r"lightning\.pytorch")
             trainer.fit(
                 module,
                 datamodule=build_data(config, encoder, run),
@@ -128,12 +134,24 @@ def build_trainer(config: Config, run: Run) -> L.Trainer:
         num_sanity_val_steps=0,
         log_every_n_steps=settings.log_every,
         callbacks=_callbacks(config, run),
-        plugins=[AtomicCheckpointIO()],
+        plugins=_plugins(),
         logger=_logger(config, run),
         use_distributed_sampler=False,
         enable_model_summary=False,
         default_root_dir=run.dir,
     )
+
+
+def _plugins() -> list[Plugin]:
+    """Save whole checkpoints or none; keep Lightning from saving and resuming its own on SLURM.
+
+    Its requeue writes from inside the signal handler, and any task that shares the directory would
+    resume from what it wrote.
+    """
+    plugins: list[Plugin] = [AtomicCheckpointIO()]
+    if SLURMEnvironment.detect():
+        plugins.append(SLURMEnvironment(auto_requeue=False))
+    return plugins
 
 
 def _callbacks(config: Config, run: Run) -> list[Callback]:

@@ -1,8 +1,9 @@
-"""Make `model=tiny` untrained: the real thinker class from a small configuration, a real processor.
+"""Make `model=tiny`: the real thinker class from a small configuration, with a real processor.
 
-    python -m assets.make_tiny runs/tiny-init
+    python -m assets.make_tiny untrained DIRECTORY     random weights, vocabulary from data/digits
+    python -m assets.make_tiny keep EXPORT             put a trained export into assets/tiny
 
-`make tiny-model` runs this, then `train.py stage=sft`, and keeps the result in `assets/tiny`.
+`make tiny-model` runs both, and `train.py stage=sft` between them.
 """
 
 import json
@@ -25,6 +26,7 @@ from transformers import (
 
 from datamodules.digits.build import ensure
 from datamodules.prompts import INSTRUCTIONS
+from modules.backbone import load_thinker
 
 SPECIAL = {
     "image_token": "<|IMAGE|>",
@@ -169,7 +171,18 @@ def make_tiny(path: Path, *, corpus: Iterable[str], seed: int = 0) -> None:
     make_processor(tokenizer).save_pretrained(path)
 
 
+def keep(export: Path, kept: Path) -> None:
+    """Put a trained model where `model=tiny` finds it, at half the size: in bfloat16."""
+    thinker = load_thinker(str(export), dtype=torch.bfloat16)
+    thinker.save_pretrained(kept)
+    Qwen2_5OmniProcessor.from_pretrained(export).save_pretrained(kept)
+
+
 if __name__ == "__main__":
-    digits = Path("data/digits")
-    ensure(digits)
-    make_tiny(Path(sys.argv[1]), corpus=corpus_of(digits))
+    task, directory = sys.argv[1:]
+    if task == "keep":
+        keep(Path(directory), Path("assets/tiny"))
+    else:
+        digits = Path("data/digits")
+        ensure(digits)
+        make_tiny(Path(directory), corpus=corpus_of(digits))

@@ -19,7 +19,7 @@ MAY_IMPORT = {  # folder or file -> the local packages and modules it may import
 }
 NO_TORCH = ("configs/", "runs.py", "modules/verifiers.py", "datamodules/contribution.py")
 TORCH_ONLY = ("modules/losses.py", "modules/kernels/")
-TOP = {*MAY_IMPORT, "train", "eval", "bench", "tests", "assets"}
+TOP = {*MAY_IMPORT, "bench", "tests", "assets", *(path.stem for path in ROOT.glob("*.py"))}
 
 SOURCES = sorted(
     str(path.relative_to(ROOT))

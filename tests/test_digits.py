@@ -198,10 +198,15 @@ def test_media_options_come_in_the_order_of_their_options(root):
     assert not any("role" in media for row in others for media in row["media"])
 
 
-def test_only_descriptions_say_what_to_imitate(root):
-    for row in rows(root):
-        assert ("completion" in row) == ("-describe-" in row["id"])
-        assert row.get("completion", row["answer"]) == row["answer"]
+def test_only_the_warm_split_says_what_to_imitate(root):
+    """Evidence first, then the answer in its tags; a description is its own answer."""
+    told = [row for row in rows(root) if "completion" in row]
+    assert all(row["id"].startswith("warm-") for row in told)
+    for row in told:
+        tagged = f"<answer>{row['answer']}</answer>"
+        assert row["completion"].endswith(row["answer"] if "-describe-" in row["id"] else tagged)
+    families = {row["id"].split("-")[1] for row in told}
+    assert {"describe", "sum", "compare", "same", "order", "media_options"} <= families
 
 
 def test_counts_are_recorded(root):

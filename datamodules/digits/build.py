@@ -71,7 +71,21 @@ SHARES: dict[Maker, float] = {
 """How often each kind of question is asked, in percent."""
 
 SHARES_OF: dict[str, dict[Maker, float]] = {
-    "warm": {**SHARES, text: 12, shortcut: 8, number: 6, describe: 12},
+    # Seeing, hearing and describing; how to put pieces together is left for reinforcement.
+    "warm": {
+        **SHARES,
+        see: 18,
+        hear: 18,
+        describe: 18,
+        text: 10,
+        shortcut: 6,
+        number: 6,
+        add: 3,
+        compare: 2,
+        same: 2,
+        order: 2,
+        media_options: 2,
+    },
     "test_human": {hear: 35, add: 30, same: 20, either: 15},
 }
 """Where a split differs from SHARES."""
