@@ -75,7 +75,7 @@ def summary(config: Config, samples: Sequence[Sample], key: str) -> str:
             lines += [
                 "",
                 f"data.contribution.rule={rule.name} keeps {kept} of {len(samples)}: {told}",
-                f"(of 4-way questions, a blind guesser alone would drop {guesser_share(rule, 4):.0%})",
+                f"(a blind guesser would drop {guesser_share(rule, 4):.0%} of 4-way questions)",
             ]
     return "\n".join(lines)
 

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from dataclasses import asdict
 from pathlib import Path
 
 import lightning as L
@@ -173,4 +174,11 @@ def _logger(config: Config, run: Run) -> Logger | bool:
     """Show the metrics in Weights & Biases where that is asked for."""
     if config.logger != "wandb":
         return False
-    return WandbLogger(project="earwitness", name=run.dir.name, save_dir=run.dir, resume="allow")
+    return WandbLogger(
+        project="earwitness",
+        name=run.dir.name,
+        id=run.dir.name,  # a resumed run continues its own curves
+        resume="allow",
+        save_dir=run.dir,
+        config=asdict(config),
+    )

@@ -221,5 +221,6 @@ def load_questions(
         ensure(root)
     quarantine = Quarantine(max_bad_share=data.max_bad_share, run_dir=run_dir)
     samples = read_manifest(root / f"{split}.jsonl", root, quarantine)
+    quarantine.check(len(samples) + len(quarantine))
     log.info("%s: %d questions, %d quarantined", split, len(samples), len(quarantine))
     return QuestionSet(samples, data=data, encoder=encoder, quarantine=quarantine)

@@ -19,7 +19,7 @@ import numpy as np
 
 from datamodules.digits.draft import Draft, Maker
 from datamodules.digits.items import Item
-from datamodules.digits.open_questions import both_digits, describe, larger, number
+from datamodules.digits.open_questions import both_digits, describe, larger, number, told
 from datamodules.digits.pictures import PICTURES, Picture, balanced
 from datamodules.digits.questions import (
     add,
@@ -71,19 +71,21 @@ SHARES: dict[Maker, float] = {
 """How often each kind of question is asked, in percent."""
 
 SHARES_OF: dict[str, dict[Maker, float]] = {
-    # Seeing, hearing and describing; how to put pieces together is left for reinforcement.
+    # What is seen and heard, and how to reason in words; putting both together is left to learn.
     "warm": {
         **SHARES,
-        see: 18,
-        hear: 18,
-        describe: 18,
-        text: 10,
+        text: 12,
+        told: 8,
         shortcut: 6,
-        number: 6,
-        add: 3,
-        compare: 2,
-        same: 2,
-        order: 2,
+        see: 16,
+        hear: 16,
+        either: 6,
+        describe: 16,
+        number: 5,
+        add: 4,
+        compare: 3,
+        same: 3,
+        order: 3,
         media_options: 2,
     },
     "test_human": {hear: 35, add: 30, same: 20, either: 15},

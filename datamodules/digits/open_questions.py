@@ -5,7 +5,8 @@ from dataclasses import replace
 
 from datamodules.digits.draft import Draft, Evidence
 from datamodules.digits.items import Item
-from datamodules.digits.questions import add, hear, see
+from datamodules.digits.questions import add, compare, hear, same, see
+from datamodules.digits.scenes import order
 from datamodules.digits.shelf import Shelf
 from datamodules.digits.sounds import SOUNDS
 
@@ -46,6 +47,19 @@ def larger(shelf: Shelf, rng: random.Random) -> Draft:
         answer_type="yes_no",
         items=(decks[digit].deal(rng),),
         thought=f"It is {digit}.",
+    )
+
+
+def told(shelf: Shelf, rng: random.Random) -> Draft:
+    """Put the evidence into words in place of the media: what a blind reader has to go by."""
+    draft = rng.choice((add, add, compare, same, order, larger))(shelf, rng)
+    return replace(
+        draft,
+        family="told",
+        evidence="text",
+        question=f"{draft.thought} {draft.question}",
+        items=(),
+        thought="",
     )
 
 

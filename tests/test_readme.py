@@ -1,0 +1,164 @@
+"""Tests of the words for people: what the pages show can be typed, found and followed."""
+
+import json
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from configs.load import HINTS, load_config, main_config
+from datamodules.quarantine import Quarantine
+from datamodules.sources.manifest import read_manifest
+from eval import STAGES as EVAL_STAGES
+from train import STAGES as TRAIN_STAGES
+
+ROOT = Path(__file__).parent.parent
+HISTORY = ("CHANGELOG.md", "LOG.md")  # what was true then keeps its names
+PAGES = [
+    page
+    for page in (*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md")))
+    if page.name not in HISTORY
+]
+STAGES = {"train.py": TRAIN_STAGES, "eval.py": EVAL_STAGES}
+
+FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+INDENTED = re.compile(r"^ {4}\S.*$", re.MULTILINE)
+SPAN = re.compile(r"`([^`]+)`")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+TARGET = re.compile(r"^([a-z-]+):(?!=)", re.MULTILINE)
+ENTRY = re.compile(r"( *)(\S+)  +(\S.*)")
+
+
+def spans(page: Path) -> list[str]:
+    """List what stands between single backticks, with line breaks as spaces."""
+    prose = FENCED.sub("", page.read_text())
+    return [" ".join(span.split()) for span in SPAN.findall(prose)]
+
+
+def commands(page: Path) -> list[list[str]]:
+    """List the commands of a page, in blocks or between backticks, as words."""
+    text = page.read_text().replace("\\\n", " ")
+    blocks = [*FENCED.findall(text), *INDENTED.findall(FENCED.sub("", text))]
+    lines = [line.strip() for block in blocks for line in block.splitlines()] + spans(page)
+    shown = [line for line in lines if line.startswith(("python ", "make "))]
+    return [shlex.split(line, comments=True) for line in shown]
+
+
+SHOWN = [(page.name, words) for page in PAGES for words in commands(page)]
+RUNS = [(name, words[1:]) for name, words in SHOWN if words[1] in STAGES]
+MAKES = [(name, words[1:]) for name, words in SHOWN if words[0] == "make"]
+
+
+def named(part: str | list[str]) -> str:
+    """Call a test by its page and its command."""
+    return part if isinstance(part, str) else " ".join(part)
+
+
+def tree() -> list[tuple[str, str]]:
+    """List the paths of the README's tree, each with its caption."""
+    block = FENCED.search((ROOT / "README.md").read_text().split("## The house")[1])
+    assert block is not None
+    entries, above = [], [""]
+    for line in block[1].splitlines():
+        entry = ENTRY.fullmatch(line)
+        assert entry is not None, f"{line!r} has no caption"
+        depth = len(entry[1]) // 2
+        path = above[depth] + entry[2]
+        above[depth + 1 :] = [path]
+        entries.append((path, entry[3]))
+    return entries
+
+
+def test_there_are_pages_and_commands_to_test():
+    names = {str(page.relative_to(ROOT)) for page in PAGES}
+    assert names >= {"README.md", "CONTRIBUTING.md", "docs/data.md", "docs/probes.md"}
+    scripts = {words[0] for _, words in RUNS}
+    stages = {word for _, words in RUNS for word in words if word.startswith("stage=")}
+    assert scripts == {"train.py", "eval.py"}
+    assert stages == {f"stage={stage}" for stage in TRAIN_STAGES + EVAL_STAGES}
+    assert {"demo", "test"} <= {word for _, words in MAKES for word in words}
+    assert len(tree()) > 1
+
+
+@pytest.mark.parametrize(("page", "words"), RUNS, ids=named)
+def test_every_run_shown_can_be_started(page, words):
+    script, *settings = words
+    if {"--help", "--print-config"} & {*settings}:
+        with pytest.raises(SystemExit) as left:
+            main_config(settings, STAGES[script])
+        assert left.value.code == 0
+    else:
+        load_config(settings, STAGES[script])
+
+
+@pytest.mark.parametrize(("page", "words"), MAKES, ids=named)
+def test_every_make_target_shown_exists(page, words):
+    targets = {word for word in words if "=" not in word}
+    assert targets and targets <= {*TARGET.findall((ROOT / "Makefile").read_text())}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_setting_named_exists(page):
+    sections = {key.split(".")[0] for key in HINTS if "." in key}
+    names = [span.split("=")[0] for span in spans(page)]
+    dotted = [name for name in names if re.fullmatch(r"[a-z]+(\.[a-z_]+)+", name)]
+    named = [name for name in dotted if name.split(".")[0] in sections]
+    known = {*HINTS, *(key.rpartition(".")[0] for key in HINTS)}
+    assert not {*named} - known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_python_file_named_exists(page):
+    named = [span for span in spans(page) if re.fullmatch(r"[a-z_]+(/[a-z_]+)*\.py", span)]
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_the_manifest_shown_is_read_whole(tmp_path):
+    blocks = FENCED.findall((ROOT / "docs/data.md").read_text())
+    (rows,) = [block for block in blocks if block.startswith('{"id"')]
+    for medium in (medium for row in rows.splitlines() for medium in json.loads(row)["media"]):
+        file = tmp_path / medium["path"]
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    (tmp_path / "train.jsonl").write_text(rows)
+    quarantine = Quarantine(max_bad_share=0)
+    samples = read_manifest(tmp_path / "train.jsonl", tmp_path, quarantine)
+    assert [(sample.answer_type, sample.answer) for sample in samples] == [
+        ("choice", "B"),
+        ("number", "3"),
+        ("yes_no", "yes"),
+        ("choice", "B"),
+    ]
+    assert len(quarantine) == 0
+
+
+@pytest.mark.parametrize(("path", "caption"), tree(), ids=lambda part: part)
+def test_the_tree_shows_what_is_there_in_a_few_words(path, caption):
+    assert (ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).is_file()
+    assert len(caption.split()) <= 6
+
+
+def test_the_tree_leaves_no_source_out():
+    folders = ("", "datamodules/", "modules/")
+    files = [folder + path.name for folder in folders for path in (ROOT / folder).glob("*.py")]
+    named = {path for path, _ in tree()}
+    assert [file for file in files if file not in named and not file.endswith("__init__.py")] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_inside_the_project_leads_somewhere(page):
+    inside = [link for link in LINK.findall(page.read_text()) if ":" not in link]
+    for link in inside:
+        file, _, heading = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), f"{page.name} links to {link}"
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
+            slugs = [re.sub(r"[^\w -]", "", text).lower().replace(" ", "-") for text in headings]
+            assert heading in slugs, f"{page.name} links to {link}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_placeholder_is_left_to_fill(page):
+    assert re.findall(r"\{[A-Z_]+\}", page.read_text()) == []
