@@ -14,7 +14,7 @@ from datamodules.questions import InOrder, QuestionSet
 from modules.answering import Answers, answer
 from modules.omni import OmniModel
 from modules.rollouts import Sampling
-from training import build_encoder, build_policy
+from training import build_encoder, build_policy, compute_dtype
 
 
 def with_weights(config: Config, path: str) -> Config:
@@ -30,7 +30,8 @@ def load_frozen(config: Config) -> OmniModel:
             "trainer.accelerator=gpu, but torch finds no CUDA device: set it to auto or cpu, or "
             "mend the driver."
         )
-    policy = build_policy(config, build_encoder(config)).eval().requires_grad_(False)
+    policy = build_policy(config, build_encoder(config), dtype=compute_dtype(config))
+    policy = policy.eval().requires_grad_(False)
     return policy.to("cuda" if cuda else "cpu")
 
 

@@ -28,6 +28,8 @@ def benchmark(config: Config) -> str:
         questions = load_questions(config.data, settings.split, encoder, run_dir=run.dir)
         questions.samples = questions.samples[: settings.limit or None]
         paths = [weights_of(config), *settings.checkpoints]
+        for path in paths:
+            build_encoder(with_weights(config, path))  # a mistyped one shows before hours of work
         names = _distinct([config.model.name, *map(_name, settings.checkpoints)])
         scored = {
             name: _score(with_weights(config, path), questions, run.dir / f"{name}.jsonl", name)

@@ -19,9 +19,14 @@ def start(stages: tuple[str, ...]) -> Config:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive forks
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    return config
+
+
+def quiet() -> None:
+    """Silence those libraries, once their import has set up their own logging."""
     for name in QUIET:
         logging.getLogger(name).setLevel(logging.ERROR)
-    return config
+        logging.getLogger(name).propagate = False
 
 
 def leave(error: ValueError) -> None:

@@ -1,6 +1,6 @@
 """Evaluate: `python eval.py stage=benchmark`; `--help` lists the rest."""
 
-from console import leave, start
+from console import leave, quiet, start
 
 STAGES = ("probe", "benchmark")
 
@@ -12,6 +12,7 @@ def main() -> None:
     from benchmarking import benchmark  # noqa: PLC0415
     from probing import probe  # noqa: PLC0415
 
+    quiet()
     try:
         print(probe(config) if config.stage == "probe" else benchmark(config))
     except ValueError as error:

@@ -29,7 +29,7 @@ from modules.answering import Answers
 from modules.omni import OmniModel
 from modules.rollouts import Sampling
 from runs import open_run
-from training import build_encoder, weights_of
+from training import build_encoder, compute_dtype, weights_of
 
 log = logging.getLogger(__name__)
 
@@ -97,7 +97,7 @@ def key_of(config: Config, encoder: PromptEncoder) -> str:
             "temperature": settings.temperature if settings.samples > 1 else 0.0,
             "max_completion_tokens": settings.max_completion_tokens,
             "seed": config.seed if settings.samples > 1 else 0,
-            "dtype": config.model.dtype,
+            "dtype": str(compute_dtype(config)),
         },
         media_budget=asdict(config.data.media),
         harness_version=HARNESS,

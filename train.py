@@ -1,6 +1,6 @@
 """Train one stage: `python train.py stage=rlvr`; `--help` lists the rest."""
 
-from console import leave, start
+from console import leave, quiet, start
 
 STAGES = ("sft", "rlvr")
 
@@ -10,6 +10,7 @@ def main() -> None:
     config = start(STAGES)
     from training import train  # noqa: PLC0415 - seconds of imports that --help does without
 
+    quiet()
     try:
         train(config)
     except ValueError as error:

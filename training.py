@@ -1,6 +1,7 @@
 """Build and fit one training stage; imported after the configuration has been checked."""
 
 import logging
+import secrets
 import warnings
 from dataclasses import asdict
 from pathlib import Path
@@ -24,7 +25,7 @@ from modules.omni import OmniModel
 from modules.rlvr import RlvrModule
 from modules.sft import SftModule
 from progress import MetricsWriter, StepProgress
-from runs import Run, open_run
+from runs import Run, open_run, write_atomically
 
 log = logging.getLogger(__name__)
 
@@ -66,12 +67,20 @@ def build_encoder(config: Config) -> PromptEncoder:
     )
 
 
-def build_policy(config: Config, encoder: PromptEncoder) -> OmniModel:
-    """Load the model that the run starts from."""
+def compute_dtype(config: Config) -> torch.dtype:
+    """What products are computed in; a frozen model needs no more precise weights than that."""
+    low = config.model.dtype == "bfloat16" or config.trainer.precision != "32-true"
+    return torch.bfloat16 if low else torch.float32
+
+
+def build_policy(
+    config: Config, encoder: PromptEncoder, *, dtype: torch.dtype | None = None
+) -> OmniModel:
+    """Load the model that the run starts from, its weights as configured unless told otherwise."""
     return OmniModel.load(
         weights_of(config),
         encoder.tokenizer,
-        dtype=getattr(torch, config.model.dtype),  # the schema allows two names of torch
+        dtype=dtype or {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.model.dtype],
         dense_attention=config.model.attention == "mask",
         gradient_checkpointing=config.model.gradient_checkpointing,
         freeze_towers=config.model.freeze_towers,
@@ -170,6 +179,14 @@ def _callbacks(config: Config, run: Run) -> list[Callback]:
     ]
 
 
+def _wandb_id(run: Run) -> str:
+    """Keep one identity per run directory: a resumed run continues its own curves, no other's."""
+    file = run.dir / "wandb.id"
+    if not file.exists():
+        write_atomically(file, f"{run.dir.name}-{secrets.token_hex(4)}")
+    return file.read_text()
+
+
 def _logger(config: Config, run: Run) -> Logger | bool:
     """Show the metrics in Weights & Biases where that is asked for."""
     if config.logger != "wandb":
@@ -177,7 +194,7 @@ def _logger(config: Config, run: Run) -> Logger | bool:
     return WandbLogger(
         project="earwitness",
         name=run.dir.name,
-        id=run.dir.name,  # a resumed run continues its own curves
+        id=_wandb_id(run),
         resume="allow",
         save_dir=run.dir,
         config=asdict(config),

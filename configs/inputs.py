@@ -92,9 +92,6 @@ class DataConfig:
     val: str = "val"
     """Manifest that is scored during training, without `.jsonl`."""
 
-    test: str = "test"
-    """Manifest that benchmarks score, without `.jsonl`."""
-
     workers: int = 0
     """Processes that decode media beside the trainer; 0 decodes in the trainer's own."""
 

@@ -1,4 +1,7 @@
-"""From command-line words to a resolved Config: defaults < model < data < stage < command line.
+"""From command-line words to a resolved Config: defaults < stage < model < data < command line.
+
+The stage comes first because what suits an algorithm in general, a learning rate above all, depends
+on the model it is applied to.
 
 Imports nothing heavy, so that help and mistakes are answered at once.
 """
@@ -20,7 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from configs.schema import Config
 
 FOLDER = Path(__file__).parent
-GROUPS = {"model": "tiny", "data": "digits", "stage": None}
+GROUPS = {"stage": None, "model": "tiny", "data": "digits"}
 """Folders of YAML files in the order in which they are laid over each other, and the default."""
 
 SCRIPTS = {"sft": "train.py", "rlvr": "train.py", "probe": "eval.py", "benchmark": "eval.py"}
@@ -43,7 +46,7 @@ COMMON_KEYS = (
     ("trainer.accumulate", "micro-batches in one optimizer step"),
     ("trainer.devices", "accelerators per node"),
     ("trainer.num_nodes", "machines that train together"),
-    ("trainer.strategy", "auto, ddp, fsdp, ..."),
+    ("trainer.strategy", "how devices share the work, in Lightning's words: auto, ddp, ..."),
     ("trainer.precision", "32-true, bf16-mixed or bf16-true"),
     ("trainer.val_every", "steps between validations; 0: never"),
     ("rlvr.group_size", "completions sampled per prompt"),

@@ -77,11 +77,21 @@ class PromptEncoder:
     def __init__(
         self, path: str, *, system_prompt: str = "", answer_with: AnswerWith = "letter"
     ) -> None:
-        config = AutoConfig.from_pretrained(path)
+        try:
+            config = AutoConfig.from_pretrained(path)
+        except OSError as error:
+            raise ValueError(
+                f"{path} is neither a directory with a config.json nor a model that can be fetched "
+                f"from the hub ({str(error).splitlines()[0]}). Check model.path, init_from or "
+                "benchmark.checkpoints; a run leaves its weights in RUN/export."
+            ) from error
         self.config: _Rope = getattr(config, "thinker_config", config)  # full Omni nests it
         self.commit: str | None = getattr(config, "_commit_hash", None)  # set for hub models only
         self.processor = AutoProcessor.from_pretrained(path)
         self.tokenizer = self.processor.tokenizer
+        # Frames fit data.media.image_max_pixels already; a second cap, whose default changes with
+        # transformers 5.22, would change the tokens of a video behind the probe cache's back.
+        self.processor.video_processor.cap_pixels_per_frame = False
         self.system_prompt = system_prompt
         self.answer_with: AnswerWith = answer_with
 

@@ -173,7 +173,7 @@ class QuestionData(L.LightningDataModule):
         self.run_dir = run_dir
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the manifests and keep the training questions that the contribution rule keeps."""
+        """Read the training questions and keep those that the contribution rule keeps."""
         train = load_questions(self.data, self.data.train, self.encoder, run_dir=self.run_dir)
         kept = select_questions(train.samples, self.data, run_dir=self.run_dir)
         train.samples = kept
@@ -184,9 +184,6 @@ class QuestionData(L.LightningDataModule):
                 "train on: choose another rule or keep=all."
             )
         self.train_questions = train
-        self.val_questions = load_questions(
-            self.data, self.data.val, self.encoder, run_dir=self.run_dir
-        )
 
     def train_dataloader(self) -> DataLoader[Batch]:
         """Continue where the trainer stands: its step is all the state there is."""
@@ -206,9 +203,8 @@ class QuestionData(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch]:
         """The first `val_samples` validation questions, always the same."""
-        batches = InOrder(
-            self.val_questions, batch_size=self.batch_size * 2, limit=self.val_samples
-        )
+        questions = load_questions(self.data, self.data.val, self.encoder, run_dir=self.run_dir)
+        batches = InOrder(questions, batch_size=self.batch_size * 2, limit=self.val_samples)
         return DataLoader(batches, batch_size=None, num_workers=self.data.workers)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from configs.schema import ContributionConfig, DataConfig
-from datamodules.contribution import PRESETS, decide, select, why_undefined
+from datamodules.contribution import PRESETS, Rule, decide, select, why_undefined
 from datamodules.probe_cache import counts, probe_keys
 from datamodules.sample import Sample
 
@@ -24,10 +24,11 @@ def select_questions(samples: Sequence[Sample], data: DataConfig, *, run_dir: Pa
         return list(samples)
     rule = PRESETS[wanted.rule]
     cache = probe_directory(data)
+    hashes = [sample.content_hash for sample in samples]
     counted = counts(
         cache,
-        [_probe_of(wanted, cache)],
-        [sample.content_hash for sample in samples],
+        [_probe_of(wanted, cache, rule, hashes)],
+        hashes,
         condition=rule.condition,
         how=rule.how,
     )
@@ -63,17 +64,25 @@ def probe_directory(data: DataConfig) -> Path:
     return Path(data.root) / data.contribution.cache  # an absolute cache replaces the root
 
 
-def _probe_of(wanted: ContributionConfig, cache: Path) -> str:
-    """Take the configured probe, or the only one there is."""
+def _probe_of(wanted: ContributionConfig, cache: Path, rule: Rule, hashes: Sequence[str]) -> str:
+    """Take the configured probe, or the only one with answers of the kind that the rule needs."""
     known = probe_keys(cache)
     if wanted.probe is not None and wanted.probe in known:
         return wanted.probe
-    if wanted.probe is None and len(known) == 1:
-        return known[0]
-    listed = ", ".join(known[:3]) or "none"
+    fitting = [
+        key
+        for key in known
+        if counts(cache, [key], hashes, condition=rule.condition, how=rule.how).n.any()
+    ]
+    if wanted.probe is None and len(fitting) == 1:
+        return fitting[0]
+    listed = f" ({', '.join(fitting)})" if fitting else ""
     raise ValueError(
-        f"data.contribution.probe={wanted.probe} does not name one of the {len(known)} probes in "
-        f"{cache} ({listed}). A rule reads the counts of one probe: run `python eval.py "
-        "stage=probe`, set data.contribution.probe to a key of the cache, or "
-        "data.contribution.rule=none to train without filtering."
+        f"{cache} holds {len(known)} probes, {len(fitting)} of them with answers under "
+        f"{rule.condition}/{rule.how}{listed}, and data.contribution.probe={wanted.probe} names "
+        f"none of them. The rule {rule.name} reads the counts of one: run `python eval.py "
+        f"stage=probe 'probe.conditions=[{rule.condition}]' probe.how={rule.how} "
+        f"probe.samples={rule.votes}` with the same data and model, choose one with "
+        "data.contribution.probe=KEY, or set data.contribution.rule=none to train without "
+        "filtering."
     )

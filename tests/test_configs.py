@@ -235,3 +235,15 @@ def test_help_takes_less_than_a_second_and_imports_nothing_heavy():
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT)
     assert done.returncode == 0
     assert time.perf_counter() - began < 1.0
+
+
+def test_a_model_knows_its_own_scale():
+    """The stage suits the tiny model; a large one lays its learning rate over the stage's."""
+    tiny = load_config(["stage=rlvr"], STAGES)
+    large = load_config(["stage=rlvr", "model=qwen2_5_omni_3b"], STAGES)
+    assert tiny.optim.lr > 1e-5
+    assert large.optim.lr == 1e-6
+    assert (
+        load_config(["stage=rlvr", "model=qwen2_5_omni_3b", "optim.lr=2e-6"], STAGES).optim.lr
+        == 2e-6
+    )

@@ -4,11 +4,13 @@ import json
 import re
 import shlex
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from configs.load import HINTS, load_config, main_config
 from datamodules.quarantine import Quarantine
+from datamodules.sources.answers import Reason
 from datamodules.sources.manifest import read_manifest
 from eval import STAGES as EVAL_STAGES
 from train import STAGES as TRAIN_STAGES
@@ -131,6 +133,14 @@ def test_the_manifest_shown_is_read_whole(tmp_path):
         ("choice", "B"),
     ]
     assert len(quarantine) == 0
+
+
+def test_the_tables_of_data_list_every_family_and_reason():
+    listed = set(spans(ROOT / "docs/data.md"))
+    sources = "".join(path.read_text() for path in (ROOT / "datamodules/digits").glob("*.py"))
+    families = set(re.findall(r'family="(\w+)"', sources))
+    assert "sum" in families and families <= listed
+    assert set(get_args(Reason)) <= listed
 
 
 @pytest.mark.parametrize(("path", "caption"), tree(), ids=lambda part: part)

@@ -92,6 +92,10 @@ SHARES_OF: dict[str, dict[Maker, float]] = {
 }
 """Where a split differs from SHARES."""
 
+THOUGHTFUL = 0.5
+"""Share of completions that say the evidence before the answer, where it has to be put together; a
+warm start is to know both ways, so that reinforcement finds out which is the better one."""
+
 PROCESSES = 4
 """Each writes its share of the files and ends. Speech depends on what its process said before, so
 the seed decides it only for a fixed number of them; how many run at a time does not matter."""
@@ -172,6 +176,8 @@ def ensure(root: Path, *, sizes: Sizes | None = None) -> None:
             with suppress(FileNotFoundError):
                 root.rename(stale)
             _install(fresh, root)
+            with suppress(FileNotFoundError):  # scores belong to contents, so they stay valid
+                (stale / "probes").rename(root / "probes")
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(stale, ignore_errors=True)
@@ -257,20 +263,20 @@ def write_questions(root: Path, split: str, drafts: Iterable[Draft]) -> None:
     ):
         for index, draft in enumerate(drafts):
             name = f"{split}-{draft.family}-{index:05d}"
-            told = split == "warm"
-            manifest.write(json.dumps(row(name, draft, told=told)) + "\n")
+            manifest.write(json.dumps(row(name, draft, completed=split == "warm")) + "\n")
             known = {"id": name, "family": draft.family, "evidence": draft.evidence}
             truth.write(json.dumps(known) + "\n")
 
 
-def row(name: str, draft: Draft, *, told: bool) -> dict[str, object]:
+def row(name: str, draft: Draft, *, completed: bool) -> dict[str, object]:
     """Lay a question out as a line of a manifest, without what can be left out.
 
     Args:
-        told: whether completions are written out; they give the evidence away, so only the split
-            that a warm start imitates has them.
+        completed: whether completions are written out; they give the evidence away, so only the
+            split that a warm start imitates has them.
     """
-    thought = f"{draft.thought} <answer>{draft.answer}</answer>" if draft.thought else ""
+    thinks = draft.thought and random.Random(name).random() < THOUGHTFUL
+    thought = f"{draft.thought} <answer>{draft.answer}</answer>" if thinks else ""
     role = {} if draft.role == "context" else {"role": draft.role}
     whole = {
         "id": name,
@@ -279,7 +285,7 @@ def row(name: str, draft: Draft, *, told: bool) -> dict[str, object]:
         "answer": draft.answer,
         "answer_type": draft.answer_type,
         "media": [{"modality": item.modality, "path": item.path, **role} for item in draft.items],
-        "completion": (draft.completion or thought) if told else "",
+        "completion": (draft.completion or thought) if completed else "",
         "source": "digits",
         "asset_id": draft.items[0].asset if draft.items else f"text-{name}",
     }
