@@ -31,8 +31,7 @@ demo: setup ## Probe, filter, reinforce, and compare before with after; on a CPU
 tiny-model: setup ## Make assets/tiny again: untrained, then supervised steps on what is seen and heard
 	$(PY) -m assets.make_tiny untrained $(TINY)/untrained
 	$(PY) train.py stage=sft run.root=$(TINY) run.name=sft model.path=$(TINY)/untrained \
-		data.train=warm trainer.max_steps=1300 optim.lr=1.5e-3 optim.warmup_steps=50 \
-		optim.schedule=cosine
+		data.train=warm trainer.max_steps=450 optim.lr=1e-3 optim.warmup_steps=50
 	$(PY) -m assets.make_tiny keep $(TINY)/sft/export
 
 gpu-check: setup ## Run and time what needs a CUDA GPU; says why it is skipped where there is none

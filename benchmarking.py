@@ -35,7 +35,7 @@ def benchmark(config: Config) -> str:
             name: _score(with_weights(config, path), questions, run.dir / f"{name}.jsonl", name)
             for name, path in zip(names, paths, strict=True)
         }
-        groups = _groups(scored[names[0]], Path(config.data.root), settings.split)
+        groups = _groups(scored[names[0]], config)
         tables = [
             _rows(config, {name: scored[name] for name in {names[0]: 0, other: 0}}, groups)
             for other in names[1:] or names
@@ -92,17 +92,18 @@ def _score(config: Config, questions: QuestionSet, file: Path, name: str) -> Sco
     return scored
 
 
-def _groups(scored: Scored, root: Path, split: str) -> Mapping[str, Sequence[str]]:
+def _groups(scored: Scored, config: Config) -> Mapping[str, Sequence[str]]:
     """Name the rows of the table: all questions, and where it is known, what they truly need."""
     groups: dict[str, list[str]] = {"all questions": list(scored)}
-    truth = root / "truth" / f"{split}.jsonl"
+    truth = Path(config.data.root) / "truth" / f"{config.benchmark.split}.jsonl"
     if not truth.exists():
         return groups
     rows = [json.loads(line) for line in truth.read_text().splitlines()]
-    evidence = {row["id"]: row["evidence"] for row in rows if row["id"] in scored}
-    groups["need the media"] = [id_ for id_, needed in evidence.items() if needed != "text"]
-    for needed in sorted(set(evidence.values())):
-        groups[f"  {needed}"] = [id_ for id_, found in evidence.items() if found == needed]
+    asked = [row for row in rows if row["id"] in scored]
+    groups["need the media"] = [row["id"] for row in asked if row["evidence"] != "text"]
+    for name in sorted({row[config.benchmark.group_by] for row in asked}):
+        members = [row["id"] for row in asked if row[config.benchmark.group_by] == name]
+        groups[f"  {name}"] = members
     return groups
 
 

@@ -238,6 +238,9 @@ class BenchmarkConfig:
     limit: int = 0
     """Questions to score, from the manifest's beginning; 0 scores all."""
 
+    group_by: Literal["evidence", "family"] = "evidence"
+    """Field of `truth/SPLIT.jsonl` that names the rows of the table, where there is such a file."""
+
     resamples: int = 2000
     """Bootstrap resamples behind an interval."""
 

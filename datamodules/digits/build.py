@@ -26,6 +26,7 @@ from datamodules.digits.questions import (
     compare,
     either,
     hear,
+    pair,
     same,
     see,
     shortcut,
@@ -54,9 +55,10 @@ SHARES: dict[Maker, float] = {
     see: 14,
     hear: 14,
     either: 8,
-    add: 8,
-    compare: 5,
-    same: 5,
+    pair: 9,
+    add: 3,
+    compare: 3,
+    same: 3,
     order: 4,
     film_seen: 1,
     film_heard: 1,
@@ -71,30 +73,11 @@ SHARES: dict[Maker, float] = {
 """How often each kind of question is asked, in percent."""
 
 SHARES_OF: dict[str, dict[Maker, float]] = {
-    # What is seen and heard, and how to reason in words; putting both together is left to learn.
-    "warm": {
-        **SHARES,
-        text: 12,
-        told: 8,
-        shortcut: 6,
-        see: 16,
-        hear: 16,
-        either: 6,
-        describe: 16,
-        number: 5,
-        add: 4,
-        compare: 3,
-        same: 3,
-        order: 3,
-        media_options: 2,
-    },
-    "test_human": {hear: 35, add: 30, same: 20, either: 15},
+    # Mostly what is seen and heard, and how to say it; little of how to put it together.
+    "warm": {**SHARES, text: 10, told: 3, shortcut: 6, hear: 16, pair: 16, describe: 12},
+    "test_human": {hear: 35, pair: 30, same: 20, either: 15},
 }
 """Where a split differs from SHARES."""
-
-THOUGHTFUL = 0.5
-"""Share of completions that say the evidence before the answer, where it has to be put together; a
-warm start is to know both ways, so that reinforcement finds out which is the better one."""
 
 PROCESSES = 4
 """Each writes its share of the files and ends. Speech depends on what its process said before, so
@@ -275,8 +258,6 @@ def row(name: str, draft: Draft, *, completed: bool) -> dict[str, object]:
         completed: whether completions are written out; they give the evidence away, so only the
             split that a warm start imitates has them.
     """
-    thinks = draft.thought and random.Random(name).random() < THOUGHTFUL
-    thought = f"{draft.thought} <answer>{draft.answer}</answer>" if thinks else ""
     role = {} if draft.role == "context" else {"role": draft.role}
     whole = {
         "id": name,
@@ -285,7 +266,7 @@ def row(name: str, draft: Draft, *, completed: bool) -> dict[str, object]:
         "answer": draft.answer,
         "answer_type": draft.answer_type,
         "media": [{"modality": item.modality, "path": item.path, **role} for item in draft.items],
-        "completion": (draft.completion or thought) if completed else "",
+        "completion": draft.completion if completed else "",
         "source": "digits",
         "asset_id": draft.items[0].asset if draft.items else f"text-{name}",
     }

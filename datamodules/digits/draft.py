@@ -28,7 +28,7 @@ class Draft:
     """The whole of what is imitated, where that is not an answer in tags."""
 
     thought: str = ""
-    """What to say before the answer: the evidence, where several pieces have to be put together."""
+    """The evidence in words, where several pieces of it have to be put together."""
 
 
 Maker = Callable[[Shelf, random.Random], Draft]

@@ -59,7 +59,6 @@ def told(shelf: Shelf, rng: random.Random) -> Draft:
         evidence="text",
         question=f"{draft.thought} {draft.question}",
         items=(),
-        thought="",
     )
 
 

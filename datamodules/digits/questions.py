@@ -120,6 +120,23 @@ def either(shelf: Shelf, rng: random.Random) -> Draft:
     )
 
 
+def pair(shelf: Shelf, rng: random.Random) -> Draft:
+    """Ask for a seen and a spoken digit at once; each alone leaves two of the four options."""
+    seen, spoken = rng.randrange(10), rng.randrange(10)
+    unseen, unspoken = (rng.choice([d for d in range(10) if d != one]) for one in (seen, spoken))
+    options = [f"{eye} and {ear}" for eye in (seen, unseen) for ear in (spoken, unspoken)]
+    rng.shuffle(options)
+    wordings = ("Which pair is seen and spoken?", "What is seen, and what is spoken?")
+    return Draft(
+        family="pair",
+        evidence="both",
+        question=rng.choice(wordings),
+        answer=f"{seen} and {spoken}",
+        options=tuple(options),
+        items=(shelf.pictures[seen].deal(rng), shelf.clips[spoken].deal(rng)),
+    )
+
+
 def add(shelf: Shelf, rng: random.Random) -> Draft:
     """Ask for the sum of a seen and a spoken digit."""
     seen, spoken = rng.randrange(10), rng.randrange(10)
