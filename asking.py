@@ -50,11 +50,12 @@ def ask(
         label: what the bar is called.
     """
     batches = InOrder(questions, batch_size=batch_size)
-    loader: DataLoader[Batch] = DataLoader(
+    loader: DataLoader[Batch | None] = DataLoader(
         batches, batch_size=None, num_workers=questions.data.workers
     )
     bar: tqdm[Any]
     with tqdm(total=batches.count, desc=label, unit="question", mininterval=1.0) as bar:
         for batch in loader:
-            yield list(answer(policy, batch, sampling, seed=seed))
+            if batch is not None:
+                yield list(answer(policy, batch, sampling, seed=seed))
             bar.update(min(batch_size, batches.count - bar.n))

@@ -3,10 +3,12 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from itertools import count
 from pathlib import Path
 
 from asking import ask, load_frozen, with_weights
 from configs.schema import Config
+from datamodules.prompts import PromptEncoder
 from datamodules.questions import QuestionSet, load_questions
 from modules.answering import Answers
 from modules.rollouts import Sampling
@@ -28,14 +30,15 @@ def benchmark(config: Config) -> str:
         questions = load_questions(config.data, settings.split, encoder, run_dir=run.dir)
         questions.samples = questions.samples[: settings.limit or None]
         paths = [weights_of(config), *settings.checkpoints]
-        for path in paths:
-            build_encoder(with_weights(config, path))  # a mistyped one shows before hours of work
+        for path in paths:  # a wrong one shows before hours of work
+            _check_same_prompts(encoder, build_encoder(with_weights(config, path)), path)
+        evidence = _truth(config)
         names = _distinct([config.model.name, *map(_name, settings.checkpoints)])
         scored = {
             name: _score(with_weights(config, path), questions, run.dir / f"{name}.jsonl", name)
             for name, path in zip(names, paths, strict=True)
         }
-        groups = _groups(scored[names[0]], config)
+        groups = _groups(scored[names[0]], evidence, config.benchmark.group_by)
         tables = [
             _rows(config, {name: scored[name] for name in {names[0]: 0, other: 0}}, groups)
             for other in names[1:] or names
@@ -49,8 +52,8 @@ def benchmark(config: Config) -> str:
         write_atomically(run.dir / "results.json", json.dumps(results, indent=2))
         run.finish()
     heading = (
-        f"{settings.split}: accuracy in percent, {settings.confidence:.0%} intervals by bootstrap "
-        "over assets; p by McNemar's exact test"
+        f"{config.data.name}/{settings.split}: accuracy in percent, {settings.confidence:.0%} "
+        "intervals by bootstrap over assets; p by McNemar's exact test"
     )
     unparsed = ", ".join(f"{name} {_unparsed(scored[name]):.1%}" for name in names)
     footer = f"unparsed answers, counted as wrong: {unparsed}\nper question: {run.dir}"
@@ -92,18 +95,41 @@ def _score(config: Config, questions: QuestionSet, file: Path, name: str) -> Sco
     return scored
 
 
-def _groups(scored: Scored, config: Config) -> Mapping[str, Sequence[str]]:
+def _check_same_prompts(encoder: PromptEncoder, other: PromptEncoder, path: str) -> None:
+    """Raise where a checkpoint would read the prompts of the baseline as something else."""
+    same_words = encoder.tokenizer.get_vocab() == other.tokenizer.get_vocab()
+    if not same_words or encoder.template_hash != other.template_hash:
+        raise ValueError(
+            f"{path} has another vocabulary or chat template than the baseline, so it would not "
+            "be asked the same questions: score it in a benchmark of its own with init_from."
+        )
+
+
+def _truth(config: Config) -> list[dict[str, str]]:
+    """Read what questions are known to need; empty where nobody wrote it down."""
+    file = Path(config.data.root) / "truth" / f"{config.benchmark.split}.jsonl"
+    lines = file.read_text().splitlines() if file.exists() else []
+    rows = [json.loads(line) for line in lines]
+    wanted = {"id", "evidence", config.benchmark.group_by}
+    for number, row in enumerate(rows, start=1):
+        if lacking := sorted(wanted - row.keys()):
+            raise ValueError(
+                f"{file}:{number} has no {lacking[0]!r}, but every row of a truth file names "
+                f"{', '.join(sorted(wanted))}: add it, or choose another benchmark.group_by."
+            )
+    return rows
+
+
+def _groups(
+    scored: Scored, truth: Sequence[Mapping[str, str]], group_by: str
+) -> Mapping[str, Sequence[str]]:
     """Name the rows of the table: all questions, and where it is known, what they truly need."""
     groups: dict[str, list[str]] = {"all questions": list(scored)}
-    truth = Path(config.data.root) / "truth" / f"{config.benchmark.split}.jsonl"
-    if not truth.exists():
-        return groups
-    rows = [json.loads(line) for line in truth.read_text().splitlines()]
-    asked = [row for row in rows if row["id"] in scored]
-    groups["need the media"] = [row["id"] for row in asked if row["evidence"] != "text"]
-    for name in sorted({row[config.benchmark.group_by] for row in asked}):
-        members = [row["id"] for row in asked if row[config.benchmark.group_by] == name]
-        groups[f"  {name}"] = members
+    asked = [row for row in truth if row["id"] in scored]
+    if asked:
+        groups["need the media"] = [row["id"] for row in asked if row["evidence"] != "text"]
+    for name in sorted({row[group_by] for row in asked}):
+        groups[f"  {name}"] = [row["id"] for row in asked if row[group_by] == name]
     return groups
 
 
@@ -146,6 +172,8 @@ def _name(path: str) -> str:
 
 def _distinct(names: Sequence[str]) -> list[str]:
     """Number names that occur again."""
-    return [
-        name if name not in names[:place] else f"{name}-{place}" for place, name in enumerate(names)
-    ]
+    taken: list[str] = []
+    for name in names:
+        numbered = (f"{name}-{number}" for number in count(2))
+        taken.append(name if name not in taken else next(n for n in numbered if n not in taken))
+    return taken

@@ -66,6 +66,8 @@ def summary(config: Config, samples: Sequence[Sample], key: str) -> str:
         right = found.n_correct.sum() / max(1, found.n.sum())
         lines.append(f"{condition:<12}{how:<8}{(found.n > 0).sum():>8}{right:>8.1%}")
     for rule in PRESETS.values():
+        if rule.condition not in config.probe.conditions or rule.how != config.probe.how:
+            continue
         found = counts(cache, [key], hashes, condition=rule.condition, how=rule.how)
         undefined = [why_undefined(rule, sample.media) for sample in samples]
         decided = Counter(decide(rule, found, undefined))

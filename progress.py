@@ -1,6 +1,7 @@
 """What a run shows while it trains, and what it writes down: one bar, one row per step."""
 
 from pathlib import Path
+from statistics import fmean
 from typing import Any, final
 
 import lightning as L
@@ -24,6 +25,7 @@ class MetricsWriter(Callback):
     def __init__(self, path: Path, *, every: int) -> None:
         self.metrics = MetricsLog(path)
         self.every = every
+        self.step: list[dict[str, float]] = []  # metrics of its micro-batches so far
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forget what the run logged after the checkpoint that it continues from."""
@@ -38,21 +40,29 @@ class MetricsWriter(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Write the step that just ended, once however many micro-batches it had."""
-        whole_step = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if whole_step and trainer.global_step % self.every == 0:
-            self._write(trainer, "train/")
+        """Write the step that just ended: the means over its micro-batches, which are alike."""
+        self.step.append(_logged(trainer, "train/"))
+        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
+            names = sorted(set.intersection(*map(set, self.step)))
+            means = {name: fmean(one[name] for one in self.step) for name in names}
+            self.step = []
+            if trainer.global_step % self.every == 0:
+                self._write(trainer, means)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the validation of this step."""
         if not trainer.sanity_checking:
-            self._write(trainer, "val/")
+            self._write(trainer, _logged(trainer, "val/"))
 
-    def _write(self, trainer: L.Trainer, prefix: str) -> None:
+    def _write(self, trainer: L.Trainer, values: dict[str, float]) -> None:
         if trainer.is_global_zero:
-            logged = trainer.callback_metrics.items()
-            values = {name: value.item() for name, value in logged if name.startswith(prefix)}
             self.metrics.append(trainer.global_step, dict(sorted(values.items())))
+
+
+def _logged(trainer: L.Trainer, prefix: str) -> dict[str, float]:
+    """Read what the module logged last under a prefix."""
+    logged = trainer.callback_metrics.items()
+    return {name: value.item() for name, value in logged if name.startswith(prefix)}
 
 
 @final

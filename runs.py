@@ -218,11 +218,7 @@ class MetricsLog:
         append_jsonl(self.path, {"step": step, **values})
 
     def truncate_after(self, step: int) -> None:
-        """Drop what a resumed run will log again: rows after its checkpoint, and a torn last line.
-
-        Args:
-            step: of the checkpoint; -1 when there is none and the run starts over.
-        """
+        """Drop what a resumed run logs again: rows after its checkpoint, and a torn last line."""
         if not self.path.exists():
             return
         *lines, _torn = self.path.read_text().split("\n")  # "" where the last line is whole

@@ -70,7 +70,7 @@ class ContributionConfig:
     """Directory of probe shards, inside `data.root` unless absolute."""
 
     probe: str | None = None
-    """Key of the probe whose counts are used; None takes the only one in the cache."""
+    """Key of the probe whose counts are used; None takes the only one that suits the rule."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,7 +47,7 @@ COMMON_KEYS = (
     ("trainer.devices", "accelerators per node"),
     ("trainer.num_nodes", "machines that train together"),
     ("trainer.strategy", "how devices share the work, in Lightning's words: auto, ddp, ..."),
-    ("trainer.precision", "32-true, bf16-mixed or bf16-true"),
+    ("trainer.precision", "32-true or bf16-mixed"),
     ("trainer.val_every", "steps between validations; 0: never"),
     ("rlvr.group_size", "completions sampled per prompt"),
     ("rlvr.max_completion_tokens", "longest sampled answer"),

@@ -98,7 +98,7 @@ class TrainerConfig:
     strategy: str = "auto"
     """How devices share the work, in Lightning's words, such as `ddp` or `fsdp`."""
 
-    precision: Literal["32-true", "bf16-mixed", "bf16-true"] = "32-true"
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
     """Arithmetic of the forward and backward pass."""
 
     val_every: int = 0
@@ -145,7 +145,8 @@ class RlvrConfig:
     """Divides the logits before sampling."""
 
     clip_low: float = 0.2
-    """The importance ratio is clipped below at `1 - clip_low`."""
+    """The importance ratio is clipped below at `1 - clip_low`. As long as each rollout is updated
+    on only once, the ratio is 1 and nothing is clipped."""
 
     clip_high: float = 0.28
     """The importance ratio is clipped above at `1 + clip_high`; DAPO's clip-higher."""

@@ -104,6 +104,12 @@ class Completions:
     owner: list[int]
     """The prompt that each continues."""
 
+    @property
+    def valid(self) -> Tensor:
+        """True on real tokens. Shapes: -> (N, T)"""
+        places = torch.arange(self.token_ids.shape[1], device=self.token_ids.device)
+        return places < torch.tensor(self.lens, device=self.token_ids.device).unsqueeze(1)
+
     @staticmethod
     def of(ids: Sequence[Sequence[int]], owner: Sequence[int]) -> "Completions":
         """Pad lists of token ids into one tensor."""

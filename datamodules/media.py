@@ -26,7 +26,6 @@ __all__ = [
     "How",
     "MediaError",
     "ablate",
-    "ablation_is_defined",
     "content_hash",
     "decode",
     "file_digest",
@@ -157,16 +156,6 @@ def _drop(item: Decoded, *, pixels: bool, sound: bool) -> Decoded | None:
     if not pixels and (item.modality != "audio" or audio is not None):
         return replace(item, audio=audio)
     return None if audio is None else Decoded(modality="audio", role=item.role, audio=audio)
-
-
-def ablation_is_defined(media: Sequence[Media], condition: Condition) -> bool:
-    """Tell whether a condition makes a question harder, not the same and not another question.
-
-    It does not where nothing is withheld, nor where an option is. A video counts as sound too:
-    whether it has an audio track is known only once it is decoded.
-    """
-    roles = {item.role for item in media if item.modality in WITHHELD[condition]}
-    return condition == "full" or roles == {"context"}
 
 
 def file_digest(path: Path) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor
 from transformers import AutoConfig, AutoProcessor
 
 from datamodules.media import Decoded, MediaError
+from datamodules.positions import rope_positions, visual_block
 from datamodules.sample import Sample
 
 AnswerWith = Literal["letter", "text"]
@@ -79,15 +80,15 @@ class PromptEncoder:
     ) -> None:
         try:
             config = AutoConfig.from_pretrained(path)
+            self.processor = AutoProcessor.from_pretrained(path)
         except OSError as error:
             raise ValueError(
-                f"{path} is neither a directory with a config.json nor a model that can be fetched "
-                f"from the hub ({str(error).splitlines()[0]}). Check model.path, init_from or "
-                "benchmark.checkpoints; a run leaves its weights in RUN/export."
+                f"{path} is neither a directory with a model and its processor, nor a model that "
+                f"can be fetched from the hub ({str(error).splitlines()[0]}). Check model.path, "
+                "init_from or benchmark.checkpoints; a run leaves its weights in RUN/export."
             ) from error
         self.config: _Rope = getattr(config, "thinker_config", config)  # full Omni nests it
         self.commit: str | None = getattr(config, "_commit_hash", None)  # set for hub models only
-        self.processor = AutoProcessor.from_pretrained(path)
         self.tokenizer = self.processor.tokenizer
         # Frames fit data.media.image_max_pixels already; a second cap, whose default changes with
         # transformers 5.22, would change the tokens of a video behind the probe cache's back.
@@ -120,7 +121,9 @@ class PromptEncoder:
         return tuple(made)
 
     def _image(self, image: np.ndarray) -> Features:
-        out = self.processor.image_processor(images=[image], return_tensors="pt")
+        out = self.processor.image_processor(
+            images=[image], input_data_format="channels_last", return_tensors="pt"
+        )
         grid = out["image_grid_thw"][0]
         return Features(
             kind="image",
@@ -149,7 +152,11 @@ class PromptEncoder:
         # the extractor's own padding, instead of a mirror image of the clip.
         padded = np.pad(wave, (0, 2 * extractor.n_fft))
         mel = extractor(
-            padded, sampling_rate=extractor.sampling_rate, padding="longest", return_tensors="pt"
+            padded,
+            sampling_rate=extractor.sampling_rate,
+            padding="longest",
+            truncation=False,  # data.media.audio_max_seconds is the only limit
+            return_tensors="pt",
         )["input_features"][0, :, :frames]
         tokens = ((frames - 1) // 2 + 1 - 2) // 2 + 1
         if tokens < 1:
@@ -165,12 +172,30 @@ class PromptEncoder:
         Args:
             media: role and features of each medium that is shown, in the order of the sample.
         """
+        self._refuse_special_tokens(sample)
+        media = sorted(media, key=lambda shown: shown[0] == "option")  # as they are written below
         text = self._text(sample, media)
         features = [feature for _, group in media for feature in group]
         ids = self.tokenizer(self._expand(text, features), add_special_tokens=False)["input_ids"]
         ordered = sorted(features, key=lambda feature: feature.kind)  # audio, image, video
         positions = self._positions(ids, features)
         return Prompt(token_ids=torch.tensor(ids), positions=positions, features=tuple(ordered))
+
+    def _refuse_special_tokens(self, sample: Sample) -> None:
+        """Keep a question from closing its own turn or naming media that it does not have."""
+        for text in (sample.question, *sample.options, sample.completion):
+            if found := next((token for token in self._special_tokens if token in text), None):
+                raise MediaError(  # set aside like a file that cannot be shown
+                    f"{sample.id} holds {found!r}, but question, options and completion may not "
+                    "contain special tokens of the model: reword it, or leave it out.",
+                    kind="malformed",
+                    path=sample.id,
+                )
+
+    @cached_property
+    def _special_tokens(self) -> list[str]:
+        added = self.tokenizer.added_tokens_decoder.values()
+        return [token.content for token in added if token.special]
 
     def target(self, sample: Sample) -> list[int]:
         """Tokenize the completion that SFT imitates, end token included."""
@@ -245,38 +270,15 @@ class PromptEncoder:
         return out + rest
 
     def _positions(self, ids: Sequence[int], features: Sequence[Features]) -> Tensor:
-        """Number the tokens of a prompt along time, height and width (M-RoPE, arXiv 2409.12191).
-
-        Text and audio advance all three axes by one per token; an image or a video spreads its
-        tokens over the axes and the text after it goes on from the largest number used.
-
-        Shapes: P ids -> (3, P)
-        """
+        """Number the tokens of a prompt. Shapes: P ids -> (3, P)"""
         merge = self.processor.image_processor.merge_size
-        visual = iter(feature for feature in features if feature.kind != "audio")
-        starts = {
-            self.tokenizer.convert_tokens_to_ids(self._placeholders[kind])
-            for kind in ("image", "video")
-        }
-        blocks, place, number = [], 0, 0
-        while place < len(ids):
-            if ids[place] in starts:
-                feature = next(visual)
-                time, height, width = feature.grid.tolist()
-                stride = feature.seconds_per_grid * self.config.position_id_per_seconds
-                axes = torch.meshgrid(
-                    (torch.arange(time) * stride).long(),
-                    torch.arange(height // merge),
-                    torch.arange(width // merge),
-                    indexing="ij",
-                )
-                block = torch.stack([axis.flatten() for axis in axes])  # (3, tokens)
-            else:
-                end = place
-                while end < len(ids) and ids[end] not in starts:
-                    end += 1
-                block = torch.arange(end - place).expand(3, -1)
-            blocks.append(block + number)
-            number = int(blocks[-1].max()) + 1
-            place += block.shape[1]
-        return torch.cat(blocks, dim=1)
+        blocks = [
+            visual_block(
+                feature.grid // torch.tensor([1, merge, merge]),
+                feature.seconds_per_grid * self.config.position_id_per_seconds,
+            )
+            for feature in features
+            if feature.kind != "audio"
+        ]
+        kinds = [self._placeholders[kind] for kind in ("image", "video")]
+        return rope_positions(ids, blocks, visual_ids=self.tokenizer.convert_tokens_to_ids(kinds))

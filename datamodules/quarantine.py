@@ -15,9 +15,9 @@ log = logging.getLogger(__name__)
 
 @final
 class Quarantine:
-    """The bad records of a run, by reason; the same record met twice counts once.
+    """The bad records that one process met, by reason; a record met twice counts once.
 
-    Loader processes may share a file: every record is one short append.
+    Loader processes may share a file: every record is one short append. Each counts its own.
     """
 
     def __init__(self, *, max_bad_share: float, run_dir: Path | None = None) -> None:

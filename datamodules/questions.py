@@ -4,12 +4,12 @@ import logging
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
 import lightning as L
 from torch.utils.data import DataLoader, Dataset, IterableDataset
 
-from configs.schema import Condition, DataConfig
+from configs.schema import Condition, DataConfig, MediaConfig
 from datamodules.batch import Batch
 from datamodules.collate import collate
 from datamodules.digits.build import ensure
@@ -23,8 +23,14 @@ from datamodules.sources.manifest import read_manifest
 
 log = logging.getLogger(__name__)
 
-CACHED_MEDIA = 4096
+CACHED_BYTES = 2**30
 """Processed media that a reader keeps in memory; questions share them."""
+
+
+def _cached_media(budget: MediaConfig) -> int:
+    """How many media fit, were each as large as the budget allows: 12 bytes for three colors."""
+    largest = 12 * budget.image_max_pixels * max(2, budget.video_max_frames)
+    return max(1, CACHED_BYTES // largest)
 
 
 @final
@@ -38,6 +44,7 @@ class QuestionSet:
         data: DataConfig,
         encoder: PromptEncoder,
         quarantine: Quarantine,
+        manifest_rows: int,
         condition: Condition = "full",
         how: How = "absent",
     ) -> None:
@@ -45,9 +52,18 @@ class QuestionSet:
         self.data = data
         self.encoder = encoder
         self.quarantine = quarantine
+        self.manifest_rows = manifest_rows  # good and bad: what the share of bad ones is taken of
         self.condition: Condition = condition
         self.how: How = how
-        self._shown = lru_cache(maxsize=CACHED_MEDIA)(self._show)
+        self._shown = lru_cache(maxsize=_cached_media(data.media))(self._show)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave the cache behind on the way to a loader process, which starts its own."""
+        return {name: value for name, value in vars(self).items() if name != "_shown"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state)
+        self._shown = lru_cache(maxsize=_cached_media(self.data.media))(self._show)
 
     def under(self, condition: Condition, how: How) -> "QuestionSet":
         """Ask the same questions with media withheld."""
@@ -56,12 +72,18 @@ class QuestionSet:
             data=self.data,
             encoder=self.encoder,
             quarantine=self.quarantine,
+            manifest_rows=self.manifest_rows,
             condition=condition,
             how=how,
         )
 
-    def batch(self, indices: Sequence[int], *, step: int, with_targets: bool = False) -> Batch:
-        """Decode and pack the questions at `indices`; unreadable ones are quarantined."""
+    def batch(
+        self, indices: Sequence[int], *, step: int, with_targets: bool = False
+    ) -> Batch | None:
+        """Decode and pack the questions at `indices`, or return None where none can be read.
+
+        Unreadable ones are quarantined; too many of them stop the run.
+        """
         samples, prompts = [], []
         for index in indices:
             sample = self.samples[index]
@@ -71,13 +93,9 @@ class QuestionSet:
                 samples.append(sample)
             except MediaError as error:
                 self.quarantine.add(sample.id, error.kind, str(error), error.path)
-                self.quarantine.check(len(self.samples))
+                self.quarantine.check(self.manifest_rows)
         if not samples:
-            raise ValueError(
-                f"none of the {len(indices)} questions of batch {step} could be read (first: "
-                f"{self.samples[indices[0]].id}). Their reasons are in {self.quarantine.file}; "
-                "mend the files, or take the rows out of the manifest."
-            )
+            return None
         targets = [self.encoder.target(sample) for sample in samples] if with_targets else None
         return collate(samples, prompts, step=step, targets=targets)
 
@@ -89,8 +107,11 @@ class QuestionSet:
 
 
 @final
-class InOrder(Dataset[Batch]):
-    """Every question once, in the order of the manifest: for validation and evaluation."""
+class InOrder(Dataset[Batch | None]):
+    """Every question once, in the order of the manifest: for validation and evaluation.
+
+    None stands for a batch of which nothing can be read.
+    """
 
     def __init__(self, questions: QuestionSet, *, batch_size: int, limit: int = 0) -> None:
         self.questions = questions
@@ -100,7 +121,7 @@ class InOrder(Dataset[Batch]):
     def __len__(self) -> int:
         return -(-self.count // self.batch_size)
 
-    def __getitem__(self, number: int) -> Batch:
+    def __getitem__(self, number: int) -> Batch | None:
         if not 0 <= number < len(self):
             raise IndexError(number)
         start = number * self.batch_size
@@ -142,8 +163,20 @@ class Shuffled(IterableDataset[Batch]):
                 rank=self.rank,
                 world=self.world,
             )
-            yield self.questions.batch(indices, step=step, with_targets=self.with_targets)
+            yield self._readable(indices, step)
             step += 1
+
+    def _readable(self, indices: list[int], step: int) -> Batch:
+        """Take the next readable question where a whole batch is not, so that steps stay steps."""
+        for _ in range(len(self.questions.samples)):
+            batch = self.questions.batch(indices, step=step, with_targets=self.with_targets)
+            if batch is not None:
+                return batch
+            indices = [(indices[-1] + 1) % len(self.questions.samples)]
+        raise ValueError(
+            f"not one of {len(self.questions.samples)} questions could be read. Their reasons are "
+            f"in {self.questions.quarantine.file}: mend the files, or data.root."
+        )
 
 
 @final
@@ -201,7 +234,7 @@ class QuestionData(L.LightningDataModule):
         # One worker keeps the order; more would interleave, so each step's batch has one maker.
         return DataLoader(batches, batch_size=None, num_workers=min(self.data.workers, 1))
 
-    def val_dataloader(self) -> DataLoader[Batch]:
+    def val_dataloader(self) -> DataLoader[Batch | None]:
         """The first `val_samples` validation questions, always the same."""
         questions = load_questions(self.data, self.data.val, self.encoder, run_dir=self.run_dir)
         batches = InOrder(questions, batch_size=self.batch_size * 2, limit=self.val_samples)
@@ -219,4 +252,10 @@ def load_questions(
     samples = read_manifest(root / f"{split}.jsonl", root, quarantine)
     quarantine.check(len(samples) + len(quarantine))
     log.info("%s: %d questions, %d quarantined", split, len(samples), len(quarantine))
-    return QuestionSet(samples, data=data, encoder=encoder, quarantine=quarantine)
+    return QuestionSet(
+        samples,
+        data=data,
+        encoder=encoder,
+        quarantine=quarantine,
+        manifest_rows=len(samples) + len(quarantine),
+    )

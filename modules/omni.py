@@ -24,7 +24,8 @@ class Vocabulary:
         convert = tokenizer.convert_tokens_to_ids  # type: ignore[attr-defined]
         self.end_id: int = convert(end_token)
         self.size: int = len(tokenizer)  # type: ignore[arg-type]
-        self.special_ids: list[int] = sorted(tokenizer.all_special_ids)  # type: ignore[attr-defined]
+        added = tokenizer.added_tokens_decoder  # type: ignore[attr-defined]
+        self.special_ids: list[int] = sorted(id_ for id_, token in added.items() if token.special)
 
     def banned(self, rows: int) -> Tensor:
         """Mark what can never be sampled: every special token but the end of the turn, and the
@@ -168,6 +169,15 @@ class OmniModel(nn.Module):
         """
         training = self.training
         self.eval()
+        try:
+            return self._sample(batch, sampling, uniforms, encoded)
+        finally:
+            self.train(training)
+
+    def _sample(
+        self, batch: Batch, sampling: Sampling, uniforms: Tensor, encoded: Tensor | None
+    ) -> Rollout:
+        """Prefill, expand, decode."""
         encoded = self.encode(batch) if encoded is None else encoded.detach()
         layout = GroupLayout.build(batch.prompt_lens, device=encoded.device)
         prefill = DynamicCache()
@@ -190,7 +200,6 @@ class OmniModel(nn.Module):
             temperature=sampling.temperature,
             stop_id=self.vocabulary.end_id,
         )
-        self.train(training)
         return self._rollout(ids, logprobs, mask, group)
 
     @torch.no_grad()

@@ -53,8 +53,8 @@ class RlvrModule(PostTrainingModule):
         """Sample a group per prompt, reward it, and push the policy towards its better half."""
         encoded = self.policy.encode(batch)  # (sum of P, D)
         rollout = self.sample(batch, encoded)
-        reward = self.reward(batch, rollout)  # (B, G)
-        advantage = group_advantage(reward, normalize=self.rlvr.normalize_advantage)  # (B, G)
+        rewards = self.reward(batch, rollout)  # (B, G)
+        advantage = group_advantage(rewards, normalize=self.rlvr.normalize_advantage)  # (B, G)
         logprobs = self.policy.logprobs(
             batch, rollout.completions, encoded=encoded, temperature=self.rlvr.temperature
         )  # (N, T)

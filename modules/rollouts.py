@@ -119,6 +119,11 @@ def _draw(logits: Tensor, uniform: Tensor, temperature: float) -> tuple[Tensor, 
     else:
         # In double: a float32 cumulative sum over 152k tokens can round past its own end.
         cumulative = logprobs.double().exp().cumsum(-1)
+        if not torch.isfinite(cumulative[:, -1]).all():
+            raise ValueError(
+                "the policy's logits are not finite, so there is nothing to sample from: the run "
+                "diverged. Continue from an earlier checkpoint with a smaller optim.lr."
+            )
         target = uniform.double().unsqueeze(1) * cumulative[:, -1:]
         token = torch.searchsorted(cumulative, target, right=True).squeeze(1)
     return token, logprobs.gather(1, token.unsqueeze(1)).squeeze(1)

@@ -7,7 +7,6 @@ from torch import Tensor
 from configs.schema import OptimConfig, SftConfig
 from datamodules.batch import Batch, Completions
 from modules.base import PostTrainingModule
-from modules.kernels.layout import GroupLayout
 from modules.losses import sft_loss
 from modules.omni import OmniModel
 
@@ -35,11 +34,8 @@ class SftModule(PostTrainingModule):
         """Make each target completion likelier."""
         completions = self.targets(batch)
         logprobs = self.policy.logprobs(batch, completions)  # (B, T)
-        loss_mask = GroupLayout.build(
-            batch.prompt_lens, completions.lens, completions.owner, device=logprobs.device
-        ).completion_valid  # (B, T)
 
-        loss, stats = sft_loss(logprobs, loss_mask, denominator=self.batch_size)
+        loss, stats = sft_loss(logprobs, completions.valid, denominator=self.batch_size)
         self.log("train/loss", loss.detach(), prog_bar=True)
         self.log_dict({f"train/{name}": value for name, value in stats.items()})
         return loss

@@ -66,7 +66,7 @@ def test_every_choice_begins_with_its_command_and_a_caption(path):
 
 def test_later_layers_win():
     assert load_config(["stage=probe"], STAGES).optim.lr == 1e-5  # the schema's
-    assert load().optim.lr == 3e-4  # the stage's
+    assert load().optim.lr == 5e-4  # the stage's
     assert load("optim.lr=7e-5").optim.lr == 7e-5  # the command line's
     assert load("optim.lr=7e-5", "optim.lr=8e-5").optim.lr == 8e-5  # its last word
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarking import benchmark
+from benchmarking import _distinct, benchmark
 from configs.load import load_config
 from configs.schema import Config
 from datamodules.probe_cache import read_rows
@@ -85,6 +85,10 @@ def test_scores_do_not_depend_on_the_batch(root, tmp_path):  # noqa: F811
         benchmark(config(root, tmp_path, *words, f"run.name=b{size}"))
         said.append((tmp_path / f"b{size}" / "tiny.jsonl").read_text())
     assert said[0] == said[1]
+
+
+def test_names_of_checkpoints_stay_apart():
+    assert _distinct(["a", "a-2", "a", "b", "a"]) == ["a", "a-2", "a-3", "b", "a-4"]
 
 
 def test_weights_that_are_not_there_are_named_before_any_work(root, tmp_path):  # noqa: F811

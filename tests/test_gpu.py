@@ -1,5 +1,7 @@
 """What only a GPU can show; `make gpu-check` runs this file and prints what it measured."""
 
+import json
+import math
 import time
 
 import numpy as np
@@ -74,7 +76,9 @@ def test_a_short_rlvr_run_in_bfloat16(tmp_path):
     started = time.perf_counter()
     export = train(load_config(words, ("rlvr",)))
     print(f"\n10 RLVR steps, start-up included: {time.perf_counter() - started:.1f} s")
-    assert (export / "model.safetensors").exists()
+    rows = (export.parent / "metrics.jsonl").read_text().splitlines()
+    assert len(rows) == 10
+    assert all(math.isfinite(value) for row in rows for value in json.loads(row).values())
 
 
 def shape_of_3b(encoder: PromptEncoder) -> OmniModel:

@@ -16,7 +16,6 @@ from datamodules.media import (
     Decoded,
     MediaError,
     ablate,
-    ablation_is_defined,
     content_hash,
     decode,
     file_digest,
@@ -337,23 +336,6 @@ def test_silence_is_as_long_and_black_as_large_as_what_they_replace():
 def test_a_film_without_its_pictures_is_a_sound_in_the_same_role():
     [sound] = ablate([replace(FILM, role="option")], "no_visual", "absent")
     assert (sound.modality, sound.role, sound.fps) == ("audio", "option", None)
-
-
-@pytest.mark.parametrize(
-    ("media", "condition", "defined"),
-    [
-        ([audio("a")], "no_audio", True),
-        ([audio("a")], "no_visual", False),
-        ([video("v")], "no_audio", True),
-        ([audio("a"), replace(image("i"), role="option")], "no_audio", True),
-        ([audio("a"), replace(image("i"), role="option")], "text_only", False),
-        ([image("i"), replace(image("j"), role="option")], "no_visual", False),
-        ([], "text_only", False),
-        ([], "full", True),
-    ],
-)
-def test_an_ablation_is_defined_where_it_takes_evidence_and_no_option(media, condition, defined):
-    assert ablation_is_defined(media, condition) is defined
 
 
 def test_a_digest_follows_the_file_when_it_changes(tmp_path):

@@ -137,7 +137,28 @@ def test_random_policies_never_say_media_tokens(policy, ragged, encoder):
     rollout = policy.sample(ragged, sampling, uniforms=uniforms)
     said = set(rollout.completions.token_ids[rollout.loss_mask].tolist())
     assert len(said) > 200
-    assert not said & (set(encoder.tokenizer.all_special_ids) - {encoder.end_id})
+    media = ["<|AUDIO|>", "<|IMAGE|>", "<|VIDEO|>", "<|audio_bos|>", "<|vision_eos|>"]
+    assert not said & set(encoder.tokenizer.convert_tokens_to_ids([*media, "<|im_start|>"]))
+
+
+def test_only_the_end_of_the_turn_may_be_said_of_the_special_tokens(policy, encoder):
+    allowed = encoder.tokenizer.convert_ids_to_tokens((~policy.banned).nonzero().flatten().tolist())
+    assert [token for token in allowed if token.startswith("<|")] == ["<|im_end|>"]
+    assert "<answer>" in allowed
+
+
+def test_bfloat16_autocast_trains_everything_and_stays_on_policy(policy, ragged):
+    """As `trainer.precision=bf16-mixed` runs it: rollout without gradients first, then the pass."""
+    with torch.autocast("cpu", torch.bfloat16):
+        encoded = policy.encode(ragged)
+        uniforms = ragged.uniforms(seed=0, group_size=2, length=6)
+        sampling = Sampling(group_size=2, max_tokens=6)
+        rollout = policy.sample(ragged, sampling, uniforms=uniforms, encoded=encoded)
+        logprobs = policy.logprobs(ragged, rollout.completions, encoded=encoded)
+    assert (logprobs - rollout.logprobs)[rollout.loss_mask].abs().max() < 0.05
+    found = gradients(policy, logprobs.sum())
+    assert len(found) > 100
+    assert all(torch.isfinite(value).all() for value in found.values())
 
 
 def test_option_scores_are_summed_logprobs(policy, ragged, encoder):

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from datamodules.media import MediaError
 from datamodules.prompts import PromptEncoder
 from datamodules.sample import Sample
 from modules.omni import OmniModel
@@ -76,6 +77,24 @@ def test_media_options_stand_behind_their_letters(encoder):
     assert counts == [group[0].tokens for _, group in clips]
 
 
+def test_context_media_come_before_options_whatever_their_order_in_the_row(encoder):
+    """Two option clips of 0.2 and 0.3 s and a context clip of 0.9 s, listed last."""
+    rng = np.random.default_rng(3)
+    lengths = {0.2: "option", 0.3: "option", 0.9: "context"}
+    listed = [(role, encoder.features(clip(rng, length))) for length, role in lengths.items()]
+    prompt = encoder.prompt(make_sample(), listed)
+    pieces = encoder.tokenizer.decode(prompt.token_ids).split("<|audio_bos|>")[1:]
+    tokens = [group[0].tokens for _, group in (listed[2], listed[0], listed[1])]
+    assert [piece.count("<|AUDIO|>") for piece in pieces] == tokens
+    assert [feature.tokens for feature in prompt.features] == tokens
+
+
+def test_long_sound_is_not_cut_by_the_extractor(encoder):
+    """40 s, although the tiny extractor's window is 30 s."""
+    (heard,) = encoder.features(clip(np.random.default_rng(4), 40.0))
+    assert heard.values.shape[1] == heard.grid.item() == 4000
+
+
 def test_targets_end_the_turn(encoder):
     target = encoder.target(make_sample())
     assert encoder.tokenizer.decode(target) == "<answer>B</answer><|im_end|>"
@@ -106,10 +125,10 @@ def test_free_completions_are_imitated_without_instruction(encoder):
     assert encoder.tokenizer.decode(encoder.target(sample)) == "It says 3.<|im_end|>"
 
 
-@pytest.mark.parametrize("word", ["<|AUDIO|>", "<|IMAGE|>"])
-def test_media_tokens_in_a_question_are_refused(encoder, word):
+@pytest.mark.parametrize("word", ["<|AUDIO|>", "<|IMAGE|>", "<|im_end|>"])
+def test_special_tokens_in_a_question_are_refused(encoder, word):
     sample = make_sample(question=f"What is {word}?")
-    with pytest.raises(ValueError, match="may not contain"):
+    with pytest.raises(MediaError, match="may not contain special tokens"):
         encoder.prompt(sample, [])
 
 

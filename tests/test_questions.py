@@ -4,7 +4,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 import soundfile
+import torch
 from PIL import Image
+from torch.utils.data import DataLoader
 
 from configs.schema import ContributionConfig, DataConfig, MediaConfig
 from datamodules.probe_cache import ProbeRow, write_shard
@@ -126,6 +128,26 @@ def test_damaged_media_are_quarantined_and_counted(questions, data, tmp_path):
     assert [sample.id for sample in batch.samples] == ["q0", "q2"]
     rows = [json.loads(line) for line in (tmp_path / "quarantine.jsonl").read_text().splitlines()]
     assert [(row["id"], row["path"]) for row in rows] == [("q1", "1.png")]
+
+
+def test_a_batch_of_which_nothing_can_be_read_does_not_stop_a_run(questions, tmp_path):
+    """In order it is passed over; in training the next readable question stands in."""
+    (tmp_path / "0.png").write_bytes(b"not a picture")
+    assert [batch is None for batch in InOrder(questions, batch_size=1)] == [True] + [False] * 5
+    shuffled = iter(
+        Shuffled(questions, batch_size=1, seed=0, first_step=0, rank=0, world=1, with_targets=False)
+    )
+    read = [next(shuffled).samples[0].id for _ in range(6)]
+    assert len(read) == 6 and "q0" not in read
+
+
+def test_loader_processes_read_the_same(questions):
+    batches = InOrder(questions, batch_size=4)
+    beside = DataLoader(
+        batches, batch_size=None, num_workers=1, multiprocessing_context="forkserver"
+    )
+    for one, other in zip(batches, beside, strict=True):
+        assert torch.equal(one.prompt_ids, other.prompt_ids)
 
 
 def test_too_many_damaged_media_stop_the_run(questions, tmp_path):

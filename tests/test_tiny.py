@@ -6,11 +6,13 @@ import pytest
 import torch
 
 from configs.load import load_config
+from datamodules.collate import collate
 from datamodules.prompts import PromptEncoder
 from datamodules.questions import InOrder, QuestionSet, load_questions
 from modules.answering import answer
 from modules.omni import OmniModel
 from modules.rollouts import Sampling
+from tests.conftest import make_sample
 from tests.test_digits import root  # noqa: F401 - a fixture: a small digits set
 from training import build_encoder, build_policy
 
@@ -80,9 +82,6 @@ def test_other_pictures_and_sounds_change_what_it_believes(tiny, asked):
 def test_it_answers_without_media_and_describes_evidence(tiny):
     encoder, policy = tiny
     assert encoder.answer_with == "text"
-    from datamodules.collate import collate  # noqa: PLC0415
-    from tests.conftest import make_sample  # noqa: PLC0415 - beside its only use
-
     sample = make_sample(question="Which number is larger, 3 or 8?")
     batch = collate([sample], [encoder.prompt(sample, [])], step=0)
     greedy = Sampling(group_size=1, max_tokens=32, temperature=0.0)
