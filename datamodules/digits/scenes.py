@@ -87,7 +87,6 @@ def film_sum(shelf: Shelf, rng: random.Random) -> Draft:
         answer=str(total),
         options=totals(rng, total),
         items=(film,),
-        thought=f"First {film.seen[0]}, then {film.seen[1]}, heard {film.spoken[0]}.",
     )
 
 
@@ -111,5 +110,4 @@ def media_options(shelf: Shelf, rng: random.Random) -> Draft:
         options=tuple(f"{kind} {index + 1}" for index in range(len(shown))),
         items=tuple(items),
         role="option",
-        thought=f"They are {', '.join(map(str, shown))}.",
     )
