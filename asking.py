@@ -8,13 +8,14 @@ import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
+from building import build_encoder, build_policy, compute_dtype
 from configs.schema import Config
 from datamodules.batch import Batch
-from datamodules.questions import InOrder, QuestionSet
-from modules.answering import Answers, answer
+from datamodules.option_scoring import option_scoring
+from datamodules.question_set import InOrder, QuestionSet
+from modules.answering import Answers, OptionScores, answer, score
 from modules.omni import OmniModel
 from modules.rollouts import Sampling
-from training import build_encoder, build_policy, compute_dtype
 
 
 def with_weights(config: Config, path: str) -> Config:
@@ -43,19 +44,38 @@ def ask(
     batch_size: int,
     seed: int,
     label: str,
+    first: int = 0,
 ) -> Iterator[list[Answers]]:
     """Yield the answers batch by batch; questions that cannot be read are quarantined, not asked.
 
     Args:
         label: what the bar is called.
+        first: number of the first answer, where earlier ones were drawn before.
     """
     batches = InOrder(questions, batch_size=batch_size)
     loader: DataLoader[Batch | None] = DataLoader(
         batches, batch_size=None, num_workers=questions.data.workers
     )
     bar: tqdm[Any]
-    with tqdm(total=batches.count, desc=label, unit="question", mininterval=1.0) as bar:
+    with tqdm(
+        total=batches.count, desc=label, unit="question", mininterval=1.0, leave=False
+    ) as bar:
         for batch in loader:
             if batch is not None:
-                yield list(answer(policy, batch, sampling, seed=seed))
+                yield list(answer(policy, batch, sampling, seed=seed, first=first))
             bar.update(min(batch_size, batches.count - bar.n))
+
+
+def score_options(
+    policy: OmniModel, questions: QuestionSet, *, orders: int, batch_size: int, label: str
+) -> Iterator[list[OptionScores]]:
+    """Yield the scores of all options, batch by batch, each question read once for all orders."""
+    count = len(questions.samples)
+    bar: tqdm[Any]
+    with tqdm(total=count, desc=label, unit="question", mininterval=1.0, leave=False) as bar:
+        for step, start in enumerate(range(0, count, batch_size)):
+            indices = range(start, min(start + batch_size, count))
+            scoring = option_scoring(questions, indices, orders=orders, step=step)
+            if scoring is not None:
+                yield score(policy, scoring)
+            bar.update(len(indices))

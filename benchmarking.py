@@ -7,14 +7,14 @@ from itertools import count
 from pathlib import Path
 
 from asking import ask, load_frozen, with_weights
+from building import build_encoder, weights_of
 from configs.schema import Config
 from datamodules.prompts import PromptEncoder
-from datamodules.questions import QuestionSet, load_questions
+from datamodules.question_set import QuestionSet, load_questions
 from modules.answering import Answers
 from modules.rollouts import Sampling
 from report import Row, compare, table
 from runs import append_jsonl, open_run, write_atomically
-from training import build_encoder, weights_of
 
 log = logging.getLogger(__name__)
 

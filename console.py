@@ -7,7 +7,7 @@ import sys
 from configs.load import main_config
 from configs.schema import Config
 
-QUIET = ("lightning.pytorch", "lightning.fabric", "transformers", "httpx")
+QUIET = ("lightning.pytorch", "lightning.fabric", "transformers", "httpx", "httpx2", "openai")
 """Libraries whose advice at every start would bury what this project says."""
 
 

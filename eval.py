@@ -2,19 +2,22 @@
 
 from console import leave, quiet, start
 
-STAGES = ("probe", "benchmark")
+STAGES = ("probe", "audit", "benchmark")
 
 
 def main() -> None:
-    """Check the command line first; only then pay for importing torch."""
+    """Check the command line first; only then pay for importing what a stage needs."""
     config = start(STAGES)
-    # Seconds of imports that --help does without.
-    from benchmarking import benchmark  # noqa: PLC0415
-    from probing import probe  # noqa: PLC0415
-
+    match config.stage:
+        case "probe":
+            from probing import probe as evaluate  # noqa: PLC0415 - torch takes seconds
+        case "audit":
+            from auditing import audit as evaluate  # noqa: PLC0415 - this one does without
+        case _:
+            from benchmarking import benchmark as evaluate  # noqa: PLC0415
     quiet()
     try:
-        print(probe(config) if config.stage == "probe" else benchmark(config))
+        print(evaluate(config))
     except ValueError as error:
         leave(error)
 

@@ -3,11 +3,10 @@
 import logging
 import secrets
 import warnings
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import lightning as L
-import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Callback
@@ -16,15 +15,21 @@ from lightning.pytorch.plugins import Precision
 from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.plugins.layer_sync import LayerSync
 
+from building import build_encoder, build_policy
 from checkpoints import AtomicCheckpointIO, StepCheckpoint, newest_valid
 from configs.schema import Config
+from datamodules.probe_cache import probes
 from datamodules.prompts import PromptEncoder
 from datamodules.questions import QuestionData
+from datamodules.selection import probe_directory
+from datamodules.voters import commands, rules_asked
 from modules.base import PostTrainingModule
 from modules.omni import OmniModel
 from modules.rlvr import RlvrModule
 from modules.sft import SftModule
+from probing import fill
 from progress import MetricsWriter, StepProgress
+from reaudit import Reaudit
 from runs import Run, open_run, write_atomically
 
 log = logging.getLogger(__name__)
@@ -37,15 +42,16 @@ def train(config: Config) -> Path:
     """Run one training stage to its end, from where a killed run left it; return its export."""
     with open_run(config) as run:
         log.info("run directory: %s%s", run.dir, " (resumed)" if run.resumed else "")
-        encoder = build_encoder(config)
-        module = build_module(config, build_policy(config, encoder))
         trainer = build_trainer(config, run)
+        encoder = build_encoder(config)
+        data = build_data(ask_missing(config, run), encoder, run)
+        module = build_module(config, build_policy(config, encoder))
         with warnings.catch_warnings():
             # Lightning advises more loader workers, and warns of its own use of torch.
             warnings.filterwarnings("ignore", module=r"lightning\.pytorch")
             trainer.fit(
                 module,
-                datamodule=build_data(config, encoder, run),
+                datamodule=data,
                 ckpt_path=newest_valid(run.dir / "checkpoints"),
                 weights_only=True,
             )
@@ -58,38 +64,32 @@ def train(config: Config) -> Path:
     return export
 
 
-def build_encoder(config: Config) -> PromptEncoder:
-    """Read tokenizer and processor of the model that the run starts from."""
-    return PromptEncoder(
-        weights_of(config),
-        system_prompt=config.model.system_prompt,
-        answer_with=config.model.answer_with,
-    )
+def ask_missing(config: Config, run: Run) -> Config:
+    """Let the model of the run answer what the cache lacks, where data.contribution says so.
 
-
-def compute_dtype(config: Config) -> torch.dtype:
-    """What products are computed in; a frozen model needs no more precise weights than that."""
-    low = config.model.dtype == "bfloat16" or config.trainer.precision != "32-true"
-    return torch.bfloat16 if low else torch.float32
-
-
-def build_policy(
-    config: Config, encoder: PromptEncoder, *, dtype: torch.dtype | None = None
-) -> OmniModel:
-    """Load the model that the run starts from, its weights as configured unless told otherwise."""
-    return OmniModel.load(
-        weights_of(config),
-        encoder.tokenizer,
-        dtype=dtype or {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.model.dtype],
-        dense_attention=config.model.attention == "mask",
-        gradient_checkpointing=config.model.gradient_checkpointing,
-        freeze_towers=config.model.freeze_towers,
-    )
-
-
-def weights_of(config: Config) -> str:
-    """Name the weights that the run starts from."""
-    return config.init_from or config.model.path
+    Unless probes are named, those that were asked are the ones that vote, whatever others the cache
+    holds: the configuration returned names them.
+    """
+    wanted = config.data.contribution
+    if wanted.rule == "none" or wanted.on_missing != "probe":
+        return config
+    if config.trainer.devices * config.trainer.num_nodes > 1:
+        raise ValueError(
+            f"data.contribution.on_missing=probe asks in one process, but this run has "
+            f"{config.trainer.devices} devices on {config.trainer.num_nodes} nodes: fill the cache "
+            f"first with {commands(rules_asked(wanted))}, and leave on_missing out."
+        )
+    keys: dict[int, dict[str, None]] = {}  # in place of sets, which have no order
+    for rule in rules_asked(wanted):
+        panel = fill(config, config.data.train, rule, run_dir=run.dir)[0]
+        for seat in panel.seats:
+            asked = dict.fromkeys(key for _, _, key in seat.votes())
+            keys[seat.ask.voter] = keys.get(seat.ask.voter, {}) | asked
+    known = probes(probe_directory(config.data))
+    voters = ["+".join(key for key in keys[voter] if key in known) for voter in sorted(keys)]
+    if wanted.probes or not all(voters):
+        return config
+    return replace(config, data=replace(config.data, contribution=replace(wanted, probes=voters)))
 
 
 def build_module(config: Config, policy: OmniModel) -> PostTrainingModule:
@@ -144,7 +144,7 @@ def build_trainer(config: Config, run: Run) -> L.Trainer:
         limit_val_batches=1.0 if settings.val_every else 0,
         num_sanity_val_steps=0,
         log_every_n_steps=settings.log_every,
-        callbacks=_callbacks(config, run),
+        callbacks=build_callbacks(config, run),
         plugins=_plugins(),
         logger=_logger(config, run),
         use_distributed_sampler=False,
@@ -165,10 +165,16 @@ def _plugins() -> list[Plugin]:
     return plugins
 
 
-def _callbacks(config: Config, run: Run) -> list[Callback]:
+def build_callbacks(config: Config, run: Run) -> list[Callback]:
     """Watch and save; none of them has an effect on what is learned."""
-    settings = config.trainer
-    return [
+    settings, wanted = config.trainer, config.data.contribution
+    if wanted.refresh_every and wanted.rule == "none":
+        raise ValueError(
+            f"data.contribution.refresh_every is {wanted.refresh_every}, but rule=none judges no "
+            "question: choose a rule, such as data.contribution.rule=calibrated, or leave "
+            "refresh_every out."
+        )
+    callbacks: list[Callback] = [
         StepProgress(),
         MetricsWriter(run.dir / "metrics.jsonl", every=settings.log_every),
         StepCheckpoint(
@@ -177,6 +183,9 @@ def _callbacks(config: Config, run: Run) -> list[Callback]:
             val_every=settings.val_every,
         ),
     ]
+    if wanted.refresh_every:
+        callbacks.append(Reaudit(wanted, config.probe, seed=config.seed, run_dir=run.dir))
+    return callbacks
 
 
 def _wandb_id(run: Run) -> str:

@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from datamodules.digits.build import ensure
-from datamodules.prompts import INSTRUCTIONS
+from datamodules.wording import INSTRUCTIONS
 from modules.backbone import load_thinker
 
 SPECIAL = {

@@ -3,7 +3,13 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
+from configs.ablation import Condition, How
 from configs.checks import at_least, positive
+
+RuleName = Literal[
+    "omniclean", "audiomcq", "vidground", "vidground_m1", "vidground_m2", "calibrated", "soft"
+]
+"""Rules that tell weak questions from strong ones; datamodules/contribution.py defines them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,20 +63,74 @@ class MediaConfig:
 class ContributionConfig:
     """Which training questions need their media, judged from cached probe counts."""
 
-    rule: Literal["none", "vidground", "audiomcq"] = "none"
-    """Arithmetic that turns probe counts into strong and weak; `none` trains on everything."""
+    rule: RuleName | Literal["none"] = "none"
+    """Arithmetic that turns probe counts into bands; `none` trains on everything."""
 
-    keep: Literal["all", "strong", "weak"] = "strong"
-    """`strong` keeps questions that need their media, `weak` those answered without."""
+    condition: Condition | None = None
+    """What the probed model was left with; None is the rule's own."""
 
-    on_missing: Literal["error", "keep", "drop"] = "error"
-    """What happens to questions that were never probed."""
+    how: How | None = None
+    """What stood in for the withheld media; None is the rule's own."""
+
+    keep: Literal["all", "strong", "not_weak", "weak"] = "strong"
+    """`strong` keeps questions shown to need their media and those that no probe can decide;
+    `not_weak` the undetermined as well; `weak` those answered without."""
+
+    control: Literal["filtered", "full", "random_same_size", "complement"] = "filtered"
+    """What a filter is compared with: all questions, as many drawn at random, or those it drops."""
+
+    weighted: bool = False
+    """Draw questions in proportion to p(full) - p(ablated) instead of equally often."""
+
+    curriculum_steps: int = 0
+    """Optimizer steps at the start that read weak questions only; 0 has no curriculum."""
+
+    answers: int | None = None
+    """Answers per voter that the rule asks for; None is the rule's own."""
+
+    needed: int | None = None
+    """Right answers among them that make a vote; None is the rule's own."""
+
+    votes_needed: int | None = None
+    """Votes that make a question weak; None is the rule's own."""
+
+    alpha: float = 0.05
+    """Share of false decisions that `calibrated` admits among those it makes."""
+
+    margin: float = 0.5
+    """`calibrated` calls a question weak if its success is above chance, and strong if it is below
+    `chance + margin * (1 - chance)`: 0.5 is knowing every other answer."""
+
+    min_questions: int | None = None
+    """Sources with fewer questions are kept whole as unstable; None is the rule's own."""
+
+    on_missing: Literal["error", "keep", "drop", "probe"] = "error"
+    """What happens to questions that were never probed; `probe` asks the model of the run now."""
 
     cache: str = "probes"
     """Directory of probe shards, inside `data.root` unless absolute."""
 
-    probe: str | None = None
-    """Key of the probe whose counts are used; None takes the only one that suits the rule."""
+    probes: list[str] = field(default_factory=list)
+    """Keys of the probes that vote, or their beginnings, in the order of the rule's voters; empty
+    takes those that suit the rule, if there are just as many."""
+
+    refresh_every: int = 0
+    """Optimizer steps after which the policy in training is probed again; 0 never does."""
+
+    refresh_samples: int = 200
+    """Questions that such a re-audit asks, the same each time."""
+
+    def __post_init__(self) -> None:
+        given = ("answers", "needed", "votes_needed", "min_questions")
+        counts = {name: vars(self)[name] for name in given if vars(self)[name] is not None}
+        at_least("data.contribution", 1, **counts, refresh_samples=self.refresh_samples)
+        steps = {"curriculum_steps": self.curriculum_steps, "refresh_every": self.refresh_every}
+        at_least("data.contribution", 0, **steps)
+        if not (0 < self.alpha < 1 and 0 < self.margin < 1):
+            raise ValueError(
+                f"data.contribution.alpha is {self.alpha} and margin {self.margin}, but both are "
+                "shares between 0 and 1: 5 percent is 0.05."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,7 +26,13 @@ FOLDER = Path(__file__).parent
 GROUPS = {"stage": None, "model": "tiny", "data": "digits"}
 """Folders of YAML files in the order in which they are laid over each other, and the default."""
 
-SCRIPTS = {"sft": "train.py", "rlvr": "train.py", "probe": "eval.py", "benchmark": "eval.py"}
+SCRIPTS = {
+    "sft": "train.py",
+    "rlvr": "train.py",
+    "probe": "eval.py",
+    "audit": "eval.py",
+    "benchmark": "eval.py",
+}
 PLACEMENT = ("logger", "run.name", "run.root")
 """Keys that say where results go, not what they are; `config_hash` leaves them out."""
 
@@ -38,8 +44,11 @@ COMMON_KEYS = (
     ("logger", "jsonl, or wandb as well"),
     ("model.path", "directory in Hugging Face format, or a hub id"),
     ("data.root", "directory of the manifests and their media"),
-    ("data.contribution.rule", "none, vidground or audiomcq: which questions need their media"),
-    ("data.contribution.keep", "all, strong (they need it) or weak (they do not)"),
+    (
+        "data.contribution.rule",
+        "what tells which need media: none, calibrated, vidground, ...",
+    ),
+    ("data.contribution.keep", "all, strong (they need it), not_weak or weak (they do not)"),
     ("optim.lr", "peak learning rate"),
     ("trainer.max_steps", "optimizer steps"),
     ("trainer.batch_size", "prompts in one micro-batch of one device"),
@@ -52,6 +61,7 @@ COMMON_KEYS = (
     ("rlvr.group_size", "completions sampled per prompt"),
     ("rlvr.max_completion_tokens", "longest sampled answer"),
     ("probe.conditions", "what the probed model is left with"),
+    ("probe.samples", "answers per question; 1: the greedy one"),
     ("probe.limit", "questions to probe; 0: all"),
     ("benchmark.checkpoints", "directories compared with the model itself, [a, b]"),
     ("benchmark.limit", "questions to score; 0: all"),

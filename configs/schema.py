@@ -5,14 +5,15 @@ by the YAML files beside this one.
 """
 
 from dataclasses import dataclass, field
-from typing import Literal, get_args
+from typing import Literal
 
 from configs.checks import at_least, positive
 from configs.inputs import ContributionConfig, DataConfig, MediaConfig, ModelConfig
+from configs.probing import AuditConfig, ProbeConfig, ServerConfig
 
 __all__ = [
+    "AuditConfig",
     "BenchmarkConfig",
-    "Condition",
     "Config",
     "ContributionConfig",
     "DataConfig",
@@ -22,13 +23,13 @@ __all__ = [
     "ProbeConfig",
     "RlvrConfig",
     "RunConfig",
+    "ServerConfig",
     "SftConfig",
     "Stage",
     "TrainerConfig",
 ]
 
-Stage = Literal["sft", "rlvr", "probe", "benchmark"]
-Condition = Literal["full", "no_audio", "no_visual", "text_only"]
+Stage = Literal["sft", "rlvr", "probe", "audit", "benchmark"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,46 +182,6 @@ class RlvrConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ProbeConfig:
-    """Questions asked of a frozen model with media withheld."""
-
-    split: str = "train"
-    """Manifest to probe, without `.jsonl`."""
-
-    conditions: list[Condition] = field(default_factory=lambda: list(get_args(Condition)))
-    """What the model is left with, one pass each."""
-
-    how: Literal["absent", "silent"] = "absent"
-    """Withheld media are left out, or replaced by silence and blank pictures."""
-
-    samples: int = 1
-    """Answers per question and condition; 1 is the greedy answer."""
-
-    temperature: float = 1.0
-    """Divides the logits where `samples` is more than 1."""
-
-    max_completion_tokens: int = 32
-    """Sampling stops after this many tokens."""
-
-    batch_size: int = 32
-    """Prompts asked at once."""
-
-    limit: int = 0
-    """Questions to probe, from the manifest's beginning; 0 probes all."""
-
-    def __post_init__(self) -> None:
-        counts = ("samples", "max_completion_tokens", "batch_size")
-        at_least("probe", 1, **{name: vars(self)[name] for name in counts})
-        at_least("probe", 0, limit=self.limit)
-        positive("probe", temperature=self.temperature)
-        if not self.conditions or len(set(self.conditions)) < len(self.conditions):
-            raise ValueError(
-                f"probe.conditions is {self.conditions}, but names each condition once and at "
-                f"least one: choose from [{', '.join(get_args(Condition))}]."
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
 class BenchmarkConfig:
     """Scores with intervals, of several checkpoints on the same questions."""
 
@@ -264,7 +225,7 @@ class Config:
     """One run, resolved: everything that its numbers depend on, and where it writes them."""
 
     stage: Stage
-    """What to do; train.py runs sft and rlvr, eval.py runs probe and benchmark."""
+    """What to do; train.py runs sft and rlvr, eval.py runs probe, audit and benchmark."""
 
     seed: int = 0
     """Of data order, sampling and initial values."""
@@ -283,6 +244,7 @@ class Config:
     sft: SftConfig = field(default_factory=SftConfig)
     rlvr: RlvrConfig = field(default_factory=RlvrConfig)
     probe: ProbeConfig = field(default_factory=ProbeConfig)
+    audit: AuditConfig = field(default_factory=AuditConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
 
     def __post_init__(self) -> None:

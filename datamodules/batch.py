@@ -67,17 +67,20 @@ class Batch:
     def __len__(self) -> int:
         return len(self.prompt_lens)
 
-    def uniforms(self, *, seed: int, group_size: int, length: int) -> Tensor:
+    def uniforms(self, *, seed: int, group_size: int, length: int, first: int = 0) -> Tensor:
         """Draw the numbers that sampling inverts, each rollout's keyed by all that names it.
 
         A run that is killed and resumed, or another batch size, meets the same numbers.
 
         Shapes: -> (B * G, length)
+
+        Args:
+            first: number of each prompt's first rollout, where earlier ones were drawn before.
         """
         keys = [
             draw_seed(seed, self.step, sample.id, rollout)
             for sample in self.samples
-            for rollout in range(group_size)
+            for rollout in range(first, first + group_size)
         ]
         rows = [np.random.Generator(np.random.Philox(key=key)).random(length) for key in keys]
         return torch.from_numpy(np.stack(rows))
@@ -93,7 +96,11 @@ class Batch:
 
 @dataclass(kw_only=True)
 class Completions:
-    """N continuations of the prompts of a batch, padded on the right."""
+    """N continuations of the prompts of a batch, padded on the right.
+
+    A continuation may fork: a trunk, then branches that each go on from the trunk's end and do not
+    see each other.
+    """
 
     token_ids: Tensor
     """(N, T)"""
@@ -104,6 +111,10 @@ class Completions:
     owner: list[int]
     """The prompt that each continues."""
 
+    branch: Tensor | None = None
+    """0 on trunks and padding, i on the i-th branch of a row, which stand one after the other;
+    None where nothing forks. (N, T)"""
+
     @property
     def valid(self) -> Tensor:
         """True on real tokens. Shapes: -> (N, T)"""
@@ -113,13 +124,58 @@ class Completions:
     @staticmethod
     def of(ids: Sequence[Sequence[int]], owner: Sequence[int]) -> "Completions":
         """Pad lists of token ids into one tensor."""
-        rows = [torch.tensor(row, dtype=torch.long) for row in ids]
         return Completions(
-            token_ids=torch.nn.utils.rnn.pad_sequence(rows, batch_first=True),
-            lens=[len(row) for row in ids],
-            owner=list(owner),
+            token_ids=_padded(ids), lens=[len(row) for row in ids], owner=list(owner)
         )
 
+    @staticmethod
+    def forked(
+        trunks: Sequence[Sequence[int]],
+        branches: Sequence[Sequence[Sequence[int]]],
+        owner: Sequence[int],
+    ) -> "Completions":
+        """Put each trunk, which may be empty, and its branches into one row."""
+        rows = [
+            [*trunk, *(token for branch in group for token in branch)]
+            for trunk, group in zip(trunks, branches, strict=True)
+        ]
+        numbers = [
+            [0] * len(trunk) + [n for n, branch in enumerate(group, start=1) for _ in branch]
+            for trunk, group in zip(trunks, branches, strict=True)
+        ]
+        return replace(Completions.of(rows, owner), branch=_padded(numbers))
+
     def to(self, device: torch.device | str) -> "Completions":
-        """Move the token ids."""
-        return replace(self, token_ids=self.token_ids.to(device))
+        """Move the tensors."""
+        branch = None if self.branch is None else self.branch.to(device)
+        return replace(self, token_ids=self.token_ids.to(device), branch=branch)
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptionScoring:
+    """Every option of every question under several orders, laid out to be scored in one pass.
+
+    What the orders of a question have in common is a prompt of the batch, with the media. Each
+    order is one continuation: the rest of its prompt, then a branch for the answer that names each
+    option. Where the options are media, there is no such prompt, and each order has its own.
+    """
+
+    samples: Sequence[Sample]
+    """The questions, as written."""
+
+    batch: Batch
+    completions: Completions
+
+    question: list[int]
+    """The question that each continuation asks, an index into `samples`. N"""
+
+    options: list[tuple[int, ...]]
+    """The options that the branches of each continuation name, numbered as written. N
+
+    The continuations of a question stand in the order of their option seeds, from 0."""
+
+
+def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
+    """Pad rows on the right with 0. Shapes: N rows -> (N, T)"""
+    tensors = [torch.tensor(row, dtype=torch.long) for row in rows]
+    return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True)

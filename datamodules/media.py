@@ -1,4 +1,4 @@
-"""Decode once, within a budget, or with a modality taken away.
+"""Find media, decode them within a budget, and name their content.
 
 Files that others recorded are the one input nobody checked: everything a decoder can do to a
 damaged or hostile file comes out of here as a `MediaError`, and nothing else does.
@@ -9,32 +9,24 @@ import hashlib
 import json
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from configs.schema import MediaConfig
-from datamodules.contribution import WITHHELD, Condition
 from datamodules.decoders import MediaError, read_audio, read_image, read_video
 from datamodules.sample import Media, Modality, Role
 
 __all__ = [
     "Decoded",
-    "How",
     "MediaError",
-    "ablate",
     "content_hash",
     "decode",
     "file_digest",
     "resolve",
 ]
-
-How = Literal["absent", "silent"]
-"""Withheld media are left out, or replaced by silence and black of the same size: not the same,
-since silence is something that a model hears."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -128,34 +120,6 @@ def _segment(media: Media) -> tuple[float, float]:
             kind="empty",
         )
     return start, end
-
-
-def ablate(decoded: Sequence[Decoded], condition: Condition, how: How) -> list[Decoded]:
-    """Take a modality away from every medium, also where media are the options.
-
-    A film without its pictures is its sound, and without its sound its pictures.
-    """
-    withheld = WITHHELD[condition]
-    remove = _silence if how == "silent" else _drop
-    kept = [remove(item, pixels="image" in withheld, sound="audio" in withheld) for item in decoded]
-    return [item for item in kept if item is not None]
-
-
-def _silence(item: Decoded, *, pixels: bool, sound: bool) -> Decoded:
-    if pixels and item.image is not None:
-        item = replace(item, image=np.zeros_like(item.image))
-    if pixels and item.frames is not None:
-        item = replace(item, frames=np.zeros_like(item.frames))
-    if sound and item.audio is not None:
-        item = replace(item, audio=np.zeros_like(item.audio))
-    return item
-
-
-def _drop(item: Decoded, *, pixels: bool, sound: bool) -> Decoded | None:
-    audio = None if sound else item.audio
-    if not pixels and (item.modality != "audio" or audio is not None):
-        return replace(item, audio=audio)
-    return None if audio is None else Decoded(modality="audio", role=item.role, audio=audio)
 
 
 def file_digest(path: Path) -> str:

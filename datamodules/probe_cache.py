@@ -1,49 +1,30 @@
 """Keep what probes counted, in files that no crash can spoil.
 
-    <root>/probe=<probe_key>/part-<pid>-<uuid>.parquet
+    <root>/probe=<probe_key>/probe.json                     what the key stands for
+                             part-<pid>-<uuid>.parquet      rows of counts
 
 A shard is written once, under a name nobody else uses, and appears whole or not at all. Any number
-of processes may write while others read. Scores are found by content: a sample whose question,
-options, answer or media changed has a new hash, and no scores yet.
+of processes may write while others read, and while one makes a single shard of many. Scores are
+found by content: a sample whose question, options, answer or media changed has a new hash, and no
+scores yet.
 """
 
 import hashlib
 import json
+import math
 import os
 import uuid
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
-import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
-from numpy.typing import NDArray
 
-from datamodules.contribution import Condition, Counts, How
-
-_WORD = pa.dictionary(pa.int32(), pa.string())
-
-SCHEMA = pa.schema(
-    {
-        "sample_id": pa.string(),
-        "content_hash": pa.string(),
-        "probe_key": _WORD,
-        "condition": _WORD,
-        "how": _WORD,
-        "n": pa.int32(),
-        "n_correct": pa.int32(),
-        "n_unparsed": pa.int32(),
-        "option_seed": pa.int64(),
-        "shard": pa.string(),
-        "time": pa.float64(),
-    }
-)
-
-IDENTITY = ("content_hash", "probe_key", "condition", "how", "option_seed")
-"""Two rows that agree in these are one score, written twice."""
+from configs.ablation import Condition, How
+from datamodules.probe_scores import SCHEMA, earliest, encode, identities, read_shards
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,23 +36,30 @@ class ProbeRow:
     probe_key: str
     condition: Condition
     how: How
+
+    option_seed: int = 0
+    """Which order the options were shown in; 0 is as written."""
+
+    first: int = 0
+    """Number of the first of these answers, among all to the same question in the same setting."""
+
     n: int
     n_correct: int
+
     n_unparsed: int
     """Answers that could not be read; they are among the n, and not among the correct."""
 
-    option_seed: int
-    """Which order the options were shown in."""
+    option_logprobs: tuple[float, ...] | None = None
+    """Of each option, numbered as written, where options were scored."""
 
-    shard: str
+    shard: str = "1/1"
     """Whose share of the work the row belongs to, such as "3/8"."""
 
     time: float
     """Seconds since the epoch at which the row was scored."""
 
     def __post_init__(self) -> None:
-        for name in ("content_hash", "probe_key"):
-            value = asdict(self)[name]
+        for name, value in (("content_hash", self.content_hash), ("probe_key", self.probe_key)):
             if len(value) != 32 or set(value) - set("0123456789abcdef"):
                 raise ValueError(
                     f"{name} of {self.sample_id!r} is {value!r}, but it must be 32 lower-case "
@@ -83,6 +71,12 @@ class ProbeRow:
             raise ValueError(
                 f"{self.sample_id!r} has {self.n_correct} correct and {self.n_unparsed} unparsed "
                 f"of {self.n} answers: they must add up to at most n, and n must be at least 1."
+            )
+        if self.first < 0 or any(map(math.isnan, self.option_logprobs or ())):
+            raise ValueError(
+                f"{self.sample_id!r} has first={self.first} and "
+                f"option_logprobs={self.option_logprobs}, but answers are counted from 0 and "
+                "log-probabilities are numbers: look for what the probe computed."
             )
 
 
@@ -123,110 +117,117 @@ def write_shard(root: str | Path, rows: Sequence[ProbeRow]) -> Path:
             f"A shard of {len(rows)} rows holds {len(keys)} probe keys ({', '.join(keys[:2])}), "
             "but it must hold exactly one: write a shard for each."
         )
-    folder = Path(root) / f"probe={keys[0]}"
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"part-{os.getpid()}-{uuid.uuid4().hex}.parquet"
-    unfinished = path.with_name(path.name + ".tmp")
-    table = pa.Table.from_pylist([asdict(row) for row in rows], schema=SCHEMA)
-    with unfinished.open("wb") as file:
-        pq.write_table(table, file, compression="zstd")
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-    for directory in (folder, folder.parent):
-        _sync_directory(directory)
+    columns = {name: [vars(row)[name] for row in rows] for name in SCHEMA.names}
+    columns["content_hash"] = [bytes.fromhex(row.content_hash) for row in rows]
+    return add_table(root, keys[0], pa.table(columns, schema=SCHEMA))
+
+
+def add_table(root: str | Path, key: str, table: pa.Table) -> Path:
+    """Add rows that are already in columns, with the promises of `write_shard`."""
+    path = _folder(root, key) / f"part-{os.getpid()}-{uuid.uuid4().hex}.parquet"
+    with _durable(path) as file:
+        pq.write_table(table, file, compression="zstd", write_page_checksum=True)
     return path
 
 
-def probe_keys(root: str | Path) -> list[str]:
-    """List the probes that have left scores here."""
-    return sorted({path.parent.name.removeprefix("probe=") for path in _shards(root, "*")})
+def describe_probe(root: str | Path, key: str, facts: Mapping[str, object]) -> None:
+    """Write down what a key stands for; saying the same again changes nothing."""
+    path = _folder(root, key) / "probe.json"
+    text = json.dumps(dict(facts), indent=2, sort_keys=True, allow_nan=False) + "\n"
+    if not path.exists():
+        with _durable(path) as file:
+            file.write(text.encode())
+    elif _facts(path) != json.loads(text):
+        raise ValueError(
+            f"{path} describes another probe than {json.dumps(dict(facts))}, but a key stands for "
+            "one probe only: give describe_probe() what probe_key() was given, or mend the file."
+        )
 
 
-def read_rows(root: str | Path, probe_key: str | None = None) -> pa.Table:
-    """Read the scores of one probe, or of all, each of them once and in no particular order.
+def probes(root: str | Path) -> dict[str, dict[str, object]]:
+    """List the probes that have a directory here, each with what `describe_probe` said of it."""
+    folders = sorted(path for path in Path(root).glob("probe=*") if path.is_dir())
+    return {path.name.removeprefix("probe="): _facts(path / "probe.json") for path in folders}
 
-    Where a score was written twice, as by a job that was restarted, the earliest row stands: what
-    was selected once stays selected. Rows of one time are ranked by their other columns, so that
-    names and numbers of files never matter.
+
+def find_probe(root: str | Path, name: str) -> str:
+    """Return the key that a name is, or is the beginning of."""
+    known = probes(root)
+    found = [key for key in known if key.startswith(name)]
+    if len(found) == 1:
+        return found[0]
+    listed = ", ".join(f"{key} ({known[key].get('model', 'unknown')})" for key in found or known)
+    raise ValueError(
+        f"{len(found)} of the {len(known)} probes in {root} begin with {name!r}, but a name must "
+        "fit exactly one: "
+        + (f"choose from {listed}." if known else "run `python eval.py stage=probe` first.")
+    )
+
+
+def read_rows(root: str | Path, key: str | None = None) -> pa.Table:
+    """Read whatever one probe, or all, wrote down, each thing once; for looking at it.
+
+    Also rows that no score is made of, because the answers before them are not there yet.
     """
-    return _read(root, probe_key or "*", SCHEMA.names)
+    keys = probes(root) if key is None else [key]
+    return pa.concat_tables([SCHEMA.empty_table(), *(_standing(root, key)[1] for key in keys)])
 
 
-def counts(
-    root: str | Path,
-    keys: Sequence[str],
-    content_hashes: Sequence[str],
-    *,
-    condition: Condition,
-    how: How,
-) -> Counts:
-    """Sum what these probes counted on each of these samples, under one condition.
+def compact(root: str | Path, key: str) -> Path | None:
+    """Make one shard of many, or return None where there are no two.
 
-    The arrays follow `content_hashes`; no Python object is made per sample, because this is asked
-    of whole data sets.
+    The new shard is durable before the old ones go; in between, rows are merely there twice. Shards
+    that others add meanwhile stay as they are.
     """
-    asked = (pc.field("condition") == condition) & (pc.field("how") == how)
-    columns = [name for name in SCHEMA.names if name != "sample_id"]
-    wanted = pa.array(content_hashes, pa.string())
-    n = np.zeros(len(wanted), dtype=np.int64)
-    n_correct = np.zeros_like(n)
-    for key in sorted(set(keys)):
-        table = _read(root, key, columns, asked)
-        place = pc.fill_null(pc.index_in(table["content_hash"], value_set=wanted), -1)
-        place = np.asarray(place, dtype=np.int64)
-        known = place >= 0
-        for total, name in ((n, "n"), (n_correct, "n_correct")):
-            np.add.at(total, place[known], np.asarray(table[name])[known])
-    first = np.asarray(pc.index_in(wanted, value_set=wanted), dtype=np.int64)
-    return Counts(n=n[first], n_correct=n_correct[first])  # equal contents share their scores
+    shards, table = _standing(root, key)
+    if len(shards) < 2:
+        return None
+    merged = add_table(root, key, table)
+    for shard in shards:
+        shard.unlink(missing_ok=True)
+    return merged
 
 
-def _read(
-    root: str | Path, probe_key: str, columns: list[str], asked: pc.Expression | None = None
-) -> pa.Table:
-    shards = [str(path) for path in _shards(root, probe_key)]
-    if not shards:
-        return SCHEMA.empty_table().select(columns)
-    dataset = ds.dataset(shards, schema=SCHEMA, format="parquet")
-    return _earliest_of_each(dataset.to_table(columns=columns, filter=asked).unify_dictionaries())
+def _standing(root: str | Path, key: str) -> tuple[list[Path], pa.Table]:
+    """Read all rows but those that others outrank for good, sorted as readers like them."""
+    shards, table = read_shards(root, key, SCHEMA.names)
+    table = table.combine_chunks()
+    _, content = encode(table["content_hash"])
+    identity, _ = identities(table, content)
+    return shards, table.take(pa.array(earliest(table, identity)))
 
 
-def _earliest_of_each(table: pa.Table) -> pa.Table:
-    """Drop rows that repeat the identity of another one."""
-    identity = np.zeros(len(table), dtype=np.int64)
-    for name in IDENTITY:
-        codes = _codes(table[name])
-        identity = identity * (codes.max(initial=0) + 1) + codes
-    ordered = np.sort(identity)
-    if (ordered[1:] != ordered[:-1]).all():
-        return table
-    ranks = ["time", *sorted({*table.column_names} - {*IDENTITY, "time"})]
-    _, place, times = np.unique(identity, return_inverse=True, return_counts=True)
-    repeated = times[place] > 1
-    rivals = table.append_column("identity", pa.array(identity)).filter(pa.array(repeated))
-    rivals = rivals.sort_by([(name, "ascending") for name in ranks])
-    _, earliest = np.unique(rivals["identity"], return_index=True)
-    rivals = rivals.take(pa.array(earliest)).select(table.column_names)
-    return pa.concat_tables([table.filter(pa.array(~repeated)), rivals])
+def _folder(root: str | Path, key: str) -> Path:
+    folder = Path(root) / f"probe={key}"
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
 
 
-def _codes(column: pa.ChunkedArray) -> NDArray[np.int64]:
-    """Number the distinct values of a column."""
-    if not pa.types.is_dictionary(column.type):
-        column = column.dictionary_encode()
-    return np.asarray(column.combine_chunks().indices, dtype=np.int64)
-
-
-def _sync_directory(folder: Path) -> None:
-    """Make a new name in a folder survive a power cut."""
-    descriptor = os.open(folder, os.O_RDONLY)
+def _facts(path: Path) -> dict[str, object]:
+    """Read what is known of a probe: nothing, where nobody described it."""
     try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        return dict(json.loads(path.read_text()))
+    except FileNotFoundError:
+        return {}
+    except (ValueError, TypeError) as error:  # no text, no JSON, no mapping
+        raise ValueError(
+            f"{path} is damaged ({error}), but it must be the JSON that describe_probe() wrote: "
+            "delete it, and the next probe under this key writes it again."
+        ) from error
 
 
-def _shards(root: str | Path, probe_key: str) -> list[Path]:
-    """List the finished shards; a glob that ends in .parquet passes over what a crash left."""
-    return sorted(Path(root).glob(f"probe={probe_key}/part-*.parquet"))
+@contextmanager
+def _durable(path: Path) -> Iterator[IO[bytes]]:
+    """Let a file appear under its name once it is whole, and survive a power cut from then on."""
+    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    with unfinished.open("wb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
+    for directory in (path.parent, path.parent.parent):
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -18,19 +18,8 @@ from transformers import AutoConfig, AutoProcessor
 
 from datamodules.media import Decoded, MediaError
 from datamodules.positions import rope_positions, visual_block
-from datamodules.sample import Sample
-
-AnswerWith = Literal["letter", "text"]
-
-INSTRUCTIONS = {
-    "letter": "Answer with the letter in <answer></answer>.",
-    "choice": "Answer with an option in <answer></answer>.",
-    "number": "Answer with a number in <answer></answer>.",
-    "set": "Answer with a list in <answer></answer>.",
-    "yes_no": "Answer yes or no in <answer></answer>.",
-    "text": "Answer in <answer></answer>.",
-}
-"""What each type of question asks for; part of a probe's identity, so a change misses the cache."""
+from datamodules.sample import Role, Sample
+from datamodules.wording import AnswerWith, specimen, turn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,8 +88,7 @@ class PromptEncoder:
     @cached_property
     def template_hash(self) -> str:
         """Identify how questions are put: a probe under another wording is another probe."""
-        wording = [self.answer_with, self.system_prompt, *INSTRUCTIONS.values()]
-        parts = [str(self.tokenizer.chat_template), *wording]
+        parts = [str(self.tokenizer.chat_template), self.system_prompt, specimen(self.answer_with)]
         return blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
 
     @cached_property
@@ -166,16 +154,28 @@ class PromptEncoder:
             )
         return Features(kind="audio", values=mel, grid=torch.tensor([frames]), tokens=tokens)
 
-    def prompt(self, sample: Sample, media: Sequence[tuple[str, tuple[Features, ...]]]) -> Prompt:
+    def prompt(
+        self,
+        sample: Sample,
+        media: Sequence[tuple[Role, tuple[Features, ...]]],
+        *,
+        ask: bool = True,
+        suffix: str = "",
+    ) -> Prompt:
         """Write the question as a chat turn with its media in place.
 
         Args:
-            media: role and features of each medium that is shown, in the order of the sample.
+            media: role and features of each medium, in the order of the sample; no features where
+                nothing of it is shown.
+            ask: False leaves the question out, and its options in.
+            suffix: what is said below the question.
         """
         self._refuse_special_tokens(sample)
-        media = sorted(media, key=lambda shown: shown[0] == "option")  # as they are written below
-        text = self._text(sample, media)
-        features = [feature for _, group in media for feature in group]
+        roles = [role for role, _ in media]
+        pieces = turn(sample, answer_with=self.answer_with, ask=ask, suffix=suffix, roles=roles)
+        shown = [piece if isinstance(piece, str) else media[piece][1] for piece in pieces]
+        features = [feature for group in shown if not isinstance(group, str) for feature in group]
+        text = self._text(shown)
         ids = self.tokenizer(self._expand(text, features), add_special_tokens=False)["input_ids"]
         ordered = sorted(features, key=lambda feature: feature.kind)  # audio, image, video
         positions = self._positions(ids, features)
@@ -215,23 +215,14 @@ class PromptEncoder:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return [*ids, self.end_id]
 
-    def _text(self, sample: Sample, media: Sequence[tuple[str, tuple[Features, ...]]]) -> str:
+    def _text(self, shown: Sequence[str | tuple[Features, ...]]) -> str:
         """Render the chat; every medium is still one placeholder."""
-        context = [f for role, group in media if role == "context" for f in group]
-        choices = [group for role, group in media if role == "option"]
-        parts: list[dict[str, str]] = [{"type": feature.kind} for feature in context]
-        lines = sample.question
-        for number, (letter, option) in enumerate(zip(sample.letters, sample.options, strict=True)):
-            lines += f"\n{letter}. {option}" if self.answer_with == "letter" else f"\n{option}"
-            if number < len(choices):
-                parts.append({"type": "text", "text": lines})
-                parts += [{"type": feature.kind} for feature in choices[number]]
-                lines = ""
-        free_form = sample.answer_type == "text" and sample.completion
-        lettered = sample.answer_type == "choice" and self.answer_with == "letter"
-        instruction = INSTRUCTIONS["letter" if lettered else sample.answer_type]
-        lines += "" if free_form else f"\n{instruction}"
-        parts.append({"type": "text", "text": lines})
+        parts: list[dict[str, str]] = []
+        for piece in shown:
+            if isinstance(piece, str):
+                parts.append({"type": "text", "text": piece})
+            else:
+                parts += [{"type": feature.kind} for feature in piece]
         chat: list[dict[str, object]] = [{"role": "user", "content": parts}]
         if self.system_prompt:
             system = {"type": "text", "text": self.system_prompt}

@@ -1,11 +1,12 @@
 """Ask a policy questions and let the verifier judge: what probes and benchmarks have in common."""
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 
-from datamodules.batch import Batch
+from datamodules.batch import Batch, OptionScoring
 from datamodules.sample import Sample
 from modules.omni import OmniModel
 from modules.rollouts import Sampling
@@ -31,6 +32,29 @@ class Answers:
         return sum(not verdict.parsed for verdict in self.verdicts)
 
 
+@dataclass(frozen=True, kw_only=True)
+class OptionScores:
+    """How likely a policy held each option of one question, under each order of the options."""
+
+    sample: Sample
+    """The question, as written."""
+
+    logprobs: tuple[tuple[float, ...], ...]
+    """For each order the options as numbered in `sample`: the log-prob of the whole answer that
+    names the option, end of turn included, summed over its tokens. Letters are all of one length;
+    of options spelled out, longer ones score lower: this is the `acc` of lm-evaluation-harness,
+    not its `acc_norm`."""
+
+    @property
+    def correct(self) -> tuple[bool, ...]:
+        """Whether each order's likeliest option is the right one; a tie with another is wrong."""
+        right = self.sample.letters.index(self.sample.answer)
+        return tuple(
+            all(scores[right] > score for n, score in enumerate(scores) if n != right)
+            for scores in self.logprobs
+        )
+
+
 def judge(text: str, sample: Sample) -> Verdict:
     """Hold one completion against the answer of its question."""
     return verify(
@@ -38,17 +62,24 @@ def judge(text: str, sample: Sample) -> Verdict:
     )
 
 
-def answer(policy: OmniModel, batch: Batch, sampling: Sampling, *, seed: int) -> Iterator[Answers]:
+def answer(
+    policy: OmniModel, batch: Batch, sampling: Sampling, *, seed: int, first: int = 0
+) -> Iterator[Answers]:
     """Ask every question of a batch `sampling.group_size` times.
 
     A draw depends on the question and its number alone, not on the batch, so that any batch size
     gives the same answers.
+
+    Args:
+        first: number of the first answer, where earlier ones were drawn before.
     """
     group = sampling.group_size
     asked = batch.to(policy.banned.device)
     asked.step = 0
     if sampling.temperature > 0:
-        uniforms = asked.uniforms(seed=seed, group_size=group, length=sampling.max_tokens)
+        uniforms = asked.uniforms(
+            seed=seed, group_size=group, length=sampling.max_tokens, first=first
+        )
     else:
         uniforms = torch.zeros(len(batch) * group, sampling.max_tokens)  # greedy draws nothing
     texts = policy.sample(asked, sampling, uniforms=uniforms).texts
@@ -56,3 +87,30 @@ def answer(policy: OmniModel, batch: Batch, sampling: Sampling, *, seed: int) ->
         said = texts[number * group : (number + 1) * group]
         verdicts = [judge(text, sample) for text in said]
         yield Answers(sample=sample, completions=said, verdicts=verdicts)
+
+
+@torch.no_grad()
+def score(policy: OmniModel, scoring: OptionScoring) -> list[OptionScores]:
+    """Compare how likely each option is, in one pass and without sampling."""
+    device = policy.banned.device
+    completions = scoring.completions.to(device)
+    branch = completions.branch
+    assert branch is not None
+    logprobs = policy.logprobs(scoring.batch.to(device), completions, scored=branch > 0)  # (N, T)
+    sums = logprobs.new_zeros(len(branch), int(branch.max()) + 1)
+    by_branch = sums.scatter_add(1, branch, logprobs)[:, 1:].tolist()  # (N, O)
+    orders: list[list[tuple[float, ...]]] = [[] for _ in scoring.samples]
+    rows = zip(scoring.question, scoring.options, by_branch, strict=True)
+    for question, options, scores in rows:
+        if not all(map(math.isfinite, scores)):
+            raise ValueError(
+                f"{scoring.samples[question].id}: the options score {scores}, but a log-prob is a "
+                "finite number: the weights hold NaN, or overflow in the precision they run in. "
+                "Try trainer.precision=32-true, or another checkpoint."
+            )
+        as_written = dict(zip(options, scores, strict=False))  # rows are as wide as the widest
+        orders[question].append(tuple(as_written[n] for n in range(len(options))))
+    return [
+        OptionScores(sample=sample, logprobs=tuple(scores))
+        for sample, scores in zip(scoring.samples, orders, strict=True)
+    ]

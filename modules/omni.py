@@ -118,23 +118,33 @@ class OmniModel(nn.Module):
         *,
         encoded: Tensor | None = None,
         temperature: float = 1.0,
+        scored: Tensor | None = None,
     ) -> Tensor:
         """Score completions under the tempered policy, prompts shared within their group.
 
-        Shapes: encoded (sum of P, D), completions (N, T) -> (N, T) float32, 0 on padding
+        Shapes: encoded (sum of P, D), completions (N, T), scored (N, T)
+            -> (N, T) float32, 0 on padding and on what is not scored
+
+        Args:
+            scored: True on the tokens whose log-probs are wanted, all of them unless told
+                otherwise; the head runs for these alone. The others are read only, and may be
+                tokens that can never be sampled.
         """
         if encoded is None:
             encoded = self.encode(batch)
         layout = GroupLayout.build(
-            batch.prompt_lens, completions.lens, completions.owner, device=encoded.device
+            batch.prompt_lens,
+            completions.lens,
+            completions.owner,
+            branch=completions.branch,
+            device=encoded.device,
         )
+        valid = layout.completion_valid  # (N, T)
         parts = self.backbone
-        targets = completions.token_ids[layout.completion_valid]  # (sum of T,)
+        targets = completions.token_ids[valid]  # (sum of T,)
         row = torch.cat([encoded, parts.embedding(targets)])  # (S, D)
         start = self._next_position(batch, layout)[layout.owner]  # (N,)
-        after = (start.unsqueeze(1) + torch.arange(completions.token_ids.shape[1]).to(start))[
-            layout.completion_valid
-        ]  # (sum of T,)
+        after = (start.unsqueeze(1) + layout.depth)[valid]  # (sum of T,)
         positions = torch.cat([batch.positions, after.expand(3, -1)], dim=1)  # (3, S)
         hidden = parts.read(
             row.unsqueeze(0),
@@ -142,14 +152,16 @@ class OmniModel(nn.Module):
             group_layout=layout,
             dense=self.dense_attention,
         )[0]  # (S, D)
-        scored = fused_logprobs(
-            hidden[layout.predictor],
+        wanted = valid if scored is None else valid & scored  # (N, T)
+        kept = wanted[valid]  # (sum of T,)
+        logprobs = fused_logprobs(
+            hidden[layout.predictor[kept]],
             parts.head.weight,
-            targets,
+            targets[kept],
             banned=self.banned,
             temperature=temperature,
         )
-        return layout.pad(scored)
+        return layout.pad(logprobs, where=wanted)
 
     @torch.no_grad()
     def sample(

@@ -10,8 +10,9 @@ from assets.make_tiny import make_tiny
 from datamodules.batch import Batch, Completions
 from datamodules.collate import collate
 from datamodules.media import Decoded
-from datamodules.prompts import INSTRUCTIONS, Prompt, PromptEncoder
+from datamodules.prompts import Prompt, PromptEncoder
 from datamodules.sample import Sample
+from datamodules.wording import INSTRUCTIONS
 from modules.omni import OmniModel
 
 CORPUS = ["Which digit is in the image?\nA. 3\nB. 7", "What do you hear?", *INSTRUCTIONS.values()]

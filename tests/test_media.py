@@ -1,4 +1,4 @@
-"""Media: what decoders give, what a budget allows, what a condition takes away."""
+"""Media: what decoders give, what a budget allows, what names their content."""
 
 import pickle
 import random
@@ -15,7 +15,6 @@ from configs.schema import MediaConfig
 from datamodules.media import (
     Decoded,
     MediaError,
-    ablate,
     content_hash,
     decode,
     file_digest,
@@ -289,53 +288,6 @@ def test_a_hostile_or_damaged_file_ends_in_a_media_error_or_not_at_all(tmp_path)
                 bad += 1
     assert good + bad == 300
     assert min(good, bad) > 50
-
-
-SOUND = np.full(5, 0.25, dtype=np.float32)
-PIXELS = np.full((2, 3, 4, 3), 7, dtype=np.uint8)
-HEARD = Decoded(modality="audio", audio=SOUND)
-SEEN = Decoded(modality="image", image=PIXELS[0], role="option")
-FILM = Decoded(modality="video", frames=PIXELS, fps=2.0, audio=SOUND)
-MUTE = Decoded(modality="video", frames=PIXELS, fps=2.0)
-
-
-def shown(decoded: list[Decoded]) -> list[str]:
-    """Name what is there, in lower case where it is all zero."""
-    names = []
-    for item in decoded:
-        parts = {"Image": item.image, "Frames": item.frames, "Audio": item.audio}
-        there = {name: part for name, part in parts.items() if part is not None}
-        names.append(" ".join(n if part.any() else n.lower() for n, part in there.items()))
-    return names
-
-
-@pytest.mark.parametrize(
-    ("condition", "how", "left"),
-    [
-        ("full", "absent", ["Audio", "Image", "Frames Audio", "Frames"]),
-        ("full", "silent", ["Audio", "Image", "Frames Audio", "Frames"]),
-        ("no_audio", "absent", ["Image", "Frames", "Frames"]),
-        ("no_visual", "absent", ["Audio", "Audio"]),
-        ("text_only", "absent", []),
-        ("no_audio", "silent", ["audio", "Image", "Frames audio", "Frames"]),
-        ("no_visual", "silent", ["Audio", "image", "frames Audio", "frames"]),
-        ("text_only", "silent", ["audio", "image", "frames audio", "frames"]),
-    ],
-)
-def test_a_condition_takes_away_what_it_says(condition, how, left):
-    assert shown(ablate([HEARD, SEEN, FILM, MUTE], condition, how)) == left
-
-
-def test_silence_is_as_long_and_black_as_large_as_what_they_replace():
-    [film_] = ablate([FILM], "text_only", "silent")
-    assert film_.audio is not None and film_.audio.shape == SOUND.shape
-    assert film_.frames is not None and film_.frames.shape == PIXELS.shape
-    assert film_.fps == 2.0
-
-
-def test_a_film_without_its_pictures_is_a_sound_in_the_same_role():
-    [sound] = ablate([replace(FILM, role="option")], "no_visual", "absent")
-    assert (sound.modality, sound.role, sound.fps) == ("audio", "option", None)
 
 
 def test_a_digest_follows_the_file_when_it_changes(tmp_path):

@@ -5,6 +5,7 @@ import torch
 from datamodules.media import MediaError
 from datamodules.prompts import PromptEncoder
 from datamodules.sample import Sample
+from datamodules.wording import INSTRUCTIONS
 from modules.omni import OmniModel
 from tests.conftest import clip, film, make_prompt, make_sample, picture
 
@@ -136,3 +137,27 @@ def test_another_wording_is_another_template(encoder, untrained):
     other = PromptEncoder(str(untrained), system_prompt="Listen well.")
     assert other.template_hash != encoder.template_hash
     assert "Listen well." in other.tokenizer.decode(make_prompt(other, make_sample(), []).token_ids)
+
+
+@pytest.mark.parametrize("answer_with", ["letter", "text"])
+def test_another_instruction_is_another_template(untrained, monkeypatch, answer_with):
+    before = PromptEncoder(str(untrained), answer_with=answer_with).template_hash
+    monkeypatch.setitem(INSTRUCTIONS, "number", "Answer with digits in <answer></answer>.")
+    assert PromptEncoder(str(untrained), answer_with=answer_with).template_hash != before
+
+
+def test_a_prompt_can_leave_the_question_out_and_say_more_below(encoder):
+    prompt = encoder.prompt(make_sample(), [], ask=False, suffix="Guess.")
+    said = encoder.tokenizer.decode(prompt.token_ids)
+    assert "\nA. 3\nB. 8\nC. 5\nGuess.\nAnswer with the letter" in said
+    assert "Which" not in said
+
+
+def test_options_of_which_nothing_is_left_keep_their_lines(encoder):
+    """Of three clips that are options the second is withheld."""
+    rng = np.random.default_rng(5)
+    heard = encoder.features(clip(rng, 0.2))
+    prompt = encoder.prompt(make_sample(), [("option", heard), ("option", ()), ("option", heard)])
+    pieces = encoder.tokenizer.decode(prompt.token_ids).split("<|audio_bos|>")
+    assert [piece.splitlines()[-1] for piece in pieces[:2]] == ["A. 3", "C. 5"]
+    assert pieces[1].splitlines()[1] == "B. 8"

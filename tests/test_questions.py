@@ -1,17 +1,22 @@
+"""What a run reads at which step: pools, weights, curricula, stand-ins, and the cache behind."""
+
 import json
+from collections import Counter
+from dataclasses import replace
+from itertools import chain, islice
 from pathlib import Path
 
+import lightning as L
 import numpy as np
 import pytest
 import soundfile
-import torch
 from PIL import Image
-from torch.utils.data import DataLoader
 
+from configs.ablation import Condition
 from configs.schema import ContributionConfig, DataConfig, MediaConfig
 from datamodules.probe_cache import ProbeRow, write_shard
-from datamodules.questions import InOrder, QuestionSet, Shuffled, load_questions
-from datamodules.selection import select_questions
+from datamodules.question_set import QuestionSet, load_questions
+from datamodules.questions import Pool, QuestionData, Shuffled
 
 BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.0)
 KEY = "a" * 32
@@ -50,14 +55,19 @@ def questions(data, encoder, tmp_path) -> QuestionSet:
     return load_questions(data, "train", encoder, run_dir=tmp_path)
 
 
-def probed(data: DataConfig, questions: QuestionSet, correct: dict[str, int]) -> DataConfig:
-    """Cache one text-only answer for each sample named; return a config that filters by it."""
+def probed(
+    data: DataConfig,
+    questions: QuestionSet,
+    correct: dict[str, int],
+    condition: Condition = "text_only",
+) -> None:
+    """Cache one answer for each sample named."""
     rows = [
         ProbeRow(
             sample_id=s.id,
             content_hash=s.content_hash,
             probe_key=KEY,
-            condition="text_only",
+            condition=condition,
             how="absent",
             n=1,
             n_correct=correct[s.id],
@@ -70,143 +80,116 @@ def probed(data: DataConfig, questions: QuestionSet, correct: dict[str, int]) ->
         if s.id in correct
     ]
     write_shard(Path(data.root) / "probes", rows)
-    return data
 
 
-def contribution(data: DataConfig, **settings: str) -> DataConfig:
-    chosen = ContributionConfig(rule="vidground", **settings)
-    return DataConfig(name="six", root=data.root, media=BUDGET, contribution=chosen)
+def filtered(data: DataConfig, **settings: object) -> DataConfig:
+    return replace(data, contribution=ContributionConfig(rule="vidground", **settings))
 
 
-def test_batches_of_one_seed_are_the_same_wherever_they_start(questions):
-    def walk(first: int, count: int) -> list[list[str]]:
-        batches = iter(
-            Shuffled(
-                questions,
-                batch_size=2,
-                seed=5,
-                first_step=first,
-                rank=0,
-                world=1,
-                with_targets=False,
-            )
-        )
-        return [[sample.id for sample in next(batches).samples] for _ in range(count)]
-
-    assert walk(0, 7)[3:] == walk(3, 4)
+def read(
+    questions: QuestionSet, pool: Pool, batches: int, *, first: int = 0, **settings: object
+) -> list[list[str]]:
+    """List the questions of some batches of two, from the first one on that is asked for."""
+    shuffled = Shuffled(
+        questions,
+        pool,
+        **{"batch_size": 2, "seed": 5, "rank": 0, "world": 1, "with_targets": False, **settings},
+        first_step=first,
+    )
+    return [[sample.id for sample in batch.samples] for batch in islice(shuffled, batches)]
 
 
-def test_in_order_asks_each_question_once(questions):
-    asked = [sample.id for batch in InOrder(questions, batch_size=4) for sample in batch.samples]
-    assert asked == [f"q{number}" for number in range(6)]
+ALL = Pool(places=range(6))
+WEIGHTED = Pool(places=(0, 2, 3, 5), weights=np.array([3.0, 0, 1, 2]))
 
 
-def test_in_order_stops_at_its_limit(questions):
-    batches = InOrder(questions, batch_size=2, limit=3)
-    assert [len(batch) for batch in batches] == [2, 1]
+@pytest.mark.parametrize("pool", [ALL, WEIGHTED])
+def test_batches_of_one_seed_are_the_same_wherever_they_start(questions, pool):
+    assert read(questions, pool, 7)[3:] == read(questions, pool, 4, first=3)
 
 
-def test_withholding_drops_the_medium_and_its_placeholder(questions):
-    full = questions.batch([0, 3], step=0)
-    deaf = questions.under("no_audio", "absent").batch([0, 3], step=0)
-    assert full.images is not None and full.audio is not None
-    assert deaf.images is not None and deaf.audio is None
-    assert deaf.prompt_lens[0] == full.prompt_lens[0]
-    assert deaf.prompt_lens[1] < full.prompt_lens[1]
+def test_only_the_pool_is_read(questions):
+    """Four questions in four batches of two: two epochs."""
+    ids = Counter(chain(*read(questions, Pool(places=(1, 2, 4, 5)), 4)))
+    assert ids == {"q1": 2, "q2": 2, "q4": 2, "q5": 2}
 
 
-def test_silence_keeps_the_placeholders(questions):
-    full = questions.batch([3], step=0)
-    silent = questions.under("no_audio", "silent").batch([3], step=0)
-    assert silent.prompt_lens == full.prompt_lens
-    assert not silent.audio.equal(full.audio)
+def test_weights_are_of_the_questions_in_the_pool(questions):
+    """2, 0, 2/3 and 4/3 of the four questions of an epoch; three epochs."""
+    ids = Counter(chain(*read(questions, WEIGHTED, 6)))
+    assert ids["q0"] == 6 and ids["q3"] in (0, 1, 2, 3) and ids["q5"] in (3, 4, 5, 6)
+    assert ids.keys() <= {"q0", "q3", "q5"}
 
 
-def test_damaged_media_are_quarantined_and_counted(questions, data, tmp_path):
-    (tmp_path / "1.png").write_bytes(b"not a picture")
-    batch = questions.batch([0, 1, 2], step=0)
-    assert [sample.id for sample in batch.samples] == ["q0", "q2"]
-    rows = [json.loads(line) for line in (tmp_path / "quarantine.jsonl").read_text().splitlines()]
-    assert [(row["id"], row["path"]) for row in rows] == [("q1", "1.png")]
+def test_a_curriculum_comes_first_and_each_pool_counts_its_own_epochs(questions):
+    """Three batches of the weak two, which is one epoch each; then those of a run without."""
+    weak = Pool(places=(1, 4))
+    both = read(questions, WEIGHTED, 7, curriculum=weak, curriculum_steps=3)
+    assert [sorted(batch) for batch in both[:3]] == [["q1", "q4"]] * 3
+    assert both[3:] == read(questions, WEIGHTED, 4)
+
+
+@pytest.mark.parametrize("first", [2, 3, 5])
+def test_a_curriculum_resumes_before_at_and_after_its_end(questions, first):
+    how = {"curriculum": Pool(places=(1, 3, 4)), "curriculum_steps": 3}
+    whole = read(questions, ALL, 8, **how)
+    assert read(questions, ALL, 8 - first, first=first, **how) == whole[first:]
 
 
 def test_a_batch_of_which_nothing_can_be_read_does_not_stop_a_run(questions, tmp_path):
-    """In order it is passed over; in training the next readable question stands in."""
-    (tmp_path / "0.png").write_bytes(b"not a picture")
-    assert [batch is None for batch in InOrder(questions, batch_size=1)] == [True] + [False] * 5
-    shuffled = iter(
-        Shuffled(questions, batch_size=1, seed=0, first_step=0, rank=0, world=1, with_targets=False)
-    )
-    read = [next(shuffled).samples[0].id for _ in range(6)]
-    assert len(read) == 6 and "q0" not in read
+    """The next readable question of the same pool stands in."""
+    (tmp_path / "1.png").write_bytes(b"not a picture")
+    ids = chain(*read(questions, Pool(places=(0, 1, 3)), 6, batch_size=1))
+    assert Counter(ids) == {"q0": 2, "q3": 4}
 
 
-def test_loader_processes_read_the_same(questions):
-    batches = InOrder(questions, batch_size=4)
-    beside = DataLoader(
-        batches, batch_size=None, num_workers=1, multiprocessing_context="forkserver"
-    )
-    for one, other in zip(batches, beside, strict=True):
-        assert torch.equal(one.prompt_ids, other.prompt_ids)
-
-
-def test_too_many_damaged_media_stop_the_run(questions, tmp_path):
-    for number in range(3):
+def test_a_pool_that_cannot_be_read_is_an_error(questions, tmp_path):
+    for number in (0, 1):
         (tmp_path / f"{number}.png").write_bytes(b"not a picture")
-    for number in (3, 4):
-        (tmp_path / f"{number}.wav").write_bytes(b"not a sound")
-    with pytest.raises(ValueError, match=r"data.max_bad_share is 0.5"):
-        for number in range(5):
-            questions.batch([number, 5], step=number)
+    with pytest.raises(ValueError, match="not one of 2 questions could be read"):
+        read(questions, Pool(places=(0, 1)), 1)
 
 
-def test_vidground_drops_what_text_alone_answers(data, questions, tmp_path):
-    """q0 is answered blind; q1-q4 are not; q5 has nothing to withhold and is kept."""
-    probed(data, questions, {"q0": 1, "q1": 0, "q2": 0, "q3": 0, "q4": 0})
-    kept = select_questions(questions.samples, contribution(data), run_dir=tmp_path)
-    assert [sample.id for sample in kept] == ["q1", "q2", "q3", "q4", "q5"]
-    rows = [json.loads(line) for line in (tmp_path / "selection.jsonl").read_text().splitlines()]
-    assert rows[0] == {"id": "q0", "kept": False, "decision": "weak"}
-    assert rows[5]["decision"] == "undefined" and "withholds nothing" in rows[5]["reason"]
+def module(data: DataConfig, encoder, tmp_path: Path, **settings: object) -> QuestionData:
+    made = QuestionData(data, encoder, seed=3, batch_size=2, run_dir=tmp_path, **settings)
+    made.setup()
+    made.trainer = L.Trainer(accelerator="cpu", logger=False, enable_checkpointing=False)
+    return made
 
 
-def test_weak_is_the_other_part(data, questions, tmp_path):
-    probed(data, questions, {"q0": 1, "q1": 0, "q2": 1, "q3": 0, "q4": 0})
-    kept = select_questions(questions.samples, contribution(data, keep="weak"), run_dir=tmp_path)
-    assert [sample.id for sample in kept] == ["q0", "q2"]
+def test_a_run_reads_what_the_rule_keeps(data, questions, encoder, tmp_path):
+    """q0 and q3 are answered blind; q5 has nothing to withhold and is kept. Two epochs."""
+    probed(data, questions, {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0})
+    loader = module(filtered(data), encoder, tmp_path).train_dataloader()
+    ids = Counter(sample.id for batch in islice(loader, 4) for sample in batch.samples)
+    assert ids == {"q1": 2, "q2": 2, "q4": 2, "q5": 2}
 
 
-def test_missing_scores_name_the_command(data, questions, tmp_path):
-    probed(data, questions, {"q0": 1, "q1": 0})
-    with pytest.raises(ValueError, match=r"3 of 6 .*'q2'.*stage=probe.*keep=all"):
-        select_questions(questions.samples, contribution(data), run_dir=tmp_path)
+def test_curriculum_steps_are_optimizer_steps(data, questions, encoder, tmp_path):
+    """One step of three micro-batches reads weak ones."""
+    probed(data, questions, {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0})
+    run = module(filtered(data, curriculum_steps=1), encoder, tmp_path, accumulate=3)
+    read = [[one.id for one in batch.samples] for batch in islice(run.train_dataloader(), 5)]
+    assert [sorted(ids) for ids in read[:3]] == [["q0", "q3"]] * 3
+    assert sorted(chain(*read[3:])) == ["q1", "q2", "q4", "q5"]
 
 
-@pytest.mark.parametrize(
-    ("on_missing", "keep", "ids"),
-    [
-        ("keep", "strong", ["q1", "q2", "q3", "q4", "q5"]),
-        ("drop", "strong", ["q1", "q5"]),
-        ("keep", "weak", ["q0", "q2", "q3", "q4"]),
-        ("drop", "weak", ["q0"]),
-    ],
-)
-def test_missing_scores_can_be_kept_or_dropped(data, questions, tmp_path, on_missing, keep, ids):
-    probed(data, questions, {"q0": 1, "q1": 0})
-    wanted = contribution(data, on_missing=on_missing, keep=keep)
-    kept = select_questions(questions.samples, wanted, run_dir=tmp_path)
-    assert [sample.id for sample in kept] == ids
-
-
-def test_no_probe_names_the_command(data, questions, tmp_path):
-    with pytest.raises(ValueError, match="stage=probe"):
-        select_questions(questions.samples, contribution(data), run_dir=tmp_path)
+def test_imitation_is_filtered_and_weighted_too(data, questions, encoder, tmp_path):
+    """Right in full where not without: q1 and q2; q4 is not right at all, q0 and q3 are weak."""
+    ablated = {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0}
+    probed(data, questions, ablated)
+    probed(data, questions, ablated | {"q1": 1, "q2": 1}, condition="full")
+    weighted = filtered(data, weighted=True, on_missing="drop")
+    loader = module(weighted, encoder, tmp_path, with_targets=True).train_dataloader()
+    batches = list(islice(loader, 6))
+    assert all(batch.targets for batch in batches)
+    ids = Counter(sample.id for batch in batches for sample in batch.samples)
+    assert ids.keys() == {"q1", "q2", "q5"} and ids["q1"] > 3 < ids["q2"]
 
 
 def test_changed_answers_never_meet_old_scores(data, questions, encoder, tmp_path):
     probed(data, questions, {f"q{number}": 1 for number in range(5)})
     manifest = tmp_path / "train.jsonl"
     manifest.write_text(manifest.read_text().replace('"answer": "8"', '"answer": "3"', 1))
-    changed = load_questions(data, "train", encoder, run_dir=tmp_path)
     with pytest.raises(ValueError, match=r"1 of 6 .*'q0'"):
-        select_questions(changed.samples, contribution(data), run_dir=tmp_path)
+        module(filtered(data), encoder, tmp_path)

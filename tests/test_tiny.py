@@ -8,7 +8,7 @@ import torch
 from configs.load import load_config
 from datamodules.collate import collate
 from datamodules.prompts import PromptEncoder
-from datamodules.questions import InOrder, QuestionSet, load_questions
+from datamodules.question_set import InOrder, QuestionSet, load_questions
 from modules.answering import answer
 from modules.omni import OmniModel
 from modules.rollouts import Sampling

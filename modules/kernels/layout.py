@@ -16,9 +16,13 @@ class GroupLayout:
     to its own prompt and to itself, never to a sibling, so every token sees exactly the keys it
     would see if its prompt were repeated for it; that is why the gradients are the same.
 
+    A completion may itself fork, into a trunk and branches that attend to it and never to each
+    other: one more level of the same tree.
+
     Rollout prefill is the case N = 0, supervised fine-tuning the case of one completion per prompt.
 
-    Shapes: prompt_lens (B,); completion_lens, owner (N,); S is the sum of all lengths.
+    Shapes: prompt_lens (B,); completion_lens, owner (N,); branch (N, T); S is the sum of all
+    lengths.
     """
 
     prompt_lens: Tensor
@@ -29,12 +33,16 @@ class GroupLayout:
     group_size: int | None
     """G where completions stand prompt by prompt, G for each; None where groups are ragged."""
 
+    branch: Tensor | None
+    """0 on trunks and padding, i on the i-th branch of a completion; None where none forks."""
+
     @staticmethod
     def build(
         prompt_lens: Sequence[int],
         completion_lens: Sequence[int] = (),
         owner: Sequence[int] = (),
         *,
+        branch: Tensor | None = None,
         device: torch.device | str = "cpu",
     ) -> "GroupLayout":
         """Lay out B prompts and N completions; `owner[n]` is the prompt of completion n."""
@@ -55,6 +63,7 @@ class GroupLayout:
             completion_lens=torch.tensor(completion_lens, dtype=torch.long, device=device),
             owner=torch.tensor(owner, dtype=torch.long, device=device),
             group_size=group_size if regular else None,
+            branch=None if branch is None else branch.to(device),
         )
 
     @cached_property
@@ -87,13 +96,40 @@ class GroupLayout:
     def predictor(self) -> Tensor:
         """Where in the row the state lies that predicts each completion token, in packed order.
 
-        The first token of a completion is predicted by the last token of its prompt.
+        The first token of a completion is predicted by the last token of its prompt, and so are
+        the first tokens of its branches where it has no trunk; else by the trunk's last token.
 
         Shapes: -> (sum of completion_lens,)
         """
         before = self.completion_index - 1  # (N, T)
-        before[:, :1] = self.last_prompt_token[self.owner].unsqueeze(1)
-        return before[self.completion_valid]
+        if self.branch is not None:
+            trunk_end = self.completion_index[:, :1] + self._trunk_lens.unsqueeze(1) - 1  # (N, 1)
+            before = torch.where(self._branch_begins, trunk_end, before)
+        own_prompt = self.last_prompt_token[self.owner].unsqueeze(1)  # (N, 1)
+        return torch.where(self.depth == 0, own_prompt, before)[self.completion_valid]
+
+    @cached_property
+    def depth(self) -> Tensor:
+        """Count the tokens between prompt and token, sibling branches left out. Shapes: (N, T)"""
+        place = torch.arange(self.completion_valid.shape[1], device=self.owner.device)
+        place = place.expand_as(self.completion_valid)
+        if self.branch is None:
+            return place
+        begin = torch.where(self._branch_begins, place, 0).cummax(1).values  # (N, T)
+        along = self._trunk_lens.unsqueeze(1) + place - begin
+        return torch.where(self.branch > 0, along, place)
+
+    @cached_property
+    def _trunk_lens(self) -> Tensor:
+        """Shapes: (N,)"""
+        return ((self.branch == 0) & self.completion_valid).sum(1)
+
+    @cached_property
+    def _branch_begins(self) -> Tensor:
+        """True on the first token of each branch. Shapes: (N, T)"""
+        assert self.branch is not None
+        changes = self.branch.diff(dim=1, prepend=torch.zeros_like(self.branch[:, :1])) != 0
+        return changes & (self.branch > 0)
 
     @cached_property
     def completion_mask(self) -> Tensor:
@@ -105,6 +141,8 @@ class GroupLayout:
         causal = torch.ones(width, width, dtype=torch.bool, device=self.owner.device).tril()
         prompt = self.prompt_valid[self.owner].unsqueeze(1).expand(-1, width, -1)  # (N, T, P)
         own = causal.expand(len(self.owner), -1, -1)  # (N, T, T)
+        if self.branch is not None:
+            own = own & _sees(self.branch)
         return torch.cat([prompt, own], dim=2).unsqueeze(1)  # (N, 1, T, P + T)
 
     @cached_property
@@ -119,6 +157,10 @@ class GroupLayout:
         same_block = block.unsqueeze(1) == block.unsqueeze(0)
         own_prompt = prompt_of.unsqueeze(1) == block.unsqueeze(0)
         earlier = order.unsqueeze(1) >= order.unsqueeze(0)
+        if self.branch is not None:
+            in_prompts = self.branch.new_zeros(int(self.prompt_lens.sum()))
+            branch = torch.cat([in_prompts, self.branch[self.completion_valid]])  # (S,)
+            same_block = same_block & _sees(branch)
         return ((same_block | own_prompt) & earlier)[None, None]
 
     def to_completions(self, per_prompt: Tensor) -> Tensor:
@@ -133,10 +175,22 @@ class GroupLayout:
         expanded = per_prompt.unsqueeze(1).expand(shape[0], self.group_size, *shape[1:])
         return expanded.reshape(-1, *shape[1:])
 
-    def pad(self, packed: Tensor, fill: float = 0.0) -> Tensor:
-        """Unpack one value per completion token. Shapes: (sum of lens,) -> (N, T)"""
-        padded = packed.new_full(self.completion_valid.shape, fill)
-        return padded.masked_scatter(self.completion_valid, packed)
+    def pad(self, packed: Tensor, where: Tensor | None = None) -> Tensor:
+        """Unpack one value per completion token, or per token that is True in `where`; 0 elsewhere.
+
+        Shapes: packed (sum of lens,), where (N, T) -> (N, T)
+        """
+        padded = packed.new_zeros(self.completion_valid.shape)
+        return padded.masked_scatter(self.completion_valid if where is None else where, packed)
+
+
+def _sees(branch: Tensor) -> Tensor:
+    """Mark what a token may see by branch alone: the trunk, and its own.
+
+    Shapes: (..., T) -> (..., T, T)
+    """
+    seen = branch.unsqueeze(-2)
+    return (seen == 0) | (seen == branch.unsqueeze(-1))
 
 
 def _valid(lens: Tensor) -> Tensor:

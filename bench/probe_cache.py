@@ -1,0 +1,284 @@
+"""How fast the probe cache is, and what a crash costs it: `python -m bench.probe_cache [crash]`.
+
+    python -m bench.probe_cache          the size of AudioMCQ, four conditions: time and memory
+    python -m bench.probe_cache crash    writing, merging and reading while processes are killed
+
+The first fills a cache as 128 processes would have, and reads it in fresh processes, before and
+after its shards are merged. The second lets every writer note what `write_shard` acknowledged, and
+counts afterwards what of that is gone; it does so with and without a process that merges shards.
+"""
+
+import argparse
+import multiprocessing
+import os
+import random
+import resource
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from configs.ablation import Condition
+from datamodules.contribution import PRESETS, Counts, Items, decide
+from datamodules.probe_cache import ProbeRow, add_table, compact, write_shard
+from datamodules.probe_scores import SCHEMA, Scores
+
+KEY = "ab" * 16
+CONDITIONS: tuple[Condition, ...] = ("full", "no_audio", "no_visual", "text_only")
+BATCH = 20
+SPAWN = multiprocessing.get_context("spawn")
+QUICK = multiprocessing.get_context("forkserver")
+QUICK.set_forkserver_preload(["datamodules.contribution", "datamodules.probe_cache"])
+
+T = TypeVar("T")
+
+
+def content_hashes(samples: int) -> list[str]:
+    """Make up contents; the same ones in every process."""
+    text = np.random.default_rng(0).bytes(16 * samples).hex()
+    return [text[at : at + 32] for at in range(0, len(text), 32)]
+
+
+def fill(root: Path, samples: int, shards: int, answers: int) -> None:
+    """Write what so many processes would have: each has its share of the questions."""
+    rng = np.random.default_rng(1)
+    contents = np.frombuffer(np.random.default_rng(0).bytes(16 * samples), dtype="V16")
+    for shard in range(shards):
+        mine = np.arange(shard, samples, shards)
+        size = len(mine) * len(CONDITIONS)
+        n_correct = rng.integers(0, answers + 1, size)
+        packed = pa.py_buffer(np.tile(contents[mine], len(CONDITIONS)).tobytes())
+        columns = {
+            "sample_id": [f"audiomcq-{i:06d}" for i in mine] * len(CONDITIONS),
+            "content_hash": pa.FixedSizeBinaryArray.from_buffers(
+                pa.binary(16), size, [None, packed]
+            ),
+            "probe_key": [KEY] * size,
+            "condition": np.repeat(CONDITIONS, len(mine)).tolist(),
+            "how": ["absent"] * size,
+            "option_seed": np.zeros(size, dtype=np.int64),
+            "first": np.zeros(size, dtype=np.int32),
+            "n": np.full(size, answers),
+            "n_correct": n_correct,
+            "n_unparsed": rng.binomial(answers - n_correct, 0.1),
+            "option_logprobs": [None] * size,
+            "shard": [f"{shard + 1}/{shards}"] * size,
+            "time": 1.7e9 + np.sort(rng.uniform(0, 3600, size)),
+        }
+        add_table(root, KEY, pa.table(columns, schema=SCHEMA))
+
+
+def measure(root: Path, samples: int) -> list[float]:
+    """Return the seconds to load, to count and to decide, and the peak of memory in GB."""
+    hashes = content_hashes(samples)
+    items = Items(
+        chance=np.full(samples, 0.25),
+        closed=np.ones(samples, dtype=np.bool_),
+        source=np.full(samples, "audiomcq"),
+        undefined=np.full(samples, ""),
+    )
+    started = time.perf_counter()
+    scores = Scores.load(root, KEY, hashes)
+    loaded = time.perf_counter()
+    counts: list[Counts] = [scores.counts(condition, "absent") for condition in CONDITIONS]
+    counted = time.perf_counter()
+    bands = decide(PRESETS["calibrated"], [counts[CONDITIONS.index("no_audio")]], items)
+    decided = time.perf_counter()
+    assert all((count.n == 16).all() for count in counts) and not (bands == "missing").any()
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9
+    return [loaded - started, counted - loaded, decided - counted, peak]
+
+
+def apart(function: Callable[..., T], *arguments: object) -> T:
+    """Call a function in a process of its own, whose memory holds nothing else."""
+    with ProcessPoolExecutor(max_workers=1, mp_context=SPAWN) as pool:
+        return pool.submit(function, *arguments).result()
+
+
+def speed(samples: int, shards: int, rounds: int) -> None:
+    """Print medians for many shards and for one."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        apart(fill, root, samples, shards, 16)
+        print(f"{samples} questions x {len(CONDITIONS)} conditions; medians of {rounds} processes")
+        print("shards     MB    load s  counts s  decide s  peak GB")
+        reached = True
+        for merged in (False, True):
+            if merged:
+                started = time.perf_counter()
+                apart(compact, root, KEY)
+                print(f"         merged in {time.perf_counter() - started:.1f} s")
+            files = list(root.glob("*/*.parquet"))
+            runs = [apart(measure, root, samples) for _ in range(rounds)]
+            load, count, judge, peak = (statistics.median(one) for one in zip(*runs, strict=True))
+            size = sum(file.stat().st_size for file in files) / 1e6
+            print(f"{len(files):>6} {size:>6.0f} {load:>9.2f} {count:>9.3f}", end="")
+            print(f" {judge:>9.3f} {peak:>8.2f}")
+            reached = reached and load < 2 and count + judge < 1 and peak < 1.2
+        verdict = "reached" if reached else "not reached"
+        print(f"load < 2 s, counts and decide < 1 s, peak < 1.2 GB: {verdict}")
+
+
+def content(writer: int, life: int, batch: int, number: int) -> str:
+    """Name a content that nobody else writes."""
+    return f"{writer:08x}{life:08x}{batch:08x}{number:08x}"
+
+
+def write(root: Path, journal: Path, writer: int, life: int) -> None:
+    """Add batches until killed; note each once it is safe."""
+    with journal.open("a") as notes:
+        for batch in range(1 << 30):
+            rows = [
+                ProbeRow(
+                    sample_id=f"{writer}-{number}",
+                    content_hash=content(writer, life, batch, number),
+                    probe_key=KEY,
+                    condition="no_audio",
+                    how="absent",
+                    n=16,
+                    n_correct=number % 17,
+                    n_unparsed=0,
+                    time=time.time(),
+                )
+                for number in range(BATCH)
+            ]
+            write_shard(root, rows)
+            notes.write(f"{life} {batch}\n")
+            notes.flush()
+            os.fsync(notes.fileno())
+
+
+def merge(root: Path, journal: Path, _: int, life: int) -> None:
+    """Merge shards until killed."""
+    with journal.open("a") as notes:
+        while True:
+            notes.write(f"{life} 0\n")
+            notes.flush()
+            compact(root, KEY)
+
+
+@dataclass(kw_only=True)
+class Worker:
+    """A process that is killed and started again."""
+
+    number: int
+    root: Path
+    merges: bool
+    life: int = 0
+    process: BaseProcess | None = None
+
+    @property
+    def journal(self) -> Path:
+        """Where it notes what it has done."""
+        return self.root / f"journal-{self.number}"
+
+    def notes(self) -> list[list[int]]:
+        """Return life and batch of what it noted; a line without its end was never acknowledged."""
+        lines = self.journal.read_text().split("\n")[:-1] if self.journal.exists() else []
+        return [[int(word) for word in line.split()] for line in lines]
+
+    def start(self) -> None:
+        """Begin another life."""
+        self.life += 1
+        target = merge if self.merges else write
+        arguments = (self.root, self.journal, self.number, self.life)
+        self.process = QUICK.Process(target=target, args=arguments)
+        self.process.start()
+
+    def kill(self) -> None:
+        """End it without warning."""
+        assert self.process is not None
+        assert self.process.is_alive(), f"{self.journal.name}: the process died by itself"
+        self.process.kill()
+        self.process.join()
+
+
+def lost(root: Path, writers: list[Worker]) -> tuple[int, int]:
+    """Count the acknowledged rows, and those of them that a reader does not find as written."""
+    hashes = [
+        content(writer.number, life, batch, number)
+        for writer in writers
+        for life, batch in writer.notes()
+        for number in range(BATCH)
+    ]
+    counts = Scores.load(root, KEY, hashes).counts("no_audio", "absent")
+    expected = np.tile(np.arange(BATCH) % 17, len(hashes) // BATCH)
+    return len(hashes), int(((counts.n != 16) | (counts.n_correct != expected)).sum())
+
+
+def crash(writers: int, kills: int, seed: int, *, merging: bool) -> None:
+    """Print what was acknowledged, lost and left behind."""
+    rng = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        workers = [
+            Worker(number=i, root=root, merges=i == writers) for i in range(writers + merging)
+        ]
+        for worker in workers:
+            worker.start()
+        missed = reads = 0
+        for _ in range(kills):
+            victim = rng.choice(workers)
+            while not any(life == victim.life for life, _ in victim.notes()):
+                time.sleep(0.01)  # it is still starting
+            time.sleep(rng.uniform(0, 0.2))
+            victim.kill()
+            victim.start()
+            if merging:
+                missed += lost(root, workers[:writers])[1]
+                reads += 1
+        for worker in workers:
+            worker.kill()
+        rows, gone = lost(root, workers[:writers])
+        files = [path for path in root.glob("probe=*/*") if path.suffix != ".tmp"]
+        unreadable = sum(not readable(file) for file in files)
+        left = len(list(root.glob("probe=*/*.tmp")))
+    with_merging = "one that merges" if merging else "none that merges"
+    print(f"{writers} writers, {with_merging}, {kills} kills and {len(workers)} at the end:")
+    print(f"  acknowledged rows {rows}, of them lost {gone}")
+    if merging:
+        print(f"  reads meanwhile {reads}, rows that they missed {missed}")
+    print(f"  shards {len(files)}, unreadable {unreadable}; unfinished files {left}")
+    print(f"  nothing lost, nothing unreadable: {'not ' * bool(gone + missed + unreadable)}reached")
+
+
+def readable(path: Path) -> bool:
+    """Read all of a file."""
+    try:
+        with pq.ParquetFile(path, page_checksum_verification=True) as file:
+            return file.read().num_rows > 0
+    except (pa.ArrowException, OSError):
+        return False
+
+
+def main() -> None:
+    """Run one of the two."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("what", nargs="?", choices=("speed", "crash"), default="speed")
+    parser.add_argument("--samples", type=int, default=571_118, help="questions")
+    parser.add_argument("--shards", type=int, default=128, help="processes that wrote them")
+    parser.add_argument("--rounds", type=int, default=5, help="processes that read them")
+    parser.add_argument("--writers", type=int, default=8, help="processes that write at once")
+    parser.add_argument("--kills", type=int, default=50, help="processes killed in all")
+    parser.add_argument("--seed", type=int, default=0, help="of which is killed, and when")
+    settings = parser.parse_args()
+    if settings.what == "speed":
+        speed(settings.samples, settings.shards, settings.rounds)
+        return
+    for merging in (False, True):
+        crash(settings.writers, settings.kills, settings.seed, merging=merging)
+
+
+if __name__ == "__main__":
+    main()

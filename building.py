@@ -1,0 +1,41 @@
+"""Build what a run asks or trains: the encoder and the policy, from one configuration."""
+
+import torch
+
+from configs.schema import Config
+from datamodules.prompts import PromptEncoder
+from modules.omni import OmniModel
+
+
+def weights_of(config: Config) -> str:
+    """Name the weights that the run starts from."""
+    return config.init_from or config.model.path
+
+
+def build_encoder(config: Config) -> PromptEncoder:
+    """Read tokenizer and processor of the model that the run starts from."""
+    return PromptEncoder(
+        weights_of(config),
+        system_prompt=config.model.system_prompt,
+        answer_with=config.model.answer_with,
+    )
+
+
+def compute_dtype(config: Config) -> torch.dtype:
+    """What products are computed in; a frozen model needs no more precise weights than that."""
+    low = config.model.dtype == "bfloat16" or config.trainer.precision != "32-true"
+    return torch.bfloat16 if low else torch.float32
+
+
+def build_policy(
+    config: Config, encoder: PromptEncoder, *, dtype: torch.dtype | None = None
+) -> OmniModel:
+    """Load the model that the run starts from, its weights as configured unless told otherwise."""
+    return OmniModel.load(
+        weights_of(config),
+        encoder.tokenizer,
+        dtype=dtype or {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.model.dtype],
+        dense_attention=config.model.attention == "mask",
+        gradient_checkpointing=config.model.gradient_checkpointing,
+        freeze_towers=config.model.freeze_towers,
+    )

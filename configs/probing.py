@@ -1,0 +1,193 @@
+"""Settings of the stages that find out which questions need their media."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from configs.ablation import Condition, How
+from configs.checks import at_least, positive
+from configs.inputs import RuleName
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServerConfig:
+    """A model behind an endpoint that speaks OpenAI's chat completions."""
+
+    url: str = "https://api.openai.com/v1"
+    """Base address; a server of your own is often http://127.0.0.1:8000/v1."""
+
+    model: str = ""
+    """Name of the model as the server knows it."""
+
+    revision: str = ""
+    """Version of the weights behind that name, where you know it: part of the probe's key."""
+
+    key_variable: str = "OPENAI_API_KEY"
+    """Environment variable that holds the key; its value is written nowhere."""
+
+    concurrency: int = 8
+    """Requests under way at once."""
+
+    requests_per_minute: int = 0
+    """Requests started in a minute at most; 0 sets no limit."""
+
+    retries: int = 6
+    """Times that a failed request is sent again, each after a longer wait."""
+
+    timeout: float = 120.0
+    """Seconds until a request counts as failed."""
+
+    dollars_per_million_input: float = 0.0
+    """Price of a million prompt tokens, for the estimate."""
+
+    dollars_per_million_output: float = 0.0
+    """Price of a million completion tokens, for the estimate."""
+
+    budget: float | None = None
+    """Dollars that the estimate may not exceed; None asks whatever it costs."""
+
+    def __post_init__(self) -> None:
+        at_least("probe.server", 1, concurrency=self.concurrency)
+        positive("probe.server", timeout=self.timeout)
+        prices = (self.dollars_per_million_input, self.dollars_per_million_output)
+        names = ("dollars_per_million_input", "dollars_per_million_output")
+        at_least("probe.server", 0, **dict(zip(names, prices, strict=True)))
+        counts = {"requests_per_minute": self.requests_per_minute, "retries": self.retries}
+        at_least("probe.server", 0, **counts, budget=self.budget or 0)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeConfig:
+    """Questions asked of a frozen model with media withheld."""
+
+    split: str = "train"
+    """Manifest to probe, without `.jsonl`."""
+
+    conditions: list[Condition] = field(
+        default_factory=lambda: ["full", "no_audio", "no_visual", "text_only"]
+    )
+    """What the model is left with, one pass each."""
+
+    how: How = "absent"
+    """What stands in for withheld media."""
+
+    silence_seconds: float | None = None
+    """Length of silence that `how=silent` puts in place of a recording; None keeps its length."""
+
+    method: Literal["generate", "options"] = "generate"
+    """`generate` lets the model answer; `options` compares how likely it holds each option, which
+    asks choices only, and takes one pass."""
+
+    samples: int = 1
+    """Answers per question, condition and order of options; 1 is the greedy answer."""
+
+    orders: int = 1
+    """Orders of the options: the first is as written, the next ones turn it so that each option
+    stands at each place once, later ones are drawn."""
+
+    temperature: float = 1.0
+    """Divides the logits where `samples` is more than 1."""
+
+    prompt: Literal["plain", "vidground", "anti_refusal"] = "plain"
+    """What is said below the question where something is withheld: nothing, or one of the two
+    prompts of VidGround."""
+
+    only: Literal["all", "choice", "open"] = "all"
+    """Ask all questions, or those with options, or those without."""
+
+    until: RuleName | None = None
+    """Stop asking a question once this rule's decision cannot change; None asks all `samples`."""
+
+    round: int = 2
+    """Answers per question between two looks at `until`."""
+
+    max_completion_tokens: int = 32
+    """Sampling stops after this many tokens."""
+
+    batch_size: int = 32
+    """Prompts asked at once."""
+
+    limit: int = 0
+    """Questions to probe, from the manifest's beginning; 0 probes all."""
+
+    shard: str = "auto"
+    """Share of the questions that this process asks, such as 3/8; `auto` takes it from a SLURM
+    array, and is 1/1 elsewhere."""
+
+    checkpoints: list[str] = field(default_factory=list)
+    """Directories of weights that are probed after the model itself, each a probe of its own."""
+
+    backend: Literal["local", "openai"] = "local"
+    """`openai` asks an endpoint, see probe.server, instead of a model in this process."""
+
+    server: ServerConfig = field(default_factory=ServerConfig)
+
+    def __post_init__(self) -> None:
+        counts = ("samples", "orders", "round", "max_completion_tokens", "batch_size")
+        at_least("probe", 1, **{name: vars(self)[name] for name in counts})
+        at_least("probe", 0, limit=self.limit)
+        positive("probe", temperature=self.temperature)
+        if self.silence_seconds is not None:
+            positive("probe", silence_seconds=self.silence_seconds)
+        if not self.conditions or len(set(self.conditions)) < len(self.conditions):
+            raise ValueError(
+                f"probe.conditions is {self.conditions}, but names each condition once and at "
+                f"least one: choose from [{', '.join(get_args(Condition))}]."
+            )
+        share = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", self.shard)
+        if self.shard != "auto" and not (share and int(share[1]) <= int(share[2])):
+            raise ValueError(
+                f"probe.shard is {self.shard!r}, but names one of several equal shares, counted "
+                "from 1: give probe.shard=3/8, or auto."
+            )
+        if self.method == "options" and (self.samples > 1 or self.backend != "local"):
+            raise ValueError(
+                "probe.method=options scores each order of the options once, on a model in this "
+                f"process, but probe.samples is {self.samples} and probe.backend is "
+                f"{self.backend}: set probe.orders instead, or probe.method=generate."
+            )
+        if self.backend == "openai" and (not self.server.model or self.checkpoints):
+            raise ValueError(
+                "probe.backend=openai asks one model by its name, but probe.server.model is "
+                f"{self.server.model!r} and probe.checkpoints is {self.checkpoints}: give "
+                "probe.server.model=NAME, and leave the checkpoints to a run of their own."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class AuditConfig:
+    """What the cached counts say, by every rule; no model is run."""
+
+    split: str = "train"
+    """Manifest to judge, without `.jsonl`."""
+
+    limit: int = 0
+    """Questions to judge, from the manifest's beginning; 0 judges all."""
+
+    probes: list[str] = field(default_factory=list)
+    """Keys of the probes to read, or their beginnings; empty reads all in the cache."""
+
+    compact: bool = False
+    """Rewrite each probe's shards as one file first; do it while no probe is writing."""
+
+    plot: bool = True
+    """Draw the contributions as `contribution.png` in the run directory."""
+
+    group_by: Literal["source", "evidence", "family"] = "source"
+    """What the rows of the contribution table are: the manifest's `source`, or a field of
+    `truth/SPLIT.jsonl` where there is such a file."""
+
+    confidence: float = 0.95
+    """Share of intervals that hold the true value, between 0 and 1."""
+
+    resamples: int = 2000
+    """Bootstrap resamples behind an interval of a mean."""
+
+    def __post_init__(self) -> None:
+        at_least("audit", 0, limit=self.limit)
+        at_least("audit", 1, resamples=self.resamples)
+        if not 0 < self.confidence < 1:
+            raise ValueError(
+                f"audit.confidence is {self.confidence}, but is a share between 0 and 1: "
+                "95 percent is 0.95."
+            )

@@ -1,0 +1,118 @@
+"""Lay out every option of a question, under several orders, to be scored in one pass.
+
+What the prompts of all orders begin with, media included, is read once; an order is a continuation
+of it, and the answers that name its options branch off that. Nothing is sampled.
+"""
+
+from collections.abc import Sequence
+
+import torch
+
+from datamodules.batch import Completions, OptionScoring
+from datamodules.collate import collate
+from datamodules.media import MediaError
+from datamodules.orders import option_order, reorder
+from datamodules.prompts import Prompt, PromptEncoder
+from datamodules.question_set import QuestionSet
+from datamodules.sample import Sample
+
+
+def option_scoring(
+    questions: QuestionSet, indices: Sequence[int], *, orders: int, step: int
+) -> OptionScoring | None:
+    """Pack the questions at `indices` under the option seeds 0 to `orders` - 1.
+
+    Unreadable ones are quarantined; None where none can be read.
+    """
+    encoder = questions.encoder
+    samples: list[Sample] = []
+    prompts: list[tuple[Sample, Prompt]] = []
+    trunks, branches, owner, question, options = [], [], [], [], []
+    for index in indices:
+        sample = questions.samples[index]
+        _refuse_open(sample)
+        turned = [reorder(sample, seed) for seed in range(orders)]
+        try:
+            whole = _prompts(questions, turned)
+        except MediaError as error:
+            questions.quarantine.add(sample.id, error.kind, str(error), error.path)
+            questions.quarantine.check(questions.manifest_rows)
+            continue
+        shared = _shared_tokens(whole, encoder)
+        for seed, (asked, prompt) in enumerate(zip(turned, whole, strict=True)):
+            length = len(prompt.token_ids) if shared is None else shared
+            if shared is None or seed == 0:
+                prompts.append((asked, _beginning(prompt, length)))
+            trunks.append(prompt.token_ids[length:].tolist())
+            branches.append(encoder.option_targets(asked))
+            owner.append(len(prompts) - 1)
+            question.append(len(samples))
+            options.append(option_order(sample, seed))
+        samples.append(sample)
+    if not samples:
+        return None
+    return OptionScoring(
+        samples=samples,
+        batch=collate(*zip(*prompts, strict=True), step=step),
+        completions=Completions.forked(trunks, branches, owner),
+        question=question,
+        options=options,
+    )
+
+
+def _refuse_open(sample: Sample) -> None:
+    if sample.answer_type != "choice":
+        raise ValueError(
+            f"{sample.id} asks for a {sample.answer_type}, but scoring options compares the "
+            "options of a choice: leave open questions out, or ask them with "
+            "probe.method=generate."
+        )
+
+
+def _prompts(questions: QuestionSet, turned: Sequence[Sample]) -> list[Prompt]:
+    """Write the prompt of each order, every medium decoded and processed once."""
+    written, reader = turned[0], questions.reader
+    features = {
+        media: reader.features(media, written.asset_id, questions.withheld)
+        for media in written.media
+    }
+    return [
+        questions.encoder.prompt(
+            asked,
+            [(media.role, features[media]) for media in asked.media],
+            ask=questions.ask,
+            suffix=questions.suffix,
+        )
+        for asked in turned
+    ]
+
+
+def _shared_tokens(prompts: Sequence[Prompt], encoder: PromptEncoder) -> int | None:
+    """Count the tokens that all prompts begin with; None where media stand behind them.
+
+    Placeholders look alike whatever they stand for, so tokens alone do not tell whether media that
+    are options changed places.
+    """
+    rows = [prompt.token_ids for prompt in prompts]
+    width = min(map(len, rows))
+    alike = torch.stack([row[:width] == rows[0][:width] for row in rows]).all(0)  # (width,)
+    shared = int(alike.cumprod(0).sum())
+    processor = encoder.processor
+    placeholders = [processor.audio_token, processor.image_token, processor.video_token]
+    media_ids = torch.tensor(encoder.tokenizer.convert_tokens_to_ids(placeholders))
+    behind = any(torch.isin(row[shared:], media_ids).any() for row in rows)
+    moved = any(
+        feature is not first
+        for prompt in prompts
+        for feature, first in zip(prompt.features, prompts[0].features, strict=True)
+    )
+    return None if behind or moved else shared
+
+
+def _beginning(prompt: Prompt, length: int) -> Prompt:
+    """Cut a prompt short; its media must all stand in what is left."""
+    return Prompt(
+        token_ids=prompt.token_ids[:length],
+        positions=prompt.positions[:, :length],
+        features=prompt.features,
+    )

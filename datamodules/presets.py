@@ -1,0 +1,285 @@
+"""Rules as they were published, beside ours: what they ask, and how many right answers they need.
+
+A rule is data. What it makes of counts is in contribution.py.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from configs.ablation import Condition, How
+from configs.inputs import ContributionConfig, RuleName
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vote:
+    """What makes a voter say weak: `needed` right ones among `answers` to each of `orders`."""
+
+    answers: int = 1
+    needed: int = 1
+    orders: int = 1
+    """Orders of the options; answering right under each of them is circular evaluation."""
+
+    @property
+    def total(self) -> int:
+        """Answers in all."""
+        return self.answers * self.orders
+
+
+@dataclass(frozen=True, kw_only=True)
+class Voter:
+    """One probe, and how its answers are read."""
+
+    choice: Vote = Vote()
+    """Of questions with options."""
+
+    open: Vote = Vote()
+    """Of questions without."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class VotingRule:
+    """Weak where enough probes answer without what was withheld; chance does not come into it."""
+
+    name: str
+    condition: Condition
+    how: How
+    voters: tuple[Voter, ...]
+    votes_needed: int
+
+    absent_is_wrong: bool = False
+    """The last voter counts as not right where it gave no answer, if it gave any elsewhere."""
+
+    min_questions: int = 0
+    """Sources with fewer questions are kept whole."""
+
+    silence_seconds: float | None = None
+    """Length of the silence that the probes hear; None is the recording's own."""
+
+    prompt: Literal["plain", "vidground"] = "plain"
+    """What probes are told below the question."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CalibratedRule:
+    """Weak where answers beat the question's own chance level, strong where they fall well short.
+
+    The numbers are those of data.contribution; the answers of all probes are pooled.
+    """
+
+    name: str
+    condition: Condition
+    how: How
+    answers: int = 16
+    alpha: float = 0.05
+    margin: float = 0.5
+    min_questions: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class SoftRule:
+    """Contribution as a number: p(full) - p(ablated), and how sure that is."""
+
+    name: str
+    condition: Condition
+    how: How
+    answers: int = 16
+    """Under each of the two conditions."""
+
+    confidence: float = 0.95
+    min_questions: int = 0
+
+
+Rule = VotingRule | CalibratedRule | SoftRule
+
+ONCE = Voter()
+
+OMNICLEAN = VotingRule(
+    name="omniclean",
+    condition="no_audio",
+    how="absent",
+    voters=(Voter(choice=Vote(answers=16), open=Vote(answers=16)),),
+    votes_needed=1,
+    min_questions=500,
+)
+"""2605.12034: visually solvable if any of 16 answers is right without the sound. Two benchmarks are
+kept whole: AV-Odyssey, whose options are media, and CG-AV-Counting, whose 376 questions are called
+too few. No limit is given and 1,000 were enough elsewhere; 500 is our reading."""
+
+AUDIOMCQ = VotingRule(
+    name="audiomcq",
+    condition="no_audio",
+    how="silent",
+    voters=(ONCE,) * 3,
+    votes_needed=2,
+    silence_seconds=30,
+)
+"""2509.21060: three models, one answer each, to 30 s of silence. An answer that cannot be parsed is
+not correct, and thereby speaks for strong; the paper does not say."""
+
+VIDGROUND = VotingRule(
+    name="vidground",
+    condition="text_only",
+    how="absent",
+    voters=(ONCE,),
+    votes_needed=1,
+    prompt="vidground",
+)
+"""2604.05117: text-answerable if one pass over question and options alone is right."""
+
+
+def _consensus(name: RuleName, orders: int) -> VotingRule:
+    """Let three models vote as in 2604.05117: single pass; circular or pass@10; circular or direct.
+
+    Some 2,000 questions have no answer of the third model and were kept "conservatively": it counts
+    as not right there, so that the other two decide. All are asked with the same prompt, on which
+    the paper is silent.
+    """
+    circular = Voter(choice=Vote(orders=orders, needed=orders), open=Vote(answers=10))
+    third = Voter(choice=Vote(orders=3, needed=3))
+    return replace(
+        VIDGROUND, name=name, voters=(ONCE, circular, third), votes_needed=2, absent_is_wrong=True
+    )
+
+
+PRESETS: Mapping[RuleName, Rule] = {
+    "omniclean": OMNICLEAN,
+    "audiomcq": AUDIOMCQ,
+    "vidground": VIDGROUND,
+    "vidground_m1": _consensus("vidground_m1", 2),
+    "vidground_m2": _consensus("vidground_m2", 4),
+    "calibrated": CalibratedRule(name="calibrated", condition="text_only", how="absent"),
+    "soft": SoftRule(name="soft", condition="text_only", how="absent"),
+}
+"""`calibrated` and `soft` are ours; withholding everything but the words is the plainest question,
+and data.contribution.condition asks another."""
+
+APPLIES: Mapping[type, tuple[str, ...]] = {
+    VotingRule: ("answers", "needed", "votes_needed"),
+    CalibratedRule: ("answers", "alpha", "margin"),
+    SoftRule: ("answers",),
+}
+"""Numbers of data.contribution that each kind of rule knows, besides min_questions."""
+
+
+def rule_of(config: ContributionConfig) -> Rule:
+    """Lay the numbers that were given over those of the rule that was named."""
+    if config.rule == "none":
+        raise ValueError(
+            "data.contribution.rule is none, which judges no question, but a rule is asked for: "
+            f"choose data.contribution.rule from {', '.join(PRESETS)}."
+        )
+    rule = PRESETS[config.rule]
+    defaults = vars(ContributionConfig())
+    known = APPLIES[type(rule)]
+    for name in ("answers", "needed", "votes_needed", "alpha", "margin"):
+        if vars(config)[name] != defaults[name] and name not in known:
+            fitting = [key for key, preset in PRESETS.items() if name in APPLIES[type(preset)]]
+            raise ValueError(
+                f"data.contribution.{name} is {vars(config)[name]}, but {rule.name} knows only "
+                f"{', '.join(known)}: leave it out, or choose one of {', '.join(fitting)}."
+            )
+    if config.condition == "full":
+        raise ValueError(
+            f"data.contribution.condition is full, but {rule.name} asks what is answered without "
+            "something: name what is withheld, such as no_audio or text_only."
+        )
+    rule = replace(
+        rule,
+        condition=config.condition or rule.condition,
+        how=config.how or rule.how,
+        min_questions=config.min_questions or rule.min_questions,
+    )
+    if isinstance(rule, VotingRule):
+        return _voting(rule, config)
+    rule = replace(rule, answers=config.answers or rule.answers)
+    if isinstance(rule, CalibratedRule):
+        return replace(rule, alpha=config.alpha, margin=config.margin)
+    return rule
+
+
+def _voting(rule: VotingRule, config: ContributionConfig) -> VotingRule:
+    voters, votes_needed = rule.voters, config.votes_needed or rule.votes_needed
+    if votes_needed > len(voters):
+        raise ValueError(
+            f"data.contribution.votes_needed is {votes_needed}, but {rule.name} has {len(voters)} "
+            f"voters: give at most {len(voters)}."
+        )
+    if config.answers or config.needed:
+        votes = {vote for voter in voters for vote in (voter.choice, voter.open)}
+        if len(votes) > 1:
+            raise ValueError(
+                f"data.contribution.answers and needed are {config.answers} and {config.needed}, "
+                f"but the voters of {rule.name} are asked in different ways: leave them out, or "
+                "choose a rule whose voters are alike, such as vidground."
+            )
+        answers = config.answers or voters[0].choice.answers
+        needed = config.needed or voters[0].choice.needed
+        if needed > answers:
+            raise ValueError(
+                f"data.contribution.needed is {needed}, but each voter of {rule.name} gives "
+                f"{answers} answers: give at most {answers}, or set data.contribution.answers."
+            )
+        vote = Vote(answers=answers, needed=needed)
+        voters = (Voter(choice=vote, open=vote),) * len(voters)
+    silence = rule.silence_seconds if rule.how == "silent" else None
+    return replace(rule, voters=voters, votes_needed=votes_needed, silence_seconds=silence)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """Counts that a rule takes."""
+
+    condition: Condition
+    how: How
+    voter: int
+    """Which of the rule's probes answers; all of them where a rule pools."""
+
+    choice: Vote
+    open: Vote
+
+
+def asks(rule: Rule) -> tuple[Ask, ...]:
+    """List what has to be counted: one entry for each Counts that `decide` takes, in its order."""
+    if isinstance(rule, VotingRule):
+        return tuple(
+            Ask(
+                condition=rule.condition,
+                how=rule.how,
+                voter=number,
+                choice=voter.choice,
+                open=voter.open,
+            )
+            for number, voter in enumerate(rule.voters)
+        )
+    vote = Vote(answers=rule.answers)
+    ablated = Ask(condition=rule.condition, how=rule.how, voter=0, choice=vote, open=vote)
+    if isinstance(rule, CalibratedRule):
+        return (ablated,)
+    return (replace(ablated, condition="full", how="absent"), ablated)
+
+
+def command(rule: Rule) -> str:
+    """Write the commands that fill the cache with what a rule asks, one a line.
+
+    Where several models vote, MODEL_1, MODEL_2, ... stand for their directories or hub ids.
+    """
+    lines = []
+    voters = max(ask.voter for ask in asks(rule)) + 1
+    conditions = ",".join(dict.fromkeys(ask.condition for ask in asks(rule)))
+    for ask in asks(rule)[-voters:]:
+        alike = ask.choice == ask.open
+        for only, vote in {"all" if alike else "choice": ask.choice, "open": ask.open}.items():
+            if only == "open" and alike:
+                continue
+            words = [f"'probe.conditions=[{conditions}]'", f"probe.how={ask.how}"]
+            words += [f"probe.samples={vote.answers}"]
+            words += [f"probe.orders={vote.orders}"] if vote.orders > 1 else []
+            words += [f"probe.only={only}"] if only != "all" else []
+            if isinstance(rule, VotingRule) and rule.silence_seconds is not None:
+                words += [f"probe.silence_seconds={rule.silence_seconds:g}"]
+            if isinstance(rule, VotingRule) and rule.prompt != "plain":
+                words += [f"probe.prompt={rule.prompt}"]
+            words += [f"model.path=MODEL_{ask.voter + 1}"] if voters > 1 else []
+            lines.append(" ".join(["python eval.py stage=probe", *words]))
+    return "\n".join(lines)

@@ -1,0 +1,282 @@
+"""Read what probes counted: one join per probe, then any number of questions about it.
+
+A shard may be torn from a list by a process that merges shards, or be there twice because that
+process was killed; both come right here. A file that is no shard is an error and never skipped:
+rows that vanish unseen would change what is trained on.
+"""
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from numpy.typing import NDArray
+
+from configs.ablation import Condition, How
+from datamodules.contribution import Counts
+
+_WORD = pa.dictionary(pa.int32(), pa.string())
+
+SCHEMA = pa.schema(
+    {
+        "sample_id": pa.string(),
+        "content_hash": pa.binary(16),
+        "probe_key": _WORD,
+        "condition": _WORD,
+        "how": _WORD,
+        "option_seed": pa.int64(),
+        "first": pa.int32(),
+        "n": pa.int32(),
+        "n_correct": pa.int32(),
+        "n_unparsed": pa.int32(),
+        "option_logprobs": pa.list_(pa.float32()),
+        "shard": _WORD,
+        "time": pa.float64(),
+    }
+)
+
+_OPTIONAL = {"option_logprobs"}
+_NEEDED = [name for name in SCHEMA.names if name not in {"sample_id", "shard", *_OPTIONAL}]
+
+_LOOKS = 30
+"""How often a reader starts again because shards were merged under its eyes."""
+
+_PAUSE = 0.1
+"""Seconds by which a reader waits longer from look to look: old shards take a while to delete."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scores:
+    """The counts of one probe, joined on the questions of a run.
+
+    The arrays hold an entry for each row that counts. No Python object is made per row or per
+    question, because there are millions.
+    """
+
+    content: NDArray[np.int64]
+    """Number of each question's content; equal contents share their scores."""
+
+    about: NDArray[np.int64]
+    """Number of the content that a row is about."""
+
+    setting: NDArray[np.int64]
+    settings: dict[tuple[object, object], int]
+    """How `setting` encodes condition and how."""
+
+    option_seed: NDArray[np.int64]
+    n: NDArray[np.int64]
+    n_correct: NDArray[np.int64]
+
+    @staticmethod
+    def load(root: str | Path, key: str, content_hashes: Sequence[str]) -> "Scores":
+        """Read one probe; without any shard of its own, it has answered nothing."""
+        wanted, content = encode(_binary(content_hashes))
+        _, table = read_shards(root, key, _NEEDED)
+        known = pc.index_in(table["content_hash"], value_set=wanted)
+        table = table.drop_columns(["content_hash"])
+        if known.null_count:
+            table, known = table.filter(known.is_valid()), known.drop_null()
+        about = _numbers(known)
+        identity, starts = identities(table, about)
+        rows = earliest(table, identity)
+        first, n = (_numbers(table[name])[rows] for name in ("first", "n"))
+        counted = _in_sequence(identity[rows] // starts, first, n)
+        rows = rows[counted]
+        conditions, condition = encode(table["condition"])
+        hows, how = encode(table["how"])
+        return Scores(
+            content=content,
+            about=about[rows],
+            setting=(condition * len(hows) + how)[rows],
+            settings={
+                (left, right): i * len(hows) + j
+                for i, left in enumerate(conditions.to_pylist())
+                for j, right in enumerate(hows.to_pylist())
+            },
+            option_seed=_numbers(table["option_seed"])[rows],
+            n=n[counted],
+            n_correct=_numbers(table["n_correct"])[rows],
+        )
+
+    def counts(self, condition: Condition, how: How, *, orders: int | None = None) -> Counts:
+        """Sum the answers to each question under one condition, over the first orders of options.
+
+        Args:
+            orders: how many of the orders count; None takes all that were asked.
+        """
+        asked = self._asked(condition, how)
+        if orders is not None:
+            asked &= self.option_seed < orders
+        return Counts(n=self._sum(self.n, asked), n_correct=self._sum(self.n_correct, asked))
+
+    def done(self, condition: Condition, how: How, option_seed: int) -> NDArray[np.int64]:
+        """Count the answers that each question has already in one order of its options."""
+        return self._sum(self.n, self._asked(condition, how) & (self.option_seed == option_seed))
+
+    def _asked(self, condition: Condition, how: How) -> NDArray[np.bool_]:
+        return self.setting == self.settings.get((condition, how), -1)
+
+    def _sum(self, values: NDArray[np.int64], asked: NDArray[np.bool_]) -> NDArray[np.int64]:
+        contents = int(self.content.max(initial=-1)) + 1
+        sums = np.bincount(self.about[asked], values[asked], minlength=contents)
+        return sums.astype(np.int64)[self.content]
+
+
+def read_shards(root: str | Path, key: str, columns: Sequence[str]) -> tuple[list[Path], pa.Table]:
+    """Read some columns of all rows of one probe, and say which files hold them."""
+    folder = Path(root) / f"probe={key}"
+    for look in range(_LOOKS):
+        shards = _list_shards(folder)
+        if not shards:
+            return [], SCHEMA.empty_table().select(columns)
+        try:
+            table = _dataset(shards).to_table(columns=list(columns)).unify_dictionaries()
+        except Exception as error:  # ten types, where a footer is damaged
+            if not all(shard.exists() for shard in shards):
+                time.sleep(_PAUSE * look)
+                continue  # one was merged into another after it was listed
+            raise ValueError(_damage(shards, key) or f"{folder} is unreadable: {error}") from error
+        nulls = any(table[name].null_count for name in {*columns} - _OPTIONAL)
+        if nulls or {*table["probe_key"].unique().to_pylist()} - {key}:
+            raise ValueError(_damage(shards, key))  # Arrow fills in columns that a file lacks
+        return shards, table
+    raise ValueError(
+        f"Shards of {folder} went away {_LOOKS} times while they were read, but a reader needs "
+        "them to stay for a moment: compact less often, or wait until that is done."
+    )
+
+
+def identities(table: pa.Table, content: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """Number the rows so that those which repeat the same answers have the same number.
+
+    Numbers are made of how many contents, conditions, orders and so on there are, never of their
+    values, so they fit. Divided by the second value returned they leave out `first`, by which they
+    ascend.
+    """
+    firsts, start = np.unique(_numbers(table["first"]), return_inverse=True)
+    starts = max(1, len(firsts))
+    identity = content
+    for name in ("condition", "how", "option_seed"):
+        words, codes = encode(table[name])
+        identity = identity * max(1, len(words)) + codes
+    return identity * starts + start, starts
+
+
+def earliest(table: pa.Table, identity: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows in the order of their numbers, and of those with the same one the earliest.
+
+    What was selected once stays selected, whoever probes again. Rows of one time are ranked by
+    their counts, so that neither names nor numbers of files ever matter.
+    """
+    order = np.argsort(identity)
+    repeats = np.diff(identity[order], prepend=-1) == 0
+    if repeats.any():
+        rivals = repeats | np.append(repeats[1:], False)
+        rows = order[rivals]
+        ranks = [np.asarray(table[name])[rows] for name in ("n_unparsed", "n_correct", "n", "time")]
+        order[rivals] = rows[np.lexsort((*ranks, identity[rows]))]
+    return order[~repeats]
+
+
+def encode(column: pa.ChunkedArray) -> tuple[pa.Array, NDArray[np.int64]]:
+    """Number the distinct values of a column; return them, and the number in each row."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    encoded = column.combine_chunks()
+    return encoded.dictionary, _numbers(encoded.indices)
+
+
+def _in_sequence(
+    group: NDArray[np.int64], first: NDArray[np.int64], n: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Mark the rows that start where the one before them in their group ended, the first at 0.
+
+    Rows come sorted by group and first. A row that overlaps another would count answers twice, one
+    behind a gap would leave the answers before it to be counted later.
+    """
+    at = np.flatnonzero(np.diff(group, prepend=-1))
+    ends = np.append(at[1:], len(group))
+    reached = np.zeros(len(at), dtype=np.int64)
+    counted = np.zeros(len(group), dtype=np.bool_)
+    while len(at):  # one row of every group at a time
+        counted[at] = first[at] == reached
+        reached = reached + n[at] * counted[at]
+        going = at + 1 < ends
+        at, ends, reached = at[going] + 1, ends[going], reached[going]
+    return counted
+
+
+def _binary(content_hashes: Sequence[str]) -> pa.ChunkedArray:
+    """Turn hexadecimal hashes into the 16 bytes that are on disk."""
+    packed = bytes.fromhex("".join(content_hashes))
+    assert len(packed) == 16 * len(content_hashes), "a content hash has 32 digits"
+    size, buffers = len(content_hashes), [None, pa.py_buffer(packed)]
+    return pa.chunked_array([pa.Array.from_buffers(pa.binary(16), size, buffers)])
+
+
+def _numbers(column: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
+    return np.asarray(column, dtype=np.int64)
+
+
+def _list_shards(folder: Path) -> list[Path]:
+    """List the finished shards, and none too few: what crashes left ends in .tmp.
+
+    A listing may pass over a shard that appears while it runs, and then over those merged into it.
+    Looking twice shows either: the new shard is in the second list, or an old one is not.
+    """
+    before = None
+    while True:
+        shards = sorted(folder.glob("[!.]*.parquet"))
+        if before is not None and before <= {*shards}:
+            return shards
+        before = {*shards}
+
+
+def _dataset(shards: Sequence[Path]) -> ds.Dataset:
+    checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
+    file_format = ds.ParquetFileFormat(default_fragment_scan_options=checked)
+    return ds.dataset([str(shard) for shard in shards], schema=SCHEMA, format=file_format)
+
+
+def _damage(shards: Sequence[Path], key: str) -> str:
+    """Look for the shard that cannot be used, and say what is wrong with it and what to do."""
+    for shard in shards:
+        try:
+            with pq.ParquetFile(shard, page_checksum_verification=True) as file:
+                table = file.read()
+        except Exception as error:  # a damaged footer leads to errors of many types
+            return (
+                f"{shard} is no whole Parquet file ({str(error).splitlines()[0]}), but every "
+                "*.parquet beside a probe's scores is read: restore it, or delete it and repeat "
+                "the probe, which asks again what is missing."
+            )
+        lacking = [
+            name
+            for name in SCHEMA.names
+            if name not in table.schema.names
+            or (name not in _OPTIONAL and table[name].null_count > 0)
+        ]
+        if "first" in lacking and "content_hash" not in lacking:
+            return (
+                f"{shard} was written by an older version, whose counts do not say which answers "
+                f"they are of, but counts must add up: delete {shard.parent} and probe again."
+            )
+        if lacking:
+            return (
+                f"{shard} is no shard of a probe, for it has no {', '.join(lacking)}, but every "
+                f"*.parquet in {shard.parent} is read: move it elsewhere."
+            )
+        strangers = {*table["probe_key"].unique().to_pylist()} - {key}
+        if strangers:
+            return (
+                f"{shard} holds answers of probe {', '.join(sorted(strangers))}, but lies with "
+                f"those of {key}: move it to the directory of its own probe."
+            )
+    return ""

@@ -1,0 +1,118 @@
+"""Seat cached probes as the voters of a rule, and add up what they answered."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from configs.ablation import Condition, How
+from configs.schema import ContributionConfig, ProbeConfig
+from datamodules.contribution import Counts, Rule, SoftRule, VotingRule, asks, command, rule_of
+from datamodules.probe_cache import find_probe, probes
+from datamodules.probe_scores import Scores
+
+Voter = Sequence[Scores]
+"""The probes whose answers are added up before they vote."""
+
+
+def rules_asked(wanted: ContributionConfig) -> tuple[Rule, ...]:
+    """List what the cache has to answer: the rule, and for weights the same with nothing withheld.
+
+    `soft` asks that by itself.
+    """
+    rule = rule_of(wanted)
+    if not wanted.weighted or isinstance(rule, SoftRule):
+        return (rule,)
+    return rule, replace(rule, condition="full", how="absent")
+
+
+def prescribed(settings: ProbeConfig, rule: Rule) -> ProbeConfig:
+    """Lay over the settings of a probe what the paper of a rule says about the asking."""
+    if not isinstance(rule, VotingRule):
+        return settings
+    return replace(
+        settings,
+        prompt=settings.prompt if rule.prompt == "plain" else rule.prompt,
+        silence_seconds=rule.silence_seconds or settings.silence_seconds,
+    )
+
+
+def commands(rules: Iterable[Rule]) -> str:
+    """Quote what fills the cache for several rules."""
+    return " and ".join(f"`{line}`" for rule in rules for line in command(rule).splitlines())
+
+
+def voters_of(
+    wanted: ContributionConfig, cache: Path, content_hashes: Sequence[str]
+) -> list[Voter]:
+    """Seat the probes that are named, or all that answered what is asked if they are just as many.
+
+    Seats that differ are not for the order of keys to give away: they have to be named.
+    """
+    rules = rules_asked(wanted)
+    seats = {ask.voter: (ask.choice, ask.open) for ask in asks(rules[0])}
+    kinds = dict.fromkeys((ask.condition, ask.how) for rule in rules for ask in asks(rule))
+    facts = probes(cache)
+    entries = [[find_probe(cache, name) for name in entry.split("+")] for entry in wanted.probes]
+    named = list(dict.fromkeys(key for entry in entries for key in entry))
+    scores = {key: Scores.load(cache, key, content_hashes) for key in named or facts}
+    answered = {
+        key: {kind: int((one.counts(*kind).n > 0).sum()) for kind in kinds}
+        for key, one in scores.items()
+    }
+    if not isinstance(rules[0], VotingRule) and named:
+        entries = [named]  # these rules pool whatever they are given
+    elif not named and len(set(seats.values())) == 1:
+        entries = [[key] for key in scores if all(answered[key].values())]
+    if len(entries) == len(seats):
+        return [[scores[key] for key in entry] for entry in entries]
+    told = "".join(
+        f"\n  {_described(key, facts[key])}: "
+        + ", ".join(
+            f"{count} of {len(content_hashes)} under {condition}/{how}"
+            for (condition, how), count in kinds_answered.items()
+        )
+        for key, kinds_answered in answered.items()
+    )
+    raise ValueError(
+        f"data.contribution.probes={wanted.probes} with {cache} gives {len(entries)} voters, but "
+        f"{rules[0].name} takes the votes of {len(seats)}. Questions answered:"
+        f"{told or ' none, by no probe'}\nName the voters in order with "
+        "data.contribution.probes=[KEY,...], where KEY+KEY pools two probes into one, ask with "
+        f"{commands(rules)}, or set data.contribution.rule=none to train without filtering."
+    )
+
+
+def counted(rule: Rule, voters: Sequence[Voter]) -> list[Counts]:
+    """Add up for each thing that a rule asks what its voter answered.
+
+    A vote counts the orders of options that it asks for, as published; the other rules read a
+    share, which more orders only make surer.
+    """
+    voting = isinstance(rule, VotingRule)
+    return [
+        pooled(
+            voters[ask.voter],
+            ask.condition,
+            ask.how,
+            orders=max(ask.choice.orders, ask.open.orders) if voting else None,
+        )
+        for ask in asks(rule)
+    ]
+
+
+def pooled(voter: Voter, condition: Condition, how: How, *, orders: int | None = None) -> Counts:
+    """Add up the answers of several probes."""
+    each = [scores.counts(condition, how, orders=orders) for scores in voter]
+    return Counts(
+        n=np.sum([counts.n for counts in each], axis=0),
+        n_correct=np.sum([counts.n_correct for counts in each], axis=0),
+    )
+
+
+def _described(key: str, facts: Mapping[str, object]) -> str:
+    """Tell a probe from others by what people know of it."""
+    decoding = facts.get("decoding")
+    method = decoding.get("method") if isinstance(decoding, Mapping) else facts.get("method")
+    return f"{key} ({facts.get('model', 'unknown model')}, {method or 'unknown method'})"

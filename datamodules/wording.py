@@ -1,0 +1,100 @@
+"""The words around a question: plain Python, for models in this process and behind an endpoint."""
+
+import json
+from collections.abc import Mapping, Sequence
+from itertools import product
+from typing import Literal, get_args
+
+from datamodules.sample import AnswerType, Role, Sample
+
+AnswerWith = Literal["letter", "text"]
+
+INSTRUCTIONS = {
+    "letter": "Answer with the letter in <answer></answer>.",
+    "choice": "Answer with an option in <answer></answer>.",
+    "number": "Answer with a number in <answer></answer>.",
+    "set": "Answer with a list in <answer></answer>.",
+    "yes_no": "Answer yes or no in <answer></answer>.",
+    "text": "Answer in <answer></answer>.",
+}
+"""What each type of question asks for; part of a probe's identity, so a change misses the cache."""
+
+SUFFIXES: Mapping[str, str] = {
+    "plain": "",
+    "vidground": (
+        "Based on the question and options provided, use your knowledge and common sense to "
+        "determine the most likely correct answer."
+    ),
+    "anti_refusal": (
+        "The video and subtitles are not available. Based only on the question and options, you "
+        "must choose the most plausible answer. If unsure, make your best guess. Do not refuse to "
+        "answer."
+    ),
+}
+"""What is said below a question of which something is withheld, word for word as VidGround
+(arXiv 2604.05117) says it."""
+
+
+def turn(
+    sample: Sample,
+    *,
+    answer_with: AnswerWith,
+    ask: bool = True,
+    suffix: str = "",
+    roles: Sequence[Role] | None = None,
+) -> list[str | int]:
+    """Lay out the user's turn: its texts, and indices of its media where they are shown.
+
+    Media come first, except those that are options, which follow the text of theirs. The suffix
+    stands below the options; the instruction is last, as it is in every other prompt. How
+    VidGround put the two together is not published.
+
+    Args:
+        ask: whether the question itself is written; options and instruction are in any case.
+        roles: those of the media, where they are not in the sample.
+    """
+    roles = [item.role for item in sample.media] if roles is None else roles
+    pieces: list[str | int] = [at for at, role in enumerate(roles) if role == "context"]
+    shown = [at for at, role in enumerate(roles) if role == "option"]
+    text = sample.question if ask else ""
+    for number, (letter, option) in enumerate(zip(sample.letters, sample.options, strict=True)):
+        text += f"\n{letter}. {option}" if answer_with == "letter" else f"\n{option}"
+        if number < len(shown):
+            pieces += [text, shown[number]]
+            text = ""
+    lettered = sample.answer_type == "choice" and answer_with == "letter"
+    instruction = INSTRUCTIONS["letter" if lettered else sample.answer_type]
+    free_form = sample.answer_type == "text" and sample.completion
+    below = (suffix, "" if free_form else instruction)
+    pieces.append(text + "".join(f"\n{line}" for line in below if line))
+    if not ask:  # then the first text, wherever it stands, has no line above it
+        first = next(at for at, piece in enumerate(pieces) if isinstance(piece, str))
+        pieces[first] = str(pieces[first]).removeprefix("\n")
+    return [piece for piece in pieces if piece != ""]
+
+
+def specimen(answer_with: AnswerWith) -> str:
+    """Write a turn of every kind: whatever changes what `turn` writes changes this text."""
+    turns = [
+        turn(
+            Sample(
+                id="",
+                question="question",
+                options=options,
+                answer="",
+                answer_type=answer_type,
+                completion=completion,
+                source="",
+                asset_id="",
+                content_hash="",
+            ),
+            answer_with=answer_with,
+            ask=ask,
+            suffix="suffix",
+            roles=("option", "context"),
+        )
+        for answer_type, options, completion, ask in product(
+            get_args(AnswerType), ((), ("one", "two")), ("", "completion"), (True, False)
+        )
+    ]
+    return json.dumps(turns)

@@ -1,0 +1,248 @@
+"""From the rows of a manifest to batches: withheld, turned, quarantined, in any process."""
+
+import json
+import pickle
+from pathlib import Path
+
+import numpy as np
+import pytest
+import soundfile
+import torch
+from PIL import Image
+from torch.utils.data import DataLoader
+
+from configs.schema import DataConfig, MediaConfig
+from datamodules.media import MediaError
+from datamodules.question_set import InOrder, QuestionSet, load_questions
+from tests.test_media import film
+
+BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.0)
+SECONDS = {3: 0.5, 4: 0.4, 6: 1.5, 7: 1.1}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataConfig:
+    """Pictures in 0-2, sounds in 3, 4, 6 and 7, a film with and one without sound in 8 and 9.
+
+    Question 5 has no media, and 7 has those of 0 and 6 besides.
+    """
+    rng = np.random.default_rng(0)
+    rows = []
+    for number in range(10):
+        media = []
+        if number < 3:
+            pixels = rng.integers(0, 255, (56, 56, 3), dtype=np.uint8)
+            Image.fromarray(pixels).save(tmp_path / f"{number}.png")
+            media = [{"modality": "image", "path": f"{number}.png"}]
+        elif number in SECONDS:
+            samples = rng.normal(size=round(16_000 * SECONDS[number])) * 0.1
+            soundfile.write(tmp_path / f"{number}.wav", samples, 16_000)
+            media = [{"modality": "audio", "path": f"{number}.wav"}]
+        elif number > 7:
+            film(tmp_path / f"{number}.mp4", frames=4, sound=0.4 if number == 8 else 0)
+            media = [{"modality": "video", "path": f"{number}.mp4"}]
+        if number == 7:
+            media += [
+                {"modality": "image", "path": "0.png"},
+                {"modality": "audio", "path": "6.wav"},
+            ]
+        rows.append(
+            {
+                "id": f"q{number}",
+                "question": "Which?",
+                "options": ["3", "8", "5"],
+                "answer": "8",
+                "media": media,
+            }
+        )
+    lines = [json.dumps(row) for row in rows]
+    (tmp_path / "train.jsonl").write_text("\n".join(lines) + "\n")
+    return DataConfig(name="ten", root=str(tmp_path), media=BUDGET, max_bad_share=0.4)
+
+
+@pytest.fixture
+def questions(data, encoder, tmp_path) -> QuestionSet:
+    return load_questions(data, "train", encoder, run_dir=tmp_path)
+
+
+def text(questions: QuestionSet, index: int) -> str:
+    """What the user says in one prompt, placeholders left out."""
+    batch = questions.batch([index], step=0)
+    assert batch is not None
+    return questions.encoder.tokenizer.decode(batch.prompt_ids, skip_special_tokens=True)
+
+
+def decodes(questions: QuestionSet) -> int:
+    return questions.reader._features.cache_info().misses
+
+
+def test_in_order_asks_each_question_once(questions):
+    asked = [sample.id for batch in InOrder(questions, batch_size=4) for sample in batch.samples]
+    assert asked == [f"q{number}" for number in range(10)]
+
+
+def test_in_order_stops_at_its_limit(questions):
+    batches = InOrder(questions, batch_size=2, limit=3)
+    assert [len(batch) for batch in batches] == [2, 1]
+
+
+def test_withholding_drops_the_medium_and_its_placeholder(questions):
+    full = questions.batch([0, 3], step=0)
+    deaf = questions.under("no_audio", "absent").batch([0, 3], step=0)
+    assert full.images is not None and full.audio is not None
+    assert deaf.images is not None and deaf.audio is None
+    assert deaf.prompt_lens[0] == full.prompt_lens[0]
+    assert deaf.prompt_lens[1] < full.prompt_lens[1]
+
+
+@pytest.mark.parametrize("how", ["silent", "noise"])
+def test_stand_ins_of_the_same_size_keep_the_placeholders(questions, how):
+    full = questions.batch([3], step=0)
+    other = questions.under("no_audio", how).batch([3], step=0)
+    assert other.prompt_ids.equal(full.prompt_ids)
+    assert not other.audio.equal(full.audio)
+
+
+def test_silence_of_a_given_length_has_its_mel_frames(questions):
+    """1.2 s are 120 frames, whatever the recording had."""
+    silent = questions.under("text_only", "silent", silence_seconds=1.2)
+    assert silent.batch([3, 6], step=0).audio_lens.tolist() == [120, 120]
+
+
+def test_without_text_the_options_stay(questions):
+    assert "Which?\nA. 3" in text(questions.under("text_only", "absent"), 3)
+    for condition in ("no_text", "audio_only", "visual_only"):
+        said = text(questions.under(condition, "absent"), 3)
+        assert "Which?" not in said and "A. 3\nB. 8\nC. 5\nAnswer with" in said
+
+
+def test_a_suffix_is_said_where_something_is_withheld_only(questions):
+    assert "\nGuess.\nAnswer" in text(questions.under("text_only", "absent", suffix="Guess."), 3)
+    assert "Guess." not in text(questions.under("full", "absent", suffix="Guess."), 3)
+
+
+def test_a_batch_holds_the_questions_in_the_order_they_are_asked(questions):
+    """Turned by one, "8" at B comes first."""
+    turned = questions.under("full", "absent", option_seed=1)
+    assert "A. 8\nB. 5\nC. 3" in text(turned, 0)
+    [asked] = turned.batch([0], step=0, with_targets=True).samples
+    assert (asked.options, asked.answer) == (("8", "5", "3"), "A")
+    assert (asked.id, asked.content_hash) == ("q0", questions.samples[0].content_hash)
+    assert questions.samples[0].answer == "B"
+
+
+def test_orders_and_conditions_share_what_was_read(questions):
+    """One picture and one sound; without sound the picture is the same, the sound another."""
+    for condition, seed in (("full", 0), ("full", 1), ("full", 5), ("no_text", 0)):
+        questions.under(condition, "absent", option_seed=seed).batch([0, 3], step=0)
+    assert decodes(questions) == 2
+    questions.under("no_audio", "silent", option_seed=2).batch([0, 3], step=0)
+    assert decodes(questions) == 3
+
+
+@pytest.mark.parametrize("index", [0, 3, 7, 8])
+def test_shown_is_what_the_batch_is_made_of(questions, index):
+    """A list per medium, empty where nothing is left."""
+    deaf = questions.under("no_audio", "absent")
+    sample = deaf.samples[index]
+    left = deaf.shown(sample)
+    assert len(left) == len(sample.media)
+    kept = [item.modality for items in left for item in items]
+    assert kept == [item.modality for item in sample.media if item.modality != "audio"]
+    assert all(item.audio is None for items in left for item in items)
+
+
+def test_a_donor_is_the_nearest_in_length_of_another_asset(questions):
+    """All other sounds are compared: to 0.5 s 0.4 is nearest, and to 1.5 s 1.1.
+
+    Sound 6 belongs to the assets of 6 and of 7, so 7 gets 0.5 s for its own 1.1 s and for that.
+    """
+    mixed = questions.under("no_audio", "mismatched")
+    lengths = {
+        index: [
+            len(item.audio) / 16_000
+            for items in mixed.shown(mixed.samples[index])
+            for item in items
+            if item.audio is not None
+        ]
+        for index in (3, 4, 6, 7)
+    }
+    assert lengths == {3: [0.4], 4: [0.5], 6: [1.1], 7: [0.5, 0.5]}
+    left = mixed.shown(mixed.samples[7])
+    assert np.array_equal(left[1][0].image, questions.shown(mixed.samples[0])[0][0].image)
+
+
+def test_donors_are_the_same_for_whoever_asks(questions, data, encoder, tmp_path):
+    """Alone or among all, in any order of options, in this process or after another's load."""
+    whole = questions.under("text_only", "mismatched").batch([3, 0], step=0)
+    assert whole.audio_lens.tolist() == [40]  # sound 4 and not 3, whose 0.5 s would be nearer
+    part = questions.under("text_only", "mismatched", option_seed=1)
+    part.samples = [questions.samples[3]]
+    assert part.batch([0], step=0).audio.equal(whole.audio)
+    again = load_questions(data, "train", encoder, run_dir=tmp_path)
+    assert again.under("no_visual", "mismatched").batch([0], step=0).images.equal(whole.images)
+    assert not questions.batch([0], step=0).images.equal(whole.images)
+
+
+def test_a_track_without_donor_is_quarantined(questions, tmp_path):
+    """Of two films only one has sound: its pictures have a donor, its track has none."""
+    assert questions.under("no_visual", "mismatched").batch([8, 9], step=0) is not None
+    deaf = questions.under("no_audio", "mismatched")
+    with pytest.raises(MediaError, match=r"8\.mp4: no readable video .* has audio, but .*noise"):
+        deaf.shown(deaf.samples[8])
+    assert [s.id for s in deaf.batch([8, 9], step=0).samples] == ["q9"]
+    assert '"no_donor"' in (tmp_path / "quarantine.jsonl").read_text()
+
+
+def test_damaged_media_are_no_donors_and_not_blamed_on_others(questions, tmp_path):
+    for number in (0, 1):
+        (tmp_path / f"{number}.png").write_bytes(b"not a picture")
+    mixed = questions.under("no_visual", "mismatched")
+    with pytest.raises(MediaError, match=r"2\.png: no readable image of another asset than '2"):
+        mixed.shown(mixed.samples[2])
+
+
+def test_mismatching_without_another_asset_is_refused_at_once(questions, data, encoder, tmp_path):
+    rows = (tmp_path / "train.jsonl").read_text().splitlines()
+    (tmp_path / "train.jsonl").write_text(rows[0] + "\n")
+    [alone] = [load_questions(data, "train", encoder, run_dir=tmp_path)]
+    with pytest.raises(ValueError, match=r"all 1 image media .* '0\.png'"):
+        alone.under("text_only", "mismatched")
+    alone.under("no_audio", "mismatched")
+
+
+def test_damaged_media_are_quarantined_and_counted(questions, data, tmp_path):
+    (tmp_path / "1.png").write_bytes(b"not a picture")
+    batch = questions.batch([0, 1, 2], step=0)
+    assert [sample.id for sample in batch.samples] == ["q0", "q2"]
+    rows = [json.loads(line) for line in (tmp_path / "quarantine.jsonl").read_text().splitlines()]
+    assert [(row["id"], row["path"]) for row in rows] == [("q1", "1.png")]
+
+
+def test_too_many_damaged_media_stop_the_run(questions, tmp_path):
+    for number in range(3):
+        (tmp_path / f"{number}.png").write_bytes(b"not a picture")
+    for number in (3, 4):
+        (tmp_path / f"{number}.wav").write_bytes(b"not a sound")
+    with pytest.raises(ValueError, match=r"data.max_bad_share is 0.4"):
+        for number in range(5):
+            questions.batch([number, 5], step=number)
+
+
+def test_loader_processes_read_the_same(questions):
+    asked = questions.under("no_visual", "mismatched", option_seed=2, suffix="Guess.")
+    batches = InOrder(asked, batch_size=4, limit=8)
+    expected = list(batches)
+    beside = DataLoader(
+        batches, batch_size=None, num_workers=1, multiprocessing_context="forkserver"
+    )
+    for one, other in zip(expected, beside, strict=True):
+        assert torch.equal(one.prompt_ids, other.prompt_ids)
+        assert one.samples == other.samples
+
+
+def test_a_set_leaves_its_caches_behind_when_it_is_sent_away(questions):
+    questions.batch([0, 3], step=0)
+    sent = pickle.loads(pickle.dumps(questions))
+    assert (decodes(questions), decodes(sent)) == (2, 0)
+    assert sent.batch([0], step=0).prompt_ids.equal(questions.batch([0], step=0).prompt_ids)

@@ -1,0 +1,329 @@
+"""From cached counts to the questions that a run reads; no model, no torch.
+
+Of six questions with four options, `calibrated` finds q0 weak (16 of 16 right without media), q1
+strong (0), q2 undetermined (7), q3 undefined (no media), q4 unstable (alone in its source), and q5
+missing (never asked).
+"""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from configs.schema import ContributionConfig, DataConfig, MediaConfig
+from datamodules.probe_cache import ProbeRow, describe_probe, write_shard
+from datamodules.sample import Media, Sample
+from datamodules.selection import Selected, select_questions
+
+BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.0)
+KEY, OTHER, THIRD = "a" * 32, "b" * 32, "c" * 32
+ABLATED = {"q0": 16, "q1": 0, "q2": 7, "q4": 8}
+FULL = {"q0": 16, "q1": 8, "q2": 11, "q3": 4, "q4": 4}
+
+
+def question(number: int) -> Sample:
+    return Sample(
+        id=f"q{number}",
+        question="Which?",
+        options=("3", "8", "5", "6"),
+        answer="B",
+        answer_type="choice",
+        media=() if number == 3 else (Media(modality="audio", path=f"{number}.wav"),),
+        source="small" if number == 4 else "big",
+        asset_id=str(number),
+        content_hash=f"{number:032x}",
+    )
+
+
+SAMPLES = [question(number) for number in range(6)]
+
+
+def probed(
+    root: Path, correct: Mapping[str, int], key: str = KEY, n: int = 16, **setting: object
+) -> None:
+    """Cache `n` answers for each question named, text-only unless told otherwise."""
+    asked = {"condition": "text_only", "how": "absent", "option_seed": 0, **setting}
+    rows = [
+        ProbeRow(
+            sample_id=sample.id,
+            content_hash=sample.content_hash,
+            probe_key=key,
+            n=n,
+            n_correct=correct[sample.id],
+            n_unparsed=0,
+            shard="1/1",
+            time=0.0,
+            **asked,
+        )
+        for sample in SAMPLES
+        if sample.id in correct
+    ]
+    describe_probe(
+        root / "probes", key, {"model": f"m-{key[0]}", "decoding": {"method": "generate"}}
+    )
+    write_shard(root / "probes", rows)
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    probed(tmp_path, ABLATED)
+    return tmp_path
+
+
+def select(root: Path, *, seed: int = 0, **settings: object) -> Selected:
+    chosen = ContributionConfig(**{"rule": "calibrated", "min_questions": 2, **settings})
+    data = DataConfig(name="six", root=str(root), media=BUDGET, contribution=chosen)
+    return select_questions(SAMPLES, data, seed=seed, run_dir=root)
+
+
+def rows(root: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in (root / "selection.jsonl").read_text().splitlines()]
+
+
+def test_bands_are_those_of_the_docstring(root):
+    bands = ["weak", "strong", "undetermined", "undefined", "unstable", "missing"]
+    assert select(root, on_missing="drop").bands.tolist() == bands
+
+
+@pytest.mark.parametrize("on_missing", ["drop", "probe", "keep"])
+@pytest.mark.parametrize(
+    ("keep", "places"),
+    [
+        ("strong", [1, 3, 4]),
+        ("not_weak", [1, 2, 3, 4]),
+        ("weak", [0]),
+        ("all", [0, 1, 2, 3, 4]),
+    ],
+)
+def test_keep_names_bands_and_on_missing_the_rest(root, keep, places, on_missing):
+    kept = select(root, keep=keep, on_missing=on_missing).kept.tolist()
+    assert kept == places + ([5] if on_missing == "keep" else [])
+
+
+@pytest.mark.parametrize(
+    ("control", "on_missing", "places"),
+    [
+        ("full", "drop", [0, 1, 2, 3, 4, 5]),
+        ("full", "error", [0, 1, 2, 3, 4, 5]),
+        ("complement", "drop", [0, 2]),
+        ("complement", "probe", [0, 2]),
+        ("complement", "keep", [0, 2]),
+    ],
+)
+def test_controls_read_everything_or_what_the_filter_drops(root, control, on_missing, places):
+    """What is dropped for want of answers is on neither side."""
+    assert select(root, control=control, on_missing=on_missing).kept.tolist() == places
+
+
+@pytest.mark.parametrize(
+    ("keep", "on_missing", "size", "outside"),
+    [
+        ("strong", "drop", 3, {5}),
+        ("strong", "keep", 4, set()),
+        ("not_weak", "drop", 4, {5}),
+        ("weak", "probe", 1, {5}),
+    ],
+)
+def test_random_same_size_draws_as_many_by_the_seed(root, keep, on_missing, size, outside):
+    def drawn(seed: int) -> tuple[int, ...]:
+        settings = {"keep": keep, "on_missing": on_missing, "control": "random_same_size"}
+        return tuple(select(root, seed=seed, **settings).kept.tolist())
+
+    draws = [drawn(seed) for seed in range(12)]
+    assert {len(set(draw)) for draw in draws} == {size}
+    assert all(list(draw) == sorted(draw) and not outside & set(draw) for draw in draws)
+    assert len(set(draws)) > 2 and drawn(3) == draws[3]
+
+
+def test_missing_answers_name_one_question_the_command_and_a_way_to_decline(root):
+    text = r"1 of 6 questions .*first: 'q5'.*stage=probe.*text_only.*samples=16.*on_missing=drop"
+    with pytest.raises(ValueError, match=text):
+        select(root)
+
+
+def test_missing_answers_do_not_matter_where_nothing_is_dropped(root):
+    assert len(select(root, keep="all").kept) == 6
+
+
+def test_every_row_says_what_became_of_a_question_and_why(root):
+    probed(root, FULL, condition="full")
+    select(root, on_missing="drop", control="complement")
+    given = rows(root)
+    assert [row["id"] for row in given] == [f"q{number}" for number in range(6)]
+    assert [row["kept"] for row in given] == [True, False, True, False, False, False]
+    assert [row.get("reason") for row in given] == [
+        "control=complement",
+        "control=complement",
+        "control=complement",
+        "control=complement",
+        "control=complement",
+        "too few cached answers",
+    ]
+    assert [row.get("contribution") for row in given] == [0, 0.5, 0.25, None, -0.25, None]
+    assert given[1]["low"] < 0.5 < given[1]["high"]
+
+
+def test_reasons_of_what_no_rule_decides(root):
+    select(root, on_missing="keep")
+    assert [row.get("reason") for row in rows(root)] == [
+        None,
+        None,
+        None,
+        "text_only withholds nothing from it",
+        "its source has fewer than 2 questions",
+        "too few cached answers",
+    ]
+    assert not any("contribution" in row for row in rows(root))
+
+
+def test_another_threshold_joins_the_same_counts_again(root):
+    """7 of 16 is surely less than knowing all but a hundredth of what chance leaves."""
+    assert select(root, on_missing="drop").kept.tolist() == [1, 3, 4]
+    assert select(root, on_missing="drop", margin=0.99).kept.tolist() == [1, 2, 3, 4]
+
+
+def test_a_selection_that_changes_under_a_run_is_told(root, caplog):
+    with caplog.at_level(logging.WARNING):
+        select(root, on_missing="drop")
+        select(root, on_missing="drop")
+        assert not caplog.records
+        probed(root, {"q5": 0})
+        select(root, on_missing="drop")
+    assert "not what it was" in caplog.text
+    assert not list(root.glob("*.tmp"))
+
+
+def test_weights_are_the_contribution_and_its_mean_where_nobody_knows(root):
+    """Contributions 0.5, 0.25, unknown for lack of media, and -0.25, which counts as 0."""
+    probed(root, FULL, condition="full")
+    selected = select(root, keep="not_weak", on_missing="drop", weighted=True)
+    assert selected.kept.tolist() == [1, 2, 3, 4]
+    assert selected.weights.tolist() == [0.5, 0.25, 0.25, 0]
+
+
+def test_weights_need_answers_in_full(root):
+    probed(root, {"q0": 16, "q1": 8}, condition="full")
+    with pytest.raises(ValueError, match=r"3 of 6 .*with weights.*'q2'.*=\[text_only\].*=\[full\]"):
+        select(root, weighted=True)
+
+
+def test_weights_that_are_all_zero_are_an_error(root):
+    probed(root, FULL, condition="full")
+    with pytest.raises(ValueError, match=r"p\(full\).*none of 1 kept.*weighted=false"):
+        select(root, keep="weak", on_missing="drop", weighted=True)
+
+
+def test_soft_reads_both_sides(root):
+    probed(root, FULL, condition="full")
+    bands = select(root, rule="soft", on_missing="drop").bands.tolist()
+    assert bands == ["weak", "strong", "undetermined", "undefined", "unstable", "missing"]
+
+
+def test_a_curriculum_has_the_weak_questions(root):
+    assert select(root, on_missing="drop", curriculum_steps=3).weak.tolist() == [0]
+
+
+def test_a_curriculum_without_weak_questions_is_an_error(tmp_path):
+    probed(tmp_path, {"q0": 0, "q1": 0})
+    with pytest.raises(ValueError, match=r"curriculum_steps=3.*finds none.*curriculum_steps=0"):
+        select(tmp_path, on_missing="drop", curriculum_steps=3)
+
+
+def test_nothing_to_train_on_is_an_error(tmp_path):
+    probed(tmp_path, {"q0": 0, "q1": 0})
+    with pytest.raises(ValueError, match=r"keep=weak.*leaves no question.*keep=all"):
+        select(tmp_path, on_missing="drop", keep="weak")
+
+
+def test_no_rule_reads_everything_and_no_cache(tmp_path):
+    selected = select(tmp_path, rule="none")
+    assert selected.kept.tolist() == list(range(6)) and selected.weights is None
+    assert set(selected.bands.tolist()) == {""}
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [{"keep": "weak"}, {"control": "complement"}, {"weighted": True}, {"curriculum_steps": 2}],
+)
+def test_no_rule_refuses_what_only_a_rule_can_mean(tmp_path, setting):
+    with pytest.raises(ValueError, match=rf"{next(iter(setting))}.*rule=none.*rule=calibrated"):
+        select(tmp_path, rule="none", **setting)
+
+
+def test_no_probe_names_the_command(tmp_path):
+    with pytest.raises(ValueError, match=r"by no probe\nName.*stage=probe.*rule=none"):
+        select(tmp_path)
+
+
+def test_several_probes_are_listed_with_what_they_are_and_have(root):
+    probed(root, {"q0": 1, "q1": 0}, key=OTHER)
+    probed(root, {"q0": 1}, key=THIRD, condition="no_audio")
+    with pytest.raises(ValueError, match="2 voters, but calibrated takes the votes of 1") as error:
+        select(root)
+    assert f"{KEY} (m-a, generate): 4 of 6 under text_only/absent" in str(error.value)
+    assert f"{OTHER} (m-b, generate): 2 of 6 under text_only/absent" in str(error.value)
+    assert f"{THIRD} (m-c, generate): 0 of 6 under text_only/absent" in str(error.value)
+
+
+def test_a_probe_is_named_by_its_beginning(root):
+    probed(root, {"q0": 0, "q1": 16, "q2": 16}, key=OTHER)
+    bands = select(root, on_missing="drop", probes=["bb"]).bands.tolist()
+    assert bands[:3] == ["strong", "weak", "weak"]
+
+
+@pytest.mark.parametrize("probes", [["a+b"], ["a", "b"]])
+def test_pooled_probes_are_one_voter(tmp_path, probes):
+    """8 answers each are too few alone; a rule with one voter pools all that are named."""
+    for key in (KEY, OTHER):
+        probed(tmp_path, {"q0": 8, "q1": 0, "q2": 3}, key=key, n=8)
+    assert select(tmp_path, on_missing="drop", probes=["a"]).bands[2] == "missing"
+    bands = select(tmp_path, on_missing="drop", probes=probes).bands.tolist()
+    assert bands[:3] == ["weak", "strong", "undetermined"]
+
+
+def three_votes(root: Path) -> None:
+    """Right answers of three probes: q0 3, q1 2, q2 1, q5 0."""
+    silent = {"n": 1, "condition": "no_audio", "how": "silent"}
+    probed(root, {"q0": 1, "q1": 1, "q2": 0, "q4": 0, "q5": 0}, key=KEY, **silent)
+    probed(root, {"q0": 1, "q1": 0, "q2": 1, "q4": 0, "q5": 0}, key=OTHER, **silent)
+    probed(root, {"q0": 1, "q1": 1, "q2": 0, "q4": 0, "q5": 0}, key=THIRD, **silent)
+
+
+def test_as_many_probes_as_voters_need_not_be_named(tmp_path):
+    three_votes(tmp_path)
+    bands = select(tmp_path, rule="audiomcq", min_questions=None).bands.tolist()
+    assert bands == ["weak", "weak", "strong", "undefined", "strong", "strong"]
+
+
+def test_too_few_voters_are_an_error(tmp_path):
+    three_votes(tmp_path)
+    with pytest.raises(ValueError, match=r"gives 2 voters, but audiomcq takes the votes of 3"):
+        select(tmp_path, rule="audiomcq", probes=["a", "b"])
+
+
+def test_voters_that_differ_have_to_be_named(tmp_path):
+    """The second is asked in two orders, so which probe it is matters: q0 only if it is `a`."""
+    orders = {"q0": 1, "q1": 0}, {"q0": 1, "q1": 0}
+    for number, correct in enumerate(orders):
+        probed(tmp_path, correct, key=KEY, n=1, option_seed=number)
+    for key in (OTHER, THIRD):
+        for number in range(3):
+            right = {"q0": int(key == OTHER or number < 2), "q1": 0}
+            probed(tmp_path, right, key=key, n=1, option_seed=number)
+    with pytest.raises(ValueError, match="gives 0 voters, but vidground_m1 takes"):
+        select(tmp_path, rule="vidground_m1")
+    named = {"rule": "vidground_m1", "on_missing": "drop", "min_questions": None}
+    assert select(tmp_path, **named, probes=["b", "a", "c"]).bands[:2].tolist() == [
+        "weak",
+        "strong",
+    ]
+
+
+def test_a_vote_counts_the_orders_that_its_paper_asks(tmp_path):
+    """Right as written and wrong in the second order, which vidground never shows."""
+    probed(tmp_path, {"q0": 1, "q1": 0}, n=1)
+    probed(tmp_path, {"q0": 0, "q1": 1}, n=1, option_seed=1)
+    bands = select(tmp_path, rule="vidground", on_missing="drop", min_questions=None).bands
+    assert bands[:2].tolist() == ["weak", "strong"]

@@ -1,0 +1,101 @@
+import pytest
+
+from datamodules.sample import Media, Sample
+from datamodules.wording import INSTRUCTIONS, SUFFIXES, specimen, turn
+
+
+def make(**fields: object) -> Sample:
+    standard = {
+        "id": "a",
+        "question": "Which barks?",
+        "options": ("a cat", "a dog"),
+        "answer": "B",
+        "answer_type": "choice",
+        "source": "test",
+        "asset_id": "a",
+        "content_hash": "0" * 32,
+    }
+    return Sample(**standard | fields)
+
+
+def media(*roles: str) -> tuple[Media, ...]:
+    return tuple(Media(modality="audio", path="a.wav", role=role) for role in roles)
+
+
+LETTER, OPTION = INSTRUCTIONS["letter"], INSTRUCTIONS["choice"]
+
+
+def test_options_stand_behind_letters_and_the_instruction_is_last():
+    pieces = turn(make(media=media("context")), answer_with="letter")
+    assert pieces == [0, f"Which barks?\nA. a cat\nB. a dog\n{LETTER}"]
+
+
+def test_options_stand_bare_where_they_are_answered_by_their_text():
+    assert turn(make(), answer_with="text") == [f"Which barks?\na cat\na dog\n{OPTION}"]
+
+
+def test_media_that_are_options_follow_theirs_and_others_come_first():
+    """In the row: option, context, option."""
+    pieces = turn(make(media=media("option", "context", "option")), answer_with="letter")
+    assert pieces == [1, "Which barks?\nA. a cat", 0, "\nB. a dog", 2, f"\n{LETTER}"]
+
+
+def test_without_the_question_options_and_instruction_stay():
+    bare = turn(make(media=media("context")), answer_with="letter", ask=False)
+    assert bare == [0, f"A. a cat\nB. a dog\n{LETTER}"]
+    split = turn(make(media=media("option", "option")), answer_with="text", ask=False)
+    assert split == ["a cat", 0, "\na dog", 1, f"\n{OPTION}"]
+    open_one = make(options=(), answer="3", answer_type="number")
+    assert turn(open_one, answer_with="letter", ask=False) == [INSTRUCTIONS["number"]]
+
+
+def test_a_suffix_stands_below_the_options():
+    pieces = turn(make(), answer_with="letter", suffix="Guess.")
+    assert pieces == [f"Which barks?\nA. a cat\nB. a dog\nGuess.\n{LETTER}"]
+    bare = turn(make(options=()), answer_with="letter", ask=False, suffix="Guess.")
+    assert bare == [f"Guess.\n{LETTER}"]
+
+
+def test_free_completions_have_no_instruction():
+    free = make(options=(), answer="It barks.", answer_type="text", completion="It barks.")
+    assert turn(free, answer_with="letter") == ["Which barks?"]
+    assert turn(free, answer_with="letter", ask=False) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("plain", ""),
+        (
+            "vidground",
+            "Based on the question and options provided, use your knowledge and common sense to "
+            "determine the most likely correct answer.",
+        ),
+        (
+            "anti_refusal",
+            "The video and subtitles are not available. Based only on the question and options, "
+            "you must choose the most plausible answer. If unsure, make your best guess. Do not "
+            "refuse to answer.",
+        ),
+    ],
+)
+def test_suffixes_are_word_for_word_those_of_the_paper(name, words):
+    assert SUFFIXES[name] == words
+
+
+@pytest.mark.parametrize("answer_with", ["letter", "text"])
+def test_a_specimen_holds_all_that_a_turn_can_say(answer_with):
+    """All instructions that apply, with the question and without, with media and suffix."""
+    written = specimen(answer_with)
+    other = {"letter": "choice", "text": "letter"}[answer_with]
+    missing = [kind for kind, words in INSTRUCTIONS.items() if words not in written]
+    assert missing == [other]
+    assert ("A. one" in written) == (answer_with == "letter")
+    assert '"question\\n' in written and "suffix" in written
+
+
+@pytest.mark.parametrize("kind", INSTRUCTIONS)
+def test_another_instruction_is_another_specimen(monkeypatch, kind):
+    before = specimen("letter"), specimen("text")
+    monkeypatch.setitem(INSTRUCTIONS, kind, "Answer.")
+    assert (specimen("letter"), specimen("text")) != before
