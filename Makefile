@@ -20,7 +20,7 @@ test: setup ## Run all tests on the CPU
 lint: setup ## Check style, format and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy configs datamodules modules $(wildcard *.py)
+	$(PY) -m mypy configs datamodules modules probing auditing $(wildcard *.py)
 
 demo: setup ## Probe, filter, reinforce, and compare before with after; on a CPU
 	$(PY) eval.py stage=probe run.root=$(DEMO) run.name=probe 'probe.conditions=[full,text_only]'

@@ -10,9 +10,9 @@ def main() -> None:
     config = start(STAGES)
     match config.stage:
         case "probe":
-            from probing import probe as evaluate  # noqa: PLC0415 - torch takes seconds
+            from probing.stage import probe as evaluate  # noqa: PLC0415 - torch takes seconds
         case "audit":
-            from auditing import audit as evaluate  # noqa: PLC0415 - this one does without
+            from auditing.stage import audit as evaluate  # noqa: PLC0415 - this one does without
         case _:
             from benchmarking import benchmark as evaluate  # noqa: PLC0415
     quiet()

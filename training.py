@@ -27,7 +27,7 @@ from modules.base import PostTrainingModule
 from modules.omni import OmniModel
 from modules.rlvr import RlvrModule
 from modules.sft import SftModule
-from probing import fill
+from probing.stage import fill
 from progress import MetricsWriter, StepProgress
 from reaudit import Reaudit
 from runs import Run, open_run, write_atomically

@@ -4,7 +4,14 @@ from collections.abc import Mapping
 from typing import Literal
 
 Condition = Literal[
-    "full", "no_audio", "no_visual", "no_text", "text_only", "audio_only", "visual_only"
+    "full",
+    "no_audio",
+    "no_visual",
+    "no_text",
+    "text_only",
+    "audio_only",
+    "visual_only",
+    "options_only",
 ]
 """What a probed model is left with."""
 
@@ -25,5 +32,6 @@ LEFT: Mapping[Condition, frozenset[Part]] = {
     "text_only": frozenset({"text"}),
     "audio_only": frozenset({"audio"}),
     "visual_only": frozenset({"visual"}),
+    "options_only": frozenset(),
 }
-"""What each condition leaves. The one subset that is missing, nothing, is a guess."""
+"""What each condition leaves, besides the options."""

@@ -63,7 +63,7 @@ class MediaConfig:
 class ContributionConfig:
     """Which training questions need their media, judged from cached probe counts."""
 
-    rule: RuleName | Literal["none"] = "none"
+    rule: Literal["none", RuleName] = "none"
     """Arithmetic that turns probe counts into bands; `none` trains on everything."""
 
     condition: Condition | None = None

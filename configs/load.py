@@ -15,7 +15,7 @@ from dataclasses import asdict, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from types import UnionType
-from typing import Any, Literal, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
@@ -144,14 +144,18 @@ def _split(argv: list[str]) -> dict[str, Any]:
     return given
 
 
+def _arms(hint: Any) -> tuple[Any, ...]:
+    """List what a union admits; one with a Literal in it is of another class than the rest."""
+    return get_args(hint) if get_origin(hint) in (Union, UnionType) else ()
+
+
 def _typed(key: str, value: Any) -> Any:
     """Prepare a command-line text for its field: null where that is allowed, lists as lists.
 
     The rest stays text, which OmegaConf converts to numbers and truth values where those are due;
     a name such as 007 or 1e3 therefore stays a name.
     """
-    arms = get_args(HINTS[key]) if isinstance(HINTS[key], UnionType) else ()
-    if type(None) in arms and value in ("None", "null", "none", ""):
+    if type(None) in _arms(HINTS[key]) and value in ("None", "null", "none", ""):
         return None
     if get_origin(HINTS[key]) is list and isinstance(value, str) and value[:1] + value[-1:] == "[]":
         items = (item.strip().strip("'\"") for item in value[1:-1].split(","))
@@ -161,8 +165,8 @@ def _typed(key: str, value: Any) -> Any:
 
 def _allowed(hint: Any) -> str:
     """Say in words which values a type hint admits."""
-    if isinstance(hint, UnionType):
-        return " or ".join("null" if arm is type(None) else _allowed(arm) for arm in get_args(hint))
+    if arms := _arms(hint):
+        return " or ".join("null" if arm is type(None) else _allowed(arm) for arm in arms)
     if get_origin(hint) is Literal:
         return f"one of {', '.join(get_args(hint))}"
     if get_origin(hint) is list:
@@ -183,8 +187,9 @@ def _lay_over(config: Any, flat: dict[str, Any], source: str) -> Any:
         key = (error.full_key or "").split("[")[0]
         if key not in flat:
             raise
-        arms = get_args(HINTS[key])
-        near = _suggest(str(flat[key]), [*arms]) if get_origin(HINTS[key]) is Literal else ""
+        hints = [HINTS[key], *_arms(HINTS[key])]
+        words = [word for hint in hints if get_origin(hint) is Literal for word in get_args(hint)]
+        near = _suggest(str(flat[key]), words) if words else ""
         raise ValueError(
             f"{source}: {key} is {flat[key]!r}, but must be {_allowed(HINTS[key])}{near}"
         ) from None

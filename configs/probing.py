@@ -98,7 +98,7 @@ class ProbeConfig:
     until: RuleName | None = None
     """Stop asking a question once this rule's decision cannot change; None asks all `samples`."""
 
-    round: int = 2
+    round: int = 4
     """Answers per question between two looks at `until`."""
 
     max_completion_tokens: int = 32

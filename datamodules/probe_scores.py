@@ -1,10 +1,12 @@
 """Read what probes counted: one join per probe, then any number of questions about it.
 
-A shard may be torn from a list by a process that merges shards, or be there twice because that
-process was killed; both come right here. A file that is no shard is an error and never skipped:
-rows that vanish unseen would change what is trained on.
+A shard may be gone once it was listed, merged into another, or its rows may be there twice because
+the merging process was killed; both come right here. A file that is no shard is an error and never
+skipped: rows that vanish unseen would change what is trained on.
 """
 
+import hashlib
+import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +16,6 @@ from typing import final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
@@ -41,8 +42,7 @@ SCHEMA = pa.schema(
     }
 )
 
-_OPTIONAL = {"option_logprobs"}
-_NEEDED = [name for name in SCHEMA.names if name not in {"sample_id", "shard", *_OPTIONAL}]
+_NEEDED = [name for name in SCHEMA.names if name not in ("sample_id", "option_logprobs", "shard")]
 
 _LOOKS = 30
 """How often a reader starts again because shards were merged under its eyes."""
@@ -134,23 +134,22 @@ def read_shards(root: str | Path, key: str, columns: Sequence[str]) -> tuple[lis
     folder = Path(root) / f"probe={key}"
     for look in range(_LOOKS):
         shards = _list_shards(folder)
-        if not shards:
-            return [], SCHEMA.empty_table().select(columns)
         try:
-            table = _dataset(shards).to_table(columns=list(columns)).unify_dictionaries()
-        except Exception as error:  # ten types, where a footer is damaged
-            if not all(shard.exists() for shard in shards):
-                time.sleep(_PAUSE * look)
-                continue  # one was merged into another after it was listed
-            raise ValueError(_damage(shards, key) or f"{folder} is unreadable: {error}") from error
-        nulls = any(table[name].null_count for name in {*columns} - _OPTIONAL)
-        if nulls or {*table["probe_key"].unique().to_pylist()} - {key}:
-            raise ValueError(_damage(shards, key))  # Arrow fills in columns that a file lacks
-        return shards, table
+            tables = [_read_shard(shard, key, columns) for shard in shards]
+        except FileNotFoundError:  # it was merged into another after it was listed
+            time.sleep(_PAUSE * look)
+            continue
+        empty = SCHEMA.empty_table().select(columns)
+        return shards, pa.concat_tables([empty, *tables]).unify_dictionaries()
     raise ValueError(
         f"Shards of {folder} went away {_LOOKS} times while they were read, but a reader needs "
         "them to stay for a moment: compact less often, or wait until that is done."
     )
+
+
+def checksum(content: bytes) -> str:
+    """Return what the name of a shard ends with, for Parquet does not check all of its bytes."""
+    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def identities(table: pa.Table, content: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
@@ -233,50 +232,35 @@ def _list_shards(folder: Path) -> list[Path]:
     """
     before = None
     while True:
-        shards = sorted(folder.glob("[!.]*.parquet"))
-        if before is not None and before <= {*shards}:
-            return shards
-        before = {*shards}
+        shards = {*folder.glob("[!.]*.parquet")}
+        if before is not None and before <= shards:
+            return sorted(shards)
+        before = shards
 
 
-def _dataset(shards: Sequence[Path]) -> ds.Dataset:
-    checked = ds.ParquetFragmentScanOptions(page_checksum_verification=True)
-    file_format = ds.ParquetFileFormat(default_fragment_scan_options=checked)
-    return ds.dataset([str(shard) for shard in shards], schema=SCHEMA, format=file_format)
+def _read_shard(shard: Path, key: str, columns: Sequence[str]) -> pa.Table:
+    """Read one file, or say what is wrong with it and what to do.
 
-
-def _damage(shards: Sequence[Path], key: str) -> str:
-    """Look for the shard that cannot be used, and say what is wrong with it and what to do."""
-    for shard in shards:
-        try:
-            with pq.ParquetFile(shard, page_checksum_verification=True) as file:
-                table = file.read()
-        except Exception as error:  # a damaged footer leads to errors of many types
-            return (
-                f"{shard} is no whole Parquet file ({str(error).splitlines()[0]}), but every "
-                "*.parquet beside a probe's scores is read: restore it, or delete it and repeat "
-                "the probe, which asks again what is missing."
-            )
-        lacking = [
-            name
-            for name in SCHEMA.names
-            if name not in table.schema.names
-            or (name not in _OPTIONAL and table[name].null_count > 0)
-        ]
-        if "first" in lacking and "content_hash" not in lacking:
-            return (
-                f"{shard} was written by an older version, whose counts do not say which answers "
-                f"they are of, but counts must add up: delete {shard.parent} and probe again."
-            )
-        if lacking:
-            return (
-                f"{shard} is no shard of a probe, for it has no {', '.join(lacking)}, but every "
-                f"*.parquet in {shard.parent} is read: move it elsewhere."
-            )
-        strangers = {*table["probe_key"].unique().to_pylist()} - {key}
-        if strangers:
-            return (
-                f"{shard} holds answers of probe {', '.join(sorted(strangers))}, but lies with "
-                f"those of {key}: move it to the directory of its own probe."
-            )
-    return ""
+    Shards are many and small: threads and read-ahead cost more than they save.
+    """
+    content = shard.read_bytes()
+    if re.fullmatch(r"part-\d+-[0-9a-f]{32}", shard.stem):
+        raise ValueError(
+            f"{shard} was written by an older version, whose rows do not say which answers they "
+            f"are of, but counts must add up: delete {shard.parent} and probe again."
+        )
+    if not shard.stem.endswith(f"-{checksum(content)}"):
+        raise ValueError(
+            f"{shard} is damaged or no shard, for its bytes do not have the checksum in its name, "
+            f"but every *.parquet in {shard.parent} is read: restore it, or take it away and "
+            "repeat the probe, which asks again what is missing."
+        )
+    with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False) as file:
+        table = file.read(list(columns), use_threads=False).select(list(columns))
+    strangers = {*table["probe_key"].unique().to_pylist()} - {key}
+    if strangers:
+        raise ValueError(
+            f"{shard} holds answers of probe {', '.join(sorted(strangers))}, but lies with those "
+            f"of {key}: move it to the directory of its own probe."
+        )
+    return table

@@ -8,7 +8,16 @@ import numpy as np
 
 from configs.ablation import Condition, How
 from configs.schema import ContributionConfig, ProbeConfig
-from datamodules.contribution import Counts, Rule, SoftRule, VotingRule, asks, command, rule_of
+from datamodules.contribution import (
+    Ask,
+    Counts,
+    Rule,
+    SoftRule,
+    VotingRule,
+    asks,
+    command,
+    rule_of,
+)
 from datamodules.probe_cache import find_probe, probes
 from datamodules.probe_scores import Scores
 
@@ -43,6 +52,20 @@ def commands(rules: Iterable[Rule]) -> str:
     return " and ".join(f"`{line}`" for rule in rules for line in command(rule).splitlines())
 
 
+def suits(rule: Rule, scores: Scores) -> bool:
+    """Say whether a probe answered what a rule asks; for a published vote, not more than that.
+
+    Of more answers the same share would have to be right, which is another rule: any of 16 is not
+    one of 16 out of 32. Probes that are named may vote in any case.
+    """
+    for ask in asks(rule):
+        n = scores.counts(ask.condition, ask.how, orders=_orders(rule, ask)).n
+        voting = isinstance(rule, VotingRule)
+        if not n.any() or (voting and n.max() > max(ask.choice.total, ask.open.total)):
+            return False
+    return True
+
+
 def voters_of(
     wanted: ContributionConfig, cache: Path, content_hashes: Sequence[str]
 ) -> list[Voter]:
@@ -64,7 +87,7 @@ def voters_of(
     if not isinstance(rules[0], VotingRule) and named:
         entries = [named]  # these rules pool whatever they are given
     elif not named and len(set(seats.values())) == 1:
-        entries = [[key] for key in scores if all(answered[key].values())]
+        entries = [[key] for key, one in scores.items() if all(suits(r, one) for r in rules)]
     if len(entries) == len(seats):
         return [[scores[key] for key in entry] for entry in entries]
     told = "".join(
@@ -90,16 +113,15 @@ def counted(rule: Rule, voters: Sequence[Voter]) -> list[Counts]:
     A vote counts the orders of options that it asks for, as published; the other rules read a
     share, which more orders only make surer.
     """
-    voting = isinstance(rule, VotingRule)
     return [
-        pooled(
-            voters[ask.voter],
-            ask.condition,
-            ask.how,
-            orders=max(ask.choice.orders, ask.open.orders) if voting else None,
-        )
+        pooled(voters[ask.voter], ask.condition, ask.how, orders=_orders(rule, ask))
         for ask in asks(rule)
     ]
+
+
+def _orders(rule: Rule, ask: Ask) -> int | None:
+    """How many orders of the options count; None counts all."""
+    return max(ask.choice.orders, ask.open.orders) if isinstance(rule, VotingRule) else None
 
 
 def pooled(voter: Voter, condition: Condition, how: How, *, orders: int | None = None) -> Counts:

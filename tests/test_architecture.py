@@ -17,13 +17,29 @@ MAY_IMPORT = {  # folder or file -> the local packages and modules it may import
     "datamodules": {"configs"},
     "modules": {"configs", "datamodules.batch", "datamodules.sample"},
 }
-NO_TORCH = ("configs/", "runs.py", "modules/verifiers.py", "datamodules/contribution.py")
+RULES = ("contribution", "presets", "calibration", "shapley", "voters", "selection")
+PLAIN = ("sample", "media", "ablation", "orders", "wording", "probe_cache", "probe_scores")
+NO_TORCH = (
+    "configs/",
+    "runs.py",
+    "modules/verifiers.py",
+    *(f"datamodules/{name}.py" for name in RULES + PLAIN),
+    "auditing/",
+)
 TORCH_ONLY = ("modules/losses.py", "modules/kernels/")
-TOP = {*MAY_IMPORT, "bench", "tests", "assets", *(path.stem for path in ROOT.glob("*.py"))}
+FOLDERS = ("configs", "datamodules", "modules", "probing", "auditing")
+TOP = {
+    *MAY_IMPORT,
+    *FOLDERS,
+    "bench",
+    "tests",
+    "assets",
+    *(path.stem for path in ROOT.glob("*.py")),
+}
 
 SOURCES = sorted(
     str(path.relative_to(ROOT))
-    for folder in ("configs", "datamodules", "modules", "bench", "assets", "tests", "scripts")
+    for folder in (*FOLDERS, "bench", "assets", "tests", "scripts")
     for path in (ROOT / folder).rglob("*.py")
 ) + sorted(path.name for path in ROOT.glob("*.py"))
 SHIPPED = [file for file in SOURCES if not file.startswith(("tests/", "bench/"))]

@@ -8,10 +8,10 @@ import pytest
 import soundfile
 from PIL import Image
 
-from chat import Estimate, Request, check_budget, estimate, messages
 from configs.probing import ServerConfig
 from datamodules.media import Decoded
 from datamodules.sample import Media
+from probing.chat import Estimate, Request, check_budget, estimate, messages
 from tests.conftest import clip, film, make_sample, picture
 
 

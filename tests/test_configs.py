@@ -26,7 +26,7 @@ from configs.schema import Config
 
 ROOT = Path(__file__).parent.parent
 TRAIN = ("sft", "rlvr")
-EVAL = ("probe", "benchmark")
+EVAL = ("probe", "audit", "benchmark")
 STAGES = TRAIN + EVAL
 FILES = sorted(path for group in GROUPS for path in (FOLDER / group).glob("*.yaml"))
 
@@ -150,7 +150,15 @@ MISTAKES = {
     "data.max_bad_share=5": "data.max_bad_share is 5.0, but is a share from 0 to 1",
     "data.media.video_max_frames=0": "data.media.video_max_frames is 0",
     "model.freeze_towers=perhaps": "model.freeze_towers is 'perhaps', but must be true or false",
-    "data.contribution.rule=vidgrond": "none, vidground, audiomcq; did you mean vidground?",
+    "data.contribution.rule=vidgrond": "calibrated, soft; did you mean vidground?",
+    "data.contribution.condition=textonly": "options_only or null; did you mean text_only?",
+    "contribution.refresh_every=5": "did you mean data.contribution.refresh_every?",
+    "data.contribution.margin=1.5": "both are shares between 0 and 1",
+    "data.contribution.answers=0": "data.contribution.answers is 0, but must be at least 1",
+    "probe.shard=9/8": "names one of several equal shares, counted from 1",
+    "probe.backend=openai": "give probe.server.model=NAME",
+    "probe.server.concurrency=0": "probe.server.concurrency is 0, but must be at least 1",
+    "audit.confidence=95": "audit.confidence is 95.0, but is a share between 0 and 1",
     "probe.conditions=full": "must be a list such as [a, b], each one of full, no_audio",
     "probe.conditions=[full, full]": "names each condition once",
     "benchmark.confidence=95": "95 percent is 0.95",

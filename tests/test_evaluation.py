@@ -9,7 +9,7 @@ from benchmarking import _distinct, benchmark
 from configs.load import load_config
 from configs.schema import Config
 from datamodules.probe_cache import read_rows
-from probing import probe
+from probing.stage import probe
 from tests.test_digits import root  # noqa: F401 - a fixture: a small digits set
 from training import train
 
@@ -39,7 +39,7 @@ def test_a_probe_keeps_counts_of_all_it_could_ask(probed):
     assert text_only and text_only < {row["sample_id"] for row in full}
     assert not any("-text-" in name for name in text_only)
     assert all(row["n"] == 1 and row["n_correct"] + row["n_unparsed"] <= 1 for row in rows)
-    assert "data.contribution.rule=vidground keeps" in told
+    assert "python eval.py stage=audit" in told and "text_only" in told
 
 
 def test_a_second_probe_asks_only_what_is_missing(probed, root):  # noqa: F811
@@ -60,9 +60,9 @@ def test_training_reads_the_probe(probed, root):  # noqa: F811
     export = train(config(root, runs, *words))
     assert (export / "model.safetensors").exists()
     rows = map(json.loads, (runs / "filtered" / "selection.jsonl").read_text().splitlines())
-    decisions = {row["decision"]: row["kept"] for row in rows}
-    assert decisions["strong"] and decisions["undefined"]
-    assert not decisions["weak"] and not decisions["missing"]
+    bands = {row["band"]: row["kept"] for row in rows}
+    assert bands["strong"] and bands["undefined"]
+    assert not bands["weak"] and not bands["missing"]
 
 
 def test_a_model_does_not_differ_from_itself(root, tmp_path):  # noqa: F811

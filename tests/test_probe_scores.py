@@ -10,7 +10,7 @@ import pytest
 
 from datamodules import probe_scores
 from datamodules.probe_cache import compact, write_shard
-from datamodules.probe_scores import SCHEMA, Scores
+from datamodules.probe_scores import Scores
 from tests.test_probe_cache import KEY, OTHER_KEY, content, row
 
 
@@ -157,48 +157,38 @@ def test_a_large_cache_agrees_with_a_dictionary(tmp_path):
     assert heard(tmp_path, asked) == [tuple(expected.get(i, (0, 0))) for i in asked]
 
 
-def test_a_foreign_or_damaged_file_is_named(tmp_path):
-    path = write_shard(tmp_path, [row(number) for number in range(2000)])
+def test_a_damaged_file_is_named(tmp_path):
+    path = write_shard(tmp_path, [row(number) for number in range(300)])
     whole = path.read_bytes()
-    for damaged in (b"", b"PAR1 PAR1", whole[:-9], whole[:200] + whole[201:]):
+    for damaged in (b"", b"PAR1 PAR1", whole[:-1], whole[:200] + whole[201:]):
         path.write_bytes(damaged)
-        with pytest.raises(ValueError, match=rf"{path.name} is no whole Parquet file .*restore it"):
+        with pytest.raises(ValueError, match=rf"{path.name} is damaged or no shard.*restore it"):
             scores(tmp_path, [1])
+    path.write_bytes(whole)
+    assert heard(tmp_path, [299]) == [(2, 3)]
 
 
 def test_no_flipped_bit_goes_unseen(tmp_path):
-    """A flip is named, or it is in bytes that no count depends on; counts are never wrong."""
-    path = write_shard(tmp_path, [row(number, n_correct=number % 3) for number in range(300)])
+    path = write_shard(tmp_path, [row(number, n_correct=number % 3) for number in range(30)])
     whole = path.read_bytes()
-    expected = heard(tmp_path, range(300))
-    rng = random.Random(0)
-    named = 0
-    for _ in range(80):
-        at = rng.randrange(len(whole))
-        flipped = bytes([whole[at] ^ 1 << rng.randrange(8)])
-        path.write_bytes(whole[:at] + flipped + whole[at + 1 :])
-        try:
-            assert heard(tmp_path, range(300)) == expected, at
-        except ValueError as error:
-            assert path.name in str(error)
-            named += 1
-    assert named > 20
+    for at in range(len(whole)):
+        path.write_bytes(whole[:at] + bytes([whole[at] ^ 1 << at % 8]) + whole[at + 1 :])
+        with pytest.raises(ValueError, match=path.name):
+            scores(tmp_path, [1])
 
 
 def test_a_parquet_file_of_something_else_is_named(tmp_path):
     write_shard(tmp_path, [row(1)])
     other = tmp_path / f"probe={KEY}" / "mine.parquet"
     pq.write_table(pa.table({"n": [1, 2]}), other)
-    with pytest.raises(ValueError, match=r"mine.parquet is no shard .* has no sample_id.*move it"):
+    with pytest.raises(ValueError, match=r"mine.parquet is damaged or no shard.*take it away"):
         scores(tmp_path, [1])
 
 
 def test_shards_of_an_older_version_are_named(tmp_path):
-    old = tmp_path / f"probe={KEY}" / "part-1-old.parquet"
+    old = tmp_path / f"probe={KEY}" / f"part-17-{'0f' * 16}.parquet"
     old.parent.mkdir()
-    names = [name for name in SCHEMA.names if name not in ("first", "option_logprobs")]
-    values = {**vars(row(1)), "content_hash": content(1)}
-    pq.write_table(pa.table({name: [values[name]] for name in names}), old)
+    pq.write_table(pa.table({"content_hash": [content(1)], "n": [3], "n_correct": [2]}), old)
     with pytest.raises(ValueError, match=rf"older version.*delete .*probe={KEY} and probe again"):
         scores(tmp_path, [1])
 

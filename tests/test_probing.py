@@ -11,8 +11,8 @@ from datamodules.contribution import decide, items_of, rule_of
 from datamodules.probe_cache import probes, read_rows
 from datamodules.probe_scores import Scores
 from datamodules.question_set import load_questions
-from panel import share_of
-from probing import probe
+from probing.panel import share_of
+from probing.stage import probe
 from tests.test_digits import root  # noqa: F401 - a fixture: a small digits set
 
 STAGES = ("probe",)

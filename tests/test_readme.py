@@ -150,7 +150,7 @@ def test_the_tree_shows_what_is_there_in_a_few_words(path, caption):
 
 
 def test_the_tree_leaves_no_source_out():
-    folders = ("", "datamodules/", "modules/")
+    folders = ("", "probing/", "auditing/", "configs/", "datamodules/", "modules/")
     files = [folder + path.name for folder in folders for path in (ROOT / folder).glob("*.py")]
     named = {path for path, _ in tree()}
     assert [file for file in files if file not in named and not file.endswith("__init__.py")] == []

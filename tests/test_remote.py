@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-import remote
-from chat import Request
 from configs.probing import ServerConfig
-from remote import ask_remote
+from probing import remote
+from probing.chat import Request
+from probing.remote import ask_remote
 from tests.conftest import make_sample
 
 KEY = "sk-planted-0123456789"

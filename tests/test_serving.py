@@ -15,10 +15,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from chat import Request, messages
 from configs.probing import ServerConfig
 from datamodules.sample import Media
-from remote import ask_remote
+from probing.chat import Request, messages
+from probing.remote import ask_remote
 from tests.conftest import clip, film, make_sample, picture
 
 LAUNCH = """

@@ -10,7 +10,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from audit_truth import JUDGED, Check, answerable, check, clustered_share
+from auditing.truth import JUDGED, Check, answerable, check, clustered_share
 from configs.inputs import ContributionConfig, RuleName
 from datamodules.contribution import (
     BANDS,
@@ -27,7 +27,7 @@ from datamodules.contribution import (
 from datamodules.probe_scores import Scores
 from datamodules.sample import Sample
 from datamodules.selection import BANDS_KEPT
-from datamodules.voters import Voter, counted, voters_of
+from datamodules.voters import Voter, counted, suits, voters_of
 from report import Interval
 
 
@@ -153,10 +153,7 @@ def _seatings(
     """
     wanted = asks(rule)
     seats = {ask.voter: (ask.choice, ask.open) for ask in wanted}
-    kinds = {(ask.condition, ask.how) for ask in wanted}
-    suited = [
-        key for key, one in scores.items() if all(one.counts(*kind).n.any() for kind in kinds)
-    ]
+    suited = [key for key, one in scores.items() if suits(rule, one)]
     if len(seats) == 1:
         return [((key,), [[scores[key]]]) for key in suited]
     if len(suited) != len(seats) or len(set(seats.values())) > 1:

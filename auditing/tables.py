@@ -4,10 +4,10 @@ import math
 from collections.abc import Mapping, Sequence
 from textwrap import wrap
 
-from audit_coverage import Coverage
-from audit_rules import Agreement, RuleRow, Unjudged
-from audit_shares import Game
-from audit_truth import Check
+from auditing.coverage import Coverage
+from auditing.rules import Agreement, RuleRow, Unjudged
+from auditing.shares import Game
+from auditing.truth import Check
 from configs.probing import ProbeConfig
 from datamodules.wording import SUFFIXES
 from report import Interval

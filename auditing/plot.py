@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from audit_shares import Game
+from auditing.shares import Game
 from report import Interval
 
 if TYPE_CHECKING:

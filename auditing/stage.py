@@ -5,10 +5,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from audit_coverage import Coverage, coverage
-from audit_rules import Judged, Unjudged, agree, check_all, judge_all, rule_row
-from audit_shares import Game, group_means, play
-from audit_tables import (
+from auditing.coverage import Coverage, coverage
+from auditing.plot import draw
+from auditing.rules import Judged, Unjudged, agree, check_all, judge_all, rule_row
+from auditing.shares import Game, group_means, play
+from auditing.tables import (
     agreement_table,
     contribution_table,
     coverage_table,
@@ -16,9 +17,8 @@ from audit_tables import (
     truth_tables,
     unjudged_list,
 )
-from audit_truth import read_truth
+from auditing.truth import read_truth
 from configs.schema import AuditConfig, Config
-from contribution_plot import draw
 from datamodules.digits.build import ensure
 from datamodules.probe_cache import compact, find_probe, probes
 from datamodules.probe_scores import Scores

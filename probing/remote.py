@@ -19,9 +19,9 @@ from urllib.parse import urlsplit
 import openai
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
-from chat import Request
 from configs.probing import ServerConfig
 from datamodules.sampler import draw_seed
+from probing.chat import Request
 
 log = logging.getLogger(__name__)
 

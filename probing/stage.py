@@ -9,8 +9,9 @@ from configs.schema import Config, ProbeConfig
 from datamodules.contribution import Rule, VotingRule, rule_of
 from datamodules.question_set import load_questions
 from datamodules.sample import Sample
-from panel import Panel
-from probes import LocalProbe, Probe, ServedProbe
+from datamodules.voters import prescribed
+from probing.panel import Panel
+from probing.probe import LocalProbe, Probe, ServedProbe
 from runs import open_run
 
 
@@ -26,8 +27,8 @@ def probe(config: Config) -> str:
 
 def fill(config: Config, split: str, rule: Rule | None, *, run_dir: Path) -> list[Panel]:
     """Ask what a rule needs to decide, or without a rule what `config.probe` lists."""
-    if isinstance(rule, VotingRule):
-        config = replace(config, probe=_as_published(rule, config.probe))
+    if rule is not None:
+        config = replace(config, probe=prescribed(config.probe, rule))
     configs = [config, *(with_weights(config, path) for path in config.probe.checkpoints)]
     served = config.probe.backend == "openai"
     probes = [ServedProbe(config)] if served else [LocalProbe(each) for each in configs]
@@ -42,15 +43,6 @@ def fill(config: Config, split: str, rule: Rule | None, *, run_dir: Path) -> lis
         panel.fill()
         panels.append(panel)
     return panels
-
-
-def _as_published(rule: VotingRule, settings: ProbeConfig) -> ProbeConfig:
-    """Ask as a rule's paper did, where the settings do not say otherwise."""
-    return replace(
-        settings,
-        silence_seconds=settings.silence_seconds or rule.silence_seconds,
-        prompt=rule.prompt if settings.prompt == "plain" else settings.prompt,
-    )
 
 
 def _panels(probes: Sequence[Probe], rule: Rule | None) -> list[list[Probe]]:

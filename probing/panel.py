@@ -16,9 +16,9 @@ from datamodules.probe_scores import Scores
 from datamodules.question_set import QuestionSet
 from datamodules.selection import probe_directory
 from datamodules.wording import SUFFIXES
-from probes import Asking, Probe, Tally
+from probing.probe import Asking, Probe, Tally
 
-ROWS_PER_SHARD, SECONDS_PER_SHARD = 512, 10.0
+ROWS_PER_SHARD, SECONDS_PER_SHARD = 4096, 10.0
 """A killed probe repeats at most what fits in here."""
 
 
@@ -71,6 +71,7 @@ class Panel:
         number, count = share_of(config.probe.shard, os.environ)
         self.shard = f"{number}/{count}"
         self.mine = np.arange(len(self.samples)) % count == number - 1
+        self._read: dict[str, Scores] = {}
         wanted = _asks(config.probe) if rule is None else asks(rule)
         self.seats = [
             Seat(probe=probes[ask.voter], questions=sets[ask.voter], ask=ask) for ask in wanted
@@ -115,11 +116,16 @@ class Panel:
         """Read what a seat has answered so far."""
         n, n_correct = np.zeros((2, len(self.samples)), dtype=np.int64)
         for closed, vote, key in seat.votes():
-            scores = Scores.load(self.cache, key, self.hashes)
-            counted = scores.counts(seat.ask.condition, seat.ask.how, orders=vote.orders)
+            counted = self._scores(key).counts(seat.ask.condition, seat.ask.how, orders=vote.orders)
             kind = self.closed == closed
             n[kind], n_correct[kind] = counted.n[kind], counted.n_correct[kind]
         return Counts(n=n, n_correct=n_correct)
+
+    def _scores(self, key: str) -> Scores:
+        """Read the answers of a probe, again only after it gave more."""
+        if key not in self._read:
+            self._read[key] = Scores.load(self.cache, key, self.hashes)
+        return self._read[key]
 
     def _goes(
         self, seat: Seat, tried: set[tuple[int, int, int]], *, whole: bool = False
@@ -135,7 +141,7 @@ class Panel:
         for closed, vote, key in seat.votes():
             if self.config.probe.method == "options" and not closed:
                 continue
-            scores = Scores.load(self.cache, key, self.hashes)
+            scores = self._scores(key)
             chosen = np.zeros(len(todo), dtype=bool)
             for order in range(vote.orders):
                 done = scores.done(seat.ask.condition, seat.ask.how, order)
@@ -202,6 +208,7 @@ class Panel:
         finally:
             if rows:
                 write_shard(self.cache, rows)
+            self._read.pop(key, None)
 
     def _row(self, tally: Tally, key: str, ask: Ask) -> ProbeRow:
         return ProbeRow(

@@ -15,7 +15,6 @@ from tqdm import tqdm
 
 from asking import ask, load_frozen, score_options
 from building import build_encoder, compute_dtype, weights_of
-from chat import Estimate, Request, check_budget, estimate, messages
 from configs.schema import Config
 from datamodules.media import MediaError, file_digest
 from datamodules.orders import reorder
@@ -28,7 +27,8 @@ from datamodules.wording import SUFFIXES
 from modules.answering import Answers, judge
 from modules.omni import OmniModel
 from modules.rollouts import Sampling
-from remote import ask_remote
+from probing.chat import Estimate, Request, check_budget, estimate, messages
+from probing.remote import ask_remote
 
 log = logging.getLogger(__name__)
 

@@ -6,7 +6,7 @@ import math
 import numpy as np
 import pytest
 
-from audit_truth import answerable, check, clustered_share, halfway, read_truth
+from auditing.truth import answerable, check, clustered_share, halfway, read_truth
 from report import Interval
 
 
