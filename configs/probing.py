@@ -47,6 +47,12 @@ class ServerConfig:
     """Dollars that the estimate may not exceed; None asks whatever it costs."""
 
     def __post_init__(self) -> None:
+        if "@" in self.url:
+            raise ValueError(
+                "probe.server.url holds a user or a key before its @, and would be written to "
+                "config.yaml: leave that part out, and put the key into the environment variable "
+                f"{self.key_variable}."
+            )
         at_least("probe.server", 1, concurrency=self.concurrency)
         positive("probe.server", timeout=self.timeout)
         prices = (self.dollars_per_million_input, self.dollars_per_million_output)

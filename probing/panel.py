@@ -79,9 +79,14 @@ class Panel:
 
     def fill(self) -> None:
         """Ask seat after seat; later ones see what earlier ones have settled."""
-        for seat in self.seats:
-            planned = self._goes(seat, set(), whole=True)
-            seat.probe.prepare([(self._under(seat, *go), go[1]) for go in planned])
+        for probe in self._probes():
+            planned = [
+                (self._under(seat, indices, asking), asking)
+                for seat in self.seats
+                if seat.probe is probe
+                for indices, asking in self._goes(seat, set(), whole=True)
+            ]
+            probe.prepare(planned)
         for seat in self.seats:
             tried: set[tuple[int, int, int]] = set()  # an unreadable question is asked only once
             while goes := self._goes(seat, tried):
@@ -93,7 +98,7 @@ class Panel:
     def summary(self) -> str:
         """Say what was asked and answered, and where to read what it means."""
         lines = []
-        for probe in dict.fromkeys(seat.probe for seat in self.seats):
+        for probe in self._probes():
             seats = [seat for seat in self.seats if seat.probe is probe]
             keys = dict.fromkeys(key for seat in seats for _, _, key in seat.votes())
             lines += [f"{probe.name}: probe {', '.join(keys)} in {self.cache}", ""]
@@ -111,6 +116,9 @@ class Panel:
             f"python eval.py stage=audit data={name} audit.split={split}",
         ]
         return "\n".join(lines)
+
+    def _probes(self) -> list[Probe]:
+        return list(dict.fromkeys(seat.probe for seat in self.seats))
 
     def counts(self, seat: Seat) -> Counts:
         """Read what a seat has answered so far."""

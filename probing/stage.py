@@ -10,8 +10,10 @@ from datamodules.contribution import Rule, VotingRule, rule_of
 from datamodules.question_set import load_questions
 from datamodules.sample import Sample
 from datamodules.voters import prescribed
+from probing.local import LocalProbe
 from probing.panel import Panel
-from probing.probe import LocalProbe, Probe, ServedProbe
+from probing.probe import Probe
+from probing.served import ServedProbe
 from runs import open_run
 
 

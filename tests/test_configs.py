@@ -157,6 +157,7 @@ MISTAKES = {
     "data.contribution.answers=0": "data.contribution.answers is 0, but must be at least 1",
     "probe.shard=9/8": "names one of several equal shares, counted from 1",
     "probe.backend=openai": "give probe.server.model=NAME",
+    "probe.server.url=https://me:secret@host/v1": "put the key into the environment variable",
     "probe.server.concurrency=0": "probe.server.concurrency is 0, but must be at least 1",
     "audit.confidence=95": "audit.confidence is 95.0, but is a share between 0 and 1",
     "probe.conditions=full": "must be a list such as [a, b], each one of full, no_audio",

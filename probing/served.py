@@ -1,0 +1,112 @@
+"""A model behind an endpoint, probed."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from copy import copy
+from typing import Any, final
+
+from tqdm import tqdm
+
+from datamodules.media import MediaError
+from datamodules.orders import reorder
+from datamodules.question_set import QuestionSet
+from modules.answering import Answers, judge
+from probing.chat import Estimate, Request, check_budget, estimate, messages
+from probing.probe import Asking, Probe, Tally, tally
+from probing.remote import ask_remote
+
+log = logging.getLogger(__name__)
+
+ESTIMATED_FROM = 50
+"""Questions of each go whose messages are written to estimate the price of all."""
+
+
+@final
+class ServedProbe(Probe):
+    """A model behind an endpoint."""
+
+    @property
+    def model(self) -> str:
+        """What the server calls the model."""
+        return self.config.probe.server.model
+
+    @property
+    def name(self) -> str:
+        """The same: the weights are out of sight."""
+        return self.model
+
+    def weights(self) -> str:
+        """Trust the name and the revision: nobody sees the weights behind an endpoint."""
+        server = self.config.probe.server
+        return f"{server.model}@{server.revision}"
+
+    def prepare(self, planned: Sequence[tuple[QuestionSet, Asking]]) -> None:
+        """Estimate requests, tokens and price from some questions of each go."""
+        total = Estimate()
+        for questions, asking in planned:
+            total += self._estimate(questions, asking)
+        if total.requests:
+            log.info("%s: %s", self.config.probe.server.url, total)
+            check_budget(self.config.probe.server, total)
+
+    def _estimate(self, questions: QuestionSet, asking: Asking) -> Estimate:
+        count = len(questions.samples)
+        some = copy(questions)
+        some.samples = questions.samples[:: -(-count // ESTIMATED_FROM)]
+        found = estimate(
+            self.config.probe.server,
+            self._requests(some, asking),
+            max_tokens=self.config.probe.max_completion_tokens,
+        )
+        share = len(some.samples) / count
+        return Estimate(
+            requests=round(found.requests / share),
+            prompt_tokens=round(found.prompt_tokens / share),
+            completion_tokens=round(found.completion_tokens / share),
+            dollars=found.dollars / share,
+        )
+
+    def tallies(self, questions: QuestionSet, asking: Asking) -> Iterator[Tally]:
+        """Send the questions, and count the answers in the order in which they arrive."""
+        settings = self.config.probe
+        answered = ask_remote(
+            settings.server,
+            self._requests(questions, asking),
+            seed=asking.seed(self.config.seed, questions),
+            temperature=0.0 if asking.greedy else settings.temperature,
+            max_tokens=settings.max_completion_tokens,
+        )
+        bar: tqdm[Any] = tqdm(
+            total=len(questions.samples),
+            desc=asking.label,
+            unit="question",
+            mininterval=1.0,
+            leave=False,
+        )
+        with closing(answered), bar:
+            for request, texts in answered:
+                verdicts = [judge(text, request.sample) for text in texts]
+                bar.update()
+                said = Answers(sample=request.sample, completions=texts, verdicts=verdicts)
+                yield tally(said, asking)
+
+    def _requests(self, questions: QuestionSet, asking: Asking) -> Iterator[Request]:
+        """Write the messages one by one; what cannot be read is quarantined."""
+        for sample in questions.samples:
+            turned = reorder(sample, questions.option_seed)
+            try:
+                shown = questions.shown(turned)
+            except MediaError as error:
+                questions.quarantine.add(sample.id, error.kind, str(error), error.path)
+                questions.quarantine.check(questions.manifest_rows)
+                continue
+            chat = messages(
+                turned,
+                shown,
+                answer_with=self.config.model.answer_with,
+                system_prompt=self.config.model.system_prompt,
+                ask=questions.ask,
+                suffix=questions.suffix,
+            )
+            yield Request(sample=turned, messages=chat, answers=asking.answers, first=asking.first)
