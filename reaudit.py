@@ -154,7 +154,7 @@ class Reaudit(Callback):
             temperature=self.probe.temperature if vote.answers > 1 else 0.0,
         )
         withheld = questions.withheld
-        seed = draw_seed(self.seed, withheld.condition, withheld.how, order)
+        seed = draw_seed(self.probe.seed, withheld.condition, withheld.how, order)
         batch_size = max(1, self.probe.batch_size // vote.answers)
         batches = InOrder(questions, batch_size=batch_size)
         for number in range(len(batches)):
@@ -177,7 +177,7 @@ class Reaudit(Callback):
 def _alone(rule: Rule) -> Rule:
     """Let the policy be the only voter; sources were too small for the manifest, or are not."""
     if isinstance(rule, VotingRule):
-        rule = replace(rule, voters=rule.voters[:1], votes_needed=1, absent_is_wrong=False)
+        rule = replace(rule, voters=rule.voters[:1], votes_needed=1)
     return replace(rule, min_questions=0)
 
 

@@ -18,10 +18,8 @@ from lightning.pytorch.plugins.layer_sync import LayerSync
 from building import build_encoder, build_policy
 from checkpoints import AtomicCheckpointIO, StepCheckpoint, newest_valid
 from configs.schema import Config
-from datamodules.probe_cache import probes
 from datamodules.prompts import PromptEncoder
 from datamodules.questions import QuestionData
-from datamodules.selection import probe_directory
 from datamodules.voters import commands, rules_asked
 from modules.base import PostTrainingModule
 from modules.omni import OmniModel
@@ -33,6 +31,9 @@ from reaudit import Reaudit
 from runs import Run, open_run, write_atomically
 
 log = logging.getLogger(__name__)
+
+MANY = 1 << 30
+"""Answers in one round: all that are lacking."""
 
 Plugin = Precision | ClusterEnvironment | CheckpointIO | LayerSync
 """What a Lightning trainer takes."""
@@ -73,22 +74,37 @@ def ask_missing(config: Config, run: Run) -> Config:
     wanted = config.data.contribution
     if wanted.rule == "none" or wanted.on_missing != "probe":
         return config
+    if wanted.probes:
+        raise ValueError(
+            "data.contribution.on_missing=probe asks the model of the run, but "
+            f"probes={wanted.probes} names whose answers count: leave one of the two out."
+        )
     if config.trainer.devices * config.trainer.num_nodes > 1:
         raise ValueError(
             f"data.contribution.on_missing=probe asks in one process, but this run has "
             f"{config.trainer.devices} devices on {config.trainer.num_nodes} nodes: fill the cache "
             f"first with {commands(rules_asked(wanted))}, and leave on_missing out."
         )
-    keys: dict[int, dict[str, None]] = {}  # in place of sets, which have no order
-    for rule in rules_asked(wanted):
-        panel = fill(config, config.data.train, rule, run_dir=run.dir)[0]
-        for seat in panel.seats:
-            asked = dict.fromkeys(key for _, _, key in seat.votes())
-            keys[seat.ask.voter] = keys.get(seat.ask.voter, {}) | asked
-    known = probes(probe_directory(config.data))
-    voters = ["+".join(key for key in keys[voter] if key in known) for voter in sorted(keys)]
-    if wanted.probes or not all(voters):
-        return config
+    asking = replace(
+        config,
+        probe=replace(
+            config.probe,
+            method="generate",
+            backend="local",
+            checkpoints=[],
+            only="all",
+            limit=0,
+            shard="1/1",
+            # A share of right answers tells little where a right one ended the asking.
+            round=MANY if wanted.weighted else config.probe.round,
+        ),
+    )
+    panels = [
+        fill(asking, config.data.train, rule, run_dir=run.dir)[0] for rule in rules_asked(wanted)
+    ]
+    voters = panels[0].voters()
+    if not all(voters):
+        return config  # nothing could be asked
     return replace(config, data=replace(config.data, contribution=replace(wanted, probes=voters)))
 
 

@@ -124,7 +124,7 @@ def judge_all(
             lacking.append(Unjudged(name=name, reason=str(error), commands=[]))
             continue
         if wanted.rule == name and wanted.probes:
-            voters = voters_of(mine, cache, [sample.content_hash for sample in samples])
+            voters = voters_of(mine, cache, samples)
             seatings = [(tuple(wanted.probes), voters)]
         else:
             seatings = _seatings(rule, scores)
@@ -189,8 +189,8 @@ def _kinds(rule: Rule) -> str:
 def rule_row(one: Judged, cluster: Sequence[str], *, confidence: float) -> RuleRow:
     """Put what a rule makes of the questions into numbers."""
     told = one.judged
-    chances, times = np.unique(one.items.chance[told], return_counts=True)
-    guessed = [guesser_share(one.rule, float(chance)) for chance in chances]
+    kinds = Counter(zip(one.items.chance[told].tolist(), one.items.closed[told], strict=True))
+    guessed = [guesser_share(one.rule, chance, closed=bool(closed)) for chance, closed in kinds]
     counts = Counter(one.bands.tolist())
     return RuleRow(
         name=one.name,
@@ -202,12 +202,13 @@ def rule_row(one: Judged, cluster: Sequence[str], *, confidence: float) -> RuleR
         weak=clustered_share(
             one.bands[told] == "weak", np.asarray(cluster)[told], confidence=confidence
         ),
-        guesser=float(np.average(guessed, weights=times)) if guessed else math.nan,
+        guesser=float(np.average(guessed, weights=list(kinds.values()))) if guessed else math.nan,
     )
 
 
 def agree(judged: Sequence[Judged]) -> Agreement:
-    """Compare what the rules keep, each with each."""
+    """Compare what the rules keep, each with each; one that lacks answers keeps too little."""
+    judged = [one for one in judged if one.judged.any() and not one.missing]
     return Agreement(
         names=[one.name for one in judged],
         jaccard=[[jaccard(one.kept, other.kept) for other in judged] for one in judged],

@@ -94,6 +94,9 @@ class ProbeConfig:
     temperature: float = 1.0
     """Divides the logits where `samples` is more than 1."""
 
+    seed: int = 0
+    """Of sampled answers; apart from the run's, so that runs of all seeds read the same counts."""
+
     prompt: Literal["plain", "vidground", "anti_refusal"] = "plain"
     """What is said below the question where something is withheld: nothing, or one of the two
     prompts of VidGround."""
@@ -114,7 +117,8 @@ class ProbeConfig:
     """Prompts asked at once."""
 
     limit: int = 0
-    """Questions to probe, from the manifest's beginning; 0 probes all."""
+    """Questions to probe, from the manifest's beginning; 0 probes all. With `until`, these are the
+    questions that are judged together: give audit.limit the same number."""
 
     shard: str = "auto"
     """Share of the questions that this process asks, such as 3/8; `auto` takes it from a SLURM
@@ -146,6 +150,12 @@ class ProbeConfig:
                 f"probe.shard is {self.shard!r}, but names one of several equal shares, counted "
                 "from 1: give probe.shard=3/8, or auto."
             )
+        if self.method == "options" and (self.until or self.only == "open"):
+            raise ValueError(
+                "probe.method=options scores choices under all probe.orders in one go, but "
+                f"probe.until is {self.until} and probe.only is {self.only}: leave these out, or "
+                "set probe.method=generate."
+            )
         if self.method == "options" and (self.samples > 1 or self.backend != "local"):
             raise ValueError(
                 "probe.method=options scores each order of the options once, on a model in this "
@@ -174,7 +184,7 @@ class AuditConfig:
     """Keys of the probes to read, or their beginnings; empty reads all in the cache."""
 
     compact: bool = False
-    """Rewrite each probe's shards as one file first; do it while no probe is writing."""
+    """Rewrite each probe's shards as one file first; others may read and write meanwhile."""
 
     plot: bool = True
     """Draw the contributions as `contribution.png` in the run directory."""

@@ -158,11 +158,14 @@ def soft(
     return above, difference.low > 0
 
 
-def guesser_share(rule: Rule, chance: float) -> float:
-    """Return the share of choices that a rule would call weak if a blind guesser answered them.
+def guesser_share(rule: Rule, chance: float, *, closed: bool = True) -> float:
+    """Return the share of questions that a rule would call weak if a blind guesser answered them.
 
     What a rule calls weak beyond this share, it does for a reason. For `calibrated` it is what
     remains without the correction for many tests, and hence an upper bound.
+
+    Args:
+        closed: whether the questions have options; some voters are asked otherwise without.
     """
     if not 0 <= chance <= 1:
         raise ValueError(
@@ -170,7 +173,7 @@ def guesser_share(rule: Rule, chance: float) -> float:
         )
     if isinstance(rule, VotingRule):
         votes = np.ones(1)  # probability of 0, 1, ... voters that say weak
-        for vote in (voter.choice for voter in rule.voters):
+        for vote in (voter.choice if closed else voter.open for voter in rule.voters):
             says = float(bdtrc(vote.needed - 1.0, vote.total, chance))
             votes = np.convolve(votes, [1 - says, says])
         return float(votes[rule.votes_needed :].sum())

@@ -18,7 +18,7 @@ filters text-only questions, and OmniBoost (2605.12034) mixes them in on purpose
 import functools
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
@@ -233,7 +233,7 @@ def settled(rule: Rule, counts: Sequence[Counts], items: Items) -> Bools:
     """
     judged = _judged(rule, counts, items)
     if isinstance(rule, VotingRule):
-        votes, against = _votes(replace(rule, absent_is_wrong=False), counts, items)
+        votes, against = _votes(rule, counts, items)
         done = (votes >= rule.votes_needed) | (len(rule.voters) - against < rule.votes_needed)
     else:
         done = np.min([count.n for count in counts], axis=0) >= rule.answers
@@ -270,14 +270,12 @@ def _votes(rule: VotingRule, counts: Sequence[Counts], items: Items) -> tuple[In
     """Count the votes for weak and those against; the rest may become either."""
     weak_votes = np.zeros(len(items.chance), dtype=np.int64)
     wrong_votes = weak_votes.copy()
-    for number, (voter, count) in enumerate(zip(rule.voters, counts, strict=True), start=1):
+    for voter, count in zip(rule.voters, counts, strict=True):
         total = np.where(items.closed, voter.choice.total, voter.open.total)
         needed = np.where(items.closed, voter.choice.needed, voter.open.needed)
         share = count.n_correct * total >= needed * count.n
         weak = np.where(count.n > total, share, count.n_correct >= needed)
         wrong = np.where(count.n > total, ~share, count.n - count.n_correct > total - needed)
-        if rule.absent_is_wrong and number == len(rule.voters) and count.n.any():
-            wrong |= count.n == 0
         weak_votes += weak
         wrong_votes += wrong
     return weak_votes, wrong_votes

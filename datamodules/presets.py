@@ -47,9 +47,6 @@ class VotingRule:
     voters: tuple[Voter, ...]
     votes_needed: int
 
-    absent_is_wrong: bool = False
-    """The last voter counts as not right where it gave no answer, if it gave any elsewhere."""
-
     min_questions: int = 0
     """Sources with fewer questions are kept whole."""
 
@@ -131,15 +128,13 @@ VIDGROUND = VotingRule(
 def _consensus(name: RuleName, orders: int) -> VotingRule:
     """Let three models vote as in 2604.05117: single pass; circular or pass@10; circular or direct.
 
-    Some 2,000 questions have no answer of the third model and were kept "conservatively": it counts
-    as not right there, so that the other two decide. All are asked with the same prompt, on which
-    the paper is silent.
+    Some 2,000 questions have no answer of the third model and were kept "conservatively". Here they
+    are missing where the other two disagree, and data.contribution.on_missing=keep keeps them. All
+    are asked with the same prompt, on which the paper is silent.
     """
     circular = Voter(choice=Vote(orders=orders, needed=orders), open=Vote(answers=10))
     third = Voter(choice=Vote(orders=3, needed=3))
-    return replace(
-        VIDGROUND, name=name, voters=(ONCE, circular, third), votes_needed=2, absent_is_wrong=True
-    )
+    return replace(VIDGROUND, name=name, voters=(ONCE, circular, third), votes_needed=2)
 
 
 PRESETS: Mapping[RuleName, Rule] = {

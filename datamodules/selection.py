@@ -17,9 +17,11 @@ from numpy.typing import NDArray
 
 from configs.schema import ContributionConfig, DataConfig
 from datamodules.contribution import (
+    Counts,
     Items,
     Rule,
     SoftRule,
+    asks,
     contribution,
     decide,
     items_of,
@@ -37,6 +39,9 @@ from datamodules.voters import (
 )
 
 log = logging.getLogger(__name__)
+
+UNASKED = ("undefined", "unstable")
+"""Bands that no answer changes."""
 
 BANDS_KEPT = {
     "strong": ("strong", "undefined", "unstable"),
@@ -77,12 +82,16 @@ def select_questions(
     if wanted.rule == "none":
         return _everything(wanted, len(samples))
     rule = rule_of(wanted)
-    voters = voters_of(wanted, probe_directory(data), [one.content_hash for one in samples])
     items = items_of(samples, rule.condition, rule.how)
-    bands = decide(rule, counted(rule, voters), items)
-    known = _contributions(rule, voters, items)  # (3, N)
+    nobody = np.zeros(len(samples), dtype=np.int64)
+    bands = decide(rule, [Counts(n=nobody, n_correct=nobody) for _ in asks(rule)], items)
+    known = np.full((3, len(samples)), np.nan)
+    if not np.isin(bands, UNASKED).all():  # else there is nothing that answers could decide
+        voters = voters_of(wanted, probe_directory(data), samples)
+        bands = decide(rule, counted(rule, voters), items)
+        known = _contributions(rule, voters, items)  # (3, N)
     if wanted.weighted:  # what has no weight lacks answers, though its band be known
-        bands = np.where(np.isnan(known[0]) & (items.undefined == ""), "missing", bands)
+        bands = np.where(np.isnan(known[0]) & ~np.isin(bands, UNASKED), "missing", bands)
     _check_missing(wanted, samples, bands)
     passed = _passed(wanted, bands)
     chosen = _under_control(wanted, passed, bands, seed)

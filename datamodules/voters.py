@@ -16,10 +16,13 @@ from datamodules.contribution import (
     VotingRule,
     asks,
     command,
+    decide,
+    items_of,
     rule_of,
 )
 from datamodules.probe_cache import find_probe, probes
 from datamodules.probe_scores import Scores
+from datamodules.sample import Sample
 
 Voter = Sequence[Scores]
 """The probes whose answers are added up before they vote."""
@@ -66,13 +69,13 @@ def suits(rule: Rule, scores: Scores) -> bool:
     return True
 
 
-def voters_of(
-    wanted: ContributionConfig, cache: Path, content_hashes: Sequence[str]
-) -> list[Voter]:
+def voters_of(wanted: ContributionConfig, cache: Path, samples: Sequence[Sample]) -> list[Voter]:
     """Seat the probes that are named, or all that answered what is asked if they are just as many.
 
+    Where one probe votes and several could, those are left that leave fewest questions missing.
     Seats that differ are not for the order of keys to give away: they have to be named.
     """
+    content_hashes = [sample.content_hash for sample in samples]
     rules = rules_asked(wanted)
     seats = {ask.voter: (ask.choice, ask.open) for ask in asks(rules[0])}
     kinds = dict.fromkeys((ask.condition, ask.how) for rule in rules for ask in asks(rule))
@@ -87,7 +90,17 @@ def voters_of(
     if not isinstance(rules[0], VotingRule) and named:
         entries = [named]  # these rules pool whatever they are given
     elif not named and len(set(seats.values())) == 1:
-        entries = [[key] for key, one in scores.items() if all(suits(r, one) for r in rules)]
+        suited = [key for key, one in scores.items() if all(suits(r, one) for r in rules)]
+        if len(seats) == 1:
+            items = items_of(samples, rules[0].condition, rules[0].how)
+            lacking = {
+                key: int(
+                    (decide(rules[0], counted(rules[0], [[scores[key]]]), items) == "missing").sum()
+                )
+                for key in suited
+            }
+            suited = [key for key in suited if lacking[key] == min(lacking.values())]
+        entries = [[key] for key in suited]
     if len(entries) == len(seats):
         return [[scores[key] for key in entry] for entry in entries]
     told = "".join(
@@ -97,6 +110,7 @@ def voters_of(
             for (condition, how), count in kinds_answered.items()
         )
         for key, kinds_answered in answered.items()
+        if any(kinds_answered.values())
     )
     raise ValueError(
         f"data.contribution.probes={wanted.probes} with {cache} gives {len(entries)} voters, but "

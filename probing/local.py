@@ -15,6 +15,9 @@ from modules.omni import OmniModel
 from modules.rollouts import Sampling
 from probing.probe import Asking, Probe, Tally, tally
 
+SETTINGS = ("config.json", "preprocessor_config.json")
+"""Files beside the weights that change what they compute."""
+
 
 @final
 class LocalProbe(Probe):
@@ -31,6 +34,10 @@ class LocalProbe(Probe):
 
     def prepare(self, planned: Sequence[tuple[QuestionSet, Asking]]) -> None:
         """Say nothing: it costs time only, and the bar shows that."""
+
+    def close(self) -> None:
+        """Drop the model; asked again, it is loaded again."""
+        vars(self).pop("policy", None)
 
     def tallies(self, questions: QuestionSet, asking: Asking) -> Iterator[Tally]:
         """Let the model answer, or compare how likely it holds each option."""
@@ -50,7 +57,7 @@ class LocalProbe(Probe):
             questions,
             sampling,
             batch_size=settings.batch_size,
-            seed=asking.seed(self.config.seed, questions),
+            seed=asking.seed(self.config.probe.seed, questions),
             first=asking.first,
             label=asking.label,
         ):
@@ -82,6 +89,7 @@ def weights_digest(path: str, encoder: PromptEncoder) -> str:
     """Name the weights in use by their bytes, or by their commit on the hub."""
     files = sorted(Path(path).glob("*.safetensors")) if Path(path).is_dir() else []
     if files:
+        files += [file for name in SETTINGS if (file := Path(path) / name).exists()]
         return hashlib.blake2b("".join(map(file_digest, files)).encode()).hexdigest()
     commit: str | None = encoder.commit
     if commit is None:

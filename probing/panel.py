@@ -10,8 +10,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.schema import Config, ProbeConfig
-from datamodules.contribution import Ask, Counts, Rule, Vote, asks, items_of, settled, withholds
-from datamodules.probe_cache import ProbeRow, describe_probe, write_shard
+from datamodules.contribution import (
+    Ask,
+    Counts,
+    Rule,
+    SoftRule,
+    Vote,
+    VotingRule,
+    asks,
+    items_of,
+    settled,
+    withholds,
+)
+from datamodules.probe_cache import ProbeRow, describe_probe, probes, write_shard
 from datamodules.probe_scores import Scores
 from datamodules.question_set import QuestionSet
 from datamodules.selection import probe_directory
@@ -34,7 +45,13 @@ def share_of(shard: str, environ: Mapping[str, str]) -> tuple[int, int]:
         return 1, 1
     task, first = int(environ["SLURM_ARRAY_TASK_ID"]), int(environ["SLURM_ARRAY_TASK_MIN"])
     step = int(environ.get("SLURM_ARRAY_TASK_STEP", "1"))
-    return (task - first) // step + 1, int(environ["SLURM_ARRAY_TASK_COUNT"])
+    number, count = (task - first) // step + 1, int(environ["SLURM_ARRAY_TASK_COUNT"])
+    if number > count:
+        raise ValueError(
+            f"the tasks of this SLURM array are not numbered evenly: task {task} would have share "
+            f"{number} of {count}. Name the share with probe.shard=K/{count} in each task."
+        )
+    return number, count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,6 +111,8 @@ class Panel:
                     tried |= {(i, asking.option_seed, asking.first) for i in indices}
                     asked = self._under(seat, indices, asking)
                     self._write(seat, asking, seat.probe.tallies(asked, asking))
+        for probe in self._probes():
+            probe.close()
 
     def summary(self) -> str:
         """Say what was asked and answered, and where to read what it means."""
@@ -110,12 +129,29 @@ class Panel:
                 place = f"{seat.ask.condition:<14}{seat.ask.how:<12}"
                 lines.append(f"{place}{asked:>8}{answers / max(1, asked):>9.2f}{right:>8.1%}")
             lines.append("")
-        name, split = self.config.data.name, self.config.probe.split
-        lines += [
-            "answers: per question; right: of all answers. What they say by every rule:",
-            f"python eval.py stage=audit data={name} audit.split={split}",
-        ]
+        lines.append("answers: per question; right: of all answers.")
+        if isinstance(self.rule, VotingRule) and len(self.rule.voters) > 1:
+            named = ",".join("+".join(key[:8] for key in one.split("+")) for one in self.voters())
+            lines.append(
+                f"These vote: data.contribution.rule={self.rule.name} "
+                f"'data.contribution.probes=[{named}]'"
+            )
+        if not any(self.counts(seat).n.any() for seat in self.seats):
+            lines.append("Nothing was asked: no question could be changed by an answer.")
+        lines.append(
+            "What they say by every rule, with the same data and model settings: "
+            f"python eval.py stage=audit audit.split={self.config.probe.split}"
+        )
         return "\n".join(lines)
+
+    def voters(self) -> list[str]:
+        """Name the voters as data.contribution.probes does: `+` joins the keys of one voter."""
+        known = probes(self.cache)
+        keys: dict[int, dict[str, None]] = {}  # in place of sets, which have no order
+        for seat in self.seats:
+            asked = dict.fromkeys(key for _, _, key in seat.votes() if key in known)
+            keys[seat.ask.voter] = keys.get(seat.ask.voter, {}) | asked
+        return ["+".join(keys[voter]) for voter in sorted(keys)]
 
     def _probes(self) -> list[Probe]:
         return list(dict.fromkeys(seat.probe for seat in self.seats))
@@ -143,7 +179,7 @@ class Panel:
         Args:
             whole: list what may have to be asked in all, as if nothing could be settled early.
         """
-        stepwise = self.rule is not None and not whole
+        stepwise = not (self.rule is None or isinstance(self.rule, SoftRule) or whole)
         todo = self._unsettled() & self.mine & self._withheld(seat)
         goes: dict[Asking, list[int]] = {}
         for closed, vote, key in seat.votes():

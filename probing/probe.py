@@ -86,13 +86,17 @@ class Probe(ABC):
         """Say what the work will cost, before it starts."""
 
     @abstractmethod
+    def close(self) -> None:
+        """Let go of the memory that asking took."""
+
+    @abstractmethod
     def tallies(self, questions: QuestionSet, asking: Asking) -> Iterator[Tally]:
         """Ask every question of a set; one that cannot be shown is left out, and quarantined."""
 
     def facts(self, *, greedy: bool) -> dict[str, object]:
         """List everything that can change an answer, for the key and for people."""
         settings = self.config.probe
-        decoding: dict[str, object] = {"method": settings.method, "seed": self.config.seed}
+        decoding: dict[str, object] = {"method": settings.method, "seed": self.config.probe.seed}
         if settings.method == "generate":
             decoding["temperature"] = 0.0 if greedy else settings.temperature
             decoding["max_completion_tokens"] = settings.max_completion_tokens

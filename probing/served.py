@@ -67,13 +67,16 @@ class ServedProbe(Probe):
             dollars=found.dollars / share,
         )
 
+    def close(self) -> None:
+        """Hold nothing."""
+
     def tallies(self, questions: QuestionSet, asking: Asking) -> Iterator[Tally]:
         """Send the questions, and count the answers in the order in which they arrive."""
         settings = self.config.probe
         answered = ask_remote(
             settings.server,
             self._requests(questions, asking),
-            seed=asking.seed(self.config.seed, questions),
+            seed=asking.seed(self.config.probe.seed, questions),
             temperature=0.0 if asking.greedy else settings.temperature,
             max_tokens=settings.max_completion_tokens,
         )

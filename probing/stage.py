@@ -1,5 +1,6 @@
 """Probe: ask frozen models with media withheld, as often as it takes, and keep the counts."""
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -34,6 +35,12 @@ def fill(config: Config, split: str, rule: Rule | None, *, run_dir: Path) -> lis
     configs = [config, *(with_weights(config, path) for path in config.probe.checkpoints)]
     served = config.probe.backend == "openai"
     probes = [ServedProbe(config)] if served else [LocalProbe(each) for each in configs]
+    named = Counter(probe.weights() for probe in probes)  # all of them, before hours of work
+    if len(named) < len(probes):
+        raise ValueError(
+            f"{len(probes)} models are named, but only {len(named)} of them differ: the same "
+            "weights answer alike, and would vote twice. Name each once in probe.checkpoints."
+        )
     panels = []
     for members in _panels(probes, rule):
         sets = [
@@ -55,8 +62,8 @@ def _panels(probes: Sequence[Probe], rule: Rule | None) -> list[list[Probe]]:
     if len(probes) != voters:
         raise ValueError(
             f"the rule {rule.name if rule else ''} counts the votes of {voters} probes, but this "
-            f"command names {len(probes)}: give the others as probe.checkpoints=[a, b], or leave "
-            "probe.until out and probe each model by a command of its own."
+            f"command names {len(probes)}: give the others as probe.checkpoints=[a, b], or probe "
+            "each model by a command of its own, without probe.until and on_missing."
         )
     return [list(probes)]
 

@@ -162,25 +162,13 @@ def test_a_circular_voter_is_right_only_under_every_order():
     assert found == ["weak", "strong", "weak", "weak"]
 
 
-def test_a_third_model_without_an_answer_counts_as_not_right_if_it_answered_others():
-    first, second = counts((1, 1), (1, 1), (0, 1)), counts((2, 2), (0, 2), (2, 2))
-    assert bands("vidground_m1", first, second, counts((0, 0), (0, 0), (3, 3))) == [
-        "weak",
-        "strong",
-        "weak",
-    ]
-    nobody = counts((0, 0), (0, 0), (0, 0))
-    assert bands("vidground_m1", first, second, nobody) == ["weak", "missing", "missing"]
-    alike = replace(PRESETS["audiomcq"], absent_is_wrong=True)
-    asked = [counts((0, 0), (1, 1)), counts((1, 1), (1, 1)), counts((0, 1), (1, 1))]
-    assert decide(alike, asked, items(2)).tolist() == ["missing", "weak"]  # it is not the third
-
-
-def test_what_a_third_model_may_still_answer_is_not_settled():
-    first, second, third = counts((1, 1), (1, 1)), counts((0, 2), (2, 2)), counts((0, 0), (3, 3))
-    rule = PRESETS["vidground_m1"]
-    assert decide(rule, [first, second, third], items(2)).tolist() == ["strong", "weak"]
-    assert settled(rule, [first, second, third], items(2)).tolist() == [False, True]
+def test_a_third_model_without_an_answer_is_missing_where_the_others_disagree():
+    """The paper keeps such questions: so does on_missing=keep."""
+    first, second = counts((1, 1), (1, 1), (0, 1)), counts((2, 2), (0, 2), (0, 2))
+    third = counts((0, 0), (0, 0), (0, 0))
+    assert bands("vidground_m1", first, second, third) == ["weak", "missing", "strong"]
+    found = settled(PRESETS["vidground_m1"], [first, second, third], items(3))
+    assert found.tolist() == [True, False, True]
 
 
 def test_with_more_answers_than_asked_the_same_share_is_needed():

@@ -198,4 +198,4 @@ def test_of_several_voters_the_policy_is_one():
     alone = _alone(rule)
     assert isinstance(rule, VotingRule) and isinstance(alone, VotingRule)
     assert alone.voters == rule.voters[:1] and alone.votes_needed == 1
-    assert alone.min_questions == 0 and not alone.absent_is_wrong
+    assert alone.min_questions == 0
