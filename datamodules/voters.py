@@ -52,7 +52,8 @@ def prescribed(settings: ProbeConfig, rule: Rule) -> ProbeConfig:
 
 def commands(rules: Iterable[Rule]) -> str:
     """Quote what fills the cache for several rules."""
-    return " and ".join(f"`{line}`" for rule in rules for line in command(rule).splitlines())
+    lines = " and ".join(f"`{line}`" for rule in rules for line in command(rule).splitlines())
+    return f"{lines}, with the model and data settings of this run"
 
 
 def suits(rule: Rule, scores: Scores) -> bool:
