@@ -27,7 +27,7 @@ from datamodules.contribution import (
 from datamodules.probe_scores import Scores
 from datamodules.sample import Sample
 from datamodules.selection import BANDS_KEPT
-from datamodules.voters import Voter, counted, suits, voters_of
+from datamodules.voters import Pooled, counted, suits, voters_of
 from report import Interval
 
 
@@ -146,7 +146,7 @@ def judge_all(
 
 def _seatings(
     rule: Rule, scores: Mapping[str, Scores]
-) -> list[tuple[tuple[str, ...], list[Voter]]]:
+) -> list[tuple[tuple[str, ...], list[Pooled]]]:
     """Seat the probes that answered what a rule asks, as training would with just these.
 
     A rule of one voter hears each of them by itself. Voters that differ have to be named.

@@ -5,7 +5,7 @@ same recording is followed by the same noise wherever its file lies and whoever 
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.ablation import LEFT, Condition, How, Part
+from datamodules.contribution import PARTS, touches
 from datamodules.decoders import SAMPLE_RATE, SHORTEST_AUDIO
 from datamodules.media import Decoded
 from datamodules.sample import Media, Modality, Sample
@@ -22,13 +23,6 @@ from datamodules.sampler import draw_seed
 
 SEED = 0
 """Fixed: a probe's key holds no seed of its stand-ins."""
-
-SHOWS: Mapping[Modality, frozenset[Part]] = {
-    "audio": frozenset({"audio"}),
-    "image": frozenset({"visual"}),
-    "video": frozenset({"audio", "visual"}),
-}
-"""The parts that a medium of each kind can have."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +43,7 @@ class Withholding:
 
     def touches(self, modality: Modality) -> bool:
         """Tell whether media of a kind can look or sound different afterwards."""
-        return bool(self._taken & (SHOWS[modality] if self.how != "shuffled" else _ORDER[modality]))
+        return touches(self.condition, self.how, modality)
 
     def parts(self, item: Decoded) -> frozenset[Part]:
         """List what is taken from one medium, of what it has."""
@@ -57,15 +51,7 @@ class Withholding:
 
     @property
     def _taken(self) -> frozenset[Part]:
-        return SHOWS["video"] - LEFT[self.condition]
-
-
-_ORDER: Mapping[Modality, frozenset[Part]] = {
-    "audio": frozenset(),
-    "image": frozenset(),
-    "video": frozenset({"visual"}),
-}
-"""What of a medium has an order that `how=shuffled` changes."""
+        return PARTS["video"] - LEFT[self.condition]
 
 
 def extent(item: Decoded) -> dict[Part, int]:

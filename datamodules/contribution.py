@@ -76,6 +76,7 @@ __all__ = [
     "jaccard",
     "rule_of",
     "settled",
+    "touches",
     "why_undefined",
     "withholds",
 ]
@@ -121,7 +122,7 @@ def withholds(media: Iterable[Media], condition: Condition, how: How) -> bool:
     """Say whether a condition changes anything of a question; `full` is asked of all."""
     if condition == "full" or "text" not in LEFT[condition]:
         return True
-    return any(_touches(condition, how, item.modality) for item in media)
+    return any(touches(condition, how, item.modality) for item in media)
 
 
 def why_undefined(condition: Condition, how: How, media: Iterable[Media]) -> str:
@@ -134,13 +135,16 @@ def _why(condition: Condition, how: How, kinds: tuple[tuple[Modality, Role], ...
     media = [Media(modality=modality, path="", role=role) for modality, role in kinds]
     if not withholds(media, condition, how):
         return f"{condition} withholds nothing from it"
-    if any(item.role == "option" and _touches(condition, how, item.modality) for item in media):
+    if any(item.role == "option" and touches(condition, how, item.modality) for item in media):
         return f"{condition} withholds options"
     return ""
 
 
-def _touches(condition: Condition, how: How, modality: Modality) -> bool:
-    """Shuffling takes the order of frames alone; every other way takes all that is withheld."""
+def touches(condition: Condition, how: How, modality: Modality) -> bool:
+    """Say whether media of a kind can look or sound different afterwards.
+
+    Shuffling takes the order of frames alone; every other way takes all that is withheld.
+    """
     withheld = PARTS[modality] - LEFT[condition]
     return bool(withheld) if how != "shuffled" else modality == "video" and "visual" in withheld
 

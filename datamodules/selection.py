@@ -30,7 +30,7 @@ from datamodules.contribution import (
 from datamodules.sample import Sample
 from datamodules.sampler import random_order
 from datamodules.voters import (
-    Voter,
+    Pooled,
     commands,
     counted,
     pooled,
@@ -128,7 +128,7 @@ def _everything(wanted: ContributionConfig, count: int) -> Selected:
     return Selected(kept=np.arange(count), weak=nothing, weights=None, bands=np.full(count, ""))
 
 
-def _contributions(rule: Rule, voters: Sequence[Voter], items: Items) -> NDArray[np.float64]:
+def _contributions(rule: Rule, voters: Sequence[Pooled], items: Items) -> NDArray[np.float64]:
     """Estimate p(full) - p(ablated), with its interval, from all answers of all voters.
 
     NaN where a question was not asked both ways, or where withholding means nothing.

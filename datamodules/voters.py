@@ -24,7 +24,7 @@ from datamodules.probe_cache import find_probe, probes
 from datamodules.probe_scores import Scores
 from datamodules.sample import Sample
 
-Voter = Sequence[Scores]
+Pooled = Sequence[Scores]
 """The probes whose answers are added up before they vote."""
 
 
@@ -70,7 +70,7 @@ def suits(rule: Rule, scores: Scores) -> bool:
     return True
 
 
-def voters_of(wanted: ContributionConfig, cache: Path, samples: Sequence[Sample]) -> list[Voter]:
+def voters_of(wanted: ContributionConfig, cache: Path, samples: Sequence[Sample]) -> list[Pooled]:
     """Seat the probes that are named, or all that answered what is asked if they are just as many.
 
     Where one probe votes and several could, those are left that leave fewest questions missing.
@@ -122,7 +122,7 @@ def voters_of(wanted: ContributionConfig, cache: Path, samples: Sequence[Sample]
     )
 
 
-def counted(rule: Rule, voters: Sequence[Voter]) -> list[Counts]:
+def counted(rule: Rule, voters: Sequence[Pooled]) -> list[Counts]:
     """Add up for each thing that a rule asks what its voter answered.
 
     A vote counts the orders of options that it asks for, as published; the other rules read a
@@ -139,7 +139,7 @@ def _orders(rule: Rule, ask: Ask) -> int | None:
     return max(ask.choice.orders, ask.open.orders) if isinstance(rule, VotingRule) else None
 
 
-def pooled(voter: Voter, condition: Condition, how: How, *, orders: int | None = None) -> Counts:
+def pooled(voter: Pooled, condition: Condition, how: How, *, orders: int | None = None) -> Counts:
     """Add up the answers of several probes."""
     each = [scores.counts(condition, how, orders=orders) for scores in voter]
     return Counts(
