@@ -108,9 +108,14 @@ def _choices(group: str) -> list[str]:
 
 
 def _suggest(word: str, known: list[str]) -> str:
-    """Name the known words of the same last part, as sections get forgotten, or the nearest."""
+    """Name a slip within the section, or the same last part, as sections get forgotten, or the
+    nearest."""
     last = {key: key.split(".")[-1] for key in known}
-    near = [key for key in known if last[key] == word.split(".")[-1]]
+    section = [
+        key for key in known if "." in word and key.startswith(word.rpartition(".")[0] + ".")
+    ]
+    near = get_close_matches(word, section, n=1, cutoff=0.85)
+    near = near or [key for key in known if last[key] == word.split(".")[-1]]
     near = near or get_close_matches(word, known, n=1)
     near = near or [
         key for key in known if last[key] in get_close_matches(word, last.values(), n=1)

@@ -155,6 +155,7 @@ MISTAKES = {
     "contribution.refresh_every=5": "did you mean data.contribution.refresh_every?",
     "data.contribution.margin=1.5": "both are shares between 0 and 1",
     "data.contribution.answers=0": "data.contribution.answers is 0, but must be at least 1",
+    "probe.condition=[full]": "did you mean probe.conditions?",
     "probe.shard=9/8": "names one of several equal shares, counted from 1",
     "probe.backend=openai": "give probe.server.model=NAME",
     "probe.server.url=https://me:secret@host/v1": "put the key into the environment variable",
