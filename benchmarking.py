@@ -7,6 +7,7 @@ from itertools import count
 from pathlib import Path
 
 from asking import ask, load_frozen, with_weights
+from auditing.truth import read_fields
 from building import build_encoder, weights_of
 from configs.schema import Config
 from datamodules.prompts import PromptEncoder
@@ -32,13 +33,14 @@ def benchmark(config: Config) -> str:
         paths = [weights_of(config), *settings.checkpoints]
         for path in paths:  # a wrong one shows before hours of work
             _check_same_prompts(encoder, build_encoder(with_weights(config, path)), path)
-        evidence = _truth(config)
+        truth = Path(config.data.root) / "truth" / f"{settings.split}.jsonl"
+        known = read_fields(truth, ("evidence", settings.group_by))
         names = _distinct([config.model.name, *map(_name, settings.checkpoints)])
         scored = {
             name: _score(with_weights(config, path), questions, run.dir / f"{name}.jsonl", name)
             for name, path in zip(names, paths, strict=True)
         }
-        groups = _groups(scored[names[0]], evidence, config.benchmark.group_by)
+        groups = _groups(scored[names[0]], [*known.values()], settings.group_by)
         tables = [
             _rows(config, {name: scored[name] for name in {names[0]: 0, other: 0}}, groups)
             for other in names[1:] or names
@@ -103,21 +105,6 @@ def _check_same_prompts(encoder: PromptEncoder, other: PromptEncoder, path: str)
             f"{path} has another vocabulary or chat template than the baseline, so it would not "
             "be asked the same questions: score it in a benchmark of its own with init_from."
         )
-
-
-def _truth(config: Config) -> list[dict[str, str]]:
-    """Read what questions are known to need; empty where nobody wrote it down."""
-    file = Path(config.data.root) / "truth" / f"{config.benchmark.split}.jsonl"
-    lines = file.read_text().splitlines() if file.exists() else []
-    rows = [json.loads(line) for line in lines]
-    wanted = {"id", "evidence", config.benchmark.group_by}
-    for number, row in enumerate(rows, start=1):
-        if lacking := sorted(wanted - row.keys()):
-            raise ValueError(
-                f"{file}:{number} has no {lacking[0]!r}, but every row of a truth file names "
-                f"{', '.join(sorted(wanted))}: add it, or choose another benchmark.group_by."
-            )
-    return rows
 
 
 def _groups(

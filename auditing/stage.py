@@ -58,7 +58,7 @@ def audit(config: Config) -> str:
         notes = [_compacted(cache, key) for key in facts] if settings.compact else []
         hashes = [sample.content_hash for sample in samples]
         scores = {key: Scores.load(cache, key, hashes) for key in facts}
-        rows = [row for key in scores for row in coverage(cache, key, scores[key], samples)]
+        rows = [row for key in scores for row in coverage(key, scores[key], samples)]
         _check_answers(rows, cache, facts, settings.split)
         judged, lacking = judge_all(config.data.contribution, cache, samples, scores)
         game = play(samples, scores, confidence=settings.confidence)

@@ -56,8 +56,8 @@ class Check:
     balanced_decided: Interval
 
 
-def read_truth(file: Path, fields: Sequence[str] = ("evidence",)) -> dict[str, dict[str, str]]:
-    """Read what questions are known to need, by their ids; empty where nobody wrote it down."""
+def read_fields(file: Path, fields: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Read what was written about questions, by their ids; empty where there is no such file."""
     wanted = {"id", *fields}
     lines = file.read_text().splitlines() if file.exists() else []
     truth = {}
@@ -66,14 +66,21 @@ def read_truth(file: Path, fields: Sequence[str] = ("evidence",)) -> dict[str, d
         if lacking := sorted(wanted - row.keys()):
             raise ValueError(
                 f"{file}:{number} has no {lacking[0]!r}, but every row of a truth file names "
-                f"{', '.join(sorted(wanted))}: add it, or choose another audit.group_by."
-            )
-        if row.get("evidence", "text") not in ENOUGH:
-            raise ValueError(
-                f"{file}:{number} has evidence {row['evidence']!r}, but evidence says what an "
-                f"answer needs: choose from {', '.join(ENOUGH)}."
+                f"{', '.join(sorted(wanted))}: add it, or choose another group_by."
             )
         truth[row["id"]] = row
+    return truth
+
+
+def read_truth(file: Path, fields: Sequence[str] = ("evidence",)) -> dict[str, dict[str, str]]:
+    """Read what questions are known to need, in words that rules can be held against."""
+    truth = read_fields(file, fields)
+    for id_, row in truth.items():
+        if row["evidence"] not in ENOUGH:
+            raise ValueError(
+                f"{file}: {id_!r} has evidence {row['evidence']!r}, but evidence says what an "
+                f"answer needs: choose from {', '.join(ENOUGH)}."
+            )
     return truth
 
 

@@ -73,6 +73,7 @@ class Scores:
     option_seed: NDArray[np.int64]
     n: NDArray[np.int64]
     n_correct: NDArray[np.int64]
+    n_unparsed: NDArray[np.int64]
 
     @staticmethod
     def load(root: str | Path, key: str, content_hashes: Sequence[str]) -> "Scores":
@@ -103,6 +104,7 @@ class Scores:
             option_seed=_numbers(table["option_seed"])[rows],
             n=n[counted],
             n_correct=_numbers(table["n_correct"])[rows],
+            n_unparsed=_numbers(table["n_unparsed"])[rows],
         )
 
     def counts(self, condition: Condition, how: How, *, orders: int | None = None) -> Counts:
@@ -115,6 +117,10 @@ class Scores:
         if orders is not None:
             asked &= self.option_seed < orders
         return Counts(n=self._sum(self.n, asked), n_correct=self._sum(self.n_correct, asked))
+
+    def unparsed(self, condition: Condition, how: How) -> NDArray[np.int64]:
+        """Sum the answers to each question that could not be read; no rule asks for them."""
+        return self._sum(self.n_unparsed, self._asked(condition, how))
 
     def done(self, condition: Condition, how: How, option_seed: int) -> NDArray[np.int64]:
         """Count the answers that each question has already in one order of its options."""

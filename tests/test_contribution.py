@@ -1,28 +1,20 @@
 """Rules over counts: what is weak, what is strong, what is undefined, and what is asked."""
 
-import shlex
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
-from configs.inputs import ContributionConfig
-from configs.load import load_config
 from datamodules.contribution import (
     PRESETS,
-    CalibratedRule,
     Counts,
     Items,
-    SoftRule,
     Vote,
     Voter,
-    VotingRule,
     asks,
-    command,
     contribution,
     decide,
     items_of,
-    rule_of,
     settled,
     why_undefined,
     withholds,
@@ -71,30 +63,6 @@ def sample(*, answer="A", answer_type="choice", options=(), source="s", media=(V
 def bands(name, *voters, **about):
     rule = PRESETS[name]
     return decide(rule, voters, items(len(voters[0].n), **about)).tolist()
-
-
-def test_presets_are_known_by_their_own_names():
-    assert {name: rule.name for name, rule in PRESETS.items()} == {name: name for name in PRESETS}
-
-
-@pytest.mark.parametrize(
-    ("name", "condition", "how", "voters"),
-    [
-        ("omniclean", "no_audio", "absent", 1),
-        ("audiomcq", "no_audio", "silent", 3),
-        ("vidground", "text_only", "absent", 1),
-        ("vidground_m1", "text_only", "absent", 3),
-        ("vidground_m2", "text_only", "absent", 3),
-        ("calibrated", "text_only", "absent", 1),
-    ],
-)
-def test_a_rule_asks_each_voter_once(name, condition, how, voters):
-    found = [(ask.condition, ask.how, ask.voter) for ask in asks(PRESETS[name])]
-    assert found == [(condition, how, voter) for voter in range(voters)]
-
-
-def test_soft_asks_with_everything_first():
-    assert [ask.condition for ask in asks(PRESETS["soft"])] == ["full", "text_only"]
 
 
 def test_omniclean_calls_weak_what_one_of_sixteen_answers_gets_right():
@@ -278,79 +246,3 @@ def test_chance_is_one_of_the_options_or_the_commonest_answer():
     assert found.chance.tolist() == pytest.approx(expected)
     assert found.closed.tolist() == [True] + [False] * 11
     assert found.source[3:5].tolist() == ["a", "b"]
-
-
-def config(**settings):
-    return ContributionConfig(**settings)
-
-
-def test_a_rule_takes_the_numbers_of_the_configuration():
-    rule = rule_of(config(rule="vidground", answers=4, needed=2, condition="no_audio"))
-    assert isinstance(rule, VotingRule)
-    assert rule.condition == "no_audio" and rule.voters[0].open == Vote(answers=4, needed=2)
-    rule = rule_of(config(rule="calibrated", alpha=0.1, margin=0.7, answers=8, min_questions=9))
-    assert rule == CalibratedRule(
-        name="calibrated",
-        condition="text_only",
-        how="absent",
-        answers=8,
-        alpha=0.1,
-        margin=0.7,
-        min_questions=9,
-    )
-    assert rule_of(config(rule="soft", how="noise", answers=4)) == SoftRule(
-        name="soft", condition="text_only", how="noise", answers=4
-    )
-    assert rule_of(config(rule="audiomcq", votes_needed=3)).votes_needed == 3
-
-
-@pytest.mark.parametrize("name", PRESETS)
-def test_a_rule_without_numbers_is_the_preset(name):
-    assert rule_of(config(rule=name)) == PRESETS[name]
-
-
-def test_a_length_of_silence_goes_with_silence():
-    assert rule_of(config(rule="audiomcq", how="noise")).silence_seconds is None
-
-
-@pytest.mark.parametrize(
-    ("settings", "message"),
-    [
-        ({"rule": "none"}, r"rule is none.*choose data\.contribution\.rule from omniclean"),
-        ({"rule": "calibrated", "votes_needed": 2}, r"votes_needed is 2, but calibrated knows"),
-        ({"rule": "soft", "alpha": 0.1}, r"alpha is 0\.1, but soft knows.*choose.*calibrated"),
-        ({"rule": "vidground", "margin": 0.1}, r"margin is 0\.1, but vidground knows"),
-        ({"rule": "vidground", "needed": 2}, r"needed is 2, but each voter.*1 answers.*answers"),
-        ({"rule": "audiomcq", "votes_needed": 4}, r"votes_needed is 4.*3 voters: give at most 3"),
-        ({"rule": "vidground_m1", "answers": 2}, r"different ways: leave them out, or.*vidground"),
-        ({"rule": "soft", "condition": "full"}, r"condition is full, but.*name what is withheld"),
-    ],
-)
-def test_a_number_that_does_not_apply_is_refused_with_a_way_out(settings, message):
-    with pytest.raises(ValueError, match=message):
-        rule_of(config(**settings))
-
-
-@pytest.mark.parametrize("rule", PRESETS.values(), ids=PRESETS)
-def test_commands_parse_and_ask_what_the_rule_counts(rule):
-    lines = command(rule).splitlines()
-    asked = set()
-    for line in lines:
-        python, script, *words = shlex.split(line)
-        assert (python, script) == ("python", "eval.py")
-        probe = load_config(words, ("probe",)).probe
-        assert probe.how == rule.how
-        for condition in probe.conditions:
-            asked.add((condition, probe.only, probe.samples, probe.orders))
-    for ask in asks(rule):
-        alike = ask.choice == ask.open
-        for only, vote in (("choice", ask.choice), ("open", ask.open)):
-            needed = (ask.condition, "all" if alike else only, vote.answers, vote.orders)
-            assert needed in asked
-    assert ("MODEL_1" in lines[0]) is (isinstance(rule, VotingRule) and len(rule.voters) > 1)
-
-
-def test_commands_say_how_the_papers_asked():
-    assert "probe.silence_seconds=30" in command(PRESETS["audiomcq"])
-    assert "probe.prompt=vidground" in command(PRESETS["vidground"])
-    assert len(command(PRESETS["vidground_m1"]).splitlines()) == 5

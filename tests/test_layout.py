@@ -9,6 +9,13 @@ def two_prompts() -> GroupLayout:
     return GroupLayout.build([2, 1], [2, 3, 1], [0, 1, 1])
 
 
+def forked() -> GroupLayout:
+    """A row of eleven: prompts 0-1 and 2; trunk 3-4 with branches 5 and 6-7 of prompt 0; no trunk,
+    branches 8-9 and 10 of prompt 1."""
+    branch = torch.tensor([[0, 0, 1, 2, 2], [1, 1, 2, 0, 0]])
+    return GroupLayout.build([2, 1], [5, 3], [0, 1], branch=branch)
+
+
 def test_completion_tokens_are_predicted_by_the_token_before_them():
     """First tokens by the end of their prompt: 1 and 2; the others by their left neighbour."""
     assert two_prompts().predictor.tolist() == [1, 3, 2, 5, 6, 2]
@@ -38,8 +45,32 @@ def test_the_dense_mask_is_a_tree():
     ]
 
 
-def test_the_completion_mask_agrees_with_the_dense_mask():
-    layout = two_prompts()
+def test_branches_go_on_from_the_end_of_their_trunk():
+    """The second branch of 0 after token 4; both branches of 1 after its prompt, token 2."""
+    assert forked().predictor.tolist() == [1, 3, 4, 4, 6, 2, 8, 2]
+    assert forked().depth[0].tolist() == [0, 1, 2, 2, 3]
+    assert forked().depth[1, :3].tolist() == [0, 1, 0]
+
+
+def test_branches_do_not_see_each_other():
+    seen = ["".join("x" if value else "." for value in row) for row in forked().dense_mask[0, 0]]
+    assert seen == [
+        "x..........",
+        "xx.........",
+        "..x........",
+        "xx.x.......",
+        "xx.xx......",
+        "xx.xxx.....",
+        "xx.xx.x....",
+        "xx.xx.xx...",
+        "..x.....x..",
+        "..x.....xx.",
+        "..x.......x",
+    ]
+
+
+@pytest.mark.parametrize("layout", [two_prompts(), forked()], ids=["plain", "forked"])
+def test_the_completion_mask_agrees_with_the_dense_mask(layout):
     for number, owner in enumerate(layout.owner.tolist()):
         own = layout.completion_index[number][layout.completion_valid[number]]
         keys = torch.cat([layout.prompt_index[owner][layout.prompt_valid[owner]], own])

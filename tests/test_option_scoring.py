@@ -18,7 +18,6 @@ from datamodules.orders import reorder
 from datamodules.prompts import PromptEncoder
 from datamodules.question_set import QuestionSet, load_questions
 from modules.answering import score
-from modules.kernels.layout import GroupLayout
 from modules.omni import OmniModel
 
 BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.0)
@@ -178,47 +177,6 @@ def test_unreadable_questions_are_quarantined(questions, data, tmp_path):
     assert [sample.id for sample in scoring.samples] == ["q1"]
     assert option_scoring(questions, [4], orders=2, step=0) is None
     assert questions.quarantine.counts == {"missing": 1}
-
-
-def forked() -> GroupLayout:
-    """A row of eleven: prompts 0-1 and 2; trunk 3-4 with branches 5 and 6-7 of prompt 0; no trunk,
-    branches 8-9 and 10 of prompt 1."""
-    branch = torch.tensor([[0, 0, 1, 2, 2], [1, 1, 2, 0, 0]])
-    return GroupLayout.build([2, 1], [5, 3], [0, 1], branch=branch)
-
-
-def test_branches_go_on_from_the_end_of_their_trunk():
-    """The second branch of 0 after token 4; both branches of 1 after its prompt, token 2."""
-    assert forked().predictor.tolist() == [1, 3, 4, 4, 6, 2, 8, 2]
-    assert forked().depth[0].tolist() == [0, 1, 2, 2, 3]
-    assert forked().depth[1, :3].tolist() == [0, 1, 0]
-
-
-def test_branches_do_not_see_each_other():
-    seen = ["".join("x" if value else "." for value in row) for row in forked().dense_mask[0, 0]]
-    assert seen == [
-        "x..........",
-        "xx.........",
-        "..x........",
-        "xx.x.......",
-        "xx.xx......",
-        "xx.xxx.....",
-        "xx.xx.x....",
-        "xx.xx.xx...",
-        "..x.....x..",
-        "..x.....xx.",
-        "..x.......x",
-    ]
-
-
-def test_the_completion_mask_of_a_fork_agrees_with_the_dense_mask():
-    layout = forked()
-    for number, owner in enumerate(layout.owner.tolist()):
-        own = layout.completion_index[number][layout.completion_valid[number]]
-        keys = torch.cat([layout.prompt_index[owner][layout.prompt_valid[owner]], own])
-        dense = layout.dense_mask[0, 0][own][:, keys]
-        valid = torch.cat([layout.prompt_valid[owner], layout.completion_valid[number]])
-        assert torch.equal(layout.completion_mask[number, 0, : len(own)][:, valid], dense)
 
 
 @pytest.mark.parametrize("dense", [False, True])
