@@ -9,6 +9,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from building import build_encoder, build_policy, compute_dtype
+from configs.inputs import LoraConfig
 from configs.schema import Config
 from datamodules.batch import Batch
 from datamodules.option_scoring import option_scoring
@@ -31,7 +32,8 @@ def load_frozen(config: Config) -> OmniModel:
             "trainer.accelerator=gpu, but torch finds no CUDA device: set it to auto or cpu, or "
             "mend the driver."
         )
-    policy = build_policy(config, build_encoder(config), dtype=compute_dtype(config))
+    whole = replace(config, model=replace(config.model, lora=LoraConfig()))  # asked as they are
+    policy = build_policy(whole, build_encoder(whole), dtype=compute_dtype(whole))
     policy = policy.eval().requires_grad_(False)
     return policy.to("cuda" if cuda else "cpu")
 

@@ -30,12 +30,19 @@ def compute_dtype(config: Config) -> torch.dtype:
 def build_policy(
     config: Config, encoder: PromptEncoder, *, dtype: torch.dtype | None = None
 ) -> OmniModel:
-    """Load the model that the run starts from, its weights as configured unless told otherwise."""
-    return OmniModel.load(
-        weights_of(config),
-        encoder.tokenizer,
-        dtype=dtype or {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.model.dtype],
-        dense_attention=config.model.attention == "mask",
-        gradient_checkpointing=config.model.gradient_checkpointing,
-        freeze_towers=config.model.freeze_towers,
-    )
+    """Load the model that the run starts from, its weights as configured unless told otherwise.
+
+    Adapters, if asked for, begin the same in every process and whenever the run is repeated.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(config.seed)
+        return OmniModel.load(
+            weights_of(config),
+            encoder.tokenizer,
+            dtype=dtype
+            or {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.model.dtype],
+            dense_attention=config.model.attention == "mask",
+            gradient_checkpointing=config.model.gradient_checkpointing,
+            freeze_towers=config.model.freeze_towers,
+            lora=config.model.lora if config.model.lora.rank else None,
+        )

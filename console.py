@@ -4,7 +4,7 @@ import logging
 import os
 import sys
 
-from configs.load import main_config
+from configs.command import main_config
 from configs.schema import Config
 
 QUIET = ("lightning.pytorch", "lightning.fabric", "transformers", "httpx", "httpx2", "openai")

@@ -8,6 +8,7 @@ import lightning as L
 from lightning.pytorch.callbacks import Callback, ProgressBar
 from tqdm import tqdm
 
+from modules.base import PostTrainingModule
 from runs import MetricsLog
 
 SHOWN = ("train/reward", "train/loss", "val/accuracy")
@@ -41,10 +42,11 @@ class MetricsWriter(Callback):
         batch_idx: int,
     ) -> None:
         """Write the step that just ended: the means over its micro-batches, which are alike."""
-        self.step.append(_logged(trainer, "train/"))
+        assert isinstance(pl_module, PostTrainingModule), "a stage of train.py"
+        self.step.append(pl_module.published)
         if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
-            names = sorted(set.intersection(*map(set, self.step)))
-            means = {name: fmean(one[name] for one in self.step) for name in names}
+            names = {name for one in self.step for name in one}
+            means = {name: fmean(m[name] for m in self.step if name in m) for name in names}
             self.step = []
             if trainer.global_step % self.every == 0:
                 self._write(trainer, means)
@@ -52,17 +54,12 @@ class MetricsWriter(Callback):
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the validation of this step."""
         if not trainer.sanity_checking:
-            self._write(trainer, _logged(trainer, "val/"))
+            logged = trainer.callback_metrics.items()
+            self._write(trainer, {n: v.item() for n, v in logged if n.startswith("val/")})
 
     def _write(self, trainer: L.Trainer, values: dict[str, float]) -> None:
         if trainer.is_global_zero:
             self.metrics.append(trainer.global_step, dict(sorted(values.items())))
-
-
-def _logged(trainer: L.Trainer, prefix: str) -> dict[str, float]:
-    """Read what the module logged last under a prefix."""
-    logged = trainer.callback_metrics.items()
-    return {name: value.item() for name, value in logged if name.startswith(prefix)}
 
 
 @final

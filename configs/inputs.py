@@ -13,6 +13,40 @@ RuleName = Literal[
 
 
 @dataclass(frozen=True, kw_only=True)
+class LoraConfig:
+    """Low-rank adapters beside frozen weights (arXiv 2106.09685), by peft."""
+
+    rank: int = 0
+    """Rank of the adapters; 0 trains the weights themselves."""
+
+    alpha: float = 64.0
+    """An adapter's product is scaled by `alpha / rank`."""
+
+    targets: list[str] = field(
+        default_factory=lambda: [
+            "q_proj",
+            "k_proj",
+            "v_proj",
+            "o_proj",
+            "gate_proj",
+            "up_proj",
+            "down_proj",
+        ]
+    )
+    """Linear layers of the language model that get one, by the last part of their name. Towers
+    that are not frozen get one beside every linear layer."""
+
+    def __post_init__(self) -> None:
+        at_least("model.lora", 0, rank=self.rank)
+        positive("model.lora", alpha=self.alpha)
+        if self.rank and not self.targets:
+            raise ValueError(
+                f"model.lora.rank is {self.rank}, but model.lora.targets is empty, so that nothing "
+                "would be trained: name layers, such as [q_proj, v_proj]."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
 class ModelConfig:
     """Which policy, and how it is held in memory."""
 
@@ -33,6 +67,8 @@ class ModelConfig:
 
     freeze_towers: bool = False
     """Train the language model only, not the audio and vision towers."""
+
+    lora: LoraConfig = field(default_factory=LoraConfig)
 
     answer_with: Literal["letter", "text"] = "letter"
     """How a choice is asked for: options behind letters and the letter as answer (most

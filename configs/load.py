@@ -1,4 +1,6 @@
-"""From command-line words to a resolved Config: defaults < stage < model < data < command line.
+"""From command-line words to a resolved Config:
+
+    defaults < stage < objective < reward < model < data < command line
 
 The stage comes first because what suits an algorithm in general, a learning rate above all, depends
 on the model it is applied to.
@@ -9,8 +11,7 @@ Imports nothing heavy, so that help and mistakes are answered at once.
 import ast
 import hashlib
 import json
-import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from difflib import get_close_matches
 from pathlib import Path
@@ -23,8 +24,16 @@ from omegaconf.errors import OmegaConfBaseException
 from configs.schema import Config
 
 FOLDER = Path(__file__).parent
-GROUPS = {"stage": None, "model": "tiny", "data": "digits"}
+GROUPS = {
+    "stage": None,
+    "objective": "default",
+    "reward": "default",
+    "model": "tiny",
+    "data": "digits",
+}
 """Folders of YAML files in the order in which they are laid over each other, and the default."""
+
+RLVR_ONLY = ("objective", "reward")
 
 SCRIPTS = {
     "sft": "train.py",
@@ -35,37 +44,6 @@ SCRIPTS = {
 }
 PLACEMENT = ("logger", "run.name", "run.root")
 """Keys that say where results go, not what they are; `config_hash` leaves them out."""
-
-COMMON_KEYS = (
-    ("seed", "of data order, sampling and initial values"),
-    ("run.name", "directory of the run inside run.root; null: by stage, config and number"),
-    ("run.root", "directory that holds all run directories"),
-    ("init_from", "directory of weights to start from instead of model.path"),
-    ("logger", "jsonl, or wandb as well"),
-    ("model.path", "directory in Hugging Face format, or a hub id"),
-    ("data.root", "directory of the manifests and their media"),
-    (
-        "data.contribution.rule",
-        "what tells which need media: none, calibrated, vidground, ...",
-    ),
-    ("data.contribution.keep", "all, strong (they need it), not_weak or weak (they do not)"),
-    ("optim.lr", "peak learning rate"),
-    ("trainer.max_steps", "optimizer steps"),
-    ("trainer.batch_size", "prompts in one micro-batch of one device"),
-    ("trainer.accumulate", "micro-batches in one optimizer step"),
-    ("trainer.devices", "accelerators per node"),
-    ("trainer.num_nodes", "machines that train together"),
-    ("trainer.strategy", "how devices share the work, in Lightning's words: auto, ddp, ..."),
-    ("trainer.precision", "32-true or bf16-mixed"),
-    ("trainer.val_every", "steps between validations; 0: never"),
-    ("rlvr.group_size", "completions sampled per prompt"),
-    ("rlvr.max_completion_tokens", "longest sampled answer"),
-    ("probe.conditions", "what the probed model is left with"),
-    ("probe.samples", "answers per question; 1: the greedy one"),
-    ("probe.limit", "questions to probe; 0: all"),
-    ("benchmark.checkpoints", "directories compared with the model itself, [a, b]"),
-    ("benchmark.limit", "questions to score; 0: all"),
-)
 
 
 # Any: a type hint such as `str | None` or `Literal[...]` has no common static type.
@@ -102,7 +80,7 @@ def _nest(flat: dict[str, Any]) -> dict[str, Any]:
     return tree
 
 
-def _choices(group: str) -> list[str]:
+def choices(group: str) -> list[str]:
     """List what a group offers, by the YAML files in its folder."""
     return sorted(path.stem for path in (FOLDER / group).glob("*.yaml"))
 
@@ -202,21 +180,31 @@ def _lay_over(config: Any, flat: dict[str, Any], source: str) -> Any:
 
 def _read_choice(group: str, choice: str | None, stages: tuple[str, ...]) -> dict[str, Any]:
     """Read a group's YAML file as dotted settings; only names are accepted, never paths."""
-    choices = list(stages) if group == "stage" else _choices(group)
-    listed = ", ".join(sorted(choices))
+    known = list(stages) if group == "stage" else choices(group)
+    listed = ", ".join(sorted(known))
     if choice is None:
         raise ValueError(f"{group} is not given: choose {group}=... from {listed}")
     if group == "stage" and choice in SCRIPTS and choice not in stages:
         script = SCRIPTS[choice]
         raise ValueError(f"stage={choice} is run by {script}: python {script} stage={choice}")
-    if choice not in choices:
+    if choice not in known:
         raise ValueError(
-            f"{group}={choice} is not known: choose from {listed}{_suggest(choice, choices)}"
+            f"{group}={choice} is not known: choose from {listed}{_suggest(choice, known)}"
         )
     path = FOLDER / group / f"{choice}.yaml"
     tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
     assert isinstance(tree, dict), f"{path} holds no mapping"
     return flatten({str(key): value for key, value in tree.items()})
+
+
+def _check_groups(given: Mapping[str, Any]) -> None:
+    """Refuse a choice that the stage would ignore."""
+    for group in RLVR_ONLY:
+        if group in given and given.get("stage") not in (None, "rlvr"):
+            raise ValueError(
+                f"{group}={given[group]} is for stage=rlvr, and stage={given['stage']} has no use "
+                f"for it: leave {group}=... out."
+            )
 
 
 def load_config(argv: list[str], stages: tuple[str, ...]) -> Config:
@@ -227,6 +215,7 @@ def load_config(argv: list[str], stages: tuple[str, ...]) -> Config:
         stages: those that the calling script can run.
     """
     given = _split(argv)
+    _check_groups(given)
     config: Any = OmegaConf.structured(Config)  # Any: OmegaConf's nodes are typed at run time only
     for group, default in GROUPS.items():
         choice = given.pop(group, default)
@@ -252,42 +241,3 @@ def config_hash(config: Config) -> str:
     """Name what a run is by 8 hexadecimal digits, whatever its name, place and logger."""
     flat = {key: value for key, value in flatten(asdict(config)).items() if key not in PLACEMENT}
     return hashlib.sha256(json.dumps(flat, sort_keys=True).encode()).hexdigest()[:8]
-
-
-def _captions(group: str, names: list[str]) -> list[str]:
-    """List choices, each with the caption from the second line of its YAML file."""
-    heads = [(FOLDER / group / f"{name}.yaml").read_text().splitlines()[1] for name in names]
-    return [f"  {name:<16} {head.lstrip('# ')}" for name, head in zip(names, heads, strict=True)]
-
-
-def help_text(script: str, stages: tuple[str, ...]) -> str:
-    """Say what a script does, what can be chosen, and the common settings with their defaults."""
-    defaults = flatten(asdict(load_config([f"stage={stages[0]}"], stages)))
-    shown = {key: "null" if value is None else value for key, value in defaults.items()}
-    shown["probe.conditions"] = "[full, ...]"  # its full list would push the captions aside
-    lines = [
-        f"usage: python {script} stage=STAGE [model=MODEL] [data=DATA] [key=value ...]",
-        *("", "stage:", *_captions("stage", list(stages))),
-        *("", "model (tiny unless given):", *_captions("model", _choices("model"))),
-        *("", "data (digits unless given):", *_captions("data", _choices("data"))),
-        *("", f"common settings, with their values for stage={stages[0]}:"),
-        *(f"  {f'{key}={shown[key]}':<44} {caption}" for key, caption in COMMON_KEYS),
-        *("", "--print-config shows all settings of a command without running it."),
-    ]
-    return "\n".join(lines)
-
-
-def main_config(argv: list[str], stages: tuple[str, ...]) -> Config:
-    """Resolve the command line of an entry script; answer help and mistakes, then leave."""
-    if not argv or {"-h", "--help"} & {*argv}:
-        print(help_text(SCRIPTS[stages[0]], stages))
-        raise SystemExit(0 if argv else 2)
-    try:
-        config = load_config([word for word in argv if word != "--print-config"], stages)
-    except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise SystemExit(2) from None
-    if "--print-config" in argv:
-        print(to_yaml(config), end="")
-        raise SystemExit(0)
-    return config

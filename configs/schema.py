@@ -10,6 +10,7 @@ from typing import Literal
 from configs.checks import at_least, positive
 from configs.inputs import ContributionConfig, DataConfig, MediaConfig, ModelConfig
 from configs.probing import AuditConfig, ProbeConfig, ServerConfig
+from configs.rlvr import RlvrConfig
 
 __all__ = [
     "AuditConfig",
@@ -133,55 +134,6 @@ class SftConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class RlvrConfig:
-    """Group-relative policy gradient on verified rewards."""
-
-    group_size: int = 8
-    """Completions sampled per prompt; advantages compare only within this group."""
-
-    max_completion_tokens: int = 32
-    """Sampling stops after this many tokens."""
-
-    temperature: float = 1.0
-    """Divides the logits before sampling."""
-
-    clip_low: float = 0.2
-    """The importance ratio is clipped below at `1 - clip_low`. As long as each rollout is updated
-    on only once, the ratio is 1 and nothing is clipped."""
-
-    clip_high: float = 0.28
-    """The importance ratio is clipped above at `1 + clip_high`; DAPO's clip-higher."""
-
-    kl_coef: float = 0.0
-    """Weight of the divergence from the initial policy; 0 never computes it."""
-
-    normalize_advantage: bool = True
-    """Divide advantages by their group's standard deviation."""
-
-    accuracy_weight: float = 0.9
-    """Reward of a correct answer."""
-
-    format_weight: float = 0.1
-    """Reward of an answer in its tags, correct or not."""
-
-    def __post_init__(self) -> None:
-        if self.group_size < 2:
-            raise ValueError(
-                f"rlvr.group_size is {self.group_size}, but an advantage compares a completion "
-                "with its siblings: use at least 2."
-            )
-        at_least("rlvr", 1, max_completion_tokens=self.max_completion_tokens)
-        positive("rlvr", temperature=self.temperature, clip_high=self.clip_high)
-        weights = {"kl_coef": self.kl_coef, "format_weight": self.format_weight}
-        at_least("rlvr", 0, **weights, accuracy_weight=self.accuracy_weight)
-        if not 0 < self.clip_low < 1:
-            raise ValueError(
-                f"rlvr.clip_low is {self.clip_low}, but a ratio clipped at 1 - clip_low must stay "
-                "positive: give a number between 0 and 1, such as 0.2."
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
 class BenchmarkConfig:
     """Scores with intervals, of several checkpoints on the same questions."""
 
@@ -250,3 +202,22 @@ class Config:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}, but counts from 0: give seed=0 or more.")
+        if self.stage == "rlvr":
+            self._check_rounds()
+
+    def _check_rounds(self) -> None:
+        """Let what happens every few steps happen between two rounds of sampling."""
+        trainer, updates = self.trainer, self.rlvr.updates
+        counts = {
+            f"trainer.{name}": vars(trainer)[name]
+            for name in ("max_steps", "val_every", "checkpoint_every", "log_every")
+        }
+        counts["rlvr.table_every"] = self.rlvr.table_every
+        counts["data.contribution.refresh_every"] = self.data.contribution.refresh_every
+        for key, steps in counts.items():
+            if steps % updates:
+                raise ValueError(
+                    f"{key} is {steps}, but a round of sampling feeds rlvr.minibatches * "
+                    f"rlvr.epochs = {updates} optimizer steps, and nothing is looked at or saved "
+                    f"within one: give a multiple, such as {key}={-(-steps // updates) * updates}."
+                )

@@ -11,7 +11,9 @@ Legend of shape letters, used by every function on tensors in this project:
 
 from collections.abc import Sequence
 from copy import copy
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from itertools import accumulate
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +21,17 @@ from torch import Tensor
 
 from datamodules.sample import Sample
 from datamodules.sampler import draw_seed
+
+View = Literal["blind", "shuffled"]
+"""Another showing of the same prompts: with media withheld, or frames of films in disorder."""
+
+PACKED = {
+    "audio": ("audio", "audio_lens", 1),
+    "image": ("images", "image_grid", 0),
+    "video": ("videos", "video_grid", 0),
+}
+"""By kind of media: the fields of a batch that hold them and their sizes, and the dimension along
+which they stand end to end."""
 
 
 @dataclass(kw_only=True)
@@ -33,7 +46,8 @@ class Batch:
     """The B questions, for verifiers and logs."""
 
     step: int
-    """The micro-batch this is, counted from the start of the run: part of the key of every draw."""
+    """The micro-batch this is, or the round that it is part of, counted from the start of the run:
+    part of the key of every draw."""
 
     prompt_ids: Tensor
     """Token ids of all prompts, one after the other, media placeholders included. (sum of P,)"""
@@ -41,6 +55,9 @@ class Batch:
     prompt_lens: list[int]
     positions: Tensor
     """M-RoPE positions, each prompt starting at 0: time, height, width. (3, sum of P)"""
+
+    media: list[tuple[str, ...]]
+    """Kinds of the features of each prompt; a film with sound has two."""
 
     audio: Tensor | None = None
     """Mel frames of all clips, in the order of their placeholders. (mel bins, sum of frames)"""
@@ -64,6 +81,9 @@ class Batch:
     """Token ids of the completion to imitate for each prompt, end token included; None outside
     supervised training."""
 
+    views: dict[View, "Batch"] = field(default_factory=dict)
+    """The same prompts in the same order, with media withheld."""
+
     def __len__(self) -> int:
         return len(self.prompt_lens)
 
@@ -85,12 +105,72 @@ class Batch:
         rows = [np.random.Generator(np.random.Philox(key=key)).random(length) for key in keys]
         return torch.from_numpy(np.stack(rows))
 
+    def select(self, prompts: Sequence[int]) -> "Batch":
+        """Take some prompts, one at least, in the order given; only what is theirs is copied."""
+        return Batch(
+            samples=[self.samples[prompt] for prompt in prompts],
+            step=self.step,
+            prompt_lens=[self.prompt_lens[prompt] for prompt in prompts],
+            media=[self.media[prompt] for prompt in prompts],
+            targets=self.targets and [self.targets[prompt] for prompt in prompts],
+            views={name: view.select(prompts) for name, view in self.views.items()},
+            **self._shown(prompts),
+        )
+
+    def changed(self, view: View) -> list[int]:
+        """List the prompts that a view shows otherwise."""
+        pairs = ((self._shown([n]), self.views[view]._shown([n])) for n in range(len(self)))
+        return [n for n, (one, other) in enumerate(pairs) if not _same(one, other)]
+
+    def _shown(self, prompts: Sequence[int]) -> dict[str, Tensor]:
+        """Take tokens and media of some prompts, by field."""
+        shown = {
+            "prompt_ids": _taken(self.prompt_ids, self.prompt_lens, prompts),
+            "positions": _taken(self.positions, self.prompt_lens, prompts, dim=1),
+        }
+        for kind, (name, sizes_name, dim) in PACKED.items():
+            owners = [n for n, kinds in enumerate(self.media) for k in kinds if k == kind]
+            items = [i for prompt in prompts for i, own in enumerate(owners) if own == prompt]
+            if items:
+                sizes: Tensor = vars(self)[sizes_name]
+                lens = sizes.view(len(owners), -1).prod(1).tolist()  # mel frames, or patches
+                shown[name] = _taken(vars(self)[name], lens, items, dim=dim)
+                shown[sizes_name] = sizes[items]
+        return shown
+
+    @staticmethod
+    def concat(batches: Sequence["Batch"]) -> "Batch":
+        """Put batches of one step, one at least, end to end."""
+        first = batches[0]
+        assert all(batch.step == first.step for batch in batches), "draws are keyed by one step"
+        assert all(batch.views.keys() == first.views.keys() for batch in batches)
+        targets = [batch.targets for batch in batches if batch.targets is not None]
+        assert len(targets) in (0, len(batches)), "all are to be imitated, or none"
+        views = {name: Batch.concat([one.views[name] for one in batches]) for name in first.views}
+        media = {}
+        for name, sizes_name, dim in PACKED.values():
+            if having := [vars(batch) for batch in batches if vars(batch)[name] is not None]:
+                media[name] = torch.cat([fields[name] for fields in having], dim)
+                media[sizes_name] = torch.cat([fields[sizes_name] for fields in having])
+        return Batch(
+            samples=[sample for batch in batches for sample in batch.samples],
+            step=first.step,
+            prompt_ids=torch.cat([batch.prompt_ids for batch in batches]),
+            prompt_lens=[length for batch in batches for length in batch.prompt_lens],
+            positions=torch.cat([batch.positions for batch in batches], dim=1),
+            media=[kinds for batch in batches for kinds in batch.media],
+            targets=[ids for part in targets for ids in part] if targets else None,
+            views=views,
+            **media,
+        )
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         """Move the tensors; the questions stay where they are."""
         moved = copy(self)
         for name, value in vars(self).items():
             if isinstance(value, Tensor):
                 setattr(moved, name, value.to(device, non_blocking=non_blocking))
+        moved.views = {name: view.to(device, non_blocking) for name, view in self.views.items()}
         return moved
 
 
@@ -124,9 +204,7 @@ class Completions:
     @staticmethod
     def of(ids: Sequence[Sequence[int]], owner: Sequence[int]) -> "Completions":
         """Pad lists of token ids into one tensor."""
-        return Completions(
-            token_ids=_padded(ids), lens=[len(row) for row in ids], owner=list(owner)
-        )
+        return Completions(token_ids=_padded(ids), lens=list(map(len, ids)), owner=list(owner))
 
     @staticmethod
     def forked(
@@ -144,6 +222,35 @@ class Completions:
             for trunk, group in zip(trunks, branches, strict=True)
         ]
         return replace(Completions.of(rows, owner), branch=_padded(numbers))
+
+    def select(self, rows: Sequence[int]) -> "Completions":
+        """Take some rows, one at least, in the order given, as wide as the longest of them.
+
+        The prompts that still have a row are numbered anew, in the order in which they appear.
+        """
+        chosen, lens = list(rows), [self.lens[row] for row in rows]
+        left = list(dict.fromkeys(self.owner[row] for row in rows))
+        return Completions(
+            token_ids=self.token_ids[chosen, : max(lens)],
+            lens=lens,
+            owner=[left.index(self.owner[row]) for row in rows],
+            branch=None if self.branch is None else self.branch[chosen, : max(lens)],
+        )
+
+    @staticmethod
+    def concat(many: Sequence["Completions"]) -> "Completions":
+        """Put the rows of several below one another; the last prompt of each must have one."""
+        starts = accumulate((max(one.owner) + 1 for one in many), initial=0)
+        forks = any(one.branch is not None for one in many)
+        branches = [
+            torch.zeros_like(one.token_ids) if one.branch is None else one.branch for one in many
+        ]
+        return Completions(
+            token_ids=_padded([row for one in many for row in one.token_ids]),
+            lens=[length for one in many for length in one.lens],
+            owner=[own + n for one, n in zip(many, starts, strict=False) for own in one.owner],
+            branch=_padded([row for part in branches for row in part]) if forks else None,
+        )
 
     def to(self, device: torch.device | str) -> "Completions":
         """Move the tensors."""
@@ -175,7 +282,18 @@ class OptionScoring:
     The continuations of a question stand in the order of their option seeds, from 0."""
 
 
-def _padded(rows: Sequence[Sequence[int]]) -> Tensor:
+def _padded(rows: Sequence[Sequence[int] | Tensor]) -> Tensor:
     """Pad rows on the right with 0. Shapes: N rows -> (N, T)"""
-    tensors = [torch.tensor(row, dtype=torch.long) for row in rows]
+    tensors = [torch.as_tensor(row, dtype=torch.long) for row in rows]
     return torch.nn.utils.rnn.pad_sequence(tensors, batch_first=True)
+
+
+def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
+    """Tell whether two prompts are the same, bit by bit."""
+    return one.keys() == other.keys() and all(one[name].equal(other[name]) for name in one)
+
+
+def _taken(packed: Tensor, lens: Sequence[int], items: Sequence[int], *, dim: int = 0) -> Tensor:
+    """Take some of the items that stand end to end along one dimension."""
+    parts = packed.split(list(lens), dim)  # which look at the same memory
+    return torch.cat([parts[item] for item in items], dim)

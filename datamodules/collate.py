@@ -31,6 +31,7 @@ def collate(
         prompt_ids=torch.cat([prompt.token_ids for prompt in prompts]),
         prompt_lens=[len(prompt.token_ids) for prompt in prompts],
         positions=torch.cat([prompt.positions for prompt in prompts], dim=1),
+        media=[tuple(feature.kind for feature in prompt.features) for prompt in prompts],
         audio=audio,
         audio_lens=None if audio_grid is None else audio_grid.squeeze(1),
         images=images,

@@ -140,10 +140,13 @@ def content_hash(
     answer: str,
     media: Sequence[Media],
     digests: Sequence[str],
+    *,
+    tolerance: float = 0.0,
 ) -> str:
     """Name what a question asks and shows, so that a score never meets another wording of it.
 
-    Where a file lies does not count, only its bytes, the segment and the role; nor does the id.
+    Where a file lies does not count, only its bytes, the segment and the role; nor does the id. A
+    question without tolerance has the name that it had before there were any.
 
     Args:
         digests: `file_digest` of each of the media, in their order.
@@ -152,7 +155,8 @@ def content_hash(
         (digest, item.modality, *map(_seconds, (item.start, item.end)), item.role)
         for item, digest in zip(media, digests, strict=True)
     ]
-    text = json.dumps([question, list(options), answer, shown])  # JSON keeps the fields apart
+    rest = [float(tolerance)] if tolerance else []
+    text = json.dumps([question, list(options), answer, shown, *rest])  # JSON keeps fields apart
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 
 

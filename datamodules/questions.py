@@ -1,99 +1,19 @@
 """Questions as a LightningDataModule: read, filter, put in order, decode, pack."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import final
 
 import lightning as L
-import numpy as np
-from numpy.typing import NDArray
-from torch.utils.data import DataLoader, IterableDataset
+from torch.utils.data import DataLoader
 
 from configs.schema import DataConfig
-from datamodules.batch import Batch
+from datamodules.ablation import Withholding
+from datamodules.batch import Batch, View
 from datamodules.prompts import PromptEncoder
 from datamodules.question_set import InOrder, QuestionSet, load_questions
-from datamodules.sampler import prompts_at
+from datamodules.rounds import Pool, Refills, Rounds, Shuffled, Stream
 from datamodules.selection import Selected, select_questions
-
-
-@dataclass(frozen=True, kw_only=True)
-class Pool:
-    """Questions that are read in epochs of their own."""
-
-    places: Sequence[int]
-    """Where they stand among all questions."""
-
-    weights: NDArray[np.float64] | None = None
-    """How often each is read, in proportion; None reads all alike."""
-
-
-@final
-class Shuffled(IterableDataset[Batch]):
-    """Batches without end, each a function of (seed, step): resume starts counting elsewhere."""
-
-    def __init__(
-        self,
-        questions: QuestionSet,
-        pool: Pool,
-        *,
-        batch_size: int,
-        seed: int,
-        first_step: int,
-        rank: int,
-        world: int,
-        with_targets: bool,
-        curriculum: Pool | None = None,
-        curriculum_steps: int = 0,
-    ) -> None:
-        """Read `curriculum` in the first `curriculum_steps` micro-batches, and `pool` after them.
-
-        Each pool counts its own steps, so that the second begins with its first epoch.
-        """
-        assert curriculum is not None or not curriculum_steps
-        self.questions = questions
-        self.pool = pool
-        self.batch_size = batch_size
-        self.seed = seed
-        self.first_step = first_step
-        self.rank = rank
-        self.world = world
-        self.with_targets = with_targets
-        self.curriculum = curriculum
-        self.curriculum_steps = curriculum_steps
-
-    def __iter__(self) -> Iterator[Batch]:
-        step = self.first_step
-        while True:
-            if self.curriculum is not None and step < self.curriculum_steps:
-                pool, steps_before = self.curriculum, step
-            else:
-                pool, steps_before = self.pool, step - self.curriculum_steps
-            numbers = prompts_at(
-                steps_before,
-                seed=self.seed,
-                size=len(pool.places),
-                batch_size=self.batch_size,
-                rank=self.rank,
-                world=self.world,
-                weights=pool.weights,
-            )
-            yield self._readable(pool, numbers, step)
-            step += 1
-
-    def _readable(self, pool: Pool, numbers: list[int], step: int) -> Batch:
-        """Take the next readable question where a whole batch is not, so that steps stay steps."""
-        for _ in pool.places:
-            indices = [pool.places[number] for number in numbers]
-            batch = self.questions.batch(indices, step=step, with_targets=self.with_targets)
-            if batch is not None:
-                return batch
-            numbers = [(numbers[-1] + 1) % len(pool.places)]
-        raise ValueError(
-            f"not one of {len(pool.places)} questions could be read. Their reasons are in "
-            f"{self.questions.quarantine.file}: mend the files, or data.root."
-        )
 
 
 @final
@@ -105,6 +25,9 @@ class QuestionData(L.LightningDataModule):
 
     selected: Selected
 
+    view_questions: dict[View, QuestionSet]
+    """The same with media withheld."""
+
     def __init__(
         self,
         data: DataConfig,
@@ -113,16 +36,31 @@ class QuestionData(L.LightningDataModule):
         seed: int,
         batch_size: int,
         accumulate: int = 1,
+        updates: int = 1,
+        round_batches: int = 0,
+        views: Mapping[View, Withholding] | None = None,
         val_samples: int = 200,
         with_targets: bool = False,
         run_dir: Path,
     ) -> None:
+        """Describe a run's questions; they are read in `setup`.
+
+        Args:
+            accumulate: micro-batches of one optimizer step.
+            updates: optimizer steps that the micro-batches of one round feed.
+            round_batches: micro-batches of one round, handed out as a list; 0 hands out single
+                ones, as many as are accumulated to one optimizer step.
+            views: what else each training batch carries, see `Batch.views`.
+        """
         super().__init__()
         self.data = data
         self.encoder = encoder
         self.seed = seed
         self.batch_size = batch_size
         self.accumulate = accumulate
+        self.updates = updates
+        self.round_batches = round_batches
+        self.views = views or {}
         self.val_samples = val_samples
         self.with_targets = with_targets
         self.run_dir = run_dir
@@ -135,26 +73,55 @@ class QuestionData(L.LightningDataModule):
         self.selected = select_questions(
             self.train_questions.samples, self.data, seed=self.seed, run_dir=self.run_dir
         )
+        self.view_questions = {
+            name: self.train_questions.under(
+                withheld.condition, withheld.how, silence_seconds=withheld.silence_seconds
+            )
+            for name, withheld in self.views.items()
+        }
 
-    def train_dataloader(self) -> DataLoader[Batch]:
+    def train_dataloader(self) -> DataLoader[Batch] | DataLoader[list[Batch]]:
         """Continue where the trainer stands: its step is all the state there is."""
+        stream = self._stream()
+        assert self.trainer is not None, "see _stream"
+        first = self.trainer.global_step // self.updates
+        # One worker keeps the order; more would interleave, so each step's batch has one maker.
+        workers = min(self.data.workers, 1)
+        if not self.round_batches:
+            batches = Shuffled(stream, first=first * self.accumulate)
+            return DataLoader(batches, batch_size=None, num_workers=workers)
+        rounds = Rounds(stream, micro_batches=self.round_batches, first=first)
+        ahead = 1 if workers else None  # a round is large: one in waiting is enough
+        return DataLoader(rounds, batch_size=None, num_workers=workers, prefetch_factor=ahead)
+
+    def refills(self) -> Refills:
+        """Offer more prompts for a round, from the pool that it was read from."""
+        assert self.round_batches, "single batches are not refilled"
+        return Refills(self._stream(), micro_batches=self.round_batches)
+
+    def _stream(self) -> Stream:
+        """Number the micro-batches that this process reads."""
         trainer = self.trainer
         assert trainer is not None, "Lightning attaches the trainer before it asks for loaders"
         selected = self.selected
-        batches = Shuffled(
-            self.train_questions,
-            Pool(places=selected.kept.tolist(), weights=selected.weights),
-            batch_size=self.batch_size,
+        return Stream(
+            questions=self.train_questions,
+            pool=Pool(places=selected.kept.tolist(), weights=selected.weights),
             seed=self.seed,
-            first_step=trainer.global_step * self.accumulate,
+            batch_size=self.batch_size,
             rank=trainer.global_rank,
             world=trainer.world_size,
             with_targets=self.with_targets,
+            views=self.view_questions,
             curriculum=Pool(places=selected.weak.tolist()),
-            curriculum_steps=self.data.contribution.curriculum_steps * self.accumulate,
+            curriculum_batches=self._curriculum_batches(),
         )
-        # One worker keeps the order; more would interleave, so each step's batch has one maker.
-        return DataLoader(batches, batch_size=None, num_workers=min(self.data.workers, 1))
+
+    def _curriculum_batches(self) -> int:
+        """Count the micro-batches that optimizer steps of the curriculum are the first to use."""
+        size = self.round_batches or self.accumulate
+        rounds, steps = divmod(self.data.contribution.curriculum_steps, self.updates)
+        return rounds * size + min(steps * self.accumulate, size)
 
     def val_dataloader(self) -> DataLoader[Batch | None]:
         """The first `val_samples` validation questions, always the same."""

@@ -5,10 +5,13 @@ from typing import Literal, get_args
 
 Modality = Literal["audio", "image", "video"]
 Role = Literal["context", "option"]
-AnswerType = Literal["choice", "number", "set", "yes_no", "text"]
+AnswerType = Literal["choice", "number", "set", "yes_no", "text", "math", "ocr", "regression"]
 
 LETTERS = "ABCDEFGHIJ"
 """The letters that name options, in order; its length is the most options a question may have."""
+
+MAX_EXPRESSION = 256
+"""Characters of the longest `math` answer: algebra takes more than linear time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +52,14 @@ class Sample:
     """Texts of the options without their letters; empty for open questions."""
 
     answer: str
-    """A letter for `choice`, canonical digits for `number`, items joined by ", " for `set`,
-    "yes" or "no" for `yes_no`, the expected text for `text`."""
+    """A letter for `choice`, canonical digits for `number` and `regression` (with % where they are
+    percents), items joined by ", " for `set`, "yes" or "no" for `yes_no`, an expression for `math`,
+    what is written there for `ocr`, the expected text for `text`."""
 
     answer_type: AnswerType
+    tolerance: float = 0.0
+    """Distance from the answer up to which a `number` or a `regression` is right."""
+
     media: tuple[Media, ...] = ()
     completion: str = ""
     """What SFT imitates; empty where the answer alone, in its tags, is to be imitated."""
@@ -63,8 +70,8 @@ class Sample:
     clustered by it."""
 
     content_hash: str
-    """16 bytes in hexadecimal over question, options, answer and the bytes of all media, so that a
-    score of yesterday's wording never meets today's."""
+    """16 bytes in hexadecimal over question, options, answer, tolerance and the bytes of all media,
+    so that a score of yesterday's wording never meets today's."""
 
     @property
     def letters(self) -> str:

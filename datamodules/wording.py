@@ -16,6 +16,9 @@ INSTRUCTIONS = {
     "set": "Answer with a list in <answer></answer>.",
     "yes_no": "Answer yes or no in <answer></answer>.",
     "text": "Answer in <answer></answer>.",
+    "math": "Answer with an expression in <answer></answer>.",
+    "ocr": "Answer with the text that is written there in <answer></answer>.",
+    "regression": "Answer with a number in <answer></answer>.",
 }
 """What each type of question asks for; part of a probe's identity, so a change misses the cache."""
 

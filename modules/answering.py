@@ -10,7 +10,7 @@ from datamodules.batch import Batch, OptionScoring
 from datamodules.sample import Sample
 from modules.omni import OmniModel
 from modules.rollouts import Sampling
-from modules.verifiers import Verdict, verify
+from modules.verifiers import Verdict, verify_all
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,13 +55,6 @@ class OptionScores:
         )
 
 
-def judge(text: str, sample: Sample) -> Verdict:
-    """Hold one completion against the answer of its question."""
-    return verify(
-        text, answer=sample.answer, answer_type=sample.answer_type, options=sample.options
-    )
-
-
 def answer(
     policy: OmniModel, batch: Batch, sampling: Sampling, *, seed: int, first: int = 0
 ) -> Iterator[Answers]:
@@ -83,10 +76,10 @@ def answer(
     else:
         uniforms = torch.zeros(len(batch) * group, sampling.max_tokens)  # greedy draws nothing
     texts = policy.sample(asked, sampling, uniforms=uniforms).texts
+    verdicts = verify_all(texts, [sample for sample in batch.samples for _ in range(group)])
     for number, sample in enumerate(batch.samples):
-        said = texts[number * group : (number + 1) * group]
-        verdicts = [judge(text, sample) for text in said]
-        yield Answers(sample=sample, completions=said, verdicts=verdicts)
+        own = slice(number * group, (number + 1) * group)
+        yield Answers(sample=sample, completions=texts[own], verdicts=verdicts[own])
 
 
 @torch.no_grad()

@@ -4,6 +4,8 @@ The module tree moved in transformers 5.21: up to 5.20 `thinker.{audio_tower, vi
 then `thinker.model.{audio_tower, visual, language_model}`. Everything else asks a `Backbone`.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, cast
 
@@ -40,6 +42,12 @@ class Backbone:
         self.head: nn.Linear = thinker.lm_head
         self.embedding = cast(nn.Embedding, self.language.get_input_embeddings())
         self.config: Qwen2_5OmniThinkerConfig = thinker.config
+
+    @property
+    def frozen_towers(self) -> bool:
+        """Tell whether nothing in the towers is trained."""
+        towers = (self.audio_tower, self.vision_tower)
+        return not any(p.requires_grad for tower in towers for p in tower.parameters())
 
     def checkpoint_gradients(self) -> None:
         """Recompute activations in the backward pass, in towers and language model alike."""
@@ -119,6 +127,19 @@ def load_thinker(path: str, *, dtype: torch.dtype) -> Qwen2_5OmniThinkerForCondi
     return thinker.train()
 
 
-def save_thinker(thinker: Qwen2_5OmniThinkerForConditionalGeneration, path: Path) -> None:
+def save_thinker(
+    thinker: Qwen2_5OmniThinkerForConditionalGeneration, path: Path, weights: dict[str, Tensor]
+) -> None:
     """Write a directory that transformers and vLLM load: config and safetensors."""
-    thinker.save_pretrained(path, safe_serialization=True)
+    thinker.save_pretrained(path, state_dict=weights)
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Compute as in evaluation, inside."""
+    training = module.training
+    module.eval()
+    try:
+        yield
+    finally:
+        module.train(training)

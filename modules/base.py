@@ -2,6 +2,9 @@
 
 import math
 from abc import ABC, abstractmethod
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from statistics import fmean
 from typing import Any
 
 import lightning as L
@@ -11,38 +14,135 @@ from torch import Tensor
 
 from configs.schema import OptimConfig
 from datamodules.batch import Batch
+from datamodules.sample import Sample
 from modules.answering import answer
 from modules.omni import OmniModel
+from modules.ranks import averaged
 from modules.rollouts import Sampling
+
+
+class NonFinite(ValueError):
+    """A loss, gradient, reward or log-prob is infinite or NaN: the weights must not learn of it."""
 
 
 class PostTrainingModule(L.LightningModule, ABC):
     """Own the policy and how it is stepped; a stage adds only what it learns from."""
 
     def __init__(
-        self, policy: OmniModel, optim: OptimConfig, *, max_steps: int, max_completion_tokens: int
+        self,
+        policy: OmniModel,
+        optim: OptimConfig,
+        *,
+        max_steps: int,
+        max_completion_tokens: int,
+        needs: Mapping[str, str] | None = None,
     ) -> None:
+        """Take a policy and how it is trained.
+
+        Args:
+            needs: the evidence that questions need, by their id, where it is known; elsewhere
+                they are told apart by the media that they have.
+        """
         super().__init__()
         self.policy = policy
         self.optim = optim
         self.max_steps = max_steps
         self.greedy = Sampling(group_size=1, max_tokens=max_completion_tokens, temperature=0.0)
+        self.needs = needs or {}
+        self.measured: dict[str, list[float]] = defaultdict(list)
+        self.published: dict[str, float] = {}
+        """Metrics of the training step that ended last."""
+        self.learned_from: list[Sample] = []
+        """The questions behind the gradient that is being summed up."""
 
     @abstractmethod
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:  # as the loader yields
         """Turn a batch into a loss: the algorithm of the stage."""
 
     def validation_step(self, batch: Batch | None, batch_idx: int) -> None:
         """Ask each question once, greedily, and let the verifier judge."""
         if batch is None:  # nothing in it could be read; the quarantine knows
             return
-        asked = answer(self.policy, batch, self.greedy, seed=0)
+        asked = list(answer(self.policy, batch, self.greedy, seed=0))
         verdicts = [verdict for answers in asked for verdict in answers.verdicts]
         count = len(verdicts)
         correct = sum(verdict.correct for verdict in verdicts) / count
         parsed = sum(verdict.parsed for verdict in verdicts) / count
         self.log("val/accuracy", correct, batch_size=count, sync_dist=True, prog_bar=True)
         self.log("val/parsed", parsed, batch_size=count, sync_dist=True)
+        right = ((answers.sample, float(answers.n_correct)) for answers in asked)
+        for name, values in self.by_kind(right).items():
+            self.log(f"val/{name}", fmean(values), batch_size=len(values))
+
+    def by_kind(self, right: Iterable[tuple[Sample, float]]) -> dict[str, list[float]]:
+        """Sort shares of right answers by what their questions need, and by their source."""
+        kinds: dict[str, list[float]] = defaultdict(list)
+        for sample, share in right:
+            media = "+".join(sorted({item.modality for item in sample.media})) or "text"
+            kinds[f"accuracy_needs_{self.needs.get(sample.id, media)}"].append(share)
+            kinds[f"accuracy_source_{sample.source}"].append(share)
+        return kinds
+
+    def note(self, values: Mapping[str, Tensor | float]) -> None:
+        """Keep measurements of this training step; those of one name are averaged."""
+        for name, value in values.items():
+            self.measured[name].append(float(torch.as_tensor(value).detach()))
+
+    def publish(self) -> None:
+        """Hand the measurements of a training step to whoever watches; all ranks do so at once."""
+        means = {f"train/{name}": fmean(values) for name, values in self.measured.items()}
+        self.measured.clear()
+        self.published = averaged(means)
+        self.log_dict(self.published)
+
+    def require_finite(
+        self, what: str, values: Tensor, samples: Sequence[Sample], *, rows: bool = False
+    ) -> None:
+        """Stop where a value is infinite or NaN, before it reaches the weights.
+
+        Shapes: any, or with rows (len(samples), ...), so that the sample can be named
+        """
+        finite = values.detach().isfinite()
+        if bool(finite.all()):
+            return
+        if rows:
+            bad = ~finite.view(len(samples), -1).all(1)
+            samples = [
+                sample for sample, is_bad in zip(samples, bad.tolist(), strict=True) if is_bad
+            ]
+        ids = [sample.id for sample in samples]
+        raise NonFinite(
+            f"step {self.global_step}: {what} is infinite or NaN, in {len(ids)} samples "
+            f"({', '.join(ids[:8])}{', ...' if len(ids) > 8 else ''}). Nothing was learned from "
+            "them: weights and checkpoints are as before. Look at these samples, or continue with "
+            "a smaller optim.lr."
+        )
+
+    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
+        """Refuse a gradient that would spoil the weights; the last look before they change."""
+        norms = [
+            p.grad.norm()
+            for group in optimizer.param_groups
+            for p in group["params"]
+            if p.grad is not None
+        ]
+        norm = torch.stack(norms).norm() if norms else torch.zeros(())
+        self.require_finite("the gradient", norm, self.learned_from)
+        if self.automatic_optimization:
+            self.note({"grad_norm": norm})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave out what is frozen: it is where the run read it, and as it was."""
+        for name in self._frozen():
+            del checkpoint["state_dict"][name]
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Put in what was left out, so that everything else must be there."""
+        checkpoint["state_dict"] |= self._frozen()
+
+    def _frozen(self) -> dict[str, Tensor]:
+        parameters = self.named_parameters(remove_duplicate=False)
+        return {name: p.detach() for name, p in parameters if not p.requires_grad}
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW; vectors such as norms and biases do not decay.

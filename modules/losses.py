@@ -1,100 +1,227 @@
-"""Every advantage and loss: pure functions of tensors.
+"""Every loss: pure functions of tensors.
 
-A loss returns `(loss, stats)` and divides by a constant that its caller names, never by the number
-of tokens at hand: summed over micro-batches and ranks it is then the loss of one large batch.
-Papers differ here. GRPO (2402.03300) averages within each completion and so favors short right and
-long wrong ones; DAPO (2503.14476) averages over the tokens of the batch; Dr. GRPO (2503.20783)
-divides by a constant, as is done here.
+A loss returns `(loss, stats)` and divides by what its caller names, never by the number of tokens
+at hand: summed over micro-batches and ranks it is then the loss of one large batch. Objectives are
+choices that do not depend on one another: the level of the importance ratio, how it is bounded,
+the denominator, the correction of another sampler. Named algorithms are configs over these.
 """
+
+import math
+from typing import Literal
 
 import torch
 from torch import Tensor
 
-STD_EPS = 1e-4
-"""Added to a group's standard deviation, so that a nearly unanimous group is not blown up."""
+Level = Literal["token", "sequence"]
+Surrogate = Literal["clip", "cispo"]
+Average = Literal["sequence", "token", "constant"]
+Estimator = Literal["k1", "k2", "k3", "k3_corrected"]
+Correction = Literal["none", "truncate", "mask"]
+
+MAX_LOG_RATIO = 20.0
+"""Bound of log-ratios between different samplers before the exponential, which float32 holds up to
+88. No bound of weights in use is that large, so that it changes none."""
 
 
-def group_advantage(reward: Tensor, *, normalize: bool) -> Tensor:
-    """Compare each completion with its siblings, so that no value model is needed.
+def importance_ratio(
+    logprobs: Tensor, old_logprobs: Tensor, loss_mask: Tensor, *, level: Level
+) -> Tensor:
+    """Weigh tokens by how much likelier the policy in training makes them than the one before.
 
-        advantage = reward - mean(reward)                    Dr. GRPO, 2503.20783
-        advantage = (reward - mean(reward)) / (std + eps)    with normalize: GRPO, 2402.03300
+        token:    exp(logprobs_t - old_logprobs_t)
+        sequence: exp(mean_t(logprobs_t - old_logprobs_t)), for each token of the completion
 
-    The standard deviation is the sample's, over G - 1. Where all siblings fare alike, the advantage
-    is exactly zero: there, rounding errors over eps would pass for a signal.
+    The second is GSPO's (2507.18071): a geometric mean, so that all tokens are bounded or none is.
 
-    Shapes: reward (B, G) -> advantage (B, G)
+    Shapes: logprobs, old_logprobs, loss_mask (N, T) -> (N, T)
     """
-    if reward.ndim != 2 or reward.shape[1] < 2:
-        raise ValueError(
-            f"reward is {tuple(reward.shape)}, but an advantage compares siblings: it must be "
-            "(B, G) with G of at least 2. Set rlvr.group_size accordingly."
-        )
-    advantage = reward - reward.mean(dim=1, keepdim=True)  # (B, G)
-    if normalize:
-        advantage = advantage / (reward.std(dim=1, keepdim=True) + STD_EPS)
-    unanimous = (reward == reward[:, :1]).all(dim=1, keepdim=True)  # (B, 1)
-    return advantage.masked_fill(unanimous, 0.0)
+    check_shapes(loss_mask, logprobs=logprobs, old_logprobs=old_logprobs)
+    log_ratio = masked(logprobs - old_logprobs, loss_mask)  # (N, T)
+    if level == "sequence":
+        mean = log_ratio.sum(1, keepdim=True) / _lengths(loss_mask)  # (N, 1)
+        log_ratio = mean.expand_as(log_ratio)  # (N, T)
+    return log_ratio.exp()
 
 
 def policy_loss(
     logprobs: Tensor,
-    rollout_logprobs: Tensor,
+    old_logprobs: Tensor,
     advantage: Tensor,
     loss_mask: Tensor,
     *,
+    level: Level,
+    surrogate: Surrogate,
     clip_low: float,
     clip_high: float,
-    denominator: float,
+    ratio_max: float | None,
+    weight: Tensor | None = None,
+    denominator: float | Tensor,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Make the tokens of better completions likelier, but not far from where they were sampled.
 
-        ratio_t = exp(logprobs_t - rollout_logprobs_t)
-        loss    = -1/denominator * Σ_t min(ratio_t A, clip(ratio_t, 1 - clip_low, 1 + clip_high) A)
+        bounded = clip(ratio_t, 1 - clip_low, 1 + clip_high)
+        clip:  gain_t = min(min(ratio_t, ratio_max) A_t, bounded A_t)    PPO; 2-sided 2505.07291
+        cispo: gain_t = constant(bounded) A_t logprobs_t                 2506.13585
+        loss = -Σ weight_t gain_t / denominator
 
-    A wider clip_high than clip_low lets rare tokens grow (DAPO, 2503.14476).
+    A wider clip_high than clip_low lets rare tokens grow (DAPO, 2503.14476). `ratio_max` bounds
+    what `clip` leaves open: a bad token that has grown.
 
-    Shapes: logprobs, rollout_logprobs, loss_mask (N, T); advantage (N,) -> loss ()
+    Shapes: logprobs, old_logprobs, loss_mask, weight (N, T); advantage (N,) or (N, T) -> loss ()
 
     Args:
         logprobs: under the policy in training; carries the gradient.
-        rollout_logprobs: under the policy that sampled.
-        denominator: constant over a run, such as N * max_completion_tokens of a whole step.
+        old_logprobs: of the same weights before the first update on these rollouts.
+        weight: of each token, such as `correction_weights`; carries no gradient.
+        denominator: see the function of that name.
     """
-    _check_shapes(loss_mask, logprobs=logprobs, rollout_logprobs=rollout_logprobs)
-    if advantage.shape != logprobs.shape[:1]:
-        raise ValueError(
-            f"advantage is {tuple(advantage.shape)} for {logprobs.shape[0]} completions, but each "
-            "has exactly one: flatten (B, G) to (N,)."
-        )
-    ratio = torch.exp(_masked(logprobs - rollout_logprobs, loss_mask))  # (N, T)
-    clipped = ratio.clamp(1 - clip_low, 1 + clip_high)  # (N, T)
-    weight = advantage.unsqueeze(1)  # (N, 1)
-    objective = torch.minimum(ratio * weight, clipped * weight)  # (N, T)
+    ratio = importance_ratio(logprobs, old_logprobs, loss_mask, level=level)  # (N, T)
+    bounded = ratio.clamp(1 - clip_low, 1 + clip_high)  # (N, T)
+    low, high = ratio < bounded, ratio > bounded  # (N, T)
+    advantage = _by_token(advantage, loss_mask)  # (N, T)
+    if surrogate == "cispo":
+        gain = bounded.detach() * advantage * logprobs  # (N, T)
+    else:
+        limit = math.inf if ratio_max is None else ratio_max
+        gain = torch.minimum(ratio.clamp(max=limit) * advantage, bounded * advantage)  # (N, T)
+        low = low & (advantage < 0)
+        high = (high & (advantage > 0)) | ((ratio > limit) & (advantage < 0))
+    if weight is not None:
+        check_shapes(loss_mask, weight=weight)
+        gain = gain * masked(weight.detach(), loss_mask)
+    stats = {"ratio": ratio, "clipped_low": low.float(), "clipped_high": high.float()}
+    means = {name: masked_mean(values, loss_mask) for name, values in stats.items()}
+    return -total(gain, loss_mask, denominator), means
+
+
+def denominator(
+    loss_mask: Tensor, *, average: Average, completions: int, tokens: int, longest: int
+) -> float | Tensor:
+    """Say what sums over tokens are divided by. Papers differ here:
+
+        sequence: own length * completions    GRPO (2402.03300), GSPO; favors short right and long
+                                              wrong completions
+        token:    tokens                      DAPO (2503.14476)
+        constant: completions * longest       Dr. GRPO (2503.20783)
+
+    Shapes: loss_mask (N, T) -> (N, 1) for sequence, else a number
+
+    Args:
+        completions: of the whole optimizer step, over all micro-batches and ranks.
+        tokens: that train in the whole optimizer step, likewise.
+        longest: tokens that a completion may have.
+    """
+    if average == "sequence":
+        return _lengths(loss_mask) * completions
+    return float(max(tokens, 1) if average == "token" else completions * longest)
+
+
+@torch.no_grad()
+def correction_weights(
+    old_logprobs: Tensor,
+    rollout_logprobs: Tensor,
+    loss_mask: Tensor,
+    *,
+    kind: Correction,
+    level: Level,
+    low: float,
+    high: float,
+) -> tuple[Tensor | None, dict[str, Tensor]]:
+    """Weigh tokens by trainer over sampler, where the two give other probabilities to the same.
+
+        token:    w = exp(old_logprobs_t - rollout_logprobs_t)
+        sequence: w = exp(Σ_t(old_logprobs_t - rollout_logprobs_t)), for each of its tokens
+        truncate: min(w, high)                        TIS (Yao et al., 2025)
+        mask:     w where low <= w <= high, else 0    IcePop (2510.18855)
+
+    Unlike in `importance_ratio`, the level of sequences takes the product, which is the true
+    weight of a completion; it is far from 1 much sooner.
+
+    The stats say how far the two are apart, whatever the kind: KL(sampler || trainer) by k3, the
+    largest difference of log-probs, and the mean of w by token.
+
+    Shapes: old_logprobs, rollout_logprobs, loss_mask (N, T) -> (N, T)
+    """
+    check_shapes(loss_mask, old_logprobs=old_logprobs, rollout_logprobs=rollout_logprobs)
+    log_ratio = masked(old_logprobs - rollout_logprobs, loss_mask)  # (N, T)
+    bounded = log_ratio.clamp(max=MAX_LOG_RATIO)  # (N, T)
     stats = {
-        "ratio": _mean(ratio, loss_mask),
-        "clipped": _mean((ratio != clipped).float(), loss_mask),
+        "mismatch_kl": masked_mean(bounded.expm1() - log_ratio, loss_mask),
+        "mismatch_max": log_ratio.abs().amax(),
+        "mismatch_ratio": masked_mean(bounded.exp(), loss_mask),
     }
-    return -_masked(objective, loss_mask).sum() / denominator, stats
+    if kind == "none":
+        return None, stats
+    if level == "sequence":
+        together = log_ratio.sum(1, keepdim=True).clamp(max=MAX_LOG_RATIO)  # (N, 1)
+        bounded = together.expand_as(log_ratio)  # (N, T)
+    weight = bounded.exp()  # (N, T)
+    if kind == "truncate":
+        return weight.clamp(max=high), stats
+    return weight.masked_fill((weight < low) | (weight > high), 0.0), stats
+
+
+def divergence(
+    logprobs: Tensor,
+    reference_logprobs: Tensor,
+    loss_mask: Tensor,
+    *,
+    estimator: Estimator,
+    ratio: Tensor | None = None,
+) -> Tensor:
+    """Estimate KL(policy || reference) at each sampled token; zero where nothing trains.
+
+        delta = reference_logprobs - logprobs
+        k1 = -delta                       k3 = exp(delta) - 1 - delta
+        k2 = delta² / 2                   k3_corrected = ratio * k3
+
+    Schulman's: k1 and k3 average to the divergence where the policy itself sampled the tokens, and
+    k3 is never negative. The gradient of k1 averages to zero, so that it is for rewards. The last
+    is DeepSeek-V3.2's (2512.02556), for tokens of an older policy; gradient flows through both
+    factors, so that its average is that of the divergence.
+
+    Shapes: logprobs, reference_logprobs, loss_mask, ratio (N, T) -> (N, T)
+
+    Args:
+        ratio: `importance_ratio`, which only k3_corrected needs.
+    """
+    check_shapes(loss_mask, logprobs=logprobs, reference_logprobs=reference_logprobs)
+    delta = masked(reference_logprobs - logprobs, loss_mask)  # (N, T)
+    if estimator == "k1":
+        return -delta
+    if estimator == "k2":
+        return delta.square() / 2
+    k3 = delta.expm1() - delta  # (N, T)
+    if estimator == "k3":
+        return k3
+    if ratio is None:
+        raise ValueError(
+            "ratio is None, but k3_corrected weighs each token by it: give importance_ratio(...), "
+            "or choose estimator k3."
+        )
+    check_shapes(loss_mask, ratio=ratio)
+    return masked(ratio * k3, loss_mask)
 
 
 def kl_loss(
-    logprobs: Tensor, reference_logprobs: Tensor, loss_mask: Tensor, *, denominator: float
+    logprobs: Tensor,
+    reference_logprobs: Tensor,
+    loss_mask: Tensor,
+    *,
+    estimator: Estimator,
+    ratio: Tensor | None,
+    denominator: float | Tensor,
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Estimate the divergence from the reference, KL(policy || reference), on sampled tokens.
+    """Price the distance from the reference: loss = Σ divergence_t / denominator.
 
-        delta_t = reference_logprobs_t - logprobs_t
-        loss    = 1/denominator * Σ_t (exp(delta_t) - 1 - delta_t)
+    What is logged is the mean of k3 whatever the estimator, so that runs can be compared.
 
-    Schulman's k3, as in GRPO (2402.03300): unbiased as a value when the policy itself sampled the
-    tokens, never negative, and quieter than -delta.
-
-    Shapes: logprobs, reference_logprobs, loss_mask (N, T) -> loss ()
+    Shapes: logprobs, reference_logprobs, loss_mask, ratio (N, T) -> loss ()
     """
-    _check_shapes(loss_mask, logprobs=logprobs, reference_logprobs=reference_logprobs)
-    delta = _masked(reference_logprobs - logprobs, loss_mask)  # (N, T)
-    divergence = torch.expm1(delta) - delta  # (N, T)
-    return divergence.sum() / denominator, {"kl": _mean(divergence, loss_mask)}
+    each = divergence(logprobs, reference_logprobs, loss_mask, estimator=estimator, ratio=ratio)
+    with torch.no_grad():
+        k3 = divergence(logprobs, reference_logprobs, loss_mask, estimator="k3")  # (N, T)
+    return total(each, loss_mask, denominator), {"kl": masked_mean(k3, loss_mask)}
 
 
 def sft_loss(
@@ -102,7 +229,7 @@ def sft_loss(
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Imitate: make the tokens that are marked likelier.
 
-        loss = -1/denominator * Σ_t logprobs_t
+        loss = -Σ_t logprobs_t / denominator
 
     Shapes: logprobs, loss_mask (N, T) -> loss ()
 
@@ -110,25 +237,53 @@ def sft_loss(
         denominator: the marked tokens of the whole step, summed over ranks and micro-batches, or a
             constant of the run.
     """
-    _check_shapes(loss_mask, logprobs=logprobs)
-    surprise = -_masked(logprobs, loss_mask)  # (N, T)
-    return surprise.sum() / denominator, {"nll": _mean(surprise, loss_mask)}
+    check_shapes(loss_mask, logprobs=logprobs)
+    loss = -total(logprobs, loss_mask, denominator)
+    return loss, {"nll": masked_mean(-logprobs, loss_mask)}
 
 
-def _masked(values: Tensor, loss_mask: Tensor) -> Tensor:
+def masked(values: Tensor, loss_mask: Tensor) -> Tensor:
     """Zero what does not train; padding may hold infinities, which times zero would be NaN."""
     return values.masked_fill(~loss_mask, 0.0)
 
 
-def _mean(values: Tensor, loss_mask: Tensor) -> Tensor:
+def masked_mean(values: Tensor, loss_mask: Tensor) -> Tensor:
     """Average over the tokens that train, for the log; zero where there are none."""
-    return _masked(values.detach(), loss_mask).sum() / loss_mask.sum().clamp(min=1)
+    return masked(values.detach(), loss_mask).sum() / loss_mask.sum().clamp(min=1)
 
 
-def _check_shapes(loss_mask: Tensor, **tensors: Tensor) -> None:
+def total(values: Tensor, loss_mask: Tensor, denominator: float | Tensor) -> Tensor:
+    """Sum over the tokens that train, each divided by its share's denominator. Shapes: -> ()"""
+    if isinstance(denominator, Tensor) and denominator.shape != (len(values), 1):
+        raise ValueError(
+            f"denominator is {tuple(denominator.shape)} for {len(values)} completions, but must be "
+            "a number or (N, 1): keep the second dimension."
+        )
+    return (masked(values, loss_mask) / denominator).sum()
+
+
+def check_shapes(loss_mask: Tensor, **tensors: Tensor) -> None:
+    """Refuse tensors that are not laid out as the mask is."""
     for name, tensor in tensors.items():
         if tensor.shape != loss_mask.shape:
             raise ValueError(
                 f"{name} is {tuple(tensor.shape)} and loss_mask {tuple(loss_mask.shape)}, but both "
                 "must be (N, T): was one of them shifted by a token, and the other not?"
             )
+
+
+def _lengths(loss_mask: Tensor) -> Tensor:
+    """Count what trains of each completion, at least 1. Shapes: (N, T) -> (N, 1)"""
+    return loss_mask.sum(1, keepdim=True).clamp(min=1)
+
+
+def _by_token(advantage: Tensor, loss_mask: Tensor) -> Tensor:
+    """Give each token the advantage of its completion. Shapes: (N,) or (N, T) -> (N, T)"""
+    if advantage.shape == loss_mask.shape[:1]:
+        advantage = advantage.unsqueeze(1).expand_as(loss_mask)  # (N, T)
+    elif advantage.shape != loss_mask.shape:
+        raise ValueError(
+            f"advantage is {tuple(advantage.shape)} and loss_mask {tuple(loss_mask.shape)}, but an "
+            "advantage is one per completion, (N,), or one per token, (N, T): flatten (B, G)."
+        )
+    return masked(advantage, loss_mask)

@@ -8,42 +8,21 @@ import torch
 from torch import Tensor, nn
 from transformers import DynamicCache, Qwen2_5OmniThinkerForConditionalGeneration
 
+from configs.inputs import LoraConfig
 from datamodules.batch import Batch, Completions
-from modules.backbone import Backbone, load_thinker, save_thinker
+from modules.adapters import adapted, add_adapters, merged_weights, save_adapters
+from modules.backbone import Backbone, evaluating, load_thinker, save_thinker
 from modules.kernels.layout import GroupLayout
-from modules.kernels.logprobs import fused_logprobs
+from modules.kernels.logprobs import fused_logprobs, fused_scores
+from modules.reference import AdaptersOff, Reference
 from modules.rollouts import Rollout, Sampling, decode_group, expand_cache
-
-
-class Vocabulary:
-    """What a policy needs of its tokenizer: where turns end, what may be said, how it reads."""
-
-    def __init__(self, tokenizer: object, *, end_token: str = "<|im_end|>") -> None:
-        # transformers' tokenizers share no typed base across releases
-        self.tokenizer: object = tokenizer
-        convert = tokenizer.convert_tokens_to_ids  # type: ignore[attr-defined]
-        self.end_id: int = convert(end_token)
-        self.size: int = len(tokenizer)  # type: ignore[arg-type]
-        added = tokenizer.added_tokens_decoder  # type: ignore[attr-defined]
-        self.special_ids: list[int] = sorted(id_ for id_, token in added.items() if token.special)
-
-    def banned(self, rows: int) -> Tensor:
-        """Mark what can never be sampled: every special token but the end of the turn, and the
-        rows of the head beyond the tokenizer's last word. Shapes: -> (V,)"""
-        banned = torch.zeros(rows, dtype=torch.bool)
-        banned[self.special_ids] = True
-        banned[self.size :] = True
-        banned[self.end_id] = False
-        return banned
-
-    def text(self, ids: Sequence[int]) -> str:
-        """Write token ids as text, special tokens left out."""
-        decoded: str = self.tokenizer.decode(list(ids), skip_special_tokens=True)  # type: ignore[attr-defined]
-        return decoded
+from modules.scoring import Reading, TokenScores, next_position, read_completions
+from modules.stopwatch import Stopwatch, lap
+from modules.vocabulary import Vocabulary
 
 
 class OmniModel(nn.Module):
-    """A thinker behind five verbs: encode, logprobs, sample, score_options, reference."""
+    """A thinker behind six verbs: encode, logprobs, scores, sample, score_options, reference."""
 
     def __init__(
         self,
@@ -69,9 +48,16 @@ class OmniModel(nn.Module):
         dense_attention: bool = False,
         gradient_checkpointing: bool = False,
         freeze_towers: bool = False,
+        lora: LoraConfig | None = None,
     ) -> "OmniModel":
-        """Read a checkpoint strictly; see `load_thinker`."""
+        """Read a checkpoint strictly; see `load_thinker`.
+
+        Args:
+            lora: adapters to train instead of the weights; see `add_adapters`.
+        """
         thinker = load_thinker(path, dtype=dtype)
+        if lora is not None:
+            add_adapters(thinker, lora, towers=not freeze_towers)
         model = OmniModel(thinker, Vocabulary(tokenizer), dense_attention=dense_attention)
         if gradient_checkpointing:
             model.backbone.checkpoint_gradients()
@@ -81,24 +67,42 @@ class OmniModel(nn.Module):
         return model
 
     @property
+    def adapted(self) -> bool:
+        """Tell whether adapters are trained instead of the weights."""
+        return adapted(self.thinker)
+
+    @property
     def backbone(self) -> Backbone:
         """The parts of the thinker by name; made anew so that a deep copy names its own parts."""
         return Backbone(self.thinker)
 
-    def encode(self, batch: Batch) -> Tensor:
+    def encode(self, batch: Batch, *, seen: Tensor | None = None) -> Tensor:
         """Embed all prompts with their media in place: each tower runs once.
 
-        Shapes: -> (sum of P, D)
+        Shapes: seen (sum of P, D) -> (sum of P, D)
+
+        Args:
+            seen: an earlier encoding of these prompts, whose media are taken over without their
+                gradient instead of running the towers again: the same where those are frozen.
         """
         parts = self.backbone
         embeddings: Tensor = parts.embedding(batch.prompt_ids)
-        media = {
-            "audio": (parts.config.audio_token_id, parts.hear(batch)),
-            "image": (parts.config.image_token_id, parts.see(batch.images, batch.image_grid)),
-            "video": (parts.config.video_token_id, parts.see(batch.videos, batch.video_grid)),
+        all_places = {
+            "audio": batch.prompt_ids == parts.config.audio_token_id,
+            "image": batch.prompt_ids == parts.config.image_token_id,
+            "video": batch.prompt_ids == parts.config.video_token_id,
+        }  # (sum of P,) each
+        if seen is not None:
+            assert seen.shape == embeddings.shape, "an encoding of other prompts"
+            media = torch.stack([*all_places.values()]).any(0).unsqueeze(1)  # (sum of P, 1)
+            return torch.where(media, seen.detach().to(embeddings.dtype), embeddings)
+        all_states = {
+            "audio": parts.hear(batch),
+            "image": parts.see(batch.images, batch.image_grid),
+            "video": parts.see(batch.videos, batch.video_grid),
         }
-        for kind, (token_id, states) in media.items():
-            places = batch.prompt_ids == token_id  # (sum of P,)
+        for kind, states in all_states.items():
+            places = all_places[kind]
             found, expected = 0 if states is None else len(states), int(places.sum())
             if found != expected:
                 raise ValueError(
@@ -130,38 +134,37 @@ class OmniModel(nn.Module):
                 otherwise; the head runs for these alone. The others are read only, and may be
                 tokens that can never be sampled.
         """
-        if encoded is None:
-            encoded = self.encode(batch)
-        layout = GroupLayout.build(
-            batch.prompt_lens,
-            completions.lens,
-            completions.owner,
-            branch=completions.branch,
-            device=encoded.device,
-        )
-        valid = layout.completion_valid  # (N, T)
-        parts = self.backbone
-        targets = completions.token_ids[valid]  # (sum of T,)
-        row = torch.cat([encoded, parts.embedding(targets)])  # (S, D)
-        start = self._next_position(batch, layout)[layout.owner]  # (N,)
-        after = (start.unsqueeze(1) + layout.depth)[valid]  # (sum of T,)
-        positions = torch.cat([batch.positions, after.expand(3, -1)], dim=1)  # (3, S)
-        hidden = parts.read(
-            row.unsqueeze(0),
-            positions.unsqueeze(1),
-            group_layout=layout,
-            dense=self.dense_attention,
-        )[0]  # (S, D)
-        wanted = valid if scored is None else valid & scored  # (N, T)
-        kept = wanted[valid]  # (sum of T,)
+        read = self._read(batch, completions, encoded, scored)
         logprobs = fused_logprobs(
-            hidden[layout.predictor[kept]],
-            parts.head.weight,
-            targets[kept],
+            read.states,
+            self.backbone.head.weight,
+            read.targets,
             banned=self.banned,
             temperature=temperature,
         )
-        return layout.pad(logprobs, where=wanted)
+        return read.pad(logprobs)
+
+    def scores(
+        self,
+        batch: Batch,
+        completions: Completions,
+        *,
+        encoded: Tensor | None = None,
+        temperature: float = 1.0,
+    ) -> TokenScores:
+        """Score completions like `logprobs`, and measure the entropy in each token's place.
+
+        Shapes: encoded (sum of P, D), completions (N, T) -> (N, T) float32 each
+        """
+        read = self._read(batch, completions, encoded, None)
+        logprobs, entropy = fused_scores(
+            read.states,
+            self.backbone.head.weight,
+            read.targets,
+            banned=self.banned,
+            temperature=temperature,
+        )
+        return TokenScores(logprobs=read.pad(logprobs), entropy=read.pad(entropy))
 
     @torch.no_grad()
     def sample(
@@ -171,6 +174,7 @@ class OmniModel(nn.Module):
         *,
         uniforms: Tensor,
         encoded: Tensor | None = None,
+        watch: Stopwatch | None = None,
     ) -> Rollout:
         """Let the policy complete each prompt G times, in eval mode, without gradients.
 
@@ -178,41 +182,38 @@ class OmniModel(nn.Module):
         return sequences would run towers and prompt G times, and mixes up media on the way.
 
         Shapes: uniforms (B * G, max_tokens), keyed by (seed, step, sample, rollout)
-        """
-        training = self.training
-        self.eval()
-        try:
-            return self._sample(batch, sampling, uniforms, encoded)
-        finally:
-            self.train(training)
 
-    def _sample(
-        self, batch: Batch, sampling: Sampling, uniforms: Tensor, encoded: Tensor | None
-    ) -> Rollout:
-        """Prefill, expand, decode."""
-        encoded = self.encode(batch) if encoded is None else encoded.detach()
-        layout = GroupLayout.build(batch.prompt_lens, device=encoded.device)
-        prefill = DynamicCache()
-        hidden = self.backbone.read(
-            encoded.unsqueeze(0),
-            batch.positions.unsqueeze(1),
-            cache=prefill,
-            group_layout=layout,
-            dense=self.dense_attention,
-        )[0]  # (sum of P, D)
-        group = sampling.group_size
-        logits = self._logits(hidden[layout.last_prompt_token])  # (B, V)
-        ids, logprobs, mask = decode_group(
-            self._decode,
-            logits.repeat_interleave(group, dim=0),
-            expand_cache(prefill, layout, group),
-            layout.prompt_valid.repeat_interleave(group, dim=0),
-            self._next_position(batch, layout).repeat_interleave(group),
-            uniforms=uniforms.to(encoded.device),
-            temperature=sampling.temperature,
-            stop_id=self.vocabulary.end_id,
-        )
-        return self._rollout(ids, logprobs, mask, group)
+        Args:
+            watch: told how long towers, prefill and decode took.
+        """
+        with evaluating(self):
+            if encoded is None:
+                with lap(watch, "towers"):
+                    encoded = self.encode(batch)
+            layout = GroupLayout.build(batch.prompt_lens, device=encoded.device)
+            cache = DynamicCache()
+            with lap(watch, "prefill"):
+                hidden = self.backbone.read(
+                    encoded.detach().unsqueeze(0),
+                    batch.positions.unsqueeze(1),
+                    cache=cache,
+                    group_layout=layout,
+                    dense=self.dense_attention,
+                )[0]  # (sum of P, D)
+                logits = self._logits(hidden[layout.last_prompt_token])  # (B, V)
+            with lap(watch, "decode"):
+                group = sampling.group_size
+                ids, logprobs, mask = decode_group(
+                    self._decode,
+                    logits.repeat_interleave(group, dim=0),
+                    expand_cache(cache, layout, group),
+                    layout.prompt_valid.repeat_interleave(group, dim=0),
+                    next_position(batch, layout).repeat_interleave(group),
+                    sampling=sampling,
+                    uniforms=uniforms.to(encoded.device),
+                    stop_id=self.vocabulary.end_id,
+                )
+                return Rollout.of(ids, logprobs, mask, group, self.vocabulary)
 
     @torch.no_grad()
     def score_options(self, batch: Batch, options: Sequence[Sequence[Sequence[int]]]) -> Tensor:
@@ -232,20 +233,34 @@ class OmniModel(nn.Module):
             places, scores
         )
 
-    def reference(self) -> "OmniModel":
-        """Freeze a copy of the policy as it is now."""
+    def reference(self) -> Reference:
+        """Keep the policy as it is now: by its frozen weights if adapters are trained beside
+        them, which a run starts without effect; else by a copy."""
+        if self.adapted:
+            return AdaptersOff(self, self.thinker)
         frozen = copy.deepcopy(self).eval()
         return frozen.requires_grad_(False)
 
     def save(self, path: Path) -> None:
-        """Write the weights as a directory that `from_pretrained` loads."""
-        save_thinker(self.thinker, path)
+        """Write whole weights, adapters merged, as a directory that `from_pretrained` loads."""
+        save_thinker(self.thinker, path, merged_weights(self.thinker))
 
-    def _next_position(self, batch: Batch, layout: GroupLayout) -> Tensor:
-        """Where each prompt's continuations start: past its own maximum, which with media is not
-        its length. Shapes: -> (B,)"""
-        highest = batch.positions.amax(0)[layout.prompt_index]  # (B, P)
-        return highest.masked_fill(~layout.prompt_valid, -1).amax(1) + 1
+    def save_adapter(self, path: Path) -> None:
+        """Write the adapters alone, in peft's format."""
+        save_adapters(self.thinker, path)
+
+    def _read(
+        self, batch: Batch, completions: Completions, encoded: Tensor | None, scored: Tensor | None
+    ) -> Reading:
+        """Read prompts and completions, media too unless that was done."""
+        return read_completions(
+            self.backbone,
+            batch,
+            completions,
+            encoded=self.encode(batch) if encoded is None else encoded,
+            scored=scored,
+            dense=self.dense_attention,
+        )
 
     def _logits(self, hidden: Tensor) -> Tensor:
         """Predict the next token, media placeholders excluded. Shapes: (R, D) -> (R, V)"""
@@ -261,20 +276,3 @@ class OmniModel(nn.Module):
             attention_mask=mask,
         )  # (R, 1, D)
         return self._logits(hidden[:, 0])
-
-    def _rollout(self, ids: Tensor, logprobs: Tensor, mask: Tensor, group: int) -> Rollout:
-        """Trim to the longest completion and write the texts."""
-        lens = mask.sum(1).tolist()
-        width = max(lens)
-        rows = [row[:length] for row, length in zip(ids.tolist(), lens, strict=True)]
-        return Rollout(
-            completions=Completions(
-                token_ids=ids[:, :width],
-                lens=lens,
-                owner=[row // group for row in range(len(rows))],
-            ),
-            logprobs=logprobs[:, :width],
-            loss_mask=mask[:, :width],
-            texts=[self.vocabulary.text(row) for row in rows],
-            finished=[row[-1] == self.vocabulary.end_id for row in rows],
-        )

@@ -1,5 +1,7 @@
 """Reinforcement learning with verifiable rewards: sample, verify, compare, reinforce."""
 
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from typing import final
 
 import torch
@@ -7,19 +9,36 @@ from torch import Tensor
 
 from configs.schema import OptimConfig, RlvrConfig
 from datamodules.batch import Batch
+from modules.advantages import centered, scaled
 from modules.base import PostTrainingModule
-from modules.losses import group_advantage, kl_loss, policy_loss
+from modules.collector import Collector, Refill
+from modules.experience import Experience
+from modules.losses import (
+    correction_weights,
+    denominator,
+    divergence,
+    importance_ratio,
+    kl_loss,
+    policy_loss,
+)
 from modules.omni import OmniModel
-from modules.rollouts import Rollout, Sampling
-from modules.verifiers import reward
+from modules.perception import contribution_weights, entropy_loss, perception_loss
+from modules.ranks import moments, sum_gradients, summed
+from modules.scoring import TokenScores
+from modules.stopwatch import Stopwatch
 
 
 @final
 class RlvrModule(PostTrainingModule):
-    """On-policy GRPO (arXiv 2402.03300): each micro-batch holds whole groups and samples its own
-    rollouts, so none is stale and the towers run once for rollout and update together.
+    """Policy gradient on groups of completions (GRPO, arXiv 2402.03300, and its relatives).
 
-    Left out: several updates per rollout, which would need the old log-probs kept.
+    One training step is one round: completions for all prompts of `rlvr.minibatches` optimizer
+    steps, then `rlvr.epochs` passes over them. Named algorithms are settings of `rlvr.objective`,
+    `rlvr.kl` and `rlvr.reward`, not branches here.
+
+    Optimization is manual, since a round may feed several steps. What sums over tokens are divided
+    by is counted over all micro-batches and ranks before the first is differentiated, so that
+    accumulating gradients, or adding ranks, is the same as one larger batch.
     """
 
     def __init__(
@@ -29,92 +48,253 @@ class RlvrModule(PostTrainingModule):
         rlvr: RlvrConfig,
         *,
         max_steps: int,
-        batch_size: int,
+        accumulate: int,
         seed: int,
+        refill: Refill | None = None,
+        needs: Mapping[str, str] | None = None,
     ) -> None:
+        """Take a policy and what it learns by.
+
+        Args:
+            accumulate: micro-batches in one optimizer step.
+            refill: where prompts come from that take the place of those without spread.
+        """
         tokens = rlvr.max_completion_tokens
-        super().__init__(policy, optim, max_steps=max_steps, max_completion_tokens=tokens)
-        self.rlvr = rlvr
-        self.seed = seed
-        self.sampling = Sampling(
-            group_size=rlvr.group_size, max_tokens=tokens, temperature=rlvr.temperature
+        super().__init__(
+            policy, optim, max_steps=max_steps, max_completion_tokens=tokens, needs=needs
         )
-        self.denominator = batch_size * rlvr.group_size * tokens
+        self.automatic_optimization = False
+        self.rlvr = rlvr
+        self.accumulate = accumulate
+        self.watch = Stopwatch()
+        self.collector = Collector(policy, rlvr, seed=seed, refill=refill, watch=self.watch)
+        self.round: list[Experience] = []
+        """What was sampled last, for tables of rollouts."""
         # In a list, so that checkpoints do not hold it: on resume it is made again from the
         # weights that the run started from.
-        self._reference = [policy.reference()] if rlvr.kl_coef else []
+        self._reference = [policy.reference()] if rlvr.kl.coef else []
+        self.frozen_towers = policy.backbone.frozen_towers
 
     def on_fit_start(self) -> None:
         """Bring the reference to where the policy is."""
         for reference in self._reference:
             reference.to(self.device)
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
-        """Sample a group per prompt, reward it, and push the policy towards its better half."""
-        encoded = self.policy.encode(batch)  # (sum of P, D)
-        rollout = self.sample(batch, encoded)
-        rewards = self.reward(batch, rollout)  # (B, G)
-        advantage = group_advantage(rewards, normalize=self.rlvr.normalize_advantage)  # (B, G)
-        logprobs = self.policy.logprobs(
-            batch, rollout.completions, encoded=encoded, temperature=self.rlvr.temperature
-        )  # (N, T)
+    def transfer_batch_to_device(
+        self, batch: list[Batch], device: torch.device, dataloader_idx: int
+    ) -> list[Batch]:
+        """Leave a round where it is: its micro-batches are moved one by one."""
+        return batch
 
+    def training_step(self, batch: list[Batch], batch_idx: int) -> None:
+        """Sample a group per prompt, reward it, and push the policy towards its better half."""
+        self.round = self.collect(batch)
+        self.remember(self.round)
+        self.compare(self.round)
+        for _ in range(self.rlvr.epochs):
+            for start in range(0, len(self.round), self.accumulate):
+                self.update(self.round[start : start + self.accumulate])
+        self.publish()
+
+    def collect(self, batches: Sequence[Batch]) -> list[Experience]:
+        """Sample and judge a round, and note how it went."""
+        collected, stats = self.collector.collect(batches, step=self.global_step)
+        self.note(stats)
+        for one in collected:
+            samples = one.batch.samples
+            self.require_finite("the reward", one.reward, samples, rows=True)
+            self.require_finite("a sampled log-prob", one.rollout.logprobs, samples, rows=True)
+            self.note(one.summary())
+            shares = one.correct.float().mean(1).tolist()
+            for name, values in self.by_kind(zip(samples, shares, strict=True)).items():
+                self.measured[name] += values
+        return collected
+
+    @torch.no_grad()
+    def remember(self, experiences: Sequence[Experience]) -> None:
+        """Score the completions under the policy that said them, and under the reference."""
+        with self.watch.lap("scoring"):
+            for one in experiences:
+                batch, completions = one.batch, one.rollout.completions
+                if self.rlvr.updates > 1:
+                    one.old_logprobs = self.score(one).logprobs
+                for reference in self._reference:
+                    # Beside adapters, weights that do not move encode a prompt as they did.
+                    unmoved = self.frozen_towers and self.policy.adapted
+                    one.reference_logprobs = reference.logprobs(
+                        batch,
+                        completions,
+                        encoded=one.encoded if unmoved else None,
+                        temperature=self.rlvr.temperature,
+                    )
+
+    def compare(self, experiences: Sequence[Experience]) -> None:
+        """Turn rewards into advantages, by group or over the whole round and all ranks."""
+        objective = self.rlvr.objective
+        rewards = [one.reward - self.price(one) for one in experiences]  # (B, G) each
+        mean, _ = moments(rewards) if objective.baseline == "batch" else (None, None)
+        differences = [
+            centered(reward, baseline=objective.baseline, batch_mean=mean) for reward in rewards
+        ]  # (B, G) each
+        _, std = moments(differences) if objective.scale == "batch" else (None, None)
+        for one, difference in zip(experiences, differences, strict=True):
+            one.advantage = scaled(difference, scale=objective.scale, batch_std=std).flatten()
+
+    def price(self, one: Experience) -> Tensor | float:
+        """Charge completions for their divergence, where rewards bear it. Shapes: -> (B, G)"""
+        if one.reference_logprobs is None or self.rlvr.kl.place == "loss":
+            return 0.0
+        old = one.rollout.logprobs if one.old_logprobs is None else one.old_logprobs
+        per_token = divergence(
+            old, one.reference_logprobs, one.loss_mask, estimator=self.rlvr.kl.estimator, ratio=None
+        )  # (N, T)
+        self.note({"kl": per_token.sum() / one.loss_mask.sum()})
+        return self.rlvr.kl.coef * per_token.sum(1).view_as(one.reward)
+
+    def update(self, minibatch: Sequence[Experience]) -> None:
+        """Take one optimizer step on the sum of all micro-batches' gradients."""
+        with self.watch.lap("update"):
+            self.learned_from = [sample for one in minibatch for sample in one.batch.samples]
+            masks = [
+                one.trained(ended=self.rlvr.mask_truncated) for one in minibatch
+            ]  # (N, T) each
+            counts = [[len(mask), int(mask.sum())] for mask in masks]
+            totals = summed(torch.tensor(counts, device=self.device).sum(0)).tolist()
+            losses = []
+            for one, mask in zip(minibatch, masks, strict=True):
+                loss = self.loss(one, mask, completions=totals[0], tokens=totals[1])
+                self.require_finite("the loss", loss, one.batch.samples)
+                with torch.autocast(self.device.type, enabled=False):
+                    loss.backward()
+                losses.append(loss.detach())
+            self.note({"loss": torch.stack(losses).sum()})
+            self.step()
+
+    def step(self) -> None:
+        """Sum the gradients over ranks, bound their norm, and apply them."""
+        parameters = [p for p in self.policy.parameters() if p.requires_grad]
+        sum_gradients(parameters)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.optim.max_grad_norm)
+        self.require_finite("the gradient", norm, self.learned_from)
+        self.note({"grad_norm": norm})
+        optimizer, schedule = self.optimizers(), self.lr_schedulers()
+        optimizer.step()  # type: ignore[union-attr]  # one optimizer and one schedule, no lists
+        optimizer.zero_grad()  # type: ignore[union-attr]
+        schedule.step()  # type: ignore[union-attr, call-arg]
+
+    def loss(self, one: Experience, mask: Tensor, *, completions: int, tokens: int) -> Tensor:
+        """Add up what a micro-batch teaches. Shapes: mask (N, T) -> ()
+
+        Args:
+            mask: True on the tokens that train.
+            completions: in the whole optimizer step, over all micro-batches and ranks.
+            tokens: that train, in the whole optimizer step.
+        """
+        assert one.advantage is not None, "compared before"
+        objective = self.rlvr.objective
+        scores, blind = self.score(one), self.score_blind(one)
+        logprobs = scores.logprobs  # (N, T)
+        self.require_finite("a log-prob", logprobs, one.batch.samples, rows=True)
+        old = logprobs.detach() if one.old_logprobs is None else one.old_logprobs  # (N, T)
+        divisor = denominator(
+            mask,
+            average=objective.average,
+            completions=completions,
+            tokens=tokens,
+            longest=self.rlvr.max_completion_tokens,
+        )
+        weight, mismatch = correction_weights(
+            old,
+            one.rollout.logprobs,
+            mask,
+            **asdict(self.rlvr.correction),
+        )
+        if blind is not None and self.rlvr.perception.token_coef:
+            by_token = contribution_weights(
+                logprobs, blind.logprobs, mask, coef=self.rlvr.perception.token_coef
+            )  # (N, T)
+            weight = by_token if weight is None else weight * by_token
         loss, stats = policy_loss(
             logprobs,
-            rollout.logprobs,
-            advantage.flatten(),
-            rollout.loss_mask,
-            clip_low=self.rlvr.clip_low,
-            clip_high=self.rlvr.clip_high,
-            denominator=self.denominator,
+            old,
+            one.advantage,
+            mask,
+            level=objective.ratio,
+            surrogate=objective.surrogate,
+            clip_low=objective.clip_low,
+            clip_high=objective.clip_high,
+            ratio_max=objective.ratio_max,
+            weight=weight,
+            denominator=divisor,
         )
-        self.log_dict({f"train/{name}": value for name, value in stats.items()})
-        return loss + self.divergence(batch, rollout, logprobs)
+        self.note({**stats, **mismatch, "entropy": scores.entropy[mask].mean()})
+        loss = loss + self.divergence(one, logprobs, old, mask, divisor)
+        return loss + self.perception(scores, blind, mask, divisor)
 
-    def sample(self, batch: Batch, encoded: Tensor) -> Rollout:
-        """Draw G completions per prompt with numbers keyed by (seed, step, sample, rollout)."""
-        uniforms = batch.uniforms(
-            seed=self.seed, group_size=self.sampling.group_size, length=self.sampling.max_tokens
-        )  # (N, max_tokens)
-        rollout = self.policy.sample(batch, self.sampling, uniforms=uniforms, encoded=encoded)
-        lengths = torch.tensor(rollout.completions.lens, dtype=torch.float)
-        self.log("train/completion_tokens", lengths.mean())
-        self.log("train/finished", sum(rollout.finished) / len(rollout.finished))
-        return rollout
+    def divergence(
+        self, one: Experience, logprobs: Tensor, old: Tensor, mask: Tensor, divisor: float | Tensor
+    ) -> Tensor:
+        """Charge tokens for their distance from the reference, where the loss bears it.
 
-    def reward(self, batch: Batch, rollout: Rollout) -> Tensor:
-        """Let the verifier judge every completion. Shapes: -> (B, G)"""
-        group = self.rlvr.group_size
-        judged = [
-            reward(
-                text,
-                answer=sample.answer,
-                answer_type=sample.answer_type,
-                options=sample.options,
-                accuracy_weight=self.rlvr.accuracy_weight,
-                format_weight=self.rlvr.format_weight,
-            )
-            for number, sample in enumerate(batch.samples)
-            for text in rollout.texts[number * group : (number + 1) * group]
-        ]
-        rewards = torch.tensor([total for total, _ in judged], device=self.device)
-        rewards = rewards.view(len(batch), group)  # (B, G)
-        spread = rewards.amax(1) > rewards.amin(1)  # (B,)
-        self.log("train/reward", rewards.mean(), prog_bar=True)
-        self.log("train/no_spread", 1 - spread.float().mean())
-        for name in judged[0][1]:
-            values = [parts[name] for _, parts in judged]
-            self.log(f"train/reward_{name}", sum(values) / len(values))
-        return rewards
-
-    def divergence(self, batch: Batch, rollout: Rollout, logprobs: Tensor) -> Tensor:
-        """Price the distance from the policy that the run started from. Shapes: (N, T) -> ()"""
-        if not self._reference:
+        Shapes: logprobs, old, mask (N, T) -> ()
+        """
+        if one.reference_logprobs is None or self.rlvr.kl.place == "reward":
             return logprobs.new_zeros(())
-        with torch.no_grad():
-            reference = self._reference[0].logprobs(
-                batch, rollout.completions, temperature=self.rlvr.temperature
-            )  # (N, T)
-        loss, stats = kl_loss(logprobs, reference, rollout.loss_mask, denominator=self.denominator)
-        self.log_dict({f"train/{name}": value for name, value in stats.items()})
-        return self.rlvr.kl_coef * loss
+        loss, stats = kl_loss(
+            logprobs,
+            one.reference_logprobs,
+            mask,
+            estimator=self.rlvr.kl.estimator,
+            ratio=importance_ratio(logprobs, old, mask, level=self.rlvr.objective.ratio),
+            denominator=divisor,
+        )
+        self.note(stats)
+        return self.rlvr.kl.coef * loss
+
+    def perception(
+        self,
+        scores: TokenScores,
+        blind: TokenScores | None,
+        mask: Tensor,
+        divisor: float | Tensor,
+    ) -> Tensor:
+        """Reward what changes when the media are withheld (PAPO). Shapes: (N, T) each -> ()"""
+        loss = scores.logprobs.new_zeros(())
+        if blind is None:
+            return loss
+        settings = self.rlvr.perception
+        apart, stats = perception_loss(scores.logprobs, blind.logprobs, mask, denominator=divisor)
+        self.note(stats)
+        if settings.kl_coef:
+            loss = loss + settings.kl_coef * apart
+        if settings.entropy_coef:
+            spread, stats = entropy_loss(scores.entropy, blind.entropy, mask, denominator=divisor)
+            self.note(stats)
+            loss = loss + settings.entropy_coef * spread
+        return loss
+
+    def score(self, one: Experience) -> TokenScores:
+        """Score the completions under the policy as it is. Shapes: -> (N, T) each"""
+        encoded = one.encoded
+        if not encoded.requires_grad:  # not the graph that sampling left for the only update
+            encoded = self.policy.encode(one.batch, seen=encoded if self.frozen_towers else None)
+        return self.policy.scores(
+            one.batch,
+            one.rollout.completions,
+            encoded=encoded,
+            temperature=self.rlvr.temperature,
+        )
+
+    def score_blind(self, one: Experience) -> TokenScores | None:
+        """Score them once more with the media withheld, where a term asks for it.
+
+        Shapes: -> (N, T) each
+        """
+        if not self.rlvr.perception.asked:
+            return None
+        with torch.set_grad_enabled(self.rlvr.perception.learned):
+            return self.policy.scores(
+                one.batch.views["blind"],
+                one.rollout.completions,
+                temperature=self.rlvr.temperature,
+            )

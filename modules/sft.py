@@ -1,5 +1,6 @@
 """Supervised fine-tuning: imitate completions, prompts excluded from the loss."""
 
+from collections.abc import Mapping
 from typing import final
 
 from torch import Tensor
@@ -23,9 +24,14 @@ class SftModule(PostTrainingModule):
         *,
         max_steps: int,
         batch_size: int,
+        needs: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(
-            policy, optim, max_steps=max_steps, max_completion_tokens=sft.max_completion_tokens
+            policy,
+            optim,
+            max_steps=max_steps,
+            max_completion_tokens=sft.max_completion_tokens,
+            needs=needs,
         )
         self.sft = sft
         self.batch_size = batch_size
@@ -36,8 +42,9 @@ class SftModule(PostTrainingModule):
         logprobs = self.policy.logprobs(batch, completions)  # (B, T)
 
         loss, stats = sft_loss(logprobs, completions.valid, denominator=self.batch_size)
-        self.log("train/loss", loss.detach(), prog_bar=True)
-        self.log_dict({f"train/{name}": value for name, value in stats.items()})
+        self.require_finite("the loss", loss, batch.samples)
+        self.note({"loss": loss.detach(), **stats})
+        self.publish()
         return loss
 
     def targets(self, batch: Batch) -> Completions:

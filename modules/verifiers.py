@@ -1,34 +1,27 @@
 """Decide whether a completion is right, by rules alone: no model, no chance, no second guess.
 
-The answer is what stands in the last `<answer>...</answer>` pair, and nothing else is looked at. A
-completion without one is wrong and counted as unparsed. Scorers that fall back to a random option,
-to the letter A, or to a substring ("no" is in "know") pay for noise, and a policy in training
-finds out.
+`extraction` finds the answer, `readings` reads it as the type that is expected, and here it is held
+against the sample. A completion without an answer, or with one of another type, is wrong and
+counted as unparsed. Scorers that fall back to a random option, to the letter A, or to a substring
+("no" is in "know") pay for noise, and a policy in training finds out.
 """
 
-import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from typing import Literal
 
-from datamodules.sample import LETTERS, AnswerType
+from datamodules.sample import AnswerType, Sample
+from modules.extraction import Container, extract, unwrap
+from modules.math_answers import equivalent
+from modules.readings import ChoiceRule, choices, items, normalize, number
+from modules.similarity import rouge, set_f1, word_error_rate
 
-Rule = Literal["tags", "letter", "option_text", "number", "set", "yes_no", "text"]
+Rule = Literal["none", ChoiceRule, "number", "set", "yes_no", "text", "math", "ocr", "regression"]
 Reading = str | Decimal | frozenset[str]
 
-OPEN, CLOSE = "<answer>", "</answer>"
-
-MAX_CHARACTERS = 32_768
-"""Only this much of a completion's end is searched: a runaway costs no more than a long answer."""
-
-MAX_NUMBER_CHARACTERS = 40
-MAX_NUMBER_EXPONENT = 100
-"""Magnitudes beyond ten to this power, either way, are no answers."""
-
-# Full-width forms are what some models write; they are meant here.
-_NOISE = frozenset(".,;:!?\"'()[]{}*_`-" + "。，、；：！？（）【】「」“”‘’")
-_DASHES = str.maketrans("‐‑‒–—−", "-" * 6)
+CLOSED: tuple[AnswerType, ...] = ("choice", "number", "yes_no", "regression")
+"""Types whose answers cannot be mistaken for anything else, so that they need no tags."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,176 +29,123 @@ class Verdict:
     """What was read from a completion, by which rule, and whether it is right."""
 
     extracted: str | None
-    """The text between the last tags; None where there is no pair, or nothing in it."""
+    """The text of the answer; None where there is none."""
+
+    container: Container | None
+    """What the answer stood in; None where there is none."""
 
     rule: Rule
-    """What decided: `tags` where there was nothing to read, `letter` or `option_text` for choices,
-    else the answer type."""
+    """What decided: `none` where there was nothing to read, `letter`, `index` or `option_text` for
+    choices, else the answer type."""
 
     parsed: bool
     """The extracted text is an answer of the expected type. What is not parsed is never correct."""
 
     correct: bool
 
-
-def extract_answer(completion: str) -> str | None:
-    """Return what stands in the last complete `<answer>...</answer>`, or None.
-
-    Three scans for fixed strings; the obvious regular expression is quadratic in unclosed tags,
-    and a policy that loops writes thousands of them.
-    """
-    tail = completion[-MAX_CHARACTERS:]
-    start = tail.rfind(OPEN, 0, max(tail.rfind(CLOSE), 0))
-    if start < 0:
-        return None
-    start += len(OPEN)
-    return tail[start : tail.find(CLOSE, start)].strip() or None
+    score: float
+    """Credit from 0 to 1, and 1 wherever the answer is right. Of a wrong one: F1 of the items for
+    `set`, the mean of ROUGE-1, -2 and -L for `text`, 1 - word error rate for `ocr`, and
+    1 - |error| / |answer| for `regression`, as Video-R1 has them (arXiv 2503.21776); else 0."""
 
 
-def well_formed(completion: str) -> bool:
-    """Tell whether a completion ends in its one, non-empty answer.
-
-    Reasoning may come before; after the closing tag there is only white space.
-    """
-    if completion.count(OPEN) != 1 or completion.count(CLOSE) != 1:
-        return False
-    inside, closed, after = completion.partition(OPEN)[2].partition(CLOSE)
-    return bool(closed and inside.strip() and not after.strip())
+NOTHING = Verdict(
+    extracted=None, container=None, rule="none", parsed=False, correct=False, score=0.0
+)
 
 
-def verify(
-    completion: str, *, answer: str, answer_type: AnswerType, options: Sequence[str]
-) -> Verdict:
+def verify(completion: str, *, sample: Sample) -> Verdict:
     """Judge a completion against the answer of its sample.
 
-    `choice` takes the letter, alone or with its own option's text, or the text of an option that
-    no other option reads like; `number` any decimal notation of the same value, without units;
-    `set` the same items in any order; `yes_no` the bare word; `text` the same words. Case, white
-    space and typographic punctuation never matter; signs and decimal points always do.
+    `choice` takes the letter, alone, after the word "option" or with its own option's text; that
+    text, where no other option reads like it; or "option" and a number from 1. `number` and
+    `regression` take any decimal notation of a value within the sample's tolerance, without units;
+    `set` the same items in any order; `yes_no` the bare word; `text` and `ocr` the same words;
+    `math` an equivalent expression. Case, white space and typographic punctuation never matter;
+    signs and decimal points always do.
     """
-    _, gold = _read(answer, answer_type, options)
+    return verify_all([completion], [sample])[0]
+
+
+def verify_all(completions: Sequence[str], samples: Sequence[Sample]) -> list[Verdict]:
+    """Judge each completion against the answer of its sample, mathematics side by side."""
+    golds = [_gold(sample) for sample in samples]
+    given = [extract(completion) for completion in completions]
+    pairs = {
+        place: (unwrap(sample.answer), found[0])
+        for place, (sample, found) in enumerate(zip(samples, given, strict=True))
+        if sample.answer_type == "math" and found and found[1] != "bare"
+    }
+    equal = dict(zip(pairs, equivalent(list(pairs.values())), strict=True)) if pairs else {}
+    return [
+        NOTHING if found is None else _judge(*found, gold, sample, equal=equal.get(place))
+        for place, (found, gold, sample) in enumerate(zip(given, golds, samples, strict=True))
+    ]
+
+
+def _gold(sample: Sample) -> Reading:
+    """Read the answer of a sample, which must be one."""
+    _, gold = _read(unwrap(sample.answer), sample)
     if gold is None:
         raise ValueError(
-            f"The answer {answer!r} is no {answer_type} among {len(options)} options, so that no "
-            "completion could be right: correct the record, or drop it when it is read."
+            f"{sample.id}: the answer {sample.answer!r} is no {sample.answer_type} among "
+            f"{len(sample.options)} options, so that no completion could be right: correct the "
+            "record, or drop it when it is read."
         )
-    extracted = extract_answer(completion)
-    if extracted is None:
-        return Verdict(extracted=None, rule="tags", parsed=False, correct=False)
-    rule, found = _read(extracted, answer_type, options)
-    return Verdict(extracted=extracted, rule=rule, parsed=found is not None, correct=found == gold)
+    return gold
 
 
-def accuracy_reward(
-    completion: str, *, answer: str, answer_type: AnswerType, options: Sequence[str]
-) -> float:
-    """Pay 1 for the right answer, and nothing for any other."""
-    verdict = verify(completion, answer=answer, answer_type=answer_type, options=options)
-    return float(verdict.correct)
-
-
-def format_reward(completion: str) -> float:
-    """Pay 1 for a completion that can be read without doubt, right or wrong."""
-    return float(well_formed(completion))
-
-
-def reward(
-    completion: str,
-    *,
-    answer: str,
-    answer_type: AnswerType,
-    options: Sequence[str],
-    accuracy_weight: float,
-    format_weight: float,
-) -> tuple[float, dict[str, float]]:
-    """Return the weighted sum of accuracy and format, and both before weighting."""
-    parts = {
-        "accuracy": accuracy_reward(
-            completion, answer=answer, answer_type=answer_type, options=options
-        ),
-        "format": format_reward(completion),
-    }
-    return accuracy_weight * parts["accuracy"] + format_weight * parts["format"], parts
-
-
-def normalize(text: str) -> str:
-    """Reduce a text to what two ways of typing it share.
-
-    Typographic punctuation becomes white space, unless it belongs to a number: -5 is not 5, and 1.5
-    is not 15. Symbols (+ # % / $) carry meaning and stay.
-    """
-    text = " ".join(unicodedata.normalize("NFC", text).translate(_DASHES).casefold().split())
-    kept = [
-        " " if mark in _NOISE and not _belongs_to_number(mark, text[i + 1 : i + 3]) else mark
-        for i, mark in enumerate(text)
-    ]
-    return " ".join("".join(kept).split())
-
-
-def _belongs_to_number(mark: str, following: str) -> bool:
-    if mark == "-":  # also in "- 5" and "-.5"
-        following = following.lstrip(" .")
-    return mark in "-.,:" and following[:1].isdigit()
-
-
-def _read(
-    text: str, answer_type: AnswerType, options: Sequence[str]
-) -> tuple[Rule, Reading | None]:
-    """Read a text as an answer of this type; None where it is not one."""
-    if answer_type == "choice":
-        return _choices(options).get(normalize(text), ("option_text", None))
-    if answer_type == "number":
-        return "number", _number(text)
-    if answer_type == "set":
-        return "set", _set(text, options)
+def _read(text: str, sample: Sample) -> tuple[Rule, Reading | None]:
+    """Read a text as an answer of the sample's type; None where it is not one."""
+    kind = sample.answer_type
+    if kind == "choice":
+        return choices(sample.options).get(normalize(text), ("option_text", None))
+    if kind in ("number", "regression"):
+        return kind, number(text, percent=sample.answer.endswith("%"))
+    if kind == "set":
+        return kind, items(text, sample.options)
+    if kind == "math":
+        return kind, text or None
     words = normalize(text)
-    if answer_type == "yes_no" and words not in ("yes", "no"):
-        return "yes_no", None
-    return answer_type, words or None
+    if kind == "yes_no" and words not in ("yes", "no"):
+        return kind, None
+    return kind, words or None
 
 
-def _choices(options: Sequence[str]) -> dict[str, tuple[Rule, str]]:
-    """List every accepted way of naming an option, with the letter it means.
+def _judge(
+    text: str, container: Container, gold: Reading, sample: Sample, *, equal: bool | None
+) -> Verdict:
+    """Hold what was given against what is right.
 
-    A lone letter is always the letter. Anything else that could mean two options means neither.
+    Args:
+        equal: of `math`, whether the two are equivalent; None where they could not be compared.
     """
-    if not 2 <= len(options) <= len(LETTERS):
-        raise ValueError(
-            f"A choice among {len(options)} options (first: {list(options)[:1]}) cannot be judged: "
-            f"it needs 2 to {len(LETTERS)} of them. Drop the record when it is read."
-        )
-    readings: dict[str, tuple[Rule, str]] = {}
-    doubtful: set[str] = set()
-    for letter, option in zip(LETTERS, options, strict=False):
-        text = normalize(option)
-        forms: tuple[tuple[str, Rule], ...] = (
-            (text, "option_text"),
-            (f"{letter.casefold()} {text}", "letter"),
-        )
-        for words, rule in forms if text else ():
-            if readings.setdefault(words, (rule, letter))[1] != letter:
-                doubtful.add(words)
-    certain = {words: reading for words, reading in readings.items() if words not in doubtful}
-    lone: dict[str, tuple[Rule, str]] = {
-        letter.casefold(): ("letter", letter) for letter in LETTERS[: len(options)]
-    }
-    return certain | lone
+    rule, found = _read(text, sample)
+    if container == "bare" and (found is None or sample.answer_type not in CLOSED):
+        return NOTHING
+    if sample.answer_type == "math":
+        found, correct = (None if equal is None else text), equal is True
+    elif isinstance(found, Decimal) and isinstance(gold, Decimal):
+        correct = abs(found - gold) <= Decimal(str(sample.tolerance))
+    else:
+        correct = found == gold
+    return Verdict(
+        extracted=text,
+        container=container,
+        rule=rule,
+        parsed=found is not None,
+        correct=correct,
+        score=1.0 if correct else _credit(found, gold, sample.answer_type),
+    )
 
 
-def _number(text: str) -> Decimal | None:
-    """Read a plain decimal, whose size is bounded before anything is computed with it."""
-    digits = text.translate(_DASHES).strip(" \n\t*_`")
-    if len(digits) > MAX_NUMBER_CHARACTERS or not set(digits) <= set("0123456789+-.eE"):
-        return None
-    try:
-        number = Decimal(digits)
-    except InvalidOperation:
-        return None
-    return number if abs(number.adjusted()) <= MAX_NUMBER_EXPONENT else None
-
-
-def _set(text: str, options: Sequence[str]) -> frozenset[str] | None:
-    """Read the items between commas; with options, a letter and its option's text are one item."""
-    choices = _choices(options) if options else {}
-    items = {normalize(item) for item in text.replace("，", ",").split(",")} - {""}
-    return frozenset(choices[item][1] if item in choices else item for item in items) or None
+def _credit(found: Reading | None, gold: Reading, kind: AnswerType) -> float:
+    """Tell how close a wrong answer came."""
+    if isinstance(found, frozenset) and isinstance(gold, frozenset):
+        return set_f1(found, gold)
+    if kind == "regression" and isinstance(found, Decimal) and isinstance(gold, Decimal) and gold:
+        return float(max(Decimal(0), 1 - abs(found - gold) / abs(gold)))
+    if kind in ("text", "ocr") and isinstance(found, str) and isinstance(gold, str):
+        said, meant = found.split(), gold.split()
+        return rouge(said, meant) if kind == "text" else max(0.0, 1 - word_error_rate(said, meant))
+    return 0.0

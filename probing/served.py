@@ -11,7 +11,8 @@ from tqdm import tqdm
 from datamodules.media import MediaError
 from datamodules.orders import reorder
 from datamodules.question_set import QuestionSet
-from modules.answering import Answers, judge
+from modules.answering import Answers
+from modules.verifiers import verify_all
 from probing.chat import Estimate, Request, check_budget, estimate, messages
 from probing.probe import Asking, Probe, Tally, tally
 from probing.remote import ask_remote
@@ -89,7 +90,7 @@ class ServedProbe(Probe):
         )
         with closing(answered), bar:
             for request, texts in answered:
-                verdicts = [judge(text, request.sample) for text in texts]
+                verdicts = verify_all(texts, [request.sample] * len(texts))
                 bar.update()
                 said = Answers(sample=request.sample, completions=texts, verdicts=verdicts)
                 yield tally(said, asking)

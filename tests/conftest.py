@@ -1,5 +1,6 @@
 """What several tests share: an untrained tiny model, and questions with media of every kind."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -95,3 +96,30 @@ def continuations() -> Completions:
     lens = [3, 1, 7, 5, 5, 2, 4, 9, 4, 6, 2, 8]
     rows = [torch.randint(20, 300, (length,), generator=generator).tolist() for length in lens]
     return Completions.of(rows, [number // 3 for number in range(12)])
+
+
+@pytest.fixture(scope="session")
+def tiny_encoder() -> PromptEncoder:
+    """Of the shipped model, which can answer, if not always right."""
+    return PromptEncoder("assets/tiny", answer_with="text")
+
+
+@pytest.fixture
+def tiny_policy(tiny_encoder: PromptEncoder) -> OmniModel:
+    return OmniModel.load("assets/tiny", tiny_encoder.tokenizer)
+
+
+@pytest.fixture(scope="session")
+def quiz(tiny_encoder: PromptEncoder) -> Batch:
+    """Four questions that the shipped model sometimes answers: text, picture, sound, and both; the
+    view without media shows noise in place of noise of another kind."""
+    rng = np.random.default_rng(3)
+    media = [[], [picture(rng)], [clip(rng)], [picture(rng), clip(rng)]]
+    samples = [
+        replace(make_sample(f"q{n}", f"Which digit comes after {n + 1}?"), answer=answer)
+        for n, answer in enumerate("ABCA")
+    ]
+    shown = [make_prompt(tiny_encoder, *pair) for pair in zip(samples, media, strict=True)]
+    blind = [make_prompt(tiny_encoder, sample, []) for sample in samples]
+    batch = collate(samples, shown, step=0)
+    return replace(batch, views={"blind": collate(samples, blind, step=0)})

@@ -15,9 +15,10 @@ from datamodules.batch import Batch, Completions
 from datamodules.collate import collate
 from datamodules.prompts import PromptEncoder
 from modules.backbone import ATTENTION, Backbone
-from modules.omni import OmniModel, Vocabulary
+from modules.omni import OmniModel
 from modules.rlvr import RlvrModule
 from modules.rollouts import Sampling
+from modules.vocabulary import Vocabulary
 from tests.conftest import clip, film, make_prompt, make_sample, picture
 from tests.test_omni import gradients, repeated
 from training import train

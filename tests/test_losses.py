@@ -1,47 +1,39 @@
 """Losses by hand, their gradients in closed form, and their limits."""
 
 import math
+from functools import partial
 
 import pytest
 import torch
 
-from modules.losses import STD_EPS, group_advantage, kl_loss, policy_loss, sft_loss
+from modules.losses import (
+    correction_weights,
+    denominator,
+    divergence,
+    importance_ratio,
+    kl_loss,
+    policy_loss,
+    sft_loss,
+)
 
 MASK = torch.tensor([[True, True, False], [True, False, False]])
+CLIP = {"surrogate": "clip", "clip_low": 0.1, "clip_high": 0.3, "ratio_max": None}
+by_token = partial(policy_loss, level="token", **CLIP)
+by_sequence = partial(policy_loss, level="sequence", **CLIP)
+cispo = partial(by_token, surrogate="cispo")
+
+
+def double(rows):
+    return torch.tensor(rows, dtype=torch.float64)
 
 
 def log(rows):
-    return torch.tensor(rows, dtype=torch.float64).log()
+    return double(rows).log()
 
 
-def test_the_advantage_is_the_distance_from_the_groups_mean():
-    """Means 1 and 0.25: (3 - 1, 0 - 1, 0 - 1) and (0.75 - 0.25, 0 - 0.25, 0 - 0.25)."""
-    reward = torch.tensor([[3.0, 0.0, 0.0], [0.75, 0.0, 0.0]])
-    expected = torch.tensor([[2.0, -1.0, -1.0], [0.5, -0.25, -0.25]])
-    torch.testing.assert_close(group_advantage(reward, normalize=False), expected)
-
-
-def test_the_normalized_advantage_is_in_sample_standard_deviations():
-    """(2, -1, -1) has the sample variance (4 + 1 + 1) / 2 = 3."""
-    reward = torch.tensor([[3.0, 0.0, 0.0]])
-    expected = torch.tensor([[2.0, -1.0, -1.0]]) / (math.sqrt(3) + STD_EPS)
-    torch.testing.assert_close(group_advantage(reward, normalize=True), expected)
-
-
-@pytest.mark.parametrize("normalize", [False, True])
-def test_a_unanimous_group_has_exactly_no_advantage(normalize):
-    """The mean of seven times 0.1 is not 0.1 in floating point; that must not become a signal."""
-    reward = torch.full((2, 7), 0.1)
-    reward[1, 3] = 0.9
-    advantage = group_advantage(reward, normalize=normalize)
-    assert (advantage[0] == 0).all()
-    assert (advantage[1] != 0).all()
-
-
-@pytest.mark.parametrize("shape", [(4,), (3, 1), (2, 2, 2)])
-def test_an_advantage_needs_siblings(shape):
-    with pytest.raises(ValueError, match=r"\(B, G\) with G of at least 2.*rlvr.group_size"):
-        group_advantage(torch.zeros(shape), normalize=False)
+RATIOS = log([[2.0, 0.5, 7.0], [0.5, 7.0, 7.0]])  # log-probs after sampling at log-probs of 0
+OLD = torch.zeros(2, 3, dtype=torch.float64)
+ADVANTAGE = double([1.5, -2.0])
 
 
 def test_policy_loss_by_hand():
@@ -49,35 +41,21 @@ def test_policy_loss_by_hand():
 
     good, A = +1.5: min(2.0, 1.3) * 1.5 = 1.95 and min(0.5, 0.9) * 1.5 = 0.75
     bad,  A = -2:   min(-2 * 0.5, -2 * 0.9) = -1.8
-    loss = -(1.95 + 0.75 - 1.8) / 5 = -0.18; all three ratios are outside, their mean is 1
+    loss = -(1.95 + 0.75 - 1.8) / 5 = -0.18; the mean ratio is 1. Of three tokens, the first hits
+    the upper bound and the last the lower; the second is outside, but free to return
     """
-    loss, stats = policy_loss(
-        log([[2.0, 0.5, 7.0], [0.5, 7.0, 7.0]]),
-        torch.zeros(2, 3, dtype=torch.float64),
-        torch.tensor([1.5, -2.0], dtype=torch.float64),
-        MASK,
-        clip_low=0.1,
-        clip_high=0.3,
-        denominator=5,
-    )
+    loss, stats = by_token(RATIOS, OLD, ADVANTAGE, MASK, denominator=5)
     assert loss.item() == pytest.approx(-0.18)
-    assert stats["ratio"].item() == pytest.approx(1.0)
-    assert stats["clipped"].item() == pytest.approx(1.0)
+    expected = {"ratio": 1.0, "clipped_low": 1 / 3, "clipped_high": 1 / 3}
+    assert {name: value.item() for name, value in stats.items()} == pytest.approx(expected)
 
 
 def test_the_ratio_has_the_policy_on_top():
     """Sampled at 0.4 and now at 0.5: ratio 1.25, inside the clip; the other way round 0.8."""
-    loss, stats = policy_loss(
-        log([[0.5]]),
-        log([[0.4]]),
-        torch.tensor([3.0], dtype=torch.float64),
-        torch.tensor([[True]]),
-        clip_low=0.5,
-        clip_high=0.5,
-        denominator=1,
-    )
+    one = torch.tensor([[True]])
+    loss, stats = by_token(log([[0.5]]), log([[0.4]]), double([3.0]), one, denominator=1)
     assert loss.item() == pytest.approx(-3 * 1.25)
-    assert stats["clipped"].item() == 0
+    assert stats["clipped_low"].item() == stats["clipped_high"].item() == 0
 
 
 def test_the_policy_gradient_is_ratio_times_advantage_until_clipped():
@@ -87,57 +65,190 @@ def test_the_policy_gradient_is_ratio_times_advantage_until_clipped():
     shrink; padding has none.
     """
     logprobs = log([[1.1, 2.0, 7.0], [2.0, 7.0, 7.0]]).requires_grad_()
-    loss, _ = policy_loss(
-        logprobs,
-        torch.zeros(2, 3, dtype=torch.float64),
-        torch.tensor([1.5, -2.0], dtype=torch.float64),
-        MASK,
-        clip_low=0.1,
-        clip_high=0.3,
-        denominator=5,
-    )
-    loss.backward()
-    expected = torch.tensor([[-1.1 * 1.5, 0, 0], [2.0 * 2, 0, 0]], dtype=torch.float64) / 5
-    torch.testing.assert_close(logprobs.grad, expected)
+    by_token(logprobs, OLD, ADVANTAGE, MASK, denominator=5)[0].backward()
+    torch.testing.assert_close(logprobs.grad, double([[-1.1 * 1.5, 0, 0], [2.0 * 2, 0, 0]]) / 5)
 
 
-def test_kl_loss_by_hand():
-    """Reference over policy 0.5, 2 and 4 on three tokens, divided by 5:
-
-    0.5 - 1 + ln 2, 2 - 1 - ln 2 and 4 - 1 - 2 ln 2 sum to 3.5 - 2 ln 2; their mean is a third
-    """
-    total = 3.5 - 2 * math.log(2)
-    loss, stats = kl_loss(
-        log([[0.8, 0.2, 0.1], [0.1, 0.1, 0.1]]),
-        log([[0.4, 0.4, 0.9], [0.4, 0.9, 0.9]]),
-        MASK,
-        denominator=5,
-    )
-    assert loss.item() == pytest.approx(total / 5)
-    assert stats["kl"].item() == pytest.approx(total / 3)
-
-
-def test_the_kl_gradient_pulls_towards_the_reference():
-    """d loss / d logprob = (1 - reference / policy) / denominator: 1 - 0.5 and 1 - 4, over 2."""
-    logprobs = log([[0.8, 0.1]]).requires_grad_()
+def test_the_second_side_bounds_a_bad_token_that_has_grown():
+    """A = -2 at ratios 5 and 3, ratio_max 4: 4 * 2 without gradient and 3 * 2 with it, over 5."""
+    logprobs = log([[5.0, 3.0]]).requires_grad_()
     mask = torch.tensor([[True, True]])
-    loss, _ = kl_loss(logprobs, log([[0.4, 0.4]]), mask, denominator=2)
+    loss, stats = by_token(logprobs, OLD[:1, :2], double([-2.0]), mask, ratio_max=4, denominator=5)
     loss.backward()
-    expected = torch.tensor([[0.25, -1.5]], dtype=torch.float64)
+    assert loss.item() == pytest.approx((8 + 6) / 5)
+    torch.testing.assert_close(logprobs.grad, double([[0, 6 / 5]]))
+    assert stats["clipped_high"].item() == 0.5
+
+
+def test_the_ratio_of_a_sequence_is_the_geometric_mean_of_its_tokens():
+    """Ratios 8 and 0.5 have the geometric mean 2, whatever the padding; 0.7 is alone."""
+    logprobs = log([[8.0, 0.5, 9.0], [0.7, 9.0, 9.0]])
+    ratio = importance_ratio(logprobs, OLD, MASK, level="sequence")
+    torch.testing.assert_close(ratio, double([[2.0] * 3, [0.7] * 3]))
+
+
+def test_the_gradient_of_a_sequence_is_shared_by_its_tokens():
+    """Ratio sqrt(1.5 * 0.8), inside the clip: with its own length 2 as denominator, each token
+    gets -ratio * A / 2; ratio 2 of the second completion is clipped for all of it."""
+    logprobs = log([[1.5, 0.8, 9.0], [8.0, 0.5, 9.0]]).requires_grad_()
+    mask = torch.tensor([[True, True, False], [True, True, False]])
+    own = denominator(mask, average="sequence", completions=1, tokens=4, longest=3)
+    loss, stats = by_sequence(logprobs, OLD, double([3.0, 1.0]), mask, denominator=own)
+    loss.backward()
+    share = -math.sqrt(1.2) * 3 / 2
+    torch.testing.assert_close(logprobs.grad, double([[share, share, 0], [0, 0, 0]]))
+    assert stats["clipped_high"].item() == 0.5
+
+
+def test_cispo_bounds_the_weight_and_keeps_the_gradient():
+    """d loss / d logprob = -clip(ratio) * A / 5: weights 1.3, 0.9 and 0.9, none dropped; the loss
+    is that times the log-probs: (1.3 * ln 2 + 0.9 * ln 0.5) * 1.5 - 0.9 * 2 * ln 0.5."""
+    logprobs = RATIOS.clone().requires_grad_()
+    loss, stats = cispo(logprobs, OLD, ADVANTAGE, MASK, denominator=5)
+    loss.backward()
+    expected = double([[1.3 * 1.5, 0.9 * 1.5, 0], [-0.9 * 2, 0, 0]]) / -5
     torch.testing.assert_close(logprobs.grad, expected)
+    gain = math.log(2) * (0.4 * 1.5 + 0.9 * 2)
+    assert loss.item() == pytest.approx(-gain / 5)
+    assert stats["clipped_low"].item() == pytest.approx(2 / 3)
+    assert stats["clipped_high"].item() == pytest.approx(1 / 3)
 
 
-def test_the_kl_estimate_averages_to_the_divergence_under_the_policy():
-    """Over all of a vocabulary, weighted by the policy: Σ p (q/p - 1 - ln(q/p)) = KL(p||q)."""
-    policy, reference = log([[0.7, 0.2, 0.1]]), log([[0.3, 0.3, 0.4]])
-    expected = (policy.exp() * (policy - reference)).sum().item()
-    estimate = 0.0
-    for token in range(3):
-        one = torch.zeros(1, 3, dtype=torch.bool)
-        one[0, token] = True
-        loss, _ = kl_loss(policy, reference, one, denominator=1)
-        estimate += policy[0, token].exp().item() * loss.item()
-    assert estimate == pytest.approx(expected)
+def test_at_ratio_one_every_surrogate_has_the_gradient_of_reinforce():
+    for loss in (by_token, cispo, partial(by_token, ratio_max=3)):
+        logprobs = RATIOS.clone().requires_grad_()
+        loss(logprobs, RATIOS, ADVANTAGE, MASK, denominator=5)[0].backward()
+        torch.testing.assert_close(logprobs.grad, double([[-1.5, -1.5, 0], [2, 0, 0]]) / 5)
+
+
+def test_tokens_may_have_advantages_and_weights_of_their_own():
+    """Ratio 0.5 throughout, over 2: -(0.5 * 1 * 0.5 + 0.5 * 2 * 0.25 - 0.9 * 3 * 4), of which only
+    the last, of a bad token, is at its bound; the weights carry no gradient."""
+    advantage, weight = double([[1, 2, 9], [-3, 9, 9]]), double([[0.5, 0.25, 9], [4, 9, 9]])
+    logprobs, weight = log([[0.5] * 3] * 2).requires_grad_(), weight.requires_grad_()
+    loss, stats = by_token(logprobs, OLD, advantage, MASK, weight=weight, denominator=2)
+    loss.backward()
+    assert loss.item() == pytest.approx((-0.25 - 0.25 + 10.8) / 2)
+    assert weight.grad is None
+    torch.testing.assert_close(logprobs.grad, double([[-0.125, -0.125, 0], [0, 0, 0]]))
+    assert stats["clipped_low"].item() == pytest.approx(1 / 3)
+
+
+def test_denominators_by_hand():
+    """Lengths 2, 1 and 0, which counts as 1, of 10 completions; 7 tokens; 10 times 4."""
+    mask = torch.tensor([[True, True], [True, False], [False, False]])
+    of = partial(denominator, mask, completions=10, longest=4)
+    assert of(average="sequence", tokens=7).tolist() == [[20], [10], [10]]
+    assert of(average="token", tokens=7) == 7
+    assert of(average="token", tokens=0) == 1
+    assert of(average="constant", tokens=7) == 40
+
+
+def correct(kind, level, old=((0.6, 0.1, 9.0), (0.3, 9.0, 9.0))):
+    """Ratios 3, 0.5 and 0.75 by token; 1.5 and 0.75 by sequence."""
+    rollout = log([[0.2, 0.2, 0.1], [0.4, 0.1, 0.1]])
+    return correction_weights(log(old), rollout, MASK, kind=kind, level=level, low=0.6, high=2.0)
+
+
+@pytest.mark.parametrize(
+    ("kind", "level", "first", "second"),
+    [
+        ("truncate", "token", [2.0, 0.5], [0.75]),
+        ("mask", "token", [0.0, 0.0], [0.75]),
+        ("truncate", "sequence", [1.5, 1.5], [0.75]),
+        ("mask", "sequence", [1.5, 1.5], [0.75]),
+    ],
+)
+def test_corrections_by_hand(kind, level, first, second):
+    weights, _ = correct(kind, level)
+    assert weights[0, :2].tolist() == pytest.approx(first)
+    assert weights[1, :1].tolist() == pytest.approx(second)
+
+
+def test_the_weight_of_a_sequence_is_the_product_and_not_the_mean():
+    """Ratios 3 and 1.5 make 4.5, which is cut to 2, and masked."""
+    old = ((0.6, 0.3, 9.0), (0.2, 9.0, 9.0))
+    assert correct("truncate", "sequence", old)[0][:, 0].tolist() == pytest.approx([2.0, 0.5])
+    assert correct("mask", "sequence", old)[0][:, 0].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize("kind", ["none", "truncate", "mask"])
+def test_the_mismatch_is_told_whatever_the_kind(kind):
+    """KL(sampler || trainer) by k3: (3 - 1 - ln 3) + (0.5 - 1 + ln 2) + (0.75 - 1 - ln 0.75)."""
+    weights, stats = correct(kind, "sequence")
+    assert (weights is None) == (kind == "none")
+    assert stats["mismatch_kl"].item() == pytest.approx((1.25 - math.log(3 * 0.5 * 0.75)) / 3)
+    assert stats["mismatch_max"].item() == pytest.approx(math.log(3))
+    assert stats["mismatch_ratio"].item() == pytest.approx(4.25 / 3)
+
+
+@pytest.mark.parametrize("level", ["token", "sequence"])
+def test_weights_do_not_overflow(level):
+    far = torch.full((2, 3), 90.0)
+    for kind, expected in (("truncate", 2.0), ("mask", 0.0)):
+        limits = {"kind": kind, "level": level, "low": 0.5, "high": 2.0}
+        weights, stats = correction_weights(far, torch.zeros(2, 3), MASK, **limits)
+        assert (weights[MASK] == expected).all()
+        assert all(value.isfinite() for value in stats.values())
+
+
+def test_a_mismatch_of_rounding_is_no_negative_divergence():
+    """In float32, exp(1e-5) - 1 - 1e-5 is rounding; the truth is 1e-10 / 2."""
+    near = torch.full((2, 3), 1e-5)
+    limits = {"kind": "none", "level": "token", "low": 0.5, "high": 2.0}
+    _, stats = correction_weights(near, torch.zeros(2, 3), MASK, **limits)
+    assert 0 <= stats["mismatch_kl"].item() < 1e-9
+
+
+POLICY, REFERENCE = [[0.8, 0.2, 0.1], [0.1, 0.1, 0.1]], [[0.4, 0.4, 0.9], [0.4, 0.9, 0.9]]
+LN2 = math.log(2)
+ESTIMATES = {  # where reference over policy is 0.5, 2 and 4
+    "k1": (LN2, -LN2, -2 * LN2),
+    "k2": (LN2**2 / 2, LN2**2 / 2, 2 * LN2**2),
+    "k3": (LN2 - 0.5, 1 - LN2, 3 - 2 * LN2),
+    "k3_corrected": (1.5 * (LN2 - 0.5), 0.5 * (1 - LN2), 3 * (3 - 2 * LN2)),
+}
+
+
+@pytest.mark.parametrize("estimator", ESTIMATES)
+def test_divergences_by_hand(estimator):
+    """What is logged is k3 whatever the estimator; the loss is the sum over 5."""
+    ratio = double([[1.5, 0.5, 9.0], [3.0, 9.0, 9.0]])
+    first, second, third = ESTIMATES[estimator]
+    given, of = (log(POLICY), log(REFERENCE), MASK), {"estimator": estimator, "ratio": ratio}
+    each = divergence(*given, **of)
+    torch.testing.assert_close(each, double([[first, second, 0], [third, 0, 0]]))
+    loss, stats = kl_loss(*given, **of, denominator=5)
+    assert loss.item() == pytest.approx(sum(ESTIMATES[estimator]) / 5)
+    assert stats["kl"].item() == pytest.approx(sum(ESTIMATES["k3"]) / 3)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "expected"),
+    [("k1", (1, 1)), ("k2", (LN2, -2 * LN2)), ("k3", (1 - 0.5, 1 - 4))],
+)
+def test_the_kl_gradient_pulls_towards_the_reference(estimator, expected):
+    """d loss / d logprob over 2: k1 pulls all alike, k2 by -delta, k3 by 1 - exp(delta)."""
+    logprobs = log([[0.8, 0.1]]).requires_grad_()
+    mask, of = torch.tensor([[True, True]]), {"estimator": estimator, "ratio": None}
+    kl_loss(logprobs, log([[0.4, 0.4]]), mask, denominator=2, **of)[0].backward()
+    torch.testing.assert_close(logprobs.grad, double([expected]) / 2)
+
+
+@pytest.mark.parametrize("sampler", [[0.7, 0.2, 0.1], [0.2, 0.5, 0.3]])
+def test_corrected_k3_has_value_and_gradient_of_the_divergence_whoever_sampled(sampler):
+    """Over a whole vocabulary, weighted by the sampler: KL(p||q), and d KL(p||q) / d logits."""
+    logits = double([0.9, -0.4, 0.3]).requires_grad_()
+    policy, reference, old = logits.log_softmax(0), log([0.3, 0.3, 0.4]), log(sampler)
+    column = [values.unsqueeze(1) for values in (policy, reference, old)]  # a token a row
+    mask = torch.ones(3, 1, dtype=torch.bool)
+    ratio = importance_ratio(column[0], column[2], mask, level="token")
+    rarity = 1 / old.exp().unsqueeze(1)  # weighs each token by its probability
+    loss, _ = kl_loss(*column[:2], mask, estimator="k3_corrected", ratio=ratio, denominator=rarity)
+    truth = (policy.exp() * (policy - reference)).sum()
+    assert loss.item() == pytest.approx(truth.item())
+    actual = torch.autograd.grad(loss, logits, retain_graph=True)
+    torch.testing.assert_close(actual, torch.autograd.grad(truth, logits))
 
 
 def test_sft_loss_by_hand():
@@ -150,29 +261,42 @@ def test_sft_loss_by_hand():
     torch.testing.assert_close(logprobs.grad, -MASK.double() / 4)
 
 
-def every_loss(logprobs, other, advantage, mask):
-    """All three losses with one denominator, for what they must share."""
-    clips = {"clip_low": 0.2, "clip_high": 0.28}
-    return {
-        "policy": policy_loss(logprobs, other, advantage, mask, **clips, denominator=40),
-        "kl": kl_loss(logprobs, other, mask, denominator=40),
-        "sft": sft_loss(logprobs, mask, denominator=40),
-    }
+LOSSES = {
+    "clip": partial(by_token, denominator=40),
+    "sequence": partial(by_sequence, denominator=40),
+    "cispo": partial(cispo, denominator=40),
+    "two_sided": partial(by_token, ratio_max=1.5, denominator=40),
+}
+for name in ESTIMATES:
+    LOSSES[name] = partial(kl_loss, estimator=name, denominator=40)
+LOSSES["sft"] = partial(sft_loss, denominator=40)
 
 
-@pytest.mark.parametrize("name", ["policy", "kl", "sft"])
-def test_micro_batches_add_up_to_the_whole_batch(name):
+def lose(name, logprobs, other, advantage, mask, **more):
+    """Call any loss with what it needs of these."""
+    if name in ESTIMATES:
+        ratio = importance_ratio(logprobs, other, mask, level="token")
+        return LOSSES[name](logprobs, other, mask, ratio=ratio, **more)
+    if name == "sft":
+        return LOSSES[name](logprobs, mask, **more)
+    return LOSSES[name](logprobs, other, advantage, mask, **more)
+
+
+@pytest.mark.parametrize("average", ["sequence", "token", "constant"])
+@pytest.mark.parametrize("name", LOSSES)
+def test_micro_batches_add_up_to_the_whole_batch(name, average):
     generator = torch.Generator().manual_seed(3)
     logprobs = -torch.rand(5, 8, generator=generator, dtype=torch.float64)
     other = logprobs - 0.3 * torch.rand(5, 8, generator=generator, dtype=torch.float64)
-    advantage = torch.tensor([1.0, -0.5, 2.0, 0.0, -3.0], dtype=torch.float64)
+    advantage = double([1.0, -0.5, 2.0, 0.0, -3.0])
     mask = torch.arange(8) < torch.tensor([[8], [1], [3], [5], [0]])
 
     def gradient(*parts):
         leaf = logprobs.clone().requires_grad_()
         for part in parts:
-            losses = every_loss(leaf[part], other[part], advantage[part], mask[part])
-            losses[name][0].backward()
+            share = denominator(mask[part], average=average, completions=5, tokens=17, longest=8)
+            of = (leaf[part], other[part], advantage[part], mask[part])
+            lose(name, *of, denominator=share)[0].backward()
         return leaf.grad
 
     whole = gradient(slice(0, 5))
@@ -180,45 +304,47 @@ def test_micro_batches_add_up_to_the_whole_batch(name):
     assert whole.abs().sum() > 0
 
 
-@pytest.mark.parametrize("name", ["policy", "kl", "sft"])
+@pytest.mark.parametrize("name", LOSSES)
 def test_a_batch_with_nothing_to_train_costs_nothing(name):
     logprobs = torch.full((2, 3), -1.0, requires_grad=True)
     nothing = torch.zeros(2, 3, dtype=torch.bool)
-    loss, stats = every_loss(logprobs, torch.zeros(2, 3), torch.ones(2), nothing)[name]
+    loss, stats = lose(name, logprobs, torch.zeros(2, 3), torch.ones(2), nothing)
     loss.backward()
     assert loss.item() == 0
     assert all(value.item() == 0 for value in stats.values())
     assert (logprobs.grad == 0).all()
 
 
-@pytest.mark.parametrize("name", ["policy", "kl", "sft"])
-def test_infinities_in_the_padding_stay_there(name):
+@pytest.mark.parametrize("other", [math.inf, -math.inf, math.nan])
+@pytest.mark.parametrize("name", LOSSES)
+def test_what_stands_in_the_padding_stays_there(name, other):
+    """In every argument, and in every gradient; and what is logged carries none."""
     logprobs = torch.full((2, 3), -1.0).masked_fill(~MASK, -math.inf).requires_grad_()
-    other = torch.full((2, 3), -1.5).masked_fill(~MASK, math.inf)
-    loss, stats = every_loss(logprobs, other, torch.tensor([1.0, -2.0]), MASK)[name]
+    filled = torch.full((2, 3), -1.5).masked_fill(~MASK, other)
+    more = {} if name in {*ESTIMATES, "sft"} else {"weight": filled.abs()}
+    loss, stats = lose(name, logprobs, filled, filled, MASK, **more)
     loss.backward()
     assert loss.isfinite()
-    assert all(value.isfinite() for value in stats.values())
+    assert stats
+    assert all(value.isfinite() and not value.requires_grad for value in stats.values())
     assert logprobs.grad.isfinite().all()
     assert (logprobs.grad[~MASK] == 0).all()
 
 
-@pytest.mark.parametrize("name", ["policy", "kl", "sft"])
-def test_what_is_logged_carries_no_gradient(name):
-    logprobs = torch.full((2, 3), -1.0, requires_grad=True)
-    _, stats = every_loss(logprobs, torch.full((2, 3), -1.5), torch.ones(2), MASK)[name]
-    assert stats
-    assert not any(value.requires_grad for value in stats.values())
-
-
 def test_shifted_tensors_are_refused_by_name():
     good, short = torch.zeros(2, 3), torch.zeros(2, 2)
-    clips = {"clip_low": 0.2, "clip_high": 0.28, "denominator": 1}
-    with pytest.raises(ValueError, match=r"rollout_logprobs is \(2, 2\).*shifted by a token"):
-        policy_loss(good, short, torch.zeros(2), MASK, **clips)
+    of = {"estimator": "k3", "ratio": None, "denominator": 1}
+    with pytest.raises(ValueError, match=r"old_logprobs is \(2, 2\).*shifted by a token"):
+        by_token(good, short, torch.zeros(2), MASK, denominator=1)
+    with pytest.raises(ValueError, match=r"weight is \(2, 2\)"):
+        by_token(good, good, torch.zeros(2), MASK, weight=short, denominator=1)
     with pytest.raises(ValueError, match=r"reference_logprobs is \(2, 2\)"):
-        kl_loss(good, short, MASK, denominator=1)
+        kl_loss(good, short, MASK, **of)
     with pytest.raises(ValueError, match=r"logprobs is \(2, 2\) and loss_mask \(2, 3\)"):
         sft_loss(short, MASK, denominator=1)
-    with pytest.raises(ValueError, match=r"advantage is \(1, 2\) for 2 completions.*flatten"):
-        policy_loss(good, good, torch.zeros(1, 2), MASK, **clips)
+    with pytest.raises(ValueError, match=r"advantage is \(1, 2\).*flatten \(B, G\)"):
+        by_token(good, good, torch.zeros(1, 2), MASK, denominator=1)
+    with pytest.raises(ValueError, match=r"denominator is \(2,\) for 2 completions.*\(N, 1\)"):
+        by_token(good, good, torch.zeros(2), MASK, denominator=torch.ones(2))
+    with pytest.raises(ValueError, match=r"ratio is None.*importance_ratio"):
+        kl_loss(good, good, MASK, **{**of, "estimator": "k3_corrected"})

@@ -56,6 +56,7 @@ def test_a_choice_is_answered_by_text_or_letter_and_text_wins(root, answer, lett
         ("+1,234.50", "number", "1234.5"),
         ("-0.0", "number", "0"),
         ("007", "number", "7"),
+        ("12.50%", "number", "12.5%"),
     ],
 )
 def test_answer_types_are_told_from_plain_answers(root, answer, answer_type, canonical):
@@ -67,6 +68,26 @@ def test_answer_types_are_told_from_plain_answers(root, answer, answer_type, can
 def test_a_set_is_a_list_or_a_line_with_commas(root, answer):
     [sample], _ = read(root, OPEN | {"answer": answer, "answer_type": "set"})
     assert sample.answer == "owl, bat"
+
+
+@pytest.mark.parametrize(
+    ("answer_type", "answer", "canonical"),
+    [
+        ("math", r" \frac{1}{2} ", r"\frac{1}{2}"),
+        ("ocr", "NO ENTRY", "NO ENTRY"),
+        ("regression", "+1,050.0", "1050"),
+    ],
+)
+def test_types_that_no_answer_tells_are_named(root, answer_type, answer, canonical):
+    [sample], _ = read(root, OPEN | {"answer_type": answer_type, "answer": answer})
+    assert (sample.answer_type, sample.answer) == (answer_type, canonical)
+
+
+@pytest.mark.parametrize("answer_type", ["number", "regression"])
+def test_numbers_may_have_a_tolerance(root, answer_type):
+    row = OPEN | {"answer_type": answer_type}
+    samples, _ = read(root, row | {"tolerance": 0.5}, row | {"id": "q2"}, row | {"tolerance": -1})
+    assert [sample.tolerance for sample in samples] == [0.5, 0.0]
 
 
 def test_the_asset_is_the_first_medium_or_else_the_id(root):
@@ -101,6 +122,14 @@ def wav(**fields: object) -> dict[str, object]:
         (OPEN | {"answer": "maybe", "answer_type": "yes_no"}, "bad_answer"),
         (OPEN | {"answer": ["owl", "owl"], "answer_type": "set"}, "bad_answer"),
         (OPEN | {"answer": {"text": "3"}}, "bad_answer"),
+        (OPEN | {"answer": "1e3", "answer_type": "regression"}, "bad_answer"),
+        (OPEN | {"answer": "1+" * 200, "answer_type": "math"}, "bad_answer"),
+        (OPEN | {"tolerance": -0.5}, "bad_tolerance"),
+        (OPEN | {"tolerance": "0.5"}, "bad_tolerance"),
+        (OPEN | {"tolerance": True}, "bad_tolerance"),
+        (OPEN | {"tolerance": float("nan")}, "bad_tolerance"),
+        (OPEN | {"tolerance": 10**400}, "bad_tolerance"),
+        (CHOICE | {"tolerance": 0.5}, "bad_tolerance"),
         (OPEN | {"answer_type": "choice"}, "bad_options"),
         (OPEN | {"audio": "a.wav"}, "unknown_field"),
         (CHOICE | {"answer": "cow"}, "bad_answer"),
@@ -167,10 +196,20 @@ def test_the_content_hash_follows_the_bytes_and_not_the_place(root):
     assert hashes[0] == hashes[1] != hashes[2]
 
 
+def test_a_tolerance_is_part_of_the_content_hash_and_its_absence_is_not(root):
+    """The first hash is that of a manifest read before there were tolerances."""
+    rows = [OPEN | {"id": f"{at}", "tolerance": at} for at in (0, 0.0, 1, 1.0, 1.5)]
+    hashes = [sample.content_hash for sample in read(root, OPEN, *rows)[0]]
+    assert hashes[:3] == ["7dc3d9f94ee93af701240c81f16b36ab"] * 3
+    assert hashes[3] == hashes[4] != hashes[5]
+    assert hashes[0] not in hashes[3:]
+
+
 def test_no_mutation_of_a_row_ends_in_a_traceback(root):
     """Every value of a good row is replaced by every odd value; each row is read or set aside."""
     odd = [None, True, 0, -1, 1e308, "", " ", "B", [], [None], {}, {"a": 1}, "\x00", ["a", "b"]]
     row = CHOICE | wav() | {"answer_type": "choice", "completion": "", "asset_id": "x"}
+    row |= {"tolerance": 0}
     medium = {"modality": "audio", "path": "a.wav", "start": 0, "end": 1, "role": "context"}
     rows = [row | {name: value} for name in row for value in odd]
     rows += [row | wav(**{name: value}) for name in medium for value in odd]

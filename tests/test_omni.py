@@ -1,3 +1,4 @@
+import copy
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ from datamodules.batch import Batch, Completions
 from datamodules.prompts import PromptEncoder
 from modules.omni import OmniModel
 from modules.rollouts import Sampling
+from modules.stopwatch import Stopwatch
 
 Gradients = dict[str, Tensor]
 
@@ -53,7 +55,7 @@ def repeated(model: OmniModel, batch: Batch, completions: Completions) -> Tensor
         width = embedded.shape[1]
         causal = torch.ones(1, 1, width, width, dtype=torch.bool).tril()
         hidden = model.backbone.read(embedded, positions, attention_mask=causal)[0]
-        logits = model.backbone.head(hidden[-length - 1 : -1])
+        logits = model.backbone.head(hidden[-length - 1 : -1]).to(out.dtype)
         logits = logits.masked_fill(model.banned, float("-inf"))
         scored = logits.log_softmax(-1).gather(1, ids.unsqueeze(1)).squeeze(1)
         out = out.index_put((torch.full((length,), row), torch.arange(length)), scored)
@@ -85,6 +87,65 @@ def test_reusing_the_encoding_changes_nothing(policy, ragged, continuations):
     assert torch.equal(reused, policy.logprobs(ragged, continuations))
 
 
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_scores_are_logprobs_and_the_entropy_of_the_same_distribution(
+    policy, ragged, continuations, temperature
+):
+    scores = policy.scores(ragged, continuations, temperature=temperature)
+    logprobs = policy.logprobs(ragged, continuations, temperature=temperature)
+    assert torch.equal(scores.logprobs, logprobs)
+    assert not scores.entropy[~continuations.valid].any()
+    encoded = policy.encode(ragged)
+    prompt, positions = one_prompt(ragged, 1, encoded)
+    hidden = policy.backbone.read(prompt.unsqueeze(0), positions.unsqueeze(1))[0, -1]
+    first = torch.distributions.Categorical(
+        logits=policy._logits(hidden)[~policy.banned] / temperature
+    )
+    torch.testing.assert_close(scores.entropy[3, 0], first.entropy(), rtol=1e-4, atol=1e-4)
+
+
+def test_media_once_seen_need_no_towers(policy, ragged):
+    """As between sampling and the updates of frozen towers, while the embeddings move on."""
+    seen = policy.encode(ragged)
+    with torch.no_grad():
+        policy.backbone.embedding.weight.mul_(1.5)
+    expected = policy.encode(ragged)
+    assert not torch.equal(seen, expected)
+    calls = []
+    for tower in (policy.backbone.audio_tower, policy.backbone.vision_tower):
+        tower.register_forward_hook(lambda *_: calls.append(1))
+    assert torch.equal(policy.encode(ragged, seen=seen), expected)
+    assert not calls
+
+
+def test_with_frozen_towers_seen_media_change_no_gradient(
+    untrained, encoder, ragged, continuations
+):
+    model = load(untrained, encoder, freeze_towers=True)
+    expected = gradients(model, model.logprobs(ragged, continuations).sum())
+    again = model.encode(ragged, seen=model.encode(ragged))
+    found = gradients(model, model.logprobs(ragged, continuations, encoded=again).sum())
+    assert found
+    assert distance(found, expected) == 0
+
+
+@pytest.mark.parametrize(
+    ("encoded", "phases"),
+    [(False, ["towers", "prefill", "decode"]), (True, ["prefill", "decode"])],
+)
+def test_sampling_tells_where_its_time_went(policy, ragged, encoded, phases):
+    watch = Stopwatch()
+    policy.sample(
+        ragged,
+        Sampling(group_size=2, max_tokens=3),
+        uniforms=ragged.uniforms(seed=0, group_size=2, length=3),
+        encoded=policy.encode(ragged) if encoded else None,
+        watch=watch,
+    )
+    assert list(watch.seconds) == phases
+    assert min(watch.seconds.values()) > 0
+
+
 def test_sampled_logprobs_are_those_of_the_training_pass(policy, ragged):
     uniforms = ragged.uniforms(seed=3, group_size=3, length=10)
     sampling = Sampling(group_size=3, max_tokens=10, temperature=0.8)
@@ -98,19 +159,7 @@ def test_a_completion_does_not_depend_on_its_batch(policy, ragged):
     sampling = Sampling(group_size=2, max_tokens=8)
     uniforms = ragged.uniforms(seed=0, group_size=2, length=8)
     together = policy.sample(ragged, sampling, uniforms=uniforms)
-    start = ragged.prompt_lens[0]
-    part = slice(start, start + ragged.prompt_lens[1])
-    first_audio, both = 2, slice(2, 4)  # film and clip of prompt 0 come before its two clips
-    frames = int(ragged.audio_lens[:first_audio].sum())
-    alone = Batch(
-        samples=ragged.samples[1:2],
-        step=0,
-        prompt_ids=ragged.prompt_ids[part],
-        prompt_lens=ragged.prompt_lens[1:2],
-        positions=ragged.positions[:, part],
-        audio=ragged.audio[:, frames:],
-        audio_lens=ragged.audio_lens[both],
-    )
+    alone = ragged.select([1])
     lonely = policy.sample(alone, sampling, uniforms=uniforms[2:4])
     assert lonely.texts == together.texts[2:4]
 
@@ -159,6 +208,21 @@ def test_bfloat16_autocast_trains_everything_and_stays_on_policy(policy, ragged)
     found = gradients(policy, logprobs.sum())
     assert len(found) > 100
     assert all(torch.isfinite(value).all() for value in found.values())
+
+
+def test_bfloat16_logprobs_err_no_more_than_those_of_repeated_prompts(
+    policy, ragged, continuations
+):
+    """Against float64, the root mean square error is at most 1.2 times that of the plain path."""
+    exact = copy.deepcopy(policy).double()
+    valid = continuations.valid
+    with torch.no_grad():
+        truth = exact.logprobs(ragged, continuations)[valid]
+        with torch.autocast("cpu", torch.bfloat16):
+            shared = policy.logprobs(ragged, continuations)[valid]
+            plain = repeated(policy, ragged, continuations)[valid]
+    errors = [(found.double() - truth).square().mean().sqrt() for found in (shared, plain)]
+    assert errors[0] <= 1.2 * errors[1]
 
 
 def test_option_scores_are_summed_logprobs(policy, ragged, encoder):

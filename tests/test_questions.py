@@ -1,4 +1,4 @@
-"""What a run reads at which step: pools, weights, curricula, stand-ins, and the cache behind."""
+"""What a run reads, and what of the probe cache and the trainer's step it depends on."""
 
 import json
 from collections import Counter
@@ -14,17 +14,17 @@ from PIL import Image
 
 from configs.ablation import Condition
 from configs.schema import ContributionConfig, DataConfig, MediaConfig
+from datamodules.ablation import Withholding
 from datamodules.probe_cache import ProbeRow, write_shard
 from datamodules.question_set import QuestionSet, load_questions
-from datamodules.questions import Pool, QuestionData, Shuffled
+from datamodules.questions import QuestionData
 
 BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.0)
 KEY = "a" * 32
 
 
-@pytest.fixture
-def data(tmp_path: Path) -> DataConfig:
-    """Six questions: three of a picture, two of a sound, one of neither."""
+def six_questions(tmp_path: Path) -> DataConfig:
+    """Write six questions: three of a picture, two of a sound, one of neither."""
     rng = np.random.default_rng(0)
     rows = []
     for number in range(6):
@@ -48,6 +48,11 @@ def data(tmp_path: Path) -> DataConfig:
     lines = [json.dumps(row) for row in rows]
     (tmp_path / "train.jsonl").write_text("\n".join(lines) + "\n")
     return DataConfig(name="six", root=str(tmp_path), media=BUDGET, max_bad_share=0.5)
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> DataConfig:
+    return six_questions(tmp_path)
 
 
 @pytest.fixture
@@ -86,70 +91,6 @@ def filtered(data: DataConfig, **settings: object) -> DataConfig:
     return replace(data, contribution=ContributionConfig(rule="vidground", **settings))
 
 
-def read(
-    questions: QuestionSet, pool: Pool, batches: int, *, first: int = 0, **settings: object
-) -> list[list[str]]:
-    """List the questions of some batches of two, from the first one on that is asked for."""
-    shuffled = Shuffled(
-        questions,
-        pool,
-        **{"batch_size": 2, "seed": 5, "rank": 0, "world": 1, "with_targets": False, **settings},
-        first_step=first,
-    )
-    return [[sample.id for sample in batch.samples] for batch in islice(shuffled, batches)]
-
-
-ALL = Pool(places=range(6))
-WEIGHTED = Pool(places=(0, 2, 3, 5), weights=np.array([3.0, 0, 1, 2]))
-
-
-@pytest.mark.parametrize("pool", [ALL, WEIGHTED])
-def test_batches_of_one_seed_are_the_same_wherever_they_start(questions, pool):
-    assert read(questions, pool, 7)[3:] == read(questions, pool, 4, first=3)
-
-
-def test_only_the_pool_is_read(questions):
-    """Four questions in four batches of two: two epochs."""
-    ids = Counter(chain(*read(questions, Pool(places=(1, 2, 4, 5)), 4)))
-    assert ids == {"q1": 2, "q2": 2, "q4": 2, "q5": 2}
-
-
-def test_weights_are_of_the_questions_in_the_pool(questions):
-    """2, 0, 2/3 and 4/3 of the four questions of an epoch; three epochs."""
-    ids = Counter(chain(*read(questions, WEIGHTED, 6)))
-    assert ids["q0"] == 6 and ids["q3"] in (0, 1, 2, 3) and ids["q5"] in (3, 4, 5, 6)
-    assert ids.keys() <= {"q0", "q3", "q5"}
-
-
-def test_a_curriculum_comes_first_and_each_pool_counts_its_own_epochs(questions):
-    """Three batches of the weak two, which is one epoch each; then those of a run without."""
-    weak = Pool(places=(1, 4))
-    both = read(questions, WEIGHTED, 7, curriculum=weak, curriculum_steps=3)
-    assert [sorted(batch) for batch in both[:3]] == [["q1", "q4"]] * 3
-    assert both[3:] == read(questions, WEIGHTED, 4)
-
-
-@pytest.mark.parametrize("first", [2, 3, 5])
-def test_a_curriculum_resumes_before_at_and_after_its_end(questions, first):
-    how = {"curriculum": Pool(places=(1, 3, 4)), "curriculum_steps": 3}
-    whole = read(questions, ALL, 8, **how)
-    assert read(questions, ALL, 8 - first, first=first, **how) == whole[first:]
-
-
-def test_a_batch_of_which_nothing_can_be_read_does_not_stop_a_run(questions, tmp_path):
-    """The next readable question of the same pool stands in."""
-    (tmp_path / "1.png").write_bytes(b"not a picture")
-    ids = chain(*read(questions, Pool(places=(0, 1, 3)), 6, batch_size=1))
-    assert Counter(ids) == {"q0": 2, "q3": 4}
-
-
-def test_a_pool_that_cannot_be_read_is_an_error(questions, tmp_path):
-    for number in (0, 1):
-        (tmp_path / f"{number}.png").write_bytes(b"not a picture")
-    with pytest.raises(ValueError, match="not one of 2 questions could be read"):
-        read(questions, Pool(places=(0, 1)), 1)
-
-
 def module(data: DataConfig, encoder, tmp_path: Path, **settings: object) -> QuestionData:
     made = QuestionData(data, encoder, seed=3, batch_size=2, run_dir=tmp_path, **settings)
     made.setup()
@@ -172,6 +113,58 @@ def test_curriculum_steps_are_optimizer_steps(data, questions, encoder, tmp_path
     read = [[one.id for one in batch.samples] for batch in islice(run.train_dataloader(), 5)]
     assert [sorted(ids) for ids in read[:3]] == [["q0", "q3"]] * 3
     assert sorted(chain(*read[3:])) == ["q1", "q2", "q4", "q5"]
+
+
+@pytest.mark.parametrize(
+    ("steps", "weak"), [(1, 2), (2, 4), (3, 4), (4, 4), (5, 6), (6, 8), (7, 8), (8, 8)]
+)
+def test_curriculum_steps_end_within_rounds(data, questions, encoder, tmp_path, steps, weak):
+    """A round of four micro-batches feeds four optimizer steps, two of them with the first two.
+
+    Steps 2 and 3 of a round see again what steps 0 and 1 were the first to see.
+    """
+    probed(data, questions, {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0})
+    shape = {"accumulate": 2, "updates": 4, "round_batches": 4}
+    run = module(filtered(data, curriculum_steps=steps), encoder, tmp_path, **shape)
+    rounds = islice(run.train_dataloader(), 3)
+    read = [sorted(one.id for one in batch.samples) for batch in chain(*rounds)]
+    assert read[:weak] == [["q0", "q3"]] * weak
+    assert sorted(chain(*read[weak : weak + 2])) == ["q1", "q2", "q4", "q5"]
+
+
+@pytest.mark.parametrize("step", [4, 5])
+def test_rounds_continue_where_the_trainer_stands(data, encoder, tmp_path, monkeypatch, step):
+    """Two updates a round: after four steps, and after one of the third round, comes the third."""
+    run = module(data, encoder, tmp_path, updates=2, round_batches=3)
+    whole = list(islice(run.train_dataloader(), 4))
+    monkeypatch.setattr(L.Trainer, "global_step", step)
+    [batches] = islice(run.train_dataloader(), 1)
+    assert [batch.step for batch in batches] == [2] * 3
+    assert [batch.samples for batch in batches] == [batch.samples for batch in whole[2]]
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_loaders_hand_out_whole_rounds_with_their_views(data, encoder, tmp_path, workers):
+    views = {"blind": Withholding(condition="text_only", how="noise")}
+    shape = {"updates": 2, "round_batches": 3, "views": views}
+    run = module(replace(data, workers=workers), encoder, tmp_path, **shape)
+    for number, batches in enumerate(islice(run.train_dataloader(), 2)):
+        assert [batch.step for batch in batches] == [number] * 3
+        for batch in batches:
+            blind = batch.views["blind"]
+            assert blind.samples == batch.samples and blind.prompt_ids.equal(batch.prompt_ids)
+
+
+def test_refills_are_of_the_pool_that_the_run_reads(data, questions, encoder, tmp_path):
+    """Weak ones in the round of the curriculum, which are q0 and q3, and then the other four."""
+    probed(data, questions, {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0})
+    shape = {"updates": 1, "round_batches": 1}
+    run = module(filtered(data, curriculum_steps=1), encoder, tmp_path, **shape)
+    rounds = islice(run.train_dataloader(), 2)
+    read = [{sample.id for sample in batch.samples} for [batch] in rounds]
+    assert read[0] == {"q0", "q3"} and run.refills().batch(0, 0) is None
+    refilled = run.refills().batch(1, 0)
+    assert {sample.id for sample in refilled.samples} == {"q1", "q2", "q4", "q5"} - read[1]
 
 
 def test_imitation_is_filtered_and_weighted_too(data, questions, encoder, tmp_path):

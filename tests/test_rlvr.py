@@ -1,117 +1,283 @@
+"""Rounds of sampling and updates: what they compare, remember, sum up and refuse."""
+
+from collections.abc import Callable, Sequence
+
+import lightning as L
 import pytest
 import torch
+from torch import Tensor
+from torch.utils.data import DataLoader
 
-from configs.schema import OptimConfig, RlvrConfig, SftConfig
-from datamodules.batch import Completions
+from configs.rlvr import (
+    KlConfig,
+    ObjectiveConfig,
+    PerceptionConfig,
+    RefillConfig,
+    RewardConfig,
+    RlvrConfig,
+)
+from configs.schema import OptimConfig
+from datamodules.batch import Batch
+from modules.base import NonFinite
+from modules.collector import Refill
+from modules.experience import Experience
 from modules.omni import OmniModel
 from modules.rlvr import RlvrModule
-from modules.rollouts import Rollout
-from modules.sft import SftModule
+
+TEMPERATURE = 1.5
+"""At which the shipped model is right now and then on every question of the quiz."""
 
 
-def rlvr_module(policy: OmniModel, **settings: float) -> RlvrModule:
-    rlvr = RlvrConfig(group_size=4, max_completion_tokens=6, **settings)
-    return RlvrModule(policy, OptimConfig(), rlvr, max_steps=10, batch_size=4, seed=0)
-
-
-def rollout_of(texts: list[str]) -> Rollout:
-    """A rollout of which only the texts matter."""
-    ones = torch.ones(len(texts), 1)
-    return Rollout(
-        completions=Completions(
-            token_ids=ones.long(), lens=[1] * len(texts), owner=[n // 4 for n in range(len(texts))]
-        ),
-        logprobs=ones,
-        loss_mask=ones.bool(),
-        texts=texts,
-        finished=[True] * len(texts),
+def rlvr_module(
+    policy: OmniModel, *, accumulate: int = 1, prompts: Refill | None = None, **settings: object
+) -> RlvrModule:
+    rlvr = RlvrConfig(
+        **{"group_size": 4, "max_completion_tokens": 6, "temperature": TEMPERATURE} | settings  # type: ignore[arg-type]
+    )
+    return RlvrModule(
+        policy,
+        OptimConfig(lr=1e-3),
+        rlvr,
+        max_steps=10,
+        accumulate=accumulate,
+        seed=5,
+        refill=prompts,
     )
 
 
-def test_rewards_by_hand(policy, ragged):
-    """Every answer is B: right in its tags 0.9 + 0.1, wrong in its tags 0.1, no tags nothing."""
-    module = rlvr_module(policy)
-    said = ["<answer>B</answer>", "<answer>A</answer>", "B", "<answer></answer>"]
-    reward = module.reward(ragged, rollout_of(said * 4))
-    assert reward.shape == (4, 4)
-    assert reward[0].tolist() == pytest.approx([1.0, 0.1, 0.0, 0.0])
-
-
-def test_a_first_step_is_on_policy_and_trains_the_towers(policy, ragged):
-    """Before any update the ratio is 1 up to rounding, so nothing is clipped."""
-    module = rlvr_module(policy, format_weight=0.5)
-    logged: dict[str, float] = {}
-    module.log = lambda name, value, **_: logged.update({name: float(value)})  # type: ignore[method-assign]
-    module.log_dict = lambda values: logged.update({k: float(v) for k, v in values.items()})  # type: ignore[method-assign]
-    rewards = iter([torch.tensor([[1.0, 0.0, 0.0, 0.2]] * 4)])
-    module.reward = lambda batch, rollout: next(rewards)  # type: ignore[method-assign]
-    module.training_step(ragged, 0).backward()
-    assert logged["train/ratio"] == pytest.approx(1.0, abs=1e-4)
-    assert logged["train/clipped"] == 0
-    towers = [policy.backbone.audio_tower, policy.backbone.vision_tower]
-    assert all(any(p.grad is not None and p.grad.any() for p in t.parameters()) for t in towers)
-
-
-def test_unanimous_groups_teach_nothing(policy, ragged):
-    """An untrained policy never answers: all rewards are 0, and so is every gradient."""
-    module = rlvr_module(policy)
-    module.log = lambda *_, **__: None  # type: ignore[method-assign]
-    module.log_dict = lambda *_: None  # type: ignore[method-assign]
-    module.training_step(ragged, 0).backward()
-    assert not any(p.grad is not None and p.grad.any() for p in policy.parameters())
-
-
-def test_divergence_starts_at_zero_and_grows(policy, ragged, continuations):
-    module = rlvr_module(policy, kl_coef=0.5)
-    module.log_dict = lambda *_: None  # type: ignore[method-assign]
-    mask = torch.arange(9) < torch.tensor(continuations.lens).unsqueeze(1)
-    rollout = rollout_of([""] * 12)
-    rollout.completions, rollout.loss_mask = continuations, mask
-
-    def divergence() -> float:
-        logprobs = policy.logprobs(ragged, continuations)
-        return module.divergence(ragged, rollout, logprobs).item()
-
-    assert divergence() == pytest.approx(0, abs=1e-6)
-    with torch.no_grad():
-        policy.backbone.head.weight.mul_(3.0)
-    assert divergence() > 1e-3
-
-
-def test_checkpoints_leave_the_reference_out(policy):
-    assert (
-        rlvr_module(policy, kl_coef=0.5).state_dict().keys()
-        == rlvr_module(policy).state_dict().keys()
+def fit(module: RlvrModule, rounds: Sequence[list[Batch]]) -> L.Trainer:
+    """Train on given rounds, as train.py does, and nothing more."""
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_steps=len(rounds) * module.rlvr.updates,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
     )
+    trainer.fit(module, DataLoader(rounds, batch_size=None))
+    return trainer
+
+
+def gradients(module: RlvrModule, batches: list[Batch]) -> dict[str, Tensor]:
+    """Run a round up to its first update, and keep that from changing the weights."""
+    module.step = lambda: None  # type: ignore[method-assign]
+    module.training_step(batches, 0)
+    found = {n: p.grad.clone() for n, p in module.policy.named_parameters() if p.grad is not None}
+    module.policy.zero_grad()
+    return found
+
+
+def cut(batch: Batch, *parts: Sequence[int]) -> list[Batch]:
+    return [batch.select(part) for part in parts]
+
+
+def test_the_quiz_is_neither_always_nor_never_answered(tiny_policy, quiz):
+    """Else the tests below would compare zeros."""
+    [one] = rlvr_module(tiny_policy).collect([quiz])
+    assert one.spread.sum() >= 2
+    assert 0 < one.correct.float().mean() < 1
 
 
 @pytest.mark.parametrize(
-    ("schedule", "factors"),
-    [("constant", [0.5, 1, 1, 1]), ("linear", [0.5, 1, 0.5, 0]), ("cosine", [0.5, 1, 0.5, 0])],
+    "settings",
+    [
+        {"objective": ObjectiveConfig(average="sequence"), "kl": KlConfig(coef=0.1)},
+        {"objective": ObjectiveConfig(average="token"), "mask_truncated": True},
+        {"objective": ObjectiveConfig(baseline="batch", scale="batch")},
+        {"objective": ObjectiveConfig(ratio="sequence", surrogate="cispo")},
+        {
+            "perception": PerceptionConfig(kl_coef=0.1, entropy_coef=0.1, token_coef=0.5),
+            "reward": RewardConfig(blind=0.5),
+        },
+    ],
+    ids=["sequence", "token", "batch", "gspo-cispo", "perception"],
 )
-def test_learning_rates_by_hand(policy, schedule, factors):
-    """Two steps of warm-up, then ten minus two steps of decay: at steps 0, 2, 6, 10."""
-    optim = OptimConfig(warmup_steps=2, schedule=schedule)
-    module = SftModule(policy, optim, SftConfig(), max_steps=10, batch_size=4)
-    assert [module._lr_factor(step) for step in (0, 2, 6, 10)] == pytest.approx(factors)
+def test_accumulated_gradients_are_those_of_one_large_batch(tiny_policy, quiz, settings):
+    """Cut unevenly, so that means of means would show."""
+    whole = gradients(rlvr_module(tiny_policy, **settings), [quiz])
+    parts = gradients(rlvr_module(tiny_policy, accumulate=2, **settings), cut(quiz, [0, 1, 2], [3]))
+    assert parts.keys() == whole.keys()
+    norm = torch.stack([grad.norm() for grad in whole.values()]).norm()
+    assert norm > 1e-3
+    for name, gradient in whole.items():
+        assert (parts[name] - gradient).norm() < 2e-5 * norm, name
 
 
-def test_long_targets_are_refused_by_name(policy, ragged):
-    module = SftModule(
-        policy, OptimConfig(), SftConfig(max_completion_tokens=3), max_steps=1, batch_size=4
-    )
-    batch = ragged.to("cpu")
-    batch.targets = [[5, 6], [5, 6, 7, 8], [5], [5]]
-    with pytest.raises(ValueError, match=r"completion of s1 has 4 tokens.*never cut"):
-        module.targets(batch)
+def test_a_round_says_the_same_however_it_is_cut(tiny_policy, quiz):
+    module = rlvr_module(tiny_policy)
+    [whole] = module.collect([quiz])
+    parts = module.collect(cut(quiz, [3], [1, 0, 2]))
+    texts = dict(zip([s.id for s in quiz.samples], _groups(whole), strict=True))
+    for part in parts:
+        for sample, group in zip(part.batch.samples, _groups(part), strict=True):
+            assert group == texts[sample.id]
 
 
-def test_sft_sums_over_tokens_and_averages_over_prompts(policy, ragged):
-    module = SftModule(policy, OptimConfig(), SftConfig(), max_steps=1, batch_size=4)
-    module.log = lambda *_, **__: None  # type: ignore[method-assign]
-    module.log_dict = lambda *_: None  # type: ignore[method-assign]
-    batch = ragged.to("cpu")
-    batch.targets = [[50, 60], [70, 80, 90], [100], [110, 120]]
-    loss = module.training_step(batch, 0)
-    scored = policy.logprobs(batch, Completions.of(batch.targets, range(4)))
-    torch.testing.assert_close(loss, -scored.sum() / 4)
+def _groups(one: Experience) -> list[list[str]]:
+    texts, size = one.rollout.texts, one.group_size
+    return [texts[start : start + size] for start in range(0, len(texts), size)]
+
+
+def test_a_first_update_is_on_policy_and_trains_the_towers(tiny_policy, quiz):
+    """With the only update, the ratio is 1 to the bit and nothing is clipped."""
+    module = rlvr_module(tiny_policy)
+    found = gradients(module, [quiz])
+    assert module.published["train/ratio"] == 1
+    assert module.published["train/clipped_low"] == module.published["train/clipped_high"] == 0
+    assert module.published["train/mismatch_max"] < 1e-4
+    for tower in ("audio_tower", "visual"):
+        assert any(grad.any() for name, grad in found.items() if tower in name)
+
+
+def test_later_updates_measure_from_where_the_round_was_sampled(tiny_policy, quiz):
+    """Three epochs over one round: old log-probs stay those of its beginning."""
+    module = rlvr_module(tiny_policy, epochs=3)
+    seen = []
+    update = module.update
+
+    def watched(minibatch: Sequence[Experience]) -> None:
+        seen.append((minibatch[0].old_logprobs, module.score(minibatch[0]).logprobs.detach()))
+        update(minibatch)
+
+    module.update = watched  # type: ignore[method-assign]
+    trainer = fit(module, [[quiz]])
+    assert trainer.global_step == 3
+    (old, first), (same, second), (_, third) = seen
+    torch.testing.assert_close(old, first, atol=1e-5, rtol=1e-5)
+    assert old is same
+    assert (second - first).abs().max() > 1e-3
+    assert (third - second).abs().max() > 1e-3
+    assert module.published["train/ratio"] != 1
+
+
+def test_minibatches_are_steps_on_disjoint_prompts(tiny_policy, quiz):
+    module = rlvr_module(tiny_policy, minibatches=2)
+    seen: list[list[str]] = []
+    update = module.update
+
+    def watched(minibatch: Sequence[Experience]) -> None:
+        seen.append([sample.id for one in minibatch for sample in one.batch.samples])
+        update(minibatch)
+
+    module.update = watched  # type: ignore[method-assign]
+    assert fit(module, [cut(quiz, [0, 1], [2, 3])]).global_step == 2
+    assert seen == [["q0", "q1"], ["q2", "q3"]]
+
+
+def refills(quiz: Batch) -> tuple[list[int], Callable[[int, int], Batch | None]]:
+    """Offer nothing, then known prompts with a new one, then new ones."""
+    asked: list[int] = []
+    offered = [None, quiz.select([0, 2]), quiz.select([3]), quiz.select([1])]
+
+    def refill(number: int, attempt: int) -> Batch | None:
+        asked.append(attempt)
+        return offered[attempt]
+
+    return asked, refill
+
+
+def _with_spread(module: RlvrModule, useful: set[str]) -> None:
+    """Let only some prompts fare unevenly."""
+    experience = module.collector._experience
+
+    def rigged(batch: Batch, **how: object) -> Experience:
+        one = experience(batch, **how)  # type: ignore[arg-type]
+        for row, sample in enumerate(batch.samples):
+            one.reward[row] = torch.tensor([1.0, 0, 0, 0]) * (sample.id in useful)
+        return one
+
+    module.collector._experience = rigged  # type: ignore[method-assign]
+
+
+def test_prompts_without_spread_are_replaced_until_the_round_is_full(tiny_policy, quiz):
+    """q1 is dull; q0 comes again and is left out, q2 is dull, q3 is what was wanted."""
+    asked, prompts = refills(quiz)
+    module = rlvr_module(tiny_policy, refill=RefillConfig(tries=4), prompts=prompts)
+    _with_spread(module, {"q0", "q3"})
+    [one] = module.collect([quiz.select([0, 1])])
+    assert [sample.id for sample in one.batch.samples] == ["q0", "q3"]
+    assert asked == [0, 1, 2]
+    module.publish()
+    assert module.published["train/prompts_tried"] == 4
+    assert module.published["train/refills"] == 3
+    assert module.published["train/prompts_lacking"] == 0
+    assert module.published["train/no_spread"] == 0.5
+
+
+def test_a_round_that_cannot_be_filled_keeps_its_dull_prompts(tiny_policy, quiz):
+    asked, prompts = refills(quiz)
+    module = rlvr_module(tiny_policy, refill=RefillConfig(tries=2), prompts=prompts)
+    _with_spread(module, {"q3"})
+    first, second = module.collect(cut(quiz, [0], [1]))
+    assert [first.batch.samples[0].id, second.batch.samples[0].id] == ["q0", "q1"]
+    assert asked == [0, 1]
+    module.publish()
+    assert module.published["train/prompts_lacking"] == 2
+
+
+def test_frozen_towers_run_once_per_round(tiny_encoder, quiz):
+    policy = OmniModel.load("assets/tiny", tiny_encoder.tokenizer, freeze_towers=True)
+    module = rlvr_module(policy, epochs=2)
+    calls = []
+    policy.backbone.vision_tower.register_forward_hook(lambda *_: calls.append(1))
+    fit(module, [[quiz]])
+    assert len(calls) == 1
+
+
+def test_a_divergence_in_the_reward_lowers_it_and_leaves_the_loss_alone(tiny_policy, quiz):
+    """The reference is made likelier to say the end token: whoever goes on is charged for it."""
+    module = rlvr_module(tiny_policy, kl=KlConfig(coef=0.5, estimator="k1", place="reward"))
+    with torch.no_grad():
+        tiny_policy.backbone.head.weight.mul_(1.5)
+    [one] = module.collect([quiz])
+    module.remember([one])
+    charged = module.price(one)
+    assert one.reference_logprobs is not None
+    by_hand = 0.5 * ((one.rollout.logprobs - one.reference_logprobs) * one.loss_mask).sum(1)
+    torch.testing.assert_close(charged.flatten(), by_hand, atol=1e-5, rtol=1e-5)
+    assert module.divergence(one, one.rollout.logprobs, one.rollout.logprobs, one.loss_mask, 1) == 0
+
+
+@pytest.mark.parametrize("what", ["reward", "sampled log-prob", "log-prob", "loss", "gradient"])
+def test_a_number_that_went_wrong_never_reaches_the_weights(tiny_policy, quiz, what):
+    module = rlvr_module(tiny_policy)
+    before = {name: p.detach().clone() for name, p in tiny_policy.named_parameters()}
+    _poison(module, what)
+    with pytest.raises(NonFinite, match=rf"{what} is infinite or NaN.*q\d.*Nothing was learned"):
+        fit(module, [[quiz]])
+    assert all(torch.equal(p, before[name]) for name, p in tiny_policy.named_parameters())
+
+
+def _poison(module: RlvrModule, what: str) -> None:
+    """Put one NaN where it is said."""
+    nan = float("nan")
+    if what in ("reward", "sampled log-prob"):
+        collect = module.collector.collect
+
+        def collected(*words: object, **named: object) -> object:
+            found = collect(*words, **named)  # type: ignore[arg-type]
+            one = found[0][0]
+            (one.reward if what == "reward" else one.rollout.logprobs)[1, 0] = nan
+            return found
+
+        module.collector.collect = collected  # type: ignore[method-assign, assignment]
+    elif what == "log-prob":
+        score = module.score
+
+        def scored(one: Experience) -> object:
+            found = score(one)
+            found.logprobs.data[0, 0] = nan
+            return found
+
+        module.score = scored  # type: ignore[method-assign, assignment]
+    elif what == "loss":
+        module.perception = lambda *_: torch.tensor(nan)  # type: ignore[method-assign]
+    else:
+        weight = module.policy.backbone.head.weight
+        weight.register_hook(lambda gradient: gradient * nan)
+
+
+def test_checkpoints_leave_the_reference_out(tiny_policy):
+    with_kl = rlvr_module(tiny_policy, kl=KlConfig(coef=0.5))
+    assert with_kl.state_dict().keys() == rlvr_module(tiny_policy).state_dict().keys()

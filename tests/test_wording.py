@@ -1,6 +1,8 @@
+from typing import get_args
+
 import pytest
 
-from datamodules.sample import Media, Sample
+from datamodules.sample import AnswerType, Media, Sample
 from datamodules.wording import INSTRUCTIONS, SUFFIXES, specimen, turn
 
 
@@ -81,6 +83,13 @@ def test_free_completions_have_no_instruction():
 )
 def test_suffixes_are_word_for_word_those_of_the_paper(name, words):
     assert SUFFIXES[name] == words
+
+
+@pytest.mark.parametrize("answer_type", get_args(AnswerType))
+def test_every_type_of_answer_is_asked_for_in_its_tags(answer_type):
+    written = turn(make(answer_type=answer_type), answer_with="text")[-1]
+    assert str(written).endswith(f"\n{INSTRUCTIONS[answer_type]}")
+    assert INSTRUCTIONS[answer_type].endswith("in <answer></answer>.")
 
 
 @pytest.mark.parametrize("answer_with", ["letter", "text"])

@@ -4,16 +4,17 @@ import re
 from collections.abc import Sequence
 from typing import Literal, final
 
-from datamodules.sample import LETTERS, AnswerType
+from datamodules.sample import LETTERS, MAX_EXPRESSION, AnswerType
 
-NUMBER = re.compile(r"([-+]?)([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.([0-9]+))?")
-"""Sign, whole part with or without commas, decimals."""
+NUMBER = re.compile(r"([-+]?)([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.([0-9]+))?(%?)")
+"""Sign, whole part with or without commas, decimals, percent."""
 
 Reason = Literal[
     "bad_answer",
     "bad_answer_type",
     "bad_media",
     "bad_options",
+    "bad_tolerance",
     "duplicate_id",
     "duplicate_options",
     "malformed",
@@ -46,8 +47,14 @@ def canonical_answer(answer: object, options: Sequence[str], answer_type: Answer
         return _choice(text, options)
     if answer_type == "set":
         return _set(text.split(","))
-    if answer_type == "number":
+    if answer_type in ("number", "regression"):
         return _number(text)
+    if answer_type == "math" and len(text) > MAX_EXPRESSION:
+        raise RowError(
+            "bad_answer",
+            f"answer is {text[:40]!r}... of {len(text)} characters, but algebra is done on up to "
+            f"{MAX_EXPRESSION}: shorten it, or set answer_type to text.",
+        )
     if answer_type == "yes_no" and text.lower() not in ("yes", "no"):
         raise RowError("bad_answer", f"answer is {text!r}, but of yes_no is yes or no.")
     return text.lower() if answer_type == "yes_no" else text
@@ -85,10 +92,10 @@ def _number(answer: str) -> str:
             f"answer is {answer!r}, but a number is digits such as -3 or 1,234.5: write it so, or "
             "set answer_type to text.",
         )
-    sign, whole, decimals = match.groups(default="")
+    sign, whole, decimals, percent = match.groups(default="")
     whole, decimals = whole.replace(",", "").lstrip("0") or "0", decimals.rstrip("0")
     digits = f"{whole}.{decimals}" if decimals else whole
-    return f"-{digits}" if sign == "-" and digits != "0" else digits
+    return ("-" if sign == "-" and digits != "0" else "") + digits + percent
 
 
 def _set(answers: Sequence[str]) -> str:

@@ -3,8 +3,9 @@
     {"id": "q1", "question": "What barks?", "options": ["a cat", "a dog"], "answer": "a dog",
      "media": [{"modality": "audio", "path": "clips/1.flac", "start": 2.5, "end": 6.0}]}
 
-Optional are options, answer_type (told from the options or the answer where possible), media and
-their start, end and role, completion, source (the manifest's name) and asset_id (the first medium).
+Optional are options, answer_type (told from the options or the answer where possible), tolerance,
+media and their start, end and role, completion, source (the manifest's name) and asset_id (the
+first medium).
 A row that breaks a rule goes to quarantine with its number and a reason, and the rest are read.
 """
 
@@ -21,7 +22,7 @@ from datamodules.sources.answers import NUMBER, Reason, RowError, canonical_answ
 Row = Mapping[str, object]
 
 ROW_FIELDS = (
-    *("id", "question", "options", "answer", "answer_type"),
+    *("id", "question", "options", "answer", "answer_type", "tolerance"),
     *("media", "completion", "source", "asset_id"),
 )
 MEDIA_FIELDS = ("modality", "path", "start", "end", "role")
@@ -76,6 +77,7 @@ def to_sample(row: Row, *, root: Path, source: str) -> Sample:
         )
     answer_type = _answer_type(row, options)
     answer = canonical_answer(row["answer"], options, answer_type)
+    tolerance = _tolerance(row, answer_type)
     media = _media(row, len(options))
     sample_id = _text(row, "id", "missing_id")
     return Sample(
@@ -84,12 +86,18 @@ def to_sample(row: Row, *, root: Path, source: str) -> Sample:
         options=options,
         answer=answer,
         answer_type=answer_type,
+        tolerance=tolerance,
         media=media,
         completion=_text(row, "completion", "malformed", default=""),
         source=_text(row, "source", "malformed", default=source),
         asset_id=_text(row, "asset_id", "malformed", default=media[0].path if media else sample_id),
         content_hash=content_hash(
-            question, options, answer, media, [_digest(root, item.path) for item in media]
+            question,
+            options,
+            answer,
+            media,
+            [_digest(root, item.path) for item in media],
+            tolerance=tolerance,
         ),
     )
 
@@ -170,6 +178,23 @@ def _answer_type(row: Row, options: Sequence[str]) -> AnswerType:
             "bad_options", f"{len(options)} options, but a choice has at least 2: add some."
         )
     return cast(AnswerType, given)  # `in ANSWER_TYPES` narrows nothing
+
+
+def _tolerance(row: Row, answer_type: AnswerType) -> float:
+    value = row.get("tolerance")
+    if value is None:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
+        raise RowError(
+            "bad_tolerance", f"tolerance is {value!r}, but is a distance of numbers, 0 or more."
+        )
+    if value and answer_type not in ("number", "regression"):
+        raise RowError(
+            "bad_tolerance",
+            f"tolerance is {value}, but a {answer_type} is right or wrong: remove it, or set "
+            "answer_type to number or regression.",
+        )
+    return float(value)
 
 
 def _media(row: Row, options: int) -> tuple[Media, ...]:

@@ -1,4 +1,4 @@
-"""Log-probabilities of chosen tokens without ever holding logits for all of them at once."""
+"""Log-probabilities and entropies without ever holding logits for all tokens at once."""
 
 from typing import Any
 
@@ -28,12 +28,26 @@ def fused_logprobs(
     Args:
         banned: True on tokens that have no probability, such as media placeholders.
     """
-    device = hidden.device.type
-    if torch.is_autocast_enabled(device):  # autograd functions must do by hand what ops do alone
-        hidden, weight = (x.to(torch.get_autocast_dtype(device)) for x in (hidden, weight))
-    with torch.autocast(device, enabled=False):
-        out: Tensor = _ChunkedLogprobs.apply(hidden, weight, targets, banned, temperature, chunk)
-    return out
+    return _fused(hidden, weight, targets, banned, temperature, chunk, with_entropy=False)[0]
+
+
+def fused_scores(
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    *,
+    banned: Tensor,
+    temperature: float = 1.0,
+    chunk: int = 1024,
+) -> tuple[Tensor, Tensor]:
+    """Score each target, and measure how undecided the distribution was that it was drawn from.
+
+    With p the tempered softmax over the tokens that are not banned: logprob = ln p_target and
+    entropy = -Σ p ln p. Both carry gradients. Costs two more passes over the logits.
+
+    Shapes: hidden (T, D), weight (V, D), targets (T,), banned (V,) -> (T,), (T,) float32
+    """
+    return _fused(hidden, weight, targets, banned, temperature, chunk, with_entropy=True)
 
 
 def plain_logprobs(
@@ -45,12 +59,52 @@ def plain_logprobs(
     temperature: float = 1.0,
     chunk: int = 1024,
 ) -> Tensor:
-    """Do the same with all logits in memory; `chunk` is ignored.
+    """Do the same as `fused_logprobs` with all logits in memory; `chunk` is ignored.
 
     Shapes: hidden (T, D), weight (V, D), targets (T,), banned (V,) -> (T,) float32
     """
     logits = _logits(hidden, weight, banned, temperature)
     return logits.log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1)
+
+
+def plain_scores(
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    *,
+    banned: Tensor,
+    temperature: float = 1.0,
+    chunk: int = 1024,
+) -> tuple[Tensor, Tensor]:
+    """Do the same as `fused_scores` with all logits in memory; `chunk` is ignored.
+
+    Shapes: hidden (T, D), weight (V, D), targets (T,), banned (V,) -> (T,), (T,) float32
+    """
+    logprobs = _logits(hidden, weight, banned, temperature).log_softmax(-1)  # (T, V)
+    finite = logprobs.masked_fill(banned, 0.0)  # 0 * -inf is not 0
+    picked = logprobs.gather(1, targets.unsqueeze(1)).squeeze(1)
+    return picked, -(finite.exp() * ~banned * finite).sum(-1)
+
+
+def _fused(
+    hidden: Tensor,
+    weight: Tensor,
+    targets: Tensor,
+    banned: Tensor,
+    temperature: float,
+    chunk: int,
+    *,
+    with_entropy: bool,
+) -> tuple[Tensor, Tensor]:
+    """Shapes: hidden (T, D), weight (V, D), targets (T,), banned (V,) -> (T,), (T,) or (0,)"""
+    device = hidden.device.type
+    if torch.is_autocast_enabled(device):  # autograd functions must do by hand what ops do alone
+        hidden, weight = (x.to(torch.get_autocast_dtype(device)) for x in (hidden, weight))
+    with torch.autocast(device, enabled=False):
+        out: tuple[Tensor, Tensor] = _ChunkedScores.apply(
+            hidden, weight, targets, banned, temperature, chunk, with_entropy
+        )
+    return out
 
 
 def _logits(hidden: Tensor, weight: Tensor, banned: Tensor, temperature: float) -> Tensor:
@@ -60,7 +114,7 @@ def _logits(hidden: Tensor, weight: Tensor, banned: Tensor, temperature: float) 
     return precise.masked_fill(banned, float("-inf"))
 
 
-class _ChunkedLogprobs(Function):
+class _ChunkedScores(Function):
     """Keep the log-sum-exp of each token; recompute the logits when the gradient is asked for."""
 
     @staticmethod
@@ -72,34 +126,52 @@ class _ChunkedLogprobs(Function):
         banned: Tensor,
         temperature: float,
         chunk: int,
-    ) -> Tensor:
+        with_entropy: bool,
+    ) -> tuple[Tensor, Tensor]:
         precise = torch.promote_types(hidden.dtype, torch.float32)
         total = hidden.new_empty(len(hidden), dtype=precise)  # log-sum-exp
         picked = torch.empty_like(total)
+        entropy = torch.empty_like(total if with_entropy else total[:0])
         for part in torch.arange(len(hidden), device=hidden.device).split(chunk):
             logits = _logits(hidden[part], weight, banned, temperature)  # (chunk, V)
             total[part] = logits.logsumexp(-1)
             picked[part] = logits.gather(1, targets[part].unsqueeze(1)).squeeze(1)
-        ctx.save_for_backward(hidden, weight, targets, banned, total)
+            if with_entropy:
+                # Summed from -p ln p, which is 0 where p is: E[logit] - log-sum-exp would cancel.
+                likely = logits.sub_(total[part].unsqueeze(1)).exp_()
+                entropy[part] = torch.special.entr(likely).sum(-1)
+        ctx.save_for_backward(hidden, weight, targets, banned, total, entropy)
         ctx.temperature, ctx.chunk = temperature, chunk
-        return picked - total
+        ctx.set_materialize_grads(False)  # an entropy that is only logged costs no gradient
+        return picked - total, entropy
 
     @staticmethod
     @once_differentiable
-    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
-        """With p the softmax: d logp_y / d logits = (onehot_y - p) / temperature."""
-        hidden, weight, targets, banned, total = ctx.saved_tensors
+    def backward(
+        ctx: Any, grad: Tensor | None, grad_entropy: Tensor | None
+    ) -> tuple[Tensor | None, ...]:
+        """With p the softmax and H its entropy, both by the logits times temperature:
+
+        d logp_y = onehot_y - p,  d H = -p (ln p + H)
+        """
+        hidden, weight, targets, banned, total, entropy = ctx.saved_tensors
         grad_hidden = torch.empty_like(hidden)
         trained = ctx.needs_input_grad[1]  # a frozen head needs no V x D accumulator
         grad_weight = torch.zeros_like(weight, dtype=total.dtype) if trained else None
+        grad = torch.zeros_like(total) if grad is None else grad
         for part in torch.arange(len(hidden), device=hidden.device).split(ctx.chunk):
             logits = _logits(hidden[part], weight, banned, ctx.temperature)
-            slope = -(logits - total[part].unsqueeze(1)).exp()  # (chunk, V)
-            slope.scatter_add_(1, targets[part].unsqueeze(1), torch.ones_like(slope[:, :1]))
-            slope = slope * (grad[part] / ctx.temperature).unsqueeze(1)
-            slope = slope.to(hidden.dtype)
+            likely = logits.sub_(total[part].unsqueeze(1)).exp_()  # (chunk, V)
+            if grad_entropy is None:
+                slope = likely.mul_(-grad[part].unsqueeze(1))
+            else:
+                wanted = grad_entropy[part].unsqueeze(1)
+                slope = torch.special.entr(likely).mul_(wanted)
+                slope -= likely.mul_(grad[part].unsqueeze(1) + wanted * entropy[part].unsqueeze(1))
+            slope.scatter_add_(1, targets[part].unsqueeze(1), grad[part].unsqueeze(1))
+            slope = slope.div_(ctx.temperature).to(hidden.dtype)
             grad_hidden[part] = slope @ weight
             if grad_weight is not None:
                 grad_weight += (slope.T @ hidden[part]).to(grad_weight.dtype)
         weight_grad = None if grad_weight is None else grad_weight.to(weight.dtype)
-        return grad_hidden, weight_grad, None, None, None, None
+        return grad_hidden, weight_grad, None, None, None, None, None

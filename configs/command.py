@@ -1,0 +1,93 @@
+"""What a user meets at the command line: help, the settings of a command, and mistakes in words."""
+
+import sys
+from dataclasses import asdict
+
+from configs.load import (
+    FOLDER,
+    GROUPS,
+    RLVR_ONLY,
+    SCRIPTS,
+    choices,
+    flatten,
+    load_config,
+    to_yaml,
+)
+from configs.schema import Config
+
+COMMON_KEYS = (
+    ("seed", "of data order, sampling and initial values"),
+    ("run.name", "directory of the run inside run.root; null: by stage, config and number"),
+    ("run.root", "directory that holds all run directories"),
+    ("init_from", "directory of weights to start from instead of model.path"),
+    ("logger", "jsonl, or wandb as well"),
+    ("model.path", "directory in Hugging Face format, or a hub id"),
+    ("data.root", "directory of the manifests and their media"),
+    (
+        "data.contribution.rule",
+        "what tells which need media: none, calibrated, vidground, ...",
+    ),
+    ("data.contribution.keep", "all, strong (they need it), not_weak or weak (they do not)"),
+    ("optim.lr", "peak learning rate"),
+    ("trainer.max_steps", "optimizer steps"),
+    ("trainer.batch_size", "prompts in one micro-batch of one device"),
+    ("trainer.accumulate", "micro-batches in one optimizer step"),
+    ("trainer.devices", "accelerators per node"),
+    ("trainer.num_nodes", "machines that train together"),
+    ("trainer.strategy", "how devices share the work, in Lightning's words: auto, ddp, ..."),
+    ("trainer.precision", "32-true or bf16-mixed"),
+    ("trainer.val_every", "steps between validations; 0: never"),
+    ("rlvr.group_size", "completions sampled per prompt"),
+    ("rlvr.max_completion_tokens", "longest sampled answer"),
+    ("probe.conditions", "what the probed model is left with"),
+    ("probe.samples", "answers per question; 1: the greedy one"),
+    ("probe.limit", "questions to probe; 0: all"),
+    ("benchmark.checkpoints", "directories compared with the model itself, [a, b]"),
+    ("benchmark.limit", "questions to score; 0: all"),
+)
+
+
+def _captions(group: str, names: list[str]) -> list[str]:
+    """List choices, each with the caption from the second line of its YAML file."""
+    heads = [(FOLDER / group / f"{name}.yaml").read_text().splitlines()[1] for name in names]
+    return [f"  {name:<16} {head.lstrip('# ')}" for name, head in zip(names, heads, strict=True)]
+
+
+def _menu(group: str) -> list[str]:
+    """List what a group offers, under its name and default."""
+    return ["", f"{group} ({GROUPS[group]} unless given):", *_captions(group, choices(group))]
+
+
+def help_text(script: str, stages: tuple[str, ...]) -> str:
+    """Say what a script does, what can be chosen, and the common settings with their defaults."""
+    defaults = flatten(asdict(load_config([f"stage={stages[0]}"], stages)))
+    shown = {key: "null" if value is None else value for key, value in defaults.items()}
+    shown["probe.conditions"] = "[full, ...]"  # its full list would push the captions aside
+    groups = [group for group in GROUPS if group != "stage"]
+    if "rlvr" not in stages:
+        groups = [group for group in groups if group not in RLVR_ONLY]
+    lines = [
+        f"usage: python {script} stage=STAGE [model=MODEL] [data=DATA] [key=value ...]",
+        *("", "stage:", *_captions("stage", list(stages))),
+        *(line for group in groups for line in _menu(group)),
+        *("", f"common settings, with their values for stage={stages[0]}:"),
+        *(f"  {f'{key}={shown[key]}':<44} {caption}" for key, caption in COMMON_KEYS),
+        *("", "--print-config shows all settings of a command without running it."),
+    ]
+    return "\n".join(lines)
+
+
+def main_config(argv: list[str], stages: tuple[str, ...]) -> Config:
+    """Resolve the command line of an entry script; answer help and mistakes, then leave."""
+    if not argv or {"-h", "--help"} & {*argv}:
+        print(help_text(SCRIPTS[stages[0]], stages))
+        raise SystemExit(0 if argv else 2)
+    try:
+        config = load_config([word for word in argv if word != "--print-config"], stages)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
+    if "--print-config" in argv:
+        print(to_yaml(config), end="")
+        raise SystemExit(0)
+    return config

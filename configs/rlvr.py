@@ -1,0 +1,300 @@
+"""The sections of reinforcement learning: what is sampled, how it is rewarded, what is optimized.
+
+The named algorithms are files in `objective/` and `reward/` beside this one: they set these keys,
+and there is no other difference between them.
+"""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from configs.ablation import Condition, How
+from configs.checks import at_least, positive
+
+Baseline = Literal["group", "leave_one_out", "batch"]
+Scale = Literal["group", "batch", "none"]
+Level = Literal["token", "sequence"]
+Surrogate = Literal["clip", "cispo"]
+Average = Literal["sequence", "token", "constant"]
+Estimator = Literal["k1", "k2", "k3", "k3_corrected"]
+Correction = Literal["none", "truncate", "mask"]
+AccuracyRule = Literal["correct", "graded", "exact"]
+FormatRule = Literal["answer", "whole", "think"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ObjectiveConfig:
+    """What is made of rewards: five choices that do not depend on one another."""
+
+    baseline: Baseline = "group"
+    """What a reward is compared with: the mean of its group (GRPO), of its siblings (RLOO), or of
+    the whole step (REINFORCE++)."""
+
+    scale: Scale = "group"
+    """What the difference is divided by: the standard deviation of its group (GRPO), of the whole
+    step (REINFORCE++), or nothing (Dr. GRPO)."""
+
+    ratio: Level = "token"
+    """The importance ratio is that of each token, or their geometric mean per completion (GSPO)."""
+
+    surrogate: Surrogate = "clip"
+    """`clip` stops the gradient of a token whose ratio left the bounds (PPO); `cispo` only bounds
+    the ratio as a weight, so that no token is dropped."""
+
+    clip_low: float = 0.2
+    """The ratio is bounded below by `1 - clip_low`; 1 leaves that side open. As long as each
+    rollout is updated on only once, the ratio is 1 and nothing is clipped."""
+
+    clip_high: float = 0.28
+    """The ratio is bounded above by `1 + clip_high`; DAPO makes it wider than `clip_low`."""
+
+    ratio_max: float | None = None
+    """Bound of the ratio where the advantage is negative, which `clip` leaves open: two-sided clip;
+    null has none."""
+
+    average: Average = "constant"
+    """What the sum over tokens is divided by: each completion's own length (GRPO), the tokens of
+    the step (DAPO), or a constant (Dr. GRPO). All are taken over all micro-batches and devices."""
+
+    def __post_init__(self) -> None:
+        positive("rlvr.objective", clip_high=self.clip_high)
+        if not 0 < self.clip_low <= 1:
+            raise ValueError(
+                f"rlvr.objective.clip_low is {self.clip_low}, but a ratio bounded by 1 - clip_low "
+                "cannot be negative: give a number above 0 and up to 1, such as 0.2."
+            )
+        if self.ratio_max is not None and self.ratio_max <= 1 + self.clip_high:
+            raise ValueError(
+                f"rlvr.objective.ratio_max is {self.ratio_max}, but the second bound lies beyond "
+                f"the first, 1 + clip_high = {1 + self.clip_high}: give a larger number, or null."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class KlConfig:
+    """How far the policy may go from the one that the run started from."""
+
+    coef: float = 0.0
+    """Weight of the divergence; 0 never computes it."""
+
+    estimator: Estimator = "k3"
+    """Of the divergence at one token: log-ratio (k1), half its square (k2), or the one that is
+    never negative (k3), also weighted by the importance ratio (k3_corrected). As a loss, k1 has no
+    gradient on average: take it for `place=reward`."""
+
+    place: Literal["loss", "reward"] = "loss"
+    """Added to the loss of each token, or taken from the reward of the completion as a sum."""
+
+    def __post_init__(self) -> None:
+        at_least("rlvr.kl", 0, coef=self.coef)
+
+
+@dataclass(frozen=True, kw_only=True)
+class CorrectionConfig:
+    """What is done about a sampler that gives its tokens other probabilities than the trainer does,
+    as another engine or another precision will. The mismatch is logged either way."""
+
+    kind: Correction = "none"
+    """`truncate` weighs tokens by trainer over sampler, up to `high` (TIS); `mask` also drops those
+    outside `low` to `high`."""
+
+    level: Level = "token"
+    """Whether probabilities are those of tokens or of whole completions."""
+
+    low: float = 0.5
+    """Smallest weight that `mask` lets through."""
+
+    high: float = 2.0
+    """Largest weight."""
+
+    def __post_init__(self) -> None:
+        at_least("rlvr.correction", 0, low=self.low)
+        at_least("rlvr.correction", 1, high=self.high)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RefillConfig:
+    """Dynamic sampling (DAPO): prompts whose completions all fared alike are replaced by others."""
+
+    tries: int = 0
+    """Batches of new prompts that a step may try, at most; 0 trains on what it drew. Where they do
+    not suffice, the step keeps prompts without spread, which teach nothing."""
+
+    def __post_init__(self) -> None:
+        at_least("rlvr.refill", 0, tries=self.tries)
+
+
+@dataclass(frozen=True, kw_only=True)
+class RewardConfig:
+    """What a completion is paid for. Weights may be 0; each part is logged by itself."""
+
+    accuracy: float = 0.9
+    """Reward of a right answer."""
+
+    format: float = 0.1
+    """Reward of an answer that can be read without doubt, right or wrong."""
+
+    early_steps: int = 0
+    """Optimizer steps at the start in which the two weights below hold instead; 0 has none."""
+
+    early_accuracy: float = 0.2
+    """`accuracy` in the early steps."""
+
+    early_format: float = 0.8
+    """`format` in the early steps."""
+
+    accuracy_rule: AccuracyRule = "correct"
+    """`correct` pays what the verifier accepts; `graded` pays part of it for what is close (F1 of
+    sets, ROUGE of texts); `exact` compares letter for letter, as AudioMCQ does."""
+
+    format_rule: FormatRule = "answer"
+    """`answer`: ends in its one answer; `whole`: is nothing but its answer; `think`: reasoning in
+    its tags, then the answer in its own."""
+
+    temporal: float = 0.0
+    """Bonus of right answers to a video that are at least `temporal_ratio` times as frequent as
+    with its frames shuffled; costs half a group of further completions."""
+
+    temporal_ratio: float = 0.8
+    """See `temporal`."""
+
+    length: float = 0.0
+    """Bonus of a right answer whose completion has between `length_min` and `length_max` tokens,
+    where another in its group is right too."""
+
+    length_min: int = 320
+    """Tokens from which `length` is paid."""
+
+    length_max: int = 512
+    """Tokens up to which `length` is paid."""
+
+    overlong: float = 0.0
+    """Penalty of a completion at its limit, which grows evenly over the last tokens before it."""
+
+    overlong_share: float = 0.2
+    """Of `rlvr.max_completion_tokens`: the last tokens, over which `overlong` grows."""
+
+    blind: float = 0.0
+    """Bonus of a right answer, times the share of wrong answers that the policy gives without the
+    media of `rlvr.perception`: what could be guessed earns nothing more."""
+
+    blind_samples: int = 4
+    """Answers without the media that `blind` is measured by."""
+
+    def __post_init__(self) -> None:
+        weights = ("accuracy", "format", "early_accuracy", "early_format", "temporal", "length")
+        more = ("overlong", "blind", "temporal_ratio", "length_min", "early_steps")
+        at_least("rlvr.reward", 0, **{name: vars(self)[name] for name in weights + more})
+        at_least("rlvr.reward", 1, blind_samples=self.blind_samples)
+        if self.length_max < self.length_min:
+            raise ValueError(
+                f"rlvr.reward.length_max is {self.length_max}, below length_min="
+                f"{self.length_min}, so that no length is paid: swap them, or set length=0."
+            )
+        if not 0 < self.overlong_share <= 1:
+            raise ValueError(
+                f"rlvr.reward.overlong_share is {self.overlong_share}, but is a share of the "
+                "longest completion, above 0 and up to 1: a fifth is 0.2."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class PerceptionConfig:
+    """What is made of the policy's own answers with media withheld, as a probe withholds them."""
+
+    condition: Condition = "text_only"
+    """What the policy is left with."""
+
+    how: How = "noise"
+    """What stands in for the rest."""
+
+    kl_coef: float = 0.0
+    """Weight of the divergence between seeing and not seeing, which is maximized (PAPO)."""
+
+    entropy_coef: float = 0.0
+    """Weight of the entropy with and without the media, which keeps `kl_coef` from being gamed."""
+
+    token_coef: float = 0.0
+    """From 0 to 1: how much of each token's weight in the loss goes by how much likelier the media
+    made it (the quantity of RT-OPD)."""
+
+    @property
+    def learned(self) -> bool:
+        """Whether a term has a gradient where the media are withheld."""
+        return bool(self.kl_coef or self.entropy_coef)
+
+    @property
+    def asked(self) -> bool:
+        """Whether any term scores completions with the media withheld."""
+        return self.learned or bool(self.token_coef)
+
+    def __post_init__(self) -> None:
+        at_least("rlvr.perception", 0, kl_coef=self.kl_coef, entropy_coef=self.entropy_coef)
+        if not 0 <= self.token_coef <= 1:
+            raise ValueError(
+                f"rlvr.perception.token_coef is {self.token_coef}, but is a share from 0 to 1: "
+                "a quarter is 0.25."
+            )
+        if self.condition == "full":
+            raise ValueError(
+                "rlvr.perception.condition is full, which withholds nothing to compare with: "
+                "choose text_only, no_audio, no_visual, ..."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class RlvrConfig:
+    """Policy gradient on verified rewards."""
+
+    group_size: int = 8
+    """Completions sampled per prompt."""
+
+    max_completion_tokens: int = 32
+    """Sampling stops after this many tokens."""
+
+    temperature: float = 1.0
+    """Divides the logits before sampling."""
+
+    top_k: int = 0
+    """Sample among this many likeliest tokens only; 0 among all."""
+
+    rollout_precision: Literal["trainer", "bf16"] = "trainer"
+    """Arithmetic of sampling: that of `trainer.precision`, or bfloat16, which is faster on a GPU
+    and another engine as far as `rlvr.correction` goes."""
+
+    minibatches: int = 1
+    """Optimizer steps' worth of prompts that are sampled at once."""
+
+    epochs: int = 1
+    """Times that each rollout is updated on."""
+
+    mask_truncated: bool = False
+    """Leave completions out of the loss that did not end by themselves (DAPO's overlong filter)."""
+
+    table_every: int = 50
+    """Optimizer steps between the rollouts written to `rollouts.jsonl`; 0 writes none."""
+
+    table_prompts: int = 2
+    """Prompts of such a step that are written, each with its whole group."""
+
+    objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
+    kl: KlConfig = field(default_factory=KlConfig)
+    correction: CorrectionConfig = field(default_factory=CorrectionConfig)
+    refill: RefillConfig = field(default_factory=RefillConfig)
+    reward: RewardConfig = field(default_factory=RewardConfig)
+    perception: PerceptionConfig = field(default_factory=PerceptionConfig)
+
+    @property
+    def updates(self) -> int:
+        """Optimizer steps that one round of sampling feeds."""
+        return self.minibatches * self.epochs
+
+    def __post_init__(self) -> None:
+        if self.group_size < 2:
+            raise ValueError(
+                f"rlvr.group_size is {self.group_size}, but an advantage compares a completion "
+                "with its siblings: use at least 2."
+            )
+        counts = ("max_completion_tokens", "minibatches", "epochs", "table_prompts")
+        at_least("rlvr", 1, **{name: vars(self)[name] for name in counts})
+        at_least("rlvr", 0, top_k=self.top_k, table_every=self.table_every)
+        positive("rlvr", temperature=self.temperature)

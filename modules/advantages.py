@@ -1,0 +1,95 @@
+"""From rewards to advantages: what each is compared with, then what the difference is divided by.
+
+The two choices do not depend on one another; the algorithms are pairs of them:
+
+    GRPO (2402.03300)           group           over group
+    Dr. GRPO (2503.20783)       group           over none
+    RLOO (2402.14740)           leave_one_out   over none
+    REINFORCE++ (2501.03262)    batch           over batch
+"""
+
+from typing import Literal
+
+from torch import Tensor
+
+Baseline = Literal["group", "leave_one_out", "batch"]
+Scale = Literal["group", "batch", "none"]
+
+STD_EPS = 1e-4
+"""Added to a standard deviation, so that what is nearly unanimous is not blown up."""
+
+
+def centered(reward: Tensor, *, baseline: Baseline, batch_mean: float | None = None) -> Tensor:
+    """Compare each completion with others, so that no value model is needed.
+
+        group:         reward - mean(reward of the group)
+        leave_one_out: reward - mean(reward of the G - 1 siblings)
+        batch:         reward - batch_mean
+
+    Where all siblings fare alike, the first two are exactly zero: there, rounding errors over eps
+    would pass for a signal.
+
+    Shapes: reward (B, G) -> (B, G)
+
+    Args:
+        batch_mean: over all micro-batches and ranks of the step, which only the caller knows.
+    """
+    _check_groups(reward)
+    if baseline == "batch":
+        if batch_mean is None:
+            raise ValueError(
+                "batch_mean is None, but baseline batch compares with the mean reward of the whole "
+                "step: sum it over micro-batches and ranks and give it."
+            )
+        return reward - batch_mean
+    difference = reward - reward.mean(dim=1, keepdim=True)  # (B, G)
+    if baseline == "leave_one_out":
+        # r - (sum - r) / (G - 1) is G / (G - 1) times r - sum / G.
+        siblings = reward.shape[1] - 1
+        difference = difference * ((siblings + 1) / siblings)
+    return difference.masked_fill(~informative(reward).unsqueeze(1), 0.0)
+
+
+def scaled(centered: Tensor, *, scale: Scale, batch_std: float | None = None) -> Tensor:
+    """Divide what was compared by a spread, or leave it.
+
+        group: centered / (std(centered of the group) + eps)
+        batch: centered / (batch_std + eps)
+        none:  centered
+
+    The standard deviation is the sample's, over G - 1. What is exactly zero stays so.
+
+    Shapes: centered (B, G) -> (B, G)
+
+    Args:
+        batch_std: sample standard deviation over all micro-batches and ranks of the step, of the
+            rewards or of what was compared; after `baseline=batch` these are the same.
+    """
+    _check_groups(centered)
+    if scale == "none":
+        return centered
+    if scale == "group":
+        return centered / (centered.std(dim=1, keepdim=True) + STD_EPS)
+    if batch_std is None:
+        raise ValueError(
+            "batch_std is None, but scale batch divides by the spread of the whole step: sum it "
+            "over micro-batches and ranks and give it."
+        )
+    return centered / (batch_std + STD_EPS)
+
+
+def informative(reward: Tensor) -> Tensor:
+    """Tell the groups whose completions did not all fare alike; others teach nothing.
+
+    Shapes: reward (B, G) -> (B,)
+    """
+    _check_groups(reward)
+    return reward.amax(dim=1) > reward.amin(dim=1)
+
+
+def _check_groups(values: Tensor) -> None:
+    if values.ndim != 2 or values.shape[1] < 2:
+        raise ValueError(
+            f"rewards are {tuple(values.shape)}, but an advantage compares siblings: they must be "
+            "(B, G) with G of at least 2. Set rlvr.group_size accordingly."
+        )

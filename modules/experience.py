@@ -1,0 +1,131 @@
+"""What a round of sampling leaves behind for the updates: prompts, completions, rewards."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import torch
+from torch import Tensor
+
+from datamodules.batch import Batch
+from modules.rollouts import Rollout
+
+
+@dataclass(kw_only=True)
+class Experience:
+    """The groups of one micro-batch. What is None was not asked for, or is not known yet."""
+
+    batch: Batch
+    encoded: Tensor
+    """The prompts with their media in place, as they were sampled from. (sum of P, D)"""
+
+    rollout: Rollout
+    reward: Tensor
+    """(B, G)"""
+
+    parts: dict[str, Tensor]
+    """Components of the reward by name, before they are weighted. (B, G) each"""
+
+    correct: Tensor
+    """True where the verifier accepts the answer. (B, G)"""
+
+    advantage: Tensor | None = None
+    """(N,)"""
+
+    old_logprobs: Tensor | None = None
+    """Under the policy as it was when it sampled, by the arithmetic of training; None where the
+    first update is the only one, which computes them anyway. (N, T)"""
+
+    reference_logprobs: Tensor | None = None
+    """Under the policy that the run started from. (N, T)"""
+
+    @property
+    def group_size(self) -> int:
+        """Completions of one prompt."""
+        return self.reward.shape[1]
+
+    @property
+    def spread(self) -> Tensor:
+        """True on prompts whose completions did not all fare alike. Shapes: -> (B,)"""
+        return self.reward.amax(1) > self.reward.amin(1)
+
+    @property
+    def loss_mask(self) -> Tensor:
+        """True on the tokens that train. Shapes: -> (N, T)"""
+        return self.rollout.loss_mask
+
+    def trained(self, *, ended: bool) -> Tensor:
+        """Mark the tokens that train: all, or those of completions that ended. Shapes: -> (N, T)"""
+        if not ended:
+            return self.loss_mask
+        finished = torch.tensor(self.rollout.finished, device=self.loss_mask.device)
+        return self.loss_mask & finished.unsqueeze(1)
+
+    def summary(self) -> dict[str, Tensor | float]:
+        """Measure how it went: rewards, parts of them, lengths."""
+        parts = {f"reward_{name}": part.mean() for name, part in self.parts.items()}
+        return {
+            **parts,
+            "reward": self.reward.mean(),
+            "accuracy": self.correct.float().mean(),
+            "completion_tokens": self.loss_mask.sum(1).float().mean(),
+            "finished": sum(self.rollout.finished) / len(self.rollout.finished),
+        }
+
+    def select(self, prompts: Sequence[int]) -> "Experience":
+        """Take some prompts with their groups, before anything was compared."""
+        assert self.advantage is None and self.old_logprobs is None, "compared already"
+        rows = torch.tensor(prompts, dtype=torch.long, device=self.reward.device)
+        encoded = self.encoded.split(self.batch.prompt_lens)
+        return Experience(
+            batch=self.batch.select(prompts),
+            encoded=torch.cat([encoded[prompt] for prompt in prompts]),
+            rollout=self.rollout.select(prompts, self.group_size),
+            reward=self.reward[rows],
+            parts={name: part[rows] for name, part in self.parts.items()},
+            correct=self.correct[rows],
+        )
+
+    @staticmethod
+    def concat(many: Sequence["Experience"]) -> "Experience":
+        """Put several together, in their order."""
+        return Experience(
+            batch=Batch.concat([one.batch for one in many]),
+            encoded=torch.cat([one.encoded for one in many]),
+            rollout=Rollout.concat([one.rollout for one in many]),
+            reward=torch.cat([one.reward for one in many]),
+            parts={name: torch.cat([one.parts[name] for one in many]) for name in many[0].parts},
+            correct=torch.cat([one.correct for one in many]),
+        )
+
+
+@dataclass
+class Sieve:
+    """Collects prompts with spread until there are enough of them (DAPO, 2503.14476)."""
+
+    wanted: int
+    useful: list[Experience] = field(default_factory=list)
+    dull: list[Experience] = field(default_factory=list)
+    tried: int = 0
+
+    @property
+    def lacking(self) -> int:
+        """How many prompts are still to be found."""
+        return max(0, self.wanted - sum(len(one.batch) for one in self.useful))
+
+    def add(self, experience: Experience) -> None:
+        """Sort the prompts of a micro-batch."""
+        self.tried += len(experience.batch)
+        spread = experience.spread.tolist()
+        for pile, wanted in ((self.useful, True), (self.dull, False)):
+            prompts = [prompt for prompt, has in enumerate(spread) if has == wanted]
+            if prompts:
+                pile.append(experience.select(prompts))
+
+    def deal(self, sizes: Sequence[int]) -> list[Experience]:
+        """Make micro-batches of given sizes, of useful prompts first and dull ones for the rest."""
+        everything = Experience.concat([*self.useful, *self.dull])
+        dealt, start = [], 0
+        for size in sizes:
+            dealt.append(everything.select(range(start, start + size)))
+            start += size
+        return dealt

@@ -1,0 +1,88 @@
+"""Twenty steps of every named objective and reward, as they were when somebody last looked closely.
+
+    GOLDEN=write python -m pytest tests/test_golden_losses.py
+
+writes tests/golden/losses.json again, where a change is meant.
+"""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import lightning as L
+import pytest
+from torch import Tensor
+from torch.utils.data import DataLoader
+
+from configs.load import choices, load_config
+from configs.schema import OptimConfig
+from datamodules.batch import Batch
+from modules.omni import OmniModel
+from modules.rlvr import RlvrModule
+
+FILE = Path(__file__).parent / "golden" / "losses.json"
+STEPS = 20
+ROWS = [(group, name) for group in ("objective", "reward") for name in choices(group)]
+SMALL = ["rlvr.group_size=4", "rlvr.max_completion_tokens=6", "rlvr.temperature=1.5"]
+TOLERANCE = 1e-4
+"""Relative to the largest of the twenty: other processors round otherwise, and twenty steps of Adam
+let that grow. A change of meaning is larger by orders of magnitude."""
+
+
+def losses(policy: OmniModel, quiz: Batch, group: str, name: str) -> list[float]:
+    """Train on the quiz, which other draws make another round of each time."""
+    config = load_config(["stage=rlvr", f"{group}={name}", *SMALL], ("rlvr",))
+    rlvr = replace(config.rlvr, epochs=2)  # else every ratio is 1
+    if name == "omniboost":
+        rlvr = replace(rlvr, reward=replace(rlvr.reward, early_steps=STEPS // 2))
+    module = RlvrModule(
+        policy,
+        OptimConfig(lr=1e-4),
+        rlvr,
+        max_steps=STEPS,
+        accumulate=1,
+        seed=5,
+        refill=lambda number, attempt: replace(quiz, step=number).select([attempt % 4]),
+    )
+    views = dict.fromkeys(("blind", "shuffled"), quiz.views["blind"])
+    rounds = [[replace(quiz, step=step, views=views)] for step in range(STEPS // 2)]
+    found: list[float] = []
+    note = module.note
+
+    def listening(values: Mapping[str, Tensor | float]) -> None:
+        found.extend(float(value) for name, value in values.items() if name == "loss")
+        note(values)
+
+    module.note = listening  # type: ignore[method-assign]
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_steps=STEPS,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, DataLoader(rounds, batch_size=None))
+    return found
+
+
+def test_every_preset_is_listed():
+    golden = json.loads(FILE.read_text())
+    assert sorted(golden) == sorted(f"{group}={name}" for group, name in ROWS)
+    assert all(len(values) == STEPS for values in golden.values())
+    assert len({tuple(values) for values in golden.values()}) > len(ROWS) / 2
+
+
+@pytest.mark.parametrize(("group", "name"), ROWS, ids=lambda word: word)
+def test_losses_are_those_of_before(tiny_policy, quiz, group, name):
+    if os.environ.get("GOLDEN") == "write":
+        kept = json.loads(FILE.read_text()) if FILE.exists() else {}
+        kept[f"{group}={name}"] = losses(tiny_policy, quiz, group, name)
+        FILE.write_text(json.dumps(dict(sorted(kept.items())), indent=1) + "\n")
+        pytest.skip("written, not compared")
+    golden = json.loads(FILE.read_text())[f"{group}={name}"]
+    largest = max(map(abs, golden))
+    found = losses(tiny_policy, quiz, group, name)
+    assert found == pytest.approx(golden, abs=TOLERANCE * largest, rel=0)
