@@ -7,8 +7,8 @@ and there is no other difference between them.
 from dataclasses import dataclass, field
 from typing import Literal
 
-from configs.ablation import Condition, How
 from configs.checks import at_least, positive
+from configs.rewards import PerceptionConfig, RewardConfig
 
 Baseline = Literal["group", "leave_one_out", "batch"]
 Scale = Literal["group", "batch", "none"]
@@ -17,8 +17,6 @@ Surrogate = Literal["clip", "cispo"]
 Average = Literal["sequence", "token", "constant"]
 Estimator = Literal["k1", "k2", "k3", "k3_corrected"]
 Correction = Literal["none", "truncate", "mask"]
-AccuracyRule = Literal["correct", "graded", "exact"]
-FormatRule = Literal["answer", "whole", "think"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,6 +60,17 @@ class ObjectiveConfig:
                 f"rlvr.objective.clip_low is {self.clip_low}, but a ratio bounded by 1 - clip_low "
                 "cannot be negative: give a number above 0 and up to 1, such as 0.2."
             )
+        if self.surrogate == "cispo" and self.ratio_max is not None:
+            raise ValueError(
+                f"rlvr.objective.ratio_max is {self.ratio_max}, but surrogate=cispo bounds all "
+                "ratios by clip_high already: leave ratio_max out, or choose surrogate=clip."
+            )
+        if self.baseline == "batch" and self.scale == "group":
+            raise ValueError(
+                "rlvr.objective.baseline is batch and scale is group, but where a group fared "
+                "alike its spread is 0, and its distance from the batch would be divided by that: "
+                "choose scale=batch or none."
+            )
         if self.ratio_max is not None and self.ratio_max <= 1 + self.clip_high:
             raise ValueError(
                 f"rlvr.objective.ratio_max is {self.ratio_max}, but the second bound lies beyond "
@@ -86,6 +95,11 @@ class KlConfig:
 
     def __post_init__(self) -> None:
         at_least("rlvr.kl", 0, coef=self.coef)
+        if self.estimator == "k3_corrected" and self.place == "reward":
+            raise ValueError(
+                "rlvr.kl.estimator is k3_corrected and place is reward, but the correction is the "
+                "ratio of a later update, which rewards do not know: choose k1, k2 or k3."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,124 +135,6 @@ class RefillConfig:
 
     def __post_init__(self) -> None:
         at_least("rlvr.refill", 0, tries=self.tries)
-
-
-@dataclass(frozen=True, kw_only=True)
-class RewardConfig:
-    """What a completion is paid for. Weights may be 0; each part is logged by itself."""
-
-    accuracy: float = 0.9
-    """Reward of a right answer."""
-
-    format: float = 0.1
-    """Reward of an answer that can be read without doubt, right or wrong."""
-
-    early_steps: int = 0
-    """Optimizer steps at the start in which the two weights below hold instead; 0 has none."""
-
-    early_accuracy: float = 0.2
-    """`accuracy` in the early steps."""
-
-    early_format: float = 0.8
-    """`format` in the early steps."""
-
-    accuracy_rule: AccuracyRule = "correct"
-    """`correct` pays what the verifier accepts; `graded` pays part of it for what is close (F1 of
-    sets, ROUGE of texts); `exact` compares letter for letter, as AudioMCQ does."""
-
-    format_rule: FormatRule = "answer"
-    """`answer`: ends in its one answer; `whole`: is nothing but its answer; `think`: reasoning in
-    its tags, then the answer in its own."""
-
-    temporal: float = 0.0
-    """Bonus of right answers to a video that are at least `temporal_ratio` times as frequent as
-    with its frames shuffled; costs half a group of further completions."""
-
-    temporal_ratio: float = 0.8
-    """See `temporal`."""
-
-    length: float = 0.0
-    """Bonus of a right answer whose completion has between `length_min` and `length_max` tokens,
-    where another in its group is right too."""
-
-    length_min: int = 320
-    """Tokens from which `length` is paid."""
-
-    length_max: int = 512
-    """Tokens up to which `length` is paid."""
-
-    overlong: float = 0.0
-    """Penalty of a completion at its limit, which grows evenly over the last tokens before it."""
-
-    overlong_share: float = 0.2
-    """Of `rlvr.max_completion_tokens`: the last tokens, over which `overlong` grows."""
-
-    blind: float = 0.0
-    """Bonus of a right answer, times the share of wrong answers that the policy gives without the
-    media of `rlvr.perception`: what could be guessed earns nothing more."""
-
-    blind_samples: int = 4
-    """Answers without the media that `blind` is measured by."""
-
-    def __post_init__(self) -> None:
-        weights = ("accuracy", "format", "early_accuracy", "early_format", "temporal", "length")
-        more = ("overlong", "blind", "temporal_ratio", "length_min", "early_steps")
-        at_least("rlvr.reward", 0, **{name: vars(self)[name] for name in weights + more})
-        at_least("rlvr.reward", 1, blind_samples=self.blind_samples)
-        if self.length_max < self.length_min:
-            raise ValueError(
-                f"rlvr.reward.length_max is {self.length_max}, below length_min="
-                f"{self.length_min}, so that no length is paid: swap them, or set length=0."
-            )
-        if not 0 < self.overlong_share <= 1:
-            raise ValueError(
-                f"rlvr.reward.overlong_share is {self.overlong_share}, but is a share of the "
-                "longest completion, above 0 and up to 1: a fifth is 0.2."
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class PerceptionConfig:
-    """What is made of the policy's own answers with media withheld, as a probe withholds them."""
-
-    condition: Condition = "text_only"
-    """What the policy is left with."""
-
-    how: How = "noise"
-    """What stands in for the rest."""
-
-    kl_coef: float = 0.0
-    """Weight of the divergence between seeing and not seeing, which is maximized (PAPO)."""
-
-    entropy_coef: float = 0.0
-    """Weight of the entropy with and without the media, which keeps `kl_coef` from being gamed."""
-
-    token_coef: float = 0.0
-    """From 0 to 1: how much of each token's weight in the loss goes by how much likelier the media
-    made it (the quantity of RT-OPD)."""
-
-    @property
-    def learned(self) -> bool:
-        """Whether a term has a gradient where the media are withheld."""
-        return bool(self.kl_coef or self.entropy_coef)
-
-    @property
-    def asked(self) -> bool:
-        """Whether any term scores completions with the media withheld."""
-        return self.learned or bool(self.token_coef)
-
-    def __post_init__(self) -> None:
-        at_least("rlvr.perception", 0, kl_coef=self.kl_coef, entropy_coef=self.entropy_coef)
-        if not 0 <= self.token_coef <= 1:
-            raise ValueError(
-                f"rlvr.perception.token_coef is {self.token_coef}, but is a share from 0 to 1: "
-                "a quarter is 0.25."
-            )
-        if self.condition == "full":
-            raise ValueError(
-                "rlvr.perception.condition is full, which withholds nothing to compare with: "
-                "choose text_only, no_audio, no_visual, ..."
-            )
 
 
 @dataclass(frozen=True, kw_only=True)

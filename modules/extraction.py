@@ -14,7 +14,7 @@ quadratic in unclosed tags, and a policy that loops writes thousands of them.
 
 from typing import Literal
 
-from configs.rlvr import FormatRule
+from configs.rewards import FormatRule
 
 Container = Literal["tags", "boxed", "bare"]
 

@@ -11,7 +11,7 @@ import atexit
 import importlib.util
 import json
 import logging
-import mmap
+import multiprocessing
 import os
 import re
 import resource
@@ -20,6 +20,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Literal, final
@@ -204,39 +205,52 @@ def _ask(gold: str, given: str, seconds: float) -> Finding:
 
 
 def _serve() -> None:
-    """Answer what comes in on standard input until it closes, by a copy of this process.
+    """Pass what comes in on standard input on to a copy of this process, until it closes.
 
-    Where the copy is killed while it compares, the answer is null, and another takes its place.
+    Where the copy is killed, the answer is null, and the next pair goes to another copy.
     """
     replies, sys.stdout = sys.stdout, sys.stderr  # parsers print
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which kills
     compare = _comparison()
     compare(r"\frac{1}{2}", "x^2+1")  # the first time takes longer
-    busy = mmap.mmap(-1, 1)  # shared with the copy
     print(READY, end="", file=replies, flush=True)
-    code = -1
-    while code < 0:
-        pid = os.fork()  # of a process without threads
-        if not pid:
-            break
-        code = os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
-        if code < 0 and busy[0]:
-            print(json.dumps(None), file=replies, flush=True)
-        busy[0] = 0
-    else:
-        sys.exit(code)
+    copies = multiprocessing.get_context("fork")  # this process has no threads
+    copy, ours = None, None
     for line in sys.stdin:
-        busy[0] = 1
-        gold, given, seconds = json.loads(line)
+        if copy is None or ours is None or not copy.is_alive():
+            ours, theirs = copies.Pipe()
+            copy = copies.Process(target=_compare_all, args=(compare, theirs, ours), daemon=True)
+            copy.start()
+            theirs.close()
+        finding: Finding = None
+        try:
+            ours.send(json.loads(line))
+            finding = ours.recv()
+        except (EOFError, OSError):
+            copy.join()
+            if (code := copy.exitcode or 0) > 0:  # it raised; killed, it would be negative
+                sys.exit(code)
+        print(json.dumps(finding), file=replies, flush=True)
+
+
+def _compare_all(
+    compare: Callable[[str, str], Finding], pairs: Connection, other_end: Connection
+) -> None:
+    """Compare what comes in through a pipe, each pair within its time."""
+    other_end.close()  # else it would stay open when the other process is gone
+    while True:
+        try:
+            gold, given, seconds = pairs.recv()
+        except EOFError:
+            return
         signal.setitimer(signal.ITIMER_PROF, seconds)
         try:
             finding = compare(gold, given)
         except (MemoryError, RecursionError):
             finding = None
         signal.setitimer(signal.ITIMER_PROF, 0)
-        busy[0] = 0
-        print(json.dumps(finding), file=replies, flush=True)
+        pairs.send(finding)
 
 
 def _comparison() -> Callable[[str, str], Finding]:

@@ -8,7 +8,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from configs.rlvr import RewardConfig
+from configs.rewards import RewardConfig
 from datamodules.sample import Sample
 from modules.extraction import CLOSE, OPEN, well_formed
 from modules.verifiers import Verdict

@@ -19,6 +19,7 @@ from modules.losses import (
     divergence,
     importance_ratio,
     kl_loss,
+    masked_mean,
     policy_loss,
 )
 from modules.omni import OmniModel
@@ -148,7 +149,7 @@ class RlvrModule(PostTrainingModule):
         per_token = divergence(
             old, one.reference_logprobs, one.loss_mask, estimator=self.rlvr.kl.estimator, ratio=None
         )  # (N, T)
-        self.note({"kl": per_token.sum() / one.loss_mask.sum()})
+        self.note({"kl": masked_mean(per_token, one.loss_mask)})
         return self.rlvr.kl.coef * per_token.sum(1).view_as(one.reward)
 
     def update(self, minibatch: Sequence[Experience]) -> None:
@@ -183,10 +184,9 @@ class RlvrModule(PostTrainingModule):
         schedule.step()  # type: ignore[union-attr, call-arg]
 
     def loss(self, one: Experience, mask: Tensor, *, completions: int, tokens: int) -> Tensor:
-        """Add up what a micro-batch teaches. Shapes: mask (N, T) -> ()
+        """Add up what the marked tokens of a micro-batch teach. Shapes: mask (N, T) -> ()
 
         Args:
-            mask: True on the tokens that train.
             completions: in the whole optimizer step, over all micro-batches and ranks.
             tokens: that train, in the whole optimizer step.
         """
@@ -227,7 +227,7 @@ class RlvrModule(PostTrainingModule):
             weight=weight,
             denominator=divisor,
         )
-        self.note({**stats, **mismatch, "entropy": scores.entropy[mask].mean()})
+        self.note({**stats, **mismatch, "entropy": masked_mean(scores.entropy, mask)})
         loss = loss + self.divergence(one, logprobs, old, mask, divisor)
         return loss + self.perception(scores, blind, mask, divisor)
 
@@ -276,7 +276,7 @@ class RlvrModule(PostTrainingModule):
     def score(self, one: Experience) -> TokenScores:
         """Score the completions under the policy as it is. Shapes: -> (N, T) each"""
         encoded = one.encoded
-        if not encoded.requires_grad:  # not the graph that sampling left for the only update
+        if not encoded.requires_grad:  # not what sampling left for the only update
             encoded = self.policy.encode(one.batch, seen=encoded if self.frozen_towers else None)
         return self.policy.scores(
             one.batch,

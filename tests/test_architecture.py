@@ -18,15 +18,16 @@ MAY_IMPORT = {  # folder or file -> the local packages and modules it may import
     "modules": {"configs", "datamodules.batch", "datamodules.sample"},
 }
 RULES = ("contribution", "presets", "calibration", "shapley", "voters", "selection")
+JUDGES = ("verifiers", "extraction", "readings", "similarity", "rewards", "math_answers")
 PLAIN = ("sample", "media", "ablation", "orders", "wording", "probe_cache", "probe_scores")
 NO_TORCH = (
     "configs/",
     "runs.py",
-    "modules/verifiers.py",
+    *(f"modules/{name}.py" for name in JUDGES),
     *(f"datamodules/{name}.py" for name in RULES + PLAIN),
     "auditing/",
 )
-TORCH_ONLY = ("modules/losses.py", "modules/kernels/")
+TORCH_ONLY = ("modules/losses.py", "modules/advantages.py", "modules/kernels/")
 FOLDERS = ("configs", "datamodules", "modules", "probing", "auditing")
 TOP = {
     *MAY_IMPORT,

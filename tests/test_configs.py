@@ -10,16 +10,16 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
+from configs.command import COMMON_KEYS, help_text, main_config
 from configs.load import (
-    COMMON_KEYS,
     FOLDER,
     GROUPS,
     HINTS,
+    RLVR_ONLY,
     SCRIPTS,
+    choices,
     config_hash,
-    help_text,
     load_config,
-    main_config,
     to_yaml,
 )
 from configs.schema import Config
@@ -29,6 +29,12 @@ TRAIN = ("sft", "rlvr")
 EVAL = ("probe", "audit", "benchmark")
 STAGES = TRAIN + EVAL
 FILES = sorted(path for group in GROUPS for path in (FOLDER / group).glob("*.yaml"))
+NAMED = [
+    path
+    for path in FILES
+    if path.parent.name in RLVR_ONLY and path.stem != GROUPS[path.parent.name]
+]
+"""The algorithms that only set `rlvr`."""
 
 
 def load(*words: str) -> Config:
@@ -42,19 +48,84 @@ def mistake(*words: str) -> str:
 
 
 def test_there_are_choices_to_test():
-    assert {path.parent.name for path in FILES} == {"model", "data", "stage"}
+    assert {path.parent.name for path in FILES} == {"stage", "objective", "reward", "model", "data"}
+    assert len(NAMED) > 10
     assert (
         {path.stem for path in FILES if path.parent.name == "stage"} == set(STAGES) == set(SCRIPTS)
     )
 
 
-@pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [path for path in FILES if path.parent.name not in RLVR_ONLY],
+    ids=lambda path: path.stem,
+)
 def test_every_choice_loads_under_its_own_name(path):
     group = path.parent.name
     words = [] if group == "stage" else ["stage=probe"]
     config = load_config([*words, f"{group}={path.stem}", "data.root=here"], STAGES)
     chosen = {"stage": config.stage, "model": config.model.name, "data": config.data.name}
     assert chosen[group] == path.stem
+
+
+@pytest.mark.parametrize("path", NAMED, ids=lambda path: path.stem)
+def test_every_named_algorithm_loads_and_differs_from_the_default(path):
+    named, default = load(f"{path.parent.name}={path.stem}"), load()
+    assert named.rlvr != default.rlvr
+    assert replace(named, rlvr=default.rlvr) == default
+
+
+@pytest.mark.parametrize("group", RLVR_ONLY)
+def test_no_two_algorithms_are_alike(group):
+    names = choices(group)
+    assert len({config_hash(load(f"{group}={name}")) for name in names}) == len(names)
+
+
+@pytest.mark.parametrize("group", RLVR_ONLY)
+def test_the_default_algorithm_is_what_no_word_chooses(group):
+    assert load(f"{group}=default") == load()
+
+
+def test_a_reward_lies_over_what_an_objective_says_of_rewards():
+    """DAPO charges for overlong completions; AudioMCQ does not speak of them."""
+    reward = load("objective=dapo", "reward=audiomcq").rlvr.reward
+    assert (reward.accuracy, reward.format, reward.overlong) == (2.0, 0.5, 1.0)
+
+
+@pytest.mark.parametrize("path", NAMED, ids=lambda path: path.stem)
+@pytest.mark.parametrize("stage", sorted({*STAGES} - {"rlvr"}))
+def test_an_algorithm_is_refused_where_nothing_is_reinforced(path, stage):
+    word = f"{path.parent.name}={path.stem}"
+    with pytest.raises(ValueError) as caught:
+        load_config([f"stage={stage}", word], STAGES)
+    assert f"{word} is for stage=rlvr, and stage={stage} has no use for it" in str(caught.value)
+
+
+ROUNDS = {  # of 2 minibatches, 3 times over: 6 optimizer steps
+    "trainer.max_steps": (600, 605, 606),
+    "trainer.val_every": (0, 50, 54),
+    "trainer.checkpoint_every": (90, 100, 102),
+    "trainer.log_every": (6, 10, 12),
+    "rlvr.table_every": (48, 50, 54),
+    "data.contribution.refresh_every": (0, 1, 6),
+}
+SIX = ("rlvr.minibatches=2", "rlvr.epochs=3")
+
+
+@pytest.mark.parametrize("key", ROUNDS)
+def test_nothing_may_happen_within_a_round_of_sampling(key):
+    fitting = {name: fits for name, (fits, _, _) in ROUNDS.items()}
+    load(*SIX, *(f"{name}={steps}" for name, steps in fitting.items()))
+    _, steps, suggested = ROUNDS[key]
+    found = mistake(*SIX, *(f"{name}={n}" for name, n in (fitting | {key: steps}).items()))
+    assert f"{key} is {steps}, but a round of sampling feeds" in found
+    assert "= 6 optimizer steps" in found
+    assert found.endswith(f"give a multiple, such as {key}={suggested}.")
+
+
+def test_other_stages_have_no_rounds():
+    words = ["stage=sft", *SIX, "trainer.max_steps=7"]
+    assert load_config(words, TRAIN).trainer.max_steps == 7
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
@@ -143,7 +214,22 @@ MISTAKES = {
     "rlvr.group_size=few": "rlvr.group_size is 'few', but must be a whole number",
     "rlvr.group_size=2.5": "rlvr.group_size is '2.5', but must be a whole number",
     "rlvr.group_size=1": "use at least 2",
-    "rlvr.clip_low=1.5": "give a number between 0 and 1",
+    "rlvr.clip_low=1.5": "did you mean rlvr.objective.clip_low?",
+    "objective=grop": "did you mean grpo?",
+    "rlvr.objective.clip_low=1.5": "give a number above 0 and up to 1",
+    "rlvr.objective.ratio_max=1.2": "the second bound lies beyond the first",
+    "rlvr.objective.average=mean": "must be one of sequence, token, constant",
+    "rlvr.kl.coef=-1": "rlvr.kl.coef is -1.0, but must be at least 0",
+    "rlvr.kl.estimator=k4": "must be one of k1, k2, k3, k3_corrected",
+    "rlvr.correction.high=0.5": "rlvr.correction.high is 0.5, but must be at least 1",
+    "rlvr.refill.tries=-1": "rlvr.refill.tries is -1, but must be at least 0",
+    "rlvr.reward.accuracy=nan": "rlvr.reward.accuracy is nan, but must be at least 0",
+    "rlvr.reward.length_min=600": "so that no length is paid",
+    "rlvr.reward.overlong_share=20": "a fifth is 0.2",
+    "rlvr.perception.token_coef=25": "a quarter is 0.25",
+    "rlvr.perception.condition=full": "withholds nothing to compare with",
+    "rlvr.epochs=0": "rlvr.epochs is 0, but must be at least 1",
+    "model.lora.rank=-1": "model.lora.rank is -1, but must be at least 0",
     "rlvr.temperature=0": "rlvr.temperature is 0.0, but must be greater than 0",
     "optim.lr=nan": "optim.lr is nan, but must be greater than 0",
     "trainer.max_steps=0": "trainer.max_steps is 0, but must be at least 1",
@@ -238,7 +324,7 @@ def test_main_config_shows_the_resolved_settings(capsys):
 
 def test_help_takes_less_than_a_second_and_imports_nothing_heavy():
     code = (
-        "import sys; from configs.load import help_text; help_text('train.py', ('sft',));"
+        "import sys; from configs.command import help_text; help_text('train.py', ('sft',));"
         "sys.exit(bool({'torch', 'lightning', 'numpy', 'transformers'} & {*sys.modules}))"
     )
     began = time.perf_counter()

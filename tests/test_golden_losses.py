@@ -2,7 +2,7 @@
 
     GOLDEN=write python -m pytest tests/test_golden_losses.py
 
-writes tests/golden/losses.json again, where a change is meant.
+writes tests/golden/losses.json again, where a change is meant; look at its difference.
 """
 
 import json

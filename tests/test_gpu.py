@@ -136,19 +136,17 @@ def test_one_rlvr_step_at_the_shape_of_qwen25_omni_3b(encoder):
     policy = shape_of_3b(encoder)
     batch = long_prompts(encoder, 2)
     rlvr = RlvrConfig(group_size=8, max_completion_tokens=64)
-    module = RlvrModule(policy, OptimConfig(), rlvr, max_steps=1, batch_size=2, seed=0)
-    module.log = lambda *_, **__: None  # type: ignore[method-assign]
-    module.log_dict = lambda *_: None  # type: ignore[method-assign]
-    spread = torch.linspace(0, 1, 8, device="cuda").expand(2, 8)
-    module.reward = lambda batch, rollout: spread  # type: ignore[method-assign]
+    module = RlvrModule(policy, OptimConfig(), rlvr, max_steps=1, accumulate=1, seed=0)
+    module.step = lambda: None  # type: ignore[method-assign]  # gradients are what is timed
     for attempt in ("first", "second"):
         torch.cuda.synchronize()
         started = time.perf_counter()
-        loss = module.training_step(batch, 0)
-        loss.backward()
+        module.training_step([batch], 0)
         torch.cuda.synchronize()
         peak = torch.cuda.max_memory_allocated() / 2**30
         elapsed = time.perf_counter() - started
-        print(f"\n{attempt} step: {elapsed:.2f} s, peak {peak:.1f} GiB, {batch.prompt_lens} tokens")
+        laps = {name: f"{seconds:.2f}" for name, seconds in module.watch.seconds.items()}
+        print(f"\n{attempt} step: {elapsed:.2f} s {laps}, peak {peak:.1f} GiB")
+        module.watch.seconds.clear()
         policy.zero_grad()
-    assert torch.isfinite(loss)
+    assert math.isfinite(module.published["train/loss"])

@@ -82,16 +82,23 @@ def test_a_process_that_was_killed_is_replaced():
 
 
 @needed
-def test_a_copy_that_is_killed_while_idle_answers_nothing_late():
-    """Else every later verdict would be that of the pair before it."""
+def test_a_copy_that_is_killed_while_idle_puts_no_verdict_in_anothers_place():
     assert equivalent([("4", "2+2"), ("5", "2+3")]) == [True, True]
     for worker in math_answers._WORKERS:
         if worker.process is not None:
             children = f"/proc/{worker.process.pid}/task/{worker.process.pid}/children"
             for child in Path(children).read_text().split():
                 os.kill(int(child), signal.SIGKILL)
-    pairs = [("6", f"{one}+3") for one in range(8)]
-    assert equivalent(pairs) == [one == 3 for one in range(8)]
+    equivalent([("6", f"{one}+4") for one in range(8)])  # of which some may have been lost
+    assert equivalent([("6", f"{one}+3") for one in range(8)]) == [one == 3 for one in range(8)]
+
+
+@needed
+def test_an_error_in_a_process_is_no_verdict():
+    """A limit below 0 is one that the operating system refuses."""
+    with pytest.raises(RuntimeError, match=r"'5' with the answer '4' ended in an error"):
+        equivalent([("4", "5")], seconds=-1.0)
+    assert equivalent([("5", "2+3")]) == [True]
 
 
 @needed

@@ -8,7 +8,8 @@ from typing import get_args
 
 import pytest
 
-from configs.load import HINTS, load_config, main_config
+from configs.command import main_config
+from configs.load import HINTS, load_config
 from datamodules.quarantine import Quarantine
 from datamodules.sources.answers import Reason
 from datamodules.sources.manifest import read_manifest

@@ -41,7 +41,7 @@ def start(stage: str, digits: Path, runs: Path, name: str) -> subprocess.Popen[b
         "rlvr.group_size=4",
         "optim.lr=1e-3",
         "optim.schedule=cosine",
-        "rlvr.kl_coef=0.01",
+        "rlvr.kl.coef=0.01",
         "sft.max_completion_tokens=64",
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}

@@ -7,7 +7,7 @@ import random
 import pytest
 
 from bench.verifiers import SAMPLES, completions, nothing
-from configs.rlvr import RewardConfig
+from configs.rewards import RewardConfig
 from datamodules.sample import Media, Sample
 from modules.rewards import (
     Said,

@@ -8,14 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils.data import DataLoader
 
-from configs.rlvr import (
-    KlConfig,
-    ObjectiveConfig,
-    PerceptionConfig,
-    RefillConfig,
-    RewardConfig,
-    RlvrConfig,
-)
+from configs.rewards import PerceptionConfig, RewardConfig
+from configs.rlvr import KlConfig, ObjectiveConfig, RefillConfig, RlvrConfig
 from configs.schema import OptimConfig
 from datamodules.batch import Batch
 from modules.base import NonFinite
