@@ -45,6 +45,7 @@ _SYMBOLS = str.maketrans(
     | {"²": "^{2}", "³": "^{3}", "≤": r"\le ", "≥": r"\ge "}
 )
 _FUNCTIONS = re.compile(r"(?<![\\A-Za-z])(pi|sin|cos|tan|log|ln|exp)(?![A-Za-z])")
+_SCIENTIFIC = re.compile(r"(?<=[0-9])[eE]([-+]?[0-9]+)")
 _PERCENT = re.compile(r"\\?%|\\text\{ ?percent\}|\b(?:percent|pct)\b")
 _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 _REFUSED = re.compile(
@@ -53,7 +54,8 @@ _REFUSED = re.compile(
     r"|[0-9][ ~]+[0-9]"  # "1 2 3" would be read as a product
     r"|[0-9]{100}|\^\s*[{(]*[-+ ]*[0-9]{5}|[)}\]]\s*\^\s*[{(]*[-+ ]*[0-9]{3}"  # huge
     r"|\^\s*(?:[{(][^{}()A-Za-z]*|-?[0-9]+\s*|[A-Za-z]\s*)[\^!]|_\s*[A-Za-z0-9]\s*_"  # towers
-    r"|[0-9]{5}\s*!|!\s*[)}]*\s*!|[-+]\s*[-+]\s*[-+]|\|{3}|=[^=]*=[^=]*="  # never-ending
+    # and what has no end
+    r"|[0-9]{5}\s*!|!\s*[)}]*\s*!|[-+]\s*[-+]\s*[-+]|\|{3}|=[^=]*=[^=]*=|(?:/[^/]{1,9}){9}"
 )
 
 
@@ -111,6 +113,7 @@ def _clean(text: str) -> str | None:
             text = text[len(start) : -len(end)].strip().rstrip(".,;")
             break
     text = _PERCENT.sub("/100", plain(text).replace("**", "^")).translate(_SYMBOLS)
+    text = _SCIENTIFIC.sub(r"\\times10^{\1}", text)
     text = _FUNCTIONS.sub(r"\\\1 ", text.replace("\n", " "))
     return text if text and not _REFUSED.search(text) and _balanced(text) else None
 

@@ -3,13 +3,14 @@
 import json
 import re
 import shlex
+from dataclasses import asdict
 from pathlib import Path
 from typing import get_args
 
 import pytest
 
 from configs.command import main_config
-from configs.load import HINTS, load_config
+from configs.load import FOLDER, HINTS, RLVR_ONLY, choices, flatten, load_config
 from datamodules.quarantine import Quarantine
 from datamodules.sources.answers import Reason
 from datamodules.sources.manifest import read_manifest
@@ -142,6 +143,53 @@ def test_the_tables_of_data_list_every_family_and_reason():
     families = set(re.findall(r'family="(\w+)"', sources))
     assert "sum" in families and families <= listed
     assert set(get_args(Reason)) <= listed
+
+
+COLUMNS = {
+    "objective": (
+        *("objective.baseline", "objective.scale", "objective.ratio", "objective.surrogate"),
+        *("objective.clip_low", "objective.clip_high", "objective.average"),
+        *("kl.coef", "kl.estimator", "kl.place"),
+    ),
+    "reward": ("reward.accuracy", "reward.format", "reward.accuracy_rule", "reward.format_rule"),
+}
+"""Settings with a column of their own in the tables of docs/rlvr.md."""
+
+
+def row_of(group: str, name: str) -> list[str]:
+    """Write the cells of a named algorithm as its table should have them."""
+    rlvr, plain = (
+        flatten(asdict(load_config(["stage=rlvr", f"{group}={choice}"], TRAIN_STAGES).rlvr))
+        for choice in (name, "default")
+    )
+    changed = [key for key in rlvr if key not in COLUMNS[group] and rlvr[key] != plain[key]]
+    beside = ", ".join(f"`rlvr.{key}={rlvr[key]}`" for key in changed)
+    caption = (FOLDER / group / f"{name}.yaml").read_text().splitlines()[1]
+    papers = ", ".join(re.findall(r"\d{4}\.\d{5}", caption))
+    shown = [
+        "" if not rlvr["kl.coef"] and key[:3] == "kl." else rlvr[key] for key in COLUMNS[group]
+    ]
+    return [f"`{name}`", *map(str, shown), beside, papers]
+
+
+@pytest.mark.parametrize("group", RLVR_ONLY)
+def test_the_tables_of_algorithms_say_what_their_files_set(group):
+    lines = (ROOT / "docs/rlvr.md").read_text().splitlines()
+    head = next(at for at, line in enumerate(lines) if line.startswith(f"| `{group}=` |"))
+    end = lines.index("", head)
+    table = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines[head + 2 : end]]
+    assert sorted(table) == [row_of(group, name) for name in choices(group)]
+
+
+def test_every_metric_listed_is_measured():
+    sources = "".join(path.read_text() for path in (ROOT / "modules").glob("*.py"))
+    sources += (ROOT / "watching.py").read_text()
+    listed = set(re.findall(r"`(train|val|time)/([a-z_]+)`", (ROOT / "docs/rlvr.md").read_text()))
+    assert len(listed) > 20
+    quoted = {
+        (of, name) for of, name in listed if f'"{name}"' in sources or f"{of}/{name}" in sources
+    }
+    assert listed - quoted == set()
 
 
 @pytest.mark.parametrize(("path", "caption"), tree(), ids=lambda part: part)
