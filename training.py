@@ -1,46 +1,34 @@
 """Build and fit one training stage; imported after the configuration has been checked."""
 
 import logging
-import secrets
 import warnings
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import lightning as L
-from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
-from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
-from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger, WandbLogger
-from lightning.pytorch.plugins import Precision
-from lightning.pytorch.plugins.io import CheckpointIO
-from lightning.pytorch.plugins.layer_sync import LayerSync
 
 from auditing.truth import read_fields
 from building import build_encoder, build_policy
-from checkpoints import AtomicCheckpointIO, StepCheckpoint, newest_valid
+from checkpoints import newest_valid
 from configs.schema import Config, RlvrConfig
 from datamodules.ablation import Withholding
 from datamodules.batch import View
 from datamodules.prompts import PromptEncoder
 from datamodules.questions import QuestionData
 from datamodules.voters import commands, rules_asked
-from modules.base import NonFinite, PostTrainingModule
+from modules.base import PostTrainingModule
+from modules.finite import NonFinite
 from modules.omni import OmniModel
 from modules.rlvr import RlvrModule
 from modules.sft import SftModule
 from probing.stage import fill
-from progress import MetricsWriter, StepProgress
-from reaudit import Reaudit
-from runs import Run, open_run, write_atomically
-from watching import RolloutTable, Timings
+from runs import Run, open_run
+from trainer import build_trainer
 
 log = logging.getLogger(__name__)
 
 MANY = 1 << 30
 """Answers in one round: all that are lacking."""
-
-Plugin = Precision | ClusterEnvironment | CheckpointIO | LayerSync
-"""What a Lightning trainer takes."""
 
 
 def train(config: Config) -> Path:
@@ -51,11 +39,21 @@ def train(config: Config) -> Path:
         encoder = build_encoder(config)
         data = build_data(ask_missing(config, run), encoder, run)
         module = build_module(config, build_policy(config, encoder), data)
-        fit(trainer, module, data, run)
+        try:
+            fit(trainer, module, data, run)
+        except NonFinite as error:
+            kept = run.dir / "stopped"
+            if trainer.is_global_zero:
+                save(module.policy, encoder, kept)
+            last = newest_valid(run.dir / "checkpoints") or "none yet"
+            raise ValueError(
+                f"stopped after step {trainer.global_step}: {error} The last good checkpoint is "
+                f"{last}; the weights as they were before are in {kept}, for another run to start "
+                f"from with init_from={kept}."
+            ) from error
         export = run.dir / "export"
         if trainer.is_global_zero:
-            module.policy.save(export)
-            encoder.processor.save_pretrained(export)
+            save(module.policy, encoder, export)
             if module.policy.adapted:
                 module.policy.save_adapter(run.dir / "adapter")
         run.finish()
@@ -63,19 +61,19 @@ def train(config: Config) -> Path:
     return export
 
 
+def save(policy: OmniModel, encoder: PromptEncoder, path: Path) -> None:
+    """Write a directory that any run can start from: weights and processor."""
+    policy.save(path)
+    encoder.processor.save_pretrained(path)
+
+
 def fit(trainer: L.Trainer, module: PostTrainingModule, data: QuestionData, run: Run) -> None:
-    """Train from the newest whole checkpoint; where a number went wrong, say which is good."""
-    checkpoints = run.dir / "checkpoints"
+    """Train from the newest whole checkpoint."""
     with warnings.catch_warnings():
         # Lightning advises more loader workers, and warns of its own use of torch.
         warnings.filterwarnings("ignore", module=r"lightning\.pytorch")
-        try:
-            trainer.fit(
-                module, datamodule=data, ckpt_path=newest_valid(checkpoints), weights_only=True
-            )
-        except NonFinite as error:
-            last = newest_valid(checkpoints) or "the weights that the run started from"
-            raise ValueError(f"{error} The last good checkpoint: {last}.") from error
+        newest = newest_valid(run.dir / "checkpoints")
+        trainer.fit(module, datamodule=data, ckpt_path=newest, weights_only=True)
 
 
 def ask_missing(config: Config, run: Run) -> Config:
@@ -186,110 +184,3 @@ def wanted_views(rlvr: RlvrConfig) -> dict[View, Withholding]:
     if rlvr.reward.temporal:
         views["shuffled"] = Withholding(condition="no_visual", how="shuffled")
     return views
-
-
-def build_trainer(config: Config, run: Run) -> L.Trainer:
-    """Set up Lightning for steps instead of epochs, with this project's own checkpoints."""
-    settings = config.trainer
-    rounds = config.stage == "rlvr"  # which accumulates and clips by itself
-    if rounds and settings.strategy not in ("auto", "ddp", "ddp_spawn", "ddp_fork"):
-        raise ValueError(
-            f"trainer.strategy is {settings.strategy}, but stage=rlvr sums the gradients of its "
-            "processes itself, over whole copies of the model: use ddp, with model.lora.rank or "
-            "model.freeze_towers where memory is short."
-        )
-    return L.Trainer(
-        accelerator=settings.accelerator,
-        devices=settings.devices,
-        num_nodes=settings.num_nodes,
-        strategy=settings.strategy,
-        precision=settings.precision,
-        max_steps=settings.max_steps,
-        accumulate_grad_batches=1 if rounds else settings.accumulate,
-        gradient_clip_val=None if rounds else config.optim.max_grad_norm,
-        val_check_interval=_batches(config, settings.val_every) or None,
-        check_val_every_n_epoch=None,
-        limit_val_batches=1.0 if settings.val_every else 0,
-        num_sanity_val_steps=0,
-        log_every_n_steps=settings.log_every,
-        callbacks=build_callbacks(config, run),
-        plugins=_plugins(),
-        logger=_logger(config, run),
-        use_distributed_sampler=False,
-        enable_model_summary=False,
-        default_root_dir=run.dir,
-    )
-
-
-def _plugins() -> list[Plugin]:
-    """Save whole checkpoints or none; keep Lightning from saving and resuming its own on SLURM.
-
-    Its requeue writes from inside the signal handler, and any task that shares the directory would
-    resume from what it wrote.
-    """
-    plugins: list[Plugin] = [AtomicCheckpointIO()]
-    if SLURMEnvironment.detect():
-        plugins.append(SLURMEnvironment(auto_requeue=False))
-    return plugins
-
-
-def _batches(config: Config, steps: int) -> int:
-    """Count what the loader yields in some optimizer steps: rounds, or micro-batches."""
-    if config.stage == "rlvr":
-        return steps // config.rlvr.updates
-    return steps * config.trainer.accumulate
-
-
-def build_callbacks(config: Config, run: Run) -> list[Callback]:
-    """Watch and save; none of them has an effect on what is learned."""
-    settings, wanted = config.trainer, config.data.contribution
-    if wanted.refresh_every and wanted.rule == "none":
-        raise ValueError(
-            f"data.contribution.refresh_every is {wanted.refresh_every}, but rule=none judges no "
-            "question: choose a rule, such as data.contribution.rule=calibrated, or leave "
-            "refresh_every out."
-        )
-    callbacks: list[Callback] = [
-        StepProgress(),
-        MetricsWriter(run.dir / "metrics.jsonl", every=settings.log_every),
-        StepCheckpoint(
-            run.dir / "checkpoints",
-            every=settings.checkpoint_every,
-            val_every=settings.val_every,
-        ),
-    ]
-    if config.stage == "rlvr":
-        callbacks.append(Timings(run.dir / "timings.jsonl", every=settings.log_every))
-    if config.stage == "rlvr" and config.rlvr.table_every:
-        callbacks.append(
-            RolloutTable(
-                run.dir / "rollouts.jsonl",
-                every=config.rlvr.table_every,
-                prompts=config.rlvr.table_prompts,
-            )
-        )
-    if wanted.refresh_every:
-        callbacks.append(Reaudit(wanted, config.probe, seed=config.seed, run_dir=run.dir))
-    return callbacks
-
-
-def _wandb_id(run: Run) -> str:
-    """Keep one identity per run directory: a resumed run continues its own curves, no other's."""
-    file = run.dir / "wandb.id"
-    if not file.exists():
-        write_atomically(file, f"{run.dir.name}-{secrets.token_hex(4)}")
-    return file.read_text()
-
-
-def _logger(config: Config, run: Run) -> Logger | bool:
-    """Show the metrics in Weights & Biases where that is asked for."""
-    if config.logger != "wandb":
-        return False
-    return WandbLogger(
-        project="earwitness",
-        name=run.dir.name,
-        id=_wandb_id(run),
-        resume="allow",
-        save_dir=run.dir,
-        config=asdict(config),
-    )

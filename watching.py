@@ -117,9 +117,9 @@ class Timings(Callback):
         self.rows = MetricsLog(path)
         self.every = every
         self.seconds: dict[str, float] = {}
-        self.tokens = 0
+        self.tokens = 0.0
         self.steps = 0
-        self.ended = 0.0
+        self.began = self.ended = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Start the clock, and forget what came after the checkpoint."""
@@ -135,6 +135,7 @@ class Timings(Callback):
         waited = time.perf_counter() - self.ended
         self.seconds["data"] = self.seconds.get("data", 0.0) + waited
         pl_module.watch.seconds.clear()
+        self.began = time.perf_counter()
 
     def on_train_batch_end(
         self,
@@ -146,11 +147,13 @@ class Timings(Callback):
     ) -> None:
         """Add up a round; write the means per optimizer step of those since the last row."""
         assert isinstance(pl_module, RlvrModule), "only rounds are timed"
-        for name, seconds in pl_module.watch.seconds.items():
-            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
-        self.tokens += sum(sum(one.rollout.completions.lens) for one in pl_module.round)
-        self.steps += pl_module.rlvr.updates
         self.ended = time.perf_counter()
+        laps = dict(pl_module.watch.seconds)
+        laps["other"] = self.ended - self.began - sum(laps.values())
+        for name, seconds in laps.items():
+            self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        self.tokens += pl_module.published["train/sampled_tokens"]
+        self.steps += pl_module.rlvr.updates
         if trainer.global_step % self.every:
             return
         total = sum(self.seconds.values())
@@ -160,4 +163,4 @@ class Timings(Callback):
             self.rows.append(trainer.global_step, dict(sorted(values.items())))
         for logger in trainer.loggers:
             logger.log_metrics(values, step=trainer.global_step)
-        self.seconds, self.tokens, self.steps = {}, 0, 0
+        self.seconds, self.tokens, self.steps = {}, 0.0, 0

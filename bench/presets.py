@@ -2,8 +2,8 @@
 
     python -m bench.presets --steps 120 --seeds 0 1 2
 
-No prompt is met twice in so few steps, so the share of right answers among the sampled ones, early
-and late in a run, is measured on unseen questions. Intervals are Student's, over seeds.
+No prompt is met twice in so few steps, so the share of right answers among the sampled ones is
+measured on unseen questions. The gain is the slope of that share, times the length of a run.
 """
 
 import argparse
@@ -14,14 +14,15 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from statistics import fmean, stdev
+from statistics import fmean
 
+import numpy as np
 from scipy.stats import t as student
 
 from configs.load import choices
 
 SHARE = 6
-"""A run's first and last sixth are compared."""
+"""The first and last sixth of a run are shown."""
 
 MORE = {
     "omniboost": ["rlvr.reward.early_steps={half}"],
@@ -59,22 +60,35 @@ def train(words: Sequence[str], root: Path, name: str, *, steps: int, seed: int)
     return run / "metrics.jsonl"
 
 
-def ends(metrics: Path, name: str) -> tuple[float, float]:
-    """Average a metric over the first and the last part of a run."""
+def steps_of(metrics: Path, name: str) -> list[tuple[int, float]]:
+    """Read one metric, step by step."""
     rows = [json.loads(line) for line in metrics.read_text().splitlines()]
-    values = [row[name] for row in rows if name in row]
-    part = max(1, len(values) // SHARE)
-    return fmean(values[:part]), fmean(values[-part:])
+    return [(row["step"], row[name]) for row in rows if name in row]
 
 
-def interval(values: Sequence[float], confidence: float = 0.95) -> tuple[float, float, float]:
-    """Give the mean of a few seeds with its interval."""
-    mean = fmean(values)
-    if len(values) < 2:
-        return mean, -math.inf, math.inf
-    factor = float(student.ppf((1 + confidence) / 2, len(values) - 1))
-    half = factor * stdev(values) / math.sqrt(len(values))
-    return mean, mean - half, mean + half
+def ends(runs: Sequence[Path], name: str) -> tuple[float, float]:
+    """Average a metric over the first and the last part of all runs."""
+    values = [[value for _, value in steps_of(run, name)] for run in runs]
+    parts = [max(1, len(run) // SHARE) for run in values]
+    pairs = list(zip(values, parts, strict=True))
+    return fmean(fmean(run[:n]) for run, n in pairs), fmean(fmean(run[-n:]) for run, n in pairs)
+
+
+def gain(runs: Sequence[Path], name: str, confidence: float = 0.95) -> tuple[float, float, float]:
+    """Fit one slope to all steps of all runs, each with a level of its own: what a whole run adds.
+
+    Least squares; the interval is Student's with n - runs - 1 degrees of freedom. Steps read
+    different questions, so their errors are taken for independent.
+    """
+    curves = [np.array(steps_of(run, name)) for run in runs]
+    x = np.concatenate([curve[:, 0] - curve[:, 0].mean() for curve in curves])
+    y = np.concatenate([curve[:, 1] - curve[:, 1].mean() for curve in curves])
+    slope = float(x @ y / (x @ x))
+    free = len(x) - len(runs) - 1
+    error = math.sqrt(float(np.square(y - slope * x).sum()) / free / float(x @ x))
+    half = float(student.ppf((1 + confidence) / 2, free)) * error
+    length = max(float(np.ptp(curve[:, 0])) for curve in curves)
+    return slope * length, (slope - half) * length, (slope + half) * length
 
 
 def main() -> None:
@@ -93,14 +107,12 @@ def main() -> None:
             train(words, asked.root, name, steps=asked.steps, seed=seed) for seed in asked.seeds
         ]
         seconds = (time.perf_counter() - start) / len(runs)
-        right = [ends(run, "train/accuracy") for run in runs]
-        reward = [ends(run, "train/reward") for run in runs]
-        gain, low, high = interval([100 * (late - early) for early, late in right])
-        early, late = (100 * fmean(column) for column in zip(*right, strict=True))
-        first, last = (fmean(column) for column in zip(*reward, strict=True))
+        early, late = (100 * share for share in ends(runs, "train/accuracy"))
+        rise, low, high = (100 * share for share in gain(runs, "train/accuracy"))
+        first, last = ends(runs, "train/reward")
         print(
             f"{name:<24}{early:>12.1f}{late:>12.1f}"
-            f"{f'{gain:+.1f} [{low:+.1f}, {high:+.1f}]':>24}{f'{first:.2f} -> {last:.2f}':>16}"
+            f"{f'{rise:+.1f} [{low:+.1f}, {high:+.1f}]':>24}{f'{first:.2f} -> {last:.2f}':>16}"
             f"{seconds:>8.0f}",
             flush=True,
         )

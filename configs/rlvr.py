@@ -123,6 +123,11 @@ class CorrectionConfig:
     def __post_init__(self) -> None:
         at_least("rlvr.correction", 0, low=self.low)
         at_least("rlvr.correction", 1, high=self.high)
+        if self.low > 1:
+            raise ValueError(
+                f"rlvr.correction.low is {self.low}, but a token that both engines hold equally "
+                "likely has the weight 1 and must pass: give a number from 0 to 1."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

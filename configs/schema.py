@@ -98,7 +98,7 @@ class TrainerConfig:
     """`auto` takes a GPU where there is one."""
 
     strategy: str = "auto"
-    """How devices share the work, in Lightning's words, such as `ddp` or `fsdp`."""
+    """How devices share the work, in Lightning's words; stage=rlvr knows `ddp` only."""
 
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     """Arithmetic of the forward and backward pass."""
@@ -214,10 +214,12 @@ class Config:
         }
         counts["rlvr.table_every"] = self.rlvr.table_every
         counts["data.contribution.refresh_every"] = self.data.contribution.refresh_every
-        for key, steps in counts.items():
-            if steps % updates:
-                raise ValueError(
-                    f"{key} is {steps}, but a round of sampling feeds rlvr.minibatches * "
-                    f"rlvr.epochs = {updates} optimizer steps, and nothing is looked at or saved "
-                    f"within one: give a multiple, such as {key}={-(-steps // updates) * updates}."
-                )
+        uneven = {key: steps for key, steps in counts.items() if steps % updates}
+        if uneven:
+            key, steps = next(iter(uneven.items()))
+            better = (f"{name}={-(-n // updates) * updates}" for name, n in uneven.items())
+            raise ValueError(
+                f"{key} is {steps}, but a round of sampling feeds rlvr.minibatches * rlvr.epochs = "
+                f"{updates} optimizer steps, and nothing is looked at or saved within one: give a "
+                f"multiple, such as {' '.join(better)}."
+            )

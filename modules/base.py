@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from statistics import fmean
 from typing import Any
 
@@ -16,13 +16,10 @@ from configs.schema import OptimConfig
 from datamodules.batch import Batch
 from datamodules.sample import Sample
 from modules.answering import answer
+from modules.finite import require_finite
 from modules.omni import OmniModel
 from modules.ranks import averaged
 from modules.rollouts import Sampling
-
-
-class NonFinite(ValueError):
-    """A loss, gradient, reward or log-prob is infinite or NaN: the weights must not learn of it."""
 
 
 class PostTrainingModule(L.LightningModule, ABC):
@@ -95,29 +92,6 @@ class PostTrainingModule(L.LightningModule, ABC):
         self.published = averaged(means)
         self.log_dict(self.published)
 
-    def require_finite(
-        self, what: str, values: Tensor, samples: Sequence[Sample], *, rows: bool = False
-    ) -> None:
-        """Stop where a value is infinite or NaN, before it reaches the weights.
-
-        Shapes: any, or with rows (len(samples), ...), so that the sample can be named
-        """
-        finite = values.detach().isfinite()
-        if bool(finite.all()):
-            return
-        if rows:
-            bad = ~finite.view(len(samples), -1).all(1)
-            samples = [
-                sample for sample, is_bad in zip(samples, bad.tolist(), strict=True) if is_bad
-            ]
-        ids = [sample.id for sample in samples]
-        raise NonFinite(
-            f"step {self.global_step}: {what} is infinite or NaN, in {len(ids)} samples "
-            f"({', '.join(ids[:8])}{', ...' if len(ids) > 8 else ''}). Nothing was learned from "
-            "them: weights and checkpoints are as before. Look at these samples, or continue with "
-            "a smaller optim.lr."
-        )
-
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Refuse a gradient that would spoil the weights; the last look before they change."""
         norms = [
@@ -127,7 +101,7 @@ class PostTrainingModule(L.LightningModule, ABC):
             if p.grad is not None
         ]
         norm = torch.stack(norms).norm() if norms else torch.zeros(())
-        self.require_finite("the gradient", norm, self.learned_from)
+        require_finite("the gradient", norm, self.learned_from)
         if self.automatic_optimization:
             self.note({"grad_norm": norm})
 

@@ -7,6 +7,7 @@ is cut into micro-batches, nor what else was asked.
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from statistics import fmean
 from typing import TypeVar, final
 
 import torch
@@ -14,10 +15,10 @@ from torch import Tensor
 
 from configs.schema import RlvrConfig
 from datamodules.batch import Batch, View
-from datamodules.sample import Sample
 from modules.experience import Experience, Sieve
+from modules.finite import NonFinite
 from modules.omni import OmniModel
-from modules.rewards import Said, Setting, parts_of, total, weights_at
+from modules.rewards import Said, Setting, accuracy, parts_of, total, weights_at
 from modules.rollouts import Rollout, Sampling
 from modules.stopwatch import Stopwatch
 from modules.verifiers import verify_all
@@ -56,8 +57,8 @@ class Collector:
 
     def collect(
         self, batches: Sequence[Batch], *, step: int
-    ) -> tuple[list[Experience], dict[str, float]]:
-        """Sample and judge the micro-batches of a round; also say what it took.
+    ) -> tuple[list[Experience], list[Experience], dict[str, float]]:
+        """Sample and judge a round: what to learn from, all that was tried, and what it took.
 
         Args:
             step: optimizer steps so far, which the weights of rewards go by.
@@ -73,14 +74,16 @@ class Collector:
             attempts = self._refill(sieve, batches, step=step)
             sampled = sieve.deal([len(batch) for batch in batches])
         useful = sum(len(one.batch) for one in sieve.useful)
-        stats = {"no_spread": 1 - useful / sieve.tried}
+        tried = sum(len(one.batch) for one in sieve.tried)
+        tokens = sum(sum(one.rollout.completions.lens) for one in sieve.tried)
+        stats = {"no_spread": 1 - useful / tried, "sampled_tokens": tokens}
         if self.rlvr.refill.tries:
             stats |= {
                 "refills": attempts,
-                "prompts_tried": sieve.tried,
+                "prompts_tried": tried,
                 "prompts_lacking": sieve.lacking,
             }
-        return sampled, stats
+        return sampled, sieve.tried, stats
 
     def _refill(self, sieve: Sieve, batches: Sequence[Batch], *, step: int) -> int:
         """Try fresh prompts until there are enough with spread, or the bound is met."""
@@ -88,7 +91,8 @@ class Collector:
         number = batches[0].step
         tried = {sample.id for batch in batches for sample in batch.samples}
         for attempt in range(self.rlvr.refill.tries):
-            fresh = self.refill(number, attempt)
+            with self.watch.lap("refill"):
+                fresh = self.refill(number, attempt)
             if fresh is not None:
                 new = [at for at, sample in enumerate(fresh.samples) if sample.id not in tried]
                 tried |= {sample.id for sample in fresh.samples}
@@ -104,13 +108,7 @@ class Collector:
         with self.watch.lap("towers"), torch.set_grad_enabled(reused):
             encoded = self.policy.encode(batch)  # (sum of P, D)
         rollout = self._sample(batch, self.sampling, encoded=encoded)
-        verdicts = verify_all(rollout.texts, _repeated(batch.samples, self.rlvr.group_size))
-        said = [
-            Said(text=text, tokens=tokens, finished=finished, verdict=verdict)
-            for text, tokens, finished, verdict in zip(
-                rollout.texts, rollout.completions.lens, rollout.finished, verdicts, strict=True
-            )
-        ]
+        said = self._judged(batch, rollout)
         blind = self._accuracy(batch, "blind", self.rlvr.reward.blind_samples)
         shuffled = self._accuracy(batch, "shuffled", max(1, self.rlvr.group_size // 2))
         with self.watch.lap("reward"):
@@ -142,6 +140,7 @@ class Collector:
                 for name, values in columns.items()
             },
             correct=torch.tensor([one.verdict.correct for one in said], device=device).view(shape),
+            parsed=torch.tensor([one.verdict.parsed for one in said], device=device).view(shape),
         )
 
     def _sample(
@@ -154,10 +153,14 @@ class Collector:
             length=sampling.max_tokens,
             first=first,
         )  # (N, max_tokens)
-        with self._precision():
-            return self.policy.sample(
-                batch, sampling, uniforms=uniforms, encoded=encoded, watch=self.watch
-            )
+        try:
+            with self._precision():
+                return self.policy.sample(
+                    batch, sampling, uniforms=uniforms, encoded=encoded, watch=self.watch
+                )
+        except NonFinite as error:
+            asked = ", ".join(sample.id for sample in batch.samples)
+            raise NonFinite(f"{error} It was asked {asked}.") from error
 
     def _precision(self) -> AbstractContextManager[object]:
         """Sample in bfloat16 where that is asked for, else as training computes."""
@@ -183,18 +186,23 @@ class Collector:
         )
         group = self.rlvr.group_size
         first = {"blind": group, "shuffled": group + self.rlvr.reward.blind_samples}[view]
-        texts = self._sample(shown, sampling, first=first).texts
-        verdicts = verify_all(texts, _repeated(shown.samples, samples))
-        groups = _grouped([float(verdict.correct) for verdict in verdicts], samples)
+        said = self._judged(shown, self._sample(shown, sampling, first=first))
         return {
-            sample.id: sum(right) / samples
-            for sample, right in zip(shown.samples, groups, strict=True)
+            sample.id: fmean(accuracy(one, sample, self.rlvr.reward) for one in group)
+            for sample, group in zip(shown.samples, _grouped(said, samples), strict=True)
         }
 
-
-def _repeated(samples: Sequence[Sample], times: int) -> list[Sample]:
-    """Name the question of every completion."""
-    return [sample for sample in samples for _ in range(times)]
+    def _judged(self, batch: Batch, rollout: Rollout) -> list[Said]:
+        """Let the verifier judge what was said to each prompt, equally often."""
+        times = len(rollout.texts) // len(batch)
+        asked = [sample for sample in batch.samples for _ in range(times)]
+        with self.watch.lap("reward"):
+            verdicts = verify_all(rollout.texts, asked)
+        said = zip(rollout.texts, rollout.completions.lens, rollout.finished, verdicts, strict=True)
+        return [
+            Said(text=text, tokens=tokens, finished=finished, verdict=verdict)
+            for text, tokens, finished, verdict in said
+        ]
 
 
 def _grouped(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:

@@ -28,6 +28,9 @@ class Experience:
     correct: Tensor
     """True where the verifier accepts the answer. (B, G)"""
 
+    parsed: Tensor
+    """True where it could read one. (B, G)"""
+
     advantage: Tensor | None = None
     """(N,)"""
 
@@ -67,6 +70,7 @@ class Experience:
             **parts,
             "reward": self.reward.mean(),
             "accuracy": self.correct.float().mean(),
+            "parsed": self.parsed.float().mean(),
             "completion_tokens": self.loss_mask.sum(1).float().mean(),
             "finished": sum(self.rollout.finished) / len(self.rollout.finished),
         }
@@ -83,6 +87,7 @@ class Experience:
             reward=self.reward[rows],
             parts={name: part[rows] for name, part in self.parts.items()},
             correct=self.correct[rows],
+            parsed=self.parsed[rows],
         )
 
     @staticmethod
@@ -95,6 +100,7 @@ class Experience:
             reward=torch.cat([one.reward for one in many]),
             parts={name: torch.cat([one.parts[name] for one in many]) for name in many[0].parts},
             correct=torch.cat([one.correct for one in many]),
+            parsed=torch.cat([one.parsed for one in many]),
         )
 
 
@@ -105,7 +111,7 @@ class Sieve:
     wanted: int
     useful: list[Experience] = field(default_factory=list)
     dull: list[Experience] = field(default_factory=list)
-    tried: int = 0
+    tried: list[Experience] = field(default_factory=list)
 
     @property
     def lacking(self) -> int:
@@ -114,7 +120,7 @@ class Sieve:
 
     def add(self, experience: Experience) -> None:
         """Sort the prompts of a micro-batch."""
-        self.tried += len(experience.batch)
+        self.tried.append(experience)
         spread = experience.spread.tolist()
         for pile, wanted in ((self.useful, True), (self.dull, False)):
             prompts = [prompt for prompt, has in enumerate(spread) if has == wanted]

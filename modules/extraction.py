@@ -84,7 +84,7 @@ def well_formed(completion: str, rule: FormatRule) -> bool:
     if not closed or not inside.strip():
         return False
     if rule == "answer":
-        return not after.strip()
+        return not after.strip() and extract(completion) is not None
     if rule == "whole":
         return not before.strip() and not after.strip()
     once = completion.count(THINK) == completion.count(THOUGHT) == 1

@@ -13,6 +13,7 @@ from modules.advantages import centered, scaled
 from modules.base import PostTrainingModule
 from modules.collector import Collector, Refill
 from modules.experience import Experience
+from modules.finite import require_finite
 from modules.losses import (
     correction_weights,
     denominator,
@@ -34,9 +35,7 @@ class RlvrModule(PostTrainingModule):
     """Policy gradient on groups of completions (GRPO, arXiv 2402.03300, and its relatives).
 
     One training step is one round: completions for all prompts of `rlvr.minibatches` optimizer
-    steps, then `rlvr.epochs` passes over them. Named algorithms are settings of `rlvr.objective`,
-    `rlvr.kl` and `rlvr.reward`, not branches here.
-
+    steps, then `rlvr.epochs` passes over them. Named algorithms are settings, not branches here.
     Optimization is manual, since a round may feed several steps. What sums over tokens are divided
     by is counted over all micro-batches and ranks before the first is differentiated, so that
     accumulating gradients, or adding ranks, is the same as one larger batch.
@@ -70,7 +69,7 @@ class RlvrModule(PostTrainingModule):
         self.watch = Stopwatch()
         self.collector = Collector(policy, rlvr, seed=seed, refill=refill, watch=self.watch)
         self.round: list[Experience] = []
-        """What was sampled last, for tables of rollouts."""
+        """What was learned from last."""
         # In a list, so that checkpoints do not hold it: on resume it is made again from the
         # weights that the run started from.
         self._reference = [policy.reference()] if rlvr.kl.coef else []
@@ -99,12 +98,12 @@ class RlvrModule(PostTrainingModule):
 
     def collect(self, batches: Sequence[Batch]) -> list[Experience]:
         """Sample and judge a round, and note how it went."""
-        collected, stats = self.collector.collect(batches, step=self.global_step)
+        collected, tried, stats = self.collector.collect(batches, step=self.global_step)
         self.note(stats)
-        for one in collected:
+        for one in tried:
             samples = one.batch.samples
-            self.require_finite("the reward", one.reward, samples, rows=True)
-            self.require_finite("a sampled log-prob", one.rollout.logprobs, samples, rows=True)
+            require_finite("the reward", one.reward, samples, rows=True)
+            require_finite("a sampled log-prob", one.rollout.logprobs, samples, rows=True)
             self.note(one.summary())
             shares = one.correct.float().mean(1).tolist()
             for name, values in self.by_kind(zip(samples, shares, strict=True)).items():
@@ -146,11 +145,12 @@ class RlvrModule(PostTrainingModule):
         if one.reference_logprobs is None or self.rlvr.kl.place == "loss":
             return 0.0
         old = one.rollout.logprobs if one.old_logprobs is None else one.old_logprobs
-        per_token = divergence(
-            old, one.reference_logprobs, one.loss_mask, estimator=self.rlvr.kl.estimator, ratio=None
-        )  # (N, T)
-        self.note({"kl": masked_mean(per_token, one.loss_mask)})
-        return self.rlvr.kl.coef * per_token.sum(1).view_as(one.reward)
+        price, told = (
+            divergence(old, one.reference_logprobs, one.loss_mask, estimator=name, ratio=None)
+            for name in (self.rlvr.kl.estimator, "k3")
+        )  # (N, T) each
+        self.note({"kl": masked_mean(told, one.loss_mask)})
+        return self.rlvr.kl.coef * price.sum(1).view_as(one.reward)
 
     def update(self, minibatch: Sequence[Experience]) -> None:
         """Take one optimizer step on the sum of all micro-batches' gradients."""
@@ -164,11 +164,11 @@ class RlvrModule(PostTrainingModule):
             losses = []
             for one, mask in zip(minibatch, masks, strict=True):
                 loss = self.loss(one, mask, completions=totals[0], tokens=totals[1])
-                self.require_finite("the loss", loss, one.batch.samples)
+                require_finite("the loss", loss, one.batch.samples)
                 with torch.autocast(self.device.type, enabled=False):
                     loss.backward()
                 losses.append(loss.detach())
-            self.note({"loss": torch.stack(losses).sum()})
+            self.note({"loss": summed(torch.stack(losses).sum())})
             self.step()
 
     def step(self) -> None:
@@ -176,7 +176,7 @@ class RlvrModule(PostTrainingModule):
         parameters = [p for p in self.policy.parameters() if p.requires_grad]
         sum_gradients(parameters)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.optim.max_grad_norm)
-        self.require_finite("the gradient", norm, self.learned_from)
+        require_finite("the gradient", norm, self.learned_from)
         self.note({"grad_norm": norm})
         optimizer, schedule = self.optimizers(), self.lr_schedulers()
         optimizer.step()  # type: ignore[union-attr]  # one optimizer and one schedule, no lists
@@ -194,7 +194,7 @@ class RlvrModule(PostTrainingModule):
         objective = self.rlvr.objective
         scores, blind = self.score(one), self.score_blind(one)
         logprobs = scores.logprobs  # (N, T)
-        self.require_finite("a log-prob", logprobs, one.batch.samples, rows=True)
+        require_finite("a log-prob", logprobs, one.batch.samples, rows=True)
         old = logprobs.detach() if one.old_logprobs is None else one.old_logprobs  # (N, T)
         divisor = denominator(
             mask,

@@ -10,6 +10,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from datamodules.batch import Completions
+from modules.finite import NonFinite
 from modules.kernels.layout import GroupLayout
 from modules.vocabulary import Vocabulary
 
@@ -192,9 +193,9 @@ def _invert(logprobs: Tensor, uniform: Tensor) -> Tensor:
     # In double: a float32 cumulative sum over 152k tokens can round past its own end.
     cumulative = logprobs.double().exp().cumsum(-1)
     if not torch.isfinite(cumulative[:, -1]).all():
-        raise ValueError(
-            "the policy's logits are not finite, so there is nothing to sample from: the run "
-            "diverged. Continue from an earlier checkpoint with a smaller optim.lr."
+        raise NonFinite(
+            "the policy's logits are infinite or NaN, so that there is nothing to sample from: the "
+            "weights went wrong. Take others, or train with a smaller optim.lr."
         )
     target = uniform.double().unsqueeze(1) * cumulative[:, -1:]
     return torch.searchsorted(cumulative, target, right=True).squeeze(1)

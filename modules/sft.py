@@ -8,6 +8,7 @@ from torch import Tensor
 from configs.schema import OptimConfig, SftConfig
 from datamodules.batch import Batch, Completions
 from modules.base import PostTrainingModule
+from modules.finite import require_finite
 from modules.losses import sft_loss
 from modules.omni import OmniModel
 
@@ -42,7 +43,7 @@ class SftModule(PostTrainingModule):
         logprobs = self.policy.logprobs(batch, completions)  # (B, T)
 
         loss, stats = sft_loss(logprobs, completions.valid, denominator=self.batch_size)
-        self.require_finite("the loss", loss, batch.samples)
+        require_finite("the loss", loss, batch.samples)
         self.note({"loss": loss.detach(), **stats})
         self.publish()
         return loss

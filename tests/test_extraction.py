@@ -99,7 +99,7 @@ FORMS = [
     (BOTH.replace("<think>", ""), True, False, False),
     (BOTH.replace("x", "<answer>A</answer>"), False, False, False),
     ("<answer>B</answer><think>x</think>", False, False, False),
-    ("</think><think><answer>B</answer>", True, False, False),
+    ("</think><think><answer>B</answer>", False, False, False),
     ("<answer>B</answer> I think", False, False, False),
     ("<answer> </answer>", False, False, False),
     ("<think></think><answer></answer>", False, False, False),

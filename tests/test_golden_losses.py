@@ -31,8 +31,15 @@ TOLERANCE = 1e-4
 let that grow. A change of meaning is larger by orders of magnitude."""
 
 
+def fresh(quiz: Batch, number: int, attempt: int) -> Batch:
+    """Offer a question of the quiz as one that was not asked before."""
+    one = replace(quiz, step=number).select([attempt % 4])
+    return replace(one, samples=[replace(one.samples[0], id=f"fresh{attempt}")])
+
+
 def losses(policy: OmniModel, quiz: Batch, group: str, name: str) -> list[float]:
     """Train on the quiz, which other draws make another round of each time."""
+    seen = replace(quiz, views=dict.fromkeys(("blind", "shuffled"), quiz.views["blind"]))
     config = load_config(["stage=rlvr", f"{group}={name}", *SMALL], ("rlvr",))
     rlvr = replace(config.rlvr, epochs=2)  # else every ratio is 1
     if name == "omniboost":
@@ -44,10 +51,9 @@ def losses(policy: OmniModel, quiz: Batch, group: str, name: str) -> list[float]
         max_steps=STEPS,
         accumulate=1,
         seed=5,
-        refill=lambda number, attempt: replace(quiz, step=number).select([attempt % 4]),
+        refill=lambda number, attempt: fresh(seen, number, attempt),
     )
-    views = dict.fromkeys(("blind", "shuffled"), quiz.views["blind"])
-    rounds = [[replace(quiz, step=step, views=views)] for step in range(STEPS // 2)]
+    rounds = [[replace(seen, step=step)] for step in range(STEPS // 2)]
     found: list[float] = []
     note = module.note
 

@@ -24,6 +24,21 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
+MORE = {
+    "sft": ["trainer.log_every=1", "sft.max_completion_tokens=64"],
+    "rlvr": [
+        "trainer.log_every=2",
+        "rlvr.epochs=2",
+        "rlvr.refill.tries=2",
+        "rlvr.kl.coef=0.01",
+        "rlvr.table_every=2",
+        "model.lora.rank=4",
+    ],
+}
+"""Of each stage, what a resumed run might forget: where in the data a round of two updates is, what
+it was refilled with, the reference, and weights that checkpoints leave out."""
+
+
 def start(stage: str, digits: Path, runs: Path, name: str) -> subprocess.Popen[bytes]:
     words = [
         f"stage={stage}",
@@ -34,15 +49,13 @@ def start(stage: str, digits: Path, runs: Path, name: str) -> subprocess.Popen[b
         "trainer.batch_size=3",
         f"trainer.max_steps={STEPS}",
         "trainer.checkpoint_every=2",
-        "trainer.log_every=1",
         "trainer.val_every=4",
         "trainer.val_samples=6",
         "trainer.accumulate=2",
         "rlvr.group_size=4",
         "optim.lr=1e-3",
         "optim.schedule=cosine",
-        "rlvr.kl.coef=0.01",
-        "sft.max_completion_tokens=64",
+        *MORE[stage],
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     return subprocess.Popen(

@@ -183,7 +183,7 @@ def test_the_format_rule_is_that_of_the_config():
 
 def test_a_reward_that_is_no_number_stops_and_names_the_sample():
     with pytest.raises(ValueError, match=r"'q1' is paid inf, from .* finite number: set"):
-        parts_of([say("B")], ask(), RewardConfig(accuracy=math.inf), setting())
+        parts_of([say("B")], ask(), RewardConfig(accuracy=1e308, format=1e308), setting())
     with pytest.raises(ValueError, match=r"'q1' is paid nan"):
         parts_of([say("B")], ask(), RewardConfig(blind=1), setting(blind_accuracy=math.nan))
 

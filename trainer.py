@@ -1,0 +1,130 @@
+"""Lightning's part of a training stage: steps instead of epochs, own checkpoints, watchers."""
+
+import secrets
+from dataclasses import asdict
+
+import lightning as L
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.plugins import Precision
+from lightning.pytorch.plugins.io import CheckpointIO
+from lightning.pytorch.plugins.layer_sync import LayerSync
+
+from checkpoints import AtomicCheckpointIO, StepCheckpoint
+from configs.schema import Config
+from progress import MetricsWriter, StepProgress
+from reaudit import Reaudit
+from runs import Run, write_atomically
+from watching import RolloutTable, Timings
+
+Plugin = Precision | ClusterEnvironment | CheckpointIO | LayerSync
+"""What a Lightning trainer takes."""
+
+
+def build_trainer(config: Config, run: Run) -> L.Trainer:
+    """Set up Lightning for steps instead of epochs, with this project's own checkpoints."""
+    settings = config.trainer
+    rounds = config.stage == "rlvr"  # which accumulates and clips by itself
+    if rounds and settings.strategy not in ("auto", "ddp", "ddp_spawn", "ddp_fork"):
+        raise ValueError(
+            f"trainer.strategy is {settings.strategy}, but stage=rlvr sums the gradients of its "
+            "processes itself, over whole copies of the model: use ddp, with model.lora.rank or "
+            "model.freeze_towers where memory is short."
+        )
+    return L.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        strategy=settings.strategy,
+        precision=settings.precision,
+        max_steps=settings.max_steps,
+        accumulate_grad_batches=1 if rounds else settings.accumulate,
+        gradient_clip_val=None if rounds else config.optim.max_grad_norm,
+        val_check_interval=_batches(config, settings.val_every) or None,
+        check_val_every_n_epoch=None,
+        limit_val_batches=1.0 if settings.val_every else 0,
+        num_sanity_val_steps=0,
+        log_every_n_steps=settings.log_every,
+        callbacks=build_callbacks(config, run),
+        plugins=_plugins(),
+        logger=_logger(config, run),
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+        default_root_dir=run.dir,
+    )
+
+
+def _plugins() -> list[Plugin]:
+    """Save whole checkpoints or none; keep Lightning from saving and resuming its own on SLURM.
+
+    Its requeue writes from inside the signal handler, and any task that shares the directory would
+    resume from what it wrote.
+    """
+    plugins: list[Plugin] = [AtomicCheckpointIO()]
+    if SLURMEnvironment.detect():
+        plugins.append(SLURMEnvironment(auto_requeue=False))
+    return plugins
+
+
+def _batches(config: Config, steps: int) -> int:
+    """Count what the loader yields in some optimizer steps: rounds, or micro-batches."""
+    if config.stage == "rlvr":
+        return steps // config.rlvr.updates
+    return steps * config.trainer.accumulate
+
+
+def build_callbacks(config: Config, run: Run) -> list[Callback]:
+    """Watch and save; none of them has an effect on what is learned."""
+    settings, wanted = config.trainer, config.data.contribution
+    if wanted.refresh_every and wanted.rule == "none":
+        raise ValueError(
+            f"data.contribution.refresh_every is {wanted.refresh_every}, but rule=none judges no "
+            "question: choose a rule, such as data.contribution.rule=calibrated, or leave "
+            "refresh_every out."
+        )
+    callbacks: list[Callback] = [
+        StepProgress(),
+        MetricsWriter(run.dir / "metrics.jsonl", every=settings.log_every),
+        StepCheckpoint(
+            run.dir / "checkpoints",
+            every=settings.checkpoint_every,
+            val_every=settings.val_every,
+        ),
+    ]
+    if config.stage == "rlvr":
+        callbacks.append(Timings(run.dir / "timings.jsonl", every=settings.log_every))
+    if config.stage == "rlvr" and config.rlvr.table_every:
+        callbacks.append(
+            RolloutTable(
+                run.dir / "rollouts.jsonl",
+                every=config.rlvr.table_every,
+                prompts=config.rlvr.table_prompts,
+            )
+        )
+    if wanted.refresh_every:
+        callbacks.append(Reaudit(wanted, config.probe, seed=config.seed, run_dir=run.dir))
+    return callbacks
+
+
+def _wandb_id(run: Run) -> str:
+    """Keep one identity per run directory: a resumed run continues its own curves, no other's."""
+    file = run.dir / "wandb.id"
+    if not file.exists():
+        write_atomically(file, f"{run.dir.name}-{secrets.token_hex(4)}")
+    return file.read_text()
+
+
+def _logger(config: Config, run: Run) -> Logger | bool:
+    """Show the metrics in Weights & Biases where that is asked for."""
+    if config.logger != "wandb":
+        return False
+    return WandbLogger(
+        project="earwitness",
+        name=run.dir.name,
+        id=_wandb_id(run),
+        resume="allow",
+        save_dir=run.dir,
+        config=asdict(config),
+    )
