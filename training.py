@@ -48,8 +48,8 @@ def train(config: Config) -> Path:
             last = newest_valid(run.dir / "checkpoints") or "none yet"
             raise ValueError(
                 f"stopped after step {trainer.global_step}: {error} The last good checkpoint is "
-                f"{last}; the weights as they were before are in {kept}, for another run to start "
-                f"from with init_from={kept}."
+                f"{last}; the weights before that are in {kept}. If they are sound, another "
+                f"run can start from them with init_from={kept}."
             ) from error
         export = run.dir / "export"
         if trainer.is_global_zero:
