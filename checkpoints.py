@@ -121,9 +121,14 @@ def damage(path: Path) -> str | None:
     return None if found == expected else f"is damaged (sha256 {found[:8]}, not {expected[:8]})"
 
 
-def newest_valid(directory: Path) -> Path | None:
-    """Find the newest whole checkpoint, with a warning for each newer one that is damaged."""
-    for path in reversed(_steps(directory)):
+def newest_valid(directory: Path, *, before: int | None = None) -> Path | None:
+    """Find the newest whole checkpoint, with a warning for each newer one that is damaged.
+
+    Args:
+        before: an optimizer step that it must be older than.
+    """
+    names = [path for path in _steps(directory) if before is None or _step(path) < before]
+    for path in reversed(names):
         reason = damage(path)
         if reason is None:
             return path
@@ -135,6 +140,11 @@ def prune(directory: Path, keep: int = 2) -> None:
     """Delete all checkpoints but the newest ones."""
     for path in _steps(directory)[:-keep]:
         AtomicCheckpointIO().remove_checkpoint(path)
+
+
+def _step(path: Path) -> int:
+    """Read the optimizer step off the name of a checkpoint."""
+    return int(path.stem.removeprefix("step-"))
 
 
 def _steps(directory: Path) -> list[Path]:

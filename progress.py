@@ -48,7 +48,7 @@ class MetricsWriter(Callback):
             names = {name for one in self.step for name in one}
             means = {name: fmean(m[name] for m in self.step if name in m) for name in names}
             self.step = []
-            if trainer.global_step % self.every == 0:
+            if trainer.global_step % self.every == 0 or trainer.global_step == trainer.max_steps:
                 self._write(trainer, means)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -60,6 +60,8 @@ class MetricsWriter(Callback):
     def _write(self, trainer: L.Trainer, values: dict[str, float]) -> None:
         if trainer.is_global_zero:
             self.metrics.append(trainer.global_step, dict(sorted(values.items())))
+        for logger in trainer.loggers:  # not by Lightning, which would count batches
+            logger.log_metrics(values, step=trainer.global_step)
 
 
 @final
@@ -100,8 +102,9 @@ class StepProgress(ProgressBar):
     ) -> None:
         """Advance to the trainer's step and show the metrics that matter."""
         assert self.bar is not None, "opened in on_train_start"
-        logged = trainer.callback_metrics
-        shown = {n.split("/")[1]: f"{logged[n].item():.3f}" for n in SHOWN if n in logged}
+        assert isinstance(pl_module, PostTrainingModule), "a stage of train.py"
+        logged = trainer.callback_metrics | pl_module.published
+        shown = {n.split("/")[1]: f"{float(logged[n]):.3f}" for n in SHOWN if n in logged}
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update(trainer.global_step - self.bar.n)
 

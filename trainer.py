@@ -1,6 +1,8 @@
 """Lightning's part of a training stage: steps instead of epochs, own checkpoints, watchers."""
 
+import os
 import secrets
+import signal
 from dataclasses import asdict
 
 import lightning as L
@@ -26,6 +28,10 @@ Plugin = Precision | ClusterEnvironment | CheckpointIO | LayerSync
 def build_trainer(config: Config, run: Run) -> L.Trainer:
     """Set up Lightning for steps instead of epochs, with this project's own checkpoints."""
     settings = config.trainer
+    if settings.devices * settings.num_nodes > 1:
+        # Lightning's own handler lets processes talk to each other, also in the middle of a sum
+        # that the others wait for; a killed run continues with the same command anyway.
+        signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
     rounds = config.stage == "rlvr"  # which accumulates and clips by itself
     if rounds and settings.strategy not in ("auto", "ddp", "ddp_spawn", "ddp_fork"):
         raise ValueError(

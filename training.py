@@ -42,15 +42,7 @@ def train(config: Config) -> Path:
         try:
             fit(trainer, module, data, run)
         except NonFinite as error:
-            kept = run.dir / "stopped"
-            if trainer.is_global_zero:
-                save(module.policy, encoder, kept)
-            last = newest_valid(run.dir / "checkpoints") or "none yet"
-            raise ValueError(
-                f"stopped after step {trainer.global_step}: {error} The last good checkpoint is "
-                f"{last}; the weights before that are in {kept}. If they are sound, another "
-                f"run can start from them with init_from={kept}."
-            ) from error
+            raise stopped(error, trainer, module.policy, encoder, run) from error
         export = run.dir / "export"
         if trainer.is_global_zero:
             save(module.policy, encoder, export)
@@ -59,6 +51,26 @@ def train(config: Config) -> Path:
         run.finish()
     log.info("weights: %s", export)
     return export
+
+
+def stopped(
+    error: NonFinite, trainer: L.Trainer, policy: OmniModel, encoder: PromptEncoder, run: Run
+) -> ValueError:
+    """Say where to go on from after a number went wrong, and keep the weights if they are sound."""
+    step, checkpoints = trainer.global_step, run.dir / "checkpoints"
+    if not error.sound:  # the last update may have spoiled them
+        older = newest_valid(checkpoints, before=step) or "none, but the weights it started from"
+        return ValueError(
+            f"stopped after step {step}: {error} The newest checkpoint from before that step: "
+            f"{older}."
+        )
+    if trainer.is_global_zero:
+        save(policy, encoder, run.dir / "stopped")
+    return ValueError(
+        f"stopped after step {step}: {error} The last good checkpoint: "
+        f"{newest_valid(checkpoints) or 'none yet'}. The weights before that number are in "
+        f"{run.dir / 'stopped'}: another run can start from them with init_from."
+    )
 
 
 def save(policy: OmniModel, encoder: PromptEncoder, path: Path) -> None:

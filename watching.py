@@ -154,7 +154,7 @@ class Timings(Callback):
             self.seconds[name] = self.seconds.get(name, 0.0) + seconds
         self.tokens += pl_module.published["train/sampled_tokens"]
         self.steps += pl_module.rlvr.updates
-        if trainer.global_step % self.every:
+        if trainer.global_step % self.every and trainer.global_step != trainer.max_steps:
             return
         total = sum(self.seconds.values())
         values = {f"time/{name}": seconds / self.steps for name, seconds in self.seconds.items()}

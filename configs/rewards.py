@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from configs.ablation import Condition, How
+from configs.ablation import LEFT, Condition, How
 from configs.checks import at_least
 
 AccuracyRule = Literal["correct", "graded", "exact"]
@@ -121,8 +121,8 @@ class PerceptionConfig:
                 f"rlvr.perception.token_coef is {self.token_coef}, but is a share from 0 to 1: "
                 "a quarter is 0.25."
             )
-        if self.condition == "full":
+        if {"audio", "visual"} <= LEFT[self.condition]:
             raise ValueError(
-                "rlvr.perception.condition is full, which withholds nothing to compare with: "
-                "choose text_only, no_audio, no_visual, ..."
+                f"rlvr.perception.condition is {self.condition}, which withholds no medium to "
+                "compare with: choose text_only, no_audio, no_visual, ..."
             )

@@ -198,4 +198,9 @@ class RlvrConfig:
         counts = ("max_completion_tokens", "minibatches", "epochs", "table_prompts")
         at_least("rlvr", 1, **{name: vars(self)[name] for name in counts})
         at_least("rlvr", 0, top_k=self.top_k, table_every=self.table_every)
+        if self.top_k == 1:
+            raise ValueError(
+                "rlvr.top_k is 1, so that all completions of a group would be the same and teach "
+                "nothing: use at least 2, or 0 for all tokens."
+            )
         positive("rlvr", temperature=self.temperature)

@@ -18,7 +18,7 @@ from datamodules.sample import Sample
 from modules.answering import answer
 from modules.finite import require_finite
 from modules.omni import OmniModel
-from modules.ranks import averaged
+from modules.ranks import Pair, pooled
 from modules.rollouts import Sampling
 
 
@@ -46,7 +46,7 @@ class PostTrainingModule(L.LightningModule, ABC):
         self.max_steps = max_steps
         self.greedy = Sampling(group_size=1, max_tokens=max_completion_tokens, temperature=0.0)
         self.needs = needs or {}
-        self.measured: dict[str, list[float]] = defaultdict(list)
+        self.measured: dict[str, list[Pair]] = defaultdict(list)
         self.published: dict[str, float] = {}
         """Metrics of the training step that ended last."""
         self.learned_from: list[Sample] = []
@@ -65,11 +65,11 @@ class PostTrainingModule(L.LightningModule, ABC):
         count = len(verdicts)
         correct = sum(verdict.correct for verdict in verdicts) / count
         parsed = sum(verdict.parsed for verdict in verdicts) / count
-        self.log("val/accuracy", correct, batch_size=count, sync_dist=True, prog_bar=True)
-        self.log("val/parsed", parsed, batch_size=count, sync_dist=True)
+        self.log("val/accuracy", correct, batch_size=count, sync_dist=True, logger=False)
+        self.log("val/parsed", parsed, batch_size=count, sync_dist=True, logger=False)
         right = ((answers.sample, float(answers.n_correct)) for answers in asked)
         for name, values in self.by_kind(right).items():
-            self.log(f"val/{name}", fmean(values), batch_size=len(values))
+            self.log(f"val/{name}", fmean(values), batch_size=len(values), logger=False)
 
     def by_kind(self, right: Iterable[tuple[Sample, float]]) -> dict[str, list[float]]:
         """Sort shares of right answers by what their questions need, and by their source."""
@@ -80,20 +80,27 @@ class PostTrainingModule(L.LightningModule, ABC):
             kinds[f"accuracy_source_{sample.source}"].append(share)
         return kinds
 
-    def note(self, values: Mapping[str, Tensor | float]) -> None:
-        """Keep measurements of this training step; those of one name are averaged."""
+    def note_kinds(self, right: Iterable[tuple[Sample, float]]) -> None:
+        """Keep shares of right answers, one of each question, by its kinds."""
+        for name, values in self.by_kind(right).items():
+            self.measured[name] += [(value, 1.0) for value in values]
+
+    def note(self, values: Mapping[str, Tensor | float], *, weight: float = 1.0) -> None:
+        """Keep measurements of this training step; those of one name are averaged by weight, but
+        of a `_max` the largest is taken."""
         for name, value in values.items():
-            self.measured[name].append(float(torch.as_tensor(value).detach()))
+            self.measured[name].append((float(torch.as_tensor(value).detach()), weight))
 
     def publish(self) -> None:
         """Hand the measurements of a training step to whoever watches; all ranks do so at once."""
-        means = {f"train/{name}": fmean(values) for name, values in self.measured.items()}
+        everything = pooled(self.measured)
         self.measured.clear()
-        self.published = averaged(means)
-        self.log_dict(self.published)
+        self.published = {f"train/{name}": _told(name, pairs) for name, pairs in everything.items()}
 
     def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
         """Refuse a gradient that would spoil the weights; the last look before they change."""
+        if not self.automatic_optimization:
+            return  # who steps by hand, has looked
         norms = [
             p.grad.norm()
             for group in optimizer.param_groups
@@ -145,3 +152,11 @@ class PostTrainingModule(L.LightningModule, ABC):
         if self.optim.schedule == "cosine":
             return 0.5 * (1 + math.cos(math.pi * done))
         return 1 - done if self.optim.schedule == "linear" else 1.0
+
+
+def _told(name: str, pairs: list[Pair]) -> float:
+    """Sum up the measurements of one name."""
+    if name.endswith("_max"):
+        return max(value for value, _ in pairs)
+    total = sum(weight for _, weight in pairs)
+    return sum(value * weight for value, weight in pairs) / total if total else 0.0

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from configs.schema import RlvrConfig
 from datamodules.batch import Batch, View
+from modules.advantages import informative
 from modules.experience import Experience, Sieve
 from modules.finite import NonFinite
 from modules.omni import OmniModel
@@ -73,10 +74,10 @@ class Collector:
         if sieve.lacking and self.rlvr.refill.tries:
             attempts = self._refill(sieve, batches, step=step)
             sampled = sieve.deal([len(batch) for batch in batches])
-        useful = sum(len(one.batch) for one in sieve.useful)
         tried = sum(len(one.batch) for one in sieve.tried)
         tokens = sum(sum(one.rollout.completions.lens) for one in sieve.tried)
-        stats = {"no_spread": 1 - useful / tried, "sampled_tokens": tokens}
+        alike = sum(int((~informative(one.reward)).sum()) for one in sieve.tried)
+        stats = {"no_spread": alike / tried, "sampled_tokens": tokens}
         if self.rlvr.refill.tries:
             stats |= {
                 "refills": attempts,
@@ -160,7 +161,7 @@ class Collector:
                 )
         except NonFinite as error:
             asked = ", ".join(sample.id for sample in batch.samples)
-            raise NonFinite(f"{error} It was asked {asked}.") from error
+            raise NonFinite(f"{error} It was asked {asked}.", sound=False) from error
 
     def _precision(self) -> AbstractContextManager[object]:
         """Sample in bfloat16 where that is asked for, else as training computes."""

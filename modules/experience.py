@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from datamodules.batch import Batch
+from modules.advantages import informative
 from modules.rollouts import Rollout
 
 
@@ -48,8 +49,9 @@ class Experience:
 
     @property
     def spread(self) -> Tensor:
-        """True on prompts whose completions did not all fare alike. Shapes: -> (B,)"""
-        return self.reward.amax(1) > self.reward.amin(1)
+        """True on prompts whose completions are not all as right as each other. Other parts of the
+        reward do not count: by length alone, every prompt would have spread. Shapes: -> (B,)"""
+        return informative(self.parts["accuracy"])
 
     @property
     def loss_mask(self) -> Tensor:
@@ -130,8 +132,8 @@ class Sieve:
     def deal(self, sizes: Sequence[int]) -> list[Experience]:
         """Make micro-batches of given sizes, of useful prompts first and dull ones for the rest."""
         everything = Experience.concat([*self.useful, *self.dull])
-        dealt, start = [], 0
-        for size in sizes:
-            dealt.append(everything.select(range(start, start + size)))
-            start += size
-        return dealt
+        hands: list[list[int]] = [[] for _ in sizes]
+        for prompt in range(sum(sizes)):  # in turns, so that none gets the dull ones alone
+            open_ = [hand for hand, size in zip(hands, sizes, strict=True) if len(hand) < size]
+            min(open_, key=len).append(prompt)
+        return [everything.select(hand) for hand in hands]

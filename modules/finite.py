@@ -10,6 +10,20 @@ from datamodules.sample import Sample
 class NonFinite(ValueError):
     """A loss, gradient, reward or log-prob is infinite or NaN."""
 
+    def __init__(self, message: str, *, sound: bool = True) -> None:
+        """Say what went wrong.
+
+        Args:
+            sound: whether the weights are as good as before; where they cannot even be sampled
+                from, it may be they that went wrong, a step ago.
+        """
+        super().__init__(message)
+        self.sound = sound
+
+    def __reduce__(self) -> tuple[type["NonFinite"], tuple[str], dict[str, bool]]:
+        """Travel between processes with both."""
+        return type(self), (str(self),), {"sound": self.sound}
+
 
 def require_finite(
     what: str, values: Tensor, samples: Sequence[Sample], *, rows: bool = False

@@ -191,6 +191,7 @@ def divergence(
         return -delta
     if estimator == "k2":
         return delta.square() / 2
+    delta = delta.clamp(max=MAX_LOG_RATIO)
     k3 = delta.expm1() - delta  # (N, T)
     if estimator == "k3":
         return k3

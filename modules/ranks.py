@@ -5,12 +5,17 @@ processes makes the sum of their losses the loss of one large batch, whatever a 
 sample, and a parameter that one of them did not use is simply 0 there.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
-from statistics import fmean
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+
+from modules.finite import NonFinite
+
+Pair = tuple[float, float]
+"""A measurement and its weight, such as the questions or tokens that it is a mean of."""
 
 
 def world() -> int:
@@ -41,14 +46,31 @@ def sum_gradients(parameters: Iterable[nn.Parameter]) -> None:
         work.wait()
 
 
-def averaged(values: Mapping[str, float]) -> dict[str, float]:
-    """Average what processes measured, each name over those that have it."""
-    if world() == 1:
-        return dict(values)
-    everyone: list[Mapping[str, float]] = [{}] * world()
-    dist.all_gather_object(everyone, dict(values))
+def pooled(values: Mapping[str, list[Pair]]) -> dict[str, list[Pair]]:
+    """Put together what all processes measured."""
+    everyone: list[Mapping[str, list[Pair]]] = [dict(values)] * world()
+    if world() > 1:
+        dist.all_gather_object(everyone, dict(values))
     names = dict.fromkeys(name for one in everyone for name in one)
-    return {name: fmean(one[name] for one in everyone if name in one) for name in names}
+    return {name: [pair for one in everyone for pair in one.get(name, [])] for name in names}
+
+
+@contextmanager
+def together() -> Iterator[None]:
+    """Let no process go on where another met a number that went wrong: it would wait for ever."""
+    found: NonFinite | None = None
+    try:
+        yield
+    except NonFinite as error:
+        found = error
+    everyone = [found]
+    if world() > 1:
+        everyone *= world()
+        dist.all_gather_object(everyone, found)
+    errors = [error for error in everyone if error is not None]
+    if errors:
+        sound = all(error.sound for error in errors)
+        raise NonFinite(" ".join(map(str, errors)), sound=sound) from found
 
 
 def moments(values: Sequence[Tensor]) -> tuple[float, float]:

@@ -96,6 +96,8 @@ def number(text: str, *, percent: bool = False) -> Decimal | None:
             not: 50 and 50% are two numbers.
     """
     digits = plain(text).strip(" \n\t*_`")
+    for escaped, meant in (("\\%", "%"), ("\\$", ""), ("{,}", ",")):  # as LaTeX writes them
+        digits = digits.replace(escaped, meant)
     if digits.endswith("%") != percent:
         return None
     digits = digits.removesuffix("%").rstrip()

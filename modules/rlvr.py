@@ -25,7 +25,7 @@ from modules.losses import (
 )
 from modules.omni import OmniModel
 from modules.perception import contribution_weights, entropy_loss, perception_loss
-from modules.ranks import moments, sum_gradients, summed
+from modules.ranks import moments, sum_gradients, summed, together
 from modules.scoring import TokenScores
 from modules.stopwatch import Stopwatch
 
@@ -69,7 +69,7 @@ class RlvrModule(PostTrainingModule):
         self.watch = Stopwatch()
         self.collector = Collector(policy, rlvr, seed=seed, refill=refill, watch=self.watch)
         self.round: list[Experience] = []
-        """What was learned from last."""
+        """What is learned from."""
         # In a list, so that checkpoints do not hold it: on resume it is made again from the
         # weights that the run started from.
         self._reference = [policy.reference()] if rlvr.kl.coef else []
@@ -98,16 +98,18 @@ class RlvrModule(PostTrainingModule):
 
     def collect(self, batches: Sequence[Batch]) -> list[Experience]:
         """Sample and judge a round, and note how it went."""
-        collected, tried, stats = self.collector.collect(batches, step=self.global_step)
+        self.round = []  # whose memory is needed now
+        with together():
+            collected, tried, stats = self.collector.collect(batches, step=self.global_step)
+            for one in tried:
+                asked, logprobs = one.batch.samples, one.rollout.logprobs
+                require_finite("the reward", one.reward, asked, rows=True)
+                require_finite("a sampled log-prob", logprobs, asked, rows=True)
         self.note(stats)
         for one in tried:
-            samples = one.batch.samples
-            require_finite("the reward", one.reward, samples, rows=True)
-            require_finite("a sampled log-prob", one.rollout.logprobs, samples, rows=True)
-            self.note(one.summary())
+            self.note(one.summary(), weight=len(one.batch))
             shares = one.correct.float().mean(1).tolist()
-            for name, values in self.by_kind(zip(samples, shares, strict=True)).items():
-                self.measured[name] += values
+            self.note_kinds(zip(one.batch.samples, shares, strict=True))
         return collected
 
     @torch.no_grad()
@@ -115,15 +117,13 @@ class RlvrModule(PostTrainingModule):
         """Score the completions under the policy that said them, and under the reference."""
         with self.watch.lap("scoring"):
             for one in experiences:
-                batch, completions = one.batch, one.rollout.completions
                 if self.rlvr.updates > 1:
                     one.old_logprobs = self.score(one).logprobs
+                unmoved = self.frozen_towers and self.policy.adapted  # then both encode alike
                 for reference in self._reference:
-                    # Beside adapters, weights that do not move encode a prompt as they did.
-                    unmoved = self.frozen_towers and self.policy.adapted
                     one.reference_logprobs = reference.logprobs(
-                        batch,
-                        completions,
+                        one.batch,
+                        one.rollout.completions,
                         encoded=one.encoded if unmoved else None,
                         temperature=self.rlvr.temperature,
                     )
@@ -149,7 +149,7 @@ class RlvrModule(PostTrainingModule):
             divergence(old, one.reference_logprobs, one.loss_mask, estimator=name, ratio=None)
             for name in (self.rlvr.kl.estimator, "k3")
         )  # (N, T) each
-        self.note({"kl": masked_mean(told, one.loss_mask)})
+        self.note({"kl": masked_mean(told, one.loss_mask)}, weight=float(one.loss_mask.sum()))
         return self.rlvr.kl.coef * price.sum(1).view_as(one.reward)
 
     def update(self, minibatch: Sequence[Experience]) -> None:
@@ -162,12 +162,13 @@ class RlvrModule(PostTrainingModule):
             counts = [[len(mask), int(mask.sum())] for mask in masks]
             totals = summed(torch.tensor(counts, device=self.device).sum(0)).tolist()
             losses = []
-            for one, mask in zip(minibatch, masks, strict=True):
-                loss = self.loss(one, mask, completions=totals[0], tokens=totals[1])
-                require_finite("the loss", loss, one.batch.samples)
-                with torch.autocast(self.device.type, enabled=False):
-                    loss.backward()
-                losses.append(loss.detach())
+            with together():
+                for one, mask in zip(minibatch, masks, strict=True):
+                    loss = self.loss(one, mask, completions=totals[0], tokens=totals[1])
+                    require_finite("the loss", loss, one.batch.samples)
+                    with torch.autocast(self.device.type, enabled=False):
+                        loss.backward()
+                    losses.append(loss.detach())
             self.note({"loss": summed(torch.stack(losses).sum())})
             self.step()
 
@@ -184,12 +185,8 @@ class RlvrModule(PostTrainingModule):
         schedule.step()  # type: ignore[union-attr, call-arg]
 
     def loss(self, one: Experience, mask: Tensor, *, completions: int, tokens: int) -> Tensor:
-        """Add up what the marked tokens of a micro-batch teach. Shapes: mask (N, T) -> ()
-
-        Args:
-            completions: in the whole optimizer step, over all micro-batches and ranks.
-            tokens: that train, in the whole optimizer step.
-        """
+        """Add up what the marked tokens of a micro-batch teach; `completions` and `tokens` are
+        those of the optimizer step, over micro-batches and ranks. Shapes: mask (N, T) -> ()"""
         assert one.advantage is not None, "compared before"
         objective = self.rlvr.objective
         scores, blind = self.score(one), self.score_blind(one)
@@ -227,7 +224,8 @@ class RlvrModule(PostTrainingModule):
             weight=weight,
             denominator=divisor,
         )
-        self.note({**stats, **mismatch, "entropy": masked_mean(scores.entropy, mask)})
+        stats |= {**mismatch, "entropy": masked_mean(scores.entropy, mask)}
+        self.note(stats, weight=float(mask.sum()))
         loss = loss + self.divergence(one, logprobs, old, mask, divisor)
         return loss + self.perception(scores, blind, mask, divisor)
 
@@ -248,7 +246,7 @@ class RlvrModule(PostTrainingModule):
             ratio=importance_ratio(logprobs, old, mask, level=self.rlvr.objective.ratio),
             denominator=divisor,
         )
-        self.note(stats)
+        self.note(stats, weight=float(mask.sum()))
         return self.rlvr.kl.coef * loss
 
     def perception(
@@ -264,12 +262,12 @@ class RlvrModule(PostTrainingModule):
             return loss
         settings = self.rlvr.perception
         apart, stats = perception_loss(scores.logprobs, blind.logprobs, mask, denominator=divisor)
-        self.note(stats)
+        self.note(stats, weight=float(mask.sum()))
         if settings.kl_coef:
             loss = loss + settings.kl_coef * apart
         if settings.entropy_coef:
             spread, stats = entropy_loss(scores.entropy, blind.entropy, mask, denominator=divisor)
-            self.note(stats)
+            self.note(stats, weight=float(mask.sum()))
             loss = loss + settings.entropy_coef * spread
         return loss
 

@@ -195,7 +195,8 @@ def _invert(logprobs: Tensor, uniform: Tensor) -> Tensor:
     if not torch.isfinite(cumulative[:, -1]).all():
         raise NonFinite(
             "the policy's logits are infinite or NaN, so that there is nothing to sample from: the "
-            "weights or a question went wrong. Look at these, or train with a smaller optim.lr."
+            "weights or a question went wrong. Look at these, or train with a smaller optim.lr.",
+            sound=False,
         )
     target = uniform.double().unsqueeze(1) * cumulative[:, -1:]
     return torch.searchsorted(cumulative, target, right=True).squeeze(1)

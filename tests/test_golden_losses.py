@@ -57,9 +57,9 @@ def losses(policy: OmniModel, quiz: Batch, group: str, name: str) -> list[float]
     found: list[float] = []
     note = module.note
 
-    def listening(values: Mapping[str, Tensor | float]) -> None:
+    def listening(values: Mapping[str, Tensor | float], **how: float) -> None:
         found.extend(float(value) for name, value in values.items() if name == "loss")
-        note(values)
+        note(values, **how)
 
     module.note = listening  # type: ignore[method-assign]
     trainer = L.Trainer(

@@ -9,8 +9,9 @@ import torch.multiprocessing as mp
 from torch import nn
 
 from datamodules.prompts import PromptEncoder
+from modules.finite import NonFinite
 from modules.omni import OmniModel
-from modules.ranks import averaged, moments, sum_gradients, summed
+from modules.ranks import moments, pooled, sum_gradients, summed, together
 from tests.test_rlvr import ObjectiveConfig, gradients, rlvr_module
 
 SETTINGS = [
@@ -22,7 +23,10 @@ SETTINGS = [
 def test_one_process_talks_to_itself():
     values = torch.tensor([1.0, 2.5])
     assert summed(values) is values
-    assert averaged({"a": 2.0}) == {"a": 2.0}
+    assert pooled({"a": [(2.0, 1.0)]}) == {"a": [(2.0, 1.0)]}
+    with pytest.raises(NonFinite, match="the loss") as caught, together():
+        raise NonFinite("the loss", sound=False)
+    assert not caught.value.sound
 
 
 def test_moments_by_hand():
@@ -37,13 +41,20 @@ def _one_of_two(rank: int, folder: str) -> None:
     dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
     try:
         sums = summed(torch.tensor([1.0 + rank, 10.0]))
-        means = averaged({"both": float(rank), f"only{rank}": 5.0})
+        means = pooled({"both": [(float(rank), 1.0)], f"only{rank}": [(5.0, 2.0)]})
+        told = _refused(rank)
         used, unused = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))
         used.grad = torch.tensor([1.0, 2.0]) * (rank + 1)
         if rank:
             unused.grad = torch.ones(1)
         sum_gradients([used, unused])
-        found = {"sums": sums, "means": means, "used": used.grad, "unused": unused.grad}
+        found = {
+            "sums": sums,
+            "means": means,
+            "told": told,
+            "used": used.grad,
+            "unused": unused.grad,
+        }
         quiz = torch.load(f"{folder}/quiz.pt", weights_only=False)
         policy = OmniModel.load("assets/tiny", PromptEncoder("assets/tiny").tokenizer)
         found["gradients"] = [
@@ -53,6 +64,17 @@ def _one_of_two(rank: int, folder: str) -> None:
         torch.save(found, f"{folder}/{rank}.pt")
     finally:
         dist.destroy_process_group()
+
+
+def _refused(rank: int) -> str:
+    """Meet a number that went wrong in one process; both are told."""
+    try:
+        with together():
+            if rank:
+                raise NonFinite("the loss of q3")
+    except NonFinite as error:
+        return str(error)
+    return "nothing"
 
 
 def _summed_gradients(policy, batches, settings):
@@ -76,9 +98,14 @@ def two(tmp_path_factory, quiz) -> tuple[Path, list[dict]]:
 def test_two_processes_agree_on_their_sums(two):
     for found in two[1]:
         assert found["sums"].tolist() == [3, 20]
-        assert found["means"] == {"both": 0.5, "only0": 5.0, "only1": 5.0}
+        assert found["means"]["both"] == [(0.0, 1.0), (1.0, 1.0)]
+        assert found["means"]["only0"] == found["means"]["only1"] == [(5.0, 2.0)]
         assert found["used"].tolist() == [3, 6]
         assert found["unused"].tolist() == [1]
+
+
+def test_what_went_wrong_in_one_process_stops_both(two):
+    assert [found["told"] for found in two[1]] == ["the loss of q3"] * 2
 
 
 @pytest.mark.parametrize("number", range(len(SETTINGS)))

@@ -178,7 +178,8 @@ def _with_spread(module: RlvrModule, useful: set[str]) -> None:
     def rigged(batch: Batch, **how: object) -> Experience:
         one = experience(batch, **how)  # type: ignore[arg-type]
         for row, sample in enumerate(batch.samples):
-            one.reward[row] = torch.tensor([1.0, 0, 0, 0]) * (sample.id in useful)
+            right = torch.tensor([1.0, 0, 0, 0]) * (sample.id in useful)
+            one.reward[row] = one.parts["accuracy"][row] = right
         return one
 
     module.collector._experience = rigged  # type: ignore[method-assign]
