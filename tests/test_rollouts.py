@@ -84,7 +84,7 @@ def test_top_1_is_greedy():
 @pytest.mark.parametrize("top_k", [0, 2])
 def test_logits_that_are_not_finite_are_refused(top_k):
     logits = torch.tensor([[0.1, float("nan"), 0.2]])
-    with pytest.raises(ValueError, match=r"logits are not finite.*smaller optim\.lr"):
+    with pytest.raises(ValueError, match=r"logits are infinite or NaN.*smaller optim\.lr"):
         _draw(logits, torch.tensor([0.5]), sampling(top_k=top_k))
 
 
