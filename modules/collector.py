@@ -67,9 +67,7 @@ class Collector:
         # The towers' graph can serve the update as well if that is the only one, on these prompts.
         reused = len(batches) == self.rlvr.updates == 1 and not self.rlvr.refill.tries
         sampled = [self._experience(batch, step=step, reused=reused) for batch in batches]
-        sieve = Sieve(wanted=sum(map(len, batches)))
-        for experience in sampled:
-            sieve.add(experience)
+        sieve = Sieve(wanted=sum(map(len, batches)), tried=list(sampled))
         attempts = 0
         if sieve.lacking and self.rlvr.refill.tries:
             attempts = self._refill(sieve, batches, step=step)
@@ -98,7 +96,7 @@ class Collector:
                 new = [at for at, sample in enumerate(fresh.samples) if sample.id not in tried]
                 tried |= {sample.id for sample in fresh.samples}
                 if new:  # a prompt met twice in a round would say the same again
-                    sieve.add(self._experience(fresh.select(new), step=step, reused=False))
+                    sieve.tried.append(self._experience(fresh.select(new), step=step, reused=False))
             if not sieve.lacking:
                 return attempt + 1
         return self.rlvr.refill.tries

@@ -108,32 +108,24 @@ class Experience:
 
 @dataclass
 class Sieve:
-    """Collects prompts with spread until there are enough of them (DAPO, 2503.14476)."""
+    """Collects prompts until enough of them have spread (DAPO, 2503.14476)."""
 
     wanted: int
-    useful: list[Experience] = field(default_factory=list)
-    dull: list[Experience] = field(default_factory=list)
     tried: list[Experience] = field(default_factory=list)
 
     @property
     def lacking(self) -> int:
         """How many prompts are still to be found."""
-        return max(0, self.wanted - sum(len(one.batch) for one in self.useful))
-
-    def add(self, experience: Experience) -> None:
-        """Sort the prompts of a micro-batch."""
-        self.tried.append(experience)
-        spread = experience.spread.tolist()
-        for pile, wanted in ((self.useful, True), (self.dull, False)):
-            prompts = [prompt for prompt, has in enumerate(spread) if has == wanted]
-            if prompts:
-                pile.append(experience.select(prompts))
+        return max(0, self.wanted - sum(int(one.spread.sum()) for one in self.tried))
 
     def deal(self, sizes: Sequence[int]) -> list[Experience]:
-        """Make micro-batches of given sizes, of useful prompts first and dull ones for the rest."""
-        everything = Experience.concat([*self.useful, *self.dull])
+        """Make micro-batches of given sizes, of prompts with spread first and dull ones for the
+        rest, in turns, so that none gets the dull ones alone."""
+        spread = torch.cat([one.spread for one in self.tried])
+        order = torch.argsort(~spread, stable=True).tolist()
         hands: list[list[int]] = [[] for _ in sizes]
-        for prompt in range(sum(sizes)):  # in turns, so that none gets the dull ones alone
+        for prompt in order[: sum(sizes)]:
             open_ = [hand for hand, size in zip(hands, sizes, strict=True) if len(hand) < size]
             min(open_, key=len).append(prompt)
+        everything = Experience.concat(self.tried)
         return [everything.select(hand) for hand in hands]
