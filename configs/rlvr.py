@@ -132,7 +132,7 @@ class CorrectionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RefillConfig:
-    """Dynamic sampling (DAPO): prompts whose completions all fared alike are replaced by others."""
+    """Dynamic sampling (DAPO): prompts whose completions are all equally right are replaced."""
 
     tries: int = 0
     """Batches of new prompts that a step may try, at most; 0 trains on what it drew. Where they do

@@ -109,6 +109,7 @@ class PostTrainingModule(L.LightningModule, ABC):
         ]
         norm = torch.stack(norms).norm() if norms else torch.zeros(())
         require_finite("the gradient", norm, self.learned_from)
+        self.learned_from = []
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave out what is frozen: it is where the run read it, and as it was."""

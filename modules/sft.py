@@ -44,7 +44,7 @@ class SftModule(PostTrainingModule):
 
         loss, stats = sft_loss(logprobs, completions.valid, denominator=self.batch_size)
         require_finite("the loss", loss, batch.samples)
-        self.learned_from = list(batch.samples)
+        self.learned_from += batch.samples
         self.note({"loss": loss.detach(), **stats})
         self.publish()
         return loss

@@ -276,3 +276,34 @@ def _poison(module: RlvrModule, what: str) -> None:
 def test_checkpoints_leave_the_reference_out(tiny_policy):
     with_kl = rlvr_module(tiny_policy, kl=KlConfig(coef=0.5))
     assert with_kl.state_dict().keys() == rlvr_module(tiny_policy).state_dict().keys()
+
+
+def test_rewards_by_hand(tiny_policy, quiz):
+    """Right in its tags 0.9 + 0.1, wrong in its tags 0.1, nothing readable nothing."""
+    module = rlvr_module(tiny_policy)
+    [one] = module.collect([quiz])
+    by_hand = 0.9 * one.correct.float() + 0.1 * one.parts["format"]
+    torch.testing.assert_close(one.reward, by_hand)
+    assert one.parts["format"].bool().logical_and(~one.correct).any()
+
+
+def test_unanimous_groups_teach_nothing(policy, ragged):
+    """An untrained policy never answers: all rewards are 0, and so is every gradient."""
+    found = gradients(rlvr_module(policy), [ragged])
+    assert not any(gradient.any() for gradient in found.values())
+
+
+def test_divergence_starts_at_zero_and_grows(tiny_policy, quiz):
+    module = rlvr_module(tiny_policy, kl=KlConfig(coef=0.5))
+    [one] = module.collect([quiz])
+
+    def divergence() -> float:
+        module.remember([one])
+        logprobs = module.score(one).logprobs
+        return module.divergence(one, logprobs, logprobs.detach(), one.loss_mask, 16).item()
+
+    assert divergence() == pytest.approx(0, abs=1e-6)
+    with torch.no_grad():
+        tiny_policy.backbone.head.weight.mul_(3.0)
+    one.encoded = one.encoded.detach()
+    assert divergence() > 1e-3
