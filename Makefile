@@ -1,6 +1,7 @@
 # `make help` lists what there is. Everything runs in .venv, which `make setup` makes.
 
 PY ?= .venv/bin/python
+ROOMS := configs datamodules modules probing auditing recipes
 NOW := $(shell date +%Y%m%d-%H%M%S)
 DEMO ?= runs/demo-$(NOW)
 TINY ?= runs/tiny-$(NOW)
@@ -20,7 +21,7 @@ test: setup ## Run all tests on the CPU
 lint: setup ## Check style, format and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
-	$(PY) -m mypy configs datamodules modules probing auditing $(wildcard *.py)
+	$(PY) -m mypy $(ROOMS) $(wildcard *.py)
 
 demo: setup ## Probe, filter, reinforce, and compare before with after; on a CPU
 	$(PY) eval.py stage=probe run.root=$(DEMO) run.name=probe 'probe.conditions=[full,text_only]'

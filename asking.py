@@ -1,22 +1,27 @@
 """Load a frozen model and ask it a whole set of questions, with a bar that shows the time left."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import torch
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from building import build_encoder, build_policy, compute_dtype
+from building import build_encoder, build_policy, compute_dtype, weights_of
 from configs.inputs import LoraConfig
 from configs.schema import Config
 from datamodules.batch import Batch
 from datamodules.option_scoring import option_scoring
 from datamodules.question_set import InOrder, QuestionSet
-from modules.answering import Answers, OptionScores, answer, score
+from datamodules.told import asked_batch, judged_batch, told_batch
+from modules.answering import Answers, OptionScores, Verdicts, answer, score
 from modules.omni import OmniModel
+from modules.reader import JUDGING, Judge, Reader
 from modules.rollouts import Sampling
+from modules.verifiers import verify_all
 
 
 def with_weights(config: Config, path: str) -> Config:
@@ -35,7 +40,28 @@ def load_frozen(config: Config) -> OmniModel:
     whole = replace(config, model=replace(config.model, lora=LoraConfig()))  # asked as they are
     policy = build_policy(whole, build_encoder(whole), dtype=compute_dtype(whole))
     policy = policy.eval().requires_grad_(False)
-    return policy.to("cuda" if cuda else "cpu")
+    own = int(os.environ.get("LOCAL_RANK", 0))  # of the processes of a run that trains beside it
+    return policy.to(f"cuda:{own}" if cuda else "cpu")
+
+
+def load_reader(config: Config) -> Reader:
+    """Load who answers by descriptions; the run's own weights, unless others are named."""
+    named = with_weights(config, config.prealign.reader or weights_of(config))
+    encoder = build_encoder(named)
+    return Reader(
+        load_frozen(named),
+        partial(told_batch, encoder),
+        partial(asked_batch, encoder),
+        max_tokens=config.prealign.reader_max_tokens,
+        prior_samples=config.prealign.prior_samples,
+        seed=config.seed,
+    )
+
+
+def load_judge(config: Config, path: str) -> Judge:
+    """Load who tells descriptions that give an answer away."""
+    named = with_weights(config, path)
+    return Judge(load_frozen(named), partial(judged_batch, build_encoder(named), wording=JUDGING))
 
 
 def ask(
@@ -47,12 +73,14 @@ def ask(
     seed: int,
     label: str,
     first: int = 0,
+    judge: Verdicts = verify_all,
 ) -> Iterator[list[Answers]]:
     """Yield the answers batch by batch; questions that cannot be read are quarantined, not asked.
 
     Args:
         label: what the bar is called.
         first: number of the first answer, where earlier ones were drawn before.
+        judge: who says what is right.
     """
     batches = InOrder(questions, batch_size=batch_size)
     loader: DataLoader[Batch | None] = DataLoader(
@@ -64,7 +92,7 @@ def ask(
     ) as bar:
         for batch in loader:
             if batch is not None:
-                yield list(answer(policy, batch, sampling, seed=seed, first=first))
+                yield list(answer(policy, batch, sampling, seed=seed, first=first, judge=judge))
             bar.update(min(batch_size, batches.count - bar.n))
 
 

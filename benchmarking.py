@@ -3,17 +3,21 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 
-from asking import ask, load_frozen, with_weights
-from auditing.truth import read_fields
+from asking import ask, load_frozen, load_reader, with_weights
+from auditing.truth import known_fields
 from building import build_encoder, weights_of
 from configs.schema import Config
 from datamodules.prompts import PromptEncoder
 from datamodules.question_set import QuestionSet, load_questions
 from modules.answering import Answers
+from modules.evidence import gives_away
+from modules.reader import Reader
 from modules.rollouts import Sampling
+from modules.verifiers import verify_all
 from report import Row, compare, table
 from runs import append_jsonl, open_run, write_atomically
 
@@ -22,22 +26,38 @@ log = logging.getLogger(__name__)
 Scored = dict[str, Answers]
 """Answers by sample id."""
 
+_SAID = {
+    "unparsed": "unparsed answers, counted as wrong",
+    "given_away": "descriptions that give an answer away",
+}
+
 
 def benchmark(config: Config) -> str:
     """Score the model and every checkpoint on one split; return the tables that are printed."""
     settings = config.benchmark
+    described = settings.by == "description"
+    if config.data.ask == "evidence" and not described:
+        raise ValueError(
+            "data.ask is evidence, but benchmark.by=answer judges answers, and a description is "
+            "none: set benchmark.by=description, or data.ask=answer."
+        )
     with open_run(config) as run:
         encoder = build_encoder(config)
-        questions = load_questions(config.data, settings.split, encoder, run_dir=run.dir)
+        data = replace(config.data, ask="evidence") if described else config.data
+        questions = load_questions(data, settings.split, encoder, run_dir=run.dir)
         questions.samples = questions.samples[: settings.limit or None]
+        questions = questions.under(settings.condition, settings.how)
         paths = [weights_of(config), *settings.checkpoints]
         for path in paths:  # a wrong one shows before hours of work
             _check_same_prompts(encoder, build_encoder(with_weights(config, path)), path)
-        truth = Path(config.data.root) / "truth" / f"{settings.split}.jsonl"
-        known = read_fields(truth, ("evidence", settings.group_by))
+        root, wanted = Path(config.data.root), ("evidence", settings.group_by)
+        known = known_fields(root, settings.split, wanted)
         names = _distinct([config.model.name, *map(_name, settings.checkpoints)])
+        reader = load_reader(config) if described else None
         scored = {
-            name: _score(with_weights(config, path), questions, run.dir / f"{name}.jsonl", name)
+            name: _score(
+                with_weights(config, path), questions, reader, run.dir / f"{name}.jsonl", name
+            )
             for name, path in zip(names, paths, strict=True)
         }
         groups = _groups(scored[names[0]], [*known.values()], settings.group_by)
@@ -45,25 +65,47 @@ def benchmark(config: Config) -> str:
             _rows(config, {name: scored[name] for name in {names[0]: 0, other: 0}}, groups)
             for other in names[1:] or names
         ]
+        told = {"unparsed": {name: _unparsed(answers) for name, answers in scored.items()}}
+        if described:
+            told["given_away"] = {name: _given_away(answers) for name, answers in scored.items()}
         results = {
             "split": settings.split,
+            "condition": settings.condition,
+            "how": settings.how,
             "checkpoints": dict(zip(names, paths, strict=True)),
-            "unparsed": {name: _unparsed(answers) for name, answers in scored.items()},
+            **told,
             "rows": [_as_dict(row) for rows in tables for row in rows],
         }
         write_atomically(run.dir / "results.json", json.dumps(results, indent=2))
         run.finish()
-    heading = (
+    shares = [
+        f"{_SAID[kind]}: " + ", ".join(f"{name} {share:.1%}" for name, share in by_name.items())
+        for kind, by_name in told.items()
+    ]
+    footer = "\n".join([*shares, f"per question: {run.dir}"])
+    return "\n\n".join([_heading(config), *map(table, tables), footer])
+
+
+def _heading(config: Config) -> str:
+    """Say what the numbers are, and how the questions were put."""
+    settings = config.benchmark
+    lines = [
         f"{config.data.name}/{settings.split}: accuracy in percent, {settings.confidence:.0%} "
         "intervals by bootstrap over assets; p by McNemar's exact test"
-    )
-    unparsed = ", ".join(f"{name} {_unparsed(scored[name]):.1%}" for name in names)
-    footer = f"unparsed answers, counted as wrong: {unparsed}\nper question: {run.dir}"
-    return "\n\n".join([heading, *map(table, tables), footer])
+    ]
+    if settings.condition != "full":
+        lines.append(f"shown: {settings.condition}, the rest {settings.how}")
+    if settings.by == "description":
+        reader = config.prealign.reader or weights_of(config)
+        lines.append(f"answers are those of {reader} by descriptions alone")
+    return "\n".join(lines)
 
 
-def _score(config: Config, questions: QuestionSet, file: Path, name: str) -> Scored:
-    """Let one checkpoint answer every question greedily; keep each answer with its verdict."""
+def _score(
+    config: Config, questions: QuestionSet, reader: Reader | None, file: Path, name: str
+) -> Scored:
+    """Let one checkpoint answer every question greedily, or describe it to a reader who does; keep
+    each answer with its verdict."""
     settings = config.benchmark
     file.unlink(missing_ok=True)
     sampling = Sampling(group_size=1, max_tokens=settings.max_completion_tokens, temperature=0.0)
@@ -75,26 +117,30 @@ def _score(config: Config, questions: QuestionSet, file: Path, name: str) -> Sco
         batch_size=settings.batch_size,
         seed=config.seed,
         label=name,
+        judge=verify_all if reader is None else reader.verdicts,
     )
     for batch in batches:
         for answers in batch:
-            verdict, sample = answers.verdicts[0], answers.sample
-            scored[sample.id] = answers
-            append_jsonl(
-                file,
-                {
-                    "id": sample.id,
-                    "content_hash": sample.content_hash,
-                    "asset_id": sample.asset_id,
-                    "question": sample.question,
-                    "answer": sample.answer,
-                    "completion": answers.completions[0],
-                    "extracted": verdict.extracted,
-                    "rule": verdict.rule,
-                    "correct": verdict.correct,
-                },
-            )
+            scored[answers.sample.id] = answers
+            append_jsonl(file, _row_of(answers, described=reader is not None))
     return scored
+
+
+def _row_of(answers: Answers, *, described: bool) -> dict[str, object]:
+    """Write down one question, and what was said to it or read from that."""
+    verdict, sample, [said] = answers.verdicts[0], answers.sample, answers.completions
+    told = {"description": said, "honest": not gives_away(said, sample)}
+    return {
+        "id": sample.id,
+        "content_hash": sample.content_hash,
+        "asset_id": sample.asset_id,
+        "question": sample.question,
+        "answer": sample.answer,
+        **(told if described else {"completion": said}),
+        "extracted": verdict.extracted,
+        "rule": verdict.rule,
+        "correct": verdict.correct,
+    }
 
 
 def _check_same_prompts(encoder: PromptEncoder, other: PromptEncoder, path: str) -> None:
@@ -149,6 +195,12 @@ def _as_dict(row: Row) -> dict[str, object]:
 def _unparsed(scored: Scored) -> float:
     """The share of answers that could not be read."""
     return sum(answers.n_unparsed for answers in scored.values()) / max(1, len(scored))
+
+
+def _given_away(scored: Scored) -> float:
+    """The share of descriptions that state an answer."""
+    away = [gives_away(one.completions[0], one.sample) for one in scored.values()]
+    return sum(away) / max(1, len(away))
 
 
 def _name(path: str) -> str:

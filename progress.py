@@ -1,7 +1,7 @@
 """What a run shows while it trains, and what it writes down: one bar, one row per step."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from statistics import fmean
 from typing import Any, final
 
 import lightning as L
@@ -26,7 +26,6 @@ class MetricsWriter(Callback):
     def __init__(self, path: Path, *, every: int) -> None:
         self.metrics = MetricsLog(path)
         self.every = every
-        self.step: list[dict[str, float]] = []  # metrics of its micro-batches so far
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Forget what the run logged after the checkpoint that it continues from."""
@@ -41,15 +40,11 @@ class MetricsWriter(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Write the step that just ended: the means over its micro-batches, which are alike."""
+        """Write the step that just ended, if it is due or the last."""
         assert isinstance(pl_module, PostTrainingModule), "a stage of train.py"
-        self.step.append(pl_module.published)
-        if (batch_idx + 1) % trainer.accumulate_grad_batches == 0:
-            names = {name for one in self.step for name in one}
-            means = {name: fmean(m[name] for m in self.step if name in m) for name in names}
-            self.step = []
-            if trainer.global_step % self.every == 0 or trainer.global_step == trainer.max_steps:
-                self._write(trainer, means)
+        last = trainer.should_stop or trainer.global_step == trainer.max_steps
+        if last or trainer.global_step % self.every == 0:
+            self._write(trainer, pl_module.published)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the validation of this step."""
@@ -57,11 +52,11 @@ class MetricsWriter(Callback):
             logged = trainer.callback_metrics.items()
             self._write(trainer, {n: v.item() for n, v in logged if n.startswith("val/")})
 
-    def _write(self, trainer: L.Trainer, values: dict[str, float]) -> None:
+    def _write(self, trainer: L.Trainer, values: Mapping[str, float]) -> None:
         if trainer.is_global_zero:
             self.metrics.append(trainer.global_step, dict(sorted(values.items())))
         for logger in trainer.loggers:  # not by Lightning, which would count batches
-            logger.log_metrics(values, step=trainer.global_step)
+            logger.log_metrics(dict(values), step=trainer.global_step)
 
 
 @final

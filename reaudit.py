@@ -89,9 +89,8 @@ class Reaudit(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Audit a due step once its last micro-batch is done."""
-        whole = (batch_idx + 1) % trainer.accumulate_grad_batches == 0
-        if whole and trainer.global_step % self.every == 0:
+        """Audit a due step."""
+        if trainer.global_step % self.every == 0:
             assert isinstance(pl_module, PostTrainingModule), "a stage of train.py"
             self._audit(trainer, pl_module.policy)
 

@@ -2,10 +2,11 @@
 
 <root>/<stage>-<hash>-<k>/
     run.lock        held by the living process; the kernel lets go of it, whatever kills that
-    config.yaml     the resolved config
+    config.yaml     the resolved config; of a recipe, the words of its steps
     config.hash     which config the directory belongs to; written last, so it vouches for both
     finished        the run reached its end
     metrics.jsonl   one row a line, see MetricsLog
+    voters.txt      of a probe: the keys under which its answers are cached
 """
 
 import fcntl
@@ -24,8 +25,20 @@ from configs.schema import Config
 RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
 """Variables by which launchers number the processes of one run; 0 or unset is the leader."""
 
+VOTERS = "voters.txt"
+"""What a probe leaves for later steps: the keys that vote, one voter a line."""
+
 SHARED_DIR = "EARWITNESS_RUN_DIR"
 """Variable by which a leader tells the processes that it starts where the run is."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What a directory belongs to: the same settings find it again, others are refused."""
+
+    hash: str
+    text: str
+    """The settings behind the hash, a line each, to be read by people."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,42 +78,47 @@ class Run:
 def open_run(config: Config) -> Run:
     """Take the directory of this config: a new one, or the one that a killed process left behind.
 
-    A named run has one directory, and refuses what does not belong there. A nameless one takes the
-    first of its numbered directories that is neither held by a living process nor finished; under
-    SLURM the number is the job's, so that a requeued task finds its own.
+    Processes that a launcher started together share one, which their leader takes.
     """
     together = config.trainer.devices * config.trainer.num_nodes > 1
-    path = _fixed_dir(config, together)
-    if together and any(int(os.environ.get(name) or 0) > 0 for name in RANKS):
-        return _follow(path)
-    if path is not None:
-        run = _claim(config, path) or _refuse(path)
-    else:
-        run = next(filter(None, (_claim(config, path) for path in _numbered(config))))
+    root, stem = Path(config.run.root), f"{config.stage}-{config_hash(config)}"
+    name = config.run.name
+    if name is None and together and _slurm_job():
+        # The processes of one SLURM job cannot tell each other which number was free.
+        name = next(_numbered(root, stem)).name
+    if together and follows():
+        return _follow(None if name is None else root / name)
+    run = take(root, name, stem, Identity(hash=config_hash(config), text=to_yaml(config)))
     if together:
         os.environ[SHARED_DIR] = str(run.dir.resolve())
     return run
 
 
-def _fixed_dir(config: Config, together: bool) -> Path | None:
-    """Name the only directory that a run may have; None where it takes the first that is free.
+def follows() -> bool:
+    """Say whether a launcher started this process beside another one that leads."""
+    return any(int(os.environ.get(name) or 0) > 0 for name in RANKS)
 
-    The processes of one SLURM job cannot tell each other which number was free.
+
+def take(root: Path, name: str | None, stem: str, identity: Identity) -> Run:
+    """Take a directory for this process alone.
+
+    One with a name refuses what does not belong there. Without, it is the first of the directories
+    numbered behind `stem` that is neither held by a living process nor finished; under SLURM the
+    number is the job's, so that a requeued task finds its own.
     """
-    if config.run.name is not None:
-        return Path(config.run.root) / config.run.name
-    return next(_numbered(config)) if together and _slurm_job() else None
+    if name is not None:
+        return _claim(identity, root / name) or _refuse(root / name)
+    return next(filter(None, (_claim(identity, path) for path in _numbered(root, stem))))
 
 
-def _numbered(config: Config) -> Iterator[Path]:
-    """List the directories that a nameless run may take, in order, without end."""
-    stem = f"{config.stage}-{config_hash(config)}"
+def _numbered(root: Path, stem: str) -> Iterator[Path]:
+    """List the directories that may be taken for want of a name, in order, without end."""
     job = _slurm_job()
     if job is not None:
         stem = f"{stem}-{job}"
-        yield Path(config.run.root) / stem
+        yield root / stem
     for number in itertools.count(0 if job is None else 1):
-        yield Path(config.run.root) / f"{stem}-{number}"
+        yield root / f"{stem}-{number}"
 
 
 def _slurm_job() -> str | None:
@@ -114,7 +132,7 @@ def _slurm_job() -> str | None:
     return f"job{job}" if job else None
 
 
-def _claim(config: Config, path: Path) -> Run | None:
+def _claim(identity: Identity, path: Path) -> Run | None:
     """Lock a directory and take up its run; None where another process holds it or it is finished.
 
     Of processes that start at the same moment, all may create the directory: the lock decides.
@@ -123,7 +141,7 @@ def _claim(config: Config, path: Path) -> Run | None:
     lock = (path / "run.lock").open("a")
     try:
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _check_config(config, path)
+        _check_identity(identity, path)
     except BlockingIOError:
         lock.close()
         return None
@@ -137,21 +155,21 @@ def _claim(config: Config, path: Path) -> Run | None:
     os.register_at_fork(after_in_child=lock.close)
     resumed = (path / "config.hash").exists()
     if not resumed:
-        write_atomically(path / "config.yaml", to_yaml(config))
-        write_atomically(path / "config.hash", config_hash(config))
+        write_atomically(path / "config.yaml", identity.text)
+        write_atomically(path / "config.hash", identity.hash)
     return Run(dir=path, resumed=resumed, lock=lock)
 
 
-def _check_config(config: Config, path: Path) -> None:
+def _check_identity(identity: Identity, path: Path) -> None:
     """Raise where a directory was begun with other settings, which its metrics would mix."""
     found = _read(path / "config.hash")
-    if found is None or found == config_hash(config):
+    if found is None or found == identity.hash:
         return
     theirs = (_read(path / "config.yaml") or "").splitlines()
-    changed = [line.strip() for line in to_yaml(config).splitlines() if line not in theirs]
+    changed = [line.strip() for line in identity.text.splitlines() if line not in theirs]
     raise ValueError(
         f"{path} holds a run with config {found}, but this command has config "
-        f"{config_hash(config)} (different: {', '.join(changed[:3])}), and one run has one config: "
+        f"{identity.hash} (different: {', '.join(changed[:3])}), and one run has one config: "
         f"repeat the settings in {path / 'config.yaml'}, or choose another run.name."
     )
 

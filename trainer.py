@@ -15,7 +15,7 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.plugins.layer_sync import LayerSync
 
 from checkpoints import AtomicCheckpointIO, StepCheckpoint
-from configs.schema import Config
+from configs.schema import SAMPLED, Config
 from progress import MetricsWriter, StepProgress
 from reaudit import Reaudit
 from runs import Run, write_atomically
@@ -32,12 +32,11 @@ def build_trainer(config: Config, run: Run) -> L.Trainer:
         # Lightning's own handler lets processes talk to each other, also in the middle of a sum
         # that the others wait for; a killed run continues with the same command anyway.
         signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
-    rounds = config.stage == "rlvr"  # which accumulates and clips by itself
-    if rounds and settings.strategy not in ("auto", "ddp", "ddp_spawn", "ddp_fork"):
+    if settings.strategy not in ("auto", "ddp", "ddp_spawn", "ddp_fork"):
         raise ValueError(
-            f"trainer.strategy is {settings.strategy}, but stage=rlvr sums the gradients of its "
-            "processes itself, over whole copies of the model: use ddp, with model.lora.rank or "
-            "model.freeze_towers where memory is short."
+            f"trainer.strategy is {settings.strategy}, but stages sum the gradients of their "
+            "processes themselves, over whole copies of the model: use ddp, with model.lora.rank "
+            "or model.freeze_towers where memory is short."
         )
     return L.Trainer(
         accelerator=settings.accelerator,
@@ -46,9 +45,8 @@ def build_trainer(config: Config, run: Run) -> L.Trainer:
         strategy=settings.strategy,
         precision=settings.precision,
         max_steps=settings.max_steps,
-        accumulate_grad_batches=1 if rounds else settings.accumulate,
-        gradient_clip_val=None if rounds else config.optim.max_grad_norm,
-        val_check_interval=_batches(config, settings.val_every) or None,
+        # Stages accumulate and clip by themselves: what the loader yields is a list of batches.
+        val_check_interval=settings.val_every // config.updates or None,
         check_val_every_n_epoch=None,
         limit_val_batches=1.0 if settings.val_every else 0,
         num_sanity_val_steps=0,
@@ -74,13 +72,6 @@ def _plugins() -> list[Plugin]:
     return plugins
 
 
-def _batches(config: Config, steps: int) -> int:
-    """Count what the loader yields in some optimizer steps: rounds, or micro-batches."""
-    if config.stage == "rlvr":
-        return steps // config.rlvr.updates
-    return steps * config.trainer.accumulate
-
-
 def build_callbacks(config: Config, run: Run) -> list[Callback]:
     """Watch and save; none of them has an effect on what is learned."""
     settings, wanted = config.trainer, config.data.contribution
@@ -99,9 +90,9 @@ def build_callbacks(config: Config, run: Run) -> list[Callback]:
             val_every=settings.val_every,
         ),
     ]
-    if config.stage == "rlvr":
+    if config.stage in SAMPLED:
         callbacks.append(Timings(run.dir / "timings.jsonl", every=settings.log_every))
-    if config.stage == "rlvr" and config.rlvr.table_every:
+    if config.stage in SAMPLED and config.rlvr.table_every:
         callbacks.append(
             RolloutTable(
                 run.dir / "rollouts.jsonl",

@@ -7,22 +7,19 @@ from pathlib import Path
 
 import lightning as L
 
-from auditing.truth import read_fields
 from building import build_encoder, build_policy
 from checkpoints import newest_valid
-from configs.schema import Config, RlvrConfig
-from datamodules.ablation import Withholding
-from datamodules.batch import View
+from configs.schema import Config
 from datamodules.prompts import PromptEncoder
 from datamodules.questions import QuestionData
 from datamodules.voters import commands, rules_asked
 from modules.base import PostTrainingModule
 from modules.finite import NonFinite
 from modules.omni import OmniModel
-from modules.rlvr import RlvrModule
-from modules.sft import SftModule
 from probing.stage import fill
 from runs import Run, open_run
+from stages import build_data, build_module
+from tracing import traces_of
 from trainer import build_trainer
 
 log = logging.getLogger(__name__)
@@ -37,7 +34,8 @@ def train(config: Config) -> Path:
         log.info("run directory: %s%s", run.dir, " (resumed)" if run.resumed else "")
         trainer = build_trainer(config, run)
         encoder = build_encoder(config)
-        data = build_data(ask_missing(config, run), encoder, run)
+        asked = ask_missing(config, run)
+        data = build_data(asked, encoder, run, traces=traces_for(asked, run))
         module = build_module(config, build_policy(config, encoder), data)
         try:
             fit(trainer, module, data, run)
@@ -51,6 +49,13 @@ def train(config: Config) -> Path:
         run.finish()
     log.info("weights: %s", export)
     return export
+
+
+def traces_for(config: Config, run: Run) -> Path | None:
+    """Find the completions to imitate instead of the manifest's, sampling what is lacking."""
+    if config.stage == "distill" and config.distill.method == "self":
+        return traces_of(config, run)
+    return Path(config.sft.traces) if config.stage == "sft" and config.sft.traces else None
 
 
 def stopped(
@@ -129,70 +134,3 @@ def ask_missing(config: Config, run: Run) -> Config:
     if not all(voters):
         return config  # nothing could be asked
     return replace(config, data=replace(config.data, contribution=replace(wanted, probes=voters)))
-
-
-def build_module(config: Config, policy: OmniModel, data: QuestionData) -> PostTrainingModule:
-    """Choose the algorithm: the only switch on `stage`."""
-    steps, needs = config.trainer.max_steps, known_needs(config)
-    match config.stage:
-        case "sft":
-            return SftModule(
-                policy,
-                config.optim,
-                config.sft,
-                max_steps=steps,
-                batch_size=config.trainer.batch_size,
-                needs=needs,
-            )
-        case "rlvr":
-            return RlvrModule(
-                policy,
-                config.optim,
-                config.rlvr,
-                max_steps=steps,
-                accumulate=config.trainer.accumulate,
-                seed=config.seed,
-                refill=lambda number, attempt: data.refills().batch(number, attempt),
-                needs=needs,
-            )
-        case _:
-            raise AssertionError(f"train.py admits no stage={config.stage}")
-
-
-def known_needs(config: Config) -> dict[str, str]:
-    """Read which evidence questions need, where somebody wrote it down: a label for metrics."""
-    root = Path(config.data.root) / "truth"
-    splits = (config.data.train, config.data.val)
-    return {
-        id_: fields["evidence"]
-        for split in splits
-        for id_, fields in read_fields(root / f"{split}.jsonl", ["evidence"]).items()
-    }
-
-
-def build_data(config: Config, encoder: PromptEncoder, run: Run) -> QuestionData:
-    """Read the questions of the run."""
-    rlvr, rounds = config.rlvr, config.stage == "rlvr"
-    return QuestionData(
-        config.data,
-        encoder,
-        seed=config.seed,
-        batch_size=config.trainer.batch_size,
-        accumulate=config.trainer.accumulate,
-        updates=rlvr.updates if rounds else 1,
-        round_batches=config.trainer.accumulate * rlvr.minibatches if rounds else 0,
-        views=wanted_views(rlvr) if rounds else {},
-        val_samples=config.trainer.val_samples,
-        with_targets=config.stage == "sft",
-        run_dir=run.dir,
-    )
-
-
-def wanted_views(rlvr: RlvrConfig) -> dict[View, Withholding]:
-    """List the ways in which prompts are shown besides their own, as rewards and losses need."""
-    views: dict[View, Withholding] = {}
-    if rlvr.reward.blind or rlvr.perception.asked:
-        views["blind"] = Withholding(condition=rlvr.perception.condition, how=rlvr.perception.how)
-    if rlvr.reward.temporal:
-        views["shuffled"] = Withholding(condition="no_visual", how="shuffled")
-    return views

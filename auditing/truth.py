@@ -56,6 +56,15 @@ class Check:
     balanced_decided: Interval
 
 
+def known_fields(root: Path, split: str, fields: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Read what was written about the questions of manifests that are joined by `+`."""
+    return {
+        id_: row
+        for name in split.split("+")
+        for id_, row in read_fields(root / "truth" / f"{name}.jsonl", fields).items()
+    }
+
+
 def read_fields(file: Path, fields: Sequence[str]) -> dict[str, dict[str, str]]:
     """Read what was written about questions, by their ids; empty where there is no such file."""
     wanted = {"id", *fields}

@@ -1,19 +1,26 @@
 """What a user meets at the command line: help, the settings of a command, and mistakes in words."""
 
 import sys
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict
+from pathlib import Path
 
 from configs.load import (
     FOLDER,
     GROUPS,
-    RLVR_ONLY,
     SCRIPTS,
+    SERVES,
     choices,
     flatten,
     load_config,
     to_yaml,
 )
+from configs.recipes import RECIPES, Command, read_command, recipes
 from configs.schema import Config
+
+RECIPE_USAGE = """\
+       python train.py recipe=RECIPE [scale=digits|paper] [key=value ...] [STEP:key=value ...]
+              [skip=[STEP,...]] [controls=all] [seeds=[0,1,2]] [jobs=2] [--dry-run]"""
 
 COMMON_KEYS = (
     ("seed", "of data order, sampling and initial values"),
@@ -23,6 +30,8 @@ COMMON_KEYS = (
     ("logger", "jsonl, or wandb as well"),
     ("model.path", "directory in Hugging Face format, or a hub id"),
     ("data.root", "directory of the manifests and their media"),
+    ("data.ask", "answer, evidence (describe), or told (answer by a description)"),
+    ("data.mixture.by", "source or modality: read as much of each; none: all alike"),
     (
         "data.contribution.rule",
         "what tells which need media: none, calibrated, vidground, ...",
@@ -30,6 +39,7 @@ COMMON_KEYS = (
     ("data.contribution.keep", "all, strong (they need it), not_weak or weak (they do not)"),
     ("optim.lr", "peak learning rate"),
     ("trainer.max_steps", "optimizer steps"),
+    ("trainer.max_tokens", "tokens to learn from, if that ends first; 0: as many as there are"),
     ("trainer.batch_size", "prompts in one micro-batch of one device"),
     ("trainer.accumulate", "micro-batches in one optimizer step"),
     ("trainer.devices", "accelerators per node"),
@@ -37,25 +47,38 @@ COMMON_KEYS = (
     ("trainer.strategy", "how devices share the work, in Lightning's words: auto, ddp, ..."),
     ("trainer.precision", "32-true or bf16-mixed"),
     ("trainer.val_every", "steps between validations; 0: never"),
+    ("sft.pack_tokens", "tokens in one micro-batch, instead of prompts; 0: prompts"),
     ("rlvr.group_size", "completions sampled per prompt"),
     ("rlvr.max_completion_tokens", "longest sampled answer"),
+    ("distill.method", "self (traces of its own) or on_policy (a teacher's opinion)"),
+    ("distill.teacher", "reference: the policy of the start; or other weights"),
+    ("prealign.reader", "weights that read descriptions; empty: the policy of the start"),
     ("probe.conditions", "what the probed model is left with"),
     ("probe.samples", "answers per question; 1: the greedy one"),
     ("probe.limit", "questions to probe; 0: all"),
     ("benchmark.checkpoints", "directories compared with the model itself, [a, b]"),
     ("benchmark.limit", "questions to score; 0: all"),
+    ("benchmark.by", "answer, or description: how well a reader answers by it"),
 )
 
 
-def _captions(group: str, names: list[str]) -> list[str]:
+def _captions(files: Mapping[str, Path]) -> list[str]:
     """List choices, each with the caption from the second line of its YAML file."""
-    heads = [(FOLDER / group / f"{name}.yaml").read_text().splitlines()[1] for name in names]
-    return [f"  {name:<16} {head.lstrip('# ')}" for name, head in zip(names, heads, strict=True)]
+    heads = {name: file.read_text().splitlines()[1] for name, file in files.items()}
+    return [f"  {name:<16} {head.lstrip('# ')}" for name, head in heads.items()]
+
+
+def _files(group: str, names: Iterable[str]) -> dict[str, Path]:
+    return {name: FOLDER / group / f"{name}.yaml" for name in names}
 
 
 def _menu(group: str) -> list[str]:
     """List what a group offers, under its name and default."""
-    return ["", f"{group} ({GROUPS[group]} unless given):", *_captions(group, choices(group))]
+    return [
+        "",
+        f"{group} ({GROUPS[group]} unless given):",
+        *_captions(_files(group, choices(group))),
+    ]
 
 
 def help_text(script: str, stages: tuple[str, ...]) -> str:
@@ -63,18 +86,36 @@ def help_text(script: str, stages: tuple[str, ...]) -> str:
     defaults = flatten(asdict(load_config([f"stage={stages[0]}"], stages)))
     shown = {key: "null" if value is None else value for key, value in defaults.items()}
     shown["probe.conditions"] = "[full, ...]"  # its full list would push the captions aside
-    groups = [group for group in GROUPS if group != "stage"]
-    if "rlvr" not in stages:
-        groups = [group for group in groups if group not in RLVR_ONLY]
+    groups = [g for g in GROUPS if g != "stage" and {*SERVES.get(g, stages)} & {*stages}]
+    trains = SCRIPTS[stages[0]] == "train.py"
+    files = {name: min((RECIPES / name).glob("*.yaml")) for name in recipes()} if trains else {}
     lines = [
         f"usage: python {script} stage=STAGE [model=MODEL] [data=DATA] [key=value ...]",
-        *("", "stage:", *_captions("stage", list(stages))),
+        *([RECIPE_USAGE] if trains else []),
+        *("", "stage:", *_captions(_files("stage", stages))),
+        *(["", "recipe, with the weights of each step for the next:"] if trains else []),
+        *_captions(files),
         *(line for group in groups for line in _menu(group)),
         *("", f"common settings, with their values for stage={stages[0]}:"),
         *(f"  {f'{key}={shown[key]}':<44} {caption}" for key, caption in COMMON_KEYS),
         *("", "--print-config shows all settings of a command without running it."),
     ]
     return "\n".join(lines)
+
+
+def asks_recipe(argv: list[str]) -> bool:
+    """Say whether a command names a recipe rather than a stage, and wants no help."""
+    words = [word.lstrip("-+") for word in argv]
+    return any(word.startswith("recipe=") for word in words) and not {"h", "help"} & {*words}
+
+
+def main_recipe(argv: list[str]) -> Command:
+    """Resolve the command line of a recipe, or leave with what is wrong."""
+    try:
+        return read_command(argv)
+    except ValueError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise SystemExit(2) from None
 
 
 def main_config(argv: list[str], stages: tuple[str, ...]) -> Config:

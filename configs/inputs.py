@@ -11,6 +11,8 @@ RuleName = Literal[
 ]
 """Rules that tell weak questions from strong ones; datamodules/contribution.py defines them."""
 
+Ask = Literal["answer", "evidence", "told"]
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoraConfig:
@@ -115,6 +117,10 @@ class ContributionConfig:
     control: Literal["filtered", "full", "random_same_size", "complement"] = "filtered"
     """What a filter is compared with: all questions, as many drawn at random, or those it drops."""
 
+    disjoint_from: list[str] = field(default_factory=list)
+    """Exports of runs whose training questions this one leaves out, whatever their band; each lies
+    in its run directory, beside `selection.jsonl`."""
+
     weighted: bool = False
     """Draw questions in proportion to p(full) - p(ablated) instead of equally often."""
 
@@ -170,6 +176,23 @@ class ContributionConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
+class MixtureConfig:
+    """How much of the training is spent on which questions."""
+
+    by: Literal["none", "source", "modality"] = "none"
+    """What tells questions apart: their `source`, or the kinds of their media (`text`, `audio`,
+    `image`, `video`, `audio+image`, ...); `none` reads all alike."""
+
+    shares: list[str] = field(default_factory=list)
+    """NAME:SHARE of each, in any unit; empty gives all the same, and what is not named gets
+    nothing."""
+
+    unit: Literal["questions", "output_tokens"] = "questions"
+    """What is shared out: questions, or the tokens of the completions to be imitated (OmniBoost's
+    balance)."""
+
+
+@dataclass(frozen=True, kw_only=True)
 class DataConfig:
     """Which questions, and how they are read."""
 
@@ -183,7 +206,11 @@ class DataConfig:
     """The data are made by this project when `root` does not hold them yet."""
 
     train: str = "train"
-    """Manifest of the training questions, without `.jsonl`."""
+    """Manifest of the training questions, without `.jsonl`; several are joined by `+`."""
+
+    ask: Ask = "answer"
+    """What is asked for: `answer`; `evidence`, a description of what the question turns on; `told`
+    shows that description, a field of the manifest, in place of the media, and asks to answer."""
 
     val: str = "val"
     """Manifest that is scored during training, without `.jsonl`."""
@@ -196,6 +223,7 @@ class DataConfig:
 
     media: MediaConfig
     contribution: ContributionConfig = field(default_factory=ContributionConfig)
+    mixture: MixtureConfig = field(default_factory=MixtureConfig)
 
     def __post_init__(self) -> None:
         at_least("data", 0, workers=self.workers, max_bad_share=self.max_bad_share)

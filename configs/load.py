@@ -14,6 +14,7 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from difflib import get_close_matches
+from functools import lru_cache
 from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
@@ -33,11 +34,14 @@ GROUPS = {
 }
 """Folders of YAML files in the order in which they are laid over each other, and the default."""
 
-RLVR_ONLY = ("objective", "reward")
+SERVES: dict[str, tuple[str, ...]] = {"objective": ("rlvr", "prealign"), "reward": ("rlvr",)}
+"""The stages that have a use for a group which not all have a use for."""
 
 SCRIPTS = {
     "sft": "train.py",
     "rlvr": "train.py",
+    "distill": "train.py",
+    "prealign": "train.py",
     "probe": "eval.py",
     "audit": "eval.py",
     "benchmark": "eval.py",
@@ -85,7 +89,7 @@ def choices(group: str) -> list[str]:
     return sorted(path.stem for path in (FOLDER / group).glob("*.yaml"))
 
 
-def _suggest(word: str, known: list[str]) -> str:
+def suggest(word: str, known: list[str]) -> str:
     """Name a slip within the section, or the same last part, as sections get forgotten, or the
     nearest."""
     last = {key: key.split(".")[-1] for key in known}
@@ -101,7 +105,7 @@ def _suggest(word: str, known: list[str]) -> str:
     return f"; did you mean {' or '.join(near[:3])}?" if near else ""
 
 
-def _split(argv: list[str]) -> dict[str, Any]:
+def split_words(argv: list[str]) -> dict[str, Any]:
     """Read `k=v`, `--k=v`, `+k=v`, `++k=v`, `--k v`, `--flag` and W&B's JSON; the last one wins."""
     given: dict[str, Any] = {}
     words = iter(argv)
@@ -122,7 +126,7 @@ def _split(argv: list[str]) -> dict[str, Any]:
         else:
             raise ValueError(
                 f"{word!r} is not an assignment: settings are given as key=value, such as "
-                f"optim.lr=1e-5{_suggest(key, [*HINTS])}"
+                f"optim.lr=1e-5{suggest(key, [*HINTS])}"
             )
     return given
 
@@ -162,7 +166,7 @@ def _lay_over(config: Any, flat: dict[str, Any], source: str) -> Any:
     for key in flat:
         if key not in HINTS:
             inside = [known for known in HINTS if known.startswith(f"{key}.")]
-            hint = f"; it is a section: set {inside[0]}, ..." if inside else _suggest(key, [*HINTS])
+            hint = f"; it is a section: set {inside[0]}, ..." if inside else suggest(key, [*HINTS])
             raise ValueError(f"{source}: there is no setting {key!r}{hint}")
     try:
         return OmegaConf.merge(config, _nest(flat))
@@ -172,7 +176,7 @@ def _lay_over(config: Any, flat: dict[str, Any], source: str) -> Any:
             raise
         hints = [HINTS[key], *_arms(HINTS[key])]
         words = [word for hint in hints if get_origin(hint) is Literal for word in get_args(hint)]
-        near = _suggest(str(flat[key]), words) if words else ""
+        near = suggest(str(flat[key]), words) if words else ""
         raise ValueError(
             f"{source}: {key} is {flat[key]!r}, but must be {_allowed(HINTS[key])}{near}"
         ) from None
@@ -189,7 +193,7 @@ def _read_choice(group: str, choice: str | None, stages: tuple[str, ...]) -> dic
         raise ValueError(f"stage={choice} is run by {script}: python {script} stage={choice}")
     if choice not in known:
         raise ValueError(
-            f"{group}={choice} is not known: choose from {listed}{_suggest(choice, known)}"
+            f"{group}={choice} is not known: choose from {listed}{suggest(choice, known)}"
         )
     path = FOLDER / group / f"{choice}.yaml"
     tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
@@ -199,12 +203,21 @@ def _read_choice(group: str, choice: str | None, stages: tuple[str, ...]) -> dic
 
 def _check_groups(given: Mapping[str, Any]) -> None:
     """Refuse a choice that the stage would ignore."""
-    for group in RLVR_ONLY:
-        if group in given and given.get("stage") not in (None, "rlvr"):
+    for group, stages in SERVES.items():
+        if group in given and given.get("stage") not in (None, *stages):
             raise ValueError(
-                f"{group}={given[group]} is for stage=rlvr, and stage={given['stage']} has no use "
-                f"for it: leave {group}=... out."
+                f"{group}={given[group]} is for stage={' or stage='.join(stages)}, and "
+                f"stage={given['stage']} has no use for it: leave {group}=... out."
             )
+
+
+@lru_cache(maxsize=64)
+def _chosen(names: tuple[str | None, ...], stages: tuple[str, ...]) -> Any:
+    """Lay the files that are chosen by name over the defaults; a recipe asks for the same often."""
+    config: Any = OmegaConf.structured(Config)  # Any: OmegaConf's nodes are typed at run time only
+    for group, name in zip(GROUPS, names, strict=True):
+        config = _lay_over(config, _read_choice(group, name, stages), f"{group}={name}")
+    return config
 
 
 def load_config(argv: list[str], stages: tuple[str, ...]) -> Config:
@@ -214,12 +227,9 @@ def load_config(argv: list[str], stages: tuple[str, ...]) -> Config:
         argv: the words behind the script's name.
         stages: those that the calling script can run.
     """
-    given = _split(argv)
+    given = split_words(argv)
     _check_groups(given)
-    config: Any = OmegaConf.structured(Config)  # Any: OmegaConf's nodes are typed at run time only
-    for group, default in GROUPS.items():
-        choice = given.pop(group, default)
-        config = _lay_over(config, _read_choice(group, choice, stages), f"{group}={choice}")
+    config = _chosen(tuple(given.pop(group, default) for group, default in GROUPS.items()), stages)
     known = {key: _typed(key, value) if key in HINTS else value for key, value in given.items()}
     config = _lay_over(config, known, "command line")
     if missing := sorted(OmegaConf.missing_keys(config)):

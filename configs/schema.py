@@ -4,13 +4,18 @@ A default is safe and works on the toy data; what cannot have a safe default has
 by the YAML files beside this one.
 """
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
 
-from configs.checks import at_least, positive
+from configs.ablation import Condition, How
+from configs.checks import at_least
+from configs.distill import DistillConfig
 from configs.inputs import ContributionConfig, DataConfig, MediaConfig, ModelConfig
+from configs.prealign import PrealignConfig
 from configs.probing import AuditConfig, ProbeConfig, ServerConfig
+from configs.rewards import RewardConfig
 from configs.rlvr import RlvrConfig
+from configs.running import OptimConfig, RunConfig, TrainerConfig
 
 __all__ = [
     "AuditConfig",
@@ -18,9 +23,11 @@ __all__ = [
     "Config",
     "ContributionConfig",
     "DataConfig",
+    "DistillConfig",
     "MediaConfig",
     "ModelConfig",
     "OptimConfig",
+    "PrealignConfig",
     "ProbeConfig",
     "RlvrConfig",
     "RunConfig",
@@ -30,96 +37,10 @@ __all__ = [
     "TrainerConfig",
 ]
 
-Stage = Literal["sft", "rlvr", "probe", "audit", "benchmark"]
+Stage = Literal["sft", "rlvr", "distill", "prealign", "probe", "audit", "benchmark"]
 
-
-@dataclass(frozen=True, kw_only=True)
-class RunConfig:
-    """Where a run keeps what it writes."""
-
-    name: str | None = None
-    """Directory of the run inside `root`; None names it by stage, config and a free number."""
-
-    root: str = "runs"
-    """Directory that holds all run directories."""
-
-    def __post_init__(self) -> None:
-        if self.name is not None and (not self.name.strip(".") or set(self.name) & set("/\\")):
-            raise ValueError(
-                f"run.name is {self.name!r}, but names one directory inside run.root: give a plain "
-                "name, and choose its parent with run.root=..."
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
-class OptimConfig:
-    """AdamW and the schedule of its step size."""
-
-    lr: float = 1e-5
-    """Peak learning rate."""
-
-    weight_decay: float = 0.01
-    """Decoupled decay of weight matrices."""
-
-    warmup_steps: int = 0
-    """Steps over which the learning rate rises from 0 to `lr`."""
-
-    schedule: Literal["constant", "cosine", "linear"] = "constant"
-    """Shape after warm-up; cosine and linear reach 0 at `trainer.max_steps`."""
-
-    max_grad_norm: float = 1.0
-    """Gradients with a larger norm are scaled down to it."""
-
-    def __post_init__(self) -> None:
-        positive("optim", lr=self.lr, max_grad_norm=self.max_grad_norm)
-        at_least("optim", 0, weight_decay=self.weight_decay, warmup_steps=self.warmup_steps)
-
-
-@dataclass(frozen=True, kw_only=True)
-class TrainerConfig:
-    """How long, on what, and how often to look."""
-
-    max_steps: int = 500
-    """Optimizer steps after which the run is finished."""
-
-    batch_size: int = 16
-    """Prompts in one micro-batch of one device."""
-
-    accumulate: int = 1
-    """Micro-batches summed into one optimizer step."""
-
-    devices: int = 1
-    """Accelerators, or CPU processes, per node."""
-
-    num_nodes: int = 1
-    """Machines that train together."""
-
-    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
-    """`auto` takes a GPU where there is one."""
-
-    strategy: str = "auto"
-    """How devices share the work, in Lightning's words; stage=rlvr knows `ddp` only."""
-
-    precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    """Arithmetic of the forward and backward pass."""
-
-    val_every: int = 0
-    """Steps between validations; 0 never validates."""
-
-    val_samples: int = 200
-    """Questions of `data.val` that a validation asks, from its beginning."""
-
-    checkpoint_every: int = 100
-    """Steps between checkpoints; a killed run repeats at most this many."""
-
-    log_every: int = 10
-    """Steps between rows of metrics."""
-
-    def __post_init__(self) -> None:
-        counts = ("max_steps", "batch_size", "accumulate", "devices", "num_nodes")
-        every = ("val_samples", "checkpoint_every", "log_every")
-        at_least("trainer", 1, **{name: vars(self)[name] for name in counts + every})
-        at_least("trainer", 0, val_every=self.val_every)
+SAMPLED: tuple[Stage, ...] = ("rlvr", "prealign")
+"""Stages that learn from rounds of sampling, as `rlvr` describes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,8 +50,22 @@ class SftConfig:
     max_completion_tokens: int = 64
     """Samples whose completion is longer are refused."""
 
+    pack_tokens: int = 0
+    """Cut the prompts of an optimizer step into micro-batches of at most this many tokens, whatever
+    their number, instead of `trainer.accumulate` ones. The gradient is the same; memory follows
+    the tokens. 0 does not."""
+
+    average: Literal["prompt", "token"] = "prompt"
+    """What a sum over tokens is divided by: the prompts of the optimizer step, so that long
+    completions count for more; or its tokens."""
+
+    traces: str = ""
+    """File of traces, as stage=distill leaves one: what it holds is imitated, instead of the
+    completions of the manifest. A question without a trace is left out."""
+
     def __post_init__(self) -> None:
-        at_least("sft", 1, **vars(self))
+        at_least("sft", 1, max_completion_tokens=self.max_completion_tokens)
+        at_least("sft", 0, pack_tokens=self.pack_tokens)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -151,6 +86,16 @@ class BenchmarkConfig:
 
     limit: int = 0
     """Questions to score, from the manifest's beginning; 0 scores all."""
+
+    by: Literal["answer", "description"] = "answer"
+    """What is judged: the answers, or whether the reader of `prealign` answers rightly by the
+    descriptions that the checkpoints give."""
+
+    condition: Condition = "full"
+    """What the checkpoints are left with, in the words of probes: how well they do with less."""
+
+    how: How = "absent"
+    """What stands in for the rest."""
 
     group_by: Literal["evidence", "family"] = "evidence"
     """Field of `truth/SPLIT.jsonl` that names the rows of the table, where there is such a file."""
@@ -177,7 +122,8 @@ class Config:
     """One run, resolved: everything that its numbers depend on, and where it writes them."""
 
     stage: Stage
-    """What to do; train.py runs sft and rlvr, eval.py runs probe, audit and benchmark."""
+    """What to do; train.py runs sft, rlvr, distill and prealign, eval.py probe, audit and
+    benchmark."""
 
     seed: int = 0
     """Of data order, sampling and initial values."""
@@ -195,6 +141,8 @@ class Config:
     trainer: TrainerConfig = field(default_factory=TrainerConfig)
     sft: SftConfig = field(default_factory=SftConfig)
     rlvr: RlvrConfig = field(default_factory=RlvrConfig)
+    distill: DistillConfig = field(default_factory=DistillConfig)
+    prealign: PrealignConfig = field(default_factory=PrealignConfig)
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
@@ -202,8 +150,74 @@ class Config:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}, but counts from 0: give seed=0 or more.")
-        if self.stage == "rlvr":
+        self._check_asking()
+        if self.stage == "distill":
+            self._check_distillation()
+        if self.stage in SAMPLED:
             self._check_rounds()
+
+    def _check_asking(self) -> None:
+        """Let a stage ask for what it can judge, and pay for what it asks."""
+        asked, stage = self.data.ask, self.stage
+        if stage == "prealign" and asked != "evidence":
+            raise ValueError(
+                f"data.ask is {asked}, but stage=prealign pays for descriptions: set "
+                "data.ask=evidence."
+            )
+        paid = _changed("rlvr.reward", asdict(self.rlvr.reward), asdict(RewardConfig()))
+        if stage == "prealign" and paid:
+            words = " ".join(f"{key}={value}" for key, value in paid.items())
+            raise ValueError(
+                f"{next(iter(paid))} pays answers, but stage=prealign pays descriptions, by "
+                f"prealign.reward: set {words}, as they are unless an objective says otherwise."
+            )
+        if stage in ("rlvr", "distill", "probe") and asked == "evidence":
+            raise ValueError(
+                f"data.ask is evidence, but stage={stage} has answers judged by the verifier, "
+                "which cannot read descriptions: choose stage=prealign, or leave data.ask=answer."
+            )
+        if stage == "sft" and asked == "evidence" and self.trainer.val_every:
+            raise ValueError(
+                f"trainer.val_every is {self.trainer.val_every}, but validation judges answers, "
+                "and data.ask=evidence asks for descriptions: set trainer.val_every=0, and score "
+                "them with stage=benchmark benchmark.by=description."
+            )
+
+    def _check_distillation(self) -> None:
+        """Refuse what the chosen way of distilling would ignore, or cannot learn from."""
+        distill, contribution = self.distill, self.data.contribution
+        changed = _changed("distill", asdict(distill), asdict(DistillConfig()))
+        changed |= _changed("sft", asdict(self.sft), asdict(SftConfig()))
+        theirs = ("distill.traces.", "sft.pack_tokens", "sft.average")  # who imitates traces
+        if distill.method == "self":
+            strays = [key for key in changed if not key.startswith(("distill.method", *theirs))]
+        else:
+            strays = [key for key in changed if key.startswith(("distill.traces.", "sft."))]
+        if strays:
+            raise ValueError(
+                f"{strays[0]} has no effect with distill.method={distill.method}, and nothing "
+                "that is set goes unread: leave it out, or choose the other method."
+            )
+        if distill.method == "self" and (
+            self.data.ask != "answer" or contribution.curriculum_steps
+        ):
+            raise ValueError(
+                f"distill.method is self with data.ask={self.data.ask} and "
+                f"data.contribution.curriculum_steps={contribution.curriculum_steps}, but traces "
+                "are answers to the questions that are kept: leave both at their defaults."
+            )
+        alike = distill.teacher == "reference" and distill.student == distill.teacher_shown
+        if distill.method == "on_policy" and alike and distill.on_policy_share:
+            raise ValueError(
+                "distill.teacher is reference and is shown what the student is shown, so that both "
+                "begin alike and nothing is learned but rounding errors: name other weights with "
+                "distill.teacher, or withhold something with distill.student.condition=no_audio."
+            )
+
+    @property
+    def updates(self) -> int:
+        """Optimizer steps that are taken between one look at the data and the next."""
+        return self.rlvr.updates if self.stage in SAMPLED else 1
 
     def _check_rounds(self) -> None:
         """Let what happens every few steps happen between two rounds of sampling."""
@@ -223,3 +237,15 @@ class Config:
                 f"{updates} optimizer steps, and nothing is looked at or saved within one: give a "
                 f"multiple, such as {' '.join(better)}."
             )
+
+
+# Any: a setting is of any type, and a section is a dictionary of them
+def _changed(key: str, value: Any, default: Any) -> dict[str, Any]:
+    """List the settings at or below a key that are not what they are by default, with that."""
+    if not isinstance(value, dict):
+        return {} if value == default else {key: default}
+    return {
+        place: was
+        for name in value
+        for place, was in _changed(f"{key}.{name}", value[name], default[name]).items()
+    }

@@ -22,8 +22,9 @@ from torch import Tensor
 from datamodules.sample import Sample
 from datamodules.sampler import draw_seed
 
-View = Literal["blind", "shuffled"]
-"""Another showing of the same prompts: with media withheld, or frames of films in disorder."""
+View = Literal["blind", "shuffled", "student", "teacher"]
+"""Another showing of the same prompts: with media withheld, frames of films in disorder, or as much
+of them as one side of a distillation is shown."""
 
 PACKED = {
     "audio": ("audio", "audio_lens", 1),
@@ -46,8 +47,8 @@ class Batch:
     """The B questions, for verifiers and logs."""
 
     step: int
-    """The micro-batch this is, or the round that it is part of, counted from the start of the run:
-    part of the key of every draw."""
+    """The list of micro-batches that it is part of, counted from the start of the run: part of the
+    key of every draw."""
 
     prompt_ids: Tensor
     """Token ids of all prompts, one after the other, media placeholders included. (sum of P,)"""
@@ -82,7 +83,7 @@ class Batch:
     supervised training."""
 
     views: dict[View, "Batch"] = field(default_factory=dict)
-    """The same prompts in the same order, with media withheld."""
+    """The same prompts in the same order, shown otherwise."""
 
     def __len__(self) -> int:
         return len(self.prompt_lens)

@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from datamodules.batch import Batch
-from datamodules.prompts import Features, Prompt
+from datamodules.features import Features
+from datamodules.prompts import Prompt
 from datamodules.sample import Sample
 
 

@@ -12,7 +12,7 @@ from datamodules.batch import Completions, OptionScoring
 from datamodules.collate import collate
 from datamodules.media import MediaError
 from datamodules.orders import option_order, reorder
-from datamodules.prompts import Prompt, PromptEncoder
+from datamodules.prompts import Prompt, PromptEncoder, shared_tokens
 from datamodules.question_set import QuestionSet
 from datamodules.sample import Sample
 
@@ -42,7 +42,7 @@ def option_scoring(
         for seed, (asked, prompt) in enumerate(zip(turned, whole, strict=True)):
             length = len(prompt.token_ids) if shared is None else shared
             if shared is None or seed == 0:
-                prompts.append((asked, _beginning(prompt, length)))
+                prompts.append((asked, prompt.beginning(length)))
             trunks.append(prompt.token_ids[length:].tolist())
             branches.append(encoder.option_targets(asked))
             owner.append(len(prompts) - 1)
@@ -74,12 +74,13 @@ def _prompts(questions: QuestionSet, turned: Sequence[Sample]) -> list[Prompt]:
     written, reader = turned[0], questions.reader
     features = {
         media: reader.features(media, written.asset_id, questions.withheld)
-        for media in written.media
+        for media in questions.media(written)
     }
     return [
         questions.encoder.prompt(
             asked,
-            [(media.role, features[media]) for media in asked.media],
+            [(media.role, features[media]) for media in questions.media(asked)],
+            want=questions.want,
             ask=questions.ask,
             suffix=questions.suffix,
         )
@@ -93,26 +94,15 @@ def _shared_tokens(prompts: Sequence[Prompt], encoder: PromptEncoder) -> int | N
     Placeholders look alike whatever they stand for, so tokens alone do not tell whether media that
     are options changed places.
     """
-    rows = [prompt.token_ids for prompt in prompts]
-    width = min(map(len, rows))
-    alike = torch.stack([row[:width] == rows[0][:width] for row in rows]).all(0)  # (width,)
-    shared = int(alike.cumprod(0).sum())
-    processor = encoder.processor
-    placeholders = [processor.audio_token, processor.image_token, processor.video_token]
-    media_ids = torch.tensor(encoder.tokenizer.convert_tokens_to_ids(placeholders))
-    behind = any(torch.isin(row[shared:], media_ids).any() for row in rows)
+    shared = shared_tokens(prompts)
+    placeholders = list(encoder.placeholders.values())
+    media_ids = torch.tensor(
+        encoder.tokenizer.convert_tokens_to_ids(placeholders), dtype=torch.long
+    )
+    behind = any(torch.isin(prompt.token_ids[shared:], media_ids).any() for prompt in prompts)
     moved = any(
         feature is not first
         for prompt in prompts
         for feature, first in zip(prompt.features, prompts[0].features, strict=True)
     )
     return None if behind or moved else shared
-
-
-def _beginning(prompt: Prompt, length: int) -> Prompt:
-    """Cut a prompt short; its media must all stand in what is left."""
-    return Prompt(
-        token_ids=prompt.token_ids[:length],
-        positions=prompt.positions[:, :length],
-        features=prompt.features,
-    )

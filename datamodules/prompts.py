@@ -6,40 +6,21 @@ and the result does not depend on which transformers release wrote the joint cal
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 from typing import Protocol
 
-import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoProcessor
+from transformers import AutoConfig, AutoProcessor, PreTrainedTokenizerBase
 
+from configs.inputs import Ask
+from datamodules.features import Features, tower_inputs
 from datamodules.media import Decoded, MediaError
 from datamodules.positions import rope_positions, visual_block
 from datamodules.sample import Role, Sample
 from datamodules.wording import AnswerWith, specimen, turn
-
-
-@dataclass(frozen=True, kw_only=True)
-class Features:
-    """One medium as a tower takes it."""
-
-    kind: str
-    """`audio`, `image` or `video`; a video with sound becomes two features."""
-
-    values: Tensor
-    """audio: (mel bins, frames); image and video: (patches, patch volume)"""
-
-    grid: Tensor
-    """audio: (1,) frames; image and video: (3,) patches along time, height and width"""
-
-    tokens: int
-    """Placeholders that it fills in the prompt."""
-
-    seconds_per_grid: float = 0.0
-    """Seconds between two steps of a video's time axis."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +35,32 @@ class Prompt:
 
     features: tuple[Features, ...]
 
+    def beginning(self, length: int) -> "Prompt":
+        """Cut it short; its media must all stand in what is left."""
+        return replace(
+            self, token_ids=self.token_ids[:length], positions=self.positions[:, :length]
+        )
+
+
+def shared_tokens(prompts: Sequence[Prompt]) -> int:
+    """Count the tokens that all of some prompts begin with."""
+    rows = [prompt.token_ids for prompt in prompts]
+    width = min(map(len, rows))
+    alike = torch.stack([row[:width] == rows[0][:width] for row in rows]).all(0)  # (width,)
+    return int(alike.cumprod(0).sum())
+
+
+def required_evidence(sample: Sample) -> str:
+    """Return the evidence of a sample in words, or set the sample aside."""
+    if not sample.evidence:
+        raise MediaError(
+            f"{sample.id} has no evidence, but data.ask wants it in words: write it into its row, "
+            "or leave the question out.",
+            kind="no_evidence",
+            path=sample.id,
+        )
+    return sample.evidence
+
 
 class _Rope(Protocol):
     """The numbers of a model's configuration that its positions depend on."""
@@ -62,7 +69,10 @@ class _Rope(Protocol):
 
 
 class PromptEncoder:
-    """Speak to one model: its tokenizer, its chat template, its feature extractors."""
+    """Speak to one model: its tokenizer, its chat template, its feature extractors.
+
+    A language model of text has a tokenizer only, and can be asked where no media are shown.
+    """
 
     def __init__(
         self, path: str, *, system_prompt: str = "", answer_with: AnswerWith = "letter"
@@ -73,22 +83,32 @@ class PromptEncoder:
         except OSError as error:
             raise ValueError(
                 f"{path} is neither a directory with a model and its processor, nor a model that "
-                f"can be fetched from the hub ({str(error).splitlines()[0]}). Check model.path, "
-                "init_from or benchmark.checkpoints; a run leaves its weights in RUN/export."
+                f"can be fetched from the hub ({str(error).splitlines()[0]}). Check whichever "
+                "setting names it, such as model.path, init_from, benchmark.checkpoints, "
+                "distill.teacher or prealign.reader; a run leaves its weights in RUN/export."
             ) from error
         self.config: _Rope = getattr(config, "thinker_config", config)  # full Omni nests it
         self.commit: str | None = getattr(config, "_commit_hash", None)  # set for hub models only
-        self.tokenizer = self.processor.tokenizer
-        # Frames fit data.media.image_max_pixels already; a second cap, whose default changes with
-        # transformers 5.22, would change the tokens of a video behind the probe cache's back.
-        self.processor.video_processor.cap_pixels_per_frame = False
+        self.path = path
+        self.text_only = isinstance(self.processor, PreTrainedTokenizerBase)
+        self.tokenizer = self.processor if self.text_only else self.processor.tokenizer
+        if not self.text_only:
+            # Frames fit data.media.image_max_pixels already; a second cap, whose default changes
+            # with transformers 5.22, would change the tokens of a video behind the probe cache's
+            # back.
+            self.processor.video_processor.cap_pixels_per_frame = False
         self.system_prompt = system_prompt
         self.answer_with: AnswerWith = answer_with
 
     @cached_property
     def template_hash(self) -> str:
         """Identify how questions are put: a probe under another wording is another probe."""
-        parts = [str(self.tokenizer.chat_template), self.system_prompt, specimen(self.answer_with)]
+        return self.template("answer")
+
+    def template(self, want: Ask) -> str:
+        """Identify how something is asked for, as `template_hash` does for answers."""
+        asked = specimen(self.answer_with, want)
+        parts = [str(self.tokenizer.chat_template), self.system_prompt, asked]
         return blake2b("\0".join(parts).encode(), digest_size=8).hexdigest()
 
     @cached_property
@@ -99,66 +119,19 @@ class PromptEncoder:
 
     def features(self, decoded: Decoded) -> tuple[Features, ...]:
         """Turn one decoded medium into tower inputs."""
-        made = []
-        if decoded.image is not None:
-            made.append(self._image(decoded.image))
-        if decoded.frames is not None:
-            made.append(self._video(decoded.frames, fps=decoded.fps or 1.0))
-        if decoded.audio is not None:
-            made.append(self._audio(decoded.audio))
-        return tuple(made)
-
-    def _image(self, image: np.ndarray) -> Features:
-        out = self.processor.image_processor(
-            images=[image], input_data_format="channels_last", return_tensors="pt"
-        )
-        grid = out["image_grid_thw"][0]
-        return Features(
-            kind="image",
-            values=out["pixel_values"],
-            grid=grid,
-            tokens=int(grid.prod()) // self.processor.image_processor.merge_size**2,
-        )
-
-    def _video(self, frames: np.ndarray, *, fps: float) -> Features:
-        processor = self.processor.video_processor
-        stacked = torch.from_numpy(frames).permute(0, 3, 1, 2)  # (F, 3, height, width)
-        out = processor(videos=[stacked], do_sample_frames=False, return_tensors="pt")
-        grid = out["video_grid_thw"][0]
-        return Features(
-            kind="video",
-            values=out["pixel_values_videos"],
-            grid=grid,
-            tokens=int(grid.prod()) // processor.merge_size**2,
-            seconds_per_grid=processor.temporal_patch_size / fps,
-        )
-
-    def _audio(self, wave: np.ndarray) -> Features:
-        extractor = self.processor.feature_extractor
-        frames = -(-len(wave) // extractor.hop_length)
-        # One window of silence behind the clip: the last frames then see what they would see in
-        # the extractor's own padding, instead of a mirror image of the clip.
-        padded = np.pad(wave, (0, 2 * extractor.n_fft))
-        mel = extractor(
-            padded,
-            sampling_rate=extractor.sampling_rate,
-            padding="longest",
-            truncation=False,  # data.media.audio_max_seconds is the only limit
-            return_tensors="pt",
-        )["input_features"][0, :, :frames]
-        tokens = ((frames - 1) // 2 + 1 - 2) // 2 + 1
-        if tokens < 1:
-            raise MediaError(
-                f"a clip of {len(wave)} samples is shorter than one audio token (40 ms): "
-                "leave the sample out or lengthen its segment."
+        if self.text_only:
+            raise ValueError(
+                f"{self.path} is a language model of text, but a question shows it media "
+                f"({decoded.modality}): ask it with data.ask=told, or choose an omni-modal model."
             )
-        return Features(kind="audio", values=mel, grid=torch.tensor([frames]), tokens=tokens)
+        return tower_inputs(self.processor, decoded)
 
     def prompt(
         self,
         sample: Sample,
         media: Sequence[tuple[Role, tuple[Features, ...]]],
         *,
+        want: Ask = "answer",
         ask: bool = True,
         suffix: str = "",
     ) -> Prompt:
@@ -167,13 +140,24 @@ class PromptEncoder:
         Args:
             media: role and features of each medium, in the order of the sample; no features where
                 nothing of it is shown.
+            want: what is asked for; where that is `told`, no media are shown.
             ask: False leaves the question out, and its options in.
             suffix: what is said below the question.
         """
         self._refuse_special_tokens(sample)
         roles = [role for role, _ in media]
-        pieces = turn(sample, answer_with=self.answer_with, ask=ask, suffix=suffix, roles=roles)
-        shown = [piece if isinstance(piece, str) else media[piece][1] for piece in pieces]
+        pieces = turn(
+            sample, answer_with=self.answer_with, want=want, ask=ask, suffix=suffix, roles=roles
+        )
+        return self._written(
+            [piece if isinstance(piece, str) else media[piece][1] for piece in pieces]
+        )
+
+    def say(self, text: str) -> Prompt:
+        """Write a chat turn of words alone; special tokens in them are left out."""
+        return self._written([self.plain(text)])
+
+    def _written(self, shown: Sequence[str | tuple[Features, ...]]) -> Prompt:
         features = [feature for group in shown if not isinstance(group, str) for feature in group]
         text = self._text(shown)
         ids = self.tokenizer(self._expand(text, features), add_special_tokens=False)["input_ids"]
@@ -183,11 +167,11 @@ class PromptEncoder:
 
     def _refuse_special_tokens(self, sample: Sample) -> None:
         """Keep a question from closing its own turn or naming media that it does not have."""
-        for text in (sample.question, *sample.options, sample.completion):
+        for text in (sample.question, *sample.options, sample.completion, sample.evidence):
             if found := next((token for token in self._special_tokens if token in text), None):
                 raise MediaError(  # set aside like a file that cannot be shown
-                    f"{sample.id} holds {found!r}, but question, options and completion may not "
-                    "contain special tokens of the model: reword it, or leave it out.",
+                    f"{sample.id} holds {found!r}, but question, options, completion and evidence "
+                    "may not contain special tokens of the model: reword it, or leave it out.",
                     kind="malformed",
                     path=sample.id,
                 )
@@ -197,9 +181,20 @@ class PromptEncoder:
         added = self.tokenizer.added_tokens_decoder.values()
         return [token.content for token in added if token.special]
 
-    def target(self, sample: Sample) -> list[int]:
-        """Tokenize the completion that SFT imitates, end token included."""
-        if sample.completion:
+    def plain(self, text: str) -> str:
+        """Take special tokens out of a text, however they are nested: it cannot end its turn."""
+        while found := next((token for token in self._special_tokens if token in text), None):
+            text = text.replace(found, "")
+        return text
+
+    def target(self, sample: Sample, want: Ask = "answer") -> list[int]:
+        """Tokenize the completion that SFT imitates, end token included.
+
+        Who is told the evidence has nothing to add to it, and imitates the answer alone.
+        """
+        if want == "evidence":
+            return self._completion(required_evidence(sample))
+        if want == "answer" and sample.completion:
             return self._completion(sample.completion)
         answer = sample.answer
         if sample.options and self.answer_with == "text":
@@ -217,23 +212,33 @@ class PromptEncoder:
 
     def _text(self, shown: Sequence[str | tuple[Features, ...]]) -> str:
         """Render the chat; every medium is still one placeholder."""
-        parts: list[dict[str, str]] = []
-        for piece in shown:
-            if isinstance(piece, str):
-                parts.append({"type": "text", "text": piece})
-            else:
-                parts += [{"type": feature.kind} for feature in piece]
-        chat: list[dict[str, object]] = [{"role": "user", "content": parts}]
-        if self.system_prompt:
-            system = {"type": "text", "text": self.system_prompt}
-            chat.insert(0, {"role": "system", "content": [system]})
+        turns = [("system", [self.system_prompt])] if self.system_prompt else []
+        chat = [
+            {"role": role, "content": self._content(pieces)}
+            for role, pieces in (*turns, ("user", shown))
+        ]
         rendered: str = self.processor.apply_chat_template(
             chat, add_generation_prompt=True, tokenize=False
         )
         return rendered
 
+    def _content(self, pieces: Sequence[str | tuple[Features, ...]]) -> str | list[dict[str, str]]:
+        """List what a turn says and shows; templates of language models of text take a text."""
+        if self.text_only:
+            return "".join(piece for piece in pieces if isinstance(piece, str))
+        parts: list[dict[str, str]] = []
+        for piece in pieces:
+            if isinstance(piece, str):
+                parts.append({"type": "text", "text": piece})
+            else:
+                parts += [{"type": feature.kind} for feature in piece]
+        return parts
+
     @cached_property
-    def _placeholders(self) -> dict[str, str]:
+    def placeholders(self) -> dict[str, str]:
+        """Name the token that each kind of media is written as; none where none are shown."""
+        if self.text_only:
+            return {}
         return {
             "audio": self.processor.audio_token,
             "image": self.processor.image_token,
@@ -244,16 +249,16 @@ class PromptEncoder:
         """Repeat each placeholder as often as its medium has tokens."""
         out, rest = "", text
         for feature in features:
-            token = self._placeholders[feature.kind]
+            token = self.placeholders[feature.kind]
             before, found, rest = rest.partition(token)
-            if not found or any(other in before for other in self._placeholders.values()):
+            if not found or any(other in before for other in self.placeholders.values()):
                 raise ValueError(
                     f"the prompt {text!r} does not hold {token} where {len(features)} media "
                     "expect it. Question and options may not contain media tokens; mend the row, "
                     "or the model's chat template."
                 )
             out += before + token * feature.tokens
-        if any(token in rest for token in self._placeholders.values()):
+        if any(token in rest for token in self.placeholders.values()):
             raise ValueError(
                 f"the prompt {text!r} holds more media tokens than media: question and options "
                 "may not contain them; mend the row."
@@ -262,6 +267,8 @@ class PromptEncoder:
 
     def _positions(self, ids: Sequence[int], features: Sequence[Features]) -> Tensor:
         """Number the tokens of a prompt. Shapes: P ids -> (3, P)"""
+        if self.text_only:
+            return torch.arange(len(ids)).expand(3, -1)
         merge = self.processor.image_processor.merge_size
         blocks = [
             visual_block(
@@ -271,5 +278,5 @@ class PromptEncoder:
             for feature in features
             if feature.kind != "audio"
         ]
-        kinds = [self._placeholders[kind] for kind in ("image", "video")]
+        kinds = [self.placeholders[kind] for kind in ("image", "video")]
         return rope_positions(ids, blocks, visual_ids=self.tokenizer.convert_tokens_to_ids(kinds))

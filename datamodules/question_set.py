@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from copy import copy
+from dataclasses import replace
 from functools import lru_cache
 from itertools import islice
 from pathlib import Path
@@ -11,16 +12,18 @@ from typing import Any, final
 from torch.utils.data import Dataset
 
 from configs.ablation import LEFT, Condition, How, Part
+from configs.inputs import Ask
 from configs.schema import DataConfig, MediaConfig
 from datamodules.ablation import Donors, Withholding, ablate, extent
 from datamodules.batch import Batch
 from datamodules.collate import collate
 from datamodules.digits.build import ensure
+from datamodules.features import Features
 from datamodules.media import Decoded, MediaError, decode
 from datamodules.orders import reorder
-from datamodules.prompts import Features, PromptEncoder
+from datamodules.prompts import PromptEncoder, required_evidence
 from datamodules.quarantine import Quarantine
-from datamodules.sample import Media, Sample
+from datamodules.sample import Media, Role, Sample
 from datamodules.sources.manifest import read_manifest
 
 log = logging.getLogger(__name__)
@@ -53,6 +56,13 @@ class MediaReader:
     def _start_caches(self) -> None:
         self._features = lru_cache(maxsize=_cached_media(self.data.media))(self._process)
         self._extent = lru_cache(maxsize=1 << 16)(self._measure)
+
+    def within(self, budget: MediaConfig) -> "MediaReader":
+        """Read the same media within another budget."""
+        other = copy(self)
+        other.data = replace(self.data, media=budget)
+        other._start_caches()
+        return other
 
     def __getstate__(self) -> dict[str, Any]:
         """Leave the caches behind on the way to a loader process, which starts its own."""
@@ -116,7 +126,7 @@ class MediaReader:
 
 @final
 class QuestionSet:
-    """Questions of one manifest and the way from any of them to a batch."""
+    """Questions and the way from any of them to a batch."""
 
     def __init__(
         self,
@@ -148,6 +158,11 @@ class QuestionSet:
         return self.withheld.how
 
     @property
+    def want(self) -> Ask:
+        """What is asked for, see `data.ask`."""
+        return self.data.ask
+
+    @property
     def ask(self) -> bool:
         """Whether the text of the question is shown; its options are in any case."""
         return "text" in LEFT[self.withheld.condition]
@@ -175,13 +190,36 @@ class QuestionSet:
         asked.suffix = "" if condition == "full" else suffix
         return asked
 
+    def showing(self, budget: MediaConfig) -> "QuestionSet":
+        """Show the same questions with another budget for their media."""
+        other = copy(self)
+        other.data = replace(self.data, media=budget)
+        other.reader = self.reader.within(budget)
+        return other
+
     def shown(self, sample: Sample) -> list[list[Decoded]]:
         """List what is left of each of a sample's media: one item, or none.
 
         Raises a `MediaError` where one of them cannot be read.
         """
-        left = [self.reader.left(item, sample.asset_id, self.withheld) for item in sample.media]
+        left = [
+            self.reader.left(item, sample.asset_id, self.withheld) for item in self.media(sample)
+        ]
         return [[] if item is None else [item] for item in left]
+
+    def features(self, sample: Sample) -> list[tuple[Role, tuple[Features, ...]]]:
+        """List the role and the tower inputs of each of a sample's media, as `shown` does."""
+        return [
+            (item.role, self.reader.features(item, sample.asset_id, self.withheld))
+            for item in self.media(sample)
+        ]
+
+    def media(self, sample: Sample) -> tuple[Media, ...]:
+        """List the media that are read: none where words stand for them, which must be there."""
+        if self.want != "told":
+            return sample.media
+        required_evidence(sample)
+        return ()
 
     def batch(
         self, indices: Sequence[int], *, step: int, with_targets: bool = False
@@ -191,23 +229,26 @@ class QuestionSet:
         The batch holds the questions as they are asked, in this set's order of options. Unreadable
         ones are quarantined; too many of them stop the run.
         """
-        samples, prompts = [], []
+        samples, prompts, targets = [], [], []
         for index in indices:
             sample = reorder(self.samples[index], self.option_seed)
             try:
-                media = [
-                    (item.role, self.reader.features(item, sample.asset_id, self.withheld))
-                    for item in sample.media
-                ]
-                prompts.append(self.encoder.prompt(sample, media, ask=self.ask, suffix=self.suffix))
+                prompt = self.encoder.prompt(
+                    sample,
+                    self.features(sample),
+                    want=self.want,
+                    ask=self.ask,
+                    suffix=self.suffix,
+                )
+                targets += [self.encoder.target(sample, self.want)] if with_targets else []
+                prompts.append(prompt)
                 samples.append(sample)
             except MediaError as error:
                 self.quarantine.add(sample.id, error.kind, str(error), error.path)
                 self.quarantine.check(self.manifest_rows)
         if not samples:
             return None
-        targets = [self.encoder.target(sample) for sample in samples] if with_targets else None
-        return collate(samples, prompts, step=step, targets=targets)
+        return collate(samples, prompts, step=step, targets=targets if with_targets else None)
 
 
 @final
@@ -236,12 +277,18 @@ class InOrder(Dataset[Batch | None]):
 def load_questions(
     data: DataConfig, split: str, encoder: PromptEncoder, *, run_dir: Path
 ) -> QuestionSet:
-    """Read one manifest, making the embedded data first where it is missing."""
+    """Read a manifest, or several as in `a+b`, making the embedded data first where it is missing.
+
+    No two questions of several manifests may have the same id.
+    """
     root = Path(data.root)
     if data.embedded:
         ensure(root)
     quarantine = Quarantine(max_bad_share=data.max_bad_share, run_dir=run_dir)
-    samples = read_manifest(root / f"{split}.jsonl", root, quarantine)
+    samples: list[Sample] = []
+    for name in split.split("+"):
+        taken = {sample.id for sample in samples}
+        samples += read_manifest(root / f"{name}.jsonl", root, quarantine, taken=taken)
     quarantine.check(len(samples) + len(quarantine))
     log.info("%s: %d questions, %d quarantined", split, len(samples), len(quarantine))
     return QuestionSet(

@@ -1,19 +1,26 @@
-"""Questions as a LightningDataModule: read, filter, put in order, decode, pack."""
+"""Questions as a LightningDataModule: read, filter, mix, put in order, decode, pack."""
 
 from collections.abc import Mapping
+from copy import copy
 from pathlib import Path
 from typing import final
 
 import lightning as L
+import numpy as np
+from numpy.typing import NDArray
 from torch.utils.data import DataLoader
 
 from configs.schema import DataConfig
-from datamodules.ablation import Withholding
 from datamodules.batch import Batch, View
+from datamodules.media import MediaError
+from datamodules.mixture import mixture_weights
 from datamodules.prompts import PromptEncoder
 from datamodules.question_set import InOrder, QuestionSet, load_questions
-from datamodules.rounds import Pool, Refills, Rounds, Shuffled, Stream
+from datamodules.rounds import Pool, Refills, Rounds, Stream
+from datamodules.sample import Sample
 from datamodules.selection import Selected, select_questions
+from datamodules.traces import read_traces, with_traces
+from datamodules.views import Showing, shown
 
 
 @final
@@ -24,9 +31,7 @@ class QuestionData(L.LightningDataModule):
     """All of the manifest, read or not."""
 
     selected: Selected
-
-    view_questions: dict[View, QuestionSet]
-    """The same with media withheld."""
+    """What the contribution rule makes of them."""
 
     def __init__(
         self,
@@ -35,10 +40,12 @@ class QuestionData(L.LightningDataModule):
         *,
         seed: int,
         batch_size: int,
-        accumulate: int = 1,
+        micro_batches: int = 1,
+        accumulate: int = 0,
         updates: int = 1,
-        round_batches: int = 0,
-        views: Mapping[View, Withholding] | None = None,
+        pack_tokens: int = 0,
+        views: Mapping[View, Showing] | None = None,
+        traces: Path | None = None,
         val_samples: int = 200,
         with_targets: bool = False,
         run_dir: Path,
@@ -46,21 +53,26 @@ class QuestionData(L.LightningDataModule):
         """Describe a run's questions; they are read in `setup`.
 
         Args:
-            accumulate: micro-batches of one optimizer step.
-            updates: optimizer steps that the micro-batches of one round feed.
-            round_batches: micro-batches of one round, handed out as a list; 0 hands out single
-                ones, as many as are accumulated to one optimizer step.
+            batch_size: prompts of one process in one micro-batch, unless they are packed.
+            micro_batches: of one list, which is what a training step is handed.
+            accumulate: those of them that one optimizer step learns from; 0 is all.
+            updates: optimizer steps that one list feeds.
+            pack_tokens: cut the prompts of a list into micro-batches of at most so many tokens
+                instead; 0 does not.
             views: what else each training batch carries, see `Batch.views`.
+            traces: file of the completions to imitate instead of the manifest's.
         """
         super().__init__()
         self.data = data
         self.encoder = encoder
         self.seed = seed
         self.batch_size = batch_size
-        self.accumulate = accumulate
+        self.micro_batches = micro_batches
+        self.accumulate = accumulate or micro_batches
         self.updates = updates
-        self.round_batches = round_batches
+        self.pack_tokens = pack_tokens
         self.views = views or {}
+        self.traces = traces
         self.val_samples = val_samples
         self.with_targets = with_targets
         self.run_dir = run_dir
@@ -73,55 +85,99 @@ class QuestionData(L.LightningDataModule):
         self.selected = select_questions(
             self.train_questions.samples, self.data, seed=self.seed, run_dir=self.run_dir
         )
-        self.view_questions = {
-            name: self.train_questions.under(
-                withheld.condition, withheld.how, silence_seconds=withheld.silence_seconds
-            )
-            for name, withheld in self.views.items()
-        }
+        self._read = self.train_questions
+        self._pool = Pool(places=self.selected.kept.tolist(), weights=self.selected.weights)
+        self._weak = Pool(places=self.selected.weak.tolist())
+        if self.traces is not None:
+            self._imitate(self.traces)
+        self._mix()
+        self._views = {name: shown(self._read, view) for name, view in self.views.items()}
 
-    def train_dataloader(self) -> DataLoader[Batch] | DataLoader[list[Batch]]:
+    def _imitate(self, file: Path) -> None:
+        """Read each trace of the questions kept, and of those that a curriculum begins with."""
+        if self.data.ask != "answer":
+            raise ValueError(
+                f"data.ask={self.data.ask} says by itself what is imitated, but so does sft.traces="
+                f"{file}, whose traces are answers: leave one of the two out."
+            )
+        everything, traces = self.train_questions.samples, read_traces(file)
+        kept = [everything[place] for place in self._pool.places]
+        weak = [everything[place] for place in self._weak.places]
+        first = with_traces(kept, traces)
+        last = with_traces(weak, traces) if self.data.contribution.curriculum_steps else []
+        self._read = copy(self.train_questions)
+        self._read.samples = first + last
+        weights = self._pool.weights
+        if weights is not None:  # which each trace takes over from its question
+            counts = [len(traces.get((sample.id, sample.content_hash), ())) for sample in kept]
+            weights = np.repeat(weights, counts)
+        self._pool = Pool(places=range(len(first)), weights=weights)
+        self._weak = Pool(places=range(len(first), len(first) + len(last)))
+
+    def _mix(self) -> None:
+        """Weigh what is read by the shares that `data.mixture` asks for."""
+        mixture, places = self.data.mixture, self._pool.places
+        samples = [self._read.samples[place] for place in places]
+        counted = self.with_targets and mixture.by != "none"
+        weights = mixture_weights(
+            samples,
+            mixture,
+            output_tokens=self._output_tokens(samples) if counted else None,
+            weights=self._pool.weights,
+        )
+        self._pool = Pool(places=places, weights=weights)
+
+    def _output_tokens(self, samples: list[Sample]) -> NDArray[np.int64]:
+        """Count the tokens of each completion to be imitated."""
+        counts = np.zeros(len(samples), dtype=np.int64)
+        for number, sample in enumerate(samples):
+            try:
+                counts[number] = len(self.encoder.target(sample, want=self.data.ask))
+            except MediaError:  # it cannot be imitated: the quarantine says so when it is read
+                continue
+        return counts
+
+    def train_dataloader(self) -> DataLoader[list[Batch]]:
         """Continue where the trainer stands: its step is all the state there is."""
         stream = self._stream()
         assert self.trainer is not None, "see _stream"
-        first = self.trainer.global_step // self.updates
-        # One worker keeps the order; more would interleave, so each step's batch has one maker.
+        rounds = Rounds(
+            stream,
+            micro_batches=self.micro_batches,
+            first=self.trainer.global_step // self.updates,
+            pack_tokens=self.pack_tokens,
+        )
+        # One worker keeps the order; more would interleave, so each step's list has one maker.
         workers = min(self.data.workers, 1)
-        if not self.round_batches:
-            batches = Shuffled(stream, first=first * self.accumulate)
-            return DataLoader(batches, batch_size=None, num_workers=workers)
-        rounds = Rounds(stream, micro_batches=self.round_batches, first=first)
-        ahead = 1 if workers else None  # a round is large: one in waiting is enough
+        ahead = 1 if workers else None  # a list is large: one in waiting is enough
         return DataLoader(rounds, batch_size=None, num_workers=workers, prefetch_factor=ahead)
 
     def refills(self) -> Refills:
         """Offer more prompts for a round, from the pool that it was read from."""
-        assert self.round_batches, "single batches are not refilled"
-        return Refills(self._stream(), micro_batches=self.round_batches)
+        return Refills(self._stream(), micro_batches=self.micro_batches)
 
     def _stream(self) -> Stream:
         """Number the micro-batches that this process reads."""
         trainer = self.trainer
         assert trainer is not None, "Lightning attaches the trainer before it asks for loaders"
-        selected = self.selected
         return Stream(
-            questions=self.train_questions,
-            pool=Pool(places=selected.kept.tolist(), weights=selected.weights),
+            questions=self._read,
+            pool=self._pool,
             seed=self.seed,
             batch_size=self.batch_size,
             rank=trainer.global_rank,
             world=trainer.world_size,
             with_targets=self.with_targets,
-            views=self.view_questions,
-            curriculum=Pool(places=selected.weak.tolist()),
+            views=self._views,
+            curriculum=self._weak,
             curriculum_batches=self._curriculum_batches(),
         )
 
     def _curriculum_batches(self) -> int:
         """Count the micro-batches that optimizer steps of the curriculum are the first to use."""
-        size = self.round_batches or self.accumulate
         rounds, steps = divmod(self.data.contribution.curriculum_steps, self.updates)
-        return rounds * size + min(steps * self.accumulate, size)
+        begun = min(steps * self.accumulate, self.micro_batches)
+        return rounds * self.micro_batches + begun
 
     def val_dataloader(self) -> DataLoader[Batch | None]:
         """The first `val_samples` validation questions, always the same."""

@@ -1,4 +1,4 @@
-"""What a run reads at which step: micro-batches, rounds of them, and prompts to refill a round.
+"""What a run reads at which step: lists of micro-batches, and prompts to refill a list.
 
 Everything is a function of the seed and a number, so a run resumes by counting from elsewhere, and
 it does not matter into how many micro-batches and processes the same prompts are cut.
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from torch.utils.data import IterableDataset
 
 from datamodules.batch import Batch, View
+from datamodules.packing import packed
 from datamodules.question_set import QuestionSet
 from datamodules.sampler import draw_seed, prompts_at
 from datamodules.views import batch_with_views
@@ -44,7 +45,7 @@ class Stream:
     world: int = 1
     with_targets: bool = False
     views: Mapping[View, QuestionSet] = field(default_factory=dict)
-    """The same questions with media withheld, for every batch to carry."""
+    """The same questions shown otherwise, for every batch to carry."""
 
     curriculum: Pool | None = None
     curriculum_batches: int = 0
@@ -103,30 +104,22 @@ class Stream:
 
 
 @final
-class Shuffled(IterableDataset[Batch]):
-    """Micro-batches without end, each a step of its own."""
-
-    def __init__(self, stream: Stream, *, first: int) -> None:
-        self.stream = stream
-        self.first = first
-
-    def __iter__(self) -> Iterator[Batch]:
-        for number in count(self.first):
-            yield self.stream.batch(number, step=number)
-
-
-@final
 class Rounds(IterableDataset[list[Batch]]):
-    """The micro-batches that are sampled at once, without end; a round is one step to all draws."""
+    """What each training step is handed, without end: the micro-batches of one optimizer step, or
+    of one round of sampling. To all draws a list is one step."""
 
-    def __init__(self, stream: Stream, *, micro_batches: int, first: int) -> None:
+    def __init__(
+        self, stream: Stream, *, micro_batches: int, first: int, pack_tokens: int = 0
+    ) -> None:
         self.stream = stream
         self.micro_batches = micro_batches
         self.first = first
+        self.pack_tokens = pack_tokens
 
     def __iter__(self) -> Iterator[list[Batch]]:
         for step in count(self.first):
-            yield [self.stream.batch(n, step=step) for n in _numbers(step, self.micro_batches)]
+            batches = [self.stream.batch(n, step=step) for n in _numbers(step, self.micro_batches)]
+            yield packed(batches, budget=self.pack_tokens) if self.pack_tokens else batches
 
 
 @final
@@ -178,5 +171,5 @@ class Refills:
 
 
 def _numbers(step: int, micro_batches: int) -> range:
-    """Number the micro-batches of one round."""
+    """Number the micro-batches of one list."""
     return range(step * micro_batches, (step + 1) * micro_batches)

@@ -39,7 +39,7 @@ class Media:
 class Sample:
     """One question, its answer, and the media it is asked about.
 
-    A sample never says which evidence it needs: that is what probes are there to find out.
+    A sample never says which of its media it needs: that is what probes are there to find out.
 
         Sample(id="test-see-0007", question="Which digit is in the image?", options=("3", "8"),
                answer="B", answer_type="choice", media=(Media(modality="image", path="..."),),
@@ -63,6 +63,9 @@ class Sample:
     media: tuple[Media, ...] = ()
     completion: str = ""
     """What SFT imitates; empty where the answer alone, in its tags, is to be imitated."""
+
+    evidence: str = ""
+    """What of the media the question turns on, in words; empty where nobody wrote it down."""
 
     source: str
     asset_id: str

@@ -93,14 +93,16 @@ def select_questions(
     if wanted.weighted:  # what has no weight lacks answers, though its band be known
         bands = np.where(np.isnan(known[0]) & ~np.isin(bands, UNASKED), "missing", bands)
     _check_missing(wanted, samples, bands)
-    passed = _passed(wanted, bands)
-    chosen = _under_control(wanted, passed, bands, seed)
-    kept, weak = np.flatnonzero(chosen), np.flatnonzero(bands == "weak")
+    free = ~_read_by(wanted.disjoint_from, samples)
+    passed = _passed(wanted, bands) & free
+    chosen = _under_control(wanted, passed, bands, free, seed)
+    kept, weak = np.flatnonzero(chosen), np.flatnonzero((bands == "weak") & free)
     told = ", ".join(f"{count} {name}" for name, count in Counter(bands.tolist()).most_common())
     _check_pools(wanted, kept, weak, told)
     weights = _weights(rule, known[0, kept]) if wanted.weighted else None
     log.info("%s keeps %d of %d questions (%s)", wanted.rule, len(kept), len(samples), told)
     reasons = np.where(chosen == passed, _reasons(rule, items, bands), f"control={wanted.control}")
+    reasons = np.where(free, reasons, "another run has read it")
     _write(run_dir / "selection.jsonl", _rows(samples, chosen, bands, reasons, known))
     return Selected(kept=kept, weak=weak, weights=weights, bands=bands)
 
@@ -117,6 +119,7 @@ def _everything(wanted: ContributionConfig, count: int) -> Selected:
         f"control={wanted.control}": wanted.control in ("random_same_size", "complement"),
         "weighted=true": wanted.weighted,
         f"curriculum_steps={wanted.curriculum_steps}": wanted.curriculum_steps > 0,
+        f"disjoint_from={wanted.disjoint_from}": bool(wanted.disjoint_from),
     }
     if given := [setting for setting, matters in settings.items() if matters]:
         raise ValueError(
@@ -170,19 +173,41 @@ def _passed(wanted: ContributionConfig, bands: NDArray[np.str_]) -> NDArray[np.b
     return np.isin(bands, BANDS_KEPT[wanted.keep]) | (missing_too & (bands == "missing"))
 
 
+def _read_by(exports: Sequence[str], samples: Sequence[Sample]) -> NDArray[np.bool_]:
+    """Mark the questions that other runs were trained on."""
+    read: set[str] = set()
+    for export in exports:
+        file = Path(export).parent / "selection.jsonl"
+        if not file.exists():
+            raise ValueError(
+                f"data.contribution.disjoint_from names {export}, but there is no {file}, which a "
+                "run with a contribution rule leaves beside its export: name such an export."
+            )
+        rows = map(json.loads, file.read_text().splitlines())
+        read |= {row["id"] for row in rows if row["kept"]}
+    return np.array([sample.id in read for sample in samples], dtype=np.bool_)
+
+
 def _under_control(
-    wanted: ContributionConfig, passed: NDArray[np.bool_], bands: NDArray[np.str_], seed: int
+    wanted: ContributionConfig,
+    passed: NDArray[np.bool_],
+    bands: NDArray[np.str_],
+    free: NDArray[np.bool_],
+    seed: int,
 ) -> NDArray[np.bool_]:
     """Mark what the run reads: what the filter keeps, or what that is compared with.
 
     What is dropped for want of answers is on neither side of a comparison.
+
+    Args:
+        free: False on what another run has read, which is on neither side either.
     """
-    judged = passed | (bands != "missing")
+    judged = free & (passed | (bands != "missing"))
     match wanted.control:
         case "filtered":
             return passed
         case "full":
-            return np.ones_like(passed)
+            return free
         case "complement":
             return judged & ~passed
         case "random_same_size":
@@ -200,7 +225,8 @@ def _check_pools(
         raise ValueError(
             f"data.contribution.rule={wanted.rule} with keep={wanted.keep} and "
             f"control={wanted.control} leaves no question to train on ({told}), and a run needs "
-            "one at least: choose another rule or keep=all."
+            "one at least: choose another rule or keep=all, or take out of disjoint_from what has "
+            "read the rest."
         )
     if wanted.curriculum_steps and not len(weak):
         raise ValueError(

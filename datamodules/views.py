@@ -1,10 +1,33 @@
-"""Batches that carry their own questions with media withheld, prompt by prompt the same."""
+"""Batches that carry their own questions shown otherwise, prompt by prompt the same."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
+from datamodules.ablation import Withholding
 from datamodules.batch import Batch, View
 from datamodules.question_set import QuestionSet
+
+
+@dataclass(frozen=True, kw_only=True)
+class Showing:
+    """How a view differs from what the data show."""
+
+    withheld: Withholding
+    """What is taken away, and what stands in for it."""
+
+    video_max_frames: int = 0
+    """Frames of a video, instead of `data.media.video_max_frames`; 0 is that."""
+
+
+def shown(questions: QuestionSet, showing: Showing) -> QuestionSet:
+    """Show the same questions otherwise."""
+    if showing.video_max_frames:
+        media = replace(questions.data.media, video_max_frames=showing.video_max_frames)
+        questions = questions.showing(media)
+    withheld = showing.withheld
+    return questions.under(
+        withheld.condition, withheld.how, silence_seconds=withheld.silence_seconds
+    )
 
 
 def batch_with_views(

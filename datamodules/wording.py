@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import Literal, get_args
 
+from configs.inputs import Ask
 from datamodules.sample import AnswerType, Role, Sample
 
 AnswerWith = Literal["letter", "text"]
@@ -22,6 +23,11 @@ INSTRUCTIONS = {
 }
 """What each type of question asks for; part of a probe's identity, so a change misses the cache."""
 
+DESCRIBE = (
+    "Describe what the question turns on, for someone who sees and hears nothing. Do not answer it."
+)
+"""What is asked for in place of an answer where evidence is wanted."""
+
 SUFFIXES: Mapping[str, str] = {
     "plain": "",
     "vidground": (
@@ -38,10 +44,25 @@ SUFFIXES: Mapping[str, str] = {
 (arXiv 2604.05117) says it."""
 
 
+def asked(sample: Sample, answer_with: AnswerWith) -> str:
+    """Write a question and its options, and nothing around them."""
+    return "\n".join((sample.question, *_options(sample, answer_with)))
+
+
+def _options(sample: Sample, answer_with: AnswerWith) -> list[str]:
+    """Write the options, behind their letters where these are to be answered."""
+    if answer_with == "text":
+        return list(sample.options)
+    return [
+        f"{letter}. {text}" for letter, text in zip(sample.letters, sample.options, strict=True)
+    ]
+
+
 def turn(
     sample: Sample,
     *,
     answer_with: AnswerWith,
+    want: Ask = "answer",
     ask: bool = True,
     suffix: str = "",
     roles: Sequence[Role] | None = None,
@@ -53,22 +74,24 @@ def turn(
     VidGround put the two together is not published.
 
     Args:
+        want: the answer; the evidence, described; or the answer by evidence that is `told` in
+            words. These stand last and the media nowhere, so that all that is told about one
+            question begins alike.
         ask: whether the question itself is written; options and instruction are in any case.
         roles: those of the media, where they are not in the sample.
     """
     roles = [item.role for item in sample.media] if roles is None else roles
+    roles = () if want == "told" else roles
     pieces: list[str | int] = [at for at, role in enumerate(roles) if role == "context"]
     shown = [at for at, role in enumerate(roles) if role == "option"]
     text = sample.question if ask else ""
-    for number, (letter, option) in enumerate(zip(sample.letters, sample.options, strict=True)):
-        text += f"\n{letter}. {option}" if answer_with == "letter" else f"\n{option}"
+    for number, option in enumerate(_options(sample, answer_with)):
+        text += f"\n{option}"
         if number < len(shown):
             pieces += [text, shown[number]]
             text = ""
-    lettered = sample.answer_type == "choice" and answer_with == "letter"
-    instruction = INSTRUCTIONS["letter" if lettered else sample.answer_type]
-    free_form = sample.answer_type == "text" and sample.completion
-    below = (suffix, "" if free_form else instruction)
+    told = f"Evidence: {sample.evidence}" if want == "told" else ""
+    below = (suffix, _instruction(sample, answer_with, want), told)
     pieces.append(text + "".join(f"\n{line}" for line in below if line))
     if not ask:  # then the first text, wherever it stands, has no line above it
         first = next(at for at, piece in enumerate(pieces) if isinstance(piece, str))
@@ -76,7 +99,17 @@ def turn(
     return [piece for piece in pieces if piece != ""]
 
 
-def specimen(answer_with: AnswerWith) -> str:
+def _instruction(sample: Sample, answer_with: AnswerWith, want: Ask) -> str:
+    """Say what is wanted; nothing where the answer is free text, to be imitated as it is."""
+    if want == "evidence":
+        return DESCRIBE
+    if want == "answer" and sample.answer_type == "text" and sample.completion == sample.answer:
+        return ""
+    lettered = sample.answer_type == "choice" and answer_with == "letter"
+    return INSTRUCTIONS["letter" if lettered else sample.answer_type]
+
+
+def specimen(answer_with: AnswerWith, want: Ask = "answer") -> str:
     """Write a turn of every kind: whatever changes what `turn` writes changes this text."""
     turns = [
         turn(
@@ -84,14 +117,16 @@ def specimen(answer_with: AnswerWith) -> str:
                 id="",
                 question="question",
                 options=options,
-                answer="",
+                answer=completion or "answer",
                 answer_type=answer_type,
                 completion=completion,
+                evidence="evidence",
                 source="",
                 asset_id="",
                 content_hash="",
             ),
             answer_with=answer_with,
+            want=want,
             ask=ask,
             suffix="suffix",
             roles=("option", "context"),

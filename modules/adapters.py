@@ -15,7 +15,7 @@ from peft import get_peft_model_state_dict, inject_adapter_in_model
 from peft.tuners.lora import LoraLayer
 from safetensors.torch import save_file
 from torch import Tensor, nn
-from transformers import Qwen2_5OmniThinkerForConditionalGeneration
+from transformers import PreTrainedModel, Qwen2_5OmniThinkerForConditionalGeneration
 
 from configs.inputs import LoraConfig
 from modules.backbone import Backbone
@@ -119,7 +119,7 @@ def merged_weights(thinker: nn.Module) -> dict[str, Tensor]:
     return weights
 
 
-def save_adapters(thinker: Qwen2_5OmniThinkerForConditionalGeneration, path: Path) -> None:
+def save_adapters(thinker: PreTrainedModel, path: Path) -> None:
     """Write the adapters alone, as `PeftModel.from_pretrained` reads them beside the weights that
     the run started from. Module names are those of the installed transformers."""
     layers = _layers(thinker)

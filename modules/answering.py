@@ -1,7 +1,7 @@
 """Ask a policy questions and let the verifier judge: what probes and benchmarks have in common."""
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -12,14 +12,19 @@ from modules.omni import OmniModel
 from modules.rollouts import Sampling
 from modules.verifiers import Verdict, verify_all
 
+Verdicts = Callable[[Sequence[str], Sequence[Sample]], list[Verdict]]
+"""Judge each completion of the sample beside it."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Answers:
-    """What a policy said to one question, and what the verifier made of it."""
+    """What a policy said to one question, and what was made of it."""
 
     sample: Sample
     completions: Sequence[str]
     verdicts: Sequence[Verdict]
+    finished: Sequence[bool] = ()
+    """Whether each ended by itself, rather than at a limit; empty where nobody can tell."""
 
     @property
     def n_correct(self) -> int:
@@ -56,7 +61,13 @@ class OptionScores:
 
 
 def answer(
-    policy: OmniModel, batch: Batch, sampling: Sampling, *, seed: int, first: int = 0
+    policy: OmniModel,
+    batch: Batch,
+    sampling: Sampling,
+    *,
+    seed: int,
+    first: int = 0,
+    judge: Verdicts = verify_all,
 ) -> Iterator[Answers]:
     """Ask every question of a batch `sampling.group_size` times.
 
@@ -65,6 +76,7 @@ def answer(
 
     Args:
         first: number of the first answer, where earlier ones were drawn before.
+        judge: who says what is right.
     """
     group = sampling.group_size
     asked = batch.to(policy.banned.device)
@@ -75,11 +87,16 @@ def answer(
         )
     else:
         uniforms = torch.zeros(len(batch) * group, sampling.max_tokens)  # greedy draws nothing
-    texts = policy.sample(asked, sampling, uniforms=uniforms).texts
-    verdicts = verify_all(texts, [sample for sample in batch.samples for _ in range(group)])
+    said = policy.sample(asked, sampling, uniforms=uniforms)
+    verdicts = judge(said.texts, [sample for sample in batch.samples for _ in range(group)])
     for number, sample in enumerate(batch.samples):
         own = slice(number * group, (number + 1) * group)
-        yield Answers(sample=sample, completions=texts[own], verdicts=verdicts[own])
+        yield Answers(
+            sample=sample,
+            completions=said.texts[own],
+            verdicts=verdicts[own],
+            finished=said.finished[own],
+        )
 
 
 @torch.no_grad()

@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -15,15 +15,21 @@ from torch import Tensor
 from configs.schema import OptimConfig
 from datamodules.batch import Batch
 from datamodules.sample import Sample
-from modules.answering import answer
+from modules.answering import Answers, answer
 from modules.finite import require_finite
 from modules.omni import OmniModel
-from modules.ranks import Pair, pooled
+from modules.ranks import Pair, pooled, sum_gradients, summed
 from modules.rollouts import Sampling
 
 
 class PostTrainingModule(L.LightningModule, ABC):
-    """Own the policy and how it is stepped; a stage adds only what it learns from."""
+    """Own the policy and how it is stepped; a stage adds only what it learns from.
+
+    A training step is handed a list of micro-batches and takes optimizer steps by hand. What sums
+    over tokens are divided by is counted over all micro-batches and ranks before the first is
+    differentiated, so that accumulating gradients, or adding ranks, is the same as one larger
+    batch, however its prompts are cut.
+    """
 
     def __init__(
         self,
@@ -31,19 +37,25 @@ class PostTrainingModule(L.LightningModule, ABC):
         optim: OptimConfig,
         *,
         max_steps: int,
+        max_tokens: int = 0,
         max_completion_tokens: int,
         needs: Mapping[str, str] | None = None,
     ) -> None:
         """Take a policy and how it is trained.
 
         Args:
+            max_tokens: learned from, after which training ends; 0 sets no such end.
             needs: the evidence that questions need, by their id, where it is known; elsewhere
                 they are told apart by the media that they have.
         """
         super().__init__()
+        self.automatic_optimization = False
         self.policy = policy
         self.optim = optim
         self.max_steps = max_steps
+        self.max_tokens = max_tokens
+        self.tokens_seen = 0
+        """Tokens of prompts and completions that optimizer steps learned from, over all ranks."""
         self.greedy = Sampling(group_size=1, max_tokens=max_completion_tokens, temperature=0.0)
         self.needs = needs or {}
         self.measured: dict[str, list[Pair]] = defaultdict(list)
@@ -53,14 +65,77 @@ class PostTrainingModule(L.LightningModule, ABC):
         """The questions behind the gradient that is being summed up."""
 
     @abstractmethod
-    def training_step(self, batch: Any, batch_idx: int) -> Tensor | None:  # as the loader yields
-        """Turn a batch into a loss: the algorithm of the stage."""
+    def training_step(self, batch: list[Batch], batch_idx: int) -> None:
+        """Learn from a list of micro-batches: the algorithm of the stage."""
+
+    def transfer_batch_to_device(
+        self, batch: list[Batch] | Batch | None, device: torch.device, dataloader_idx: int
+    ) -> list[Batch] | Batch | None:
+        """Leave a list where it is: its micro-batches are moved one by one."""
+        return batch.to(device) if isinstance(batch, Batch) else batch
+
+    def on_train_start(self) -> None:
+        """End at once where a resumed run has learned from all it may."""
+        self._end_by_tokens()
+
+    def given(self, batch: Batch, *, setting: str) -> list[list[int]]:
+        """Take the completions that the data give, refusing what could never be sampled again.
+
+        Args:
+            setting: the one that bounds them, for the error.
+        """
+        assert batch.targets is not None, "the data module was built without with_targets"
+        lengths = [len(target) for target in batch.targets]
+        if max(lengths) > self.greedy.max_tokens:
+            longest = batch.samples[lengths.index(max(lengths))]
+            raise ValueError(
+                f"the completion of {longest.id} has {max(lengths)} tokens, more than "
+                f"{setting}={self.greedy.max_tokens}. Completions are never cut: raise the limit, "
+                "or take the sample out."
+            )
+        return batch.targets
+
+    def count(self, batches: Sequence[Batch], masks: Sequence[Tensor]) -> tuple[int, int]:
+        """Count the completions of an optimizer step and their tokens that train, over all ranks,
+        and note how much has been learned from.
+
+        Shapes: masks (N, T) each
+        """
+        prompt_tokens = sum(sum(batch.prompt_lens) for batch in batches)
+        counts = [sum(map(len, masks)), sum(int(mask.sum()) for mask in masks), prompt_tokens]
+        completions, tokens, prompts = summed(torch.tensor(counts, device=self.device)).tolist()
+        self.tokens_seen += tokens + prompts
+        return completions, tokens
+
+    def differentiate(self, loss: Tensor, samples: Sequence[Sample]) -> Tensor:
+        """Add a micro-batch's gradient to what is summed up; return the loss without its graph."""
+        require_finite("the loss", loss, samples)
+        with torch.autocast(self.device.type, enabled=False):
+            loss.backward()
+        return loss.detach()
+
+    def step(self) -> None:
+        """Sum the gradients over ranks, bound their norm, and apply them."""
+        parameters = [p for p in self.policy.parameters() if p.requires_grad]
+        sum_gradients(parameters)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.optim.max_grad_norm)
+        require_finite("the gradient", norm, self.learned_from)
+        self.note({"grad_norm": norm})
+        optimizer, schedule = self.optimizers(), self.lr_schedulers()
+        optimizer.step()  # type: ignore[union-attr]  # one optimizer and one schedule, no lists
+        optimizer.zero_grad()  # type: ignore[union-attr]
+        schedule.step()  # type: ignore[union-attr, call-arg]
+        self._end_by_tokens()
+
+    def _end_by_tokens(self) -> None:
+        if self.max_tokens and self.tokens_seen >= self.max_tokens:
+            self.trainer.should_stop = True
 
     def validation_step(self, batch: Batch | None, batch_idx: int) -> None:
-        """Ask each question once, greedily, and let the verifier judge."""
+        """Ask each question once, greedily, and count what was right."""
         if batch is None:  # nothing in it could be read; the quarantine knows
             return
-        asked = list(answer(self.policy, batch, self.greedy, seed=0))
+        asked = self.answers(batch)
         verdicts = [verdict for answers in asked for verdict in answers.verdicts]
         count = len(verdicts)
         correct = sum(verdict.correct for verdict in verdicts) / count
@@ -70,6 +145,10 @@ class PostTrainingModule(L.LightningModule, ABC):
         right = ((answers.sample, float(answers.n_correct)) for answers in asked)
         for name, values in self.by_kind(right).items():
             self.log(f"val/{name}", fmean(values), batch_size=len(values), logger=False)
+
+    def answers(self, batch: Batch) -> list[Answers]:
+        """Ask each question once, greedily, and let the verifier judge."""
+        return list(answer(self.policy, batch, self.greedy, seed=0))
 
     def by_kind(self, right: Iterable[tuple[Sample, float]]) -> dict[str, list[float]]:
         """Sort shares of right answers by what their questions need, and by their source."""
@@ -95,30 +174,19 @@ class PostTrainingModule(L.LightningModule, ABC):
         """Hand the measurements of a training step to whoever watches; all ranks do so at once."""
         everything = pooled(self.measured)
         self.measured.clear()
-        self.published = {f"train/{name}": _told(name, pairs) for name, pairs in everything.items()}
-
-    def on_before_optimizer_step(self, optimizer: torch.optim.Optimizer) -> None:
-        """Refuse a gradient that would spoil the weights; the last look before they change."""
-        if not self.automatic_optimization:
-            return  # who steps by hand, has looked
-        norms = [
-            p.grad.norm()
-            for group in optimizer.param_groups
-            for p in group["params"]
-            if p.grad is not None
-        ]
-        norm = torch.stack(norms).norm() if norms else torch.zeros(())
-        require_finite("the gradient", norm, self.learned_from)
-        self.learned_from = []
+        told = {f"train/{name}": _told(name, pairs) for name, pairs in everything.items()}
+        self.published = told | {"train/tokens": float(self.tokens_seen)}
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave out what is frozen: it is where the run read it, and as it was."""
         for name in self._frozen():
             del checkpoint["state_dict"][name]
+        checkpoint["tokens_seen"] = self.tokens_seen
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Put in what was left out, so that everything else must be there."""
         checkpoint["state_dict"] |= self._frozen()
+        self.tokens_seen = checkpoint["tokens_seen"]
 
     def _frozen(self) -> dict[str, Tensor]:
         parameters = self.named_parameters(remove_duplicate=False)
@@ -145,11 +213,15 @@ class PostTrainingModule(L.LightningModule, ABC):
         }
 
     def _lr_factor(self, step: int) -> float:
-        """Scale the peak learning rate: linear warm-up, then the configured shape down to 0."""
+        """Scale the peak learning rate: linear warm-up, then the configured shape down to 0 where
+        training ends, by steps or by tokens."""
         warmup = self.optim.warmup_steps
         if step < warmup:
             return (step + 1) / warmup
-        done = min(1.0, (step - warmup) / max(1, self.max_steps - warmup))
+        done = (step - warmup) / max(1, self.max_steps - warmup)
+        if self.max_tokens:
+            done = max(done, self.tokens_seen / self.max_tokens)
+        done = min(1.0, done)
         if self.optim.schedule == "cosine":
             return 0.5 * (1 + math.cos(math.pi * done))
         return 1 - done if self.optim.schedule == "linear" else 1.0

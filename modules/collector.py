@@ -5,26 +5,22 @@ is cut into micro-batches, nor what else was asked.
 """
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from statistics import fmean
-from typing import TypeVar, final
+from typing import final
 
 import torch
 from torch import Tensor
 
 from configs.schema import RlvrConfig
-from datamodules.batch import Batch, View
+from datamodules.batch import Batch
 from modules.advantages import informative
 from modules.experience import Experience, Sieve
 from modules.finite import NonFinite
 from modules.omni import OmniModel
-from modules.rewards import Said, Setting, accuracy, parts_of, total, weights_at
+from modules.rewards import Elsewhere, Group, Jury, Utterance
 from modules.rollouts import Rollout, Sampling
 from modules.stopwatch import Stopwatch
-from modules.verifiers import verify_all
-
-Item = TypeVar("Item")
 
 Refill = Callable[[int, int], Batch | None]
 """(round of sampling, attempt) -> fresh prompts, or None where none of them could be read"""
@@ -32,12 +28,13 @@ Refill = Callable[[int, int], Batch | None]
 
 @final
 class Collector:
-    """Samples with a policy and pays for what it says."""
+    """Samples with a policy, and lets a jury pay for what it says."""
 
     def __init__(
         self,
         policy: OmniModel,
         rlvr: RlvrConfig,
+        jury: Jury,
         *,
         seed: int,
         refill: Refill | None,
@@ -46,15 +43,10 @@ class Collector:
         assert refill is not None or not rlvr.refill.tries, "refilling needs prompts"
         self.policy = policy
         self.rlvr = rlvr
+        self.jury = jury
         self.seed = seed
         self.refill = refill
         self.watch = watch
-        self.sampling = Sampling(
-            group_size=rlvr.group_size,
-            max_tokens=rlvr.max_completion_tokens,
-            temperature=rlvr.temperature,
-            top_k=rlvr.top_k,
-        )
 
     def collect(
         self, batches: Sequence[Batch], *, step: int
@@ -102,55 +94,60 @@ class Collector:
         return self.rlvr.refill.tries
 
     def _experience(self, batch: Batch, *, step: int, reused: bool) -> Experience:
-        """Ask every prompt of a micro-batch, and reward what was said."""
+        """Ask every prompt of a micro-batch, and pay for what was said."""
         batch = batch.to(self.policy.banned.device)
         with self.watch.lap("towers"), torch.set_grad_enabled(reused):
             encoded = self.policy.encode(batch)  # (sum of P, D)
-        rollout = self._sample(batch, self.sampling, encoded=encoded)
-        said = self._judged(batch, rollout)
-        blind = self._accuracy(batch, "blind", self.rlvr.reward.blind_samples)
-        shuffled = self._accuracy(batch, "shuffled", max(1, self.rlvr.group_size // 2))
+        rollout = self._sample(batch, range(self.rlvr.group_size), encoded=encoded)
+        elsewhere = self._elsewhere(batch)
+        groups = [
+            Group(sample=sample, said=said, elsewhere=elsewhere.get(sample.id, {}))
+            for sample, said in zip(batch.samples, _uttered(rollout, len(batch)), strict=True)
+        ]
         with self.watch.lap("reward"):
-            weights = weights_at(step, self.rlvr.reward)
-            columns: Mapping[str, list[float]] = defaultdict(list)
-            rewards = []
-            for sample, group in zip(
-                batch.samples, _grouped(said, self.rlvr.group_size), strict=True
-            ):
-                setting = Setting(
-                    step=step,
-                    max_tokens=self.rlvr.max_completion_tokens,
-                    shuffled_accuracy=shuffled.get(sample.id),
-                    blind_accuracy=blind.get(sample.id),
-                )
-                for parts in parts_of(group, sample, self.rlvr.reward, setting):
-                    rewards.append(total(parts, weights))
-                    for name, value in parts.items():
-                        columns[name].append(value)
-        shape = (len(batch), self.rlvr.group_size)
-        device = encoded.device
+            earned = [one for group in self.jury.pay(groups, step=step) for one in group]
+
+        def grouped(values: Sequence[float]) -> Tensor:
+            return torch.tensor(values, device=encoded.device).view(len(batch), -1)  # (B, G)
+
         return Experience(
             batch=batch,
             encoded=encoded,
             rollout=rollout,
-            reward=torch.tensor(rewards, device=device).view(shape),
-            parts={
-                name: torch.tensor(values, device=device).view(shape)
-                for name, values in columns.items()
-            },
-            correct=torch.tensor([one.verdict.correct for one in said], device=device).view(shape),
-            parsed=torch.tensor([one.verdict.parsed for one in said], device=device).view(shape),
+            reward=grouped([one.reward for one in earned]),
+            parts={name: grouped([one.parts[name] for one in earned]) for name in earned[0].parts},
+            merit=grouped([one.merit for one in earned]),
+            correct=grouped([one.verdict.correct for one in earned]),
+            parsed=grouped([one.verdict.parsed for one in earned]),
         )
 
-    def _sample(
-        self, batch: Batch, sampling: Sampling, *, encoded: Tensor | None = None, first: int = 0
-    ) -> Rollout:
-        """Draw completions, those of a prompt numbered from `first`."""
+    def _elsewhere(self, batch: Batch) -> Mapping[str, Mapping[Elsewhere, Sequence[Utterance]]]:
+        """Ask the prompts as other views show them; by id, then by view.
+
+        Only what a view shows otherwise is asked: elsewhere there is nothing to compare.
+        """
+        said: dict[str, dict[Elsewhere, Sequence[Utterance]]] = defaultdict(dict)
+        for view, numbers in self.jury.elsewhere.items():
+            if changed := batch.changed(view):
+                shown = batch.views[view].select(changed)
+                uttered = _uttered(self._sample(shown, numbers), len(shown))
+                for sample, one in zip(shown.samples, uttered, strict=True):
+                    said[sample.id][view] = one
+        return said
+
+    def _sample(self, batch: Batch, numbers: range, *, encoded: Tensor | None = None) -> Rollout:
+        """Draw the completions of each prompt that have these numbers."""
+        sampling = Sampling(
+            group_size=len(numbers),
+            max_tokens=self.rlvr.max_completion_tokens,
+            temperature=self.rlvr.temperature,
+            top_k=self.rlvr.top_k,
+        )
         uniforms = batch.uniforms(
             seed=self.seed,
             group_size=sampling.group_size,
             length=sampling.max_tokens,
-            first=first,
+            first=numbers.start,
         )  # (N, max_tokens)
         try:
             with self._precision():
@@ -167,43 +164,14 @@ class Collector:
             return nullcontext()
         return torch.autocast(self.policy.banned.device.type, dtype=torch.bfloat16)
 
-    def _accuracy(self, batch: Batch, view: View, samples: int) -> dict[str, float]:
-        """Measure how often the policy is right with media withheld, by id.
 
-        Only what the view shows otherwise is asked: elsewhere there is nothing to compare.
-        """
-        weight = {"blind": self.rlvr.reward.blind, "shuffled": self.rlvr.reward.temporal}[view]
-        changed = batch.changed(view) if weight else []
-        if not changed:
-            return {}
-        shown = batch.views[view].select(changed)
-        sampling = Sampling(
-            group_size=samples,
-            max_tokens=self.sampling.max_tokens,
-            temperature=self.sampling.temperature,
-            top_k=self.sampling.top_k,
+def _uttered(rollout: Rollout, prompts: int) -> list[list[Utterance]]:
+    """List what was said to each prompt, equally often to all."""
+    said = [
+        Utterance(text=text, tokens=tokens, finished=finished)
+        for text, tokens, finished in zip(
+            rollout.texts, rollout.completions.lens, rollout.finished, strict=True
         )
-        group = self.rlvr.group_size
-        first = {"blind": group, "shuffled": group + self.rlvr.reward.blind_samples}[view]
-        said = self._judged(shown, self._sample(shown, sampling, first=first))
-        return {
-            sample.id: fmean(accuracy(one, sample, self.rlvr.reward) for one in group)
-            for sample, group in zip(shown.samples, _grouped(said, samples), strict=True)
-        }
-
-    def _judged(self, batch: Batch, rollout: Rollout) -> list[Said]:
-        """Let the verifier judge what was said to each prompt, equally often."""
-        times = len(rollout.texts) // len(batch)
-        asked = [sample for sample in batch.samples for _ in range(times)]
-        with self.watch.lap("reward"):
-            verdicts = verify_all(rollout.texts, asked)
-        said = zip(rollout.texts, rollout.completions.lens, rollout.finished, verdicts, strict=True)
-        return [
-            Said(text=text, tokens=tokens, finished=finished, verdict=verdict)
-            for text, tokens, finished, verdict in said
-        ]
-
-
-def _grouped(items: Sequence[Item], size: int) -> Iterator[Sequence[Item]]:
-    """Cut into runs of one prompt each."""
-    return (items[start : start + size] for start in range(0, len(items), size))
+    ]
+    size = len(said) // prompts
+    return [said[start : start + size] for start in range(0, len(said), size)]

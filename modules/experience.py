@@ -26,6 +26,9 @@ class Experience:
     parts: dict[str, Tensor]
     """Components of the reward by name, before they are weighted. (B, G) each"""
 
+    merit: Tensor
+    """What the jury measures spread by. (B, G)"""
+
     correct: Tensor
     """True where the verifier accepts the answer. (B, G)"""
 
@@ -49,9 +52,8 @@ class Experience:
 
     @property
     def spread(self) -> Tensor:
-        """True on prompts whose completions are not all as right as each other. Other parts of the
-        reward do not count: by length alone, every prompt would have spread. Shapes: -> (B,)"""
-        return informative(self.parts["accuracy"])
+        """True on prompts whose completions are not all of the same merit. Shapes: -> (B,)"""
+        return informative(self.merit)
 
     @property
     def loss_mask(self) -> Tensor:
@@ -88,6 +90,7 @@ class Experience:
             rollout=self.rollout.select(prompts, self.group_size),
             reward=self.reward[rows],
             parts={name: part[rows] for name, part in self.parts.items()},
+            merit=self.merit[rows],
             correct=self.correct[rows],
             parsed=self.parsed[rows],
         )
@@ -101,6 +104,7 @@ class Experience:
             rollout=Rollout.concat([one.rollout for one in many]),
             reward=torch.cat([one.reward for one in many]),
             parts={name: torch.cat([one.parts[name] for one in many]) for name in many[0].parts},
+            merit=torch.cat([one.merit for one in many]),
             correct=torch.cat([one.correct for one in many]),
             parsed=torch.cat([one.parsed for one in many]),
         )

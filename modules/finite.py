@@ -1,6 +1,7 @@
 """Numbers that went wrong stop a run before the weights learn of them."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
 from torch import Tensor
 
@@ -44,3 +45,13 @@ def require_finite(
         f"{what} is infinite or NaN in {len(samples)} samples ({ids}{more}), and nothing is "
         "learned from such a number. Look at these samples, or train with a smaller optim.lr."
     )
+
+
+@contextmanager
+def naming(samples: Sequence[Sample]) -> Iterator[None]:
+    """Name the questions that a policy was asked when it could not be sampled from."""
+    try:
+        yield
+    except NonFinite as error:
+        asked = ", ".join(sample.id for sample in samples)
+        raise NonFinite(f"{error} It was asked {asked}.", sound=False) from error

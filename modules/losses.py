@@ -225,24 +225,6 @@ def kl_loss(
     return total(each, loss_mask, denominator), {"kl": masked_mean(k3, loss_mask)}
 
 
-def sft_loss(
-    logprobs: Tensor, loss_mask: Tensor, *, denominator: float
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Imitate: make the tokens that are marked likelier.
-
-        loss = -Σ_t logprobs_t / denominator
-
-    Shapes: logprobs, loss_mask (N, T) -> loss ()
-
-    Args:
-        denominator: the marked tokens of the whole step, summed over ranks and micro-batches, or a
-            constant of the run.
-    """
-    check_shapes(loss_mask, logprobs=logprobs)
-    loss = -total(logprobs, loss_mask, denominator)
-    return loss, {"nll": masked_mean(-logprobs, loss_mask)}
-
-
 def masked(values: Tensor, loss_mask: Tensor) -> Tensor:
     """Zero what does not train; padding may hold infinities, which times zero would be NaN."""
     return values.masked_fill(~loss_mask, 0.0)

@@ -6,27 +6,33 @@ from pathlib import Path
 
 import torch
 from torch import Tensor, nn
-from transformers import DynamicCache, Qwen2_5OmniThinkerForConditionalGeneration
+from transformers import PreTrainedModel
 
 from configs.inputs import LoraConfig
 from datamodules.batch import Batch, Completions
-from modules.adapters import adapted, add_adapters, merged_weights, save_adapters
-from modules.backbone import Backbone, evaluating, load_thinker, save_thinker
-from modules.kernels.layout import GroupLayout
+from modules.adapters import adapted, merged_weights, save_adapters
+from modules.backbone import LanguageModel, evaluating, save_model
+from modules.decoding import complete
+from modules.kernels.divergence import Kind, fused_divergence
 from modules.kernels.logprobs import fused_logprobs, fused_scores
+from modules.loading import load_model, parts_of
 from modules.reference import AdaptersOff, Reference
-from modules.rollouts import Rollout, Sampling, decode_group, expand_cache
-from modules.scoring import Reading, TokenScores, next_position, read_completions
+from modules.rollouts import Rollout, Sampling
+from modules.scoring import Prediction, TokenScores, predict_completions
 from modules.stopwatch import Stopwatch, lap
 from modules.vocabulary import Vocabulary
 
 
 class OmniModel(nn.Module):
-    """A thinker behind six verbs: encode, logprobs, scores, sample, score_options, reference."""
+    """A model behind eight verbs: encode, predict, logprobs, scores, divergence, sample,
+    score_options, reference.
+
+    It is a thinker, or for those who need no ears and eyes a language model of text alone.
+    """
 
     def __init__(
         self,
-        thinker: Qwen2_5OmniThinkerForConditionalGeneration,
+        thinker: PreTrainedModel,
         vocabulary: Vocabulary,
         *,
         dense_attention: bool = False,
@@ -35,7 +41,7 @@ class OmniModel(nn.Module):
         self.thinker = thinker
         self.vocabulary = vocabulary
         self.dense_attention = dense_attention
-        rows = thinker.lm_head.weight.shape[0]
+        rows = self.backbone.head.weight.shape[0]
         self.register_buffer("banned", vocabulary.banned(rows), persistent=False)
         self.banned: Tensor
 
@@ -50,20 +56,17 @@ class OmniModel(nn.Module):
         freeze_towers: bool = False,
         lora: LoraConfig | None = None,
     ) -> "OmniModel":
-        """Read a checkpoint strictly; see `load_thinker`.
+        """Read a checkpoint strictly; see `load_model`.
 
         Args:
             lora: adapters to train instead of the weights; see `add_adapters`.
         """
-        thinker = load_thinker(path, dtype=dtype)
-        if lora is not None:
-            add_adapters(thinker, lora, towers=not freeze_towers)
-        model = OmniModel(thinker, Vocabulary(tokenizer), dense_attention=dense_attention)
+        whole = load_model(path, dtype=dtype, lora=lora, freeze_towers=freeze_towers)
+        model = OmniModel(whole, Vocabulary(tokenizer), dense_attention=dense_attention)
         if gradient_checkpointing:
             model.backbone.checkpoint_gradients()
         if freeze_towers:
-            model.backbone.audio_tower.requires_grad_(False)
-            model.backbone.vision_tower.requires_grad_(False)
+            model.backbone.freeze_towers()
         return model
 
     @property
@@ -72,9 +75,9 @@ class OmniModel(nn.Module):
         return adapted(self.thinker)
 
     @property
-    def backbone(self) -> Backbone:
-        """The parts of the thinker by name; made anew so that a deep copy names its own parts."""
-        return Backbone(self.thinker)
+    def backbone(self) -> LanguageModel:
+        """The parts of the model by name; made anew so that a deep copy names its own parts."""
+        return parts_of(self.thinker)
 
     def encode(self, batch: Batch, *, seen: Tensor | None = None) -> Tensor:
         """Embed all prompts with their media in place: each tower runs once.
@@ -85,35 +88,33 @@ class OmniModel(nn.Module):
             seen: an earlier encoding of these prompts, whose media are taken over without their
                 gradient instead of running the towers again: the same where those are frozen.
         """
-        parts = self.backbone
-        embeddings: Tensor = parts.embedding(batch.prompt_ids)
-        all_places = {
-            "audio": batch.prompt_ids == parts.config.audio_token_id,
-            "image": batch.prompt_ids == parts.config.image_token_id,
-            "video": batch.prompt_ids == parts.config.video_token_id,
-        }  # (sum of P,) each
-        if seen is not None:
-            assert seen.shape == embeddings.shape, "an encoding of other prompts"
-            media = torch.stack([*all_places.values()]).any(0).unsqueeze(1)  # (sum of P, 1)
-            return torch.where(media, seen.detach().to(embeddings.dtype), embeddings)
-        all_states = {
-            "audio": parts.hear(batch),
-            "image": parts.see(batch.images, batch.image_grid),
-            "video": parts.see(batch.videos, batch.video_grid),
-        }
-        for kind, states in all_states.items():
-            places = all_places[kind]
-            found, expected = 0 if states is None else len(states), int(places.sum())
-            if found != expected:
-                raise ValueError(
-                    f"{found} {kind} features meet {expected} {kind} placeholders. Each feature "
-                    "needs its placeholder: prompt and media must come from one PromptEncoder."
-                )
-            if states is not None:
-                embeddings = embeddings.masked_scatter(
-                    places.unsqueeze(1), states.to(embeddings.dtype)
-                )
-        return embeddings
+        return self.backbone.embed(batch, seen=seen)
+
+    def predict(
+        self,
+        batch: Batch,
+        completions: Completions,
+        *,
+        encoded: Tensor | None = None,
+        scored: Tensor | None = None,
+    ) -> Prediction:
+        """Find the states that predict each token of completions, prompts shared within groups.
+
+        Media are read too unless that was done. Gradients flow.
+
+        Shapes: encoded (sum of P, D), completions (N, T), scored (N, T)
+
+        Args:
+            scored: True on the tokens whose places are wanted, all of them unless told otherwise.
+        """
+        return predict_completions(
+            self.backbone,
+            batch,
+            completions,
+            encoded=self.encode(batch) if encoded is None else encoded,
+            scored=scored,
+            dense=self.dense_attention,
+        )
 
     def logprobs(
         self,
@@ -134,13 +135,9 @@ class OmniModel(nn.Module):
                 otherwise; the head runs for these alone. The others are read only, and may be
                 tokens that can never be sampled.
         """
-        read = self._read(batch, completions, encoded, scored)
+        read = self.predict(batch, completions, encoded=encoded, scored=scored)
         logprobs = fused_logprobs(
-            read.states,
-            self.backbone.head.weight,
-            read.targets,
-            banned=self.banned,
-            temperature=temperature,
+            read.states, read.weight, read.targets, banned=self.banned, temperature=temperature
         )
         return read.pad(logprobs)
 
@@ -156,15 +153,52 @@ class OmniModel(nn.Module):
 
         Shapes: encoded (sum of P, D), completions (N, T) -> (N, T) float32 each
         """
-        read = self._read(batch, completions, encoded, None)
+        read = self.predict(batch, completions, encoded=encoded)
         logprobs, entropy = fused_scores(
-            read.states,
-            self.backbone.head.weight,
-            read.targets,
-            banned=self.banned,
-            temperature=temperature,
+            read.states, read.weight, read.targets, banned=self.banned, temperature=temperature
         )
         return TokenScores(logprobs=read.pad(logprobs), entropy=read.pad(entropy))
+
+    def divergence(
+        self,
+        batch: Batch,
+        completions: Completions,
+        teacher: Reference,
+        teacher_batch: Batch,
+        *,
+        kind: Kind,
+        jsd_weight: float = 0.5,
+        temperature: float = 1.0,
+        top_k: int = 0,
+        encoded: Tensor | None = None,
+    ) -> Tensor:
+        """Measure how far the policy is from a teacher in the place of each token.
+
+        Both read the same completions, each behind its own showing of the same prompts. Only the
+        policy has a gradient, and only through what it expects: what was said stays as it is.
+
+        Shapes: encoded (sum of P, D), completions (N, T) -> (N, T) float32, 0 on padding
+
+        Args:
+            kind, jsd_weight, temperature, top_k: see `fused_divergence`.
+        """
+        assert len(batch) == len(teacher_batch), "both are shown the same prompts"
+        self.vocabulary.require_same(teacher.vocabulary)
+        with torch.no_grad():
+            expected = teacher.predict(teacher_batch, completions)
+        read = self.predict(batch, completions, encoded=encoded)
+        divergence = fused_divergence(
+            read.states,
+            read.weight,
+            expected.states,
+            expected.weight,
+            banned=self.banned,
+            kind=kind,
+            jsd_weight=jsd_weight,
+            temperature=temperature,
+            top_k=top_k,
+        )
+        return read.pad(divergence)
 
     @torch.no_grad()
     def sample(
@@ -175,45 +209,46 @@ class OmniModel(nn.Module):
         uniforms: Tensor,
         encoded: Tensor | None = None,
         watch: Stopwatch | None = None,
+        after: Completions | None = None,
     ) -> Rollout:
         """Let the policy complete each prompt G times, in eval mode, without gradients.
 
         Each prompt is read once; its cache is expanded to the group. `generate` with several
         return sequences would run towers and prompt G times, and mixes up media on the way.
 
-        Shapes: uniforms (B * G, max_tokens), keyed by (seed, step, sample, rollout)
+        Shapes: uniforms (N, max_tokens), keyed by (seed, step, sample, rollout); N = B * G, or the
+            rows of `after`
 
         Args:
             watch: told how long towers, prefill and decode took.
+            after: what already stands behind the prompts; each row is read and completed once, so
+                that a prompt has as many answers as it has rows, be they equally many or not. The
+                rollout holds the answers alone.
         """
+        group = sampling.group_size
+        owner = [row // group for row in range(len(batch) * group)]
+        if after is not None:
+            assert after.branch is None, "a fork has no one end to go on from"
+            owner = after.owner
+        assert len(uniforms) == len(owner), "each completion has draws of its own"
         with evaluating(self):
             if encoded is None:
                 with lap(watch, "towers"):
                     encoded = self.encode(batch)
-            layout = GroupLayout.build(batch.prompt_lens, device=encoded.device)
-            cache = DynamicCache()
-            with lap(watch, "prefill"):
-                hidden = self.backbone.read(
-                    encoded.detach().unsqueeze(0),
-                    batch.positions.unsqueeze(1),
-                    cache=cache,
-                    group_layout=layout,
-                    dense=self.dense_attention,
-                )[0]  # (sum of P, D)
-                logits = self._logits(hidden[layout.last_prompt_token])  # (B, V)
-            with lap(watch, "decode"):
-                group = sampling.group_size
-                ids, logprobs, mask = decode_group(
-                    self._decode,
-                    logits.repeat_interleave(group, dim=0),
-                    expand_cache(cache, layout, group),
-                    layout.prompt_valid.repeat_interleave(group, dim=0),
-                    next_position(batch, layout).repeat_interleave(group),
-                    sampling=sampling,
-                    uniforms=uniforms.to(encoded.device),
-                    stop_id=self.vocabulary.end_id,
-                )
-                return Rollout.of(ids, logprobs, mask, group, self.vocabulary)
+            ids, logprobs, mask = complete(
+                self.backbone,
+                batch,
+                after,
+                owner,
+                encoded=encoded.detach(),
+                sampling=sampling,
+                uniforms=uniforms.to(encoded.device),
+                banned=self.banned,
+                stop_id=self.vocabulary.end_id,
+                dense=self.dense_attention,
+                watch=watch,
+            )
+        return Rollout.of(ids, logprobs, mask, owner=owner, vocabulary=self.vocabulary)
 
     @torch.no_grad()
     def score_options(self, batch: Batch, options: Sequence[Sequence[Sequence[int]]]) -> Tensor:
@@ -243,36 +278,8 @@ class OmniModel(nn.Module):
 
     def save(self, path: Path) -> None:
         """Write whole weights, adapters merged, as a directory that `from_pretrained` loads."""
-        save_thinker(self.thinker, path, merged_weights(self.thinker))
+        save_model(self.thinker, path, merged_weights(self.thinker))
 
     def save_adapter(self, path: Path) -> None:
         """Write the adapters alone, in peft's format."""
         save_adapters(self.thinker, path)
-
-    def _read(
-        self, batch: Batch, completions: Completions, encoded: Tensor | None, scored: Tensor | None
-    ) -> Reading:
-        """Read prompts and completions, media too unless that was done."""
-        return read_completions(
-            self.backbone,
-            batch,
-            completions,
-            encoded=self.encode(batch) if encoded is None else encoded,
-            scored=scored,
-            dense=self.dense_attention,
-        )
-
-    def _logits(self, hidden: Tensor) -> Tensor:
-        """Predict the next token, media placeholders excluded. Shapes: (R, D) -> (R, V)"""
-        logits: Tensor = self.backbone.head(hidden)
-        return logits.masked_fill(self.banned, float("-inf"))
-
-    def _decode(self, token: Tensor, position: Tensor, cache: DynamicCache, mask: Tensor) -> Tensor:
-        """Read one more token of each row. Shapes: (R,), (R,), (R, 1, 1, L) -> (R, V)"""
-        hidden = self.backbone.read(
-            self.backbone.embedding(token).unsqueeze(1),
-            position.expand(3, -1).unsqueeze(2),
-            cache=cache,
-            attention_mask=mask,
-        )  # (R, 1, D)
-        return self._logits(hidden[:, 0])

@@ -1,4 +1,4 @@
-"""The policy that a run started from, to measure how far it has gone."""
+"""A policy that stays as it is: the one that a run started from, or a teacher."""
 
 from typing import Protocol, Self, final
 
@@ -8,10 +8,21 @@ from torch import Tensor, nn
 from datamodules.batch import Batch, Completions
 from modules.adapters import adapters_off
 from modules.backbone import evaluating
+from modules.scoring import Prediction
+from modules.vocabulary import Vocabulary
 
 
 class Reference(Protocol):
-    """What scores completions as the policy of the start would; a frozen copy of it will do."""
+    """What says what it makes of completions and never learns; a frozen model will do."""
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """Its words."""
+
+    def predict(
+        self, batch: Batch, completions: Completions, *, encoded: Tensor | None = None
+    ) -> Prediction:
+        """Find the states that predict each token. Shapes: encoded (sum of P, D)"""
 
     def logprobs(
         self,
@@ -34,6 +45,22 @@ class AdaptersOff:
     def __init__(self, policy: Reference, thinker: nn.Module) -> None:
         self.policy = policy
         self.thinker = thinker
+
+    @property
+    def vocabulary(self) -> Vocabulary:
+        """The words of the policy."""
+        return self.policy.vocabulary
+
+    @torch.no_grad()
+    def predict(
+        self, batch: Batch, completions: Completions, *, encoded: Tensor | None = None
+    ) -> Prediction:
+        """Find the states that predict each token without the adapters.
+
+        Shapes: encoded (sum of P, D)
+        """
+        with evaluating(self.thinker), adapters_off(self.thinker):
+            return self.policy.predict(batch, completions, encoded=encoded)
 
     @torch.no_grad()
     def logprobs(

@@ -6,30 +6,67 @@ there are follows from the weights.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from statistics import fmean
+from typing import Literal, Protocol, final
 
 from configs.rewards import RewardConfig
+from configs.rlvr import RlvrConfig
 from datamodules.sample import Sample
 from modules.extraction import CLOSE, OPEN, well_formed
-from modules.verifiers import Verdict
+from modules.verifiers import Verdict, verify_all
 
 RIGHT = 0.1
 """An accuracy above this is right for the bonuses, as in Video-R1 (2503.21776), where `graded`
 makes fractions of it."""
 
+Elsewhere = Literal["blind", "shuffled"]
+"""Views of the prompts that completions may be compared by."""
+
 BONUSES = ("temporal", "length", "overlong", "blind")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said:
-    """One completion, and what the verifier makes of it."""
+class Utterance:
+    """One completion, as it was sampled."""
 
     text: str
     tokens: int
     finished: bool
     """It ended by itself, before its limit."""
 
+
+@dataclass(frozen=True, kw_only=True)
+class Said(Utterance):
+    """One completion, and what the verifier makes of it."""
+
     verdict: Verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """All that was said to one prompt."""
+
+    sample: Sample
+    said: Sequence[Utterance]
+    elsewhere: Mapping[Elsewhere, Sequence[Utterance]] = field(default_factory=dict)
+    """What was said to other showings of the prompt, by view; only where they do differ."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Paid:
+    """What one completion earns, and for what."""
+
+    reward: float
+    parts: Mapping[str, float]
+    """By name, before weights."""
+
+    merit: float
+    """What spread is measured by: prompts whose completions differ in it teach something. Length
+    and the like have no part in it, in which all completions differ."""
+
+    verdict: Verdict
+    """Of the answer that was given, or given by whom the completion was meant for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,10 +86,81 @@ class Setting:
     """Mean `accuracy` of the same question without its media; None where not measured."""
 
 
-def parts_of(
+class Jury(Protocol):
+    """Who says what completions are worth; which one is all that stages of sampling differ in."""
+
+    @property
+    def elsewhere(self) -> Mapping[Elsewhere, range]:
+        """The views of each prompt that are to be answered as well, and the numbers of the
+        completions of each, which key their draws."""
+
+    def pay(self, groups: Sequence[Group], *, step: int) -> list[list[Paid]]:
+        """Pay every completion of every group, after so many optimizer steps."""
+
+    def verdicts(self, completions: Sequence[str], samples: Sequence[Sample]) -> list[Verdict]:
+        """Judge each completion of the sample beside it, and pay for nothing."""
+
+
+@final
+class VerifierJury:
+    """Pays by verified answers, and by what else `rlvr.reward` gives a weight."""
+
+    def __init__(self, rlvr: RlvrConfig) -> None:
+        self.config = rlvr.reward
+        self.max_tokens = rlvr.max_completion_tokens
+        blind = range(rlvr.group_size, rlvr.group_size + self.config.blind_samples)
+        shuffled = range(blind.stop, blind.stop + max(1, rlvr.group_size // 2))
+        self.elsewhere: dict[Elsewhere, range] = {}
+        if self.config.blind:
+            self.elsewhere["blind"] = blind
+        if self.config.temporal:
+            self.elsewhere["shuffled"] = shuffled
+
+    def pay(self, groups: Sequence[Group], *, step: int) -> list[list[Paid]]:
+        """Verify everything at once, and pay group by group."""
+        judged = _verified([(group.sample, group.said) for group in groups])
+        blind, shuffled = self._accuracies(groups, "blind"), self._accuracies(groups, "shuffled")
+        settings = [
+            Setting(
+                step=step,
+                max_tokens=self.max_tokens,
+                shuffled_accuracy=shuffled.get(group.sample.id),
+                blind_accuracy=blind.get(group.sample.id),
+            )
+            for group in groups
+        ]
+        return [
+            paid(said, group.sample, self.config, setting)
+            for said, group, setting in zip(judged, groups, settings, strict=True)
+        ]
+
+    def verdicts(self, completions: Sequence[str], samples: Sequence[Sample]) -> list[Verdict]:
+        """Verify the answers."""
+        return verify_all(completions, samples)
+
+    def _accuracies(self, groups: Sequence[Group], view: Elsewhere) -> dict[str, float]:
+        """Measure how right the answers to another showing are, by id."""
+        shown = [(one.sample, one.elsewhere[view]) for one in groups if view in one.elsewhere]
+        return {
+            sample.id: fmean(accuracy(one, sample, self.config) for one in said)
+            for (sample, _), said in zip(shown, _verified(shown), strict=True)
+        }
+
+
+def _verified(groups: Sequence[tuple[Sample, Sequence[Utterance]]]) -> list[list[Said]]:
+    """Let the verifier judge what was said to each question."""
+    asked = [sample for sample, said in groups for _ in said]
+    verdicts = iter(verify_all([one.text for _, said in groups for one in said], asked))
+    return [
+        [Said(**vars(one), verdict=verdict) for one, verdict in zip(said, verdicts, strict=False)]
+        for _, said in groups
+    ]
+
+
+def paid(
     group: Sequence[Said], sample: Sample, config: RewardConfig, setting: Setting
-) -> list[dict[str, float]]:
-    """Measure what each completion of a group is paid for, by name and before weights."""
+) -> list[Paid]:
+    """Measure what each completion of a group is paid for, and add it up by weight."""
     accuracies = [accuracy(said, sample, config) for said in group]
     columns = {
         "accuracy": accuracies,
@@ -63,18 +171,19 @@ def parts_of(
         "blind": [_unguessed(right, setting) for right in accuracies],
     }
     weights = weights_at(setting.step, config)
-    parts = [
-        {name: columns[name][at] for name in weights}  # those that have a weight
-        for at in range(len(group))
-    ]
-    for one in parts:
-        if not math.isfinite(total(one, weights)):
+    earned = []
+    for at, said in enumerate(group):
+        parts = {name: columns[name][at] for name in weights}  # those that have a weight
+        reward = total(parts, weights)
+        if not math.isfinite(reward):
             raise ValueError(
-                f"A completion of sample {sample.id!r} is paid {total(one, weights)}, from parts "
-                f"{one} with weights {weights}, but a reward is a finite number: set the weights "
-                "in rlvr.reward to finite ones; where they are, this is a bug."
+                f"A completion of sample {sample.id!r} is paid {reward}, from parts {parts} with "
+                f"weights {weights}, but a reward is a finite number: set the weights in "
+                "rlvr.reward to finite ones; where they are, this is a bug."
             )
-    return parts
+        merit = parts["accuracy"]
+        earned.append(Paid(reward=reward, parts=parts, merit=merit, verdict=said.verdict))
+    return earned
 
 
 def weights_at(step: int, config: RewardConfig) -> dict[str, float]:

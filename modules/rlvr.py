@@ -1,4 +1,4 @@
-"""Reinforcement learning with verifiable rewards: sample, verify, compare, reinforce."""
+"""Reinforcement learning with verifiable rewards: sample, judge, compare, reinforce."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
@@ -10,6 +10,7 @@ from torch import Tensor
 from configs.schema import OptimConfig, RlvrConfig
 from datamodules.batch import Batch
 from modules.advantages import centered, scaled
+from modules.answering import Answers, answer
 from modules.base import PostTrainingModule
 from modules.collector import Collector, Refill
 from modules.experience import Experience
@@ -25,7 +26,8 @@ from modules.losses import (
 )
 from modules.omni import OmniModel
 from modules.perception import contribution_weights, entropy_loss, perception_loss
-from modules.ranks import moments, sum_gradients, summed, together
+from modules.ranks import moments, summed, together
+from modules.rewards import Jury
 from modules.scoring import TokenScores
 from modules.stopwatch import Stopwatch
 
@@ -36,9 +38,6 @@ class RlvrModule(PostTrainingModule):
 
     One training step is one round: completions for all prompts of `rlvr.minibatches` optimizer
     steps, then `rlvr.epochs` passes over them. Named algorithms are settings, not branches here.
-    Optimization is manual, since a round may feed several steps. What sums over tokens are divided
-    by is counted over all micro-batches and ranks before the first is differentiated, so that
-    accumulating gradients, or adding ranks, is the same as one larger batch.
     """
 
     def __init__(
@@ -47,7 +46,9 @@ class RlvrModule(PostTrainingModule):
         optim: OptimConfig,
         rlvr: RlvrConfig,
         *,
+        jury: Jury,
         max_steps: int,
+        max_tokens: int = 0,
         accumulate: int,
         seed: int,
         refill: Refill | None = None,
@@ -56,18 +57,22 @@ class RlvrModule(PostTrainingModule):
         """Take a policy and what it learns by.
 
         Args:
+            jury: who says what completions are worth.
             accumulate: micro-batches in one optimizer step.
             refill: where prompts come from that take the place of those without spread.
         """
-        tokens = rlvr.max_completion_tokens
         super().__init__(
-            policy, optim, max_steps=max_steps, max_completion_tokens=tokens, needs=needs
+            policy,
+            optim,
+            max_steps=max_steps,
+            max_tokens=max_tokens,
+            max_completion_tokens=rlvr.max_completion_tokens,
+            needs=needs,
         )
-        self.automatic_optimization = False
         self.rlvr = rlvr
         self.accumulate = accumulate
         self.watch = Stopwatch()
-        self.collector = Collector(policy, rlvr, seed=seed, refill=refill, watch=self.watch)
+        self.collector = Collector(policy, rlvr, jury, seed=seed, refill=refill, watch=self.watch)
         self.round: list[Experience] = []
         """What is learned from."""
         # In a list, so that checkpoints do not hold it: on resume it is made again from the
@@ -80,12 +85,6 @@ class RlvrModule(PostTrainingModule):
         for reference in self._reference:
             reference.to(self.device)
 
-    def transfer_batch_to_device(
-        self, batch: list[Batch], device: torch.device, dataloader_idx: int
-    ) -> list[Batch]:
-        """Leave a round where it is: its micro-batches are moved one by one."""
-        return batch
-
     def training_step(self, batch: list[Batch], batch_idx: int) -> None:
         """Sample a group per prompt, reward it, and push the policy towards its better half."""
         self.round = self.collect(batch)
@@ -95,6 +94,11 @@ class RlvrModule(PostTrainingModule):
             for start in range(0, len(self.round), self.accumulate):
                 self.update(self.round[start : start + self.accumulate])
         self.publish()
+
+    def answers(self, batch: Batch) -> list[Answers]:
+        """Ask each question once, greedily, and let the jury judge."""
+        judge = self.collector.jury.verdicts
+        return list(answer(self.policy, batch, self.greedy, seed=0, judge=judge))
 
     def collect(self, batches: Sequence[Batch]) -> list[Experience]:
         """Sample and judge a round, and note how it went."""
@@ -159,30 +163,14 @@ class RlvrModule(PostTrainingModule):
             masks = [
                 one.trained(ended=self.rlvr.mask_truncated) for one in minibatch
             ]  # (N, T) each
-            counts = [[len(mask), int(mask.sum())] for mask in masks]
-            totals = summed(torch.tensor(counts, device=self.device).sum(0)).tolist()
+            completions, tokens = self.count([one.batch for one in minibatch], masks)
             losses = []
             with together():
                 for one, mask in zip(minibatch, masks, strict=True):
-                    loss = self.loss(one, mask, completions=totals[0], tokens=totals[1])
-                    require_finite("the loss", loss, one.batch.samples)
-                    with torch.autocast(self.device.type, enabled=False):
-                        loss.backward()
-                    losses.append(loss.detach())
+                    loss = self.loss(one, mask, completions=completions, tokens=tokens)
+                    losses.append(self.differentiate(loss, one.batch.samples))
             self.note({"loss": summed(torch.stack(losses).sum())})
             self.step()
-
-    def step(self) -> None:
-        """Sum the gradients over ranks, bound their norm, and apply them."""
-        parameters = [p for p in self.policy.parameters() if p.requires_grad]
-        sum_gradients(parameters)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.optim.max_grad_norm)
-        require_finite("the gradient", norm, self.learned_from)
-        self.note({"grad_norm": norm})
-        optimizer, schedule = self.optimizers(), self.lr_schedulers()
-        optimizer.step()  # type: ignore[union-attr]  # one optimizer and one schedule, no lists
-        optimizer.zero_grad()  # type: ignore[union-attr]
-        schedule.step()  # type: ignore[union-attr, call-arg]
 
     def loss(self, one: Experience, mask: Tensor, *, completions: int, tokens: int) -> Tensor:
         """Add up what the marked tokens of a micro-batch teach; `completions` and `tokens` are

@@ -1,12 +1,13 @@
-"""Scoring: prompts and their completions are read as one packed row."""
+"""Reading: prompts and their completions stand in one packed row, each prompt once."""
 
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from transformers import DynamicCache
 
 from datamodules.batch import Batch, Completions
-from modules.backbone import Backbone
+from modules.backbone import LanguageModel
 from modules.kernels.layout import GroupLayout
 
 
@@ -22,14 +23,18 @@ class TokenScores:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Reading:
-    """The states that predict the tokens of completions, and those tokens, packed."""
+class Prediction:
+    """What a model expects in the place of each token of completions, as states and a head: logits
+    of all places at once would not fit."""
 
     states: Tensor
     """(scored tokens, D)"""
 
+    weight: Tensor
+    """The head; its product with the states are the logits. (V, D)"""
+
     targets: Tensor
-    """(scored tokens,)"""
+    """The tokens that stand in these places. (scored tokens,)"""
 
     layout: GroupLayout
     wanted: Tensor
@@ -40,40 +45,66 @@ class Reading:
         return self.layout.pad(packed, where=self.wanted)
 
 
-def read_completions(
-    parts: Backbone,
+def predict_completions(
+    parts: LanguageModel,
     batch: Batch,
     completions: Completions,
     *,
     encoded: Tensor,
     scored: Tensor | None,
     dense: bool,
-) -> Reading:
-    """Run the language model once, each prompt shared by its completions.
+) -> Prediction:
+    """Read each prompt once for all of its completions, and keep what predicts their tokens.
 
     Shapes: encoded (sum of P, D), scored (N, T)
     """
-    layout = GroupLayout.build(
-        batch.prompt_lens,
-        completions.lens,
-        completions.owner,
-        branch=completions.branch,
-        device=encoded.device,
-    )
+    hidden, layout = read_row(parts, batch, completions, encoded=encoded, dense=dense)
     valid = layout.completion_valid  # (N, T)
-    targets = completions.token_ids[valid]  # (sum of T,)
-    row = torch.cat([encoded, parts.embedding(targets)])  # (S, D)
-    start = next_position(batch, layout)[layout.owner]  # (N,)
-    after = (start.unsqueeze(1) + layout.depth)[valid]  # (sum of T,)
-    positions = torch.cat([batch.positions, after.expand(3, -1)], dim=1)  # (3, S)
-    hidden = parts.read(row.unsqueeze(0), positions.unsqueeze(1), group_layout=layout, dense=dense)[
-        0
-    ]  # (S, D)
     wanted = valid if scored is None else valid & scored  # (N, T)
-    kept = wanted[valid]  # (sum of T,)
-    return Reading(
-        states=hidden[layout.predictor[kept]], targets=targets[kept], layout=layout, wanted=wanted
+    return Prediction(
+        states=hidden[layout.predictor[wanted[valid]]],
+        weight=parts.head.weight,
+        targets=completions.token_ids[wanted],
+        layout=layout,
+        wanted=wanted,
     )
+
+
+def read_row(
+    parts: LanguageModel,
+    batch: Batch,
+    completions: Completions | None,
+    *,
+    encoded: Tensor,
+    dense: bool,
+    cache: DynamicCache | None = None,
+) -> tuple[Tensor, GroupLayout]:
+    """Run the language model once over prompts and what continues them, if anything does.
+
+    Shapes: encoded (sum of P, D) -> (S, D)
+
+    Args:
+        cache: filled with the keys and values of the row.
+    """
+    row, positions = encoded, batch.positions
+    layout = GroupLayout.build(batch.prompt_lens, device=encoded.device)
+    if completions is not None:
+        layout = GroupLayout.build(
+            batch.prompt_lens,
+            completions.lens,
+            completions.owner,
+            branch=completions.branch,
+            device=encoded.device,
+        )
+        valid = layout.completion_valid  # (N, T)
+        row = torch.cat([row, parts.embedding(completions.token_ids[valid])])  # (S, D)
+        start = next_position(batch, layout)[layout.owner]  # (N,)
+        after = (start.unsqueeze(1) + layout.depth)[valid]  # (sum of T,)
+        positions = torch.cat([positions, after.expand(3, -1)], dim=1)  # (3, S)
+    hidden = parts.read(
+        row.unsqueeze(0), positions.unsqueeze(1), cache=cache, group_layout=layout, dense=dense
+    )
+    return hidden[0], layout  # (S, D)
 
 
 def next_position(batch: Batch, layout: GroupLayout) -> Tensor:

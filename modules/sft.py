@@ -3,14 +3,14 @@
 from collections.abc import Mapping
 from typing import final
 
-from torch import Tensor
+import torch
 
 from configs.schema import OptimConfig, SftConfig
 from datamodules.batch import Batch, Completions
 from modules.base import PostTrainingModule
-from modules.finite import require_finite
-from modules.losses import sft_loss
+from modules.imitation import sft_loss
 from modules.omni import OmniModel
+from modules.ranks import summed, together
 
 
 @final
@@ -24,41 +24,39 @@ class SftModule(PostTrainingModule):
         sft: SftConfig,
         *,
         max_steps: int,
-        batch_size: int,
+        max_tokens: int = 0,
         needs: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(
             policy,
             optim,
             max_steps=max_steps,
+            max_tokens=max_tokens,
             max_completion_tokens=sft.max_completion_tokens,
             needs=needs,
         )
         self.sft = sft
-        self.batch_size = batch_size
 
-    def training_step(self, batch: Batch, batch_idx: int) -> Tensor:
+    def training_step(self, batch: list[Batch], batch_idx: int) -> None:
         """Make each target completion likelier."""
-        completions = self.targets(batch)
-        logprobs = self.policy.logprobs(batch, completions)  # (B, T)
-
-        loss, stats = sft_loss(logprobs, completions.valid, denominator=self.batch_size)
-        require_finite("the loss", loss, batch.samples)
-        self.learned_from += batch.samples
-        self.note({"loss": loss.detach(), **stats})
+        self.learned_from = [sample for one in batch for sample in one.samples]
+        targets = [self.targets(one) for one in batch]
+        prompts, tokens = self.count(batch, [completions.valid for completions in targets])
+        denominator = prompts if self.sft.average == "prompt" else tokens
+        losses = []
+        with together():
+            for one, completions in zip(batch, targets, strict=True):
+                shown, imitated = one.to(self.device), completions.to(self.device)
+                logprobs = self.policy.logprobs(shown, imitated)  # (N, T)
+                loss, stats = sft_loss(logprobs, imitated.valid, denominator=denominator)
+                losses.append(self.differentiate(loss, one.samples))
+                self.note(stats, weight=float(sum(completions.lens)))
+        self.note({"loss": summed(torch.stack(losses).sum()), "micro_batches": float(len(batch))})
+        self.step()
         self.publish()
-        return loss
 
     def targets(self, batch: Batch) -> Completions:
-        """Take the completions of a batch, refusing what could never be sampled again."""
-        assert batch.targets is not None, "the data module was built without with_targets"
-        longest = max(map(len, batch.targets))
-        if longest > self.sft.max_completion_tokens:
-            number = [len(target) for target in batch.targets].index(longest)
-            raise ValueError(
-                f"the completion of {batch.samples[number].id} has {longest} tokens, more than "
-                f"sft.max_completion_tokens={self.sft.max_completion_tokens}. Completions are "
-                "never cut: raise the limit, or take the sample out."
-            )
-        completions = Completions.of(batch.targets, range(len(batch)))
-        return completions.to(batch.prompt_ids.device)
+        """Take the completions of a batch."""
+        return Completions.of(
+            self.given(batch, setting="sft.max_completion_tokens"), range(len(batch))
+        )

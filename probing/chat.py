@@ -13,6 +13,7 @@ import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
+from configs.inputs import Ask
 from configs.probing import ServerConfig
 from datamodules.media import Decoded
 from datamodules.sample import Sample
@@ -65,6 +66,7 @@ def messages(
     *,
     answer_with: AnswerWith,
     system_prompt: str = "",
+    want: Ask = "answer",
     ask: bool = True,
     suffix: str = "",
 ) -> list[Message]:
@@ -77,7 +79,7 @@ def messages(
         shown: what is left of each of the sample's media, see `QuestionSet.shown`.
     """
     parts: list[Part] = []
-    for piece in turn(sample, answer_with=answer_with, ask=ask, suffix=suffix):
+    for piece in turn(sample, answer_with=answer_with, want=want, ask=ask, suffix=suffix):
         if isinstance(piece, int):
             parts += [part for item in shown[piece] for part in _media_parts(item)]
         elif parts and parts[-1]["type"] == "text":  # servers join texts in different ways

@@ -96,6 +96,7 @@ class Probe(ABC):
     def facts(self, *, greedy: bool) -> dict[str, object]:
         """List everything that can change an answer, for the key and for people."""
         settings = self.config.probe
+        template = self.encoder.template(self.config.data.ask)
         decoding: dict[str, object] = {"method": settings.method, "seed": self.config.probe.seed}
         if settings.method == "generate":
             decoding["temperature"] = 0.0 if greedy else settings.temperature
@@ -105,7 +106,7 @@ class Probe(ABC):
         return {
             "model": self.model,
             "weights_digest": self.weights(),
-            "prompt_template": f"{self.encoder.template_hash} {SUFFIXES[settings.prompt]}",
+            "prompt_template": f"{template} {SUFFIXES[settings.prompt]}",
             "decoding": decoding | {"dtype": str(compute_dtype(self.config))},
             "media_budget": asdict(self.config.data.media)
             | {"silence_seconds": settings.silence_seconds},

@@ -110,6 +110,7 @@ class ServedProbe(Probe):
                 shown,
                 answer_with=self.config.model.answer_with,
                 system_prompt=self.config.model.system_prompt,
+                want=questions.want,
                 ask=questions.ask,
                 suffix=questions.suffix,
             )

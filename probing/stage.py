@@ -15,7 +15,7 @@ from probing.local import LocalProbe
 from probing.panel import Panel
 from probing.probe import Probe
 from probing.served import ServedProbe
-from runs import open_run
+from runs import VOTERS, open_run, write_atomically
 
 
 def probe(config: Config) -> str:
@@ -24,6 +24,8 @@ def probe(config: Config) -> str:
     rule = None if until is None else rule_of(replace(config.data.contribution, rule=until))
     with open_run(config) as run:
         panels = fill(config, config.probe.split, rule, run_dir=run.dir)
+        voters = [voter for panel in panels for voter in panel.voters() if voter]
+        write_atomically(run.dir / VOTERS, "".join(f"{voter}\n" for voter in voters))
         run.finish()
     return "\n\n".join(panel.summary() for panel in panels)
 

@@ -16,9 +16,16 @@ MAY_IMPORT = {  # folder or file -> the local packages and modules it may import
     "checkpoints": set(),
     "datamodules": {"configs"},
     "modules": {"configs", "datamodules.batch", "datamodules.sample"},
+    "recipes": {"configs", "runs", "datamodules", "comparing"},
 }
-RULES = ("contribution", "presets", "calibration", "shapley", "voters", "selection")
-JUDGES = ("verifiers", "extraction", "readings", "similarity", "rewards", "math_answers")
+RULES = (
+    *("contribution", "presets", "calibration", "shapley", "voters", "selection"),
+    *("mixture", "traces"),
+)
+JUDGES = (
+    *("verifiers", "extraction", "readings", "similarity", "rewards", "math_answers"),
+    *("evidence", "trace_filters", "conclusions"),
+)
 PLAIN = ("sample", "media", "ablation", "orders", "wording", "probe_cache", "probe_scores")
 NO_TORCH = (
     "configs/",
@@ -26,9 +33,10 @@ NO_TORCH = (
     *(f"modules/{name}.py" for name in JUDGES),
     *(f"datamodules/{name}.py" for name in RULES + PLAIN),
     "auditing/",
+    "recipes/",
 )
 TORCH_ONLY = ("modules/losses.py", "modules/advantages.py", "modules/kernels/")
-FOLDERS = ("configs", "datamodules", "modules", "probing", "auditing")
+FOLDERS = ("configs", "datamodules", "modules", "probing", "auditing", "recipes")
 TOP = {
     *MAY_IMPORT,
     *FOLDERS,

@@ -24,7 +24,9 @@ AMOUNT = Amount(
     questions=300, pictures=20, drawings=2, voices=0.25, clips=20, pairs=4, sounds=8, films=20
 )
 SPLITS = ("warm", "train", "val", "test")
-SMALL = Sizes(splits=dict.fromkeys(SPLITS, AMOUNT), human_questions=40, human_takes=1)
+SMALL = Sizes(
+    splits=dict.fromkeys(SPLITS, AMOUNT), human_questions=40, human_takes=1, annotated_questions=500
+)
 
 FAMILIES = {
     "text", "shortcut", "see", "hear", "either", "pair", "sum", "compare", "same", "order", "film",
@@ -199,8 +201,8 @@ def test_media_options_come_in_the_order_of_their_options(root):
 
 
 def test_only_descriptions_say_what_to_imitate(root):
-    """Only in the warm split; elsewhere a completion would give the evidence away."""
-    told = [row for row in rows(root) if "completion" in row]
+    """Only in splits that are imitated; elsewhere a completion would give the evidence away."""
+    told = [row for split in SPLITS for row in read(root / f"{split}.jsonl") if "completion" in row]
     assert told
     for row in told:
         assert row["id"].startswith("warm-describe-")
@@ -210,10 +212,10 @@ def test_only_descriptions_say_what_to_imitate(root):
 def test_counts_are_recorded(root):
     about = json.loads((root / "digits.json").read_text())
     assert (about["version"], about["seed"]) == (VERSION, 0)
-    for split in SPLITS:
+    for split in (*SPLITS, "annotated"):
         truth = families(root, split).values()
         assert about["counts"][split] == Counter(row["family"] for row in truth)
-        assert len(truth) == 300
+        assert len(truth) == (500 if split == "annotated" else 300)
 
 
 def test_the_same_seed_builds_the_same_bytes(root, tmp_path):
@@ -245,7 +247,10 @@ def test_ensure_replaces_another_version(tmp_path):
     folder.mkdir()
     (folder / "digits.json").write_text(json.dumps({"version": VERSION - 1}))
     (folder / "old.jsonl").touch()
+    (folder / "traces").mkdir()
+    (folder / "traces" / "sampled.jsonl").touch()
     ensure(folder, sizes=SMALL)
+    assert (folder / "traces" / "sampled.jsonl").exists()
     assert json.loads((folder / "digits.json").read_text())["version"] == VERSION
     assert not (folder / "old.jsonl").exists()
     assert [file.name for file in tmp_path.iterdir()] == ["digits"]

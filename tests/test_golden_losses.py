@@ -20,6 +20,7 @@ from configs.load import choices, load_config
 from configs.schema import OptimConfig
 from datamodules.batch import Batch
 from modules.omni import OmniModel
+from modules.rewards import VerifierJury
 from modules.rlvr import RlvrModule
 
 FILE = Path(__file__).parent / "golden" / "losses.json"
@@ -48,6 +49,7 @@ def losses(policy: OmniModel, quiz: Batch, group: str, name: str) -> list[float]
         policy,
         OptimConfig(lr=1e-4),
         rlvr,
+        jury=VerifierJury(rlvr),
         max_steps=STEPS,
         accumulate=1,
         seed=5,

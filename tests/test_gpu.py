@@ -16,6 +16,7 @@ from datamodules.collate import collate
 from datamodules.prompts import PromptEncoder
 from modules.backbone import ATTENTION, Backbone
 from modules.omni import OmniModel
+from modules.rewards import VerifierJury
 from modules.rlvr import RlvrModule
 from modules.rollouts import Sampling
 from modules.vocabulary import Vocabulary
@@ -136,7 +137,15 @@ def test_one_rlvr_step_at_the_shape_of_qwen25_omni_3b(encoder):
     policy = shape_of_3b(encoder)
     batch = long_prompts(encoder, 2)
     rlvr = RlvrConfig(group_size=8, max_completion_tokens=64)
-    module = RlvrModule(policy, OptimConfig(), rlvr, max_steps=1, accumulate=1, seed=0)
+    module = RlvrModule(
+        policy,
+        OptimConfig(),
+        rlvr,
+        jury=VerifierJury(rlvr),
+        max_steps=1,
+        accumulate=1,
+        seed=0,
+    )
     module.step = lambda: None  # type: ignore[method-assign]  # gradients are what is timed
     for attempt in ("first", "second"):
         torch.cuda.synchronize()

@@ -6,6 +6,7 @@ from functools import partial
 import pytest
 import torch
 
+from modules.imitation import distillation_loss, sft_loss
 from modules.losses import (
     correction_weights,
     denominator,
@@ -13,7 +14,6 @@ from modules.losses import (
     importance_ratio,
     kl_loss,
     policy_loss,
-    sft_loss,
 )
 
 MASK = torch.tensor([[True, True, False], [True, False, False]])
@@ -270,6 +270,7 @@ LOSSES = {
 for name in ESTIMATES:
     LOSSES[name] = partial(kl_loss, estimator=name, denominator=40)
 LOSSES["sft"] = partial(sft_loss, denominator=40)
+LOSSES["distillation"] = partial(distillation_loss, denominator=40)
 
 
 def lose(name, logprobs, other, advantage, mask, **more):
@@ -277,7 +278,7 @@ def lose(name, logprobs, other, advantage, mask, **more):
     if name in ESTIMATES:
         ratio = importance_ratio(logprobs, other, mask, level="token")
         return LOSSES[name](logprobs, other, mask, ratio=ratio, **more)
-    if name == "sft":
+    if name in ("sft", "distillation"):
         return LOSSES[name](logprobs, mask, **more)
     return LOSSES[name](logprobs, other, advantage, mask, **more)
 
@@ -321,7 +322,7 @@ def test_what_stands_in_the_padding_stays_there(name, other):
     """In every argument, and in every gradient; and what is logged carries none."""
     logprobs = torch.full((2, 3), -1.0).masked_fill(~MASK, -math.inf).requires_grad_()
     filled = torch.full((2, 3), -1.5).masked_fill(~MASK, other)
-    more = {} if name in {*ESTIMATES, "sft"} else {"weight": filled.abs()}
+    more = {} if name in {*ESTIMATES, "sft", "distillation"} else {"weight": filled.abs()}
     loss, stats = lose(name, logprobs, filled, filled, MASK, **more)
     loss.backward()
     assert loss.isfinite()

@@ -32,7 +32,8 @@ def root(tmp_path: Path) -> Path:
 def test_a_full_row_becomes_a_sample(root):
     media = [{"modality": "audio", "path": "a.wav", "start": 1, "end": 2.5}]
     row = CHOICE | {"media": media, "completion": "It is a dog.", "source": "zoo", "asset_id": "x"}
-    [sample], _ = read(root, row)
+    [sample], _ = read(root, row | {"evidence": " Something barks. "})
+    assert sample.evidence == "Something barks."
     assert (sample.id, sample.options, sample.answer) == ("q1", ("cat", "dog", "D"), "B")
     assert sample.media == (Media(modality="audio", path="a.wav", start=1.0, end=2.5),)
     assert (sample.completion, sample.source, sample.asset_id) == ("It is a dog.", "zoo", "x")
@@ -130,6 +131,7 @@ def wav(**fields: object) -> dict[str, object]:
         (OPEN | {"tolerance": float("nan")}, "bad_tolerance"),
         (OPEN | {"tolerance": 10**400}, "bad_tolerance"),
         (CHOICE | {"tolerance": 0.5}, "bad_tolerance"),
+        (OPEN | {"evidence": ["a bark"]}, "malformed"),
         (OPEN | {"answer_type": "choice"}, "bad_options"),
         (OPEN | {"audio": "a.wav"}, "unknown_field"),
         (CHOICE | {"answer": "cow"}, "bad_answer"),
@@ -173,6 +175,21 @@ def test_the_second_row_of_an_id_is_quarantined(root):
     samples, quarantine = read(root, OPEN, OPEN | {"answer": "4"})
     assert [sample.answer for sample in samples] == ["3"]
     assert dict(quarantine.counts) == {"duplicate_id": 1}
+
+
+def test_an_id_of_another_manifest_is_taken(root):
+    (root / "more.jsonl").write_text(json.dumps(OPEN) + "\n" + json.dumps(OPEN | {"id": "q2"}))
+    quarantine = Quarantine(max_bad_share=0.5)
+    samples = read_manifest(root / "more.jsonl", root, quarantine, taken={"q1"})
+    assert [sample.id for sample in samples] == ["q2"]
+    assert dict(quarantine.counts) == {"duplicate_id": 1}
+
+
+def test_evidence_and_completion_are_no_part_of_the_content_hash(root):
+    """A score belongs to what is asked and answered, not to what is written beside it."""
+    rows = [OPEN, OPEN | {"id": "q2", "evidence": "Three barks.", "completion": "3, I hear."}]
+    one, other = read(root, *rows)[0]
+    assert one.content_hash == other.content_hash
 
 
 def test_quarantine_names_row_id_reason_and_sentence(root):

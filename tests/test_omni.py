@@ -99,7 +99,7 @@ def test_scores_are_logprobs_and_the_entropy_of_the_same_distribution(
     prompt, positions = one_prompt(ragged, 1, encoded)
     hidden = policy.backbone.read(prompt.unsqueeze(0), positions.unsqueeze(1))[0, -1]
     first = torch.distributions.Categorical(
-        logits=policy._logits(hidden)[~policy.banned] / temperature
+        logits=policy.backbone.head(hidden)[~policy.banned] / temperature
     )
     torch.testing.assert_close(scores.entropy[3, 0], first.entropy(), rtol=1e-4, atol=1e-4)
 
@@ -177,7 +177,8 @@ def test_greedy_equals_the_model_read_without_cache(policy, ragged):
             after = positions.max() + 1 + torch.arange(length)
             positions = torch.cat([positions, after.expand(3, -1)], dim=1).unsqueeze(1)
             hidden = policy.backbone.read(prompt, positions)[0, -1]
-            assert policy._logits(hidden).argmax() == ids[length]
+            logits = policy.backbone.head(hidden).masked_fill(policy.banned, float("-inf"))
+            assert logits.argmax() == ids[length]
 
 
 def test_random_policies_never_say_media_tokens(policy, ragged, encoder):

@@ -94,6 +94,11 @@ def test_shares_together_ask_what_one_process_asks(root, tmp_path):  # noqa: F81
     assert {row["shard"] for row in rows(tmp_path / "shared")} == {"1/3", "2/3", "3/3"}
 
 
+def test_a_run_leaves_the_names_of_its_voters(root, tmp_path):  # noqa: F811
+    probe(config(root, tmp_path, "probe.conditions=[text_only]", "run.name=asked"))
+    assert (tmp_path / "asked/voters.txt").read_text().split() == [*probes(tmp_path / "probes")]
+
+
 def test_a_lost_file_is_asked_again_and_nothing_else(root, tmp_path):  # noqa: F811
     words = ["probe.conditions=[full,text_only]"]
     probe(config(root, tmp_path, *words))

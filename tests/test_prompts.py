@@ -1,11 +1,16 @@
+from dataclasses import replace
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from transformers import Qwen2Config
 
+from assets.make_tiny import make_tokenizer
 from datamodules.media import MediaError
-from datamodules.prompts import PromptEncoder
+from datamodules.prompts import PromptEncoder, shared_tokens
 from datamodules.sample import Sample
-from datamodules.wording import INSTRUCTIONS
+from datamodules.wording import DESCRIBE, INSTRUCTIONS
 from modules.omni import OmniModel
 from tests.conftest import clip, film, make_prompt, make_sample, picture
 
@@ -128,9 +133,48 @@ def test_free_completions_are_imitated_without_instruction(encoder):
 
 @pytest.mark.parametrize("word", ["<|AUDIO|>", "<|IMAGE|>", "<|im_end|>"])
 def test_special_tokens_in_a_question_are_refused(encoder, word):
-    sample = make_sample(question=f"What is {word}?")
-    with pytest.raises(MediaError, match="may not contain special tokens"):
-        encoder.prompt(sample, [])
+    for changed in ({"question": f"What is {word}?"}, {"evidence": word}, {"completion": word}):
+        with pytest.raises(MediaError, match="may not contain special tokens"):
+            encoder.prompt(replace(make_sample(), **changed), [])
+
+
+def test_special_tokens_are_taken_out_of_words_however_they_are_nested(encoder):
+    text = "a<|im_end|>b <|im_<|IMAGE|>end|><answer>c</answer>"
+    assert encoder.plain(text) == "ab <answer>c</answer>"
+
+
+def test_evidence_is_imitated_where_it_is_wanted(encoder):
+    sample = replace(make_sample(), evidence="It says 8.", completion="Well: <answer>B</answer>")
+    ids = {want: encoder.target(sample, want) for want in ("answer", "evidence", "told")}
+    assert {want: encoder.tokenizer.decode(target) for want, target in ids.items()} == {
+        "answer": "Well: <answer>B</answer><|im_end|>",
+        "evidence": "It says 8.<|im_end|>",
+        "told": "<answer>B</answer><|im_end|>",
+    }
+
+
+def test_a_question_without_evidence_is_set_aside_where_it_is_wanted(encoder):
+    with pytest.raises(
+        MediaError, match=r"a has no evidence, but data\.ask .* leave .* out"
+    ) as info:
+        encoder.target(make_sample(), "evidence")
+    assert info.value.kind == "no_evidence"
+
+
+def test_media_are_shown_where_evidence_is_wanted_and_not_where_it_is_told(encoder):
+    heard = [("context", encoder.features(clip(np.random.default_rng(6), 0.2)))]
+    sample = replace(make_sample(), evidence="It says 8.")
+    wanted, told = (encoder.prompt(sample, heard, want=want) for want in ("evidence", "told"))
+    assert (len(wanted.features), len(told.features)) == (1, 0)
+    assert DESCRIBE in encoder.tokenizer.decode(wanted.token_ids)
+    said = encoder.tokenizer.decode(told.token_ids)
+    assert "<|AUDIO|>" not in said and "\nEvidence: It says 8.<|im_end|>" in said
+
+
+def test_each_thing_wanted_is_another_template_and_answers_the_one_of_before(tiny_encoder):
+    wanted = [tiny_encoder.template(want) for want in ("answer", "evidence", "told")]
+    assert len(set(wanted)) == 3
+    assert wanted[0] == tiny_encoder.template_hash == "fc1ae3728e68edbc"
 
 
 def test_another_wording_is_another_template(encoder, untrained):
@@ -161,3 +205,55 @@ def test_options_of_which_nothing_is_left_keep_their_lines(encoder):
     pieces = encoder.tokenizer.decode(prompt.token_ids).split("<|audio_bos|>")
     assert [piece.splitlines()[-1] for piece in pieces[:2]] == ["A. 3", "C. 5"]
     assert pieces[1].splitlines()[1] == "B. 8"
+
+
+def test_prompts_share_the_tokens_that_they_begin_with(encoder):
+    """Behind the fifth digit they differ, and then are alike again."""
+    prompts = [encoder.say(text) for text in ("12345?", "12345!", "12345!!")]
+    shared = shared_tokens(prompts)
+    assert encoder.tokenizer.decode(prompts[0].token_ids[:shared]).endswith("user\n12345")
+    assert shared_tokens(prompts[:1]) == len(prompts[0].token_ids)
+
+
+def test_a_beginning_is_numbered_as_in_the_whole(encoder):
+    prompt = encoder.say("12345?")
+    beginning = prompt.beginning(4)
+    assert beginning.token_ids.equal(prompt.token_ids[:4])
+    assert beginning.positions.equal(prompt.positions[:, :4])
+
+
+TEXT_TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content + '' }}<|im_end|>\n{% endfor %}"
+    "{{ '<|im_start|>assistant\n' }}"
+)
+"""Adds to each content as only a text can be added to."""
+
+
+@pytest.fixture(scope="module")
+def text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """What a language model of text leaves on disk, without its weights."""
+    path = tmp_path_factory.mktemp("text")
+    tokenizer = make_tokenizer(["Which digit is it?"])
+    tokenizer.chat_template = TEXT_TEMPLATE
+    tokenizer.save_pretrained(path)
+    Qwen2Config(vocab_size=len(tokenizer)).save_pretrained(path)
+    return path
+
+
+def test_a_language_model_of_text_is_asked_in_words(text_model):
+    encoder = PromptEncoder(str(text_model), system_prompt="Be brief.")
+    prompt = encoder.prompt(replace(make_sample(), evidence="It is 8."), [], want="told")
+    assert encoder.tokenizer.decode(prompt.token_ids) == (
+        "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhich digit is it?\n"
+        "A. 3\nB. 8\nC. 5\nAnswer with the letter in <answer></answer>.\nEvidence: It is 8."
+        "<|im_end|>\n<|im_start|>assistant\n"
+    )
+    assert torch.equal(prompt.positions, torch.arange(len(prompt.token_ids)).expand(3, -1))
+    assert encoder.target(make_sample())[-1] == encoder.end_id
+
+
+def test_a_language_model_of_text_is_shown_no_media(text_model):
+    encoder = PromptEncoder(str(text_model))
+    with pytest.raises(ValueError, match=r"of text, but .*\(image\).*data\.ask=told") as info:
+        encoder.features(picture(np.random.default_rng(7)))
+    assert not isinstance(info.value, MediaError)

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from configs.schema import DataConfig, MediaConfig
 from datamodules.media import MediaError
+from datamodules.option_scoring import option_scoring
 from datamodules.question_set import InOrder, QuestionSet, load_questions
 from tests.test_media import film
 
@@ -246,3 +248,66 @@ def test_a_set_leaves_its_caches_behind_when_it_is_sent_away(questions):
     sent = pickle.loads(pickle.dumps(questions))
     assert (decodes(questions), decodes(sent)) == (2, 0)
     assert sent.batch([0], step=0).prompt_ids.equal(questions.batch([0], step=0).prompt_ids)
+
+
+@pytest.fixture
+def told(data, encoder, tmp_path) -> QuestionSet:
+    """Every other question has its evidence in words."""
+    rows = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    for row in rows[::2]:
+        row["evidence"] = f"It is {row['id']}."
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return load_questions(replace(data, ask="told"), "train", encoder, run_dir=tmp_path)
+
+
+def test_what_is_told_stands_for_media_which_nobody_reads(told, tmp_path):
+    (tmp_path / "0.png").write_bytes(b"not a picture")
+    batch = told.batch([0], step=0, with_targets=True)
+    assert batch.media == [()] and batch.images is None
+    assert text(told, 0).endswith("\nEvidence: It is q0.\nassistant\n")
+    assert told.encoder.tokenizer.decode(batch.targets[0]) == "<answer>B</answer><|im_end|>"
+    assert told.shown(told.samples[0]) == []
+    assert decodes(told) == 0
+
+
+def test_questions_of_which_nothing_is_told_are_quarantined(told, tmp_path):
+    assert [sample.id for sample in told.batch([0, 1, 2], step=0).samples] == ["q0", "q2"]
+    assert '"no_evidence"' in (tmp_path / "quarantine.jsonl").read_text()
+
+
+def test_options_can_be_scored_by_what_is_told(told):
+    """The two orders differ in the options, which stand before what is told: all is read once."""
+    scoring = option_scoring(told, [6], orders=2, step=0)
+    assert scoring.batch.media == [()]
+    assert scoring.completions.owner == [0, 0]
+
+
+def test_evidence_is_imitated_by_who_has_the_media(told, encoder):
+    told.data = replace(told.data, ask="evidence")
+    batch = told.batch([0, 1], step=0, with_targets=True)
+    assert [encoder.tokenizer.decode(ids) for ids in batch.targets] == ["It is q0.<|im_end|>"]
+    assert (batch.prompt_lens, batch.media) == ([len(batch.prompt_ids)], [("image",)])
+
+
+def test_evidence_is_missed_only_where_it_is_imitated(told):
+    told.data = replace(told.data, ask="evidence")
+    assert len(told.batch([0, 1], step=0)) == 2
+
+
+def test_another_budget_shows_the_same_questions_otherwise(questions):
+    """The film's 4 frames make 2 steps of time, 2 frames make 1; the first set is left as it is."""
+    fewer = questions.showing(replace(BUDGET, video_max_frames=2))
+    grids = [asked.batch([9], step=0).video_grid[0, 0].item() for asked in (questions, fewer)]
+    assert grids == [2, 1]
+    assert fewer.samples is questions.samples
+    assert questions.batch([9], step=0).video_grid[0, 0].item() == 2
+
+
+def test_manifests_are_read_one_after_the_other(questions, data, encoder, tmp_path):
+    """Of the second's rows one has an id of the first."""
+    rows = [{"id": name, "question": "2?", "answer": 2} for name in ("q3", "r1", "r2")]
+    (tmp_path / "more.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    both = load_questions(data, "train+more", encoder, run_dir=tmp_path)
+    assert [sample.id for sample in both.samples[9:]] == ["q9", "r1", "r2"]
+    assert [sample.source for sample in both.samples[9:]] == ["train", "more", "more"]
+    assert (both.manifest_rows, dict(both.quarantine.counts)) == (13, {"duplicate_id": 1})

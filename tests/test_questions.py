@@ -13,11 +13,13 @@ import soundfile
 from PIL import Image
 
 from configs.ablation import Condition
+from configs.inputs import MixtureConfig
 from configs.schema import ContributionConfig, DataConfig, MediaConfig
 from datamodules.ablation import Withholding
 from datamodules.probe_cache import ProbeRow, write_shard
 from datamodules.question_set import QuestionSet, load_questions
 from datamodules.questions import QuestionData
+from datamodules.views import Showing
 
 BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.0)
 KEY = "a" * 32
@@ -102,17 +104,18 @@ def test_a_run_reads_what_the_rule_keeps(data, questions, encoder, tmp_path):
     """q0 and q3 are answered blind; q5 has nothing to withhold and is kept. Two epochs."""
     probed(data, questions, {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0})
     loader = module(filtered(data), encoder, tmp_path).train_dataloader()
-    ids = Counter(sample.id for batch in islice(loader, 4) for sample in batch.samples)
+    ids = Counter(sample.id for [batch] in islice(loader, 4) for sample in batch.samples)
     assert ids == {"q1": 2, "q2": 2, "q4": 2, "q5": 2}
 
 
 def test_curriculum_steps_are_optimizer_steps(data, questions, encoder, tmp_path):
     """One step of three micro-batches reads weak ones."""
     probed(data, questions, {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0})
-    run = module(filtered(data, curriculum_steps=1), encoder, tmp_path, accumulate=3)
-    read = [[one.id for one in batch.samples] for batch in islice(run.train_dataloader(), 5)]
+    run = module(filtered(data, curriculum_steps=1), encoder, tmp_path, micro_batches=3)
+    steps = islice(run.train_dataloader(), 2)
+    read = [[one.id for one in batch.samples] for batch in chain(*steps)]
     assert [sorted(ids) for ids in read[:3]] == [["q0", "q3"]] * 3
-    assert sorted(chain(*read[3:])) == ["q1", "q2", "q4", "q5"]
+    assert sorted(chain(*read[3:5])) == ["q1", "q2", "q4", "q5"]
 
 
 @pytest.mark.parametrize(
@@ -124,7 +127,7 @@ def test_curriculum_steps_end_within_rounds(data, questions, encoder, tmp_path, 
     Steps 2 and 3 of a round see again what steps 0 and 1 were the first to see.
     """
     probed(data, questions, {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0})
-    shape = {"accumulate": 2, "updates": 4, "round_batches": 4}
+    shape = {"accumulate": 2, "updates": 4, "micro_batches": 4}
     run = module(filtered(data, curriculum_steps=steps), encoder, tmp_path, **shape)
     rounds = islice(run.train_dataloader(), 3)
     read = [sorted(one.id for one in batch.samples) for batch in chain(*rounds)]
@@ -135,7 +138,7 @@ def test_curriculum_steps_end_within_rounds(data, questions, encoder, tmp_path, 
 @pytest.mark.parametrize("step", [4, 5])
 def test_rounds_continue_where_the_trainer_stands(data, encoder, tmp_path, monkeypatch, step):
     """Two updates a round: after four steps, and after one of the third round, comes the third."""
-    run = module(data, encoder, tmp_path, updates=2, round_batches=3)
+    run = module(data, encoder, tmp_path, updates=2, micro_batches=3)
     whole = list(islice(run.train_dataloader(), 4))
     monkeypatch.setattr(L.Trainer, "global_step", step)
     [batches] = islice(run.train_dataloader(), 1)
@@ -145,8 +148,8 @@ def test_rounds_continue_where_the_trainer_stands(data, encoder, tmp_path, monke
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_loaders_hand_out_whole_rounds_with_their_views(data, encoder, tmp_path, workers):
-    views = {"blind": Withholding(condition="text_only", how="noise")}
-    shape = {"updates": 2, "round_batches": 3, "views": views}
+    views = {"blind": Showing(withheld=Withholding(condition="text_only", how="noise"))}
+    shape = {"updates": 2, "micro_batches": 3, "views": views}
     run = module(replace(data, workers=workers), encoder, tmp_path, **shape)
     for number, batches in enumerate(islice(run.train_dataloader(), 2)):
         assert [batch.step for batch in batches] == [number] * 3
@@ -158,8 +161,7 @@ def test_loaders_hand_out_whole_rounds_with_their_views(data, encoder, tmp_path,
 def test_refills_are_of_the_pool_that_the_run_reads(data, questions, encoder, tmp_path):
     """Weak ones in the round of the curriculum, which are q0 and q3, and then the other four."""
     probed(data, questions, {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0})
-    shape = {"updates": 1, "round_batches": 1}
-    run = module(filtered(data, curriculum_steps=1), encoder, tmp_path, **shape)
+    run = module(filtered(data, curriculum_steps=1), encoder, tmp_path)
     rounds = islice(run.train_dataloader(), 2)
     read = [{sample.id for sample in batch.samples} for [batch] in rounds]
     assert read[0] == {"q0", "q3"} and run.refills().batch(0, 0) is None
@@ -174,10 +176,104 @@ def test_imitation_is_filtered_and_weighted_too(data, questions, encoder, tmp_pa
     probed(data, questions, ablated | {"q1": 1, "q2": 1}, condition="full")
     weighted = filtered(data, weighted=True, on_missing="drop")
     loader = module(weighted, encoder, tmp_path, with_targets=True).train_dataloader()
-    batches = list(islice(loader, 6))
+    batches = list(chain(*islice(loader, 6)))
     assert all(batch.targets for batch in batches)
     ids = Counter(sample.id for batch in batches for sample in batch.samples)
     assert ids.keys() == {"q1", "q2", "q5"} and ids["q1"] > 3 < ids["q2"]
+
+
+def traced(questions: QuestionSet, tmp_path: Path, numbers: dict[str, list[int]]) -> Path:
+    """Write the traces of some questions by their numbers, each saying its own name."""
+    rows = [
+        {
+            "id": sample.id,
+            "content_hash": sample.content_hash,
+            "number": number,
+            "completion": f"{sample.id} {number}",
+            "kept": True,
+        }
+        for sample in questions.samples
+        for number in numbers.get(sample.id, ())
+    ]
+    file = tmp_path / "traces.jsonl"
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+def test_traces_of_the_questions_kept_are_imitated(data, questions, encoder, tmp_path):
+    """q0 is filtered out, q2 and q5 have no trace, and q1 has two; two epochs of three. What was
+    selected is told of the manifest, as it was."""
+    probed(data, questions, {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0})
+    traces = traced(questions, tmp_path, {"q0": [0], "q1": [1, 4], "q4": [2]})
+    run = module(filtered(data), encoder, tmp_path, traces=traces, with_targets=True)
+    batches = list(chain(*islice(run.train_dataloader(), 3)))
+    ids = Counter(sample.id for batch in batches for sample in batch.samples)
+    assert ids == {"q1#1": 2, "q1#4": 2, "q4#2": 2}
+    for batch in batches:
+        said = [encoder.tokenizer.decode(target[:-1]) for target in batch.targets]
+        assert said == [sample.id.replace("#", " ") for sample in batch.samples]
+    assert run.train_questions.samples == questions.samples
+    assert run.selected.kept.tolist() == [1, 2, 4, 5]
+
+
+def test_traces_are_read_as_often_as_their_questions(data, questions, encoder, tmp_path):
+    """q4 weighs nothing and has two traces, q1 and q2 alike, q5 as much as the mean of the three;
+    their traces are read 12/5, 12/5 and 8/5 times in an epoch of six and less."""
+    ablated = {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0}
+    probed(data, questions, ablated)
+    probed(data, questions, ablated | {"q1": 1, "q2": 1}, condition="full")
+    traces = traced(questions, tmp_path, {"q1": [0], "q2": [3], "q4": [0, 1], "q5": [2]})
+    weighted = filtered(data, weighted=True, on_missing="drop")
+    run = module(weighted, encoder, tmp_path, traces=traces, with_targets=True)
+    batches = chain(*islice(run.train_dataloader(), 10))
+    ids = Counter(sample.id for batch in batches for sample in batch.samples)
+    assert ids.keys() == {"q1#0", "q2#3", "q5#2"}
+
+
+def test_a_curriculum_imitates_traces_of_weak_questions_first(data, questions, encoder, tmp_path):
+    probed(data, questions, {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0})
+    traces = traced(questions, tmp_path, {"q0": [5], "q1": [1], "q3": [6], "q4": [2]})
+    settings = filtered(data, curriculum_steps=1)
+    run = module(settings, encoder, tmp_path, traces=traces, with_targets=True)
+    first, second = chain(*islice(run.train_dataloader(), 2))
+    assert {sample.id for sample in first.samples} == {"q0#5", "q3#6"}
+    assert {sample.id for sample in second.samples} == {"q1#1", "q4#2"}
+
+
+def test_traces_are_answers(data, questions, encoder, tmp_path):
+    traces = traced(questions, tmp_path, {"q1": [0]})
+    with pytest.raises(ValueError, match=r"data\.ask=evidence .*sft\.traces=.*leave one"):
+        module(replace(data, ask="evidence"), encoder, tmp_path, traces=traces)
+
+
+def test_a_mixture_shares_out_the_tokens_of_completions(data, encoder, tmp_path):
+    """As many tokens of three pictures as of one text, whose completion is longer; no sounds."""
+    manifest = tmp_path / "train.jsonl"
+    *rows, last = map(json.loads, manifest.read_text().splitlines())
+    rows.append(last | {"completion": "Nothing is to be seen, so I guess: <answer>B</answer>"})
+    manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    mixture = MixtureConfig(by="modality", shares=["image:1", "text:1"], unit="output_tokens")
+    run = module(replace(data, mixture=mixture), encoder, tmp_path, with_targets=True)
+    tokens: Counter[str] = Counter()
+    lens = set()
+    for [batch] in islice(run.train_dataloader(), 90):
+        for kinds, target in zip(batch.media, batch.targets, strict=True):
+            tokens["+".join(kinds)] += len(target)
+            lens.add(len(target))
+    assert len(lens) == 2 and max(lens) > 2 * min(lens)
+    assert tokens.keys() == {"", "image"}
+    assert tokens[""] == pytest.approx(tokens["image"], rel=0.05)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_prompts_of_an_optimizer_step_are_packed(data, encoder, tmp_path, workers):
+    """Into one micro-batch, of six in three, where the budget has room; the same ones."""
+    shape = {"micro_batches": 3, "with_targets": True}
+    plain = module(data, encoder, tmp_path, **shape).train_dataloader()
+    data = replace(data, workers=workers)
+    cut = module(data, encoder, tmp_path, pack_tokens=4000, **shape).train_dataloader()
+    for batches, [pack] in islice(zip(plain, cut, strict=True), 2):
+        assert pack.samples == [sample for batch in batches for sample in batch.samples]
 
 
 def test_changed_answers_never_meet_old_scores(data, questions, encoder, tmp_path):

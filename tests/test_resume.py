@@ -24,24 +24,48 @@ def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return root
 
 
-MORE = {
-    "sft": ["trainer.log_every=2", "sft.max_completion_tokens=64"],
+CASES = {
+    "sft": [
+        "stage=sft",
+        "data.train=train+annotated",
+        "data.mixture.by=modality",
+        "data.mixture.unit=output_tokens",
+        "sft.pack_tokens=400",
+        "trainer.max_tokens=100000",
+    ],
     "rlvr": [
-        "trainer.log_every=2",
+        "stage=rlvr",
         "rlvr.epochs=2",
         "rlvr.refill.tries=2",
         "rlvr.kl.coef=0.01",
         "rlvr.table_every=2",
         "model.lora.rank=4",
     ],
+    "on policy": [
+        "stage=distill",
+        "distill.method=on_policy",
+        "distill.on_policy_share=0.5",
+        "distill.student.condition=no_audio",
+        "distill.divergence=jsd",
+        "trainer.max_tokens=100000",
+    ],
+    "traces": [
+        "stage=distill",
+        "distill.traces.samples=4",
+        "distill.traces.max_right=3",
+        "distill.traces.only_right=false",
+        "distill.traces.limit=24",
+    ],
+    "prealign": ["stage=prealign", "prealign.subtract_prior=true", "rlvr.max_completion_tokens=12"],
 }
 """Of each stage, what a resumed run might forget: where in the data a round of two updates is, what
-it was refilled with, the reference, and weights that checkpoints leave out."""
+it was refilled with, the reference, and weights that checkpoints leave out; how many tokens it has
+learned from, by which its learning rate falls; whose turn it was; what was sampled before it began;
+what a reader knew."""
 
 
-def start(stage: str, digits: Path, runs: Path, name: str) -> subprocess.Popen[bytes]:
+def start(case: str, digits: Path, runs: Path, name: str) -> subprocess.Popen[bytes]:
     words = [
-        f"stage={stage}",
         f"run.root={runs}",
         f"run.name={name}",
         "data=manifest",
@@ -55,7 +79,8 @@ def start(stage: str, digits: Path, runs: Path, name: str) -> subprocess.Popen[b
         "rlvr.group_size=4",
         "optim.lr=1e-3",
         "optim.schedule=cosine",
-        *MORE[stage],
+        "trainer.log_every=2",
+        *CASES[case],
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
     return subprocess.Popen(
@@ -77,16 +102,16 @@ def finish(process: subprocess.Popen[bytes], runs: Path, name: str) -> None:
     assert process.wait(timeout=300) == 0, (runs / f"{name}.err").read_text()[-2000:]
 
 
-@pytest.mark.parametrize("stage", ["rlvr", "sft"])
-def test_metrics_after_sigkill_are_those_of_an_unbroken_run(stage, digits, tmp_path):
+@pytest.mark.parametrize("case", CASES)
+def test_metrics_after_sigkill_are_those_of_an_unbroken_run(case, digits, tmp_path):
     """Killed twice, somewhere after steps 3 and 6, and started again with the same command.
 
     Every row of metrics, losses and rewards as exact floats, is compared; with accumulation,
     validation and a reference policy, and checkpoints that do not fall on the kills.
     """
-    finish(start(stage, digits, tmp_path, "unbroken"), tmp_path, "unbroken")
+    finish(start(case, digits, tmp_path, "unbroken"), tmp_path, "unbroken")
     for killed_after in (3, 6):
-        process = start(stage, digits, tmp_path, "killed")
+        process = start(case, digits, tmp_path, "killed")
         deadline = time.monotonic() + 300
         while max(steps_of(tmp_path / "killed"), default=0) < killed_after:
             assert process.poll() is None, (tmp_path / "killed.err").read_text()[-2000:]
@@ -94,7 +119,7 @@ def test_metrics_after_sigkill_are_those_of_an_unbroken_run(stage, digits, tmp_p
             time.sleep(0.02)
         process.send_signal(signal.SIGKILL)
         process.wait()
-    finish(start(stage, digits, tmp_path, "killed"), tmp_path, "killed")
+    finish(start(case, digits, tmp_path, "killed"), tmp_path, "killed")
     unbroken, killed = (
         (tmp_path / name / "metrics.jsonl").read_text() for name in ("unbroken", "killed")
     )

@@ -8,13 +8,17 @@ import pytest
 
 from bench.verifiers import SAMPLES, completions, nothing
 from configs.rewards import RewardConfig
+from configs.rlvr import RlvrConfig
 from datamodules.sample import Media, Sample
 from modules.rewards import (
+    Group,
     Said,
     Setting,
+    Utterance,
+    VerifierJury,
     accuracy,
     matches_exactly,
-    parts_of,
+    paid,
     total,
     weights_at,
 )
@@ -51,16 +55,17 @@ def setting(**fields: object) -> Setting:
 
 def column(name: str, group: list[Said], config: RewardConfig, **fields: object) -> list[float]:
     sample = fields.pop("sample", ask(media=FILM))
-    return [parts[name] for parts in parts_of(group, sample, config, setting(**fields))]
+    return [one.parts[name] for one in paid(group, sample, config, setting(**fields))]
 
 
 def test_accuracy_and_format_are_always_there_and_others_with_a_weight():
-    plain = parts_of([say("B"), say("C")], ask(), RewardConfig(), setting())
-    assert plain == [{"accuracy": 1.0, "format": 1.0}, {"accuracy": 0.0, "format": 1.0}]
+    plain = paid([say("B"), say("C")], ask(), RewardConfig(), setting())
+    assert plain[0].parts == {"accuracy": 1.0, "format": 1.0}
+    assert plain[1].parts == {"accuracy": 0.0, "format": 1.0}
     config = RewardConfig(temporal=0.3, length=0.2, overlong=1, blind=0.5)
-    [full] = parts_of([say("B")], ask(), config, setting())
-    assert [*full] == ["accuracy", "format", "temporal", "length", "overlong", "blind"]
-    assert [*weights_at(0, config)] == [*full]
+    [full] = paid([say("B")], ask(), config, setting())
+    assert [*full.parts] == ["accuracy", "format", "temporal", "length", "overlong", "blind"]
+    assert [*weights_at(0, config)] == [*full.parts]
 
 
 def test_a_reward_is_the_weighted_sum():
@@ -68,6 +73,15 @@ def test_a_reward_is_the_weighted_sum():
     config = RewardConfig(accuracy=2, format=0.5, temporal=0.3)
     parts = {"accuracy": 1.0, "format": 0.0, "temporal": 1.0}
     assert total(parts, weights_at(9, config)) == pytest.approx(2.3)
+
+
+def test_what_is_paid_is_the_weighted_sum_of_its_parts():
+    """A film; 2 of 3 right, never with frames shuffled: 2 * 1 + 0.5 * 1 + 0.3 * 1 = 2.8."""
+    config = RewardConfig(accuracy=2, format=0.5, temporal=0.3)
+    group = [say("B"), say("C"), say("B")]
+    found = paid(group, ask(media=FILM), config, setting(shuffled_accuracy=0.0))
+    assert [one.reward for one in found] == pytest.approx([2.8, 0.5, 2.8])
+    assert [one.verdict.extracted for one in found] == ["B", "C", "B"]
 
 
 def test_omniboost_begins_with_form_and_turns_at_the_given_step():
@@ -183,9 +197,9 @@ def test_the_format_rule_is_that_of_the_config():
 
 def test_a_reward_that_is_no_number_stops_and_names_the_sample():
     with pytest.raises(ValueError, match=r"'q1' is paid inf, from .* finite number: set"):
-        parts_of([say("B")], ask(), RewardConfig(accuracy=1e308, format=1e308), setting())
+        paid([say("B")], ask(), RewardConfig(accuracy=1e308, format=1e308), setting())
     with pytest.raises(ValueError, match=r"'q1' is paid nan"):
-        parts_of([say("B")], ask(), RewardConfig(blind=1), setting(blind_accuracy=math.nan))
+        paid([say("B")], ask(), RewardConfig(blind=1), setting(blind_accuracy=math.nan))
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.answer_type)
@@ -202,7 +216,50 @@ def test_no_hostile_completion_raises_and_nothing_is_never_right(sample):
     ]
     for rule in ("correct", "graded", "exact"):
         config = RewardConfig(accuracy_rule=rule)
-        parts = parts_of(group, sample, config, setting())
-        assert all(0 <= one["accuracy"] <= 1 for one in parts)
+        found = paid(group, sample, config, setting())
+        assert all(0 <= one.parts["accuracy"] <= 1 for one in found)
     empty = [nothing(random.Random(seed), sample) for seed in range(40)]
     assert not any(verdict.correct for verdict in verify_all(empty, [sample] * 40))
+
+
+def utter(answer: str, tokens: int = 4) -> Utterance:
+    return Utterance(text=f"<answer>{answer}</answer>", tokens=tokens, finished=True)
+
+
+def jury(**reward: float) -> VerifierJury:
+    return VerifierJury(
+        RlvrConfig(group_size=5, max_completion_tokens=10, reward=RewardConfig(**reward))
+    )
+
+
+def test_other_views_are_asked_where_a_bonus_has_a_weight():
+    """Five completions are numbered 0 to 4; three without media follow; then half a group. The
+    numbers of one view do not depend on whether the other is asked."""
+    assert jury().elsewhere == {}
+    assert jury(blind=0.5, blind_samples=3).elsewhere == {"blind": range(5, 8)}
+    assert jury(temporal=0.3, blind_samples=3).elsewhere == {"shuffled": range(8, 10)}
+    assert [*jury(temporal=0.3, blind=1).elsewhere] == ["blind", "shuffled"]
+
+
+def test_a_jury_compares_every_group_with_its_own_other_showing():
+    """q1 is right without media once in 4: 3/4 of the bonus is left. q2 has no other showing."""
+    said = [utter("B"), utter("C")]
+    blind = [utter(answer) for answer in "BACC"]
+    groups = [
+        Group(sample=ask(id="q1"), said=said, elsewhere={"blind": blind}),
+        Group(sample=ask(id="q2", answer="C"), said=said),
+    ]
+    first, second = jury(blind=2.0).pay(groups, step=0)
+    assert [one.parts["blind"] for one in first] == [0.75, 0.0]
+    assert [one.reward for one in first] == pytest.approx([0.9 + 0.1 + 1.5, 0.1])
+    assert [one.reward for one in second] == pytest.approx([0.1, 1.0])
+    assert [one.verdict.correct for one in second] == [False, True]
+
+
+def test_a_jury_knows_the_step_and_the_limit():
+    """Form first; then 10 of at most 10 tokens, a fifth of which is charged, cost all of it."""
+    asked = [Group(sample=ask(), said=[utter("B", tokens=10)])]
+    strict = jury(early_steps=3, overlong=0.5)
+    [[early]], [[late]] = strict.pay(asked, step=2), strict.pay(asked, step=3)
+    assert early.reward == pytest.approx(0.2 + 0.8 - 0.5)
+    assert late.reward == pytest.approx(0.9 + 0.1 - 0.5)

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 import lightning as L
 import pytest
 import torch
-from torch import Tensor
 from torch.utils.data import DataLoader
 
 from configs.rewards import PerceptionConfig, RewardConfig
@@ -16,7 +15,9 @@ from modules.collector import Refill
 from modules.experience import Experience
 from modules.finite import NonFinite
 from modules.omni import OmniModel
+from modules.rewards import VerifierJury
 from modules.rlvr import RlvrModule
+from tests.fitting import gradients
 
 TEMPERATURE = 1.5
 """At which the shipped model is right now and then on every question of the quiz."""
@@ -32,6 +33,7 @@ def rlvr_module(
         policy,
         OptimConfig(lr=1e-3),
         rlvr,
+        jury=VerifierJury(rlvr),
         max_steps=10,
         accumulate=accumulate,
         seed=5,
@@ -51,15 +53,6 @@ def fit(module: RlvrModule, rounds: Sequence[list[Batch]]) -> L.Trainer:
     )
     trainer.fit(module, DataLoader(rounds, batch_size=None))
     return trainer
-
-
-def gradients(module: RlvrModule, batches: list[Batch]) -> dict[str, Tensor]:
-    """Run a round up to its first update, and keep that from changing the weights."""
-    module.step = lambda: None  # type: ignore[method-assign]
-    module.training_step(batches, 0)
-    found = {n: p.grad.clone() for n, p in module.policy.named_parameters() if p.grad is not None}
-    module.policy.zero_grad()
-    return found
 
 
 def cut(batch: Batch, *parts: Sequence[int]) -> list[Batch]:
@@ -179,7 +172,7 @@ def _with_spread(module: RlvrModule, useful: set[str]) -> None:
         one = experience(batch, **how)  # type: ignore[arg-type]
         for row, sample in enumerate(batch.samples):
             right = torch.tensor([1.0, 0, 0, 0]) * (sample.id in useful)
-            one.reward[row] = one.parts["accuracy"][row] = right
+            one.reward[row] = one.merit[row] = right
         return one
 
     module.collector._experience = rigged  # type: ignore[method-assign]

@@ -1,4 +1,4 @@
-"""What is read at which step: pools, weights, curricula, stand-ins, rounds and their refills."""
+"""What is read at which step: pools, weights, curricula, stand-ins, lists and their refills."""
 
 from collections import Counter
 from itertools import chain, islice
@@ -9,7 +9,7 @@ import pytest
 
 from datamodules.batch import Batch
 from datamodules.question_set import QuestionSet, load_questions
-from datamodules.rounds import Pool, Refills, Rounds, Shuffled, Stream
+from datamodules.rounds import Pool, Refills, Rounds, Stream
 from tests.test_questions import six_questions
 
 
@@ -30,8 +30,8 @@ def read(
     questions: QuestionSet, pool: Pool, batches: int, *, first: int = 0, **settings: object
 ) -> list[list[str]]:
     """List the questions of some batches of two, from the first one on that is asked for."""
-    shuffled = Shuffled(stream(questions, pool, **settings), first=first)
-    return [ids(batch) for batch in islice(shuffled, batches)]
+    singles = Rounds(stream(questions, pool, **settings), micro_batches=1, first=first)
+    return [ids(batch) for [batch] in islice(singles, batches)]
 
 
 ALL = Pool(places=range(6))
@@ -131,6 +131,19 @@ def test_it_does_not_matter_how_a_round_is_cut(questions, how):
         drawn.append([Counter(chain(*map(ids, batches))) for batches in together])
     assert all(one == drawn[0] for one in drawn)
     assert all(one.total() == 4 for one in drawn[0])
+
+
+@pytest.mark.parametrize("budget", [80, 120, 1000])
+def test_a_packed_list_holds_the_prompts_that_it_would_unpacked(questions, budget):
+    """Whatever the budget, the same four prompts of each of three steps, and all are that step."""
+    whole = stream(questions, ALL, with_targets=True)
+    plain = islice(Rounds(whole, micro_batches=2, first=1), 3)
+    packs = islice(Rounds(whole, micro_batches=2, first=1, pack_tokens=budget), 3)
+    for step, (batches, cut) in enumerate(zip(plain, packs, strict=True), start=1):
+        expected = Counter(chain(*map(ids, batches)))
+        assert Counter(chain(*map(ids, cut))) == expected and expected.total() == 4
+        assert {batch.step for batch in cut} == {step}
+        assert all(sum(b.prompt_lens) + sum(map(len, b.targets)) <= budget for b in cut)
 
 
 def refilled(

@@ -137,6 +137,25 @@ def test_random_same_size_draws_as_many_by_the_seed(root, keep, on_missing, size
     assert len(set(draws)) > 2 and drawn(3) == draws[3]
 
 
+@pytest.mark.parametrize(
+    ("control", "places"),
+    [("filtered", [3, 4]), ("full", [0, 2, 3, 4, 5]), ("complement", [0, 2])],
+)
+def test_what_another_run_has_read_is_on_neither_side(root, tmp_path, control, places):
+    run = tmp_path / "other"
+    run.mkdir()
+    read = [{"id": "q1", "kept": True}, {"id": "q3", "kept": False}]
+    (run / "selection.jsonl").write_text("".join(json.dumps(row) + "\n" for row in read))
+    found = select(root, control=control, on_missing="drop", disjoint_from=[str(run / "export")])
+    assert found.kept.tolist() == places
+    assert rows(root)[1]["reason"] == "another run has read it"
+
+
+def test_another_run_that_chose_nothing_is_an_error(root, tmp_path):
+    with pytest.raises(ValueError, match=r"disjoint_from names .*export, but there is no"):
+        select(root, on_missing="drop", disjoint_from=[str(tmp_path / "export")])
+
+
 def test_missing_answers_name_one_question_the_command_and_a_way_to_decline(root):
     text = r"1 of 6 questions .*first: 'q5'.*stage=probe.*text_only.*samples=16.*on_missing=drop"
     with pytest.raises(ValueError, match=text):

@@ -1,4 +1,4 @@
-"""Imitation by hand: what it sums over, what it refuses, how fast it goes."""
+"""Imitation by hand: what it sums over, what it refuses, how fast it goes, when it ends."""
 
 import pytest
 import torch
@@ -8,11 +8,16 @@ from datamodules.batch import Batch, Completions
 from modules.finite import NonFinite
 from modules.omni import OmniModel
 from modules.sft import SftModule
+from tests.fitting import fit, gradients
+
+TARGETS = [[50, 60], [70, 80, 90], [100], [110, 120]]
 
 
-def sft_module(policy: OmniModel, optim: OptimConfig | None = None, **settings: int) -> SftModule:
-    sft = SftConfig(**settings)
-    return SftModule(policy, optim or OptimConfig(), sft, max_steps=10, batch_size=4)
+def sft_module(
+    policy: OmniModel, optim: OptimConfig | None = None, *, max_tokens: int = 0, **settings: object
+) -> SftModule:
+    sft = SftConfig(**settings)  # type: ignore[arg-type]
+    return SftModule(policy, optim or OptimConfig(), sft, max_steps=10, max_tokens=max_tokens)
 
 
 def with_targets(batch: Batch, targets: list[list[int]]) -> Batch:
@@ -38,23 +43,61 @@ def test_long_targets_are_refused_by_name(policy, ragged):
         module.targets(batch)
 
 
-def test_sft_sums_over_tokens_and_averages_over_prompts(policy, ragged):
-    batch = with_targets(ragged, [[50, 60], [70, 80, 90], [100], [110, 120]])
-    loss = sft_module(policy).training_step(batch, 0)
-    assert batch.targets is not None
-    scored = policy.logprobs(batch, Completions.of(batch.targets, range(4)))
-    torch.testing.assert_close(loss, -scored.sum() / 4)
+@pytest.mark.parametrize(("average", "divisor"), [("prompt", 4), ("token", 8)])
+def test_sums_over_tokens_are_divided_by_prompts_or_by_tokens(policy, ragged, average, divisor):
+    batch = with_targets(ragged, TARGETS)
+    module = sft_module(policy, average=average)
+    gradients(module, [batch])
+    scored = policy.logprobs(batch, Completions.of(TARGETS, range(4)))
+    assert module.published["train/loss"] == pytest.approx(-scored.sum().item() / divisor)
+    assert module.published["train/nll"] == pytest.approx(-scored.sum().item() / 8)
 
 
-def test_a_bad_gradient_names_the_samples_of_all_micro_batches_since_the_last_step(policy, ragged):
-    module = sft_module(policy)
-    optimizer = torch.optim.SGD(policy.parameters(), lr=0.1)
-    for prompts in ([0, 1], [2]):
-        batch = with_targets(ragged.select(prompts), [[50, 60]] * len(prompts))
-        module.training_step(batch, 0).backward()
-    module.on_before_optimizer_step(optimizer)  # is finite, and begins anew
-    batch = with_targets(ragged.select([3]), [[50]])
-    module.training_step(batch, 0).backward()
-    policy.backbone.head.weight.grad.fill_(float("nan"))
-    with pytest.raises(NonFinite, match=r"the gradient is infinite or NaN in 1 samples \(s3\)"):
-        module.on_before_optimizer_step(optimizer)
+@pytest.mark.parametrize("average", ["prompt", "token"])
+def test_a_step_has_the_same_gradient_however_it_is_cut(policy, ragged, average):
+    """Cut unevenly, so that means of means would show."""
+    batch = with_targets(ragged, TARGETS)
+    whole = gradients(sft_module(policy, average=average), [batch])
+    cut = [batch.select([2, 0, 3]), batch.select([1])]
+    parts = gradients(sft_module(policy, average=average), cut)
+    assert parts.keys() == whole.keys()
+    norm = torch.stack([gradient.norm() for gradient in whole.values()]).norm()
+    for name, gradient in whole.items():
+        assert (parts[name] - gradient).norm() < 2e-5 * norm, name
+
+
+def test_a_bad_gradient_names_the_samples_of_all_micro_batches(policy, ragged):
+    batch = with_targets(ragged, TARGETS)
+    before = {name: p.detach().clone() for name, p in policy.named_parameters()}
+    policy.backbone.head.weight.register_hook(lambda gradient: gradient * float("nan"))
+    with pytest.raises(NonFinite, match=r"the gradient .* in 3 samples \(s0, s1, s3\)"):
+        fit(sft_module(policy), [batch.select([0, 1]), batch.select([3])])
+    assert all(torch.equal(p, before[name]) for name, p in policy.named_parameters())
+
+
+def test_a_run_ends_with_the_step_that_reaches_its_tokens(policy, ragged):
+    """Each step learns from the prompts and eight tokens of completions."""
+    batch = with_targets(ragged, TARGETS)
+    each = sum(batch.prompt_lens) + 8
+    module = sft_module(policy, max_tokens=2 * each + 1)
+    trainer = fit(module, [batch.select([0, 2]), batch.select([1, 3])], steps=9)
+    assert (trainer.global_step, module.tokens_seen) == (3, 3 * each)
+
+
+def test_the_schedule_ends_where_tokens_do(policy):
+    """Half of the tokens are learned from, but a tenth of the steps are done."""
+    module = sft_module(policy, OptimConfig(schedule="linear"), max_tokens=100)
+    assert module._lr_factor(1) == pytest.approx(0.9)
+    module.tokens_seen = 50
+    assert module._lr_factor(1) == pytest.approx(0.5)
+    assert module._lr_factor(8) == pytest.approx(0.2)
+
+
+def test_a_checkpoint_remembers_what_was_learned_from(policy):
+    module = sft_module(policy, max_tokens=100)
+    module.tokens_seen = 70
+    checkpoint = {"state_dict": module.state_dict()}
+    module.on_save_checkpoint(checkpoint)
+    other = sft_module(policy, max_tokens=100)
+    other.on_load_checkpoint(checkpoint)
+    assert other.tokens_seen == 70

@@ -1,11 +1,14 @@
 """What is withheld stands beside what is shown, prompt by prompt."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from datamodules.ablation import Withholding
 from datamodules.question_set import QuestionSet, load_questions
-from datamodules.views import batch_with_views
+from datamodules.views import Showing, batch_with_views, shown
+from tests.test_media import film
 from tests.test_questions import six_questions
 
 
@@ -67,8 +70,8 @@ def test_what_a_view_cannot_show_is_left_out_of_all(questions, tmp_path):
         "blind": questions.under("no_visual", "mismatched"),
     }
     batch = batch_with_views(questions, views, [5, 2, 3], step=0)
-    for shown in (batch, *batch.views.values()):
-        assert [sample.id for sample in shown.samples] == ["q5", "q3"]
+    for one in (batch, *batch.views.values()):
+        assert [sample.id for sample in one.samples] == ["q5", "q3"]
     assert '"no_donor"' in (tmp_path / "quarantine.jsonl").read_text()
     assert batch_with_views(questions, views, [2], step=0) is None
 
@@ -79,3 +82,24 @@ def test_what_cannot_be_shown_at_all_is_left_out_of_views(questions, tmp_path):
     views = {"blind": questions.under("text_only", "absent")}
     batch = batch_with_views(questions, views, [1, 5], step=0)
     assert [sample.id for sample in batch.views["blind"].samples] == ["q5"]
+
+
+def test_a_view_may_show_fewer_frames_and_no_sound(encoder, tmp_path):
+    """Of ten frames the data show eight, which are four steps in time, and the view four."""
+    data = six_questions(tmp_path)
+    film(tmp_path / "a.mp4", frames=10, sound=1.0)
+    row = {"id": "f", "question": "Which?", "options": ["3", "8"], "answer": "8"}
+    row["media"] = [{"modality": "video", "path": "a.mp4"}]
+    (tmp_path / "train.jsonl").write_text(json.dumps(row) + "\n")
+    questions = load_questions(data, "train", encoder, run_dir=tmp_path)
+    deaf = Withholding(condition="no_audio", how="absent")
+    views = {
+        "teacher": shown(questions, Showing(withheld=Withholding())),
+        "student": shown(questions, Showing(withheld=deaf, video_max_frames=4)),
+    }
+    batch = batch_with_views(questions, views, [0], step=0)
+    teacher, student = batch.views["teacher"], batch.views["student"]
+    assert teacher.prompt_ids.equal(batch.prompt_ids) and batch.changed("teacher") == []
+    assert (batch.video_grid[0, 0], student.video_grid[0, 0]) == (4, 2)
+    assert batch.media == [("audio", "video")] and student.media == [("video",)]
+    assert questions.data.media.video_max_frames == 8

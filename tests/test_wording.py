@@ -1,9 +1,10 @@
+from hashlib import sha256
 from typing import get_args
 
 import pytest
 
 from datamodules.sample import AnswerType, Media, Sample
-from datamodules.wording import INSTRUCTIONS, SUFFIXES, specimen, turn
+from datamodules.wording import DESCRIBE, INSTRUCTIONS, SUFFIXES, asked, specimen, turn
 
 
 def make(**fields: object) -> Sample:
@@ -64,6 +65,37 @@ def test_free_completions_have_no_instruction():
     assert turn(free, answer_with="letter", ask=False) == []
 
 
+def test_a_completion_that_leads_to_the_answer_is_asked_for_in_tags():
+    led = make(options=(), answer="a dog", answer_type="text", completion="It barks: a dog.")
+    assert turn(led, answer_with="letter") == [f"Which barks?\n{INSTRUCTIONS['text']}"]
+
+
+def test_evidence_is_asked_for_in_place_of_the_answer():
+    pieces = turn(make(media=media("context")), answer_with="letter", want="evidence")
+    assert pieces == [0, f"Which barks?\nA. a cat\nB. a dog\n{DESCRIBE}"]
+    free = make(options=(), answer="It barks.", answer_type="text", completion="It barks.")
+    assert turn(free, answer_with="text", want="evidence") == [f"Which barks?\n{DESCRIBE}"]
+
+
+def test_what_is_told_stands_last_and_media_nowhere():
+    told = make(media=media("context", "option", "option"), evidence="The second barks.")
+    pieces = turn(told, answer_with="letter", want="told")
+    lines = ["Which barks?", "A. a cat", "B. a dog", LETTER, "Evidence: The second barks."]
+    assert pieces == ["\n".join(lines)]
+
+
+def test_who_is_told_is_asked_for_the_answer_whatever_is_imitated():
+    free = make(options=(), answer="It barks.", answer_type="text", completion="It barks.")
+    [said] = turn(free, answer_with="letter", want="told")
+    assert said == f"Which barks?\n{INSTRUCTIONS['text']}\nEvidence: "
+
+
+def test_a_question_and_its_options_can_stand_alone():
+    assert asked(make(), "letter") == "Which barks?\nA. a cat\nB. a dog"
+    assert asked(make(), "text") == "Which barks?\na cat\na dog"
+    assert asked(make(options=()), "letter") == "Which barks?"
+
+
 @pytest.mark.parametrize(
     ("name", "words"),
     [
@@ -108,3 +140,17 @@ def test_another_instruction_is_another_specimen(monkeypatch, kind):
     before = specimen("letter"), specimen("text")
     monkeypatch.setitem(INSTRUCTIONS, kind, "Answer.")
     assert (specimen("letter"), specimen("text")) != before
+
+
+@pytest.mark.parametrize(("answer_with", "digest"), [("letter", "ad95cbfa"), ("text", "b5f32c8d")])
+def test_answers_are_asked_for_as_before_evidence_could_be(answer_with, digest):
+    """Probes of then stay valid."""
+    assert sha256(specimen(answer_with).encode()).hexdigest()[:8] == digest
+
+
+def test_another_way_to_ask_for_evidence_is_another_specimen_of_that_alone(monkeypatch):
+    before = [specimen("letter", want) for want in ("answer", "evidence", "told")]
+    monkeypatch.setattr("datamodules.wording.DESCRIBE", "Describe.")
+    after = [specimen("letter", want) for want in ("answer", "evidence", "told")]
+    assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, True]
+    assert len(set(after)) == 3

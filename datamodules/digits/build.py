@@ -7,40 +7,21 @@ import secrets
 import shutil
 import time
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
 
 import numpy as np
 
-from datamodules.digits.draft import Draft, Maker
+from datamodules.digits.asking import ask, write_questions
 from datamodules.digits.items import Item
-from datamodules.digits.open_questions import both_digits, describe, larger, number, told
 from datamodules.digits.pictures import PICTURES, Picture, balanced
-from datamodules.digits.questions import (
-    add,
-    compare,
-    either,
-    hear,
-    pair,
-    same,
-    see,
-    shortcut,
-    sound,
-    text,
-)
-from datamodules.digits.scenes import (
-    film_heard,
-    film_seen,
-    film_sound,
-    film_sum,
-    media_options,
-    order,
-)
 from datamodules.digits.shelf import Amount, Shelf, plan, plan_recordings
 from datamodules.digits.speech import RECORDINGS, recorded_people, speakers
 
@@ -49,35 +30,11 @@ log = logging.getLogger(__name__)
 VERSION = 1
 """Goes up with every change of what is built, so that `ensure` builds it again."""
 
-SHARES: dict[Maker, float] = {
-    text: 10,
-    shortcut: 14,
-    see: 14,
-    hear: 14,
-    either: 8,
-    pair: 9,
-    add: 3,
-    compare: 3,
-    same: 3,
-    order: 4,
-    film_seen: 1,
-    film_heard: 1,
-    film_sound: 0.5,
-    film_sum: 1.5,
-    media_options: 4,
-    sound: 5,
-    number: 3,
-    both_digits: 1,
-    larger: 1,
-}
-"""How often each kind of question is asked, in percent."""
+ADDED = "annotated"
+"""A split that sets of this version may lack: `ensure` adds it to them, and leaves the rest."""
 
-SHARES_OF: dict[str, dict[Maker, float]] = {
-    # Mostly what is seen and heard, and how to say it; little of how to put it together.
-    "warm": {**SHARES, text: 10, told: 3, shortcut: 6, hear: 16, pair: 16, describe: 12},
-    "test_human": {hear: 35, pair: 30, same: 20, either: 15},
-}
-"""Where a split differs from SHARES."""
+CACHES = ("probes", "traces")
+"""Folders that outlive a set: what is in them belongs to contents, so it stays valid."""
 
 PROCESSES = 4
 """Each writes its share of the files and ends. Speech depends on what its process said before, so
@@ -112,6 +69,9 @@ class Sizes:
     human_takes: int = 6
     """Versions made of each recorded digit."""
 
+    annotated_questions: int = 6_000
+    """Of the split that shows the media of `warm` again, with their evidence in words."""
+
     def __post_init__(self) -> None:
         pictures = sum(amount.pictures for amount in self.splits.values())
         if pictures > PICTURES:
@@ -120,30 +80,45 @@ class Sizes:
                 f"{PICTURES}: ask for fewer, or raise `drawings`."
             )
 
+    def questions(self, split: str) -> int:
+        """Tell how many questions a split asks."""
+        more = {"test_human": self.human_questions, ADDED: self.annotated_questions}
+        return more[split] if split in more else self.splits[split].questions
+
 
 def build(root: Path, *, seed: int = 0, sizes: Sizes | None = None, workers: int = 2) -> None:
     """Write the whole set into a new or empty folder; `digits.json` comes last."""
     sizes = sizes or Sizes()
     media = plan_media(sizes, seed)
     write_media(root, media, workers)
-    counts = {}
-    for split, items in media.items():
-        shares = SHARES_OF.get(split, SHARES)
-        total = sizes.splits[split].questions if split in sizes.splits else sizes.human_questions
-        drafts = ask(Shelf(items), shares, total, random.Random(f"{seed}-{split}"))
-        write_questions(root, split, drafts)
-        counts[split] = dict(sorted(Counter(draft.family for draft in drafts).items()))
-    about = {"version": VERSION, "seed": seed, "counts": counts}
+    counts = {
+        split: write_split(root, split, items, sizes.questions(split), seed)
+        for split, items in media.items()
+    }
+    write_about(root, {"version": VERSION, "seed": seed, "counts": counts})
+
+
+def write_split(
+    root: Path, split: str, items: Sequence[Item], questions: int, seed: int
+) -> dict[str, int]:
+    """Ask the questions of one split, and count them by family."""
+    drafts = ask(Shelf(items), split, questions, random.Random(f"{seed}-{split}"))
+    write_questions(root, split, drafts)
+    return dict(sorted(Counter(draft.family for draft in drafts).items()))
+
+
+def write_about(root: Path, about: Mapping[str, object]) -> None:
+    """Say what a set holds; before this is said, it holds nothing."""
     (root / "digits.json").write_text(json.dumps(about, indent=2) + "\n")
 
 
 def ensure(root: Path, *, sizes: Sizes | None = None) -> None:
-    """Build the set where it is missing or of another version; otherwise do nothing.
+    """Build the set where it is missing or of another version; otherwise add what it lacks.
 
     It is built beside its place and renamed, so a kill leaves nothing half-made there, and of two
     simultaneous starts one finds its work done and keeps the other's.
     """
-    if _version(root) == VERSION:
+    if _current(root) or extend(root, sizes or Sizes()):
         return
     if root.exists() and not (root / "digits.json").exists() and any(root.iterdir()):
         raise ValueError(
@@ -155,12 +130,13 @@ def ensure(root: Path, *, sizes: Sizes | None = None) -> None:
     fresh, stale = (root.with_name(f".{root.name}-{secrets.token_hex(4)}") for _ in range(2))
     try:
         build(fresh, sizes=sizes)
-        if _version(root) != VERSION:
+        if not _current(root):
             with suppress(FileNotFoundError):
                 root.rename(stale)
             _install(fresh, root)
-            with suppress(FileNotFoundError):  # scores belong to contents, so they stay valid
-                (stale / "probes").rename(root / "probes")
+            for name in CACHES:
+                with suppress(FileNotFoundError):
+                    (stale / name).rename(root / name)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(stale, ignore_errors=True)
@@ -171,17 +147,46 @@ def _install(fresh: Path, root: Path) -> None:
     try:
         fresh.rename(root)
     except OSError:  # another start was faster, and its set is as good as ours
-        if _version(root) != VERSION:
+        if not _current(root):
             raise
 
 
-def _version(root: Path) -> int | None:
+def extend(root: Path, sizes: Sizes) -> bool:
+    """Add the split that a set of this version lacks, and leave the rest as it is.
+
+    What media show is known from their plan alone, so False where the questions that stand there
+    are not those of this plan: the set then is of other sizes, or of another release of the voices.
+    """
+    about = _about(root)
+    if about is None or about["version"] != VERSION:
+        return False
+    seed: int = about["seed"]
+    media = plan_media(sizes, seed)
+    with TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as folder:
+        fresh = Path(folder)
+        write_split(fresh, "warm", media["warm"], sizes.questions("warm"), seed)
+        if (fresh / "warm.jsonl").read_bytes() != (root / "warm.jsonl").read_bytes():
+            return False
+        count = write_split(fresh, ADDED, media[ADDED], sizes.questions(ADDED), seed)
+        write_about(fresh, {**about, "counts": {**about["counts"], ADDED: count}})
+        for name in (f"truth/{ADDED}.jsonl", f"{ADDED}.jsonl", "digits.json"):
+            (fresh / name).replace(root / name)
+    log.info("Added the split %s to the digits set in %s.", ADDED, root)
+    return True
+
+
+def _current(root: Path) -> bool:
+    """Tell whether a set is there, of this version and whole."""
+    about = _about(root)
+    return about is not None and about["version"] == VERSION and ADDED in about["counts"]
+
+
+def _about(root: Path) -> dict[str, Any] | None:  # of JSON
     try:
-        about = json.loads((root / "digits.json").read_text())
+        about: dict[str, Any] = json.loads((root / "digits.json").read_text())
     except FileNotFoundError:
         return None
-    version: int = about["version"]
-    return version
+    return about
 
 
 def plan_media(sizes: Sizes, seed: int) -> dict[str, list[Item]]:
@@ -207,6 +212,8 @@ def plan_media(sizes: Sizes, seed: int) -> dict[str, list[Item]]:
             "asterisk-core-sounds-en-wav, and build again.",
             RECORDINGS,
         )
+    if "warm" in media:
+        media[ADDED] = media["warm"]
     return media
 
 
@@ -225,49 +232,3 @@ def write_items(root: Path, items: Sequence[Item]) -> None:
     """Encode some files, in their order."""
     for item in items:
         item.write(root / item.path)
-
-
-def ask(shelf: Shelf, shares: dict[Maker, float], total: int, rng: random.Random) -> list[Draft]:
-    """Draft `total` questions, each kind as often as its share says, in random order."""
-    makers, weights = list(shares), list(shares.values())
-    counts = [int(total * weight / sum(weights)) for weight in weights]
-    asked = [maker for maker, count in zip(makers, counts, strict=True) for _ in range(count)]
-    asked += rng.choices(makers, weights, k=total - len(asked))
-    rng.shuffle(asked)
-    return [maker(shelf, rng) for maker in asked]
-
-
-def write_questions(root: Path, split: str, drafts: Iterable[Draft]) -> None:
-    """Write a split's manifest, and apart from it the truth about its questions."""
-    (root / "truth").mkdir(exist_ok=True)
-    with (
-        (root / f"{split}.jsonl").open("w") as manifest,
-        (root / "truth" / f"{split}.jsonl").open("w") as truth,
-    ):
-        for index, draft in enumerate(drafts):
-            name = f"{split}-{draft.family}-{index:05d}"
-            manifest.write(json.dumps(row(name, draft, completed=split == "warm")) + "\n")
-            known = {"id": name, "family": draft.family, "evidence": draft.evidence}
-            truth.write(json.dumps(known) + "\n")
-
-
-def row(name: str, draft: Draft, *, completed: bool) -> dict[str, object]:
-    """Lay a question out as a line of a manifest, without what can be left out.
-
-    Args:
-        completed: whether completions are written out; they give the evidence away, so only the
-            split that a warm start imitates has them.
-    """
-    role = {} if draft.role == "context" else {"role": draft.role}
-    whole = {
-        "id": name,
-        "question": draft.question,
-        "options": list(draft.options),
-        "answer": draft.answer,
-        "answer_type": draft.answer_type,
-        "media": [{"modality": item.modality, "path": item.path, **role} for item in draft.items],
-        "completion": draft.completion if completed else "",
-        "source": "digits",
-        "asset_id": draft.items[0].asset if draft.items else f"text-{name}",
-    }
-    return {key: value for key, value in whole.items() if value or key == "media"}

@@ -30,6 +30,9 @@ class Draft:
     thought: str = ""
     """The evidence in words, where several pieces of it have to be put together."""
 
+    scene: str = ""
+    """The evidence in words, where it is written down beside the question."""
+
 
 Maker = Callable[[Shelf, random.Random], Draft]
 """Takes the media of a split and a source of randomness."""

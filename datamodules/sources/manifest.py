@@ -4,13 +4,13 @@
      "media": [{"modality": "audio", "path": "clips/1.flac", "start": 2.5, "end": 6.0}]}
 
 Optional are options, answer_type (told from the options or the answer where possible), tolerance,
-media and their start, end and role, completion, source (the manifest's name) and asset_id (the
-first medium).
+media and their start, end and role, completion, evidence, source (the manifest's name) and asset_id
+(the first medium).
 A row that breaks a rule goes to quarantine with its number and a reason, and the rest are read.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from pathlib import Path
 from typing import cast, get_args
 
@@ -23,16 +23,21 @@ Row = Mapping[str, object]
 
 ROW_FIELDS = (
     *("id", "question", "options", "answer", "answer_type", "tolerance"),
-    *("media", "completion", "source", "asset_id"),
+    *("media", "completion", "evidence", "source", "asset_id"),
 )
 MEDIA_FIELDS = ("modality", "path", "start", "end", "role")
 ROLES = get_args(Role)
 
 
-def read_manifest(path: Path, root: Path, quarantine: Quarantine) -> list[Sample]:
+def read_manifest(
+    path: Path, root: Path, quarantine: Quarantine, *, taken: Container[str] = ()
+) -> list[Sample]:
     """Read the good rows of a manifest in their order, and quarantine the others.
 
     Whether too many are bad is for the caller to `check`, who knows how many there are in all.
+
+    Args:
+        taken: ids that rows of other manifests have.
     """
     if not path.is_file():
         raise ValueError(
@@ -48,7 +53,7 @@ def read_manifest(path: Path, root: Path, quarantine: Quarantine) -> list[Sample
             try:
                 row = _parse(line)
                 sample_id = _text(row, "id", "missing_id")
-                if sample_id in samples:
+                if sample_id in samples or sample_id in taken:
                     raise RowError(
                         "duplicate_id",
                         f"{sample_id!r} is the id of an earlier row too, but scores are kept by "
@@ -89,6 +94,7 @@ def to_sample(row: Row, *, root: Path, source: str) -> Sample:
         tolerance=tolerance,
         media=media,
         completion=_text(row, "completion", "malformed", default=""),
+        evidence=_text(row, "evidence", "malformed", default=""),
         source=_text(row, "source", "malformed", default=source),
         asset_id=_text(row, "asset_id", "malformed", default=media[0].path if media else sample_id),
         content_hash=content_hash(

@@ -1,0 +1,150 @@
+"""How a policy learns from traces of its own, or from what a teacher makes of its words."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from configs.ablation import Condition, How
+from configs.checks import at_least, positive
+
+Method = Literal["self", "on_policy"]
+DivergenceKind = Literal["reverse_kl", "forward_kl", "jsd"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class TraceConfig:
+    """Traces: answers that the policy samples to training questions, and which are imitated.
+
+    The three filters are OmniBoost's (arXiv 2605.12034); what is sampled does not depend on them,
+    so that another choice of filters samples nothing again.
+    """
+
+    samples: int = 8
+    """Traces of each question."""
+
+    temperature: float = 1.0
+    """They are drawn at this temperature."""
+
+    max_completion_tokens: int = 64
+    """Traces stop after this many tokens; one that is cut is never imitated."""
+
+    batch_size: int = 16
+    """Questions that are asked at once."""
+
+    limit: int = 0
+    """Questions that are asked, from the beginning of those selected; 0 asks all."""
+
+    only_right: bool = True
+    """Imitate right traces alone; the paper filters for it but does not say so in these words."""
+
+    difficulty: bool = True
+    """F1: leave out questions with fewer than `min_right` right and finished traces, or more than
+    `max_right`."""
+
+    min_right: int = 1
+    """See `difficulty`."""
+
+    max_right: int = 6
+    """See `difficulty`."""
+
+    quality: bool = True
+    """F2: leave out traces that say that they cannot hear or see, or that write media tokens."""
+
+    consistency: bool = True
+    """F3: leave out traces whose reasoning comes to another answer than they give."""
+
+    repair: bool = True
+    """With `consistency`: where the reasoning comes to the right answer and another one is given,
+    correct what is given instead."""
+
+    cache: str = "traces"
+    """Directory of sampled traces, inside `data.root` unless absolute."""
+
+    def __post_init__(self) -> None:
+        counts = ("samples", "max_completion_tokens", "batch_size")
+        at_least("distill.traces", 1, **{name: vars(self)[name] for name in counts})
+        at_least("distill.traces", 0, limit=self.limit, min_right=self.min_right)
+        positive("distill.traces", temperature=self.temperature)
+        if self.difficulty and not self.min_right <= self.max_right <= self.samples:
+            raise ValueError(
+                f"distill.traces.min_right is {self.min_right} and max_right {self.max_right}, but "
+                f"they bound how many of samples={self.samples} traces are right: keep "
+                "min_right <= max_right <= samples, or set distill.traces.difficulty=false."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ShowingConfig:
+    """How much of the media one side of a distillation is shown."""
+
+    condition: Condition = "full"
+    """What it is left with, in the words of probes."""
+
+    how: How = "absent"
+    """What stands in for the rest."""
+
+    video_max_frames: int = 0
+    """Frames of a video, instead of `data.media.video_max_frames`; 0 is that."""
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is shown what the data show."""
+        return self.condition == "full" and not self.video_max_frames
+
+
+@dataclass(frozen=True, kw_only=True)
+class DistillConfig:
+    """Learning from traces of its own (`self`), or token by token from a teacher (`on_policy`)."""
+
+    method: Method = "self"
+    """`self` samples traces, filters them and imitates what is left (OmniBoost's third stage);
+    `on_policy` lets the student complete, and brings its distribution in the place of every token
+    closer to the teacher's (GKD, arXiv 2306.13649)."""
+
+    traces: TraceConfig = field(default_factory=TraceConfig)
+
+    teacher: str = "reference"
+    """`reference` is the policy that the run starts from; else weights of any size with the same
+    tokenizer: a directory, or an id on the hub."""
+
+    divergence: DivergenceKind = "reverse_kl"
+    """Of the two distributions: `reverse_kl` KL(student || teacher), `forward_kl` KL(teacher ||
+    student), `jsd` the generalized Jensen-Shannon divergence."""
+
+    jsd_weight: float = 0.5
+    """Weight of the teacher in the mixture that `jsd` measures both against, between 0 and 1."""
+
+    top_k: int = 0
+    """Compare the teacher's likeliest tokens one by one and the rest as one; 0 compares all."""
+
+    temperature: float = 1.0
+    """The student completes at this temperature, and both are compared at it."""
+
+    on_policy_share: float = 1.0
+    """Share of prompts that the student completes; the others take the completion of the data
+    (lambda of GKD)."""
+
+    max_completion_tokens: int = 64
+    """Completions stop after this many tokens."""
+
+    student: ShowingConfig = field(default_factory=ShowingConfig)
+    """What the student is shown."""
+
+    teacher_shown: ShowingConfig = field(default_factory=ShowingConfig)
+    """What the teacher is shown, so that one may be privileged."""
+
+    def __post_init__(self) -> None:
+        at_least("distill", 1, max_completion_tokens=self.max_completion_tokens)
+        at_least("distill", 0, top_k=self.top_k)
+        at_least("distill.student", 0, video_max_frames=self.student.video_max_frames)
+        at_least("distill.teacher_shown", 0, video_max_frames=self.teacher_shown.video_max_frames)
+        positive("distill", temperature=self.temperature)
+        if not 0 <= self.on_policy_share <= 1:
+            raise ValueError(
+                f"distill.on_policy_share is {self.on_policy_share}, but is a share from 0 to 1: "
+                "half of the prompts is 0.5."
+            )
+        if not 0 < self.jsd_weight < 1:
+            raise ValueError(
+                f"distill.jsd_weight is {self.jsd_weight}, but lies between 0 and 1, where jsd "
+                "would be 0: choose divergence=forward_kl or reverse_kl for its limits."
+            )

@@ -1,0 +1,55 @@
+"""What a description of evidence is paid for: that a reader who sees nothing can answer by it."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from configs.checks import at_least
+
+EvidenceReward = Literal["product", "signed"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrealignConfig:
+    """Evidence pre-alignment (VEPA, arXiv 2606.17678), for sounds and films as well as pictures.
+
+    The policy describes what a question turns on, and a frozen reader answers by the question and
+    the description alone. Everything else is as in `rlvr`: groups, objective, divergence, rounds.
+    """
+
+    reader: str = ""
+    """Weights of the reader: a thinker, or a text-only language model; empty is the policy that the
+    run starts from."""
+
+    reader_max_tokens: int = 16
+    """The reader's answers stop after this many tokens."""
+
+    reward: EvidenceReward = "product"
+    """`product`: right x honest x distinct, the paper's formula; `signed`: +1 where the reader is
+    right, -1 for a description that gives the answer away, -0.5 for one that repeats itself, the
+    form of its appendix."""
+
+    subtract_prior: bool = False
+    """Take from right (1 or 0) how often the reader is right by the question alone, so that what it
+    knew anyway pays nothing."""
+
+    prior_samples: int = 4
+    """Answers, at temperature 1, that `subtract_prior` is measured by."""
+
+    judge: str = ""
+    """Weights of a model that is asked whether a description gives the answer away, besides the
+    rule that always looks; empty asks none."""
+
+    ngram: int = 4
+    """Words that make a repetition when they come again in the same order."""
+
+    repetitive: float = 0.5
+    """`signed` calls a description repetitive below this share of distinct ngrams."""
+
+    def __post_init__(self) -> None:
+        counts = ("reader_max_tokens", "prior_samples", "ngram")
+        at_least("prealign", 1, **{name: vars(self)[name] for name in counts})
+        if not 0 <= self.repetitive <= 1:
+            raise ValueError(
+                f"prealign.repetitive is {self.repetitive}, but is a share from 0 to 1: half of "
+                "all ngrams is 0.5."
+            )

@@ -1,0 +1,99 @@
+"""The sections that every training stage has: where it writes, how it steps, for how long."""
+
+from dataclasses import dataclass
+from typing import Literal
+
+from configs.checks import at_least, positive
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunConfig:
+    """Where a run keeps what it writes."""
+
+    name: str | None = None
+    """Directory of the run inside `root`; None names it by stage, config and a free number."""
+
+    root: str = "runs"
+    """Directory that holds all run directories."""
+
+    def __post_init__(self) -> None:
+        if self.name is not None and (not self.name.strip(".") or set(self.name) & set("/\\")):
+            raise ValueError(
+                f"run.name is {self.name!r}, but names one directory inside run.root: give a plain "
+                "name, and choose its parent with run.root=..."
+            )
+
+
+@dataclass(frozen=True, kw_only=True)
+class OptimConfig:
+    """AdamW and the schedule of its step size."""
+
+    lr: float = 1e-5
+    """Peak learning rate."""
+
+    weight_decay: float = 0.01
+    """Decoupled decay of weight matrices."""
+
+    warmup_steps: int = 0
+    """Steps over which the learning rate rises from 0 to `lr`."""
+
+    schedule: Literal["constant", "cosine", "linear"] = "constant"
+    """Shape after warm-up; cosine and linear reach 0 at `trainer.max_steps`."""
+
+    max_grad_norm: float = 1.0
+    """Gradients with a larger norm are scaled down to it."""
+
+    def __post_init__(self) -> None:
+        positive("optim", lr=self.lr, max_grad_norm=self.max_grad_norm)
+        at_least("optim", 0, weight_decay=self.weight_decay, warmup_steps=self.warmup_steps)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainerConfig:
+    """How long, on what, and how often to look."""
+
+    max_steps: int = 500
+    """Optimizer steps after which the run is finished."""
+
+    max_tokens: int = 0
+    """Tokens after which it is finished as well: those of prompts and of completions that
+    optimizer steps learned from, over all processes; 0 sets no such end."""
+
+    batch_size: int = 16
+    """Prompts in one micro-batch of one device."""
+
+    accumulate: int = 1
+    """Micro-batches summed into one optimizer step."""
+
+    devices: int = 1
+    """Accelerators, or CPU processes, per node."""
+
+    num_nodes: int = 1
+    """Machines that train together."""
+
+    accelerator: Literal["auto", "cpu", "gpu"] = "auto"
+    """`auto` takes a GPU where there is one."""
+
+    strategy: str = "auto"
+    """How devices share the work, in Lightning's words: `ddp`."""
+
+    precision: Literal["32-true", "bf16-mixed"] = "32-true"
+    """Arithmetic of the forward and backward pass."""
+
+    val_every: int = 0
+    """Steps between validations; 0 never validates."""
+
+    val_samples: int = 200
+    """Questions of `data.val` that a validation asks, from its beginning."""
+
+    checkpoint_every: int = 100
+    """Steps between checkpoints; a killed run repeats at most this many."""
+
+    log_every: int = 10
+    """Steps between rows of metrics."""
+
+    def __post_init__(self) -> None:
+        counts = ("max_steps", "batch_size", "accumulate", "devices", "num_nodes")
+        every = ("val_samples", "checkpoint_every", "log_every")
+        at_least("trainer", 1, **{name: vars(self)[name] for name in counts + every})
+        at_least("trainer", 0, val_every=self.val_every, max_tokens=self.max_tokens)

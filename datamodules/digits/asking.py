@@ -1,0 +1,124 @@
+"""What a split asks, how often, and how that is written down."""
+
+import json
+import random
+from collections.abc import Iterable
+from dataclasses import replace
+from pathlib import Path
+
+from datamodules.digits.draft import Draft, Maker
+from datamodules.digits.open_questions import both_digits, describe, larger, number, told
+from datamodules.digits.questions import (
+    add,
+    compare,
+    either,
+    hear,
+    pair,
+    same,
+    see,
+    shortcut,
+    sound,
+    text,
+)
+from datamodules.digits.scene import evidence_of
+from datamodules.digits.scenes import (
+    film_heard,
+    film_seen,
+    film_sound,
+    film_sum,
+    media_options,
+    order,
+)
+from datamodules.digits.shelf import Shelf
+
+SHARES: dict[Maker, float] = {
+    text: 10,
+    shortcut: 14,
+    see: 14,
+    hear: 14,
+    either: 8,
+    pair: 9,
+    add: 3,
+    compare: 3,
+    same: 3,
+    order: 4,
+    film_seen: 1,
+    film_heard: 1,
+    film_sound: 0.5,
+    film_sum: 1.5,
+    media_options: 4,
+    sound: 5,
+    number: 3,
+    both_digits: 1,
+    larger: 1,
+}
+"""How often each kind of question is asked, in percent."""
+
+UNDESCRIBED = (text, shortcut, media_options)
+"""Kinds of questions that no description of their media helps to answer."""
+
+SHARES_OF: dict[str, dict[Maker, float]] = {
+    # Mostly what is seen and heard, and how to say it; little of how to put it together.
+    "warm": {**SHARES, text: 10, told: 3, shortcut: 6, hear: 16, pair: 16, describe: 12},
+    "test_human": {hear: 35, pair: 30, same: 20, either: 15},
+    "annotated": {maker: share for maker, share in SHARES.items() if maker not in UNDESCRIBED},
+}
+"""Where a split differs from SHARES."""
+
+COMPLETED = ("warm", "annotated")
+"""Splits that are imitated, and say how to complete."""
+
+
+def ask(shelf: Shelf, split: str, total: int, rng: random.Random) -> list[Draft]:
+    """Draft `total` questions, each kind as often as its share says, in random order."""
+    shares = SHARES_OF.get(split, SHARES)
+    makers, weights = list(shares), list(shares.values())
+    counts = [int(total * weight / sum(weights)) for weight in weights]
+    asked = [maker for maker, count in zip(makers, counts, strict=True) for _ in range(count)]
+    asked += rng.choices(makers, weights, k=total - len(asked))
+    rng.shuffle(asked)
+    drafts = [maker(shelf, rng) for maker in asked]
+    return list(map(annotated, drafts)) if split == "annotated" else drafts
+
+
+def annotated(draft: Draft) -> Draft:
+    """Write down what a question turns on, and an answer that begins with it."""
+    scene = evidence_of(draft)
+    return replace(draft, scene=scene, completion=f"{scene} <answer>{draft.answer}</answer>")
+
+
+def write_questions(root: Path, split: str, drafts: Iterable[Draft]) -> None:
+    """Write a split's manifest, and apart from it the truth about its questions."""
+    (root / "truth").mkdir(exist_ok=True)
+    with (
+        (root / f"{split}.jsonl").open("w") as manifest,
+        (root / "truth" / f"{split}.jsonl").open("w") as truth,
+    ):
+        for index, draft in enumerate(drafts):
+            name = f"{split}-{draft.family}-{index:05d}"
+            manifest.write(json.dumps(row(name, draft, completed=split in COMPLETED)) + "\n")
+            known = {"id": name, "family": draft.family, "evidence": draft.evidence}
+            truth.write(json.dumps(known) + "\n")
+
+
+def row(name: str, draft: Draft, *, completed: bool) -> dict[str, object]:
+    """Lay a question out as a line of a manifest, without what can be left out.
+
+    Args:
+        completed: whether completions are written out; they give the evidence away, so only
+            splits that are imitated have them.
+    """
+    role = {} if draft.role == "context" else {"role": draft.role}
+    whole = {
+        "id": name,
+        "question": draft.question,
+        "options": list(draft.options),
+        "answer": draft.answer,
+        "answer_type": draft.answer_type,
+        "media": [{"modality": item.modality, "path": item.path, **role} for item in draft.items],
+        "completion": draft.completion if completed else "",
+        "evidence": draft.scene,
+        "source": "digits",
+        "asset_id": draft.items[0].asset if draft.items else f"text-{name}",
+    }
+    return {key: value for key, value in whole.items() if value or key == "media"}

@@ -1,0 +1,40 @@
+"""What media show and say, in words."""
+
+from collections.abc import Sequence
+
+from datamodules.digits.draft import Draft
+from datamodules.digits.films import Film
+from datamodules.digits.items import Item
+from datamodules.digits.pictures import Picture
+from datamodules.digits.sounds import Sound
+from datamodules.digits.speech import Clip, Recording
+
+
+def evidence_of(draft: Draft) -> str:
+    """Tell what of its media a question turns on: what is seen, what is heard, or both."""
+    seen, heard = _seen(draft.items), _heard(draft.items)
+    told = {"visual": seen, "audio": heard}.get(draft.evidence, [*seen, *heard])
+    return " ".join(told)
+
+
+def _seen(items: Sequence[Item]) -> list[str]:
+    pictures = [item.digit for item in items if isinstance(item, Picture)]
+    if pictures:
+        who = "The image shows" if len(pictures) == 1 else "The images show"
+        return [f"{who} {_in_order(pictures)}."]
+    films = [item for item in items if isinstance(item, Film)]
+    return [f"The video shows {_in_order(list(dict.fromkeys(film.seen)))}." for film in films]
+
+
+def _heard(items: Sequence[Item]) -> list[str]:
+    heard = [item.heard if isinstance(item, Film) else item for item in items]
+    voices = [item.digits for item in heard if isinstance(item, Clip | Recording)]
+    sounds = [f"The sound is {item.name}." for item in heard if isinstance(item, Sound)]
+    if not voices:
+        return sounds
+    who = "The voice says" if len(voices) == 1 else "The voices say"
+    return [f"{who} {_in_order([digit for digits in voices for digit in digits])}.", *sounds]
+
+
+def _in_order(digits: Sequence[int]) -> str:
+    return ", then ".join(f"the digit {digit}" for digit in digits)

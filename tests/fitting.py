@@ -1,0 +1,44 @@
+"""What tests of several stages do with a module: one step without effect, or a short training."""
+
+from collections.abc import Iterator, Sequence
+from itertools import repeat
+
+import lightning as L
+from torch import Tensor
+from torch.utils.data import DataLoader, IterableDataset
+
+from datamodules.batch import Batch
+from modules.base import PostTrainingModule
+
+
+def gradients(module: PostTrainingModule, batches: list[Batch]) -> dict[str, Tensor]:
+    """Run a training step up to its first update, and keep that from changing the weights."""
+    module.step = lambda: None  # type: ignore[method-assign]
+    module.training_step(batches, 0)
+    found = {n: p.grad.clone() for n, p in module.policy.named_parameters() if p.grad is not None}
+    module.policy.zero_grad()
+    return found
+
+
+class Again(IterableDataset[list[Batch]]):
+    """One list of micro-batches, without end."""
+
+    def __init__(self, batches: Sequence[Batch]) -> None:
+        self.batches = list(batches)
+
+    def __iter__(self) -> Iterator[list[Batch]]:
+        return repeat(self.batches)
+
+
+def fit(module: PostTrainingModule, batches: Sequence[Batch], *, steps: int = 1) -> L.Trainer:
+    """Train on the same micro-batches again and again, as train.py does, and nothing more."""
+    trainer = L.Trainer(
+        accelerator="cpu",
+        max_steps=steps,
+        logger=False,
+        enable_checkpointing=False,
+        enable_progress_bar=False,
+        enable_model_summary=False,
+    )
+    trainer.fit(module, DataLoader(Again(batches), batch_size=None))
+    return trainer

@@ -1,0 +1,118 @@
+"""What a stage is made of, as its configuration says; and what no stage could make sense of."""
+
+import json
+
+import pytest
+
+from configs.load import load_config
+from configs.schema import Config
+from datamodules.ablation import Withholding
+from datamodules.views import Showing
+from stages import imitation, known_needs, wanted_views
+
+STAGES = ("sft", "rlvr", "distill", "prealign")
+
+
+def config(*words: str) -> Config:
+    return load_config([*words], STAGES)
+
+
+NOISE = Showing(withheld=Withholding(condition="text_only", how="noise"))
+
+
+@pytest.mark.parametrize("stage", ["rlvr", "prealign"])
+def test_terms_that_compare_with_media_withheld_ask_for_a_blind_view(stage):
+    assert wanted_views(config(f"stage={stage}")) == {}
+    asked = config(f"stage={stage}", "rlvr.perception.kl_coef=0.01")
+    assert wanted_views(asked) == {"blind": NOISE}
+
+
+def test_rewards_ask_for_views_of_their_own():
+    views = wanted_views(config("stage=rlvr", "rlvr.reward.blind=1", "rlvr.reward.temporal=0.3"))
+    shuffled = Showing(withheld=Withholding(condition="no_visual", how="shuffled"))
+    assert views == {"blind": NOISE, "shuffled": shuffled}
+
+
+def test_only_a_side_that_is_shown_otherwise_has_a_view():
+    words = ["stage=distill", "distill.method=on_policy", "distill.student.condition=no_audio"]
+    deaf = Showing(withheld=Withholding(condition="no_audio"))
+    assert wanted_views(config(*words)) == {"student": deaf}
+    frames = Showing(withheld=Withholding(), video_max_frames=16)
+    views = wanted_views(config(*words, "distill.teacher_shown.video_max_frames=16"))
+    assert views == {"student": deaf, "teacher": frames}
+
+
+def test_imitation_shows_nothing_else():
+    """Also where settings of another stage are left over."""
+    assert wanted_views(config("stage=distill")) == {}
+    assert wanted_views(config("stage=sft", "rlvr.perception.kl_coef=0.01")) == {}
+
+
+def test_traces_are_imitated_whole():
+    """Twice as many tokens as were sampled: text may be cut into more when it is read again."""
+    words = ["stage=distill", "distill.traces.max_completion_tokens=40", "sft.average=token"]
+    found = imitation(config(*words))
+    assert (found.max_completion_tokens, found.average) == (80, "token")
+    assert imitation(config("stage=sft")).max_completion_tokens == 64
+
+
+def test_needs_are_read_for_all_manifests(tmp_path):
+    (tmp_path / "truth").mkdir()
+    for name, evidence in (("a", "audio"), ("b", "both"), ("val", "text")):
+        row = {"id": f"{name}1", "evidence": evidence}
+        (tmp_path / "truth" / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+    asked = config("stage=sft", "data=manifest", f"data.root={tmp_path}", "data.train=a+b+c")
+    assert known_needs(asked) == {"a1": "audio", "b1": "both", "val1": "text"}
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["stage=prealign", "data.ask=answer"], "data.ask is answer.*set data.ask=evidence"),
+        (["stage=prealign", "rlvr.reward.format=1"], "rlvr.reward.format pays answers"),
+        (["stage=rlvr", "data.ask=evidence"], "stage=rlvr has .*choose stage=prealign"),
+        (["stage=distill", "data.ask=evidence"], "stage=distill has answers judged"),
+        (["stage=sft", "data.ask=evidence", "trainer.val_every=5"], "validation judges answers"),
+        (
+            ["stage=prealign", "objective=dapo"],
+            r"rlvr.reward.overlong pays answers.*set rlvr.reward.overlong=0.0",
+        ),
+    ],
+)
+def test_what_no_stage_can_judge_is_refused(words, told):
+    with pytest.raises(ValueError, match=told):
+        config(*words)
+
+
+ON_POLICY = ["stage=distill", "distill.method=on_policy"]
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["stage=distill", "distill.student.condition=no_audio"], r"distill\.student\.condition"),
+        (["stage=distill", "distill.teacher=there"], r"distill\.teacher has no effect"),
+        (["stage=distill", "sft.max_completion_tokens=9"], r"sft\.max_completion_tokens has no"),
+        ([*ON_POLICY, "distill.teacher=there", "sft.pack_tokens=9"], r"sft\.pack_tokens has no"),
+        ([*ON_POLICY, "distill.teacher=there", "distill.traces.samples=9"], r"traces\.samples has"),
+        (["stage=distill", "data.ask=told"], "traces are answers to the questions that are kept"),
+        (ON_POLICY, "both begin alike and nothing is learned"),
+    ],
+)
+def test_a_way_of_distilling_refuses_what_it_would_ignore(words, told):
+    with pytest.raises(ValueError, match=told):
+        config(*words)
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["stage=distill", "sft.pack_tokens=900", "sft.average=token", "distill.traces.samples=9"],
+        [*ON_POLICY, "distill.student.condition=no_audio"],
+        [*ON_POLICY, "distill.teacher=there"],
+        [*ON_POLICY, "distill.on_policy_share=0"],
+        ["stage=prealign", "objective=dapo", "rlvr.reward.overlong=0"],
+    ],
+)
+def test_what_a_stage_does_use_is_admitted(words):
+    config(*words)

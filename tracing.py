@@ -1,0 +1,250 @@
+"""Sample traces of the training questions, filter them, and leave a file that says why.
+
+    <data.root>/<distill.traces.cache>/<key>.json     what the key stands for
+                                       <key>.jsonl    a question a line, with all its traces
+    <run directory>/traces.jsonl                      a trace a line, with what every filter says
+
+What is sampled depends on the policy, the prompts and the draws alone, and is kept under a key made
+of them, so that other filters sample nothing again. Whoever samples holds the file: another process
+that wants the same traces waits for them instead of drawing them too.
+"""
+
+import fcntl
+import hashlib
+import json
+import logging
+import os
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import get_args
+
+from asking import ask, load_frozen
+from building import build_encoder, compute_dtype, weights_of
+from configs.distill import TraceConfig
+from configs.schema import Config
+from datamodules.question_set import QuestionSet, load_questions
+from datamodules.sample import Sample
+from datamodules.sampler import draw_seed
+from datamodules.selection import select_questions
+from modules.answering import Answers
+from modules.rollouts import Sampling
+from modules.trace_filters import Dropped, Judged, Traced, sift
+from modules.verifiers import verify_all
+from probing.local import weights_digest
+from probing.probe import HARNESS
+from runs import Run, write_atomically
+
+log = logging.getLogger(__name__)
+
+FILE = "traces.jsonl"
+"""In the run directory: what `sft.traces` of another run may name."""
+
+DROPPED = tuple(filter(None, get_args(Dropped)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sampled:
+    """The traces of one question, as they were drawn."""
+
+    texts: list[str]
+    finished: list[bool]
+
+
+def traces_of(config: Config, run: Run) -> Path:
+    """Write what is to be imitated into the run directory, sampling what the cache lacks."""
+    encoder = build_encoder(config)
+    questions = load_questions(config.data, config.data.train, encoder, run_dir=run.dir)
+    chosen = select_questions(
+        questions.samples, config.data, seed=config.seed, run_dir=run.dir
+    ).kept[: config.distill.traces.limit or None]
+    # Without its completion a question is asked as it is where a trace takes that place.
+    questions.samples = [replace(questions.samples[place], completion="") for place in chosen]
+    sampled = _sampled(config, questions)
+    rows = list(_rows(questions.samples, sampled, config.distill.traces))
+    if run.lock is not None:  # this process leads
+        log.info("%s", summary(rows, asked=len(questions.samples)))
+    return _write(run.dir / FILE, rows)
+
+
+def facts(config: Config, questions: QuestionSet) -> dict[str, object]:
+    """List everything that can change a trace, for the key and for people."""
+    settings, encoder = config.distill.traces, questions.encoder
+    return {
+        "model": config.model.name,
+        "weights_digest": weights_digest(weights_of(config), encoder),
+        "prompt_template": encoder.template(config.data.ask),
+        "ask": config.data.ask,
+        "media_budget": asdict(config.data.media),
+        "decoding": {
+            "samples": settings.samples,
+            "temperature": settings.temperature,
+            "max_completion_tokens": settings.max_completion_tokens,
+            "seed": config.seed,
+            "dtype": str(compute_dtype(config)),
+        },
+        "harness_version": HARNESS,
+    }
+
+
+def summary(rows: Sequence[Mapping[str, object]], *, asked: int) -> str:
+    """Count what became of the traces, for people."""
+    dropped = Counter(str(row["dropped"]) for row in rows if not row["kept"])
+    unread = asked - len({row["id"] for row in rows})
+    counts = {
+        "questions": asked - unread,
+        "questions that could not be shown": unread,
+        "traces": len(rows),
+        "right": sum(row["correct"] is True for row in rows),
+        **{f"dropped: {reason}": dropped[reason] for reason in DROPPED},
+        "kept": sum(row["kept"] is True for row in rows),
+        "kept, repaired": sum(row["kept"] is True and row["repaired"] is True for row in rows),
+        "questions with a kept trace": len({row["id"] for row in rows if row["kept"]}),
+    }
+    return "traces\n" + "\n".join(f"{name:<34}{count:>8}" for name, count in counts.items())
+
+
+def _sampled(config: Config, questions: QuestionSet) -> dict[str, Sampled]:
+    """Read the traces of every question that can be shown, by its id; draw those that lack."""
+    known = facts(config, questions)
+    key = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16).hexdigest()
+    cache = Path(config.data.root) / config.distill.traces.cache  # an absolute one replaces it
+    file = cache / f"{key}.jsonl"
+    cached, missing = _cached(file, questions.samples)
+    if not missing:
+        log.info("traces: all %d questions are in %s", len(questions.samples), file)
+    elif config.trainer.devices * config.trainer.num_nodes > 1:
+        _check_unreadable(config, questions, missing)
+    else:
+        cache.mkdir(parents=True, exist_ok=True)
+        with file.open("ab") as out:
+            fcntl.flock(out, fcntl.LOCK_EX)
+            write_atomically(file.with_suffix(".json"), json.dumps(known, indent=1) + "\n")
+            os.truncate(file, file.read_bytes().rfind(b"\n") + 1)  # of a line that a kill tore
+            _, missing = _cached(file, questions.samples)  # another may have been faster
+            for answers in _asked(config, questions, missing):
+                lines = (json.dumps(_line(one), ensure_ascii=False) for one in answers)
+                out.write("".join(f"{line}\n" for line in lines).encode())
+                out.flush()
+                os.fsync(out.fileno())
+        cached, _ = _cached(file, questions.samples)
+    return cached
+
+
+def _cached(file: Path, samples: Sequence[Sample]) -> tuple[dict[str, Sampled], list[Sample]]:
+    """Read what the cache holds of these questions, and list those that it lacks."""
+    *lines, _torn = file.read_bytes().split(b"\n") if file.exists() else [b""]
+    found: dict[tuple[str, str], Sampled] = {}
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            found[row["id"], row["content_hash"]] = Sampled(
+                texts=row["texts"], finished=row["finished"]
+            )
+        except (ValueError, KeyError, TypeError) as error:
+            raise ValueError(
+                f"{file}:{number} is no question with its traces ({error}), but every line that "
+                "this project writes there is one: delete the line, or the file, and what it held "
+                "is sampled again."
+            ) from error
+    names = {sample.id: (sample.id, sample.content_hash) for sample in samples}
+    cached = {id_: found[name] for id_, name in names.items() if name in found}
+    return cached, [sample for sample in samples if sample.id not in cached]
+
+
+def _asked(
+    config: Config, questions: QuestionSet, missing: Sequence[Sample]
+) -> Iterator[list[Answers]]:
+    """Let the policy answer questions, batch by batch; it is not even loaded where none of them can
+    be shown."""
+    if next(_showable(questions, missing), None) is None:
+        return
+    settings, asked = config.distill.traces, copy(questions)
+    asked.samples = missing
+    sampling = Sampling(
+        group_size=settings.samples,
+        max_tokens=settings.max_completion_tokens,
+        temperature=settings.temperature,
+    )
+    yield from ask(
+        load_frozen(config),
+        asked,
+        sampling,
+        batch_size=settings.batch_size,
+        seed=draw_seed(config.seed, "traces"),
+        label="traces",
+    )
+
+
+def _check_unreadable(config: Config, questions: QuestionSet, missing: Sequence[Sample]) -> None:
+    """Stop where several processes would have to sample, which each would do for itself."""
+    if lacking := list(_showable(questions, missing)):
+        raise ValueError(
+            f"{len(lacking)} of {len(questions.samples)} questions have no traces yet (first: "
+            f"{lacking[0].id!r}), but traces are sampled in one process, and this run has "
+            f"{config.trainer.devices} devices on {config.trainer.num_nodes} nodes: run the same "
+            "command with trainer.devices=1 trainer.num_nodes=1 trainer.max_steps=1 first, which "
+            "fills the cache."
+        )
+
+
+def _showable(questions: QuestionSet, missing: Sequence[Sample]) -> Iterator[Sample]:
+    """Find those whose media can be read, one after the other; each may take a while."""
+    left = copy(questions)
+    left.samples = missing
+    return (one for n, one in enumerate(missing) if left.batch([n], step=0) is not None)
+
+
+def _line(answers: Answers) -> dict[str, object]:
+    """Write one question for the cache."""
+    return {
+        "id": answers.sample.id,
+        "content_hash": answers.sample.content_hash,
+        "texts": list(answers.completions),
+        "finished": list(answers.finished),
+    }
+
+
+def _rows(
+    samples: Sequence[Sample], sampled: Mapping[str, Sampled], config: TraceConfig
+) -> Iterator[dict[str, object]]:
+    """Judge all traces, in the order of the questions."""
+    shown = [sample for sample in samples if sample.id in sampled]
+    pairs = [(text, sample) for sample in shown for text in sampled[sample.id].texts]
+    verdicts = iter(verify_all([text for text, _ in pairs], [sample for _, sample in pairs]))
+    for sample in shown:
+        own = sampled[sample.id]
+        traces = [
+            Traced(text=text, finished=finished, verdict=next(verdicts))
+            for text, finished in zip(own.texts, own.finished, strict=True)
+        ]
+        judged = sift(traces, sample, config)
+        for number, (trace, outcome) in enumerate(zip(traces, judged, strict=True)):
+            yield _row(sample, number, trace, outcome)
+
+
+def _row(sample: Sample, number: int, trace: Traced, judged: Judged) -> dict[str, object]:
+    """Write one trace for training and for people."""
+    return {
+        "id": sample.id,
+        "content_hash": sample.content_hash,
+        "question": sample.question,
+        "answer": sample.answer,
+        "number": number,
+        "finished": trace.finished,
+        "extracted": trace.verdict.extracted,
+        "correct": trace.verdict.correct,
+        **vars(judged),
+    }
+
+
+def _write(file: Path, rows: Iterable[Mapping[str, object]]) -> Path:
+    """Put all rows in place at once; each process of a run writes the same."""
+    partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.tmp")
+    with partial.open("w") as out:
+        out.writelines(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+    partial.replace(file)
+    return file
