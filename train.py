@@ -1,18 +1,38 @@
-"""Train one stage: `python train.py stage=rlvr`; `--help` lists the rest."""
+"""Train one stage: `python train.py stage=rlvr`; or a recipe: `python train.py recipe=vidground`.
 
-from console import leave, quiet, start
+`--help` lists the rest.
+"""
 
-STAGES = ("sft", "rlvr")
+import sys
+from functools import partial
+
+from configs.command import asks_recipe
+from console import leave, quiet, start, start_recipe
+
+STAGES = ("sft", "rlvr", "distill", "prealign")
 
 
 def main() -> None:
     """Check the command line first; only then pay for importing torch and Lightning."""
+    if asks_recipe(sys.argv[1:]):
+        return follow_recipe()
     config = start(STAGES)
     from training import train  # noqa: PLC0415 - seconds of imports that --help does without
 
     quiet()
     try:
         train(config)
+    except ValueError as error:
+        leave(error)
+
+
+def follow_recipe() -> None:
+    """Run stages as processes of their own; this one never imports torch."""
+    command = start_recipe()
+    from recipes.running import follow  # noqa: PLC0415 - help does without what plans need
+
+    try:
+        follow(command, tell=partial(print, flush=True))  # before the first step speaks
     except ValueError as error:
         leave(error)
 

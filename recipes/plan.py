@@ -1,0 +1,270 @@
+"""What a recipe will do, and how much of it, told before it starts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from configs.ablation import Condition
+from configs.recipes import Command
+from configs.schema import SAMPLED, Config
+from datamodules.contribution import asks, rule_of
+from recipes.lengths import Unmeasured, count_questions, measure
+from recipes.steps import Step
+
+HEAD = ("step", "optimizer steps", "prompts", "prompt tokens", "completion tokens")
+MEASURED = "Tokens are means over up to {n} questions, times prompts."
+NOTE = (
+    "At most: what is sampled may end earlier, what is settled, filtered out or cached is not "
+    "asked, and refilling ends once it has found enough. What rewards, readers, judges, teachers "
+    "and validations read comes on top."
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Amounts:
+    """How much of each; None where that cannot be known."""
+
+    steps: int = 0
+    """Optimizer steps."""
+
+    prompts: float | None = 0
+    """Times that a prompt is read."""
+
+    prompt_tokens: float | None = 0
+    completion_tokens: float | None = 0
+    at_most: bool = False
+    """Completions may end earlier."""
+
+    fewer: bool = False
+    """Questions may be settled, filtered or cached before they are asked, a round may need less
+    refilling, or a run end by `trainer.max_tokens`."""
+
+    n: int = 0
+    """Questions that the lengths were measured on."""
+
+    unknown: frozenset[str] = frozenset()
+    """Why something cannot be known."""
+
+    def __add__(self, other: "Amounts") -> "Amounts":
+        return Amounts(
+            steps=self.steps + other.steps,
+            prompts=_sum(self.prompts, other.prompts),
+            prompt_tokens=_sum(self.prompt_tokens, other.prompt_tokens),
+            completion_tokens=_sum(self.completion_tokens, other.completion_tokens),
+            at_most=self.at_most or other.at_most,
+            fewer=self.fewer or other.fewer,
+            n=max(self.n, other.n),
+            unknown=self.unknown | other.unknown,
+        )
+
+
+def _sum(one: float | None, other: float | None) -> float | None:
+    return None if one is None or other is None else one + other
+
+
+def amounts(config: Config) -> Amounts:
+    """Count what a step does: prompts by arithmetic, tokens by a few of its questions."""
+    match config.stage:
+        case "audit":
+            return Amounts()
+        case "probe":
+            return _probe(config)
+        case "benchmark":
+            return _benchmark(config)
+        case "sft":
+            longest = config.sft.max_completion_tokens if config.sft.traces else None
+            return _training(config, longest)
+        case "distill" if config.distill.method == "self":
+            longest = config.distill.traces.max_completion_tokens
+            return _traces(config) + _training(config, longest)
+        case "distill":
+            return _training(config, config.distill.max_completion_tokens)
+        case _:
+            return _training(config, config.rlvr.group_size * config.rlvr.max_completion_tokens)
+
+
+def _read(
+    config: Config,
+    split: str,
+    *,
+    prompts: int,
+    longest: int | None,
+    condition: Condition = "full",
+    limit: int = 0,
+) -> Amounts:
+    """Multiply prompts with their mean length.
+
+    Args:
+        longest: completion tokens of one prompt at most; None imitates what the data hold.
+    """
+    most = None if longest is None else prompts * longest
+    try:
+        found = measure(config, split, condition, limit)
+    except Unmeasured as reason:
+        return Amounts(
+            prompts=prompts,
+            prompt_tokens=None,
+            completion_tokens=most,
+            at_most=longest is not None,
+            unknown=frozenset({str(reason)}),
+        )
+    return Amounts(
+        prompts=prompts,
+        prompt_tokens=prompts * found.prompt,
+        completion_tokens=prompts * found.target if most is None else most,
+        at_most=longest is not None,
+        n=found.n,
+    )
+
+
+def _training(config: Config, longest: int | None) -> Amounts:
+    """Count the prompts of all optimizer steps, or of the rounds that feed them."""
+    trainer, rlvr = config.trainer, config.rlvr
+    updates, batches, tries = 1, 1, 0
+    if config.stage in SAMPLED:
+        updates, batches, tries = rlvr.updates, rlvr.minibatches, rlvr.refill.tries
+    rounds = -(-trainer.max_steps // updates)
+    each = trainer.batch_size * trainer.devices * trainer.num_nodes
+    prompts = rounds * (batches * trainer.accumulate + tries) * each
+    read = _read(config, config.data.train, prompts=prompts, longest=longest)
+    early = trainer.max_tokens > 0
+    return replace(
+        read,
+        steps=trainer.max_steps,
+        fewer=early or tries > 0,
+        at_most=early or read.at_most,
+    )
+
+
+def _traces(config: Config) -> Amounts:
+    """Count the questions that traces are sampled from, before any are filtered or cached."""
+    wanted = config.distill.traces
+    asked = _asked(
+        config,
+        config.data.train,
+        limit=wanted.limit,
+        times=1,
+        longest=wanted.samples * wanted.max_completion_tokens,
+    )
+    return replace(asked, fewer=True)
+
+
+def _benchmark(config: Config) -> Amounts:
+    wanted = config.benchmark
+    return _asked(
+        config,
+        wanted.split,
+        limit=wanted.limit,
+        times=1 + len(wanted.checkpoints),
+        longest=wanted.max_completion_tokens,
+    )
+
+
+def _probe(config: Config) -> Amounts:
+    """Count all that a probe may have to ask; of other conditions than full it may be less."""
+    wanted = config.probe
+    if wanted.until is None:
+        each = wanted.orders * (1 + len(wanted.checkpoints))
+        asked = [(it, wanted.how, each, wanted.samples) for it in wanted.conditions]
+    else:
+        rule = rule_of(replace(config.data.contribution, rule=wanted.until))
+        votes = [
+            (ask, max(ask.choice, ask.open, key=lambda vote: vote.total)) for ask in asks(rule)
+        ]
+        asked = [(ask.condition, ask.how, vote.orders, vote.answers) for ask, vote in votes]
+    counted = sum(
+        (
+            _asked(
+                config,
+                wanted.split,
+                limit=wanted.limit,
+                times=times,
+                longest=answers * wanted.max_completion_tokens,
+                # What stands in for media is as long as they are.
+                condition=condition if how == "absent" else "full",
+            )
+            for condition, how, times, answers in asked
+        ),
+        Amounts(),
+    )
+    return replace(counted, fewer=True)
+
+
+def _asked(
+    config: Config,
+    split: str,
+    *,
+    limit: int,
+    times: int,
+    longest: int,
+    condition: Condition = "full",
+) -> Amounts:
+    """Count a pass, or several, over the questions of a split."""
+    try:
+        questions = count_questions(config, split, limit)
+    except Unmeasured as reason:
+        told = frozenset({str(reason)})
+        return Amounts(
+            prompts=None, prompt_tokens=None, completion_tokens=None, at_most=True, unknown=told
+        )
+    prompts = questions * times
+    return _read(config, split, prompts=prompts, longest=longest, condition=condition, limit=limit)
+
+
+def describe(command: Command, chains: Sequence[Sequence[Step]], place: str) -> str:
+    """Write the plan: what every step costs, and its command.
+
+    Args:
+        chains: the steps of each arm; one chain where nothing is compared.
+        place: the directory of the recipe, as far as it is known.
+    """
+    rows: list[Sequence[str]] = [HEAD]
+    total = Amounts()
+    for number, step in enumerate(chains[0]):
+        found = chains[:1] if step.shared else chains
+        each = amounts(step.config)
+        total = sum([each] * len(found), total)
+        finished = sum(chain[number].finished for chain in found)
+        many = f" x {len(found)}" if len(found) > 1 else ""
+        state = f" ({finished} finished)" if many and finished else " (finished)" * finished
+        rows.append(_row(f"{step.name}{many}{state}", each))
+    rows.append(_row("in all", total))
+    lines = [f"{command.recipe.name} at scale {command.recipe.scale}, in {place}", ""]
+    lines += [*_aligned(rows), ""]
+    lines += [f"unknown: {reason}" for reason in sorted(total.unknown)]
+    lines += [MEASURED.format(n=total.n)] if total.n else []
+    lines += [NOTE, "", *map(str, chains[0])]
+    if len(chains) > 1:
+        others = ", ".join(arm.name for arm in command.arms[1:])
+        lines += ["", f"The same in {others}, but for what the first and all have in common."]
+    return "\n".join(lines)
+
+
+def _row(name: str, found: Amounts) -> tuple[str, ...]:
+    """Write what one step does."""
+    asked, most = ("<= " if early else "" for early in (found.fewer, found.at_most))
+    return (
+        name,
+        f"{found.steps:,}" if found.steps else "-",
+        "?" if found.prompts is None else f"{asked}{found.prompts:,.0f}",
+        _tokens(asked, found.prompt_tokens),
+        _tokens(most, found.completion_tokens),
+    )
+
+
+def _tokens(most: str, count: float | None) -> str:
+    """Round a number of tokens to three digits or so."""
+    if count is None:
+        return "?"
+    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
+        if count >= size:
+            return f"{most}{count / size:.3g} {unit}"
+    return f"{most}{count:.0f}" if count else "-"
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Put columns below each other, names to the left and numbers to the right."""
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    lines = [
+        "   ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
+    ]
+    return [lines[0], "-" * len(lines[0]), *lines[1:]]

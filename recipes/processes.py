@@ -1,0 +1,155 @@
+"""Steps as processes of their own: memory, signals and launchers are as if run by hand."""
+
+import logging
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from types import FrameType
+from typing import IO, Self, TextIO, final
+
+from configs.load import FOLDER
+from recipes.steps import Step, filled
+
+log = logging.getLogger(__name__)
+
+ROOT = FOLDER.parent
+"""Where the scripts lie."""
+
+TAIL = 1 << 14
+"""Bytes of a step's errors in which its last line is looked for."""
+
+
+class Held(Exception):
+    """A step did not begin, because one of another arm failed."""
+
+
+@final
+class Processes:
+    """The steps under way, which get each signal that this process gets, once.
+
+    They are in groups of their own: a terminal would otherwise send its Ctrl-C to them as well.
+    """
+
+    def __init__(self, jobs: int) -> None:
+        self.jobs = jobs
+        self.signal: int | None = None
+        self.failed = False
+        self._running: dict[int, bool] = {}  # process groups, and whether each has the signal
+        self._lock = threading.RLock()  # the handler may interrupt whoever holds it
+
+    def __enter__(self) -> Self:
+        self._handlers = {
+            number: signal.signal(number, self._receive)
+            for number in (signal.SIGINT, signal.SIGTERM)
+        }
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for number, handler in self._handlers.items():
+            signal.signal(number, handler)
+
+    def _receive(self, number: int, _: FrameType | None) -> None:
+        with self._lock:
+            self.signal = number
+            self._running = dict.fromkeys(self._running, False)
+            self._pass_on()
+
+    def _pass_on(self) -> None:
+        with self._lock:
+            for group, told in self._running.items():
+                if self.signal is not None and not told:
+                    self._running[group] = True
+                    _send(group, self.signal)
+
+    def run(self, step: Step, label: str = "") -> None:
+        """Run one step to its end, unless it is finished, and raise what it failed of."""
+        name = f"{label}{step.name}"
+        if step.finished:
+            log.info("%s is finished: %s", name, step.dir)
+            return
+        step = filled(step)
+        began = time.monotonic()
+        log.info("%s: %s", name, step)
+        file = step.dir.with_name(f"{step.name}.log")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with file.open("ab") as transcript:
+            status, last = self._wait(step, transcript)
+        if self.signal is not None:
+            raise SystemExit(128 + self.signal)
+        if status:
+            self.failed = True
+            ended = f"by signal {-status}" if status < 0 else f"with status {status}"
+            raise ValueError(
+                f"step {name} ended {ended}: {last.removeprefix('error: ')}\nIts command: {step}\n"
+                f"What it said is in {file}. Once that is mended, the same recipe goes on at this "
+                "step."
+            )
+        log.info("%s took %.0f s", name, time.monotonic() - began)
+
+    def _wait(self, step: Step, transcript: IO[bytes]) -> tuple[int, str]:
+        """Start a step, copy what it says, and return how it ended and its last line of errors."""
+        with self._lock:
+            if self.signal is not None:
+                raise SystemExit(128 + self.signal)
+            if self.failed:
+                raise Held
+            process = subprocess.Popen(
+                [sys.executable, str(ROOT / step.script), *step.words],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                start_new_session=True,
+                # Jobs side by side would otherwise start as many threads each as there are cores.
+                env={**({"OMP_NUM_THREADS": "1"} if self.jobs > 1 else {}), **os.environ},
+            )
+            self._running[process.pid] = False
+            self._pass_on()  # a signal that came in between
+        assert process.stdout is not None and process.stderr is not None, "both are pipes"
+        tail = bytearray()
+        copies = [
+            threading.Thread(target=self._copy, args=(process.stdout, sys.stdout, transcript)),
+            threading.Thread(
+                target=self._copy, args=(process.stderr, sys.stderr, transcript, tail)
+            ),
+        ]
+        for copy in copies:
+            copy.start()
+        status = process.wait()
+        with self._lock:
+            del self._running[process.pid]
+        if status:  # processes of the same step would wait for the one that is gone
+            _send(process.pid, signal.SIGKILL)
+        for copy in copies:
+            copy.join()
+        said = re.split(r"[\r\n]+", tail.decode(errors="replace").strip())
+        return status, said[-1] or "it said nothing"
+
+    def _copy(
+        self,
+        source: IO[bytes],
+        screen: TextIO,
+        transcript: IO[bytes],
+        tail: bytearray | None = None,
+    ) -> None:
+        """Write down what a step says, and show it where no other step speaks."""
+        with source:
+            while chunk := os.read(source.fileno(), 1 << 16):
+                transcript.write(chunk)
+                transcript.flush()
+                if tail is not None:
+                    tail += chunk
+                    del tail[:-TAIL]
+                if self.jobs == 1:
+                    screen.buffer.write(chunk)
+                    screen.buffer.flush()
+
+
+def _send(group: int, number: int) -> None:
+    """Signal a process group that may have ended."""
+    with suppress(ProcessLookupError):
+        os.killpg(group, number)

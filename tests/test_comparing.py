@@ -1,0 +1,198 @@
+"""Tests of comparing: arms paired by question and by seed, and what their intervals allow for."""
+
+import json
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from comparing import ALL, NEEDS_MEDIA, Comparison, compare_arms, crossed_difference, learned
+
+ASKED = [("q0", "x", "text"), ("q1", "x", "visual"), ("q2", "y", "audio")]
+"""Questions with their assets, and what they truly need."""
+
+
+def training(
+    run: Path, *, steps: int, tokens: int | None = None, start: Path | None = None
+) -> Path:
+    """Leave what a training stage leaves, as far as it is read; return the export."""
+    run.mkdir(parents=True)
+    counted = {} if tokens is None else {"train/tokens": tokens}
+    rows = [{"step": 1}, {"step": steps, **counted}, {"step": steps, "val/accuracy": 0.5}]
+    (run / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    (run / "config.yaml").write_text(f"init_from: {start or 'null'}\n")
+    return run / "export"
+
+
+def benchmark(folder: Path, scores: dict[str, str], *, truth: bool = True) -> Path:
+    """Leave what stage=benchmark leaves: right answers of `base` and others, as in "101"."""
+    folder.mkdir(parents=True)
+    paths = {name: str(folder.parent / name / "export") for name in scores}
+    results = {"split": "test", "checkpoints": paths}
+    (folder / "results.json").write_text(json.dumps(results))
+    (folder / "config.yaml").write_text(f"data:\n  root: {folder / 'data'}\n")
+    for name, right in scores.items():
+        rows = [
+            {"id": id_, "content_hash": f"hash of {id_}", "asset_id": asset, "correct": one == "1"}
+            for (id_, asset, _), one in zip(ASKED, right, strict=True)
+        ]
+        (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+    if truth:
+        (folder / "data" / "truth").mkdir(parents=True)
+        known = [{"id": id_, "evidence": evidence} for id_, _, evidence in ASKED]
+        lines = "".join(f"{json.dumps(row)}\n" for row in known)
+        (folder / "data" / "truth" / "test.jsonl").write_text(lines)
+    return folder
+
+
+@pytest.fixture
+def arms(tmp_path: Path) -> dict[str, list[Path]]:
+    """Two seeds of each of two ways of training."""
+    right = {"filtered": ("111", "011"), "full": ("110", "100")}
+    return {
+        arm: [
+            benchmark(tmp_path / f"{arm}-{seed}" / "benchmark", {"base": "000", "rlvr": scored})
+            for seed, scored in enumerate(seeds)
+        ]
+        for arm, seeds in right.items()
+    }
+
+
+def compared(arms: dict[str, list[Path]]) -> Comparison:
+    return compare_arms(arms, "filtered", resamples=200)
+
+
+def test_accuracy_is_the_mean_over_seeds_of_the_checkpoint_scored_last(arms):
+    """Filtered: 3 of 3 and 2 of 3; of the two that need media, all. Full: 2 and 1 of 3; 1 and 0."""
+    filtered, full = compared(arms).rows
+    assert filtered.accuracy == {ALL: pytest.approx(5 / 6), NEEDS_MEDIA: 1.0}
+    assert full.accuracy == {ALL: pytest.approx(3 / 6), NEEDS_MEDIA: 0.25}
+
+
+def test_the_difference_is_the_baseline_minus_the_arm_seed_by_seed(arms):
+    """All: 3/3 - 2/3 and 2/3 - 1/3. Need the media: 2/2 - 1/2 and 2/2 - 0/2."""
+    filtered, full = compared(arms).rows
+    assert filtered.difference == {}
+    assert full.difference[ALL].by_seed == pytest.approx((1 / 3, 1 / 3))
+    assert full.difference[NEEDS_MEDIA].by_seed == (0.5, 1.0)
+    assert full.difference[NEEDS_MEDIA].mean == 0.75
+
+
+def test_a_file_names_another_checkpoint_than_the_last(arms):
+    arms["base"] = [folder / "base.jsonl" for folder in arms["filtered"]]
+    assert compared(arms).rows[2].accuracy[ALL] == 0.0
+
+
+def test_without_a_truth_there_is_one_group(tmp_path):
+    folder = benchmark(tmp_path / "benchmark", {"rlvr": "110"}, truth=False)
+    assert [*compare_arms({"a": [folder]}, "a").questions] == [ALL]
+
+
+def test_the_table_shows_signs_by_seed_and_what_was_drawn_anew(arms):
+    text = compared(arms).text
+    assert text.splitlines()[0].split()[:2] == ["arm", "seeds"]
+    assert text.splitlines()[2].split()[-1] == "-"
+    assert text.splitlines()[3].endswith("++")
+    assert "3 questions about 2 assets, seeds: 2" in text
+    assert "200 resamples of assets and seeds" in text
+
+
+def test_one_seed_is_called_what_it_is(arms):
+    one = {arm: paths[:1] for arm, paths in arms.items()}
+    assert "chance of the questions only" in compared(one).text
+    assert "chance of the questions only" not in compared(arms).text
+
+
+def test_numbers_that_are_not_known_are_null_in_json(tmp_path):
+    training(tmp_path / "rlvr", steps=4)
+    folder = benchmark(tmp_path / "benchmark", {"rlvr": "110"})
+    told = json.loads(compare_arms({"a": [folder]}, "a").json)
+    assert told["rows"][0]["tokens"] is None
+    assert told["rows"][0]["steps"] == 4
+
+
+def test_steps_and_tokens_are_counted_back_to_the_first_weights(tmp_path):
+    """30 + 5 steps, 700 + 200 tokens; what the chain began with was made by no run."""
+    sft = training(tmp_path / "sft", steps=30, tokens=700, start=tmp_path / "published")
+    rlvr = training(tmp_path / "rlvr", steps=5, tokens=200, start=sft)
+    assert learned(rlvr) == (35, 900)
+    assert learned(sft) == (30, 700)
+
+
+def test_weights_of_no_run_have_no_steps(tmp_path):
+    assert learned(tmp_path / "published") == (0, 0)
+
+
+def test_uncounted_tokens_make_the_sum_unknown(tmp_path):
+    sft = training(tmp_path / "sft", steps=30)
+    steps, tokens = learned(training(tmp_path / "rlvr", steps=5, tokens=200, start=sft))
+    assert steps == 35
+    assert math.isnan(tokens)
+
+
+def test_seeds_that_disagree_widen_the_interval():
+    """The same mean, 0.5; once every seed has it, once two seeds out of four are always right.
+
+    Of those, P(no good one is drawn) = 1/16 and P(at most one) = 5/16: the tenth is at 1/4.
+    """
+    cluster = [str(number) for number in range(40)]
+    alike = np.tile([0.0, 1.0], (4, 20))
+    apart = np.repeat([[0.0], [1.0], [0.0], [1.0]], 40, axis=1)
+    settings = {"resamples": 1000, "confidence": 0.8, "seed": 3}
+    narrow = crossed_difference(alike, cluster, **settings)
+    wide = crossed_difference(apart, cluster, **settings)
+    assert narrow.mean == wide.mean == 0.5
+    assert (wide.low, wide.high) == pytest.approx((0.25, 0.75))
+    assert 0.3 < narrow.low < narrow.high < 0.7
+
+
+def test_questions_of_one_asset_are_drawn_together():
+    """Two assets, all right or all wrong: a resample holds both, or one of them twice."""
+    values, cluster = np.array([[1.0, 1.0, 1.0, 0.0]]), ["x", "x", "x", "y"]
+    told = crossed_difference(values, cluster, resamples=400, confidence=0.9, seed=0)
+    assert (told.mean, told.low, told.high) == (0.75, 0.0, 1.0)
+
+
+def test_clusters_weigh_by_their_questions():
+    """Every draw of clusters of 3 and 1 questions averages over the questions drawn: with all
+    answers alike the mean cannot move."""
+    told = crossed_difference(
+        np.full((2, 4), 0.25), ["x", "x", "x", "y"], resamples=50, confidence=0.9, seed=0
+    )
+    assert told.low == told.high == pytest.approx(0.25)
+
+
+def test_one_asset_leaves_no_interval():
+    told = crossed_difference([[0.0, 1.0]], ["x", "x"], resamples=50, confidence=0.9, seed=0)
+    assert told.mean == 0.5
+    assert math.isnan(told.low) and math.isnan(told.high)
+
+
+def test_the_same_seed_draws_the_same():
+    values, cluster = np.arange(12.0).reshape(3, 4), ["a", "b", "b", "c"]
+    settings = {"resamples": 100, "confidence": 0.95, "seed": 7}
+    first = crossed_difference(values, cluster, **settings)
+    assert first == crossed_difference(values, cluster, **settings)
+
+
+def test_arms_with_other_numbers_of_seeds_are_refused(arms):
+    with pytest.raises(ValueError, match=r"'full': 1.*paired seed by seed.*the same seeds"):
+        compared(arms | {"full": arms["full"][:1]})
+
+
+def test_a_baseline_that_is_no_arm_is_refused(arms):
+    with pytest.raises(ValueError, match=r"baseline is 'best'.*filtered, full: name one"):
+        compare_arms(arms, "best")
+
+
+def test_other_questions_are_refused(arms):
+    file = arms["full"][1] / "rlvr.jsonl"
+    file.write_text(file.read_text().replace("hash of q2", "another"))
+    with pytest.raises(ValueError, match=r"full-1.*2 of them are not the same.*benchmark.limit"):
+        compared(arms)
+
+
+def test_a_benchmark_that_did_not_finish_is_refused(tmp_path):
+    with pytest.raises(ValueError, match=r"no results.json.*name its run directory"):
+        compare_arms({"a": [tmp_path]}, "a")
