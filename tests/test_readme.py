@@ -9,12 +9,14 @@ from typing import get_args
 
 import pytest
 
-from configs.command import main_config
-from configs.load import FOLDER, HINTS, RLVR_ONLY, choices, flatten, load_config
+from configs.command import asks_recipe, main_config
+from configs.load import FOLDER, HINTS, SERVES, choices, flatten, load_config
+from configs.recipes import read_command
 from datamodules.quarantine import Quarantine
 from datamodules.sources.answers import Reason
 from datamodules.sources.manifest import read_manifest
 from eval import STAGES as EVAL_STAGES
+from recipes.steps import resolve
 from train import STAGES as TRAIN_STAGES
 
 ROOT = Path(__file__).parent.parent
@@ -86,9 +88,13 @@ def test_there_are_pages_and_commands_to_test():
 
 
 @pytest.mark.parametrize(("page", "words"), RUNS, ids=named)
-def test_every_run_shown_can_be_started(page, words):
+def test_every_run_shown_can_be_started(page, words, tmp_path):
     script, *settings = words
-    if {"--help", "--print-config"} & {*settings}:
+    if asks_recipe(settings):
+        command = read_command(settings)
+        for arm in command.arms or (None,):
+            assert resolve(command, tmp_path, arm)
+    elif {"--help", "--print-config"} & {*settings}:
         with pytest.raises(SystemExit) as left:
             main_config(settings, STAGES[script])
         assert left.value.code == 0
@@ -172,7 +178,7 @@ def row_of(group: str, name: str) -> list[str]:
     return [f"`{name}`", *map(str, shown), beside, papers]
 
 
-@pytest.mark.parametrize("group", RLVR_ONLY)
+@pytest.mark.parametrize("group", SERVES)
 def test_the_tables_of_algorithms_say_what_their_files_set(group):
     lines = (ROOT / "docs/rlvr.md").read_text().splitlines()
     head = next(at for at, line in enumerate(lines) if line.startswith(f"| `{group}=` |"))
@@ -199,7 +205,7 @@ def test_the_tree_shows_what_is_there_in_a_few_words(path, caption):
 
 
 def test_the_tree_leaves_no_source_out():
-    folders = ("", "probing/", "auditing/", "configs/", "datamodules/", "modules/")
+    folders = ("", "probing/", "auditing/", "recipes/", "configs/", "datamodules/", "modules/")
     files = [folder + path.name for folder in folders for path in (ROOT / folder).glob("*.py")]
     named = {path for path, _ in tree()}
     assert [file for file in files if file not in named and not file.endswith("__init__.py")] == []
