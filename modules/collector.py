@@ -16,7 +16,7 @@ from configs.schema import RlvrConfig
 from datamodules.batch import Batch
 from modules.advantages import informative
 from modules.experience import Experience, Sieve
-from modules.finite import NonFinite
+from modules.finite import naming
 from modules.omni import OmniModel
 from modules.rewards import Elsewhere, Group, Jury, Utterance
 from modules.rollouts import Rollout, Sampling
@@ -149,14 +149,10 @@ class Collector:
             length=sampling.max_tokens,
             first=numbers.start,
         )  # (N, max_tokens)
-        try:
-            with self._precision():
-                return self.policy.sample(
-                    batch, sampling, uniforms=uniforms, encoded=encoded, watch=self.watch
-                )
-        except NonFinite as error:
-            asked = ", ".join(sample.id for sample in batch.samples)
-            raise NonFinite(f"{error} It was asked {asked}.", sound=False) from error
+        with naming(batch.samples), self._precision():
+            return self.policy.sample(
+                batch, sampling, uniforms=uniforms, encoded=encoded, watch=self.watch
+            )
 
     def _precision(self) -> AbstractContextManager[object]:
         """Sample in bfloat16 where that is asked for, else as training computes."""
