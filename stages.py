@@ -99,8 +99,8 @@ def build_data(
         traces: file of completions to imitate instead of the manifest's.
     """
     trainer, rounds = config.trainer, config.stage in SAMPLED
-    imitated = config.stage in ("sft", "distill")
-    sampled = rounds or (config.distill.method == "on_policy" and config.stage == "distill")
+    on_policy = config.stage == "distill" and config.distill.method == "on_policy"
+    given = config.stage == "distill" and not (on_policy and config.distill.on_policy_share == 1)
     return QuestionData(
         config.data,
         encoder,
@@ -109,11 +109,11 @@ def build_data(
         micro_batches=trainer.accumulate * (config.rlvr.minibatches if rounds else 1),
         accumulate=trainer.accumulate,
         updates=config.updates,
-        pack_tokens=0 if sampled else config.sft.pack_tokens,
+        pack_tokens=0 if rounds or on_policy else config.sft.pack_tokens,
         views=wanted_views(config),
         traces=traces,
         val_samples=trainer.val_samples,
-        with_targets=imitated,
+        with_targets=given or config.stage == "sft",
         run_dir=run.dir,
     )
 

@@ -30,8 +30,10 @@ class Again(IterableDataset[list[Batch]]):
         return repeat(self.batches)
 
 
-def fit(module: PostTrainingModule, batches: Sequence[Batch], *, steps: int = 1) -> L.Trainer:
-    """Train on the same micro-batches again and again, as train.py does, and nothing more."""
+def train(
+    module: PostTrainingModule, lists: Sequence[list[Batch]] | Again, *, steps: int
+) -> L.Trainer:
+    """Train on given lists of micro-batches, as train.py does, and nothing more."""
     trainer = L.Trainer(
         accelerator="cpu",
         max_steps=steps,
@@ -40,5 +42,10 @@ def fit(module: PostTrainingModule, batches: Sequence[Batch], *, steps: int = 1)
         enable_progress_bar=False,
         enable_model_summary=False,
     )
-    trainer.fit(module, DataLoader(Again(batches), batch_size=None))
+    trainer.fit(module, DataLoader(lists, batch_size=None))
     return trainer
+
+
+def fit(module: PostTrainingModule, batches: Sequence[Batch], *, steps: int = 1) -> L.Trainer:
+    """Train on the same micro-batches again and again."""
+    return train(module, Again(batches), steps=steps)

@@ -11,10 +11,8 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
-import lightning as L
 import pytest
 from torch import Tensor
-from torch.utils.data import DataLoader
 
 from configs.load import choices, load_config
 from configs.schema import OptimConfig
@@ -22,6 +20,7 @@ from datamodules.batch import Batch
 from modules.omni import OmniModel
 from modules.rewards import VerifierJury
 from modules.rlvr import RlvrModule
+from tests.fitting import train
 
 FILE = Path(__file__).parent / "golden" / "losses.json"
 STEPS = 20
@@ -64,15 +63,7 @@ def losses(policy: OmniModel, quiz: Batch, group: str, name: str) -> list[float]
         note(values, **how)
 
     module.note = listening  # type: ignore[method-assign]
-    trainer = L.Trainer(
-        accelerator="cpu",
-        max_steps=STEPS,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(module, DataLoader(rounds, batch_size=None))
+    train(module, rounds, steps=STEPS)
     return found
 
 

@@ -5,7 +5,6 @@ from collections.abc import Callable, Sequence
 import lightning as L
 import pytest
 import torch
-from torch.utils.data import DataLoader
 
 from configs.rewards import PerceptionConfig, RewardConfig
 from configs.rlvr import KlConfig, ObjectiveConfig, RefillConfig, RlvrConfig
@@ -17,7 +16,7 @@ from modules.finite import NonFinite
 from modules.omni import OmniModel
 from modules.rewards import VerifierJury
 from modules.rlvr import RlvrModule
-from tests.fitting import gradients
+from tests.fitting import gradients, train
 
 TEMPERATURE = 1.5
 """At which the shipped model is right now and then on every question of the quiz."""
@@ -42,17 +41,8 @@ def rlvr_module(
 
 
 def fit(module: RlvrModule, rounds: Sequence[list[Batch]]) -> L.Trainer:
-    """Train on given rounds, as train.py does, and nothing more."""
-    trainer = L.Trainer(
-        accelerator="cpu",
-        max_steps=len(rounds) * module.rlvr.updates,
-        logger=False,
-        enable_checkpointing=False,
-        enable_progress_bar=False,
-        enable_model_summary=False,
-    )
-    trainer.fit(module, DataLoader(rounds, batch_size=None))
-    return trainer
+    """Train on given rounds."""
+    return train(module, rounds, steps=len(rounds) * module.rlvr.updates)
 
 
 def cut(batch: Batch, *parts: Sequence[int]) -> list[Batch]:

@@ -8,7 +8,8 @@ from configs.load import load_config
 from configs.schema import Config
 from datamodules.ablation import Withholding
 from datamodules.views import Showing
-from stages import imitation, known_needs, wanted_views
+from runs import Run
+from stages import build_data, imitation, known_needs, wanted_views
 
 STAGES = ("sft", "rlvr", "distill", "prealign")
 
@@ -116,3 +117,20 @@ def test_a_way_of_distilling_refuses_what_it_would_ignore(words, told):
 )
 def test_what_a_stage_does_use_is_admitted(words):
     config(*words)
+
+
+@pytest.mark.parametrize(
+    ("words", "given"),
+    [
+        (["stage=sft"], True),
+        (["stage=distill"], True),
+        ([*ON_POLICY, "distill.teacher=there"], False),
+        ([*ON_POLICY, "distill.teacher=there", "distill.on_policy_share=0.9"], True),
+        (["stage=rlvr"], False),
+    ],
+)
+def test_the_data_give_completions_where_some_are_imitated(words, given, tiny_encoder, tmp_path):
+    """So that shares of output tokens are refused where the policy writes all of them."""
+    run = Run(dir=tmp_path, resumed=False, lock=None)
+    data = build_data(config(*words), tiny_encoder, run, traces=None)
+    assert data.with_targets == given
