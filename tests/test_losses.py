@@ -251,16 +251,6 @@ def test_corrected_k3_has_value_and_gradient_of_the_divergence_whoever_sampled(s
     torch.testing.assert_close(actual, torch.autograd.grad(truth, logits))
 
 
-def test_sft_loss_by_hand():
-    """Tokens of probability 1/2, 1/4 and 1/8 cost 6 ln 2 in all; over 4, and over 3 for the log."""
-    logprobs = log([[0.5, 0.25, 0.9], [0.125, 0.9, 0.9]]).requires_grad_()
-    loss, stats = sft_loss(logprobs, MASK, denominator=4)
-    loss.backward()
-    assert loss.item() == pytest.approx(6 * math.log(2) / 4)
-    assert stats["nll"].item() == pytest.approx(2 * math.log(2))
-    torch.testing.assert_close(logprobs.grad, -MASK.double() / 4)
-
-
 LOSSES = {
     "clip": partial(by_token, denominator=40),
     "sequence": partial(by_sequence, denominator=40),
