@@ -2,7 +2,7 @@
 
 from console import leave, quiet, start
 
-STAGES = ("probe", "audit", "benchmark")
+STAGES = ("probe", "audit", "clean", "benchmark")
 
 
 def main() -> None:
@@ -13,8 +13,10 @@ def main() -> None:
             from probing.stage import probe as evaluate  # noqa: PLC0415 - torch takes seconds
         case "audit":
             from auditing.stage import audit as evaluate  # noqa: PLC0415 - this one does without
+        case "clean":
+            from auditing.clean import clean as evaluate  # noqa: PLC0415
         case _:
-            from benchmarking import benchmark as evaluate  # noqa: PLC0415
+            from benchmarking.stage import benchmark as evaluate  # noqa: PLC0415
     quiet()
     try:
         print(evaluate(config))

@@ -15,9 +15,10 @@ Condition = Literal[
 ]
 """What a probed model is left with."""
 
-How = Literal["absent", "silent", "noise", "mismatched", "shuffled"]
+How = Literal["absent", "silent", "noise", "mismatched", "shuffled", "described"]
 """What stands in for withheld media: nothing; silence and black; noise as loud and as large; the
-media of another question; or the same frames in another order, which leaves all but time.
+media of another question; the same frames in another order, which leaves all but time; or the
+words for them, a transcript or a caption, that some manifests give.
 
 Withheld text has no such stand-in: the question is left out, its options stay."""
 

@@ -13,6 +13,36 @@ RuleName = Literal[
 
 Ask = Literal["answer", "evidence", "told"]
 
+FormatName = Literal[
+    "auto",
+    "manifest",
+    "columns",
+    "chat",
+    "alpaca",
+    "verl",
+    "audiomcq",
+    "avqa",
+    "video_r1",
+    "llava_video",
+    "mmau",
+    "mmar",
+    "mmsu",
+    "omnibench",
+    "daily_omni",
+    "worldsense",
+    "av_odyssey",
+    "video_mme",
+    "video_mmmu",
+    "mmvu",
+    "longvideobench",
+    "intentbench",
+    "video_holmes",
+    "uno_bench",
+    "omnivideobench",
+    "cg_av_counting",
+]
+"""Formats of manifests; datamodules/sources has a reader for each."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LoraConfig:
@@ -79,6 +109,21 @@ class ModelConfig:
     system_prompt: str = ""
     """First turn of every conversation; empty leaves the turn out."""
 
+    tower_cache: str = ""
+    """Directory of what frozen towers have made of media: each is then seen and heard once in all
+    runs. Empty keeps none."""
+
+    tower_cache_gigabytes: float = 100.0
+    """The tower cache grows no further than this."""
+
+    def __post_init__(self) -> None:
+        positive("model", tower_cache_gigabytes=self.tower_cache_gigabytes)
+        if self.tower_cache and not self.freeze_towers:
+            raise ValueError(
+                "model.tower_cache is set, but towers that are trained make something new of each "
+                "medium at each step: set model.freeze_towers=true, or leave the cache out."
+            )
+
 
 @dataclass(frozen=True, kw_only=True)
 class MediaConfig:
@@ -93,8 +138,25 @@ class MediaConfig:
     audio_max_seconds: float
     """Longer sounds are quarantined: a cut could take the answer away."""
 
+    video_fps: float = 0.0
+    """Frames that are read of each second of video, evenly, until there are `video_max_frames`;
+    0 reads that many of any video."""
+
+    prompt_max_pixels: int = 0
+    """Pictures and frames of one prompt are scaled down to this area in all; 0 sets no limit."""
+
+    prompt_max_audio_seconds: float = 0.0
+    """Questions with more sound in all are quarantined; 0 sets no limit."""
+
+    audio_in_video: bool = False
+    """Interleave the sound of a video with its frames in time, as Qwen's omni-modal models can;
+    otherwise it follows them."""
+
     def __post_init__(self) -> None:
-        positive("data.media", **vars(self))
+        limits = ("image_max_pixels", "video_max_frames", "audio_max_seconds")
+        positive("data.media", **{name: vars(self)[name] for name in limits})
+        more = ("video_fps", "prompt_max_pixels", "prompt_max_audio_seconds")
+        at_least("data.media", 0, **{name: vars(self)[name] for name in more})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,18 +267,37 @@ class DataConfig:
     embedded: bool = False
     """The data are made by this project when `root` does not hold them yet."""
 
+    format: FormatName = "auto"
+    """How manifests are written: as the project's own, or as a published data set; `auto` tells it
+    from the fields of their rows."""
+
+    outside_root: bool = False
+    """Media may lie outside `root`: absolute paths, and links that lead out of it. URLs are
+    refused either way."""
+
     train: str = "train"
-    """Manifest of the training questions, without `.jsonl`; several are joined by `+`."""
+    """Manifest of the training questions; `.jsonl` unless the name has another ending, and several
+    are joined by `+`."""
 
     ask: Ask = "answer"
     """What is asked for: `answer`; `evidence`, a description of what the question turns on; `told`
     shows that description, a field of the manifest, in place of the media, and asks to answer."""
 
     val: str = "val"
-    """Manifest that is scored during training, without `.jsonl`."""
+    """Manifest that is scored during training; never a test set, which would choose by it."""
+
+    val_share: float = 0.0
+    """Share of the training assets that is held out and scored instead of `val`, with all their
+    questions; 0 reads `val`."""
 
     workers: int = 0
     """Processes that decode media beside the trainer; 0 decodes in the trainer's own."""
+
+    media_cache: str = ""
+    """Directory of decoded media, each within its budget, shared by all runs; empty keeps none."""
+
+    media_cache_gigabytes: float = 50.0
+    """The cache of decoded media grows no further than this."""
 
     max_bad_share: float = 0.05
     """A run stops when more than this share of a manifest cannot be read, from 0 to 1."""
@@ -226,9 +307,11 @@ class DataConfig:
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
 
     def __post_init__(self) -> None:
-        at_least("data", 0, workers=self.workers, max_bad_share=self.max_bad_share)
-        if self.max_bad_share > 1:
-            raise ValueError(
-                f"data.max_bad_share is {self.max_bad_share}, but is a share from 0 to 1: "
-                "5 percent is 0.05."
-            )
+        at_least("data", 0, workers=self.workers)
+        positive("data", media_cache_gigabytes=self.media_cache_gigabytes)
+        for name in ("max_bad_share", "val_share"):
+            share = vars(self)[name]
+            if not 0 <= share <= 1:
+                raise ValueError(
+                    f"data.{name} is {share}, but is a share from 0 to 1: 5 percent is 0.05."
+                )

@@ -7,7 +7,7 @@ by the YAML files beside this one.
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
-from configs.ablation import Condition, How
+from configs.benchmark import BenchmarkConfig, CleanConfig
 from configs.checks import at_least
 from configs.distill import DistillConfig
 from configs.inputs import ContributionConfig, DataConfig, MediaConfig, ModelConfig
@@ -20,6 +20,7 @@ from configs.running import OptimConfig, RunConfig, TrainerConfig
 __all__ = [
     "AuditConfig",
     "BenchmarkConfig",
+    "CleanConfig",
     "Config",
     "ContributionConfig",
     "DataConfig",
@@ -37,7 +38,7 @@ __all__ = [
     "TrainerConfig",
 ]
 
-Stage = Literal["sft", "rlvr", "distill", "prealign", "probe", "audit", "benchmark"]
+Stage = Literal["sft", "rlvr", "distill", "prealign", "probe", "audit", "clean", "benchmark"]
 
 SAMPLED: tuple[Stage, ...] = ("rlvr", "prealign")
 """Stages that learn from rounds of sampling, as `rlvr` describes."""
@@ -69,61 +70,12 @@ class SftConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class BenchmarkConfig:
-    """Scores with intervals, of several checkpoints on the same questions."""
-
-    split: str = "test"
-    """Manifest to score, without `.jsonl`."""
-
-    checkpoints: list[str] = field(default_factory=list)
-    """Directories of weights that are compared with the model itself, the baseline."""
-
-    max_completion_tokens: int = 32
-    """Answers stop after this many tokens."""
-
-    batch_size: int = 32
-    """Prompts asked at once."""
-
-    limit: int = 0
-    """Questions to score, from the manifest's beginning; 0 scores all."""
-
-    by: Literal["answer", "description"] = "answer"
-    """What is judged: the answers, or whether the reader of `prealign` answers rightly by the
-    descriptions that the checkpoints give."""
-
-    condition: Condition = "full"
-    """What the checkpoints are left with, in the words of probes: how well they do with less."""
-
-    how: How = "absent"
-    """What stands in for the rest."""
-
-    group_by: Literal["evidence", "family"] = "evidence"
-    """Field of `truth/SPLIT.jsonl` that names the rows of the table, where there is such a file."""
-
-    resamples: int = 2000
-    """Bootstrap resamples behind an interval."""
-
-    confidence: float = 0.95
-    """Share of intervals that hold the true value, between 0 and 1."""
-
-    def __post_init__(self) -> None:
-        counts = ("max_completion_tokens", "batch_size", "resamples")
-        at_least("benchmark", 1, **{name: vars(self)[name] for name in counts})
-        at_least("benchmark", 0, limit=self.limit)
-        if not 0 < self.confidence < 1:
-            raise ValueError(
-                f"benchmark.confidence is {self.confidence}, but is a share between 0 and 1: "
-                "95 percent is 0.95."
-            )
-
-
-@dataclass(frozen=True, kw_only=True)
 class Config:
     """One run, resolved: everything that its numbers depend on, and where it writes them."""
 
     stage: Stage
-    """What to do; train.py runs sft, rlvr, distill and prealign, eval.py probe, audit and
-    benchmark."""
+    """What to do; train.py runs sft, rlvr, distill and prealign, eval.py probe, audit, clean
+    and benchmark."""
 
     seed: int = 0
     """Of data order, sampling and initial values."""
@@ -145,6 +97,7 @@ class Config:
     prealign: PrealignConfig = field(default_factory=PrealignConfig)
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
+    clean: CleanConfig = field(default_factory=CleanConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
 
     def __post_init__(self) -> None:

@@ -1,0 +1,121 @@
+"""Settings of the stages that score models, and that say which questions a score may rest on."""
+
+from dataclasses import dataclass, field
+from typing import Literal, get_args
+
+from configs.ablation import Condition, How
+from configs.checks import at_least
+from configs.inputs import RuleName
+
+
+@dataclass(frozen=True, kw_only=True)
+class BenchmarkConfig:
+    """Scores with intervals, of several checkpoints on the same questions."""
+
+    sets: list[str] = field(default_factory=lambda: ["test"])
+    """Manifests to score, below `data.root`, each with a row of its own. Names without an ending
+    mean `.jsonl`."""
+
+    checkpoints: list[str] = field(default_factory=list)
+    """Directories of weights that are compared with the model itself, the baseline."""
+
+    conditions: list[str] = field(default_factory=lambda: ["full", "text_only"])
+    """What the checkpoints are left with, in the words of probes, as CONDITION or CONDITION:HOW,
+    such as no_audio:silent. The first is what checkpoints are compared by."""
+
+    orders: int = 1
+    """Orders of the options that each question is asked in, the written one first; 0 is as many as
+    it has options, so that each stands at each place once (circular evaluation)."""
+
+    view: str = "auto"
+    """Which questions the clean score rests on: a rule by which stage=clean has judged the set;
+    `auto` is every rule that has, `none` shows the raw score alone."""
+
+    max_completion_tokens: int = 32
+    """Answers stop after this many tokens."""
+
+    batch_size: int = 32
+    """Prompts asked at once."""
+
+    limit: int = 0
+    """Questions to score of each set, from its beginning; 0 scores all."""
+
+    shard: str = "auto"
+    """Share of the questions that this process asks, such as 3/8; `auto` takes it from a SLURM
+    array, and is 1/1 elsewhere."""
+
+    cache: str = "answers"
+    """Directory of answers, inside `data.root` unless absolute: what a checkpoint has answered is
+    not asked again."""
+
+    by: Literal["answer", "description"] = "answer"
+    """What is judged: the answers, or whether the reader of `prealign` answers rightly by the
+    descriptions that the checkpoints give."""
+
+    group_by: str = "evidence"
+    """What names the rows below a set: a field that the set's publisher gives its questions, such
+    as task or category, or a field of `truth/SET.jsonl`."""
+
+    resamples: int = 2000
+    """Bootstrap resamples behind an interval."""
+
+    confidence: float = 0.95
+    """Share of intervals that hold the true value, between 0 and 1."""
+
+    def __post_init__(self) -> None:
+        counts = ("max_completion_tokens", "batch_size", "resamples")
+        at_least("benchmark", 1, **{name: vars(self)[name] for name in counts})
+        at_least("benchmark", 0, limit=self.limit, orders=self.orders)
+        for name in ("sets", "conditions"):
+            listed = vars(self)[name]
+            if not listed or len(set(listed)) < len(listed):
+                raise ValueError(
+                    f"benchmark.{name} is {listed}, but names each of them once, and one at least: "
+                    "leave the copies out, or the setting."
+                )
+        for condition in self.conditions:
+            shown(condition)
+        if not 0 < self.confidence < 1:
+            raise ValueError(
+                f"benchmark.confidence is {self.confidence}, but is a share between 0 and 1: "
+                "95 percent is 0.95."
+            )
+
+
+def shown(condition: str) -> tuple[Condition, How]:
+    """Read CONDITION or CONDITION:HOW as benchmark.conditions holds them."""
+    name, colon, way = condition.partition(":")
+    way = way if colon else "absent"
+    for known in get_args(Condition):
+        for how in get_args(How):
+            if (name, way) == (known, how) and (known != "full" or not colon):
+                return known, how
+    raise ValueError(
+        f"benchmark.conditions has {condition!r}, but an entry is full, or CONDITION:HOW as in "
+        f"no_audio:silent: conditions are {', '.join(get_args(Condition))}, ways of withholding "
+        f"{', '.join(get_args(How))}."
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class CleanConfig:
+    """Which questions of benchmarks survive a probe; no model is run."""
+
+    sets: list[str] = field(default_factory=lambda: ["test"])
+    """Manifests to judge, below `data.root`. Names without an ending mean `.jsonl`."""
+
+    rules: list[RuleName] = field(default_factory=lambda: ["omniclean", "calibrated"])
+    """Rules that judge, each leaving a view of its own. Numbers of `data.contribution` are laid
+    over the one that `data.contribution.rule` names."""
+
+    views: str = "views"
+    """Directory of the views, inside `data.root` unless absolute."""
+
+    def __post_init__(self) -> None:
+        for name in ("sets", "rules"):
+            listed = vars(self)[name]
+            if not listed or len(set(listed)) < len(listed):
+                raise ValueError(
+                    f"clean.{name} is {listed}, but names each of them once, and one at least: "
+                    "leave the copies out, or the setting."
+                )
