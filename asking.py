@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from building import build_encoder, build_policy, compute_dtype, weights_of
-from configs.inputs import LoraConfig
+from configs.policy import LoraConfig
 from configs.schema import Config
 from datamodules.batch import Batch
 from datamodules.option_scoring import option_scoring
@@ -82,18 +82,24 @@ def ask(
         first: number of the first answer, where earlier ones were drawn before.
         judge: who says what is right.
     """
-    batches = InOrder(questions, batch_size=batch_size)
+    for batch in batches(questions, batch_size=batch_size, label=label):
+        yield list(answer(policy, batch, sampling, seed=seed, first=first, judge=judge))
+
+
+def batches(questions: QuestionSet, *, batch_size: int, label: str) -> Iterator[Batch]:
+    """Read questions in order, under a bar that shows how many are dealt with."""
+    in_order = InOrder(questions, batch_size=batch_size)
     loader: DataLoader[Batch | None] = DataLoader(
-        batches, batch_size=None, num_workers=questions.data.workers
+        in_order, batch_size=None, num_workers=questions.data.workers
     )
     bar: tqdm[Any]
     with tqdm(
-        total=batches.count, desc=label, unit="question", mininterval=1.0, leave=False
+        total=in_order.count, desc=label, unit="question", mininterval=1.0, leave=False
     ) as bar:
         for batch in loader:
             if batch is not None:
-                yield list(answer(policy, batch, sampling, seed=seed, first=first, judge=judge))
-            bar.update(min(batch_size, batches.count - bar.n))
+                yield batch
+            bar.update(min(batch_size, in_order.count - bar.n))
 
 
 def score_options(

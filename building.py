@@ -18,6 +18,7 @@ def build_encoder(config: Config) -> PromptEncoder:
         weights_of(config),
         system_prompt=config.model.system_prompt,
         answer_with=config.model.answer_with,
+        audio_in_video=config.data.media.audio_in_video,
     )
 
 
@@ -45,4 +46,6 @@ def build_policy(
             gradient_checkpointing=config.model.gradient_checkpointing,
             freeze_towers=config.model.freeze_towers,
             lora=config.model.lora if config.model.lora.rank else None,
+            tower_cache=config.model.tower_cache,
+            tower_cache_gigabytes=config.model.tower_cache_gigabytes,
         )

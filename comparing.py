@@ -7,21 +7,18 @@ every interval too narrow.
 
 import json
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from statistics import fmean
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from omegaconf import OmegaConf
 
-from auditing.truth import known_fields
+from benchmarking.left import Left, read_left
 from report import DRAWS_AT_ONCE
 
 ALL, NEEDS_MEDIA = "all questions", "need the media"
-
-METRICS, TOKENS = "metrics.jsonl", "train/tokens"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,24 +95,11 @@ class Comparison:
         return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], note])
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Answers:
-    """What one checkpoint got right, in the order of its file."""
-
-    hashes: Mapping[str, str]
-    """Content of each question, by id."""
-
-    right: NDArray[np.float64]
-    clusters: Sequence[str]
-    needs_media: NDArray[np.bool_] | None
-    steps: int
-    tokens: float
-
-
 def compare_arms(
     arms: Mapping[str, Sequence[Path]],
     baseline: str,
     *,
+    name: str | None = None,
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
@@ -126,9 +110,10 @@ def compare_arms(
         arms: by name, one benchmark for each seed, in the same order of seeds: its run directory,
             for the checkpoint scored last, or the file of another checkpoint in it.
         baseline: the arm that the others are compared with.
+        name: the set that is compared; may be left out where the benchmarks have one.
     """
     _check_seeds(arms, baseline)
-    read = {arm: [_read(path) for path in paths] for arm, paths in arms.items()}
+    read = {arm: [read_left(path, name) for path in paths] for arm, paths in arms.items()}
     first = read[baseline][0]
     for arm, runs in read.items():
         for path, run in zip(arms[arm], runs, strict=True):
@@ -208,31 +193,6 @@ def crossed_difference(
     return Difference(mean=mean, low=float(low), high=float(high), by_seed=by_seed)
 
 
-def learned(weights: Path) -> tuple[int, float]:
-    """Count the optimizer steps behind an export, and the tokens that they learned from.
-
-    An export knows by its run's `config.yaml` which one that run started from, and so on back to
-    weights that no run made. Tokens are NaN where a run did not count them.
-    """
-    steps, tokens = 0, 0.0
-    for run in _lineage(weights):
-        rows = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
-        steps += max((row["step"] for row in rows), default=0)
-        tokens += max((row[TOKENS] for row in rows if TOKENS in row), default=math.nan)
-    return steps, tokens
-
-
-def _lineage(weights: Path) -> Iterator[Path]:
-    """Walk the training runs behind an export, the last one first."""
-    run = weights.parent
-    while weights.name == "export" and (run / METRICS).exists():
-        yield run
-        before = OmegaConf.select(OmegaConf.load(run / "config.yaml"), "init_from")
-        if before is None:
-            return
-        weights, run = Path(before), Path(before).parent
-
-
 def _check_seeds(arms: Mapping[str, Sequence[Path]], baseline: str) -> None:
     """Refuse arms that cannot be paired."""
     if baseline not in arms:
@@ -248,41 +208,21 @@ def _check_seeds(arms: Mapping[str, Sequence[Path]], baseline: str) -> None:
         )
 
 
-def _check_same_questions(first: _Answers, other: _Answers, here: Path, there: Path) -> None:
-    """Refuse to pair answers to different questions."""
+def _check_same_questions(first: Left, other: Left, here: Path, there: Path) -> None:
+    """Refuse to pair answers to different questions, or to the same put differently."""
+    if first.put != other.put:
+        raise ValueError(
+            f"{there} was benchmarked on {other.put} and {here} on {first.put}, but a difference "
+            "is one of checkpoints only if all else is alike: give both benchmarks the same "
+            "benchmark.sets, the same first condition, and the same benchmark.by."
+        )
     if list(first.hashes.items()) != list(other.hashes.items()):
         pairs = {*first.hashes.items()} ^ {*other.hashes.items()}
         raise ValueError(
             f"{there} answers {len(other.hashes)} questions and {here} {len(first.hashes)}, but "
             f"{len(pairs)} of them are not the same, and a difference is paired question by "
-            "question: run both benchmarks on the same split with the same benchmark.limit."
+            "question: run both benchmarks on the same set with the same benchmark.limit."
         )
-
-
-def _read(path: Path) -> _Answers:
-    """Read one checkpoint's answers, and where its weights come from."""
-    folder = path if path.is_dir() else path.parent
-    if not (folder / "results.json").exists():
-        raise ValueError(
-            f"{folder} holds no results.json, but a finished stage=benchmark leaves one: name its "
-            "run directory, and let it finish."
-        )
-    results = json.loads((folder / "results.json").read_text())
-    name = [*results["checkpoints"]][-1] if path.is_dir() else path.stem
-    lines = (folder / f"{name}.jsonl").read_text().splitlines()
-    rows = [json.loads(line) for line in lines]
-    root = Path(OmegaConf.select(OmegaConf.load(folder / "config.yaml"), "data.root"))
-    truth = known_fields(root, results["split"], ("evidence",))
-    needs = [truth[row["id"]]["evidence"] != "text" if row["id"] in truth else None for row in rows]
-    steps, tokens = learned(Path(results["checkpoints"][name]))
-    return _Answers(
-        hashes={row["id"]: row["content_hash"] for row in rows},
-        right=np.array([row["correct"] for row in rows], dtype=np.float64),
-        clusters=[row["asset_id"] for row in rows],
-        needs_media=None if None in needs else np.array(needs, dtype=np.bool_),
-        steps=steps,
-        tokens=tokens,
-    )
 
 
 def _cells(row: ArmRow, groups: Sequence[str]) -> list[str]:

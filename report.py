@@ -8,6 +8,7 @@ both models answered the same questions.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -50,7 +51,7 @@ class Row:
     """Of exactly two models, the second's accuracy minus the first's; else None."""
 
     p: float | None
-    """McNemar's exact p of that difference."""
+    """McNemar's exact p of that difference; None also where results are not just right or wrong."""
 
 
 def compare(
@@ -80,7 +81,9 @@ def compare(
     difference = paired_difference(
         first, second, cluster, resamples=resamples, confidence=confidence, seed=seed
     )
-    return Row(questions=questions, scores=scores, difference=difference, p=mcnemar(first, second))
+    whole = np.isin([*_pair(first, second)], (0, 1)).all()
+    p = mcnemar(first, second) if whole else None
+    return Row(questions=questions, scores=scores, difference=difference, p=p)
 
 
 def cluster_interval(
@@ -101,31 +104,60 @@ def cluster_interval(
         confidence: the share of resampled means inside the interval, such as 0.95.
     """
     values = _vector(correct)
-    if len(values) != len(cluster):
+    mean = float(values.mean()) if len(values) else math.nan
+    clusters = len({*cluster})
+    draws = resampled_means([values], cluster, resamples=resamples, seed=seed)
+    low, high = spread(draws[:, 0], confidence)
+    return Interval(mean=mean, low=low, high=high, n=len(values), clusters=clusters)
+
+
+def resampled_means(
+    columns: Sequence[ArrayLike], cluster: Sequence[str], *, resamples: int, seed: int
+) -> NDArray[np.float64]:
+    """Draw clusters anew, each time as many as there are, and average each column over them.
+
+    All columns see the same draws, so that what is computed from several of them is paired. With
+    fewer than two clusters nothing can be drawn, and there are no rows.
+
+    Shapes: K columns of (Q,) -> (resamples, K)
+    """
+    values = [_vector(column) for column in columns]
+    if any(len(column) != len(cluster) for column in values):
         raise ValueError(
-            f"There are {len(values)} results and {len(cluster)} clusters, but each question has "
-            "one of both: list them in the same order."
+            f"There are {len(values[0])} results and {len(cluster)} clusters, but each question "
+            "has one of both: list them in the same order."
         )
-    if not 0 < confidence < 1 or resamples < 1:
+    if resamples < 1:
         raise ValueError(
-            f"confidence is {confidence} and resamples {resamples}, but an interval needs a "
-            "confidence between 0 and 1, and at least one resample: try 0.95 and 10000."
+            f"resamples is {resamples}, but an interval needs at least one: try 10000."
         )
     names, member = np.unique(np.asarray(cluster, dtype=np.str_), return_inverse=True)
-    mean = float(values.mean()) if len(values) else math.nan
     if len(names) < 2:
-        return Interval(mean=mean, low=math.nan, high=math.nan, n=len(values), clusters=len(names))
-    total = np.bincount(member, values)  # of each cluster
+        return np.empty((0, len(values)))
+    totals = [np.bincount(member, column) for column in values]  # of each cluster
     size = np.bincount(member)
     rng = np.random.default_rng(seed)
-    means = np.empty(resamples)
+    means = np.empty((resamples, len(values)))
     step = max(1, DRAWS_AT_ONCE // len(names))
     for start in range(0, resamples, step):
         rows = min(step, resamples - start)
         drawn = rng.integers(len(names), size=(rows, len(names)))
-        means[start : start + rows] = total[drawn].sum(axis=1) / size[drawn].sum(axis=1)
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Interval(mean=mean, low=float(low), high=float(high), n=len(values), clusters=len(names))
+        count = size[drawn].sum(axis=1)
+        for column, total in enumerate(totals):
+            means[start : start + rows, column] = total[drawn].sum(axis=1) / count
+    return means
+
+
+def spread(draws: NDArray[np.float64], confidence: float) -> tuple[float, float]:
+    """Return the bounds that hold the middle share of some draws; NaN where there are none."""
+    if not 0 < confidence < 1:
+        raise ValueError(
+            f"confidence is {confidence}, but an interval needs one between 0 and 1: try 0.95."
+        )
+    if not len(draws):
+        return math.nan, math.nan
+    low, high = np.quantile(draws, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return float(low), float(high)
 
 
 def paired_difference(
@@ -166,6 +198,40 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
     return min(1.0, 2 * tail / (1 << (lost + won)))
 
 
+def smallest_difference(
+    first: ArrayLike, second: ArrayLike, cluster: Sequence[str], *, confidence: float, power: float
+) -> float:
+    """Return the smallest true difference that such a comparison would find with a given power.
+
+        delta = sqrt(psi) * (a sqrt(m) + b sqrt(m - a^2 + b^2)) / (m + b^2)
+        m     = n / deff,  psi = mean of d^2,  a = z_{1 - (1 - confidence)/2},  b = z_power
+        deff  = [C/(C - 1) * Σ_c (Σ_{i in c} (d_i - mean d))^2] / [n/(n - 1) * Σ_i (d_i - mean d)^2]
+
+    d is the difference of each of n questions in C clusters. The first line solves for delta the
+    number of pairs that McNemar's test needs, n = ((a sqrt(psi) + b sqrt(psi - delta^2)) / delta)^2
+    (Connor, Biometrics 43, 1987); psi, the share of questions on which the models differ, is taken
+    to stay as it was found. The design effect is Kish's (Survey Sampling, 1965), and never below 1.
+    NaN where the models never differ or there are fewer than two clusters: nothing is known then;
+    infinity where no difference could be found.
+    """
+    one, other = _pair(first, second)
+    d = other - one
+    names, member = np.unique(np.asarray(cluster, dtype=np.str_), return_inverse=True)
+    n, clusters, psi = len(d), len(names), float((d**2).mean()) if len(d) else 0.0
+    if not psi or clusters < 2:
+        return math.nan
+    excess = d - d.mean()
+    alone = n / (n - 1) * float(excess @ excess)
+    sums = np.bincount(member, excess)
+    together = clusters / (clusters - 1) * float(sums @ sums)
+    m = n / max(1.0, together / alone if alone else 1.0)
+    a, b = NormalDist().inv_cdf((1 + confidence) / 2), NormalDist().inv_cdf(power)
+    if m - a**2 + b**2 < 0:
+        return math.inf
+    delta = math.sqrt(psi) * (a * math.sqrt(m) + b * math.sqrt(m - a**2 + b**2)) / (m + b**2)
+    return delta if delta <= psi else math.inf  # more than all that differ cannot
+
+
 def table(rows: Sequence[Row]) -> str:
     """Lay rows out as plain text, in percent; a dash where a number would mean nothing, and why."""
     if not rows:
@@ -177,9 +243,9 @@ def table(rows: Sequence[Row]) -> str:
     for row in rows:
         any_score = row.scores[names[0]]
         line = [row.questions, str(any_score.n), str(any_score.clusters)]
-        line += [_percent(row.scores[name]) for name in names]
+        line += [percent(row.scores[name]) for name in names]
         if paired:
-            line += ["-" if row.difference is None else _percent(row.difference, sign="+")]
+            line += ["-" if row.difference is None else percent(row.difference, sign="+")]
             line += ["-" if row.p is None or any_score.n == 0 else _p_value(row.p)]
         cells.append(line)
         if any_score.caveat:
@@ -192,7 +258,8 @@ def table(rows: Sequence[Row]) -> str:
     return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], *notes])
 
 
-def _percent(interval: Interval, *, sign: str = "") -> str:
+def percent(interval: Interval, *, sign: str = "") -> str:
+    """Write a mean with its interval in percent; dashes where there is none."""
     if interval.n == 0:
         return "-"
     mean = f"{100 * interval.mean:{sign}.1f}"

@@ -26,7 +26,7 @@ from transformers import (
 
 from datamodules.digits.build import ensure
 from datamodules.wording import INSTRUCTIONS
-from modules.backbone import load_thinker
+from modules.backbones.loading import open_model
 
 SPECIAL = {
     "image_token": "<|IMAGE|>",
@@ -173,7 +173,7 @@ def make_tiny(path: Path, *, corpus: Iterable[str], seed: int = 0) -> None:
 
 def keep(export: Path, kept: Path) -> None:
     """Put a trained model where `model=tiny` finds it, at half the size: in bfloat16."""
-    thinker = load_thinker(str(export), dtype=torch.bfloat16)
+    thinker = open_model(str(export), dtype=torch.bfloat16)
     thinker.save_pretrained(kept)
     Qwen2_5OmniProcessor.from_pretrained(export).save_pretrained(kept)
 

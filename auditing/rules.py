@@ -14,6 +14,7 @@ from auditing.truth import JUDGED, Check, answerable, check, clustered_share
 from configs.inputs import ContributionConfig, RuleName
 from datamodules.contribution import (
     BANDS,
+    Counts,
     Items,
     Rule,
     asks,
@@ -43,6 +44,9 @@ class Judged:
     """Keys of the probes whose answers it read."""
 
     items: Items
+    counts: Sequence[Counts]
+    """What was answered, an entry for each of `asks(rule)`."""
+
     bands: NDArray[np.str_]
 
     @property
@@ -114,34 +118,49 @@ def judge_all(
     """
     judged: list[Judged] = []
     lacking: list[Unjudged] = []
-    digits = next(n for n in range(4, 33) if len({key[:n] for key in scores}) == len(scores))
     for name in get_args(RuleName):
         mine = wanted if wanted.rule in (name, "none") else ContributionConfig()
-        mine = replace(mine, rule=name, weighted=False)
+        named = wanted.probes if wanted.rule == name else []
+        mine = replace(mine, rule=name, weighted=False, probes=named)
         try:
             rule = rule_of(mine)
         except ValueError as error:  # a number that other rules know and this one does not
             lacking.append(Unjudged(name=name, reason=str(error), commands=[]))
             continue
-        if wanted.rule == name and wanted.probes:
-            voters = voters_of(mine, cache, samples)
-            seatings = [(tuple(wanted.probes), voters)]
-        else:
-            seatings = _seatings(rule, scores)
-        items = items_of(samples, rule.condition, rule.how)
-        found = []
-        for keys, voters in seatings:
-            title = name if len(seatings) == 1 else f"{name}/{keys[0][:digits]}"
-            bands = decide(rule, counted(rule, voters), items)
-            found.append(Judged(name=title, rule=rule, voters=keys, items=items, bands=bands))
+        found = judge(mine, cache, samples, scores)
         few = min((one.missing for one in found), default=0)
         enough = [one for one in found if one.missing == few and (one.judged.any() or not few)]
         judged += enough
-        seldom = [_asked_too_seldom(one) for one in found if one not in enough]
+        seldom = [asked_too_seldom(one) for one in found if one not in enough]
         lacking += [replace(one, commands=[]) if enough else one for one in seldom]
         if not found:
-            lacking.append(_not_asked(rule))
+            lacking.append(not_asked(rule))
     return judged, lacking
+
+
+def judge(
+    wanted: ContributionConfig,
+    cache: Path,
+    samples: Sequence[Sample],
+    scores: Mapping[str, Scores],
+) -> list[Judged]:
+    """Judge by one rule, once by each seating of its voters, or with those that are named alone."""
+    rule = rule_of(wanted)
+    if wanted.probes:
+        seatings = [(tuple(wanted.probes), voters_of(wanted, cache, samples))]
+    else:
+        seatings = _seatings(rule, scores)
+    digits = next(n for n in range(4, 33) if len({key[:n] for key in scores}) == len(scores))
+    items = items_of(samples, rule.condition, rule.how)
+    found = []
+    for keys, voters in seatings:
+        title = rule.name if len(seatings) == 1 else f"{rule.name}/{keys[0][:digits]}"
+        counts = counted(rule, voters)
+        bands = decide(rule, counts, items)
+        found.append(
+            Judged(name=title, rule=rule, voters=keys, items=items, counts=counts, bands=bands)
+        )
+    return found
 
 
 def _seatings(
@@ -161,7 +180,7 @@ def _seatings(
     return [(tuple(suited), [[scores[key]] for key in suited])]
 
 
-def _asked_too_seldom(one: Judged) -> Unjudged:
+def asked_too_seldom(one: Judged) -> Unjudged:
     """Say that there are answers, but too few."""
     reason = (
         f"{one.missing} questions were asked too seldom under {_kinds(one.rule)} by "
@@ -170,7 +189,7 @@ def _asked_too_seldom(one: Judged) -> Unjudged:
     return Unjudged(name=one.name, reason=reason, commands=command(one.rule).splitlines())
 
 
-def _not_asked(rule: Rule) -> Unjudged:
+def not_asked(rule: Rule) -> Unjudged:
     """Say that nobody can vote, or that it is not plain who does."""
     voters = len({ask.voter for ask in asks(rule)})
     reason = f"no probe was asked under {_kinds(rule)}"

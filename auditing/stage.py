@@ -18,13 +18,14 @@ from auditing.tables import (
     unjudged_list,
 )
 from auditing.truth import read_truth
-from configs.schema import AuditConfig, Config
+from configs.schema import AuditConfig, Config, DataConfig
 from datamodules.digits.build import ensure
 from datamodules.probe_cache import compact, find_probe, probes
 from datamodules.probe_scores import Scores
 from datamodules.quarantine import Quarantine
 from datamodules.sample import Sample
 from datamodules.selection import probe_directory
+from datamodules.sources.containers import manifest_path
 from datamodules.sources.manifest import read_manifest
 from report import Interval
 from runs import open_run, write_atomically
@@ -52,7 +53,8 @@ def audit(config: Config) -> str:
     """Judge the questions of one split from the cache; return the tables that are printed."""
     settings, cache = config.audit, probe_directory(config.data)
     with open_run(config) as run:
-        samples = _questions(config, run.dir)
+        samples = questions_of(config.data, settings.split, run_dir=run.dir)
+        samples = samples[: settings.limit or None]
         facts = _probes(cache, settings.probes)
         truth = _truth(config)
         notes = [_compacted(cache, key) for key in facts] if settings.compact else []
@@ -87,20 +89,22 @@ def audit(config: Config) -> str:
     return "\n\n".join([*told, f"{', '.join(files)} in {run.dir}"])
 
 
-def _questions(config: Config, run_dir: Path) -> list[Sample]:
+def questions_of(data: DataConfig, split: str, *, run_dir: Path) -> list[Sample]:
     """Read the manifest alone: no model, and no tokenizer."""
-    root = Path(config.data.root)
-    if config.data.embedded:
+    root = Path(data.root)
+    if data.embedded:
         ensure(root)
-    quarantine = Quarantine(max_bad_share=config.data.max_bad_share, run_dir=run_dir)
-    samples = read_manifest(root / f"{config.audit.split}.jsonl", root, quarantine)
+    quarantine = Quarantine(max_bad_share=data.max_bad_share, run_dir=run_dir)
+    path = manifest_path(root, split)
+    samples = read_manifest(
+        path, root, quarantine, format=data.format, outside_root=data.outside_root
+    )
     quarantine.check(len(samples) + len(quarantine))
     if not samples:
         raise ValueError(
-            f"{root / config.audit.split}.jsonl holds no question, but an audit judges some: "
-            "choose another audit.split."
+            f"{path} holds no question, but there is none to judge without: name another manifest."
         )
-    return samples[: config.audit.limit or None]
+    return samples
 
 
 def _probes(cache: Path, named: Sequence[str]) -> dict[str, dict[str, object]]:

@@ -10,7 +10,8 @@ from typing import Any, Literal
 from configs.benchmark import BenchmarkConfig, CleanConfig
 from configs.checks import at_least
 from configs.distill import DistillConfig
-from configs.inputs import ContributionConfig, DataConfig, MediaConfig, ModelConfig
+from configs.inputs import ContributionConfig, DataConfig, MediaConfig
+from configs.policy import ModelConfig
 from configs.prealign import PrealignConfig
 from configs.probing import AuditConfig, ProbeConfig, ServerConfig
 from configs.rewards import RewardConfig

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from configs.ablation import LEFT, Condition, How, Part
 from datamodules.contribution import PARTS, touches
 from datamodules.decoders import SAMPLE_RATE, SHORTEST_AUDIO
-from datamodules.media import Decoded
+from datamodules.media import Decoded, MediaError
 from datamodules.sample import Media, Modality, Sample
 from datamodules.sampler import draw_seed
 
@@ -80,7 +80,7 @@ def ablate(item: Decoded, withheld: Withholding, *, donor: Decoded | None = None
         return item
     lost = _only(item, parts)
     match withheld.how:
-        case "absent":
+        case "absent" | "described":  # see words_for
             stand_in = _only(item, frozenset())
         case "silent":
             stand_in = _silent(lost, withheld.silence_seconds)
@@ -97,6 +97,28 @@ def ablate(item: Decoded, withheld: Withholding, *, donor: Decoded | None = None
     if left.image is None and left.frames is None:
         return None if left.audio is None else replace(left, modality="audio")
     return left
+
+
+def words_for(media: Media, item: Decoded, parts: frozenset[Part]) -> str:
+    """Return the words that stand for what is withheld of a medium, or set its question aside.
+
+    Those of a film with sound are a transcript, which tells nothing of the pictures alone.
+    """
+    if not media.text:
+        problem = "has no text that says it in words"
+    elif parts == {"visual"} and item.audio is not None:
+        problem = "has a text, but of a film with sound it is what is heard"
+    elif media.role == "option" and parts != extent(item).keys():
+        problem = f"is an option that would be partly shown, partly told ({', '.join(parts)})"
+    else:
+        return media.text
+    raise MediaError(
+        f"{media.path} {problem}, but how=described puts words in place of all that is withheld: "
+        "give the medium a text in its manifest, choose another condition or how=absent, or leave "
+        "the question out.",
+        kind="no_description",
+        path=media.path,
+    )
 
 
 def _only(item: Decoded, parts: frozenset[Part]) -> Decoded:
@@ -207,7 +229,7 @@ class Donors:
         media: dict[Modality, dict[Media, None]] = {}
         for sample in self._samples:
             for item in sample.media:
-                media.setdefault(item.modality, {})[replace(item, role="context")] = None
+                media.setdefault(item.modality, {})[replace(item, role="context", text="")] = None
         return {modality: list(items) for modality, items in media.items()}
 
     def check(self, withheld: Withholding) -> None:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from datamodules.batch import Batch
-from datamodules.features import Features
+from datamodules.dialects.features import Features
 from datamodules.prompts import Prompt
 from datamodules.sample import Sample
 

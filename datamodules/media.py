@@ -8,25 +8,41 @@ import functools
 import hashlib
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath, PureWindowsPath
+from urllib.parse import unquote, urlsplit
 
 import numpy as np
+import soundfile
 from numpy.typing import NDArray
 
 from configs.schema import MediaConfig
-from datamodules.decoders import MediaError, read_audio, read_image, read_video
+from datamodules.decoders import (
+    SAMPLE_RATE,
+    MediaError,
+    image_size,
+    read_image,
+    read_sound_file,
+    sound_file_seconds,
+)
+from datamodules.films import choose_frames, read_track, read_video, track_seconds
 from datamodules.sample import Media, Modality, Role
 
 __all__ = [
     "Decoded",
     "MediaError",
+    "Size",
     "content_hash",
     "decode",
     "file_digest",
+    "measure",
     "resolve",
 ]
+
+UNKNOWN_FORMAT = 1
+"""What libsndfile answers where it knows no such format; other faults are of the file."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -48,18 +64,11 @@ class Decoded:
     """(samples,) mono at 16 kHz; of a video, its audio track, starting with the first frame."""
 
 
-def resolve(root: Path, path: str) -> Path:
-    """Find a media file inside the data root, and refuse to look anywhere else."""
-    absolute = PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute()
-    if absolute or "://" in path:
-        raise MediaError(
-            f"{path!r} is an absolute path or a URL, but media are named relative to data.root: "
-            "copy the file there and name it with forward slashes.",
-            kind="unsafe",
-            path=path,
-        )
+def resolve(root: Path, path: str, *, outside_root: bool = False) -> Path:
+    """Find a media file inside the data root, and nowhere else unless that is allowed."""
+    local = _local(path, outside_root)
     try:
-        root, found = root.resolve(), (root / path).resolve(strict=True)
+        root, found = root.resolve(), (root / local).resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:  # missing, looping link, NUL in the name
         raise MediaError(
             f"{path!r} is not in {root} ({type(error).__name__}), but every medium of a question "
@@ -67,10 +76,11 @@ def resolve(root: Path, path: str) -> Path:
             kind="missing",
             path=path,
         ) from error
-    if not found.is_relative_to(root):
+    if not outside_root and not found.is_relative_to(root):
         raise MediaError(
             f"{path!r} leads to {found}, outside {root}, but media stay inside data.root even "
-            "through links: copy the file there, or set data.root to a directory that holds both.",
+            "through links: copy the file there, set data.root to a directory that holds both, or "
+            "allow it with data.outside_root=true.",
             kind="unsafe",
             path=path,
         )
@@ -83,23 +93,110 @@ def resolve(root: Path, path: str) -> Path:
     return found
 
 
-def decode(root: Path, media: Media, budget: MediaConfig) -> Decoded:
+def _local(path: str, outside_root: bool) -> str:
+    """Take `file://` from a path, and refuse what is not named relative to the root."""
+    scheme, found, _ = path.partition("://")
+    if found and (scheme != "file" or not outside_root):
+        allow = ", or allow file:// with data.outside_root=true" if scheme == "file" else ""
+        raise MediaError(
+            f"{path!r} is a URL, but media are files below data.root, so that the same bytes are "
+            f"shown each time: fetch it, and name the file with forward slashes{allow}.",
+            kind="unsafe",
+            path=path,
+        )
+    absolute = PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute()
+    if absolute and not outside_root:
+        raise MediaError(
+            f"{path!r} is an absolute path, but media are named relative to data.root: copy the "
+            "file there and name it with forward slashes, or allow it with data.outside_root=true.",
+            kind="unsafe",
+            path=path,
+        )
+    return unquote(urlsplit(path).path) if found else path
+
+
+def decode(root: Path, media: Media, budget: MediaConfig, *, outside_root: bool = False) -> Decoded:
     """Read the segment of a file that a question is about, no larger than the budget allows.
 
     Pixels are scaled down and frames sampled evenly, since both keep what there is to see; sound
     is never cut, since its end may hold the answer: too long a sound is an error. A segment that
     ends after its file ends with it.
     """
-    path = resolve(root, media.path)
-    try:
+    path = resolve(root, media.path, outside_root=outside_root)
+    with _blamed_on(media):
         start, end = _segment(media)
+        if not path.stat().st_size:
+            raise MediaError("0 bytes, but a medium shows or plays something: fetch it again.")
         if media.modality == "audio":
-            audio = read_audio(path, start, end, budget)
+            audio = _read_audio(path, start, end, budget)
             return Decoded(modality="audio", role=media.role, audio=audio)
         if media.modality == "image":
             return Decoded(modality="image", role=media.role, image=read_image(path, budget))
         frames, fps, track = read_video(path, start, end, budget)
         return Decoded(modality="video", role=media.role, frames=frames, fps=fps, audio=track)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Size:
+    """How much of a medium is shown, within the budget of one."""
+
+    pictures: int = 0
+    pixels: int = 0
+    """Of each picture."""
+
+    seconds: float = 0.0
+    """Of sound."""
+
+
+def measure(root: Path, media: Media, budget: MediaConfig, *, outside_root: bool = False) -> Size:
+    """Measure a medium by its headers; what these do not say is decoded."""
+    path = resolve(root, media.path, outside_root=outside_root)
+    with _blamed_on(media):
+        start, end = _segment(media)
+        if media.modality == "image":
+            return Size(pictures=1, pixels=math.prod(image_size(path, budget)))
+        if media.modality == "video":
+            frames = choose_frames(path, start, end, budget)
+            return Size(
+                pictures=len(frames.times),
+                pixels=frames.width * frames.height,
+                seconds=_track_seconds(path, frames.first, end, budget),
+            )
+        try:
+            return Size(seconds=sound_file_seconds(path, start, end))
+        except soundfile.LibsndfileError:
+            return Size(seconds=_track_seconds(path, start, end, budget))
+
+
+def _track_seconds(path: Path, start: float, end: float, budget: MediaConfig) -> float:
+    declared = track_seconds(path, start, end)
+    if declared is not None:
+        return declared
+    track = read_track(path, start, end, budget)
+    return 0.0 if track is None else len(track) / SAMPLE_RATE
+
+
+def _read_audio(path: Path, start: float, end: float, budget: MediaConfig) -> NDArray[np.float32]:
+    """Read a file of sound, or the sound of any other file."""
+    try:
+        return read_sound_file(path, start, end, budget)
+    except soundfile.LibsndfileError as error:
+        if error.code != UNKNOWN_FORMAT:
+            raise
+    track = read_track(path, start, end, budget)
+    if track is None:
+        raise MediaError(
+            "no sound in the file, but it is named as audio: name another, or mend its modality.",
+            kind="empty",
+        )
+    return track
+
+
+@contextmanager
+def _blamed_on(media: Media) -> Iterator[None]:
+    """Turn whatever goes wrong while a medium is read into a `MediaError` that names it."""
+    try:
+        yield
     except MediaError as error:
         raise MediaError(f"{media.path}: {error}", kind=error.kind, path=media.path) from error
     except Exception as error:  # damaged files raise ten types in three libraries

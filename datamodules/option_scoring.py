@@ -13,7 +13,7 @@ from datamodules.collate import collate
 from datamodules.media import MediaError
 from datamodules.orders import option_order, reorder
 from datamodules.prompts import Prompt, PromptEncoder, shared_tokens
-from datamodules.question_set import QuestionSet
+from datamodules.question_set import QuestionSet, in_places
 from datamodules.sample import Sample
 
 
@@ -71,15 +71,11 @@ def _refuse_open(sample: Sample) -> None:
 
 def _prompts(questions: QuestionSet, turned: Sequence[Sample]) -> list[Prompt]:
     """Write the prompt of each order, every medium decoded and processed once."""
-    written, reader = turned[0], questions.reader
-    features = {
-        media: reader.features(media, written.asset_id, questions.withheld)
-        for media in questions.media(written)
-    }
+    features = questions.features(turned[0])
     return [
         questions.encoder.prompt(
             asked,
-            [(media.role, features[media]) for media in questions.media(asked)],
+            in_places(questions.media(asked), features),
             want=questions.want,
             ask=questions.ask,
             suffix=questions.suffix,

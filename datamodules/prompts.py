@@ -1,24 +1,24 @@
-"""From a question and its decoded media to what a Qwen-Omni thinker reads, one sample at a time.
+"""From a question and its decoded media to what a model reads, one sample at a time.
 
 The processor's parts are called on each medium alone and the placeholders are expanded here: a
 medium is then processed once however many questions use it, audio is not padded to five minutes,
 and the result does not depend on which transformers release wrote the joint call.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from transformers import AutoConfig, AutoProcessor, PreTrainedTokenizerBase
 
 from configs.inputs import Ask
-from datamodules.features import Features, tower_inputs
+from datamodules.dialects.base import Medium
+from datamodules.dialects.choosing import dialect_of
+from datamodules.dialects.features import Features
 from datamodules.media import Decoded, MediaError
-from datamodules.positions import rope_positions, visual_block
 from datamodules.sample import Role, Sample
 from datamodules.wording import AnswerWith, specimen, turn
 
@@ -62,12 +62,6 @@ def required_evidence(sample: Sample) -> str:
     return sample.evidence
 
 
-class _Rope(Protocol):
-    """The numbers of a model's configuration that its positions depend on."""
-
-    position_id_per_seconds: int
-
-
 class PromptEncoder:
     """Speak to one model: its tokenizer, its chat template, its feature extractors.
 
@@ -75,8 +69,18 @@ class PromptEncoder:
     """
 
     def __init__(
-        self, path: str, *, system_prompt: str = "", answer_with: AnswerWith = "letter"
+        self,
+        path: str,
+        *,
+        system_prompt: str = "",
+        answer_with: AnswerWith = "letter",
+        audio_in_video: bool = False,
     ) -> None:
+        """Read how a model is spoken to.
+
+        Args:
+            audio_in_video: the sound of a video stands between its frames, not behind them.
+        """
         try:
             config = AutoConfig.from_pretrained(path)
             self.processor = AutoProcessor.from_pretrained(path)
@@ -87,16 +91,11 @@ class PromptEncoder:
                 "setting names it, such as model.path, init_from, benchmark.checkpoints, "
                 "distill.teacher or prealign.reader; a run leaves its weights in RUN/export."
             ) from error
-        self.config: _Rope = getattr(config, "thinker_config", config)  # full Omni nests it
         self.commit: str | None = getattr(config, "_commit_hash", None)  # set for hub models only
         self.path = path
-        self.text_only = isinstance(self.processor, PreTrainedTokenizerBase)
-        self.tokenizer = self.processor if self.text_only else self.processor.tokenizer
-        if not self.text_only:
-            # Frames fit data.media.image_max_pixels already; a second cap, whose default changes
-            # with transformers 5.22, would change the tokens of a video behind the probe cache's
-            # back.
-            self.processor.video_processor.cap_pixels_per_frame = False
+        self.dialect = dialect_of(path, config, self.processor, audio_in_video=audio_in_video)
+        alone = isinstance(self.processor, PreTrainedTokenizerBase)
+        self.tokenizer = self.processor if alone else self.processor.tokenizer
         self.system_prompt = system_prompt
         self.answer_with: AnswerWith = answer_with
 
@@ -117,19 +116,14 @@ class PromptEncoder:
         ended: int = self.tokenizer.convert_tokens_to_ids("<|im_end|>")
         return ended
 
-    def features(self, decoded: Decoded) -> tuple[Features, ...]:
+    def features(self, decoded: Decoded) -> Medium:
         """Turn one decoded medium into tower inputs."""
-        if self.text_only:
-            raise ValueError(
-                f"{self.path} is a language model of text, but a question shows it media "
-                f"({decoded.modality}): ask it with data.ask=told, or choose an omni-modal model."
-            )
-        return tower_inputs(self.processor, decoded)
+        return self.dialect.features(decoded)
 
     def prompt(
         self,
         sample: Sample,
-        media: Sequence[tuple[Role, tuple[Features, ...]]],
+        media: Sequence[tuple[Role, Medium | str]],
         *,
         want: Ask = "answer",
         ask: bool = True,
@@ -139,39 +133,41 @@ class PromptEncoder:
 
         Args:
             media: role and features of each medium, in the order of the sample; no features where
-                nothing of it is shown.
+                nothing of it is shown, and words where these stand for it, on lines of their own.
             want: what is asked for; where that is `told`, no media are shown.
             ask: False leaves the question out, and its options in.
             suffix: what is said below the question.
         """
-        self._refuse_special_tokens(sample)
+        described = [shown for _, shown in media if isinstance(shown, str)]
+        self._refuse_special_tokens(sample, described)
         roles = [role for role, _ in media]
         pieces = turn(
             sample, answer_with=self.answer_with, want=want, ask=ask, suffix=suffix, roles=roles
         )
-        return self._written(
-            [piece if isinstance(piece, str) else media[piece][1] for piece in pieces]
-        )
+        return self._written(in_words(pieces, [shown for _, shown in media]))
 
     def say(self, text: str) -> Prompt:
         """Write a chat turn of words alone; special tokens in them are left out."""
         return self._written([self.plain(text)])
 
-    def _written(self, shown: Sequence[str | tuple[Features, ...]]) -> Prompt:
-        features = [feature for group in shown if not isinstance(group, str) for feature in group]
-        text = self._text(shown)
-        ids = self.tokenizer(self._expand(text, features), add_special_tokens=False)["input_ids"]
+    def _written(self, shown: Sequence[str | Medium]) -> Prompt:
+        media = [medium for medium in shown if not isinstance(medium, str)]
+        text = self.dialect.expand(self._text(shown), media)
+        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        features = [feature for medium in media for feature in medium]
         ordered = sorted(features, key=lambda feature: feature.kind)  # audio, image, video
-        positions = self._positions(ids, features)
+        positions = self.dialect.positions(ids, media)
         return Prompt(token_ids=torch.tensor(ids), positions=positions, features=tuple(ordered))
 
-    def _refuse_special_tokens(self, sample: Sample) -> None:
+    def _refuse_special_tokens(self, sample: Sample, described: Sequence[str]) -> None:
         """Keep a question from closing its own turn or naming media that it does not have."""
-        for text in (sample.question, *sample.options, sample.completion, sample.evidence):
+        said = (sample.question, *sample.options, sample.completion, sample.evidence)
+        for text in (*said, *described):
             if found := next((token for token in self._special_tokens if token in text), None):
                 raise MediaError(  # set aside like a file that cannot be shown
-                    f"{sample.id} holds {found!r}, but question, options, completion and evidence "
-                    "may not contain special tokens of the model: reword it, or leave it out.",
+                    f"{sample.id} holds {found!r}, but question, options, completion, evidence and "
+                    "descriptions may not contain special tokens of the model: reword it, or leave "
+                    "it out.",
                     kind="malformed",
                     path=sample.id,
                 )
@@ -210,7 +206,7 @@ class PromptEncoder:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         return [*ids, self.end_id]
 
-    def _text(self, shown: Sequence[str | tuple[Features, ...]]) -> str:
+    def _text(self, shown: Sequence[str | Medium]) -> str:
         """Render the chat; every medium is still one placeholder."""
         turns = [("system", [self.system_prompt])] if self.system_prompt else []
         chat = [
@@ -222,61 +218,38 @@ class PromptEncoder:
         )
         return rendered
 
-    def _content(self, pieces: Sequence[str | tuple[Features, ...]]) -> str | list[dict[str, str]]:
+    def _content(self, pieces: Sequence[str | Medium]) -> str | list[dict[str, str]]:
         """List what a turn says and shows; templates of language models of text take a text."""
-        if self.text_only:
+        if not self.placeholders:
             return "".join(piece for piece in pieces if isinstance(piece, str))
         parts: list[dict[str, str]] = []
         for piece in pieces:
             if isinstance(piece, str):
                 parts.append({"type": "text", "text": piece})
             else:
-                parts += [{"type": feature.kind} for feature in piece]
+                parts += [{"type": place.kind} for place in self.dialect.places(piece)]
         return parts
 
-    @cached_property
-    def placeholders(self) -> dict[str, str]:
+    @property
+    def placeholders(self) -> Mapping[str, str]:
         """Name the token that each kind of media is written as; none where none are shown."""
-        if self.text_only:
-            return {}
-        return {
-            "audio": self.processor.audio_token,
-            "image": self.processor.image_token,
-            "video": self.processor.video_token,
-        }
+        return self.dialect.placeholders
 
-    def _expand(self, text: str, features: Sequence[Features]) -> str:
-        """Repeat each placeholder as often as its medium has tokens."""
-        out, rest = "", text
-        for feature in features:
-            token = self.placeholders[feature.kind]
-            before, found, rest = rest.partition(token)
-            if not found or any(other in before for other in self.placeholders.values()):
-                raise ValueError(
-                    f"the prompt {text!r} does not hold {token} where {len(features)} media "
-                    "expect it. Question and options may not contain media tokens; mend the row, "
-                    "or the model's chat template."
-                )
-            out += before + token * feature.tokens
-        if any(token in rest for token in self.placeholders.values()):
-            raise ValueError(
-                f"the prompt {text!r} holds more media tokens than media: question and options "
-                "may not contain them; mend the row."
-            )
-        return out + rest
 
-    def _positions(self, ids: Sequence[int], features: Sequence[Features]) -> Tensor:
-        """Number the tokens of a prompt. Shapes: P ids -> (3, P)"""
-        if self.text_only:
-            return torch.arange(len(ids)).expand(3, -1)
-        merge = self.processor.image_processor.merge_size
-        blocks = [
-            visual_block(
-                feature.grid // torch.tensor([1, merge, merge]),
-                feature.seconds_per_grid * self.config.position_id_per_seconds,
-            )
-            for feature in features
-            if feature.kind != "audio"
-        ]
-        kinds = [self.placeholders[kind] for kind in ("image", "video")]
-        return rope_positions(ids, blocks, visual_ids=self.tokenizer.convert_tokens_to_ids(kinds))
+def in_words(pieces: Sequence[str | int], media: Sequence[Medium | str]) -> list[str | Medium]:
+    """Put media in their places of a turn; words that stand for one get lines of their own.
+
+    Args:
+        pieces: texts, and indices of media, as `turn` lays them out.
+    """
+    shown: list[str | Medium] = []
+    fresh = True  # whether a text that came now would begin a line
+    for number, piece in enumerate(pieces):
+        found = piece if isinstance(piece, str) else media[piece]
+        if isinstance(piece, int) and isinstance(found, str):
+            after = pieces[number + 1] if number + 1 < len(pieces) else "\n"
+            ends = isinstance(after, str) and after.startswith("\n")
+            found = ("" if fresh else "\n") + found + ("" if ends else "\n")
+        shown.append(found)
+        fresh = not isinstance(found, str) or found.endswith("\n")
+    return shown

@@ -1,127 +1,36 @@
 """Questions of one manifest, and the way from any of them to a batch."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
-from functools import lru_cache
-from itertools import islice
+from itertools import chain
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 from torch.utils.data import Dataset
 
-from configs.ablation import LEFT, Condition, How, Part
+from configs.ablation import LEFT, Condition, How
 from configs.inputs import Ask
 from configs.schema import DataConfig, MediaConfig
-from datamodules.ablation import Donors, Withholding, ablate, extent
+from datamodules.ablation import Withholding
 from datamodules.batch import Batch
 from datamodules.collate import collate
+from datamodules.dialects.base import Medium
 from datamodules.digits.build import ensure
-from datamodules.features import Features
-from datamodules.media import Decoded, MediaError, decode
+from datamodules.media import Decoded, MediaError
+from datamodules.media_reader import MediaReader
 from datamodules.orders import reorder
 from datamodules.prompts import PromptEncoder, required_evidence
 from datamodules.quarantine import Quarantine
 from datamodules.sample import Media, Role, Sample
+from datamodules.sources.containers import manifest_path
 from datamodules.sources.manifest import read_manifest
 
 log = logging.getLogger(__name__)
 
-CACHED_BYTES = 2**30
-"""Processed media that a reader keeps in memory; questions, conditions and orders share them."""
-
-COMPARED = 4
-"""Media of other assets among which `how=mismatched` takes the one nearest in length."""
-
-
-def _cached_media(budget: MediaConfig) -> int:
-    """How many media fit, were each as large as the budget allows: 12 bytes for three colors."""
-    largest = 12 * budget.image_max_pixels * max(2, budget.video_max_frames)
-    return max(1, CACHED_BYTES // largest)
-
-
-@final
-class MediaReader:
-    """Decode and process each medium once, however many questions and orders show it."""
-
-    def __init__(
-        self, samples: Sequence[Sample], *, data: DataConfig, encoder: PromptEncoder
-    ) -> None:
-        self.data = data
-        self.encoder = encoder
-        self.donors = Donors(samples)
-        self._start_caches()
-
-    def _start_caches(self) -> None:
-        self._features = lru_cache(maxsize=_cached_media(self.data.media))(self._process)
-        self._extent = lru_cache(maxsize=1 << 16)(self._measure)
-
-    def within(self, budget: MediaConfig) -> "MediaReader":
-        """Read the same media within another budget."""
-        other = copy(self)
-        other.data = replace(self.data, media=budget)
-        other._start_caches()
-        return other
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Leave the caches behind on the way to a loader process, which starts its own."""
-        caches = ("_features", "_extent")
-        return {name: value for name, value in vars(self).items() if name not in caches}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        vars(self).update(state)
-        self._start_caches()
-
-    def features(self, media: Media, asset_id: str, withheld: Withholding) -> tuple[Features, ...]:
-        """Turn what is left of one medium into tower inputs; nothing may be left."""
-        if not withheld.touches(media.modality):
-            withheld = Withholding()  # one entry for all conditions that leave it as it is
-        return self._features(media, asset_id if withheld.how == "mismatched" else "", withheld)
-
-    def _process(self, media: Media, asset_id: str, withheld: Withholding) -> tuple[Features, ...]:
-        left = self.left(media, asset_id, withheld)
-        return () if left is None else self.encoder.features(left)
-
-    def left(self, media: Media, asset_id: str, withheld: Withholding) -> Decoded | None:
-        """Decode one medium and take from it what is withheld."""
-        item = self._decode(media)
-        parts = withheld.parts(item)
-        donor = None
-        if parts and withheld.how == "mismatched":
-            donor = self._decode(self._donor(media, item, asset_id, parts))
-        return ablate(item, withheld, donor=donor)
-
-    def _decode(self, media: Media) -> Decoded:
-        return decode(Path(self.data.root), media, self.data.media)
-
-    def _donor(self, media: Media, item: Decoded, asset_id: str, parts: frozenset[Part]) -> Media:
-        """Find a medium of another asset that has the parts withheld, about as much of them."""
-        part: Part = "visual" if "visual" in parts else "audio"
-        suitable = (
-            (other, sizes[part])
-            for other in self.donors.candidates(item, asset_id)
-            if parts <= (sizes := self._extent(other)).keys()
-        )
-        wanted = extent(item)[part]
-        nearest = min(
-            islice(suitable, COMPARED), key=lambda pair: abs(pair[1] - wanted), default=None
-        )
-        if nearest is None:
-            raise MediaError(
-                f"{media.path}: no readable {item.modality} of another asset than {asset_id!r} has "
-                f"{' and '.join(sorted(parts))}, but how=mismatched shows one in its place: choose "
-                "probe.how=noise, or leave the question out.",
-                kind="no_donor",
-                path=media.path,
-            )
-        return nearest[0]
-
-    def _measure(self, media: Media) -> dict[Part, int]:
-        try:
-            return extent(self._decode(media))
-        except MediaError:  # its own question sets it aside; here it only cannot stand in
-            return {}
+Shown = Mapping[Media, Sequence[Medium | str]]
+"""What is shown of each medium: its tower inputs, words that stand for it, both, or nothing."""
 
 
 @final
@@ -197,22 +106,23 @@ class QuestionSet:
         other.reader = self.reader.within(budget)
         return other
 
-    def shown(self, sample: Sample) -> list[list[Decoded]]:
-        """List what is left of each of a sample's media: one item, or none.
+    def shown(self, sample: Sample) -> list[list[Decoded | str]]:
+        """List what is left of each of a sample's media: arrays, words, both, or nothing.
 
         Raises a `MediaError` where one of them cannot be read.
         """
-        left = [
-            self.reader.left(item, sample.asset_id, self.withheld) for item in self.media(sample)
-        ]
-        return [[] if item is None else [item] for item in left]
+        media = self.media(sample)
+        budget = self.reader.budget(media)
+        return [self.reader.left(item, sample.asset_id, self.withheld, budget) for item in media]
 
-    def features(self, sample: Sample) -> list[tuple[Role, tuple[Features, ...]]]:
-        """List the role and the tower inputs of each of a sample's media, as `shown` does."""
-        return [
-            (item.role, self.reader.features(item, sample.asset_id, self.withheld))
-            for item in self.media(sample)
-        ]
+    def features(self, sample: Sample) -> Shown:
+        """Read what is shown of each of a sample's media, as `shown` does."""
+        media = self.media(sample)
+        budget = self.reader.budget(media)
+        return {
+            item: self.reader.features(item, sample.asset_id, self.withheld, budget)
+            for item in media
+        }
 
     def media(self, sample: Sample) -> tuple[Media, ...]:
         """List the media that are read: none where words stand for them, which must be there."""
@@ -235,7 +145,7 @@ class QuestionSet:
             try:
                 prompt = self.encoder.prompt(
                     sample,
-                    self.features(sample),
+                    in_places(self.media(sample), self.features(sample)),
                     want=self.want,
                     ask=self.ask,
                     suffix=self.suffix,
@@ -249,6 +159,11 @@ class QuestionSet:
         if not samples:
             return None
         return collate(samples, prompts, step=step, targets=targets if with_targets else None)
+
+
+def in_places(media: Sequence[Media], shown: Shown) -> list[tuple[Role, Medium | str]]:
+    """List what is shown of media in their order, each in its role; of nothing, that."""
+    return [(item.role, part) for item in media for part in shown[item] or [()]]
 
 
 @final
@@ -285,10 +200,19 @@ def load_questions(
     if data.embedded:
         ensure(root)
     quarantine = Quarantine(max_bad_share=data.max_bad_share, run_dir=run_dir)
-    samples: list[Sample] = []
+    read: list[Sequence[Sample]] = []
     for name in split.split("+"):
-        taken = {sample.id for sample in samples}
-        samples += read_manifest(root / f"{name}.jsonl", root, quarantine, taken=taken)
+        read.append(
+            read_manifest(
+                manifest_path(root, name),
+                root,
+                quarantine,
+                taken={sample.id for samples in read for sample in samples},
+                format=data.format,
+                outside_root=data.outside_root,
+            )
+        )
+    samples = read[0] if len(read) == 1 else [*chain(*read)]
     quarantine.check(len(samples) + len(quarantine))
     log.info("%s: %d questions, %d quarantined", split, len(samples), len(quarantine))
     return QuestionSet(

@@ -86,8 +86,8 @@ class QuestionData(L.LightningDataModule):
             self.train_questions.samples, self.data, seed=self.seed, run_dir=self.run_dir
         )
         self._read = self.train_questions
-        self._pool = Pool(places=self.selected.kept.tolist(), weights=self.selected.weights)
-        self._weak = Pool(places=self.selected.weak.tolist())
+        self._pool = Pool(places=self.selected.kept, weights=self.selected.weights)
+        self._weak = Pool(places=self.selected.weak)
         if self.traces is not None:
             self._imitate(self.traces)
         self._mix()
@@ -111,14 +111,15 @@ class QuestionData(L.LightningDataModule):
         if weights is not None:  # which each trace takes over from its question
             counts = [len(traces.get((sample.id, sample.content_hash), ())) for sample in kept]
             weights = np.repeat(weights, counts)
-        self._pool = Pool(places=range(len(first)), weights=weights)
-        self._weak = Pool(places=range(len(first), len(first) + len(last)))
+        self._pool = Pool(places=np.arange(len(first)), weights=weights)
+        self._weak = Pool(places=len(first) + np.arange(len(last)))
 
     def _mix(self) -> None:
         """Weigh what is read by the shares that `data.mixture` asks for."""
         mixture, places = self.data.mixture, self._pool.places
-        samples = [self._read.samples[place] for place in places]
-        counted = self.with_targets and mixture.by != "none"
+        mixed = mixture.by != "none"
+        samples = [self._read.samples[place] for place in places] if mixed else []
+        counted = self.with_targets and mixed
         weights = mixture_weights(
             samples,
             mixture,
@@ -147,9 +148,8 @@ class QuestionData(L.LightningDataModule):
             first=self.trainer.global_step // self.updates,
             pack_tokens=self.pack_tokens,
         )
-        # One worker keeps the order; more would interleave, so each step's list has one maker.
-        workers = min(self.data.workers, 1)
-        ahead = 1 if workers else None  # a list is large: one in waiting is enough
+        workers = self.data.workers
+        ahead = 1 if workers else None  # a list is large: one in waiting per process is enough
         return DataLoader(rounds, batch_size=None, num_workers=workers, prefetch_factor=ahead)
 
     def refills(self) -> Refills:

@@ -11,7 +11,7 @@ from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import IterableDataset
+from torch.utils.data import IterableDataset, get_worker_info
 
 from datamodules.batch import Batch, View
 from datamodules.packing import packed
@@ -24,7 +24,7 @@ from datamodules.views import batch_with_views
 class Pool:
     """Questions that are read in epochs of their own."""
 
-    places: Sequence[int]
+    places: NDArray[np.int64]
     """Where they stand among all questions."""
 
     weights: NDArray[np.float64] | None = None
@@ -63,8 +63,8 @@ class Stream:
         """
         pool, places = self._places(number)
         own = places[self.rank :: self.world]
-        for _ in pool.places:
-            batch = self.read([pool.places[place] for place in own], step=step)
+        for _ in range(len(pool.places)):
+            batch = self.read(pool.places[own].tolist(), step=step)
             if batch is not None:
                 return batch
             own = [(own[-1] + 1) % len(pool.places)]
@@ -82,7 +82,8 @@ class Stream:
     def indices(self, number: int) -> list[int]:
         """List the questions of one micro-batch of all processes."""
         pool, places = self._places(number)
-        return [pool.places[place] for place in places]
+        found: list[int] = pool.places[places].tolist()
+        return found
 
     def _places(self, number: int) -> tuple[Pool, list[int]]:
         """Find the pool of one micro-batch and the places in it; processes take turns."""
@@ -106,7 +107,11 @@ class Stream:
 @final
 class Rounds(IterableDataset[list[Batch]]):
     """What each training step is handed, without end: the micro-batches of one optimizer step, or
-    of one round of sampling. To all draws a list is one step."""
+    of one round of sampling. To all draws a list is one step.
+
+    Loader processes deal out the lists in turn, and their loader takes from them in turn, so that
+    lists come in the same order from any number of them.
+    """
 
     def __init__(
         self, stream: Stream, *, micro_batches: int, first: int, pack_tokens: int = 0
@@ -117,7 +122,9 @@ class Rounds(IterableDataset[list[Batch]]):
         self.pack_tokens = pack_tokens
 
     def __iter__(self) -> Iterator[list[Batch]]:
-        for step in count(self.first):
+        worker = get_worker_info()
+        turn, turns = (0, 1) if worker is None else (worker.id, worker.num_workers)
+        for step in count(self.first + turn, turns):
             batches = [self.stream.batch(n, step=step) for n in _numbers(step, self.micro_batches)]
             yield packed(batches, budget=self.pack_tokens) if self.pack_tokens else batches
 
@@ -164,7 +171,7 @@ class Refills:
             )
         )
         for place in islice(walked, len(pool.places)):
-            index = pool.places[place]
+            index = int(pool.places[place])
             if index not in seen:
                 seen.add(index)
                 yield index

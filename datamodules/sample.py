@@ -1,6 +1,7 @@
 """What a question is, on disk and in memory; plain Python, for whoever judges answers."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 Modality = Literal["audio", "image", "video"]
@@ -34,6 +35,9 @@ class Media:
     """`option` marks media that *are* the answers: the i-th such item belongs to the i-th option,
     and taking it away leaves the question undefined instead of harder."""
 
+    text: str = ""
+    """The same in words, a transcript or a caption: what `how=described` shows in its place."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
@@ -66,6 +70,10 @@ class Sample:
 
     evidence: str = ""
     """What of the media the question turns on, in words; empty where nobody wrote it down."""
+
+    facts: Mapping[str, str] = field(default_factory=dict, hash=False)
+    """What its publisher says of it, such as task, category or difficulty: for tables and official
+    scores, never shown to a model."""
 
     source: str
     asset_id: str

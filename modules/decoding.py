@@ -8,7 +8,7 @@ from torch import Tensor
 from transformers import DynamicCache
 
 from datamodules.batch import Batch, Completions
-from modules.backbone import LanguageModel
+from modules.backbones.base import LanguageModel
 from modules.finite import NonFinite
 from modules.rollouts import Sampling
 from modules.scoring import next_position, read_row
@@ -34,7 +34,7 @@ def complete(
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Read prompts, and what was said after them, in one pass, and go on from there.
 
-    Shapes: encoded (sum of P, D), uniforms (N, T), banned (V,)
+    Shapes: encoded (sum of P, W), uniforms (N, T), banned (V,)
         -> token ids, logprobs, mask (N, T)
 
     Args:

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from configs.inputs import LoraConfig
+from configs.policy import LoraConfig
 from datamodules.batch import Batch, Completions
-from modules.adapters import adapted, merged_weights, save_adapters
-from modules.backbone import LanguageModel, evaluating, save_model
+from modules.backbones.adapters import adapted, merged_weights, save_adapters
+from modules.backbones.base import LanguageModel, evaluating, save_model
+from modules.backbones.loading import load_model, parts_of
+from modules.backbones.tower_cache import TowerCache
 from modules.decoding import complete
 from modules.kernels.divergence import Kind, fused_divergence
 from modules.kernels.logprobs import fused_logprobs, fused_scores
-from modules.loading import load_model, parts_of
 from modules.reference import AdaptersOff, Reference
 from modules.rollouts import Rollout, Sampling
 from modules.scoring import Prediction, TokenScores, predict_completions
@@ -36,11 +37,13 @@ class OmniModel(nn.Module):
         vocabulary: Vocabulary,
         *,
         dense_attention: bool = False,
+        tower_cache: TowerCache | None = None,
     ) -> None:
         super().__init__()
         self.thinker = thinker
         self.vocabulary = vocabulary
         self.dense_attention = dense_attention
+        self.tower_cache = tower_cache
         rows = self.backbone.head.weight.shape[0]
         self.register_buffer("banned", vocabulary.banned(rows), persistent=False)
         self.banned: Tensor
@@ -55,11 +58,14 @@ class OmniModel(nn.Module):
         gradient_checkpointing: bool = False,
         freeze_towers: bool = False,
         lora: LoraConfig | None = None,
+        tower_cache: str = "",
+        tower_cache_gigabytes: float = 100.0,
     ) -> "OmniModel":
         """Read a checkpoint strictly; see `load_model`.
 
         Args:
             lora: adapters to train instead of the weights; see `add_adapters`.
+            tower_cache: directory of what these towers, which must be frozen, made of media before.
         """
         whole = load_model(path, dtype=dtype, lora=lora, freeze_towers=freeze_towers)
         model = OmniModel(whole, Vocabulary(tokenizer), dense_attention=dense_attention)
@@ -67,6 +73,11 @@ class OmniModel(nn.Module):
             model.backbone.checkpoint_gradients()
         if freeze_towers:
             model.backbone.freeze_towers()
+        if tower_cache:
+            assert freeze_towers, "the configuration caches frozen towers only"
+            model.tower_cache = TowerCache(
+                Path(tower_cache), model.backbone.towers, gigabytes=tower_cache_gigabytes
+            )
         return model
 
     @property
@@ -82,13 +93,13 @@ class OmniModel(nn.Module):
     def encode(self, batch: Batch, *, seen: Tensor | None = None) -> Tensor:
         """Embed all prompts with their media in place: each tower runs once.
 
-        Shapes: seen (sum of P, D) -> (sum of P, D)
+        Shapes: seen (sum of P, W) -> (sum of P, W), where W is what the backbone makes it
 
         Args:
             seen: an earlier encoding of these prompts, whose media are taken over without their
                 gradient instead of running the towers again: the same where those are frozen.
         """
-        return self.backbone.embed(batch, seen=seen)
+        return self.backbone.embed(batch, seen=seen, cache=self.tower_cache)
 
     def predict(
         self,
@@ -102,7 +113,7 @@ class OmniModel(nn.Module):
 
         Media are read too unless that was done. Gradients flow.
 
-        Shapes: encoded (sum of P, D), completions (N, T), scored (N, T)
+        Shapes: encoded (sum of P, W), completions (N, T), scored (N, T)
 
         Args:
             scored: True on the tokens whose places are wanted, all of them unless told otherwise.
@@ -127,7 +138,7 @@ class OmniModel(nn.Module):
     ) -> Tensor:
         """Score completions under the tempered policy, prompts shared within their group.
 
-        Shapes: encoded (sum of P, D), completions (N, T), scored (N, T)
+        Shapes: encoded (sum of P, W), completions (N, T), scored (N, T)
             -> (N, T) float32, 0 on padding and on what is not scored
 
         Args:
@@ -151,7 +162,7 @@ class OmniModel(nn.Module):
     ) -> TokenScores:
         """Score completions like `logprobs`, and measure the entropy in each token's place.
 
-        Shapes: encoded (sum of P, D), completions (N, T) -> (N, T) float32 each
+        Shapes: encoded (sum of P, W), completions (N, T) -> (N, T) float32 each
         """
         read = self.predict(batch, completions, encoded=encoded)
         logprobs, entropy = fused_scores(
@@ -177,7 +188,7 @@ class OmniModel(nn.Module):
         Both read the same completions, each behind its own showing of the same prompts. Only the
         policy has a gradient, and only through what it expects: what was said stays as it is.
 
-        Shapes: encoded (sum of P, D), completions (N, T) -> (N, T) float32, 0 on padding
+        Shapes: encoded (sum of P, W), completions (N, T) -> (N, T) float32, 0 on padding
 
         Args:
             kind, jsd_weight, temperature, top_k: see `fused_divergence`.

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 
 from datamodules.batch import Batch, Completions
-from modules.adapters import adapters_off
-from modules.backbone import evaluating
+from modules.backbones.adapters import adapters_off
+from modules.backbones.base import evaluating
 from modules.scoring import Prediction
 from modules.vocabulary import Vocabulary
 
@@ -22,7 +22,7 @@ class Reference(Protocol):
     def predict(
         self, batch: Batch, completions: Completions, *, encoded: Tensor | None = None
     ) -> Prediction:
-        """Find the states that predict each token. Shapes: encoded (sum of P, D)"""
+        """Find the states that predict each token. Shapes: encoded (sum of P, W)"""
 
     def logprobs(
         self,
@@ -32,7 +32,7 @@ class Reference(Protocol):
         encoded: Tensor | None = None,
         temperature: float = 1.0,
     ) -> Tensor:
-        """Score completions. Shapes: encoded (sum of P, D) -> (N, T)"""
+        """Score completions. Shapes: encoded (sum of P, W) -> (N, T)"""
 
     def to(self, device: torch.device) -> object:
         """Move to where the policy is."""
@@ -57,7 +57,7 @@ class AdaptersOff:
     ) -> Prediction:
         """Find the states that predict each token without the adapters.
 
-        Shapes: encoded (sum of P, D)
+        Shapes: encoded (sum of P, W)
         """
         with evaluating(self.thinker), adapters_off(self.thinker):
             return self.policy.predict(batch, completions, encoded=encoded)
@@ -73,7 +73,7 @@ class AdaptersOff:
     ) -> Tensor:
         """Score completions without the adapters, those of towers included.
 
-        Shapes: encoded (sum of P, D) -> (N, T)
+        Shapes: encoded (sum of P, W) -> (N, T)
         """
         with evaluating(self.thinker), adapters_off(self.thinker):
             return self.policy.logprobs(

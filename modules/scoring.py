@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 from transformers import DynamicCache
 
 from datamodules.batch import Batch, Completions
-from modules.backbone import LanguageModel
+from modules.backbones.base import LanguageModel
 from modules.kernels.layout import GroupLayout
 
 
@@ -56,7 +57,7 @@ def predict_completions(
 ) -> Prediction:
     """Read each prompt once for all of its completions, and keep what predicts their tokens.
 
-    Shapes: encoded (sum of P, D), scored (N, T)
+    Shapes: encoded (sum of P, W), scored (N, T)
     """
     hidden, layout = read_row(parts, batch, completions, encoded=encoded, dense=dense)
     valid = layout.completion_valid  # (N, T)
@@ -81,7 +82,7 @@ def read_row(
 ) -> tuple[Tensor, GroupLayout]:
     """Run the language model once over prompts and what continues them, if anything does.
 
-    Shapes: encoded (sum of P, D) -> (S, D)
+    Shapes: encoded (sum of P, W) -> (S, D)
 
     Args:
         cache: filled with the keys and values of the row.
@@ -97,7 +98,8 @@ def read_row(
             device=encoded.device,
         )
         valid = layout.completion_valid  # (N, T)
-        row = torch.cat([row, parts.embedding(completions.token_ids[valid])])  # (S, D)
+        words = parts.embedding(completions.token_ids[valid])  # (sum of T, D)
+        row = torch.cat([row, pad(words, (0, row.shape[1] - words.shape[1]))])  # (S, W)
         start = next_position(batch, layout)[layout.owner]  # (N,)
         after = (start.unsqueeze(1) + layout.depth)[valid]  # (sum of T,)
         positions = torch.cat([positions, after.expand(3, -1)], dim=1)  # (3, S)

@@ -62,7 +62,7 @@ class Estimate:
 
 def messages(
     sample: Sample,
-    shown: Sequence[Sequence[Decoded]],
+    shown: Sequence[Sequence[Decoded | str]],
     *,
     answer_with: AnswerWith,
     system_prompt: str = "",
@@ -76,16 +76,21 @@ def messages(
     its sound: the standard interface has no video part, and every server takes these.
 
     Args:
-        shown: what is left of each of the sample's media, see `QuestionSet.shown`.
+        shown: what is left of each of the sample's media, see `QuestionSet.shown`; words that
+            stand for one have lines of their own.
     """
     parts: list[Part] = []
+    told = False  # whether the last of them are such words
     for piece in turn(sample, answer_with=answer_with, want=want, ask=ask, suffix=suffix):
-        if isinstance(piece, int):
-            parts += [part for item in shown[piece] for part in _media_parts(item)]
-        elif parts and parts[-1]["type"] == "text":  # servers join texts in different ways
-            parts[-1]["text"] += piece
-        else:
-            parts.append({"type": "text", "text": piece})
+        for item in [piece] if isinstance(piece, str) else shown[piece]:
+            if isinstance(item, Decoded):
+                parts += _media_parts(item)
+            elif parts and parts[-1]["type"] == "text":  # servers join texts in different ways
+                apart = (told or not isinstance(piece, str)) and not item.startswith("\n")
+                parts[-1]["text"] += "\n" * apart + item
+            else:
+                parts.append({"type": "text", "text": item})
+            told = not isinstance(piece, str) and isinstance(item, str)
     lone = len(parts) == 1 and parts[0]["type"] == "text"  # models of text take no lists
     chat: list[Message] = [{"role": "user", "content": parts[0]["text"] if lone else parts}]
     if system_prompt:

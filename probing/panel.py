@@ -33,7 +33,9 @@ ROWS_PER_SHARD, SECONDS_PER_SHARD = 4096, 10.0
 """A killed probe repeats at most what fits in here."""
 
 
-def share_of(shard: str, environ: Mapping[str, str]) -> tuple[int, int]:
+def share_of(
+    shard: str, environ: Mapping[str, str], setting: str = "probe.shard"
+) -> tuple[int, int]:
     """Read which of how many shares is this process's; `auto` looks for a SLURM array.
 
     Shapes no run directory and no key: any number of shares fills the same cache.
@@ -49,7 +51,7 @@ def share_of(shard: str, environ: Mapping[str, str]) -> tuple[int, int]:
     if number > count:
         raise ValueError(
             f"the tasks of this SLURM array are not numbered evenly: task {task} would have share "
-            f"{number} of {count}. Name the share with probe.shard=K/{count} in each task."
+            f"{number} of {count}. Name the share with {setting}=K/{count} in each task."
         )
     return number, count
 

@@ -1,14 +1,16 @@
 """Count the tokens of questions without loading torch: a plan is shown at once.
 
 The same words, template and tokenizer as `datamodules.prompts`, and for media the arithmetic of
-the processors that it calls; a test compares the two.
+the processors that Qwen2.5-Omni's dialect calls; a test compares the two. Of other models, lengths
+stay unknown.
 """
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
+from itertools import islice
 from math import ceil, floor, sqrt
 from pathlib import Path
 from typing import Any, final
@@ -20,20 +22,25 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from configs.ablation import LEFT, Condition, Part
-from configs.inputs import Ask
+from configs.inputs import Ask, FormatName
 from configs.schema import Config, MediaConfig
 from datamodules.media import Decoded, MediaError, decode
-from datamodules.sample import Sample
+from datamodules.sample import Media, Sample
 from datamodules.sources.answers import RowError
-from datamodules.sources.manifest import to_sample
+from datamodules.sources.containers import count_rows, manifest_path, read_rows
+from datamodules.sources.formats import format_of
+from datamodules.sources.manifest import questions
+from datamodules.sources.rows import to_sample
 from datamodules.wording import AnswerWith, turn
 
 SAMPLED = 32
 """Questions that a mean is taken over, evenly spread over those asked."""
 
+COUNTED = ("qwen2_5_omni", "qwen2_5_omni_thinker")
+"""Types of models whose tokens are counted here."""
 
-Row = tuple[str, str]
-"""A line of a manifest, and the manifest's name."""
+Manifests = tuple[tuple[Path, int], ...]
+"""Files that are read one after the other, each with how many rows it has."""
 
 
 class Unmeasured(Exception):
@@ -53,35 +60,39 @@ class Lengths:
 
 
 def count_questions(config: Config, split: str, limit: int = 0) -> int:
-    """Count the rows of manifests that are joined by `+`."""
-    return len(_rows(config.data.root, config.data.embedded, split, limit))
+    """Count the rows of manifests that are joined by `+`; seldom is a row several questions."""
+    rows = sum(count for _, count in _manifests(config.data.root, config.data.embedded, split))
+    return min(rows, limit) if limit else rows
 
 
 def measure(config: Config, split: str, condition: Condition = "full", limit: int = 0) -> Lengths:
     """Measure some questions as the step of this configuration would ask them."""
     model, data = config.model, config.data
     counter = _counter(_directory(config), model.answer_with, model.system_prompt)
-    rows = _rows(data.root, data.embedded, split, limit)
-    every = -(-len(rows) // SAMPLED)
-    chosen = tuple(rows[::every])
-    return _measure(counter, Path(data.root), chosen, data.media, data.ask, condition, split)
+    rows = count_questions(config, split, limit)
+    manifests = _manifests(data.root, data.embedded, split)
+    root, outside = Path(data.root), data.outside_root
+    samples = _samples(root, manifests, rows, data.format, outside)
+    return _measure(counter, root, samples, data.media, data.ask, condition, split, outside)
 
 
 @cache
 def _measure(
     counter: "_Counter",
     root: Path,
-    rows: Sequence[Row],
+    samples: Sequence[Sample],
     media: MediaConfig,
     want: Ask,
     condition: Condition,
     split: str,
+    outside: bool,
 ) -> Lengths:
     """Measure questions once for all steps that ask them alike."""
     measured = []
-    for sample in _samples(root, rows):
+    read = partial(decode, root, budget=media, outside_root=outside)
+    for sample in samples:
         with suppress(MediaError):  # such a question is quarantined when the step runs
-            measured.append(counter.lengths(sample, root, media, want, condition))
+            measured.append(counter.lengths(sample, read, want, condition))
     if not measured:
         raise Unmeasured(f"no question of {split} can be read")
     n = len(measured)
@@ -90,25 +101,31 @@ def _measure(
 
 
 @lru_cache(maxsize=8)
-def _rows(root: str, embedded: bool, split: str, limit: int) -> Sequence[Row]:
-    rows: list[Row] = []
-    for name in split.split("+"):
-        path = Path(root) / f"{name}.jsonl"
-        if not path.is_file():
+def _manifests(root: str, embedded: bool, split: str) -> Manifests:
+    paths = [manifest_path(Path(root), name) for name in split.split("+")]
+    for path in paths:
+        if not path.exists():
             made = ", which is made on first use" if embedded else ""
             raise Unmeasured(f"there is no {path}{made}")
-        with path.open(encoding="utf-8", errors="replace") as lines:
-            rows += [(line, name) for line in lines if line.strip()]
-    return rows[: limit or None]
+    return tuple((path, count_rows(path)) for path in paths)
 
 
-def _samples(root: Path, rows: Sequence[Row]) -> Iterator[Sample]:
-    """Read rows; those that cannot be read are quarantined when the step runs."""
-    for line, source in rows:
-        try:
-            yield to_sample(json.loads(line), root=root, source=source)
-        except (RowError, MediaError, ValueError):
-            continue
+@lru_cache(maxsize=8)
+def _samples(
+    root: Path, manifests: Manifests, rows: int, format: FormatName, outside: bool
+) -> tuple[Sample, ...]:
+    """Read some of the first `rows`; those that cannot be read are quarantined in the run."""
+    samples, every = [], max(1, -(-rows // SAMPLED))
+    for path, count in manifests:
+        chosen = format_of(path, format)
+        for found in islice(read_rows(path, every=every), -(-min(rows, count) // every)):
+            for row in questions(found, chosen, path, root):
+                with suppress(RowError, MediaError):
+                    if not isinstance(row, RowError):
+                        read = to_sample(row, root=root, source=path.stem, outside_root=outside)
+                        samples.append(read)
+        rows -= min(rows, count)
+    return tuple(samples)
 
 
 def _directory(config: Config) -> Path:
@@ -131,12 +148,12 @@ class _Counter:
         self.system_prompt = system_prompt
 
     def lengths(
-        self, sample: Sample, root: Path, media: MediaConfig, want: Ask, condition: Condition
+        self, sample: Sample, read: Callable[[Media], Decoded], want: Ask, condition: Condition
     ) -> tuple[int, int]:
         """Count the tokens of a question's prompt, and of what imitation would learn from it."""
         left = LEFT[condition]
         items = [] if want == "told" else sample.media
-        shown = [self._shown(decode(root, item, media), left) for item in items]
+        shown = [self._shown(read(item), left) for item in items]
         pieces = turn(sample, answer_with=self.answer_with, want=want, ask="text" in left)
         content = [
             part
@@ -205,7 +222,18 @@ class _Counter:
 
 @lru_cache(maxsize=8)
 def _counter(path: Path, answer_with: AnswerWith, system_prompt: str) -> _Counter:
+    _refuse_others(path)
     return _Counter(path, answer_with, system_prompt)
+
+
+def _refuse_others(path: Path) -> None:
+    """Let lengths of other models be unknown: each kind has an arithmetic of its own."""
+    file = path / "config.json"
+    if not file.is_file():
+        raise Unmeasured(f"{path} has no config.json")
+    kind = json.loads(file.read_text()).get("model_type")
+    if kind not in COUNTED:
+        raise Unmeasured(f"{path} is of type {kind}, whose tokens are counted only as it runs")
 
 
 def _template(path: Path) -> Template:

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from configs.ablation import Condition
+from configs.benchmark import shown
 from configs.recipes import Command
 from configs.schema import SAMPLED, Config
 from datamodules.contribution import asks, rule_of
@@ -64,7 +65,7 @@ def _sum(one: float | None, other: float | None) -> float | None:
 def amounts(config: Config) -> Amounts:
     """Count what a step does: prompts by arithmetic, tokens by a few of its questions."""
     match config.stage:
-        case "audit":
+        case "audit" | "clean":
             return Amounts()
         case "probe":
             return _probe(config)
@@ -149,14 +150,35 @@ def _traces(config: Config) -> Amounts:
 
 
 def _benchmark(config: Config) -> Amounts:
+    """Count all that a benchmark may have to ask; of other conditions than full it may be less."""
     wanted = config.benchmark
-    return _asked(
-        config,
-        wanted.split,
-        limit=wanted.limit,
-        times=1 + len(wanted.checkpoints),
-        longest=wanted.max_completion_tokens,
+    if wanted.orders == 0:
+        told = "benchmark.orders=0 asks each question as often as it has options"
+        return Amounts(
+            prompts=None,
+            prompt_tokens=None,
+            completion_tokens=None,
+            at_most=True,
+            fewer=True,
+            unknown=frozenset({told}),
+        )
+    counted = sum(
+        (
+            _asked(
+                config,
+                name,
+                limit=wanted.limit,
+                times=wanted.orders * (1 + len(wanted.checkpoints)),
+                longest=wanted.max_completion_tokens,
+                # What stands in for media is as long as they are.
+                condition=condition if how == "absent" else "full",
+            )
+            for name in wanted.sets
+            for condition, how in map(shown, wanted.conditions)
+        ),
+        Amounts(),
     )
+    return replace(counted, fewer=True)
 
 
 def _probe(config: Config) -> Amounts:

@@ -79,13 +79,17 @@ def compare(command: Command, chains: Sequence[Sequence[Step]], root: Path) -> s
         for arm, chain in zip(command.arms, chains, strict=True):
             arms.setdefault(arm.label, []).append(chain[number].dir)
         settings = step.config.benchmark
-        found = compare_arms(
-            arms,
-            baseline if baseline in arms else command.arms[0].label,
-            resamples=settings.resamples,
-            confidence=settings.confidence,
-        )
-        write_atomically(root / f"{step.name}.json", found.json)
-        write_atomically(root / f"{step.name}.txt", f"{found.text}\n")
-        tables.append(f"{step.name}: {root / step.name}.json\n\n{found.text}")
+        for name in settings.sets:
+            found = compare_arms(
+                arms,
+                baseline if baseline in arms else command.arms[0].label,
+                name=name,
+                resamples=settings.resamples,
+                confidence=settings.confidence,
+            )
+            several = len(settings.sets) > 1
+            file = f"{step.name}-{name.replace('/', '-')}" if several else step.name
+            write_atomically(root / f"{file}.json", found.json)
+            write_atomically(root / f"{file}.txt", f"{found.text}\n")
+            tables.append(f"{file}: {root / file}.json\n\n{found.text}")
     return "\n\n".join(tables) or f"no benchmark is left to compare arms by, see {root}"

@@ -1,12 +1,14 @@
 """What each condition leaves, and what exactly stands in for the rest."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
 
-from datamodules.ablation import Donors, Withholding, ablate, extent
-from datamodules.media import Decoded
+from configs.ablation import How
+from datamodules.ablation import Donors, Withholding, ablate, extent, words_for
+from datamodules.media import Decoded, MediaError
 from datamodules.sample import Media, Modality, Sample
 
 SOUND = np.full(5, 0.25, dtype=np.float32)
@@ -71,6 +73,8 @@ def shown(items: list[Decoded], withheld: Withholding) -> list[str]:
         ("no_visual", "absent", ["Audio", "Audio"]),
         ("audio_only", "absent", ["Audio", "Audio"]),
         ("text_only", "absent", []),
+        ("no_audio", "described", ["Image", "Frames", "Frames"]),
+        ("no_visual", "described", ["Audio", "Audio"]),
         ("no_audio", "silent", ["audio", "Image", "Frames audio", "Frames"]),
         ("visual_only", "silent", ["audio", "Image", "Frames audio", "Frames"]),
         ("no_visual", "silent", ["Audio", "image", "frames Audio", "frames"]),
@@ -82,7 +86,7 @@ def test_a_condition_takes_away_what_it_says(condition, how, left):
     assert shown([HEARD, SEEN, FILM, MUTE], under(condition, how)) == left
 
 
-@pytest.mark.parametrize("how", ["absent", "silent", "noise", "mismatched", "shuffled"])
+@pytest.mark.parametrize("how", get_args(How))
 def test_what_loses_nothing_is_the_same_object(how):
     assert ablate(SEEN, under("no_audio", how)) is SEEN
     assert ablate(HEARD, under("no_visual", how)) is HEARD
@@ -234,11 +238,22 @@ def test_a_donor_takes_the_role_of_what_it_replaces():
         ("text_only", "mismatched", {"audio", "image", "video"}),
         ("text_only", "shuffled", {"video"}),
         ("no_audio", "shuffled", set()),
+        ("no_audio", "described", {"audio", "video"}),
     ],
 )
 def test_a_withholding_knows_which_media_it_can_change(condition, how, touched):
     kinds: tuple[Modality, ...] = ("audio", "image", "video")
     assert {kind for kind in kinds if under(condition, how).touches(kind)} == touched
+
+
+def test_an_option_is_not_half_shown_and_half_told():
+    option = Media(modality="video", path="a.mp4", role="option", text="A bark.")
+    assert words_for(option, FILM, frozenset({"audio", "visual"})) == "A bark."
+    with pytest.raises(
+        MediaError, match=r"a\.mp4 is an option that would be partly shown"
+    ) as caught:
+        words_for(option, FILM, frozenset({"audio"}))
+    assert caught.value.kind == "no_description"
 
 
 def test_an_extent_counts_pixels_frames_and_samples():

@@ -4,10 +4,10 @@ from peft import PeftModel
 from torch import Tensor, nn
 
 from building import build_encoder, build_policy
-from configs.inputs import LoraConfig
 from configs.load import load_config
-from modules.adapters import adapters_off, merged_weights
-from modules.backbone import Backbone, load_thinker
+from configs.policy import LoraConfig
+from modules.backbones.adapters import adapters_off, merged_weights
+from modules.backbones.loading import open_model, parts_of
 from modules.omni import OmniModel
 from modules.rollouts import Sampling
 from tests.test_omni import gradients
@@ -197,8 +197,8 @@ def test_merging_by_hand(build, untrained):
     model = moved(build(dtype=torch.bfloat16, freeze_towers=True))
     layer = model.backbone.language.layers[2].mlp.down_proj
     product = layer.lora_B["default"].weight @ layer.lora_A["default"].weight
-    original = load_thinker(str(untrained), dtype=torch.bfloat16)
-    weight = Backbone(original).language.layers[2].mlp.down_proj.weight
+    original = open_model(str(untrained), dtype=torch.bfloat16)
+    weight = parts_of(original).language.layers[2].mlp.down_proj.weight
     expected = (weight.float() + 7 / 3 * product).to(torch.bfloat16)
     assert not torch.equal(expected, weight)
     names = {value: name for name, value in model.thinker.named_modules()}

@@ -20,11 +20,11 @@ MAY_IMPORT = {  # folder or file -> the local packages and modules it may import
 }
 RULES = (
     *("contribution", "presets", "calibration", "shapley", "voters", "selection"),
-    *("mixture", "traces"),
+    *("mixture", "traces", "clean_view", "splits", "leaks", "near_duplicates"),
 )
 JUDGES = (
     *("verifiers", "extraction", "readings", "similarity", "rewards", "math_answers"),
-    *("evidence", "trace_filters", "conclusions"),
+    *("evidence", "trace_filters", "conclusions", "official", "official_rules"),
 )
 PLAIN = ("sample", "media", "ablation", "orders", "wording", "probe_cache", "probe_scores")
 NO_TORCH = (
@@ -32,11 +32,15 @@ NO_TORCH = (
     "runs.py",
     *(f"modules/{name}.py" for name in JUDGES),
     *(f"datamodules/{name}.py" for name in RULES + PLAIN),
+    "datamodules/sources/",
     "auditing/",
     "recipes/",
 )
 TORCH_ONLY = ("modules/losses.py", "modules/advantages.py", "modules/kernels/")
-FOLDERS = ("configs", "datamodules", "modules", "probing", "auditing", "recipes")
+FOLDERS = (
+    *("configs", "datamodules", "modules"),
+    *("probing", "auditing", "benchmarking", "recipes"),
+)
 TOP = {
     *MAY_IMPORT,
     *FOLDERS,

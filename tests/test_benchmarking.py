@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from asking import ask, load_frozen, load_reader
-from benchmarking import benchmark
+from benchmarking.stage import benchmark
 from building import build_encoder
 from configs.load import load_config
 from configs.schema import Config
@@ -18,6 +18,7 @@ from tests.test_digits import root  # noqa: F401 - a fixture: a small digits set
 
 def config(root: Path, runs: Path, *words: str) -> Config:  # noqa: F811
     common = [f"data.root={root}", f"run.root={runs}", "run.name=b", "benchmark.limit=24"]
+    common += [f"benchmark.cache={runs / 'answers'}", "benchmark.conditions=[full]"]
     return load_config(
         ["stage=benchmark", "data=manifest", "benchmark.by=description", *common, *words],
         ("benchmark",),
@@ -66,10 +67,12 @@ def test_the_table_says_who_answered_and_how_many_descriptions_gave_an_answer_aw
     results = json.loads((run / "results.json").read_text())
     rows = rows_of(run / "tiny.jsonl")
     dishonest = sum(not row["honest"] for row in rows) / len(rows)
-    assert results["given_away"]["tiny"] == pytest.approx(dishonest)
+    assert results["lines"][0]["given_away"] == pytest.approx(dishonest)
+    assert results["lines"][0]["official"] is None
     assert results["rows"][0]["difference"]["mean"] == 0
     assert "answers are those of assets/tiny by descriptions alone" in told
     assert f"descriptions that give an answer away: tiny {dishonest:.1%}" in told
+    assert "not asked" in told  # without media
 
 
 def test_weights_of_the_reader_that_are_not_there_are_named(root, tmp_path):  # noqa: F811
@@ -88,9 +91,9 @@ def test_descriptions_are_not_judged_as_answers(root, tmp_path):  # noqa: F811
 
 def test_checkpoints_can_be_asked_with_media_withheld(root, tmp_path):  # noqa: F811
     """The same by hand, in other batches; `hear` questions are left with their words."""
-    words = ["benchmark.by=answer", "benchmark.condition=no_audio", "benchmark.batch_size=9"]
+    words = ["benchmark.by=answer", "benchmark.conditions=[no_audio]", "benchmark.batch_size=9"]
     told = config(root, tmp_path, *words)
-    assert "shown: no_audio, the rest absent" in benchmark(told)
+    assert "shown: no_audio" in benchmark(told)
     questions = load_questions(told.data, "test", build_encoder(told), run_dir=tmp_path)
     questions.samples = questions.samples[:24]
     greedy = Sampling(group_size=1, max_tokens=32, temperature=0.0)

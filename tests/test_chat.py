@@ -68,6 +68,21 @@ def test_what_is_withheld_leaves_one_plain_text():
     ]
 
 
+def test_words_that_stand_for_media_have_lines_of_their_own():
+    """Of a film's sound beside its frames, of a clip, and of media that are options."""
+    rng = np.random.default_rng(0)
+    frames = replace(film(rng), audio=None)
+    sample = with_media(frames, clip(rng))
+    parts = messages(sample, [[frames, "A bark."], ["A bell."]], answer_with="letter")[0]["content"]
+    assert parts[-1]["text"].startswith("A bark.\nA bell.\nWhich digit is it?\nA. 3")
+    options = with_media(*[replace(clip(rng), role="option")] * 3)
+    [turn] = messages(options, [["One."], ["Two."], ["Three."]], answer_with="letter")
+    assert turn["content"] == (
+        "Which digit is it?\nA. 3\nOne.\nB. 8\nTwo.\nC. 5\nThree.\n"
+        "Answer with the letter in <answer></answer>."
+    )
+
+
 def test_estimate_by_hand():
     """Per answer: 10 characters -> 3; 56 x 84 pixels -> 6; 0.7 s of sound -> 17.5, so 18; sum 27.
 

@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from comparing import ALL, NEEDS_MEDIA, Comparison, compare_arms, crossed_difference, learned
+from benchmarking.left import learned
+from comparing import ALL, NEEDS_MEDIA, Comparison, compare_arms, crossed_difference
 
 ASKED = [("q0", "x", "text"), ("q1", "x", "visual"), ("q2", "y", "audio")]
 """Questions with their assets, and what they truly need."""
@@ -25,24 +26,40 @@ def training(
     return run / "export"
 
 
-def benchmark(folder: Path, scores: dict[str, str], *, truth: bool = True) -> Path:
-    """Leave what stage=benchmark leaves: right answers of `base` and others, as in "101"."""
+def benchmark(
+    folder: Path,
+    scores: dict[str, str],
+    *,
+    truth: bool = True,
+    condition: str = "full",
+    name: str = "test",
+    by: str = "answer",
+) -> Path:
+    """Leave what stage=benchmark leaves: right answers of `base` and others, as in "101".
+
+    What was answered in another order, under another condition and in another set is all wrong.
+    """
     folder.mkdir(parents=True)
-    paths = {name: str(folder.parent / name / "export") for name in scores}
-    results = {"split": "test", "checkpoints": paths}
-    (folder / "results.json").write_text(json.dumps(results))
+    paths = {each: str(folder.parent / each / "export") for each in scores}
+    results = {"sets": [name], "conditions": [condition, "options_only"], "by": by}
+    (folder / "results.json").write_text(json.dumps({**results, "checkpoints": paths}))
     (folder / "config.yaml").write_text(f"data:\n  root: {folder / 'data'}\n")
-    for name, right in scores.items():
+    told, _, how = condition.partition(":")
+    asked = {"set": name, "condition": told, "how": how or "absent", "order": 0}
+    others = ({"order": 1}, {"condition": "options_only"}, {"how": "noise"}, {"set": "another"})
+    for each, right in scores.items():
         rows = [
-            {"id": id_, "content_hash": f"hash of {id_}", "asset_id": asset, "correct": one == "1"}
+            {"id": id_, "content_hash": f"hash of {id_}", "asset_id": asset, **asked}
+            | {"correct": one == "1"}
             for (id_, asset, _), one in zip(ASKED, right, strict=True)
         ]
-        (folder / f"{name}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
+        rows += [row | other | {"correct": False} for row in rows for other in others]
+        (folder / f"{each}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
     if truth:
         (folder / "data" / "truth").mkdir(parents=True)
         known = [{"id": id_, "evidence": evidence} for id_, _, evidence in ASKED]
         lines = "".join(f"{json.dumps(row)}\n" for row in known)
-        (folder / "data" / "truth" / "test.jsonl").write_text(lines)
+        (folder / "data" / "truth" / f"{name}.jsonl").write_text(lines)
     return folder
 
 
@@ -196,3 +213,32 @@ def test_other_questions_are_refused(arms):
 def test_a_benchmark_that_did_not_finish_is_refused(tmp_path):
     with pytest.raises(ValueError, match=r"no results.json.*name its run directory"):
         compare_arms({"a": [tmp_path]}, "a")
+
+
+@pytest.mark.parametrize(
+    "other", [{"condition": "no_audio"}, {"condition": "no_audio:silent"}, {"by": "description"}]
+)
+def test_arms_that_were_asked_differently_are_refused(tmp_path, other):
+    here = benchmark(tmp_path / "a" / "b", {"rlvr": "110"})
+    there = benchmark(tmp_path / "c" / "d", {"rlvr": "110"}, **other)
+    match = r"d was benchmarked on test under .* b on|.*all else is alike.*the same first condition"
+    with pytest.raises(ValueError, match=match):
+        compare_arms({"x": [here], "y": [there]}, "x")
+
+
+def test_arms_are_compared_by_the_first_condition(tmp_path):
+    folder = benchmark(tmp_path / "b", {"rlvr": "110"}, condition="no_audio:silent")
+    [row] = compare_arms({"a": [folder]}, "a").rows
+    assert row.accuracy[ALL] == pytest.approx(2 / 3)
+
+
+def test_of_several_sets_one_is_named(tmp_path):
+    folder = benchmark(tmp_path / "b", {"rlvr": "110"})
+    results = json.loads((folder / "results.json").read_text())
+    (folder / "results.json").write_text(json.dumps(results | {"sets": ["test", "another"]}))
+    with pytest.raises(ValueError, match=r"scored test, another.*one set, not on None: name one"):
+        compare_arms({"a": [folder]}, "a")
+    [row] = compare_arms({"a": [folder]}, "a", name="test").rows
+    assert row.accuracy[ALL] == pytest.approx(2 / 3)
+    [other] = compare_arms({"a": [folder]}, "a", name="another").rows
+    assert other.accuracy[ALL] == 0

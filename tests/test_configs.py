@@ -203,7 +203,7 @@ MISTAKES = {
     "stage=ppo": "stage=ppo is not known: choose from distill, prealign, rlvr, sft",
     "stage=rlv": "choose from distill, prealign, rlvr, sft; did you mean rlvr?",
     "stage=probe": "stage=probe is run by eval.py: python eval.py stage=probe",
-    "model=tny": "choose from qwen2_5_omni_3b, tiny; did you mean tiny?",
+    "model=tny": "qwen3_vl_8b, tiny; did you mean tiny?",
     "model=../../etc/passwd": "model=../../etc/passwd is not known",
     "data=manifest": "data.root is not set and has no default: give data.root=...",
     "lr=1": "there is no setting 'lr'; did you mean optim.lr?",

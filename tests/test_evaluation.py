@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarking import _distinct, benchmark
+from benchmarking.contenders import distinct
+from benchmarking.stage import benchmark
 from configs.load import load_config
 from configs.schema import Config
 from datamodules.probe_cache import read_rows
@@ -19,7 +20,8 @@ STAGES = ("rlvr", "probe", "benchmark")
 def config(root: Path, runs: Path, *words: str) -> Config:  # noqa: F811
     common = ["data=manifest", f"data.root={root}", f"run.root={runs}"]
     cache = f"data.contribution.cache={runs / 'probes'}"
-    return load_config([*words, *common, cache], STAGES)
+    answers = f"benchmark.cache={runs / 'answers'}"
+    return load_config([*common, cache, answers, *words], STAGES)
 
 
 @pytest.fixture
@@ -73,8 +75,9 @@ def test_a_model_does_not_differ_from_itself(root, tmp_path):  # noqa: F811
     assert everything["difference"]["mean"] == 0 and everything["p"] == 1
     assert [row["questions"] for row in results["rows"]][:2] == ["all questions", "need the media"]
     answers = [(tmp_path / "b" / f"{name}.jsonl").read_text() for name in results["checkpoints"]]
-    assert answers[0] == answers[1] and len(answers[0].splitlines()) == 60
-    assert "all questions" in told and "unparsed answers" in told
+    assert answers[0] == answers[1] and len(answers[0].splitlines()) == 120  # with media, without
+    assert "all questions" in told and "unparsed" in told
+    assert "The two never differ" in told
 
 
 def test_scores_do_not_depend_on_the_batch(root, tmp_path):  # noqa: F811
@@ -82,13 +85,14 @@ def test_scores_do_not_depend_on_the_batch(root, tmp_path):  # noqa: F811
     said = []
     for size in (1, 32):
         words = ["stage=benchmark", f"benchmark.batch_size={size}", "benchmark.limit=32"]
+        words += [f"benchmark.cache={tmp_path / str(size)}"]
         benchmark(config(root, tmp_path, *words, f"run.name=b{size}"))
         said.append((tmp_path / f"b{size}" / "tiny.jsonl").read_text())
     assert said[0] == said[1]
 
 
 def test_names_of_checkpoints_stay_apart():
-    assert _distinct(["a", "a-2", "a", "b", "a"]) == ["a", "a-2", "a-3", "b", "a-4"]
+    assert distinct(["a", "a-2", "a", "b", "a"]) == ["a", "a-2", "a-3", "b", "a-4"]
 
 
 def test_weights_that_are_not_there_are_named_before_any_work(root, tmp_path):  # noqa: F811

@@ -14,7 +14,8 @@ from configs.schema import OptimConfig, RlvrConfig
 from datamodules.batch import Batch, Completions
 from datamodules.collate import collate
 from datamodules.prompts import PromptEncoder
-from modules.backbone import ATTENTION, Backbone
+from modules.backbones.base import ATTENTION
+from modules.backbones.loading import parts_of
 from modules.omni import OmniModel
 from modules.rewards import VerifierJury
 from modules.rlvr import RlvrModule
@@ -120,7 +121,7 @@ def shape_of_3b(encoder: PromptEncoder) -> OmniModel:
         thinker = Qwen2_5OmniThinkerForConditionalGeneration._from_config(
             config, dtype=torch.bfloat16
         )
-    Backbone(thinker).language.set_attn_implementation(ATTENTION)
+    parts_of(thinker).language.set_attn_implementation(ATTENTION)
     return OmniModel(thinker.train(), Vocabulary(encoder.tokenizer)).to("cuda")
 
 

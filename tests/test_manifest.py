@@ -132,6 +132,8 @@ def wav(**fields: object) -> dict[str, object]:
         (OPEN | {"tolerance": 10**400}, "bad_tolerance"),
         (CHOICE | {"tolerance": 0.5}, "bad_tolerance"),
         (OPEN | {"evidence": ["a bark"]}, "malformed"),
+        (OPEN | {"facts": ["a bark"]}, "malformed"),
+        (OPEN | {"facts": {"task": None}}, "malformed"),
         (OPEN | {"answer_type": "choice"}, "bad_options"),
         (OPEN | {"audio": "a.wav"}, "unknown_field"),
         (CHOICE | {"answer": "cow"}, "bad_answer"),
@@ -145,6 +147,7 @@ def wav(**fields: object) -> dict[str, object]:
         (OPEN | wav(modality="smell"), "bad_media"),
         (OPEN | wav(role="hint"), "bad_media"),
         (OPEN | wav(path=""), "bad_media"),
+        (OPEN | wav(text=["Woof."]), "bad_media"),
         (OPEN | wav(start=2, end=2), "bad_media"),
         (OPEN | wav(start=-1), "bad_media"),
         (OPEN | wav(start=10**400), "bad_media"),
@@ -185,10 +188,24 @@ def test_an_id_of_another_manifest_is_taken(root):
     assert dict(quarantine.counts) == {"duplicate_id": 1}
 
 
-def test_evidence_and_completion_are_no_part_of_the_content_hash(root):
-    """A score belongs to what is asked and answered, not to what is written beside it."""
-    rows = [OPEN, OPEN | {"id": "q2", "evidence": "Three barks.", "completion": "3, I hear."}]
-    one, other = read(root, *rows)[0]
+def test_what_is_written_beside_a_question_is_no_part_of_the_content_hash(root):
+    """A score belongs to what is asked and answered."""
+    more = {"evidence": "Three barks.", "completion": "3, I hear.", "facts": {"task": "sound"}}
+    one, other = read(root, OPEN | wav(), OPEN | more | {"id": "q2"} | wav(text="Woof!"))[0]
+    assert one.content_hash == other.content_hash
+    assert (other.media[0].text, other.facts) == ("Woof!", {"task": "sound"})
+
+
+def test_media_lie_outside_the_root_only_where_that_is_allowed(root, tmp_path_factory):
+    """The content is the same wherever it lies."""
+    outside = tmp_path_factory.mktemp("outside") / "a.wav"
+    outside.write_bytes(b"RIFF")
+    rows = [OPEN | wav(), OPEN | {"id": "q2"} | wav(path=str(outside))]
+    samples, quarantine = read(root, *rows)
+    assert [sample.id for sample in samples] == ["q1"]
+    assert dict(quarantine.counts) == {"unsafe": 1}
+    path, allowed = root / "train.jsonl", Quarantine(max_bad_share=0)
+    one, other = read_manifest(path, root, allowed, outside_root=True)
     assert one.content_hash == other.content_hash
 
 

@@ -5,6 +5,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor
+from torch.nn.functional import pad
 
 from datamodules.batch import Batch, Completions
 from datamodules.prompts import PromptEncoder
@@ -33,7 +34,7 @@ def distance(found: Gradients, expected: Gradients) -> float:
 
 
 def one_prompt(batch: Batch, number: int, encoded: Tensor) -> tuple[Tensor, Tensor]:
-    """Embeddings (P, D) and positions (3, P) of one prompt of a packed batch."""
+    """Embeddings (P, W) and positions (3, P) of one prompt of a packed batch."""
     start = sum(batch.prompt_lens[:number])
     part = slice(start, start + batch.prompt_lens[number])
     return encoded[part], batch.positions[:, part]
@@ -49,7 +50,9 @@ def repeated(model: OmniModel, batch: Batch, completions: Completions) -> Tensor
     for row, (length, owner) in enumerate(zip(completions.lens, completions.owner, strict=True)):
         prompt, positions = one_prompt(batch, owner, encoded)
         ids = completions.token_ids[row, :length]
-        embedded = torch.cat([prompt, model.backbone.embedding(ids)]).unsqueeze(0)
+        words = model.backbone.embedding(ids)
+        words = pad(words, (0, prompt.shape[1] - words.shape[1]))  # (T, W)
+        embedded = torch.cat([prompt, words]).unsqueeze(0)
         after = positions.max() + 1 + torch.arange(length)
         positions = torch.cat([positions, after.expand(3, -1)], dim=1).unsqueeze(1)
         width = embedded.shape[1]

@@ -106,6 +106,16 @@ def test_what_is_not_there_cannot_be_measured(root, tmp_path):
         measure(config(root, "model.path=some/model"), "train")
 
 
+def test_lengths_of_models_with_another_arithmetic_stay_unknown(root, tmp_path):
+    for name in ("tokenizer.json", "chat_template.jinja", "processor_config.json"):
+        (tmp_path / name).write_bytes(Path("assets/tiny", name).read_bytes())
+    with pytest.raises(Unmeasured, match=r"has no config\.json"):
+        measure(config(root, f"model.path={tmp_path}"), "train")
+    (tmp_path / "config.json").write_text('{"model_type": "qwen2_5_vl"}')
+    with pytest.raises(Unmeasured, match=r"of type qwen2_5_vl, whose tokens .* only as it runs"):
+        measure(config(root, f"model.path={tmp_path}"), "train")
+
+
 def test_imitation_reads_each_prompt_of_each_step_once(root):
     """7 steps of 3 micro-batches of 5 prompts in 2 processes: 210 prompts."""
     words = ("max_steps=7", "batch_size=5", "accumulate=3", "devices=2")
@@ -187,9 +197,19 @@ def test_a_limit_of_tokens_may_end_a_run_early(root):
 
 
 def test_a_benchmark_asks_every_checkpoint(root):
+    """Of 4 questions, three checkpoints: with media and without, or in three orders."""
     words = ("benchmark.checkpoints=[a,b]", "benchmark.max_completion_tokens=6")
-    found = counted(root, *words, stage="benchmark")
-    assert (found.prompts, found.completion_tokens, found.fewer) == (3, 18, False)
+    found = counted(root, *words, "benchmark.sets=[train]", stage="benchmark")
+    assert (found.prompts, found.completion_tokens, found.fewer) == (24, 144, True)
+    words = (*words, "benchmark.conditions=[full]", "benchmark.orders=3")
+    found = counted(root, *words, "benchmark.sets=[train]", stage="benchmark")
+    assert found.prompts == 36
+
+
+def test_how_many_orders_a_question_has_is_not_known_before_it_is_read(root):
+    found = counted(root, "benchmark.orders=0", "benchmark.sets=[train]", stage="benchmark")
+    assert found.prompts is None
+    assert any("as often as it has options" in reason for reason in found.unknown)
 
 
 def test_an_audit_reads_nothing(root):
@@ -217,7 +237,7 @@ def tea(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "steps:\n"
         "  - {name: ask, stage: probe, shared: true, probe.conditions: [full]}\n"
         "  - {name: teach, stage: sft, trainer: {max_steps: 1000, batch_size: 2}}\n"
-        "  - {name: score, stage: benchmark, benchmark.split: gone}\n"
+        "  - {name: score, stage: benchmark, benchmark.sets: [gone]}\n"
     )
     monkeypatch.setattr(recipes, "RECIPES", tmp_path)
     return tmp_path

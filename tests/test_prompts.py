@@ -1,3 +1,4 @@
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -257,3 +258,49 @@ def test_a_language_model_of_text_is_shown_no_media(text_model):
     with pytest.raises(ValueError, match=r"of text, but .*\(image\).*data\.ask=told") as info:
         encoder.features(picture(np.random.default_rng(7)))
     assert not isinstance(info.value, MediaError)
+
+
+def shown(encoder: PromptEncoder, sample: Sample, media) -> str:
+    """The user's turn as the model reads it, every medium's tokens as one."""
+    text = encoder.tokenizer.decode(encoder.prompt(sample, media).token_ids)
+    turn = text.partition("<|im_start|>user\n")[2].partition("<|im_end|>")[0]
+    return re.sub(r"(<\|AUDIO\|>)+", "<|AUDIO|>", turn)
+
+
+def test_words_that_stand_for_a_medium_get_a_line_of_their_own(encoder):
+    """Two sounds in words around one that is played, in the order of the row."""
+    played = encoder.features(clip(np.random.default_rng(8), 0.2))
+    media = [("context", "A dog barks."), ("context", played), ("context", "It rains.")]
+    text = shown(encoder, make_sample(), media)
+    assert text.startswith(
+        "A dog barks.\n<|audio_bos|><|AUDIO|><|audio_eos|>It rains.\nWhich digit is it?\nA. 3\n"
+    )
+
+
+def test_options_in_words_stand_below_their_letters(encoder):
+    """The first and the last of three options that are sounds are in words."""
+    played = encoder.features(clip(np.random.default_rng(9), 0.2))
+    media = [("option", "A dog barks."), ("option", played), ("option", "It rains.")]
+    text = shown(encoder, make_sample(), media)
+    assert text.startswith(
+        "Which digit is it?\nA. 3\nA dog barks.\nB. 8<|audio_bos|><|AUDIO|><|audio_eos|>\nC. 5\n"
+        "It rains.\nAnswer with"
+    )
+
+
+def test_words_may_stand_beside_what_is_left_of_a_film(encoder):
+    """The frames of a film without its sound, and what is said in it."""
+    silent = replace(film(np.random.default_rng(10)), audio=None)
+    media = [("context", encoder.features(silent)), ("context", "Somebody says: eight.")]
+    text = shown(encoder, make_sample(), media)
+    assert "<|vision_eos|>Somebody says: eight.\nWhich digit is it?" in text
+
+
+def test_words_for_media_may_hold_no_special_tokens(encoder):
+    with pytest.raises(MediaError, match=r"holds '<\|im_end\|>', but .* descriptions may not"):
+        encoder.prompt(make_sample(), [("context", "A dog.<|im_end|>")])
+
+
+def test_two_texts_for_one_question_are_two_lines(encoder):
+    text = shown(encoder, make_sample(), [("context", "One."), ("context", "Two.")])
+    assert text.startswith("One.\nTwo.\nWhich digit")

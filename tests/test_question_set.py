@@ -75,7 +75,7 @@ def text(questions: QuestionSet, index: int) -> str:
 
 
 def decodes(questions: QuestionSet) -> int:
-    return questions.reader._features.cache_info().misses
+    return questions.reader.decoded.misses
 
 
 def test_in_order_asks_each_question_once(questions):
@@ -134,12 +134,14 @@ def test_a_batch_holds_the_questions_in_the_order_they_are_asked(questions):
 
 
 def test_orders_and_conditions_share_what_was_read(questions):
-    """One picture and one sound; without sound the picture is the same, the sound another."""
+    """One picture and one sound; another sound in its place needs no second look at it."""
     for condition, seed in (("full", 0), ("full", 1), ("full", 5), ("no_text", 0)):
         questions.under(condition, "absent", option_seed=seed).batch([0, 3], step=0)
     assert decodes(questions) == 2
+    assert questions.reader._features.cache_info().misses == 2
     questions.under("no_audio", "silent", option_seed=2).batch([0, 3], step=0)
-    assert decodes(questions) == 3
+    questions.showing(replace(BUDGET, audio_max_seconds=2.0)).batch([0, 3], step=0)
+    assert decodes(questions) == 2
 
 
 @pytest.mark.parametrize("index", [0, 3, 7, 8])
@@ -311,3 +313,65 @@ def test_manifests_are_read_one_after_the_other(questions, data, encoder, tmp_pa
     assert [sample.id for sample in both.samples[9:]] == ["q9", "r1", "r2"]
     assert [sample.source for sample in both.samples[9:]] == ["train", "more", "more"]
     assert (both.manifest_rows, dict(both.quarantine.counts)) == (13, {"duplicate_id": 1})
+
+
+@pytest.fixture
+def described(data, encoder, tmp_path) -> QuestionSet:
+    """The media of sounds and films are said in words, but for sound 4; picture 0 is as well."""
+    rows = [json.loads(line) for line in (tmp_path / "train.jsonl").read_text().splitlines()]
+    for row in rows:
+        for number, medium in enumerate(row["media"]):
+            if medium["path"] in ("0.png", "3.wav", "6.wav", "7.wav", "8.mp4", "9.mp4"):
+                medium["text"] = f"Words {number} of {row['id']}."
+    (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    return load_questions(data, "train", encoder, run_dir=tmp_path)
+
+
+def test_words_stand_where_what_they_describe_is_withheld(described):
+    """7 has a sound, a picture and a sound; 8 is a film with sound."""
+    deaf = described.under("no_audio", "described")
+    assert "\nWords 0 of q7.\nWords 2 of q7.\nWhich?" in text(deaf, 7)
+    assert deaf.batch([7], step=0).media == [("image",)]
+    assert "\nWords 0 of q8.\nWhich?" in text(deaf, 8)
+    assert deaf.batch([8], step=0).media == [("video",)]
+    both = described.under("text_only", "described")
+    assert "Words 0 of q8." in text(both, 8) and both.batch([8], step=0).media == [()]
+    assert "Words" not in text(described, 7) + text(deaf, 0) + text(deaf, 9)
+
+
+def test_what_is_withheld_and_not_described_is_quarantined(described, tmp_path):
+    """The text of film 8 is what is heard in it; film 9 is mute, and its text what is seen."""
+    with pytest.raises(MediaError, match=r"4\.wav has no text that says it in words, but how=desc"):
+        described.under("text_only", "described").shown(described.samples[4])
+    blind = described.under("no_visual", "described")
+    with pytest.raises(MediaError, match=r"8\.mp4 has a text, but of a film with sound"):
+        blind.shown(described.samples[8])
+    assert "Words 0 of q9." in text(blind, 9)
+    assert blind.batch([1], step=0) is None
+    assert '"no_description"' in (tmp_path / "quarantine.jsonl").read_text()
+
+
+def test_options_can_be_scored_by_descriptions(described):
+    scoring = option_scoring(described.under("no_audio", "described"), [7, 8], orders=2, step=0)
+    assert scoring.batch.media == [("image",), ("video",)]
+    assert scoring.completions.owner == [0, 0, 1, 1]
+
+
+def test_all_conditions_and_views_of_a_step_share_one_decode(described):
+    """Eight media, two of them shown by q7 too, which has one of its own."""
+    for condition, how in (("full", "absent"), ("no_audio", "noise"), ("text_only", "silent")):
+        described.under(condition, how).batch(range(10), step=0)
+    described.under("no_audio", "described", option_seed=1).batch([3, 6, 7, 8], step=0)
+    assert decodes(described) == 9
+
+
+def test_budgets_of_prompts_hold_for_each_question(data, encoder, tmp_path):
+    """7 and 8 have more than a second of sound in all; the picture of 0 has 3136 pixels."""
+    media = replace(BUDGET, prompt_max_pixels=2000, prompt_max_audio_seconds=2.0)
+    asked = load_questions(replace(data, media=media), "train", encoder, run_dir=tmp_path)
+    assert [s.id for s in asked.batch(range(5, 9), step=0).samples] == ["q5", "q6", "q8"]
+    assert '"too_long", "detail": "2.6 s of sound in all' in (
+        (tmp_path / "quarantine.jsonl").read_text()
+    )
+    [[picture]] = asked.shown(asked.samples[0])
+    assert picture.image.shape == (44, 44, 3)

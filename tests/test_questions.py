@@ -146,6 +146,21 @@ def test_rounds_continue_where_the_trainer_stands(data, encoder, tmp_path, monke
     assert [batch.samples for batch in batches] == [batch.samples for batch in whole[2]]
 
 
+@pytest.mark.parametrize(("workers", "done"), [(0, 3), (1, 0), (2, 3), (3, 0), (3, 3)])
+def test_any_number_of_workers_reads_the_same_lists(
+    data, encoder, tmp_path, monkeypatch, workers, done
+):
+    """Seven lists in order, from the first or from where a run stood after three."""
+    shape = {"micro_batches": 2, "with_targets": True}
+    expected = list(islice(module(data, encoder, tmp_path, **shape).train_dataloader(), done + 7))
+    monkeypatch.setattr(L.Trainer, "global_step", done)
+    run = module(replace(data, workers=workers), encoder, tmp_path, **shape)
+    read = list(islice(run.train_dataloader(), 7))
+    for one, other in zip(chain(*read), chain(*expected[done:]), strict=True):
+        assert (one.step, one.samples, one.targets) == (other.step, other.samples, other.targets)
+        assert one.prompt_ids.equal(other.prompt_ids)
+
+
 @pytest.mark.parametrize("workers", [0, 1])
 def test_loaders_hand_out_whole_rounds_with_their_views(data, encoder, tmp_path, workers):
     views = {"blind": Showing(withheld=Withholding(condition="text_only", how="noise"))}

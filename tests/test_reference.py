@@ -6,7 +6,7 @@ from tokenizers import Tokenizer
 from tokenizers.models import WordLevel
 from transformers import PreTrainedTokenizerFast
 
-from configs.inputs import LoraConfig
+from configs.policy import LoraConfig
 from datamodules.batch import Completions
 from modules.omni import OmniModel
 from modules.vocabulary import Vocabulary

@@ -5,7 +5,16 @@ import math
 import numpy as np
 import pytest
 
-from report import Interval, cluster_interval, compare, mcnemar, paired_difference, table
+from report import (
+    Interval,
+    cluster_interval,
+    compare,
+    mcnemar,
+    paired_difference,
+    resampled_means,
+    smallest_difference,
+    table,
+)
 
 USUAL = {"resamples": 2000, "confidence": 0.95, "seed": 11}
 
@@ -141,3 +150,68 @@ def test_what_means_nothing_is_a_dash_with_its_reason():
 
 def test_a_table_without_rows_says_so():
     assert table([]) == "There is nothing to compare: no group of questions was given."
+
+
+def test_columns_are_averaged_over_the_same_draws():
+    """One column is the other's complement in every draw, so that their sum is 1 throughout."""
+    means = resampled_means([[1, 0, 0], [0, 1, 1]], list("aab"), resamples=30, seed=2)
+    assert means.shape == (30, 2)
+    assert means.sum(axis=1) == pytest.approx(1)
+    assert len({*means[:, 0]}) > 1
+    assert resampled_means([[1, 0]], ["a", "a"], resamples=30, seed=2).shape == (0, 1)
+
+
+def test_partial_credit_is_compared_without_mcnemar():
+    row = compare("turned", {"a": [0.5, 1], "b": [1, 1]}, list("ab"), **USUAL)
+    assert row.p is None and row.difference is not None
+    assert row.difference.mean == 0.25
+    assert table([row]).splitlines()[2].endswith("-")
+
+
+def differing(n: int, psi: float, each: int = 1) -> tuple[np.ndarray, np.ndarray, list[str]]:
+    """Answers of two models that differ on a share of the questions, one way as often as the
+    other, and alike on all questions of a cluster."""
+    lots = round(n * psi / 2 / each)
+    first = np.repeat([1] * lots + [0] * lots + [0] * (n // each - 2 * lots), each)
+    second = np.repeat([0] * lots + [1] * lots + [0] * (n // each - 2 * lots), each)
+    return first, second, [str(i // each) for i in range(n)]
+
+
+def test_the_smallest_difference_is_the_one_that_so_many_pairs_are_needed_for():
+    """Connor's n = ((1.960 sqrt(psi) + 0.842 sqrt(psi - delta^2)) / delta)^2 at psi = 0.2."""
+    delta = smallest_difference(*differing(1000, 0.2), confidence=0.95, power=0.8)
+    needed = ((1.95996 * math.sqrt(0.2) + 0.84162 * math.sqrt(0.2 - delta**2)) / delta) ** 2
+    assert needed == pytest.approx(1000, rel=1e-4)
+    assert delta == pytest.approx(0.0396, abs=1e-4)
+
+
+def test_mcnemar_finds_the_smallest_difference_as_often_as_promised():
+    """20 % differ, by 3.96 points: 119.8 against 80.2 of 1,000, four times of five."""
+    generator, delta, psi = np.random.default_rng(0), 0.0396, 0.2
+    found = 0
+    for _ in range(400):
+        drawn = generator.random(1000)
+        won, lost = drawn < (psi + delta) / 2, drawn > 1 - (psi - delta) / 2
+        found += mcnemar(lost, won) < 0.05
+    assert 0.7 < found / 400 < 0.86  # the exact test is a little shy
+
+
+def test_what_shares_its_fate_hides_larger_differences():
+    """In clusters of 4 that fare alike, 4,000 questions weigh as 1,000 do."""
+    alone = smallest_difference(*differing(1000, 0.2), confidence=0.95, power=0.8)
+    together = smallest_difference(*differing(4000, 0.2, each=4), confidence=0.95, power=0.8)
+    assert together == pytest.approx(alone, rel=1e-3)
+
+
+def test_where_nothing_differs_nothing_is_known_of_the_power():
+    settings = {"confidence": 0.95, "power": 0.8}
+    assert math.isnan(smallest_difference([1, 0], [1, 0], list("ab"), **settings))
+    assert math.isnan(smallest_difference([1, 0], [0, 1], list("aa"), **settings))
+    assert math.isnan(smallest_difference([], [], [], **settings))
+
+
+def test_a_handful_of_questions_finds_nothing():
+    """Even if all that differ differed one way; with fewer than 3 no formula holds."""
+    settings = {"confidence": 0.95, "power": 0.8}
+    assert math.isinf(smallest_difference(*differing(10, 0.2), **settings))
+    assert math.isinf(smallest_difference([1, 0], [0, 1], list("ab"), **settings))

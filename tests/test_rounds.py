@@ -34,8 +34,8 @@ def read(
     return [ids(batch) for [batch] in islice(singles, batches)]
 
 
-ALL = Pool(places=range(6))
-WEIGHTED = Pool(places=(0, 2, 3, 5), weights=np.array([3.0, 0, 1, 2]))
+ALL = Pool(places=np.arange(6))
+WEIGHTED = Pool(places=np.array([0, 2, 3, 5]), weights=np.array([3.0, 0, 1, 2]))
 
 
 @pytest.mark.parametrize("pool", [ALL, WEIGHTED])
@@ -45,7 +45,7 @@ def test_batches_of_one_seed_are_the_same_wherever_they_start(questions, pool):
 
 def test_only_the_pool_is_read(questions):
     """Four questions in four batches of two: two epochs."""
-    found = Counter(chain(*read(questions, Pool(places=(1, 2, 4, 5)), 4)))
+    found = Counter(chain(*read(questions, Pool(places=np.array([1, 2, 4, 5])), 4)))
     assert found == {"q1": 2, "q2": 2, "q4": 2, "q5": 2}
 
 
@@ -58,7 +58,7 @@ def test_weights_are_of_the_questions_in_the_pool(questions):
 
 def test_a_curriculum_comes_first_and_each_pool_counts_its_own_epochs(questions):
     """Three batches of the weak two, which is one epoch each; then those of a run without."""
-    weak = Pool(places=(1, 4))
+    weak = Pool(places=np.array([1, 4]))
     both = read(questions, WEIGHTED, 7, curriculum=weak, curriculum_batches=3)
     assert [sorted(batch) for batch in both[:3]] == [["q1", "q4"]] * 3
     assert both[3:] == read(questions, WEIGHTED, 4)
@@ -66,7 +66,7 @@ def test_a_curriculum_comes_first_and_each_pool_counts_its_own_epochs(questions)
 
 @pytest.mark.parametrize("first", [2, 3, 5])
 def test_a_curriculum_resumes_before_at_and_after_its_end(questions, first):
-    how = {"curriculum": Pool(places=(1, 3, 4)), "curriculum_batches": 3}
+    how = {"curriculum": Pool(places=np.array([1, 3, 4])), "curriculum_batches": 3}
     whole = read(questions, ALL, 8, **how)
     assert read(questions, ALL, 8 - first, first=first, **how) == whole[first:]
 
@@ -74,7 +74,7 @@ def test_a_curriculum_resumes_before_at_and_after_its_end(questions, first):
 def test_a_batch_of_which_nothing_can_be_read_does_not_stop_a_run(questions, tmp_path):
     """The next readable question of the same pool stands in."""
     (tmp_path / "1.png").write_bytes(b"not a picture")
-    found = chain(*read(questions, Pool(places=(0, 1, 3)), 6, batch_size=1))
+    found = chain(*read(questions, Pool(places=np.array([0, 1, 3])), 6, batch_size=1))
     assert Counter(found) == {"q0": 2, "q3": 4}
 
 
@@ -82,7 +82,7 @@ def test_a_pool_that_cannot_be_read_is_an_error(questions, tmp_path):
     for number in (0, 1):
         (tmp_path / f"{number}.png").write_bytes(b"not a picture")
     with pytest.raises(ValueError, match="not one of 2 questions could be read"):
-        read(questions, Pool(places=(0, 1)), 1)
+        read(questions, Pool(places=np.array([0, 1])), 1)
 
 
 def rounds(
@@ -118,7 +118,9 @@ CUTS = [(4, 1, 1), (2, 2, 1), (1, 4, 1), (2, 1, 2), (1, 2, 2)]
 """Prompts of a micro-batch, micro-batches, processes: always four prompts."""
 
 
-@pytest.mark.parametrize("how", [{}, {"pool": WEIGHTED}, {"curriculum": Pool(places=(1, 3, 4))}])
+@pytest.mark.parametrize(
+    "how", [{}, {"pool": WEIGHTED}, {"curriculum": Pool(places=np.array([1, 3, 4]))}]
+)
 def test_it_does_not_matter_how_a_round_is_cut(questions, how):
     """The curriculum, where there is one, lasts a round."""
     drawn = []
@@ -200,7 +202,7 @@ def test_refills_respect_weights(questions):
     In the rounds that it is not read in itself, it is half of the first refills, and each of the
     other four an eighth.
     """
-    pool = Pool(places=range(6), weights=np.array([1.0, 0, 1, 1, 1, 4]))
+    pool = Pool(places=np.arange(6), weights=np.array([1.0, 0, 1, 1, 1, 4]))
     found: Counter[str] = Counter()
     for seed in range(80):
         [[batch]] = rounds(questions, 1, 1, batch_size=1, pool=pool, seed=seed)
@@ -212,7 +214,7 @@ def test_refills_respect_weights(questions):
 
 
 def test_a_curriculum_refills_from_its_own_pool(questions):
-    how = {"curriculum": Pool(places=(1, 3, 4)), "curriculum_batches": 2, "batch_size": 1}
+    how = {"curriculum": Pool(places=np.array([1, 3, 4])), "curriculum_batches": 2, "batch_size": 1}
     weak, strong = (set(chain(*refilled(questions, step, 9, **how))) for step in (1, 2))
     assert weak < {"q1", "q3", "q4"} and len(weak) == 2
     assert len(strong) == 5

@@ -7,7 +7,7 @@ import torch
 
 from datamodules.batch import Batch
 from datamodules.prompts import PromptEncoder
-from modules.backbone import load_thinker
+from modules.backbones.loading import open_model
 from modules.omni import OmniModel
 from modules.rollouts import Rollout, Sampling
 from modules.vocabulary import Vocabulary
@@ -18,7 +18,7 @@ BEYOND = 40
 
 @pytest.fixture(scope="module")
 def wide(untrained: Path, encoder: PromptEncoder) -> OmniModel:
-    thinker = load_thinker(str(untrained), dtype=torch.float32)
+    thinker = open_model(str(untrained), dtype=torch.float32)
     thinker.resize_token_embeddings(len(encoder.tokenizer) + BEYOND)
     return OmniModel(thinker, Vocabulary(encoder.tokenizer))
 

@@ -12,7 +12,7 @@ from transformers import (
     Qwen3Config,
 )
 
-from configs.inputs import LoraConfig
+from configs.policy import LoraConfig
 from datamodules.batch import Batch, Completions
 from datamodules.prompts import PromptEncoder
 from modules.kernels.divergence import plain_divergence
@@ -207,7 +207,7 @@ def test_towers_that_are_not_there_are_frozen(path, encoder):
 
 
 def test_adapters_are_refused(path, encoder):
-    with pytest.raises(ValueError, match=r"rank is 4.*omni-modal thinkers only.*rank=0"):
+    with pytest.raises(ValueError, match=r"rank is 4.*models that hear or see only.*rank=0"):
         OmniModel.load(str(path), encoder.tokenizer, lora=LoraConfig(rank=4))
 
 

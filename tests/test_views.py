@@ -39,6 +39,16 @@ def test_a_batch_is_the_same_with_and_without_views(questions):
     assert batch.targets == plain.targets and batch.views["blind"].targets is None
 
 
+def test_views_share_what_was_decoded(questions):
+    """Two pictures and a sound, each in three showings."""
+    views = {
+        "blind": questions.under("text_only", "noise"),
+        "teacher": questions.under("no_audio", "silent"),
+    }
+    batch_with_views(questions, views, [3, 5, 0, 1], step=0)
+    assert questions.reader.decoded.misses == 3
+
+
 def test_a_view_withholds_what_its_condition_says(questions):
     """Noise instead of the picture; the sound stays, and so do both prompts."""
     views = {"blind": questions.under("no_visual", "noise")}

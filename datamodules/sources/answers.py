@@ -19,6 +19,7 @@ Reason = Literal[
     "duplicate_options",
     "malformed",
     "missing_answer",
+    "missing_column",
     "missing_id",
     "missing_question",
     "unknown_field",

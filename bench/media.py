@@ -1,0 +1,258 @@
+"""How fast media are read, who waits for them, and what damaged ones do: `python -m bench.media`.
+
+    python -m bench.media                  clips a second of one process, with a cache and without;
+                                           seconds are those that it computes
+    python -m bench.media wait             share of training steps on films spent waiting for them
+    python -m bench.media fuzz             10,000 damaged files of eleven formats
+
+The first writes files of usual sizes. The second trains on the films among the embedded digits
+with 0, 1 and 2 loader processes. The third counts crashes and hangs, each in a process of its own,
+and whatever else comes out of the decoders than arrays or a `MediaError`.
+"""
+
+import argparse
+import json
+import logging
+import random
+import subprocess
+import sys
+import tempfile
+import time
+import warnings
+from collections import Counter
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from multiprocessing import get_context
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+from PIL import Image
+
+from configs.schema import MediaConfig
+from datamodules.decoders import MediaError
+from datamodules.media import decode, measure
+from datamodules.media_cache import MediaCache
+from datamodules.sample import Media
+
+ENDINGS = ("wav", "flac", "ogg", "mp3", "png", "jpg", "webp", "gif", "tiff", "mp4", "m4a")
+PICTURES = ("png", "jpg", "webp", "gif", "tiff")
+BUDGET = MediaConfig(image_max_pixels=48 * 32, video_max_frames=4, audio_max_seconds=3.0)
+USUAL = MediaConfig(image_max_pixels=200_704, video_max_frames=16, audio_max_seconds=60.0)
+BLOCK = 50
+HANG = 60.0
+"""Seconds after which a block of damaged files is taken to hang."""
+
+
+def film(path: Path, *, seconds: float, rate: int, width: int, height: int, sound: bool) -> None:
+    """Write a moving pattern, a key frame every 250, and a tone."""
+    with av.open(str(path), "w") as file:
+        seen = file.add_stream("libx264", rate=rate, options={"g": "250", "preset": "veryfast"})
+        seen.width, seen.height, seen.pix_fmt = width, height, "yuv420p"
+        heard = file.add_stream("aac", rate=16_000, layout="mono") if sound else None
+        coarse = np.random.default_rng(0).integers(0, 255, (9, 32, 3), dtype=np.uint8)
+        size = (2 * width, height)
+        pattern = np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC))
+        for number in range(round(seconds * rate)):
+            at = 3 * number % width
+            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pattern[:, at : at + width]))
+            frame.pts = number
+            file.mux(seen.encode(frame))
+        file.mux(seen.encode(None))
+        if heard is not None:
+            tone(file, heard, seconds)
+
+
+def tone(file: av.container.OutputContainer, stream: av.AudioStream, seconds: float) -> None:
+    """Write 440 Hz."""
+    wave = 0.5 * np.sin(2 * np.pi * 440 / 16_000 * np.arange(round(seconds * 16_000)))
+    piece = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), "fltp", "mono")
+    piece.rate, piece.pts = 16_000, 0
+    file.mux(stream.encode(piece))
+    file.mux(stream.encode(None))
+
+
+def intact(root: Path, ending: str) -> Media:
+    """Write a small file of one format, as every decoder can read it."""
+    name = f"intact.{ending}"
+    if ending in PICTURES:
+        pixels = np.random.default_rng(0).integers(0, 256, (24, 16, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(root / name)
+        return Media(modality="image", path=name)
+    if ending == "mp4":
+        film(root / name, seconds=0.3, rate=10, width=48, height=32, sound=True)
+        return Media(modality="video", path=name)
+    if ending == "m4a":
+        with av.open(str(root / name), "w") as file:
+            tone(file, file.add_stream("aac", rate=16_000, layout="mono"), 0.3)
+    else:
+        soundfile.write(root / name, np.linspace(0, 0.5, 4_800), 16_000)
+    return Media(modality="audio", path=name)
+
+
+def mutated(intact: bytes, dice: random.Random) -> bytes:
+    """Flip some bytes, most of them near the beginning, and sometimes cut or blank a part."""
+    data = bytearray(intact)
+    near = min(len(data), dice.choice((64, 200, len(data))))
+    for _ in range(dice.randrange(1, 9)):
+        data[dice.randrange(near)] = dice.randrange(256)
+    if dice.random() < 0.2:
+        del data[dice.randrange(len(data)) :]
+    elif dice.random() < 0.2:
+        at = dice.randrange(len(data))
+        data[at : at + 40] = bytes(40)
+    return bytes(data)
+
+
+@dataclass(kw_only=True)
+class Fuzzed:
+    """What became of some damaged files of one format."""
+
+    ends: Counter[str] = field(default_factory=Counter)
+    """Read, or the kind of `MediaError`, or another exception."""
+
+    slowest: float = 0.0
+
+    def add(self, other: "Fuzzed") -> None:
+        """Join the counts of two blocks."""
+        self.ends += other.ends
+        self.slowest = max(self.slowest, other.slowest)
+
+
+def fuzz_block(ending: str, first: int, count: int) -> Fuzzed:
+    """Damage a file in so many ways, and read and measure each."""
+    logging.getLogger("libav").setLevel(logging.CRITICAL)
+    warnings.simplefilter("ignore")  # Pillow tells of every damaged tag
+    found = Fuzzed()
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        media = intact(root, ending)
+        before = (root / media.path).read_bytes()
+        for number in range(first, first + count):
+            dice = random.Random(f"{ending} {number}")
+            (root / media.path).write_bytes(mutated(before, dice))
+            began = time.perf_counter()
+            for read in (decode, measure):
+                try:
+                    read(root, media, BUDGET)
+                    found.ends["read"] += 1
+                except MediaError as error:
+                    found.ends[error.kind] += 1
+                except Exception as error:  # the bug that is looked for
+                    found.ends[f"BUG {type(error).__name__}: {error}"] += 1
+            found.slowest = max(found.slowest, time.perf_counter() - began)
+    return found
+
+
+def fuzz(files: int) -> None:
+    """Read damaged files of all formats, each block in a process that may die or hang."""
+    total = Counter[str]()
+    for ending in ENDINGS:
+        found, share = Fuzzed(), -(-files // len(ENDINGS))
+        for first in range(0, share, BLOCK):
+            pool = ProcessPoolExecutor(1, mp_context=get_context("forkserver"))
+            block = pool.submit(fuzz_block, ending, first, min(BLOCK, share - first))
+            try:
+                found.add(block.result(timeout=HANG))
+                pool.shutdown()
+            except BrokenProcessPool:
+                found.ends[f"CRASH in {first}.."] += 1
+            except TimeoutError:
+                found.ends[f"HANG in {first}.."] += 1
+                for process in list(pool._processes.values()):  # there is no public way
+                    process.kill()
+        ends = ", ".join(f"{count} {end}" for end, count in found.ends.most_common())
+        print(f"{ending:<5}{share:>6} files, slowest {found.slowest * 1e3:6.1f} ms: {ends}")
+        total += Counter({end.split()[0]: count for end, count in found.ends.items()})
+    bad = {end: total[end] for end in ("BUG", "CRASH", "HANG")}
+    print(f"in all, each file read and measured: {dict(total)}; {bad}")
+
+
+def throughput(repeats: int) -> None:
+    """Read usual files again and again: decoded, kept in a cache, and read from it."""
+    with tempfile.TemporaryDirectory() as folder:
+        root = Path(folder)
+        film(root / "film.mp4", seconds=30, rate=25, width=640, height=360, sound=True)
+        rng = np.random.default_rng(0)
+        soundfile.write(root / "sound.flac", rng.normal(size=(30 * 44_100, 2)) * 0.05, 44_100)
+        pixels = rng.integers(0, 255, (96, 128, 3), dtype=np.uint8)
+        photo = Image.fromarray(pixels).resize((1280, 960), Image.Resampling.BICUBIC)
+        photo.save(root / "photo.jpg", quality=90)
+        media = {
+            "film, 30 s of 640x360 at 25/s": Media(modality="video", path="film.mp4"),
+            "sound, 30 s of 44.1 kHz stereo": Media(modality="audio", path="sound.flac"),
+            "picture, 1280x960": Media(modality="image", path="photo.jpg"),
+        }
+        print(f"{'':<32}{'decoded':>14}{'first into cache':>18}{'from cache':>14}{'gain':>8}")
+        for name, item in media.items():
+            plain = _seconds(lambda item=item: decode(root, item, USUAL), repeats)
+            colds = [MediaCache(root / f"cold{number}", gigabytes=1) for number in range(repeats)]
+            fill = iter(colds)
+            cold = _seconds(
+                lambda item=item, fill=fill: next(fill).decode(root, item, USUAL), repeats
+            )
+            cache = colds[0]
+            warm = _seconds(lambda item=item, cache=cache: cache.decode(root, item, USUAL), repeats)
+            print(
+                f"{name:<32}{1 / plain:>10.1f} /s{1 / cold:>15.1f} /s{1 / warm:>11.1f} /s"
+                f"{plain / warm:>7.1f}x"
+            )
+
+
+def _seconds(read: object, repeats: int) -> float:
+    """Take the median of some times of this process alone, whatever else runs beside it."""
+    assert callable(read)
+    times = []
+    for _ in range(repeats):
+        began = time.process_time()
+        read()
+        times.append(time.process_time() - began)
+    return float(np.median(times))
+
+
+def wait(steps: int, root: str) -> None:
+    """Train on films with several numbers of loader processes."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows = (Path(root) / "train.jsonl").read_text().splitlines()
+        films = [
+            row for row in rows if any(m["modality"] == "video" for m in json.loads(row)["media"])
+        ]
+        manifest = Path(folder) / "films.jsonl"
+        manifest.write_text("\n".join(films) + "\n")
+        for workers in (0, 1, 2):
+            words = (
+                *("stage=rlvr", "data=digits", f"data.root={root}", f"data.train={manifest}"),
+                *(f"data.workers={workers}", f"trainer.max_steps={steps}", f"run.root={folder}"),
+                *(f"run.name=w{workers}", "trainer.val_every=0", "trainer.log_every=1"),
+            )
+            subprocess.run([sys.executable, "train.py", *words], check=True, capture_output=True)
+            [file] = Path(folder).glob(f"w{workers}*/timings.jsonl")
+            told = [json.loads(line) for line in file.read_text().splitlines()][2:]
+            data, step = (sum(row[f"time/{name}"] for row in told) for name in ("data", "step"))
+            print(
+                f"{workers} loader processes: {data / step:5.1%} of {step / len(told) * 1e3:.0f} "
+                f"ms a step waiting, {len(told)} steps on {len(films)} films"
+            )
+
+
+def main() -> None:
+    """Run the part that is asked for."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("part", nargs="?", choices=("throughput", "wait", "fuzz"))
+    parser.add_argument("--files", type=int, default=10_000)
+    parser.add_argument("--repeats", type=int, default=9)
+    parser.add_argument("--steps", type=int, default=12)
+    parser.add_argument("--root", default="data/digits")
+    words = parser.parse_args()
+    if words.part == "fuzz":
+        fuzz(words.files)
+    elif words.part == "wait":
+        wait(words.steps, words.root)
+    else:
+        throughput(words.repeats)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,100 @@
+"""Keep what checkpoints answered, so that nothing is asked twice.
+
+    <data.root>/<benchmark.cache>/<key>/facts.json              what the key stands for
+                                        <time>-<uuid>.jsonl     an answer a line
+
+Every process appends to a file of its own, each line in one write: a kill tears the last line at
+most, and that one is asked again. Completions are kept, not verdicts, so that a better verifier
+judges old answers anew.
+"""
+
+import json
+import time
+import uuid
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from configs.ablation import Condition, How
+from modules.verifiers import Verdict
+from runs import write_atomically
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One question as it is put: what an answer is found by."""
+
+    content_hash: str
+    id: str
+    condition: Condition
+    how: How
+    order: int
+    """Which order of the options, see `orders.option_order`."""
+
+    besides: str = ""
+    """Digest of what else is shown and is not in the content hash, such as a transcript."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What one checkpoint was shown, and said."""
+
+    prompt: str
+    """The text as rendered, each medium one placeholder."""
+
+    said: str | None
+    """None where the question could not be shown."""
+
+    read: Verdict | None = None
+    """Where descriptions are judged: what a reader made of this one."""
+
+
+def describe_key(folder: Path, facts: Mapping[str, object]) -> None:
+    """Write down what a key stands for."""
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (folder / "facts.json").exists():
+        partial = folder / f"{uuid.uuid4().hex}.json"  # others may do the same now
+        write_atomically(partial, json.dumps(facts, indent=2, sort_keys=True) + "\n")
+        partial.replace(folder / "facts.json")
+
+
+def new_file(folder: Path) -> Path:
+    """Name a file that nobody else writes; names sort by time, so that first answers stay first."""
+    return folder / f"{time.time_ns():020d}-{uuid.uuid4().hex}.jsonl"
+
+
+def append_answers(file: Path, answers: Mapping[Asked, Answer]) -> None:
+    """Add answers to this process's file, in one write."""
+    rows = [asdict(asked) | asdict(answer) for asked, answer in answers.items()]
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    with file.open("ab", buffering=0) as out:
+        out.write(text.encode())
+
+
+def read_answers(folder: Path) -> dict[Asked, Answer]:
+    """Read all that is known under one key; the first of several answers to the same stands.
+
+    A question that could not be shown once, and was answered later, is answered.
+    """
+    found: dict[Asked, Answer] = {}
+    for file in sorted(folder.glob("*.jsonl")):
+        *lines, _torn = file.read_bytes().split(b"\n")  # b"" where the last line is whole
+        for asked, answer in _parsed(file, lines):
+            if asked not in found or found[asked].said is None:
+                found[asked] = answer
+    return found
+
+
+def _parsed(file: Path, lines: Iterable[bytes]) -> Iterable[tuple[Asked, Answer]]:
+    for number, line in enumerate(lines, start=1):
+        try:
+            row = json.loads(line)
+            said = {name: row.pop(name) for name in ("prompt", "said", "read")}
+            asked = Asked(**row)
+        except (ValueError, TypeError, KeyError) as error:
+            raise ValueError(
+                f"{file}:{number} is damaged ({error}), but each line is one answer as a benchmark "
+                "wrote it: delete the line, and its question is asked again."
+            ) from error
+        read = None if said["read"] is None else Verdict(**said["read"])
+        yield asked, Answer(prompt=said["prompt"], said=said["said"], read=read)

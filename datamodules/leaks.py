@@ -1,0 +1,208 @@
+"""Tell what the questions that are scored have in common with those that weights were trained on.
+
+A score is about recordings and questions that training has not shown. Where that cannot be had,
+because data sets overlap, it can at least be said beside the score.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from configs.inputs import FormatName
+from datamodules.media import file_digest
+from datamodules.near_duplicates import near_duplicates
+from datamodules.sample import Sample
+from datamodules.sources.adapter import Row
+from datamodules.sources.answers import RowError
+from datamodules.sources.containers import manifest_path, read_rows
+from datamodules.sources.formats import format_of
+from datamodules.sources.manifest import questions
+
+ALIKE = 0.8
+"""Share of 3-grams in common from which two wordings count as nearly the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaks:
+    """What the questions of a set have in common with those that weights were trained on."""
+
+    questions: int
+    """Of the set."""
+
+    manifests: Sequence[str] = ()
+    """Those of the trainings that are known, which all of the rest is about."""
+
+    trained: int = 0
+    """Their questions."""
+
+    unknown: Sequence[str] = ()
+    """Weights and manifests of the trainings about which nothing is known here."""
+
+    assets: Mapping[str, int] = field(default_factory=dict)
+    """Questions of the set by the asset that they share with training."""
+
+    alike: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    """By the id of a question that is nearly worded like one in training: that one's, and how much
+    alike the two are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a training question is known by."""
+
+    id: str
+    wording: str
+    asset_id: str
+    media: tuple[str, ...]
+
+
+def leaks_of(export: Path, samples: Sequence[Sample], *, root: Path) -> Leaks:
+    """Compare the questions of a set with all those behind an export.
+
+    A run's `config.yaml`, beside its export, names its manifests, and the weights that it started
+    from; and so on back to weights that no run made. All questions of a manifest count, whichever
+    of them a filter has kept. Within one data root an asset is the same if its id is. Elsewhere ids
+    mean nothing, and it is the same if one of its files is, in name and in every byte.
+
+    Args:
+        root: the data root of the set.
+    """
+    manifests, unknown = _behind(export)
+    trained: list[Trained] = []
+    assets = Counter[str]()
+    for one in manifests:
+        rows = _trained(one)
+        trained += rows
+        assets |= _shared(rows, one.root, samples, root)
+    wordings = [wording(sample.question, sample.options) for sample in samples]
+    found = near_duplicates((row.wording for row in trained), wordings, ALIKE)
+    return Leaks(
+        questions=len(samples),
+        manifests=[str(one.path) for one in manifests],
+        trained=len(trained),
+        unknown=unknown,
+        assets=assets,
+        alike={samples[one.test].id: (trained[one.train].id, one.similarity) for one in found},
+    )
+
+
+def leaks_text(name: str, leaks: Leaks) -> str:
+    """Say in a few sentences what a set has in common with the training of a checkpoint."""
+    told = []
+    if leaks.manifests:
+        alike = next(iter(leaks.alike.items()), None)
+        told = [
+            f"trained on {leaks.trained} questions of {', '.join(leaks.manifests)}. Of the "
+            f"{leaks.questions} questions of {name}, {sum(leaks.assets.values())} are about "
+            f"{len(leaks.assets)} assets of theirs"
+            + (f" (such as {min(leaks.assets)})" if leaks.assets else "")
+            + f", and {len(leaks.alike)} are worded nearly like one of them"
+            + (f" (such as {alike[0]} and {alike[1][0]})." if alike else ".")
+        ]
+    told += [f"What {weights} was trained on is not known here." for weights in leaks.unknown]
+    return " ".join(told)
+
+
+def wording(question: str, options: Iterable[object]) -> str:
+    """Join a question and its options, a line each."""
+    return "\n".join([question, *map(str, options)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Questions that a run was trained on, as its settings name them."""
+
+    path: Path
+    root: Path
+    format: FormatName
+
+
+def _behind(export: Path) -> tuple[list[Manifest], list[str]]:
+    """Walk back through the runs behind an export: what they read, and of what nothing is known."""
+    manifests: dict[Path, Manifest] = {}
+    unknown: list[str] = []
+    weights, seen = str(export), set[str]()
+    while weights not in seen:
+        seen.add(weights)
+        file = Path(weights).parent / "config.yaml"
+        settings = OmegaConf.load(file) if file.exists() else OmegaConf.create()
+        names = OmegaConf.select(settings, "data.train")
+        if names is None:
+            unknown.append(weights)
+            break
+        root = Path(OmegaConf.select(settings, "data.root"))
+        written = OmegaConf.select(settings, "data.format", default="auto")
+        for path in (manifest_path(root, name) for name in names.split("+")):
+            if path.exists():
+                manifests[path] = Manifest(path=path, root=root, format=written)
+            else:
+                unknown.append(f"{weights} with {path}, which is not there,")
+        weights = OmegaConf.select(settings, "init_from") or OmegaConf.select(
+            settings, "model.path"
+        )
+    return list(manifests.values()), unknown
+
+
+@lru_cache(maxsize=4)
+def _trained(manifest: Manifest) -> list[Trained]:
+    """Read the questions of a manifest, and not their media."""
+    chosen = format_of(manifest.path, manifest.format)
+    rows = (
+        row
+        for found in read_rows(manifest.path)
+        for row in questions(found, chosen, manifest.path, manifest.root)
+    )
+    return [_known_by(row) for row in rows if not isinstance(row, RowError)]
+
+
+def _known_by(row: Row) -> Trained:
+    listed, options, name = row.get("media"), row.get("options"), str(row.get("id"))
+    media = (
+        [item.get("path") for item in listed if isinstance(item, dict)]
+        if isinstance(listed, list)
+        else []
+    )
+    return Trained(
+        id=name,
+        wording=wording(str(row.get("question")), options if isinstance(options, list) else ()),
+        asset_id=str(row.get("asset_id") or (media[0] if media else name)),
+        media=tuple(map(str, media)),
+    )
+
+
+def _shared(
+    trained: Sequence[Trained], their_root: Path, samples: Sequence[Sample], root: Path
+) -> Counter[str]:
+    """Count the questions of a set about each asset that training questions are about too."""
+    if their_root.resolve() == root.resolve():
+        known = {row.asset_id for row in trained}
+        return Counter(sample.asset_id for sample in samples if sample.asset_id in known)
+    theirs = defaultdict[str, set[Path]](set)
+    for row in trained:
+        for path in (their_root / name for name in row.media):
+            theirs[path.name].add(path)
+
+    @cache
+    def digests(name: str) -> set[str | None]:
+        return {_digest(path) for path in theirs.get(name, ())} - {None}
+
+    return Counter(
+        sample.asset_id
+        for sample in samples
+        if any(
+            _digest(path) in digests(path.name)
+            for path in (root / item.path for item in sample.media)
+            if path.name in theirs
+        )
+    )
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return file_digest(path)
+    except OSError:  # gone since, or never there
+        return None

@@ -1,0 +1,101 @@
+"""What an adapter is: a function from a published row to rows of our own manifest."""
+
+import hashlib
+import os
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import final
+
+from configs.inputs import FormatName
+from datamodules.sources.answers import RowError
+
+Row = Mapping[str, object]
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a row stands, for adapters that look for media beside it."""
+
+    root: Path
+    directory: str
+    """The manifest's own directory below `root`, with forward slashes; `""` is the root."""
+
+    name: str
+    """The manifest's name without its ending."""
+
+    number: int
+    """Of the row in the manifest, from 1."""
+
+    @property
+    def id(self) -> str:
+        """Name a row that has no id, by its place."""
+        return self.path(f"{self.name}-{self.number}")
+
+    def path(self, relative: str) -> str:
+        """Find a medium beside the manifest; absolute paths and URLs stay what they are."""
+        return relative if "://" in relative else str(PurePosixPath(self.directory, relative))
+
+    def first_of(self, candidates: Sequence[str]) -> str:
+        """Choose the first that exists beside the manifest, else the first: layouts differ."""
+        paths = [self.path(candidate) for candidate in candidates]
+        return next((path for path in paths if _is_file(self.root / path)), paths[0])
+
+    def keep(self, data: bytes, name: str = "") -> str:
+        """Write a medium that a row itself holds, once, into a directory beside the manifest.
+
+        Args:
+            name: of the file that it was, or its ending alone.
+        """
+        ending = re.search(r"\.[A-Za-z0-9]{1,8}$", name)
+        digest = hashlib.blake2b(data, digest_size=16).hexdigest()
+        kept = self.path(f"{self.name}-media/{digest}{ending[0].lower() if ending else ''}")
+        path = self.root / kept
+        try:
+            if not path.is_file():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                made = path.with_name(f"{path.name}.{os.getpid()}.tmp")
+                made.write_bytes(data)
+                made.replace(path)
+        except OSError as error:
+            raise ValueError(
+                f"{path} cannot be written ({error}), but media inside a manifest are kept in "
+                "files beside it: make its directory writable, or copy it to one that is."
+            ) from error
+        return kept
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that is too long, or holds a NUL
+        return False
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Format:
+    """One manner of writing questions down.
+
+        Format(name="mmau", fields=frozenset({"audio_id", "choices"}), adapt=mmau, test=True)
+
+    A data set whose copies differ has several, of the same name.
+    """
+
+    name: FormatName
+    fields: frozenset[str]
+    """A row that has all of these may be of this format, and the format with most of them is
+    chosen, of a data set before a generic one. A format without any is read where it is named."""
+
+    adapt: Callable[[Row, Place], Iterator[Row | RowError]]
+    """Writes a row as one, seldom several, with the fields of our own manifest, media paths by
+    `Place`. Raises a `RowError`, or yields it where others of the row are still good. Rows without
+    an id get `Place.id`; without a source, the format's name."""
+
+    test: bool = False
+    """A benchmark: neither trained on, nor chosen by."""
+
+    generic: bool = False
+    """Any data set may be written so: questions are named after their manifest, not the format."""

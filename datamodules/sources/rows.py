@@ -1,0 +1,208 @@
+"""Check a row of the project's own manifests, field by field, and make a sample of it."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import cast, get_args
+
+from datamodules.media import MediaError, content_hash, file_digest, resolve
+from datamodules.sample import ANSWER_TYPES, LETTERS, MODALITIES, AnswerType, Media, Role, Sample
+from datamodules.sources.adapter import Row
+from datamodules.sources.answers import NUMBER, Reason, RowError, canonical_answer, written
+
+ROW_FIELDS = (
+    *("id", "question", "options", "answer", "answer_type", "tolerance"),
+    *("media", "completion", "evidence", "facts", "source", "asset_id"),
+)
+MEDIA_FIELDS = ("modality", "path", "start", "end", "role", "text")
+ROLES = get_args(Role)
+
+
+def to_sample(row: Row, *, root: Path, source: str, outside_root: bool = False) -> Sample:
+    """Turn a row into a sample, or raise a `RowError` or `MediaError` that says why not.
+
+    Args:
+        source: what the row's `source` is where it names none.
+        outside_root: media may lie elsewhere than below `root`.
+    """
+    _known(row, ROW_FIELDS)
+    question = _text(row, "question", "missing_question")
+    options = _options(row)
+    if row.get("answer") in (None, "", []):
+        raise RowError(
+            "missing_answer", f"answer is {row.get('answer')!r}, but is what is scored: give one."
+        )
+    answer_type = _answer_type(row, options)
+    answer = canonical_answer(row["answer"], options, answer_type)
+    tolerance = _tolerance(row, answer_type)
+    media = _media(row, len(options))
+    sample_id = _text(row, "id", "missing_id")
+    return Sample(
+        id=sample_id,
+        question=question,
+        options=options,
+        answer=answer,
+        answer_type=answer_type,
+        tolerance=tolerance,
+        media=media,
+        completion=_text(row, "completion", "malformed", default=""),
+        evidence=_text(row, "evidence", "malformed", default=""),
+        facts=_facts(row),
+        source=_text(row, "source", "malformed", default=source),
+        asset_id=_text(row, "asset_id", "malformed", default=media[0].path if media else sample_id),
+        content_hash=content_hash(
+            question,
+            options,
+            answer,
+            media,
+            [_digest(root, item.path, outside_root) for item in media],
+            tolerance=tolerance,
+        ),
+    )
+
+
+def _known(row: Row, fields: Sequence[str]) -> None:
+    """Refuse fields that nobody reads: a misspelled `media` would leave a question without any."""
+    strangers = [name for name in row if name not in fields]
+    if strangers:
+        raise RowError(
+            "unknown_field",
+            f"{strangers[0]!r} is not a field, but nothing in a row goes unread: choose from "
+            f"{', '.join(fields)}.",
+        )
+
+
+def _text(row: Row, name: str, reason: Reason, *, default: str | None = None) -> str:
+    value = row.get(name)
+    if value is None and default is not None:
+        return default
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value)
+    if not isinstance(value, str) or (not value.strip() and default is None):
+        raise RowError(reason, f"{name} is {value!r}, but must be a text that is not empty.")
+    return value.strip()
+
+
+def _options(row: Row) -> tuple[str, ...]:
+    given = row.get("options") or []
+    if not isinstance(given, list) or len(given) > len(LETTERS):
+        raise RowError(
+            "bad_options",
+            f"options are {given!r}, but are a list of at most {len(LETTERS)} texts: there are "
+            "letters for no more.",
+        )
+    options = tuple(written(option) for option in given)
+    if options and all(map(str.startswith, options, (f"{letter}. " for letter in LETTERS))):
+        raise RowError(
+            "bad_options",
+            f"options are {given}, but hold texts alone, since the prompt adds the letters: "
+            "remove them, or read them with data.format=columns.",
+        )
+    return options
+
+
+def _answer_type(row: Row, options: Sequence[str]) -> AnswerType:
+    given, answer = row.get("answer_type"), row["answer"]
+    if given is None and options:
+        given = "choice"
+    if given is None and not isinstance(answer, list):
+        text = written(answer)
+        given = "yes_no" if text.lower() in ("yes", "no") else None
+        given = "number" if NUMBER.fullmatch(text) else given
+    if given not in ANSWER_TYPES:
+        raise RowError(
+            "bad_answer_type",
+            f"answer_type is {given!r}, but says how to score {answer!r}: choose from "
+            f"{', '.join(ANSWER_TYPES)}.",
+        )
+    if given == "choice" and len(options) < 2:
+        raise RowError(
+            "bad_options", f"{len(options)} options, but a choice has at least 2: add some."
+        )
+    return cast(AnswerType, given)  # `in ANSWER_TYPES` narrows nothing
+
+
+def _tolerance(row: Row, answer_type: AnswerType) -> float:
+    value = row.get("tolerance")
+    if value is None:
+        return 0.0
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
+        raise RowError(
+            "bad_tolerance", f"tolerance is {value!r}, but is a distance of numbers, 0 or more."
+        )
+    if value and answer_type not in ("number", "regression"):
+        raise RowError(
+            "bad_tolerance",
+            f"tolerance is {value}, but a {answer_type} is right or wrong: remove it, or set "
+            "answer_type to number or regression.",
+        )
+    return float(value)
+
+
+def _facts(row: Row) -> Mapping[str, str]:
+    given = row.get("facts") or {}
+    if not isinstance(given, dict) or not all(
+        isinstance(text, str | int | float) for text in given.values()
+    ):
+        raise RowError("malformed", f"facts are {given!r}, but must be an object of texts.")
+    return {str(name): str(text) for name, text in given.items()}
+
+
+def _media(row: Row, options: int) -> tuple[Media, ...]:
+    given = row.get("media") or []
+    if not isinstance(given, list):
+        raise RowError("bad_media", f"media is {given!r}, but must be a list of objects.")
+    media = tuple(_medium(item) for item in given)
+    shown = sum(item.role == "option" for item in media)
+    if shown not in (0, options):
+        raise RowError(
+            "bad_media",
+            f"{shown} media are options and there are {options} options, but the i-th belongs to "
+            "the i-th: give one for each.",
+        )
+    return media
+
+
+def _medium(item: object) -> Media:
+    if not isinstance(item, dict):
+        raise RowError("bad_media", f"{item!r} is no object, but a medium has modality and path.")
+    _known(item, MEDIA_FIELDS)
+    modality, role = item.get("modality"), item.get("role", "context")
+    if modality not in MODALITIES or role not in ROLES:
+        raise RowError(
+            "bad_media",
+            f"modality is {modality!r} and role {role!r}, but a medium is one of "
+            f"{', '.join(MODALITIES)}, and its role one of {', '.join(ROLES)}.",
+        )
+    start, end = (_seconds(item, name) for name in ("start", "end"))
+    if start is not None and end is not None and start >= end:
+        raise RowError(
+            "bad_media", f"the segment {start}..{end} s holds no time: start comes before end."
+        )
+    return Media(
+        modality=modality,
+        path=_text(item, "path", "bad_media"),
+        start=start,
+        end=end,
+        role=role,
+        text=_text(item, "text", "bad_media", default=""),
+    )
+
+
+def _seconds(item: Row, name: str) -> float | None:
+    value = item.get(name)
+    if value is None:
+        return None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9:
+        raise RowError("bad_media", f"{name} is {value!r}, but must be seconds, 0 or more.")
+    return float(value)
+
+
+def _digest(root: Path, path: str, outside_root: bool) -> str:
+    try:
+        return file_digest(resolve(root, path, outside_root=outside_root))
+    except OSError as error:
+        raise MediaError(
+            f"{path!r} cannot be read ({error}), but its bytes are part of the question: mend its "
+            "permissions or fetch it again.",
+            path=path,
+        ) from error

@@ -1,0 +1,120 @@
+"""Keep apart what is trained on, what a checkpoint is chosen by, and what is scored in the end.
+
+A recording that training has shown says nothing of recordings that it has not, and a checkpoint
+that was chosen by a test set is fitted to it. Both are errors.
+"""
+
+import hashlib
+import re
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.benchmark import CleanConfig
+from configs.inputs import DataConfig, RuleName
+from datamodules.clean_view import read_view
+from datamodules.sample import Sample
+from datamodules.sources.containers import manifest_path
+from datamodules.sources.formats import is_test_set
+
+TEST_NAME = re.compile(r"^test|(?<![a-z])test(?![a-z])")
+"""Names of manifests that say what they are, such as test_human or mmau-test-mini."""
+
+
+def shared_assets(train: Iterable[Sample], other: Iterable[Sample]) -> Counter[str]:
+    """Count the questions of the second about each asset that the first are about too."""
+    asked = Counter(sample.asset_id for sample in other)
+    both = {sample.asset_id for sample in train if sample.asset_id in asked} if asked else ()
+    return Counter({asset: asked[asset] for asset in both})
+
+
+def check_splits(
+    train: Sequence[Sample], val: Sequence[Sample], data: DataConfig, *, views: str | None = None
+) -> None:
+    """Refuse to train on a test set, to choose by one, and to choose by what was trained on.
+
+    Args:
+        val: empty where nothing is scored during training.
+        views: directory of the views of stage=clean; None is its default, inside `data.root`.
+    """
+    root = Path(data.root)
+    _check_names(data, "train")
+    if not data.val_share:
+        _check_names(data, "val")
+    judged = _judged_by(root / (views or CleanConfig().views))
+    for setting, samples in (("train", train), ("val", val)):
+        # Questions of words alone, such as sums, are the same in many sets without a leak.
+        known = [one for one in samples if judged and one.media and one.content_hash in judged]
+        if known:
+            raise _test_set(
+                f"data.{setting} has {len(known)} questions (first: {known[0].id!r}) that "
+                f"{judged[known[0].content_hash]} has judged"
+            )
+    if shared := shared_assets(train, val):
+        listed = ", ".join(sorted(shared)[:3])
+        raise ValueError(
+            f"{len(shared)} assets ({listed}{', ...' if len(shared) > 3 else ''}) are behind "
+            f"questions of data.train={data.train} and behind {shared.total()} questions of "
+            f"data.val={data.val}, but validation is about what training has not shown: name "
+            "another data.val, or hold some assets out with data.val_share=0.05."
+        )
+
+
+def _check_names(data: DataConfig, setting: Literal["train", "val"]) -> None:
+    names: str = vars(data)[setting]
+    for name in names.split("+"):
+        path = manifest_path(Path(data.root), name)
+        if TEST_NAME.search(path.stem.lower()):
+            raise _test_set(f"data.{setting}={names} reads {path.name}, a test set by its name")
+        if path.exists() and is_test_set(path, data.format):
+            raise _test_set(f"data.{setting}={names} reads {path.name}, a published benchmark")
+
+
+def _test_set(found: str) -> ValueError:
+    return ValueError(
+        f"{found}, but no checkpoint is chosen by a test set, nor trained on one: score it with "
+        "stage=benchmark, and name other questions, or hold some of the training's out with "
+        "data.val_share=0.05."
+    )
+
+
+def _judged_by(views: Path) -> dict[str, str]:
+    """Name for each question that a view speaks of, by its content, the file of the view."""
+    return {
+        row.content_hash: path.name
+        for rule in get_args(RuleName)
+        for path in sorted(views.rglob(f"*.{rule}.jsonl"))
+        for row in read_view(path).rows
+    }
+
+
+def held_out(
+    samples: Iterable[Sample], share: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split questions into those to train on and those to validate by, by their places.
+
+    All questions about an asset go to one side, by a hash of its name: the side that it is on
+    depends neither on the other assets nor on their order.
+
+    Args:
+        share: of the assets, to validate by, between 0 and 1.
+    """
+    sides = [_fraction(sample.asset_id) < share for sample in samples]
+    train, val = np.flatnonzero(~np.array(sides, dtype=np.bool_)), np.flatnonzero(sides)
+    if not (len(train) and len(val)):
+        raise ValueError(
+            f"data.val_share is {share}, which leaves {len(train)} questions to train on and "
+            f"{len(val)} to validate by, but both need some: give another share, or name a "
+            "manifest with data.val and set data.val_share=0."
+        )
+    return train, val
+
+
+def _fraction(asset: str) -> float:
+    """Place an asset between 0 and 1, the same for all runs."""
+    digest = hashlib.blake2b(asset.encode(), digest_size=8, key=b"held out").digest()
+    return int.from_bytes(digest, "big") / 2**64

@@ -1,0 +1,132 @@
+"""The same for IntentBench and CG-AV-Counting, whose answers are sets, yes or no, and counts."""
+
+from dataclasses import replace
+
+from datamodules.sample import AnswerType, Sample
+from tests.golden_choices import VOICES, golden_sample
+from tests.golden_official import OFFICIAL_CHOICES, Row
+
+FEELINGS = ("angry", "sad", "happy", "calm", "afraid")
+
+
+def told(source: str, kind: AnswerType, answer: str, *options: str) -> Sample:
+    return replace(golden_sample(kind, answer, *options), source=source)
+
+
+TAGGED: list[tuple[Sample, list[Row]]] = [
+    (
+        told("intentbench", "choice", "B", *VOICES),
+        [
+            ("right", "right", "<answer>B</answer>"),
+            ("right", "right", "<answer>\n B </answer>"),
+            ("right", "right", "<context>c</context><think>t</think><answer>B</answer>"),
+            # The first tag counts, even in what was thought.
+            ("right", "wrong", "<answer>B</answer> or <answer>C</answer>"),
+            ("right", "wrong", "<think><answer>B</answer>? No.</think><answer>D</answer>"),
+            ("wrong", "right", "<answer>A</answer>... wait: <answer>B</answer>"),
+            # It holds the letter and nothing else.
+            ("wrong", "right", "<answer>b</answer>"),
+            ("wrong", "right", "<answer>B.</answer>"),
+            ("wrong", "right", "<answer>A woman</answer>"),
+            ("wrong", "right", "<answer>B. A woman</answer>"),
+            ("wrong", "wrong", "<answer>C</answer>"),
+            ("unread", "right", "B"),
+            ("unread", "unread", "The answer is B."),
+            ("unread", "unread", "<answer>B"),
+            ("unread", "unread", "<answer></answer>"),
+            ("unread", "unread", ""),
+        ],
+    ),
+    (
+        told("intentbench", "yes_no", "no"),
+        [
+            ("right", "right", "<answer>No</answer>"),
+            ("right", "right", "<answer> no </answer>"),
+            # "no" is in not, know and cannot.
+            ("right", "unread", "<answer>I do not know</answer>"),
+            ("right", "unread", "<answer>cannot tell</answer>"),
+            ("right", "unread", "<answer>Yes and no</answer>"),
+            ("wrong", "wrong", "<answer>Yes</answer>"),
+            ("unread", "right", "No"),
+            ("unread", "unread", ""),
+        ],
+    ),
+    (
+        told("intentbench", "yes_no", "yes"),
+        [
+            ("right", "right", "<answer>YES.</answer>"),
+            ("right", "unread", "<answer>Yes, he lies</answer>"),
+            ("right", "unread", "<answer>His eyes are shut, so no</answer>"),
+            ("wrong", "unread", "<answer>Yep</answer>"),
+            ("wrong", "wrong", "<answer>No</answer>"),
+            ("unread", "wrong", "No"),
+        ],
+    ),
+]
+
+SETS: list[tuple[float | None, str, str]] = [
+    # F1 by the published rule, None where it reads nothing; ours; a completion to angry and happy.
+    (1.0, "right", "<answer>A,C</answer>"),
+    (1.0, "right", "<answer>C,A</answer>"),
+    (1.0, "wrong", "<answer>A,C</answer><answer>B</answer>"),
+    # A space is part of what it stands before: only A is shared of two and two.
+    (2 * 1 / (2 + 2), "right", "<answer>A, C</answer>"),
+    (0.0, "right", "<answer>a,c</answer>"),
+    (0.0, "right", "<answer>angry,happy</answer>"),
+    (2 * 1 / (1 + 2), "wrong", "<answer>A</answer>"),
+    (2 * 2 / (3 + 2), "wrong", "<answer>A,C,E</answer>"),
+    (2 * 1 / (3 + 2), "wrong", "<answer>A,B,D</answer>"),
+    (2 * 1 / (4 + 2), "wrong", "<answer>A,B,D,E</answer>"),
+    # What is given twice counts twice among those given, and once among those shared.
+    (2 * 2 / (3 + 2), "right", "<answer>A,C,C</answer>"),
+    (2 * 1 / (2 + 2), "wrong", "<answer>A,A</answer>"),
+    (0.0, "wrong", "<answer>B,D</answer>"),
+    (None, "unread", "A,C"),
+    (None, "unread", "<answer></answer>"),
+    (None, "unread", ""),
+]
+SET_SAMPLE = told("intentbench", "set", "A, C", *FEELINGS)
+
+COUNTS: list[tuple[Sample, list[Row]]] = [
+    (
+        told("cg_av_counting", "number", "7"),
+        [
+            ("right", "right", "7"),
+            ("right", "right", " 7\n"),
+            ("right", "right", "07"),
+            ("right", "unread", "seven"),
+            ("right", "unread", "There are Seven of them"),
+            # Number words are added up, whatever stands between them.
+            ("right", "unread", "three or four"),
+            ("right", "unread", "one dog and six cats"),
+            ("wrong", "unread", "twenty-seven"),
+            ("wrong", "unread", "six"),
+            # Digits are the whole reply, or nothing.
+            ("unread", "right", "7.0"),
+            ("unread", "right", "**7**"),
+            ("unread", "right", "\\boxed{7}"),
+            ("unread", "right", "<answer>7</answer>"),
+            ("unread", "wrong", "-7"),
+            ("unread", "wrong", "17.5"),
+            ("unread", "unread", "7 times"),
+            ("unread", "unread", "The answer is 7."),
+            ("unread", "unread", "seven."),
+            ("unread", "unread", ""),
+            ("wrong", "wrong", "6"),
+            ("wrong", "wrong", "70"),
+        ],
+    ),
+    (
+        told("cg_av_counting", "number", "120"),
+        [
+            ("right", "right", "120"),
+            ("right", "unread", "one hundred twenty"),
+            ("right", "unread", "one hundred and twenty"),
+            ("wrong", "unread", "one hundred"),
+            ("wrong", "unread", "twelve thousand"),
+            ("wrong", "wrong", "121"),
+        ],
+    ),
+]
+
+OFFICIAL = [(sample, row) for sample, rows in OFFICIAL_CHOICES + TAGGED + COUNTS for row in rows]

@@ -1,0 +1,235 @@
+"""Chats: who says what becomes a question, an answer, and what is imitated."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from test_training_formats import read, rows, same
+
+from datamodules.quarantine import Quarantine
+from datamodules.sample import Media, Sample
+from datamodules.sources.chat import split_options
+from datamodules.sources.manifest import read_manifest
+
+
+def user(content: object) -> dict[str, object]:
+    return {"role": "user", "content": content}
+
+
+def assistant(content: object, **more: object) -> dict[str, object]:
+    return {"role": "assistant", "content": content, **more}
+
+
+def one(root: Path, *turns: object, **columns: object) -> Sample:
+    [sample], reasons = rows(root, {"messages": turns, **columns})
+    assert not reasons
+    return sample
+
+
+def refused(root: Path, *turns: object, **columns: object) -> str:
+    samples, reasons = rows(root, {"messages": turns, **columns})
+    [reason] = reasons
+    assert not samples
+    return reason
+
+
+def test_chats(tmp_path):
+    """The words stand in the order of their turns; media in that of their tags, ahead of all."""
+    (goose, duck, hat, calls, ann), reasons = read("chat.jsonl", tmp_path)
+    said = "I see and hear a goose."
+    assert same(
+        goose,
+        id="chat-1",
+        question="Listen well.\n\nWhat is it?",
+        answer=said,
+        answer_type="text",
+        media=(
+            Media(modality="image", path="pictures/goose.png"),
+            Media(modality="audio", path="sounds/goose.wav"),
+        ),
+        completion=said,
+        source="chat",
+    )
+    assert same(
+        duck,
+        id="chat-2",
+        question="Which animal?",
+        options=("goose", "duck"),
+        answer="B",
+        answer_type="choice",
+        media=(Media(modality="audio", path="sounds/duck.wav"),),
+        source="chat",
+    )
+    assert hat.question == "First , then : what is new?"
+    assert [item.path for item in hat.media] == ["pictures/a.png", "pictures/b.png"]
+    assert (hat.answer, hat.completion[:11]) == ("hat", "A <think> o")
+    assert (calls.id, calls.question, calls.answer) == ("typed", "How many calls?", "4")
+    assert [item.modality for item in calls.media] == ["audio", "image"]
+    assert (ann.question, ann.answer, ann.completion) == ("Who?", "Ann.", "Ann.")
+    assert reasons == ["bad_media"]
+
+
+def test_llava_video(tmp_path):
+    (door, lamp, lamps), _ = read("llava_video.json", tmp_path)
+    asks = "Please provide your answer by stating the letter followed by the full option."
+    assert same(
+        door,
+        id="a-1",
+        question=f"What color is the door?\n{asks}",
+        options=("red", "green", "blue"),
+        answer="B",
+        answer_type="choice",
+        media=(Media(modality="video", path="academic/door.mp4"),),
+        source="0_30_s_academic_v0_1",
+    )
+    earlier = "User: Who comes in?\n\nAssistant: A girl."
+    assert lamp.question == f"{earlier}\n\nWhat does she carry?"
+    assert (lamp.answer, lamp.completion) == ("She carries a lamp.",) * 2
+    assert [len(item.media) for item in (lamp, lamps)] == [1, 1]
+    assert (lamps.answer_type, lamps.answer, lamps.completion) == ("number", "3", "")
+
+
+def test_alpaca(tmp_path):
+    (french, bark), _ = read("alpaca.json", tmp_path)
+    assert same(
+        french,
+        id="alpaca-1",
+        question="Translate into French.\na horse",
+        answer="un cheval",
+        answer_type="text",
+        completion="un cheval",
+        source="alpaca",
+    )
+    assert bark.question == "Be brief.\n\nUser: Hello?\n\nAssistant: Hello.\n\nDoes a dog bark?"
+    assert (bark.answer, bark.media[0].path) == ("yes", "sounds/dog.wav")
+
+
+def test_verl(tmp_path):
+    [length], reasons = read("verl.json", tmp_path)
+    assert same(
+        length,
+        id="verl-1",
+        question="How long is AB?",
+        answer="7.5",
+        answer_type="number",
+        media=(Media(modality="image", path="pictures/ab.png"),),
+        source="geometry",
+        facts={"ability": "math", "split": "train", "index": "12"},
+    )
+    assert reasons == ["missing_answer"]
+
+
+def test_verl_in_parquet_with_the_picture_inside(tmp_path):
+    row = {
+        "data_source": "zoo",
+        "prompt": [user("<image>Which?\nA. owl\nB. bat")],
+        "images": [{"bytes": b"picture", "path": None}],
+        "reward_model": {"style": "rule", "ground_truth": "bat"},
+        "extra_info": {"split": "train", "index": 3},
+    }
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "train.parquet")
+    path = tmp_path / "train.parquet"
+    [sample] = read_manifest(path, tmp_path, Quarantine(max_bad_share=0))
+    assert (sample.options, sample.answer, sample.source) == (("owl", "bat"), "B", "zoo")
+    assert (tmp_path / sample.media[0].path).read_bytes() == b"picture"
+
+
+def test_a_thought_before_its_tags_is_imitated_and_a_bare_answer_is_not(tmp_path):
+    asked = user("Which?\nA. owl\nB. bat")
+    thought = "It hangs. <answer>B</answer>"
+    assert one(tmp_path, asked, assistant(thought)).completion == thought
+    for bare in ("B", "B. bat", "bat", "(B)"):
+        sample = one(tmp_path, asked, assistant(bare))
+        assert (sample.answer, sample.completion) == ("B", "")
+
+
+def test_a_solution_is_scored_and_the_completion_still_imitated(tmp_path):
+    sample = one(tmp_path, user("2 + 5?"), assistant("It is seven."), solution="7")
+    assert (sample.answer_type, sample.answer) == ("number", "7")
+    assert sample.completion == "It is seven."
+
+
+def test_a_solution_to_what_is_asked_last_is_no_answer_to_what_came_before(tmp_path):
+    turns = (user("Who?"), assistant("Ann."), user("How old?"))
+    sample = one(tmp_path, *turns, solution=7)
+    assert sample.question == "User: Who?\n\nAssistant: Ann.\n\nHow old?"
+    assert (sample.answer, sample.completion) == ("7", "")
+
+
+def test_options_that_do_not_hold_the_answer_stay_in_the_question(tmp_path):
+    text = "Which?\nA. owl\nB. bat"
+    sample = one(tmp_path, user(text), assistant("Neither of them."))
+    assert (sample.question, sample.options, sample.answer_type) == (text, (), "text")
+
+
+def test_turns_that_are_not_to_be_learned_are_not_imitated(tmp_path):
+    turns = (user("Who?"), assistant("Ann."), user("Where?"), assistant("Home.", loss=False))
+    assert one(tmp_path, *turns).completion == "Ann."
+    assert refused(tmp_path, user("Who?"), assistant("Ann.", loss=False)) == "missing_answer"
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("<audio>Who?", {}),
+        ("Who?", {"audios": ["a.wav"]}),
+        ("<audio><audio>Who?", {"audios": ["a.wav"]}),
+        ("<image>Who?", {"audios": ["a.wav"]}),
+        ("<video>Who?", {"videos": [["1.png", "2.png"]]}),
+    ],
+)
+def test_tags_and_media_that_do_not_match_are_set_aside(tmp_path, text, columns):
+    assert refused(tmp_path, user(text), assistant("Ann."), **columns) == "bad_media"
+
+
+@pytest.mark.parametrize(
+    ("turns", "reason"),
+    [
+        ([], "missing_question"),
+        ([assistant("Hi.")], "missing_question"),
+        ([user("Who?")], "missing_answer"),
+        ([{"role": "tool", "content": "7"}], "malformed"),
+        (["Who?"], "malformed"),
+        ([user(7), assistant("Ann.")], "malformed"),
+        ([user([{"type": "smell", "smell": "x"}]), assistant("Ann.")], "malformed"),
+        ([user("Who?"), assistant("")], "missing_answer"),
+    ],
+)
+def test_chats_without_question_or_answer_are_set_aside(tmp_path, turns, reason):
+    assert refused(tmp_path, *turns) == reason
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "audio", "audio": "a.wav"},
+        {"type": "audio", "path": "a.wav"},
+        {"type": "audio", "url": "a.wav"},
+        {"type": "audio_url", "audio_url": {"url": "a.wav"}},
+    ],
+)
+def test_typed_parts_name_their_file_in_several_ways(tmp_path, part):
+    sample = one(tmp_path, user(["Who?", part]), assistant("Ann."))
+    assert sample.media == (Media(modality="audio", path="a.wav"),)
+
+
+def test_typed_parts_without_a_file_take_the_next_one_beside_them(tmp_path):
+    parts = [{"type": "audio"}, {"type": "text", "text": "Who?"}]
+    sample = one(tmp_path, user(parts), assistant("Ann."), audios=["a.wav"])
+    assert sample.media == (Media(modality="audio", path="a.wav"),)
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "options"),
+    [
+        ("Which?\nA. x\nB. y", "Which?", ["x", "y"]),
+        ("Which?\n(A) x\n(B) y\nBe brief.", "Which?\nBe brief.", ["x", "y"]),
+        ("A. is an example.\nWhich?\nA. x\nB. y", "A. is an example.\nWhich?", ["x", "y"]),
+        ("Which?\nA. x", "Which?\nA. x", []),
+        ("Which?\nA. x\nC. y", "Which?\nA. x\nC. y", []),
+        ("Who is A?\nB. knows.", "Who is A?\nB. knows.", []),
+    ],
+)
+def test_options_are_lines_that_begin_with_letters_in_order(text, question, options):
+    assert split_options(text) == (question, options)

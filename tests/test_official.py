@@ -1,0 +1,241 @@
+"""The rules of benchmarks' publishers, held against what was worked out by hand."""
+
+import inspect
+import time
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from modules import official, official_rules
+from modules.official import OfficialScore, official_score, official_summary
+from modules.verifiers import verify
+from tests.golden_choices import VOICES, golden_sample
+from tests.golden_official import asked
+from tests.golden_official_omni import OFFICIAL, SET_SAMPLE, SETS, told
+
+SOURCES = {sample.source for sample, _ in OFFICIAL}
+UNKNOWN = ("uno_bench", "mmvu", "video_mmmu", "longvideobench", "audiomcq", "digits")
+
+
+def outcome(right, parsed):
+    return "right" if right else "wrong" if parsed else "unread"
+
+
+def ours(completion, sample):
+    verdict = verify(completion, sample=sample)
+    return outcome(verdict.correct, verdict.parsed)
+
+
+def scored(sample, completion):
+    """Pair a sample with its score, as a summary takes them."""
+    score = official_score(sample, completion)
+    assert score is not None
+    return sample, score
+
+
+def summed(sample, *completions):
+    pairs = [scored(sample, completion) for completion in completions]
+    return official_summary(sample.source, pairs, completions)
+
+
+@pytest.mark.parametrize(("sample", "row"), OFFICIAL)
+def test_completions_are_scored_as_worked_out_by_hand(sample, row):
+    published, verified, completion = row
+    score = official_score(sample, completion)
+    assert (outcome(score.score == 1, score.parsed), ours(completion, sample)) == (
+        published,
+        verified,
+    )
+    assert score.score in (0.0, 1.0)
+
+
+@pytest.mark.parametrize(("f1", "verified", "completion"), SETS)
+def test_sets_earn_the_f1_of_their_texts(f1, verified, completion):
+    score = official_score(SET_SAMPLE, completion)
+    assert score.rule == "tag_f1"
+    assert score.score == pytest.approx(f1 or 0.0)
+    assert (score.parsed, ours(completion, SET_SAMPLE)) == (f1 is not None, verified)
+
+
+def test_the_table_has_all_rules_and_outcomes_and_shows_both_ways_of_being_wrong():
+    rows = [(sample.source, row[0]) for sample, row in OFFICIAL]
+    assert len(OFFICIAL) + len(SETS) >= 200
+    assert Counter(source for source, _ in rows).keys() == SOURCES
+    for source in SOURCES:
+        assert {word for name, word in rows if name == source} >= {"right", "wrong"}, source
+    disagreements = {(row[0], row[1]) for _, row in OFFICIAL}
+    assert {("right", "wrong"), ("right", "unread"), ("wrong", "right"), ("unread", "right")} <= (
+        disagreements
+    )
+    listed = Counter((sample, row[2]) for sample, row in OFFICIAL)
+    assert max(listed.values()) == 1
+
+
+WRITTEN = {  # an option as its publisher's prompt wants it answered
+    **dict.fromkeys(("mmau", "mmar"), "{text}"),
+    **dict.fromkeys(("mmsu", "daily_omni", "video_mme", "worldsense"), "{letter}"),
+    **dict.fromkeys(("omnibench", "av_odyssey", "omnivideobench"), "{letter}"),
+    "video_holmes": "<think>...</think><answer>{letter}</answer>",
+    "intentbench": "<answer>{letter}</answer>",
+}
+
+
+@pytest.mark.parametrize("source", WRITTEN)
+@pytest.mark.parametrize("answer", "ABCD")
+def test_the_right_option_scores_all_and_each_other_nothing(source, answer):
+    sample = asked(source, answer, *VOICES)
+    for letter, text in zip("ABCD", VOICES, strict=True):
+        said = WRITTEN[source].format(letter=letter, text=text)
+        score = official_score(sample, said)
+        assert (score.score, score.parsed) == (float(letter == answer), True), said
+
+
+def test_sources_without_a_known_rule_have_no_official_score():
+    for source in UNKNOWN:
+        assert official_score(asked(source, "B", *VOICES), "B") is None
+
+
+def test_questions_of_a_type_that_a_rule_does_not_know_have_none_either():
+    assert official_score(told("mmau", "text", "a dog"), "a dog") is None
+    assert official_score(told("cg_av_counting", "choice", "B", *VOICES), "B") is None
+    assert official_score(told("intentbench", "number", "3"), "<answer>3</answer>") is None
+
+
+def test_letters_are_those_of_the_order_in_which_options_were_asked():
+    """The woman is B as published and D as asked: the letter follows, the text stays."""
+    turned = asked("daily_omni", "D", "A robot", "A man", "A child", "A woman")
+    assert official_score(turned, "D").score == 1
+    assert official_score(replace(turned, source="mmau"), "A woman").score == 1
+
+
+def test_a_completion_that_a_script_would_answer_for_is_unread_and_wrong():
+    """AV-Odyssey's script takes A where it finds nothing; others choose at random."""
+    silent = official_score(asked("av_odyssey", "A", *VOICES), "nothing to hear")
+    assert silent == OfficialScore(score=0.0, parsed=False, rule="any_capital")
+
+
+def test_scores_know_no_chance():
+    sources = inspect.getsource(official) + inspect.getsource(official_rules)
+    assert "random" not in sources.replace("at random", "")
+
+
+@pytest.mark.parametrize("source", ["mmau", "mmar"])
+def test_mmau_and_mmar_skip_rows_without_output(source):
+    """Two right of three, and the empty one is no row: 2 / 3, not 2 / 4."""
+    summary = summed(asked(source, "B", *VOICES), "A woman", "", "a woman", "B")
+    assert summary == {"score": pytest.approx(2 / 3), "counted": 3}
+
+
+@pytest.mark.parametrize("source", ["mmsu", "video_mme"])
+def test_mmsu_and_video_mme_drop_what_they_cannot_read(source):
+    """One right of two that are read; two others are dropped."""
+    summary = summed(asked(source, "B", *VOICES), "B", "D", "no idea", "")
+    assert summary == {"score": pytest.approx(1 / 2), "counted": 2}
+
+
+@pytest.mark.parametrize("source", ["daily_omni", "worldsense", "omnibench", "omnivideobench"])
+def test_others_count_every_row(source):
+    summary = summed(asked(source, "B", *VOICES), "B", "D", "no idea", "")
+    assert summary == {"score": pytest.approx(1 / 4), "counted": 4}
+
+
+def test_intentbench_averages_f1_with_the_rest():
+    """(1 + 0 + 2 * 2 / 5) / 3 = 0.6."""
+    choice = asked("intentbench", "B", *VOICES)
+    rows = [
+        (choice, "<answer>B</answer>"),
+        (choice, "B"),
+        (SET_SAMPLE, "<answer>A,C,E</answer>"),
+    ]
+    pairs = [scored(*row) for row in rows]
+    summary = official_summary("intentbench", pairs, [said for _, said in rows])
+    assert summary == {"score": pytest.approx(0.6), "counted": 3}
+
+
+def test_the_four_metrics_of_counting_by_hand():
+    """Five counts: errors 0, 1, 5 (unread, so 0), 5, and 994, which is over max(12, 100): 12.
+
+    score       1 of 5
+    off by one  2 of 5
+    mae         (0 + 1 + 5 + 5 + 12) / 5 = 4.6
+    rmse        sqrt((0 + 1 + 25 + 25 + 144) / 5) = sqrt(39)
+    """
+    rows = [("7", "7"), ("3", "two"), ("5", "many"), ("90", "85"), ("6", "1000")]
+    pairs = [scored(told("cg_av_counting", "number", right), said) for right, said in rows]
+    summary = official_summary("cg_av_counting", pairs, [said for _, said in rows])
+    assert summary == {
+        "score": pytest.approx(0.2),
+        "counted": 5,
+        "off_by_one": pytest.approx(0.4),
+        "mae": pytest.approx(4.6),
+        "rmse": pytest.approx(39**0.5),
+    }
+
+
+def test_an_error_is_bounded_from_twice_the_answer_or_a_hundred():
+    """Of 60, 180 is off by 120 = 2 * 60, which stands; 181 is off by 121, and counts as 120."""
+    sample = told("cg_av_counting", "number", "60")
+    assert summed(sample, "180")["mae"] == 120
+    assert summed(sample, "181")["mae"] == 120
+    assert summed(replace(sample, answer="10"), "110")["mae"] == 100
+    assert summed(replace(sample, answer="10"), "111")["mae"] == 20
+
+
+def test_an_unread_count_is_wrong_even_where_it_would_be_near():
+    """The published script puts 0, which is off by one from 1, and right where nothing is there."""
+    none, one = (told("cg_av_counting", "number", answer) for answer in "01")
+    assert official_score(none, "none at all").score == 0
+    assert summed(one, "many") == {
+        "score": 0,
+        "counted": 1,
+        "off_by_one": 1,
+        "mae": 1,
+        "rmse": 1,
+    }
+
+
+def test_a_count_of_more_digits_than_a_float_has_is_unread():
+    sample = told("cg_av_counting", "number", "7")
+    assert official_score(sample, "9" * 300).parsed
+    assert not official_score(sample, "9" * 301).parsed
+    assert not official_score(sample, "9" * 6000).parsed
+
+
+def test_a_summary_of_nothing_is_zero():
+    assert official_summary("mmau", [], []) == {"score": 0, "counted": 0}
+    assert official_summary("cg_av_counting", [], [])["rmse"] == 0
+
+
+def test_a_summary_wants_a_completion_for_each_score():
+    pair = scored(golden := asked("mmau", "B", *VOICES), "A woman")
+    with pytest.raises(ValueError, match="shorter"):
+        official_summary(golden.source, [pair], [])
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        "<answer>" * 16_000,
+        "<answer></answer>" * 8_000,
+        "<think>" * 18_000,
+        "<think></think>" * 8_000,
+        "\\boxed{" * 18_000,
+        "/box{\\boxed{}" * 9_000,
+        "(A) A. A " * 14_000,
+        "three million " * 9_000,
+        "A" * 128_000,
+        "\ud83d" * 1_000,
+    ],
+)
+def test_a_runaway_completion_costs_no_more_than_a_long_one(said):
+    """128,000 characters, through every rule; the obvious expressions are quadratic in them."""
+    started = time.perf_counter()
+    for source in SOURCES - {"cg_av_counting"}:
+        assert official_score(asked(source, "B", *VOICES), said) is not None
+    assert official_score(told("cg_av_counting", "number", "7"), said) is not None
+    assert time.perf_counter() - started < 2
+
+
+def test_a_lone_sample_of_the_helper_has_no_publisher():
+    assert official_score(golden_sample("choice", "B", *VOICES), "B") is None

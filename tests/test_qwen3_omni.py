@@ -1,0 +1,190 @@
+"""What is Qwen3-Omni's own: experts, sounds that are heard alone, fractions, and who speaks."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+from transformers import (
+    AutoConfig,
+    Qwen3OmniMoeConfig,
+    Qwen3OmniMoeForConditionalGeneration,
+    Qwen3OmniMoeThinkerForConditionalGeneration,
+)
+
+from datamodules.batch import Completions
+from datamodules.collate import collate
+from datamodules.dialects import qwen3_omni as dialect
+from datamodules.media import MediaError
+from datamodules.prompts import PromptEncoder
+from modules.backbones import qwen3_omni as backbone
+from modules.backbones.loading import open_model
+from modules.omni import OmniModel
+from tests.conftest import clip, film, make_prompt, make_sample, picture
+from tests.tiny_backbones import multimodal_rope, tiny
+
+LAYERS = {
+    "vocab_size": 64,
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 1,
+    "head_dim": 16,
+}
+EXPERTS = {"moe_intermediate_size": 16, "num_experts": 4, "num_experts_per_tok": 2}
+TALKER: dict[str, Any] = {
+    "text_config": {
+        **LAYERS,
+        **EXPERTS,
+        "shared_expert_intermediate_size": 16,
+        "rope_parameters": multimodal_rope(4, 2, 2),
+    },
+    "code_predictor_config": {**LAYERS, "num_code_groups": 2},
+    "num_code_groups": 2,
+    "thinker_hidden_size": 48,
+    "accept_hidden_layer": 1,
+    "spatial_merge_size": 2,
+}
+CODE2WAV = {
+    "hidden_size": 32,
+    "intermediate_size": 48,
+    "num_hidden_layers": 1,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "codebook_size": 16,
+    "num_quantizers": 2,
+    "decoder_dim": 32,
+    "upsample_rates": [2],
+    "upsampling_ratios": [2],
+}
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tiny("qwen3_omni", tmp_path_factory.mktemp("thinker"))
+
+
+@pytest.fixture(scope="module")
+def speaker(path: Path) -> PromptEncoder:
+    return PromptEncoder(str(path))
+
+
+@pytest.fixture
+def whole(path: Path, speaker: PromptEncoder, tmp_path: Path) -> Path:
+    """A checkpoint as Qwen3-Omni is published: thinker, talker and vocoder."""
+    thinker = Qwen3OmniMoeThinkerForConditionalGeneration.from_pretrained(path)
+    config = Qwen3OmniMoeConfig(
+        thinker_config=thinker.config.to_dict(), talker_config=TALKER, code2wav_config=CODE2WAV
+    )
+    model = Qwen3OmniMoeForConditionalGeneration(config)
+    model.thinker.load_state_dict(thinker.state_dict())
+    model.save_pretrained(tmp_path)
+    speaker.processor.save_pretrained(tmp_path)
+    return tmp_path
+
+
+def test_the_thinker_of_a_whole_model_is_loaded_and_nothing_else(path, whole):
+    names = load_file(whole / "model.safetensors").keys()
+    assert {name.partition(".")[0] for name in names} == {"thinker", "talker", "code2wav"}
+    assert "thinker.model.layers.0.mlp.experts.3.up_proj.weight" in names  # as it is published
+    found = open_model(str(whole), dtype=torch.float32).state_dict()
+    expected = open_model(str(path), dtype=torch.float32).state_dict()
+    assert found.keys() == expected.keys()
+    assert all(torch.equal(value, expected[name]) for name, value in found.items())
+
+
+def test_what_is_saved_of_a_whole_model_is_a_thinker(whole, speaker, tmp_path):
+    saved = tmp_path / "saved"
+    OmniModel.load(str(whole), speaker.tokenizer).save(saved)
+    assert AutoConfig.from_pretrained(saved).model_type == "qwen3_omni_moe_thinker"
+    found = open_model(str(saved), dtype=torch.float32).state_dict()
+    expected = open_model(str(whole), dtype=torch.float32).state_dict()
+    assert all(torch.equal(value, expected[name]) for name, value in found.items())
+
+
+@pytest.mark.parametrize(("name", "harm"), [("thinker", "missing"), ("nobody", "unexpected")])
+def test_tensors_of_the_thinker_or_of_nobody_are_still_checked(whole, name, harm):
+    tensors = load_file(whole / "model.safetensors")
+    if harm == "missing":
+        del tensors[next(key for key in tensors if key.startswith(f"{name}.visual"))]
+    else:
+        tensors[f"{name}.weight"] = torch.zeros(2)
+    save_file(tensors, whole / "model.safetensors", metadata={"format": "pt"})
+    with pytest.raises(ValueError, match=f"1 {harm} tensors"):
+        open_model(str(whole), dtype=torch.float32)
+
+
+def test_a_whole_model_is_spoken_to_as_its_thinker(whole):
+    assert PromptEncoder(str(whole)).dialect.rope.position_id_per_seconds == 13
+
+
+@pytest.mark.parametrize(
+    ("frames", "tokens"),
+    [(0, 0), (1, 1), (8, 1), (9, 2), (99, 13), (100, 13), (101, 14), (250, 33)],
+)
+def test_frames_of_a_sound_are_halved_three_times_in_windows_of_a_hundred(frames, tokens):
+    """250 frames are two windows of 13 and 50 frames, halved to 25, 13 and 7."""
+    assert backbone.heard_tokens(frames, 50) == tokens
+    assert dialect.heard_tokens(frames, 50) == tokens
+
+
+def test_sounds_are_heard_as_if_each_were_alone(path, speaker):
+    """Of 0.3 and 0.6 s, padded to the longest of their company by the tower itself, and 1.7 s."""
+    parts = OmniModel.load(str(path), speaker.tokenizer).backbone
+    rng = np.random.default_rng(4)
+    clips = [speaker.features(clip(rng, seconds))[0] for seconds in (0.3, 1.7, 0.6)]
+    together = torch.cat([one.values for one in clips], dim=1), torch.cat([o.grid for o in clips])
+    alone = [parts.audio_tower(o.values, feature_lens=o.grid).last_hidden_state for o in clips]
+    found = parts.sense("audio", *together)
+    torch.testing.assert_close(found[:, :48], torch.cat(alone))
+    assert not found[:, 48:].any()  # nothing is heard in deeper layers
+    company = parts.audio_tower(together[0], feature_lens=together[1]).last_hidden_state
+    assert (company - torch.cat(alone)).abs().max() > 1e-3
+
+
+def test_a_sound_shorter_than_a_spectrum_takes_is_set_aside(speaker):
+    with pytest.raises(MediaError, match="399 samples is shorter than the 400 that"):
+        speaker.features(clip(np.random.default_rng(0), 399 / 16_000))
+
+
+def test_time_is_not_rounded_to_whole_positions(speaker):
+    """Two frames to a step at 4 a second are half a second, 6.5 of 13 positions."""
+    shown = replace(film(np.random.default_rng(0)), audio=None)
+    prompt = make_prompt(speaker, make_sample(), [shown])
+    steps = prompt.positions[0][prompt.token_ids == speaker.tokenizer.video_token_id]
+    assert (steps.unique() - steps[0]).tolist() == [0, 6.5, 13, 19.5]
+
+
+def test_what_is_seen_reaches_deeper_layers_and_what_is_said_does_not(path, speaker):
+    """Behind the 48 that the first layer reads stand 48 for each of two more."""
+    model = OmniModel.load(str(path), speaker.tokenizer)
+    rng = np.random.default_rng(0)
+    prompt = make_prompt(speaker, make_sample(), [picture(rng), clip(rng, 1.0)])
+    batch = collate([make_sample()], [prompt], step=0)
+    encoded = model.encode(batch)
+    assert encoded.shape[1] == 3 * 48
+    seen = prompt.token_ids == speaker.tokenizer.image_token_id
+    assert encoded[seen, 48:].abs().min() > 0
+    assert not encoded[~seen, 48:].any()
+    said = Completions.of([[30, 40, 50]], [0])
+    before = model.logprobs(batch, said, encoded=encoded)
+    for deeper in (slice(48, 96), slice(96, 144)):
+        blinded = encoded.clone()
+        blinded[:, deeper] = 0
+        assert (model.logprobs(batch, said, encoded=blinded) - before).abs().max() > 1e-4
+
+
+def test_earlier_encodings_are_taken_over_with_all_that_deeper_layers_add(path, speaker):
+    model = OmniModel.load(str(path), speaker.tokenizer)
+    prompt = make_prompt(speaker, make_sample(), [picture(np.random.default_rng(0))])
+    batch = collate([make_sample()], [prompt], step=0)
+    encoded = model.encode(batch)
+    again = model.encode(batch, seen=encoded)
+    assert torch.equal(again, encoded)
+    model.zero_grad()
+    again.sum().backward()
+    assert all(p.grad is None for tower in model.backbone.towers for p in tower.parameters())
