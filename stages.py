@@ -112,7 +112,7 @@ def build_data(
         pack_tokens=0 if rounds or on_policy else config.sft.pack_tokens,
         views=wanted_views(config),
         traces=traces,
-        val_samples=trainer.val_samples,
+        val_samples=trainer.val_samples if trainer.val_every else 0,
         with_targets=given or config.stage == "sft",
         run_dir=run.dir,
     )

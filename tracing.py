@@ -26,7 +26,7 @@ from asking import ask, load_frozen
 from building import build_encoder, compute_dtype, weights_of
 from configs.distill import TraceConfig
 from configs.schema import Config
-from datamodules.question_set import QuestionSet, load_questions
+from datamodules.question_set import QuestionSet, load_splits
 from datamodules.sample import Sample
 from datamodules.sampler import draw_seed
 from datamodules.selection import select_questions
@@ -57,7 +57,7 @@ class Sampled:
 def traces_of(config: Config, run: Run) -> Path:
     """Write what is to be imitated into the run directory, sampling what the cache lacks."""
     encoder = build_encoder(config)
-    questions = load_questions(config.data, config.data.train, encoder, run_dir=run.dir)
+    questions, _ = load_splits(config.data, encoder, validate=False, run_dir=run.dir)
     chosen = select_questions(
         questions.samples, config.data, seed=config.seed, run_dir=run.dir
     ).kept[: config.distill.traces.limit or None]

@@ -30,6 +30,7 @@ COMMON_KEYS = (
     ("logger", "jsonl, or wandb as well"),
     ("model.path", "directory in Hugging Face format, or a hub id"),
     ("data.root", "directory of the manifests and their media"),
+    ("data.format", "auto: told from the fields of a manifest; or a name of docs/data.md"),
     ("data.ask", "answer, evidence (describe), or told (answer by a description)"),
     ("data.mixture.by", "source or modality: read as much of each; none: all alike"),
     (
@@ -56,8 +57,13 @@ COMMON_KEYS = (
     ("probe.conditions", "what the probed model is left with"),
     ("probe.samples", "answers per question; 1: the greedy one"),
     ("probe.limit", "questions to probe; 0: all"),
+    ("clean.sets", "manifests whose questions are judged, [a, b]"),
+    ("clean.rules", "rules that judge them by what was probed"),
+    ("benchmark.sets", "manifests to score, [a, b]"),
     ("benchmark.checkpoints", "directories compared with the model itself, [a, b]"),
-    ("benchmark.limit", "questions to score; 0: all"),
+    ("benchmark.conditions", "what is withheld: full, no_audio, no_audio:silent, text_only, ..."),
+    ("benchmark.orders", "orders of the options to ask in; 0: each at each place"),
+    ("benchmark.limit", "questions to score of each set; 0: all"),
     ("benchmark.by", "answer, or description: how well a reader answers by it"),
 )
 

@@ -44,6 +44,7 @@ SCRIPTS = {
     "prealign": "train.py",
     "probe": "eval.py",
     "audit": "eval.py",
+    "clean": "eval.py",
     "benchmark": "eval.py",
 }
 PLACEMENT = ("logger", "run.name", "run.root")

@@ -25,7 +25,9 @@ from datamodules.prompts import PromptEncoder, required_evidence
 from datamodules.quarantine import Quarantine
 from datamodules.sample import Media, Role, Sample
 from datamodules.sources.containers import manifest_path
-from datamodules.sources.manifest import read_manifest
+from datamodules.sources.index import open_samples
+from datamodules.sources.table import checked, ids_of, take
+from datamodules.splits import check_splits, held_out
 
 log = logging.getLogger(__name__)
 
@@ -141,8 +143,8 @@ class QuestionSet:
         """
         samples, prompts, targets = [], [], []
         for index in indices:
-            sample = reorder(self.samples[index], self.option_seed)
             try:
+                sample = reorder(checked(self.samples, index), self.option_seed)
                 prompt = self.encoder.prompt(
                     sample,
                     in_places(self.media(sample), self.features(sample)),
@@ -154,7 +156,7 @@ class QuestionSet:
                 prompts.append(prompt)
                 samples.append(sample)
             except MediaError as error:
-                self.quarantine.add(sample.id, error.kind, str(error), error.path)
+                self.quarantine.add(self.samples[index].id, error.kind, str(error), error.path)
                 self.quarantine.check(self.manifest_rows)
         if not samples:
             return None
@@ -203,11 +205,11 @@ def load_questions(
     read: list[Sequence[Sample]] = []
     for name in split.split("+"):
         read.append(
-            read_manifest(
+            open_samples(
                 manifest_path(root, name),
                 root,
                 quarantine,
-                taken={sample.id for samples in read for sample in samples},
+                taken={id_ for samples in read for id_ in ids_of(samples)},
                 format=data.format,
                 outside_root=data.outside_root,
             )
@@ -222,3 +224,25 @@ def load_questions(
         quarantine=quarantine,
         manifest_rows=len(samples) + len(quarantine),
     )
+
+
+def load_splits(
+    data: DataConfig, encoder: PromptEncoder, *, validate: bool, run_dir: Path
+) -> tuple[QuestionSet, QuestionSet]:
+    """Read what a run trains on and what it is validated by, which must have nothing in common.
+
+    Args:
+        validate: False reads no `data.val`, and leaves the second empty unless `data.val_share`
+            holds some out.
+    """
+    train = load_questions(data, data.train, encoder, run_dir=run_dir)
+    val = copy(train)
+    val.samples = []
+    if data.val_share:
+        learned, scored = held_out(train.samples, data.val_share)
+        val.samples = take(train.samples, scored)
+        train.samples = take(train.samples, learned)
+    elif validate:
+        val = load_questions(data, data.val, encoder, run_dir=run_dir)
+    check_splits(train.samples, val.samples, data)
+    return train, val

@@ -15,7 +15,7 @@ from datamodules.batch import Batch, View
 from datamodules.media import MediaError
 from datamodules.mixture import mixture_weights
 from datamodules.prompts import PromptEncoder
-from datamodules.question_set import InOrder, QuestionSet, load_questions
+from datamodules.question_set import InOrder, QuestionSet, load_splits
 from datamodules.rounds import Pool, Refills, Rounds, Stream
 from datamodules.sample import Sample
 from datamodules.selection import Selected, select_questions
@@ -28,7 +28,7 @@ class QuestionData(L.LightningDataModule):
     """Training and validation questions of one run."""
 
     train_questions: QuestionSet
-    """All of the manifest, read or not."""
+    """All that may be trained on, read or not."""
 
     selected: Selected
     """What the contribution rule makes of them."""
@@ -46,7 +46,7 @@ class QuestionData(L.LightningDataModule):
         pack_tokens: int = 0,
         views: Mapping[View, Showing] | None = None,
         traces: Path | None = None,
-        val_samples: int = 200,
+        val_samples: int = 0,
         with_targets: bool = False,
         run_dir: Path,
     ) -> None:
@@ -61,6 +61,7 @@ class QuestionData(L.LightningDataModule):
                 instead; 0 does not.
             views: what else each training batch carries, see `Batch.views`.
             traces: file of the completions to imitate instead of the manifest's.
+            val_samples: questions that are scored during training; 0 reads none.
         """
         super().__init__()
         self.data = data
@@ -79,8 +80,8 @@ class QuestionData(L.LightningDataModule):
 
     def setup(self, stage: str | None = None) -> None:
         """Read the training questions and choose those that the contribution rule keeps."""
-        self.train_questions = load_questions(
-            self.data, self.data.train, self.encoder, run_dir=self.run_dir
+        self.train_questions, self._scored = load_splits(
+            self.data, self.encoder, validate=self.val_samples > 0, run_dir=self.run_dir
         )
         self.selected = select_questions(
             self.train_questions.samples, self.data, seed=self.seed, run_dir=self.run_dir
@@ -181,6 +182,5 @@ class QuestionData(L.LightningDataModule):
 
     def val_dataloader(self) -> DataLoader[Batch | None]:
         """The first `val_samples` validation questions, always the same."""
-        questions = load_questions(self.data, self.data.val, self.encoder, run_dir=self.run_dir)
-        batches = InOrder(questions, batch_size=self.batch_size * 2, limit=self.val_samples)
+        batches = InOrder(self._scored, batch_size=self.batch_size * 2, limit=self.val_samples)
         return DataLoader(batches, batch_size=None, num_workers=self.data.workers)

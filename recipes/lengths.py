@@ -24,7 +24,9 @@ from tokenizers import Tokenizer
 from configs.ablation import LEFT, Condition, Part
 from configs.inputs import Ask, FormatName
 from configs.schema import Config, MediaConfig
+from datamodules.budgets import shared_budget
 from datamodules.media import Decoded, MediaError, decode
+from datamodules.media import measure as size_of
 from datamodules.sample import Media, Sample
 from datamodules.sources.answers import RowError
 from datamodules.sources.containers import count_rows, manifest_path, read_rows
@@ -89,9 +91,11 @@ def _measure(
 ) -> Lengths:
     """Measure questions once for all steps that ask them alike."""
     measured = []
-    read = partial(decode, root, budget=media, outside_root=outside)
     for sample in samples:
         with suppress(MediaError):  # such a question is quarantined when the step runs
+            sizes = [size_of(root, item, media, outside_root=outside) for item in sample.media]
+            budget = shared_budget(sizes, media)
+            read = partial(decode, root, budget=budget, outside_root=outside)
             measured.append(counter.lengths(sample, read, want, condition))
     if not measured:
         raise Unmeasured(f"no question of {split} can be read")

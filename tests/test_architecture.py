@@ -26,7 +26,10 @@ JUDGES = (
     *("verifiers", "extraction", "readings", "similarity", "rewards", "math_answers"),
     *("evidence", "trace_filters", "conclusions", "official", "official_rules"),
 )
-PLAIN = ("sample", "media", "ablation", "orders", "wording", "probe_cache", "probe_scores")
+PLAIN = (
+    *("sample", "media", "decoders", "films", "budgets", "media_cache", "ablation"),
+    *("orders", "wording", "probe_cache", "probe_scores"),
+)
 NO_TORCH = (
     "configs/",
     "runs.py",

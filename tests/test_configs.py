@@ -23,7 +23,7 @@ from configs.schema import Config
 
 ROOT = Path(__file__).parent.parent
 TRAIN = ("sft", "rlvr", "distill", "prealign")
-EVAL = ("probe", "audit", "benchmark")
+EVAL = ("probe", "audit", "clean", "benchmark")
 STAGES = TRAIN + EVAL
 FILES = sorted(path for group in GROUPS for path in (FOLDER / group).glob("*.yaml"))
 NAMED = [

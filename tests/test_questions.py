@@ -17,8 +17,9 @@ from configs.inputs import MixtureConfig
 from configs.schema import ContributionConfig, DataConfig, MediaConfig
 from datamodules.ablation import Withholding
 from datamodules.probe_cache import ProbeRow, write_shard
-from datamodules.question_set import QuestionSet, load_questions
+from datamodules.question_set import QuestionSet, load_questions, load_splits
 from datamodules.questions import QuestionData
+from datamodules.sources.index import open_samples
 from datamodules.views import Showing
 
 BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.0)
@@ -297,3 +298,46 @@ def test_changed_answers_never_meet_old_scores(data, questions, encoder, tmp_pat
     manifest.write_text(manifest.read_text().replace('"answer": "8"', '"answer": "3"', 1))
     with pytest.raises(ValueError, match=r"1 of 6 .*'q0'"):
         module(filtered(data), encoder, tmp_path)
+
+
+def test_whole_assets_are_held_out_for_validation(data, encoder, tmp_path):
+    everything = load_questions(data, "train", encoder, run_dir=tmp_path).samples
+    train, val = load_splits(
+        replace(data, val_share=0.5), encoder, validate=False, run_dir=tmp_path
+    )
+    assert {one.asset_id for one in train.samples}.isdisjoint(one.asset_id for one in val.samples)
+    assert len(train.samples) + len(val.samples) == len(everything) == 6
+    assert min(len(train.samples), len(val.samples)) > 0
+
+
+def test_a_run_trains_on_what_is_not_held_out_and_is_validated_by_the_rest(data, encoder, tmp_path):
+    run = module(replace(data, val_share=0.5), encoder, tmp_path)
+    learned = {one.id for [batch] in islice(run.train_dataloader(), 6) for one in batch.samples}
+    scored = {one.id for batch in run.val_dataloader() for one in batch.samples}
+    assert learned | scored == {"q0", "q1", "q2", "q3", "q4", "q5"}
+    assert not learned & scored
+
+
+def test_validation_by_what_is_trained_on_is_refused(data, encoder, tmp_path):
+    both = replace(data, val=data.train)
+    with pytest.raises(ValueError, match=r"data\.train=train and behind .* data\.val=train"):
+        load_splits(both, encoder, validate=True, run_dir=tmp_path)
+    load_splits(both, encoder, validate=False, run_dir=tmp_path)  # nothing is chosen by it
+
+
+def test_training_on_a_test_set_is_refused(data, encoder, tmp_path):
+    Path(data.root, "train.jsonl").rename(Path(data.root, "test.jsonl"))
+    with pytest.raises(ValueError, match=r"no checkpoint is chosen by a test set"):
+        load_splits(replace(data, train="test"), encoder, validate=False, run_dir=tmp_path)
+
+
+def test_media_that_changed_since_a_large_manifest_was_indexed_are_quarantined(
+    data, questions, tmp_path
+):
+    root = Path(data.root)
+    questions.samples = open_samples(root / "train.jsonl", root, questions.quarantine, above=0)
+    [medium] = questions.samples[0].media
+    Image.fromarray(np.full((28, 28, 3), 9, dtype=np.uint8)).save(root / medium.path)
+    assert questions.batch([0], step=0) is None
+    [row] = map(json.loads, (tmp_path / "quarantine.jsonl").read_text().splitlines())
+    assert row["id"] == questions.samples[0].id and row["reason"] == "changed"

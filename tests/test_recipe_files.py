@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.papers import TABLES, Asked
+from configs.benchmark import shown
 from configs.recipes import RECIPES, read_command
 from configs.schema import Config
 from recipes.steps import Step, resolve
@@ -157,9 +158,14 @@ def leave(words, log: Path) -> None:
                 (folder / "metrics.jsonl").write_text(json.dumps(row) + "\n")
             if config.stage == "benchmark":
                 paths = {Path(path).parent.name: path for path in config.benchmark.checkpoints}
-                answer = {"id": "q", "content_hash": "h", "asset_id": "a", "correct": True}
+                setting, by = config.benchmark.conditions[0], config.benchmark.by
+                condition, how = shown(setting)
+                asked = {"set": "test", "condition": condition, "how": how, "order": 0}
+                about = {"id": "q", "content_hash": "h", "asset_id": "a"}
+                answer = {**asked, **about, "correct": True}
                 checkpoints = {config.model.name: start, **paths}
-                results = {"split": "test", "checkpoints": checkpoints}
+                results = {"sets": ["test"], "conditions": [setting], "by": by}
+                results["checkpoints"] = checkpoints
                 (folder / "results.json").write_text(json.dumps(results))
                 for name in checkpoints:
                     (folder / f"{name}.jsonl").write_text(json.dumps(answer) + "\n")

@@ -169,6 +169,13 @@ def ids_of(samples: Sequence[Sample]) -> list[str]:
     return samples.ids if isinstance(samples, SampleTable) else [one.id for one in samples]
 
 
+def take(samples: Sequence[Sample], places: NDArray[np.int64]) -> Sequence[Sample]:
+    """Choose some questions, in the order given; those of a table without making samples."""
+    if isinstance(samples, SampleTable):
+        return samples.take(places)
+    return [samples[place] for place in places]
+
+
 def write_table(file: Path, samples: Sequence[Sample], stamp_of: Callable[[Media], Stamp]) -> None:
     """Write questions down for a `SampleTable`.
 
