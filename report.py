@@ -260,10 +260,10 @@ def table(rows: Sequence[Row]) -> str:
 
 def percent(interval: Interval, *, sign: str = "") -> str:
     """Write a mean with its interval in percent; dashes where there is none."""
-    if interval.n == 0:
+    if math.isnan(interval.mean):
         return "-"
     mean = f"{100 * interval.mean:{sign}.1f}"
-    if interval.clusters < 2:
+    if math.isnan(interval.low):
         return f"{mean} [-]"
     return f"{mean} [{100 * interval.low:{sign}.1f}, {100 * interval.high:{sign}.1f}]"
 

@@ -206,7 +206,7 @@ def _read(path: Path) -> str | None:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a file that is there in full or not at all, even after a power cut."""
-    partial = path.with_name(f"{path.name}.tmp")
+    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # two may write the same
     with partial.open("w") as file:
         file.write(text)
         file.flush()

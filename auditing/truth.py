@@ -68,7 +68,7 @@ def known_fields(root: Path, split: str, fields: Sequence[str]) -> dict[str, dic
 def read_fields(file: Path, fields: Sequence[str]) -> dict[str, dict[str, str]]:
     """Read what was written about questions, by their ids; empty where there is no such file."""
     wanted = {"id", *fields}
-    lines = file.read_text().splitlines() if file.exists() else []
+    lines = file.read_bytes().splitlines() if file.exists() else []  # of bytes: at newlines alone
     truth = {}
     for number, line in enumerate(lines, start=1):
         row = json.loads(line)

@@ -32,7 +32,8 @@ class Asked:
     """Which order of the options, see `orders.option_order`."""
 
     besides: str = ""
-    """Digest of what else is shown and is not in the content hash, such as a transcript."""
+    """Digest of what else is shown and is not in the content hash, such as the instruction below
+    the options, or a transcript."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,12 +90,12 @@ def _parsed(file: Path, lines: Iterable[bytes]) -> Iterable[tuple[Asked, Answer]
     for number, line in enumerate(lines, start=1):
         try:
             row = json.loads(line)
-            said = {name: row.pop(name) for name in ("prompt", "said", "read")}
+            prompt, said, read = (row.pop(name) for name in ("prompt", "said", "read"))
+            verdict = None if read is None else Verdict(**read)
             asked = Asked(**row)
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(
                 f"{file}:{number} is damaged ({error}), but each line is one answer as a benchmark "
                 "wrote it: delete the line, and its question is asked again."
             ) from error
-        read = None if said["read"] is None else Verdict(**said["read"])
-        yield asked, Answer(prompt=said["prompt"], said=said["said"], read=read)
+        yield asked, Answer(prompt=prompt, said=said, read=verdict)

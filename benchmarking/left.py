@@ -5,6 +5,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -53,11 +54,10 @@ def read_left(path: Path, wanted: str | None) -> Left:
         )
     chosen = wanted or sets[0]
     name = [*results["checkpoints"]][-1] if path.is_dir() else path.stem
-    lines = (folder / f"{name}.jsonl").read_text().splitlines()
     place = (chosen, *shown(condition), 0)
     rows = [
         row
-        for row in map(json.loads, lines)
+        for row in _rows(folder / f"{name}.jsonl")
         if (row["set"], row["condition"], row["how"], row["order"]) == place
     ]
     root = Path(OmegaConf.select(OmegaConf.load(folder / "config.yaml"), "data.root"))
@@ -83,7 +83,7 @@ def learned(weights: Path) -> tuple[int, float]:
     """
     steps, tokens = 0, 0.0
     for run in _lineage(weights):
-        rows = [json.loads(line) for line in (run / METRICS).read_text().splitlines()]
+        rows = _rows(run / METRICS)
         steps += max((row["step"] for row in rows), default=0)
         tokens += max((row[TOKENS] for row in rows if TOKENS in row), default=math.nan)
     return steps, tokens
@@ -98,3 +98,8 @@ def _lineage(weights: Path) -> Iterator[Path]:
         if before is None:
             return
         weights, run = Path(before), Path(before).parent
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:  # whatever was written there
+    """Read a row a line; texts may hold what Unicode calls a line break, and are not torn there."""
+    return [json.loads(line) for line in path.read_text().split("\n") if line]

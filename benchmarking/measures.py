@@ -15,7 +15,11 @@ from benchmarking.aggregates import Scored, over_sets
 from benchmarking.grids import MUTED, SWAPPED, audio_score, swap_grid
 from benchmarking.outcomes import Outcome
 from benchmarking.sets import BenchmarkSet
+from configs.benchmark import shown
 from report import Interval, Row, cluster_interval, compare, smallest_difference
+
+TEXT_ONLY = ("text_only", "absent")
+"""The condition that is blind: with other media, or words for them, there is something to go by."""
 
 POWER = 0.8
 """Chance of being found that `Comparison.smallest` is told for."""
@@ -150,7 +154,7 @@ def line(
         found: by condition; the first is what is scored.
     """
     main = next(iter(found.values()))
-    blind = next((each for name, each in found.items() if name.startswith("text_only")), None)
+    blind = next((own for name, own in found.items() if shown(name) == TEXT_ONLY), None)
     return Line(
         set=one.name,
         checkpoint=checkpoint,

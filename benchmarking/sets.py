@@ -1,5 +1,6 @@
 """The questions of one manifest, and all the ways in which a benchmark puts them."""
 
+import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,10 +17,13 @@ from configs.schema import Config
 from datamodules.ablation import Withholding
 from datamodules.clean_view import CleanView, find_views
 from datamodules.contribution import PARTS, why_undefined, withholds
+from datamodules.media import MediaError
 from datamodules.orders import option_order
 from datamodules.prompts import PromptEncoder
 from datamodules.question_set import QuestionSet, load_questions
 from datamodules.sample import Sample
+from datamodules.sources.table import checked
+from datamodules.wording import turn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +47,8 @@ class BenchmarkSet:
     """Orders of the options, as `benchmark.orders` counts them."""
 
     others: str
-    """Digest of all questions of the manifest, whose media stand in for one another's."""
+    """Digest of all that how=mismatched chooses by: what the manifest asks, about which assets, and
+    by which files."""
 
     def __len__(self) -> int:
         return len(self.samples) + self.malformed
@@ -79,18 +84,25 @@ class BenchmarkSet:
             condition=condition,
             how=how,
             order=order,
-            besides=self._besides(sample, how),
+            besides=self._besides(index, how),
         )
 
-    def _besides(self, sample: Sample, how: How) -> str:
-        """Digest what is shown beside question, options and media."""
-        shown_too = [sample.evidence] if self.questions.want == "told" else []
+    def _besides(self, index: int, how: How) -> str:
+        """Digest the words around question and options, and what is shown in place of media."""
+        told = [self._wordings[index]]
         if how == "described":
-            shown_too += [item.text for item in sample.media]
+            told += [item.text for item in self.samples[index].media]
         if how == "mismatched":
-            shown_too.append(self.others)
-        text = "\0".join(shown_too)
-        return blake2b(text.encode(), digest_size=8).hexdigest() if shown_too else ""
+            told.append(self.others)
+        return _digest(told)
+
+    @cached_property
+    def _wordings(self) -> list[str]:
+        """Digest each question as it is put, with the instruction below its options."""
+        put, answer_with = self.questions, self.questions.encoder.answer_with
+        return [
+            _digest(turn(sample, answer_with=answer_with, want=put.want)) for sample in self.samples
+        ]
 
     def touched(self, setting: str) -> NDArray[np.bool_]:
         """Mark the questions that a condition takes something from, and leaves the options of."""
@@ -140,25 +152,46 @@ def load_set(name: str, config: Config, encoder: PromptEncoder, *, run_dir: Path
     """Read a manifest and what stage=clean said of it."""
     settings = config.benchmark
     questions = load_questions(config.data, name, encoder, run_dir=run_dir)
-    whole = questions.samples
+    whole = _unchanged(questions)
     if not whole:
         raise ValueError(
             f"{name} holds no question that could be read, but there is nothing else to score: see "
             f"{questions.quarantine.file}, or leave it out of benchmark.sets."
         )
-    limit = settings.limit or len(whole)
+    rows = questions.manifest_rows
+    limit = min(settings.limit or rows, rows)
     views = {view.rule: view.kept(whole)[:limit] for view in _views(name, config)}
-    digest = blake2b("".join(sample.content_hash for sample in whole).encode(), digest_size=8)
     questions.samples = whole[:limit]
     return BenchmarkSet(
         name=name,
         questions=questions,
-        malformed=0 if settings.limit else questions.manifest_rows - len(whole),
+        malformed=limit - len(questions.samples),
         views=views,
         settings=settings.conditions,
         turns=settings.orders,
-        others=digest.hexdigest(),
+        others=_digest(
+            [(one.content_hash, one.asset_id, [item.path for item in one.media]) for one in whole]
+        ),
     )
+
+
+def _unchanged(questions: QuestionSet) -> list[Sample]:
+    """Take the questions whose media are those that their hashes are of, and set the others aside.
+
+    An index may be older than the media: what was answered about others must not stand for these.
+    """
+    found = []
+    for index, sample in enumerate(questions.samples):
+        try:
+            found.append(checked(questions.samples, index))
+        except MediaError as error:
+            questions.quarantine.add(sample.id, error.kind, str(error), error.path)
+    questions.quarantine.check(questions.manifest_rows)
+    return found
+
+
+def _digest(value: object) -> str:
+    return blake2b(json.dumps(value).encode(), digest_size=8).hexdigest()
 
 
 def _views(name: str, config: Config) -> list[CleanView]:

@@ -69,11 +69,11 @@ def benchmark(config: Config) -> str:
                 "benchmark.shard=1/1, which asks what is then still missing."
             )
         scores = _judge(contenders, sets, run, described=described)
-        root = Path(config.data.root)
+        root, samples = Path(config.data.root), {one.name: one.samples for one in sets}
         leaks = {
-            (one.name, contender.name): leaks_of(Path(contender.path), one.samples, root=root)
-            for one in sets
+            (name, contender.name): found
             for contender in contenders
+            for name, found in leaks_of(Path(contender.path), samples, root=root).items()
         }
         notes = [*_notes(sets, scores, leaks, described=described), f"per question: {run.dir}"]
         names = [contender.name for contender in contenders]
@@ -98,7 +98,7 @@ def _judge(
                 verdicts = judged(one, answers, setting)
                 outcomes[contender.name][setting] = outcome(one, verdicts)
                 if number == 0:
-                    summaries[contender.name] = official(verdicts)
+                    summaries[contender.name] = None if described else official(verdicts)
                 told = rows(one, verdicts, described=described)
                 lines += [json.dumps(row, ensure_ascii=False) for row in told]
         text = "".join(f"{row}\n" for row in lines)

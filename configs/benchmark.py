@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from configs.ablation import Condition, How
-from configs.checks import at_least
+from configs.checks import a_share, at_least
 from configs.inputs import RuleName
 
 
@@ -66,6 +66,7 @@ class BenchmarkConfig:
         counts = ("max_completion_tokens", "batch_size", "resamples")
         at_least("benchmark", 1, **{name: vars(self)[name] for name in counts})
         at_least("benchmark", 0, limit=self.limit, orders=self.orders)
+        a_share("benchmark", self.shard)
         for name in ("sets", "conditions"):
             listed = vars(self)[name]
             if not listed or len(set(listed)) < len(listed):
@@ -92,7 +93,7 @@ def shown(condition: str) -> tuple[Condition, How]:
                 return known, how
     raise ValueError(
         f"benchmark.conditions has {condition!r}, but an entry is full, or CONDITION:HOW as in "
-        f"no_audio:silent: conditions are {', '.join(get_args(Condition))}, ways of withholding "
+        f"no_audio:silent: conditions are {', '.join(get_args(Condition))}; ways of withholding "
         f"{', '.join(get_args(How))}."
     )
 

@@ -1,5 +1,6 @@
 """Range checks that several sections share."""
 
+import re
 from math import inf
 
 
@@ -21,3 +22,13 @@ def positive(section: str, **values: float) -> None:
                 f"{section}.{name} is {value}, but must be greater than 0 and finite: "
                 f"give a positive {section}.{name}."
             )
+
+
+def a_share(section: str, shard: str) -> None:
+    """Refuse what names no share of the questions; `auto` leaves it to where the process runs."""
+    share = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", shard)
+    if shard != "auto" and not (share and int(share[1]) <= int(share[2])):
+        raise ValueError(
+            f"{section}.shard is {shard!r}, but names one of several equal shares, counted from 1: "
+            f"give {section}.shard=3/8, or auto."
+        )

@@ -1,11 +1,10 @@
 """Settings of the stages that find out which questions need their media."""
 
-import re
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from configs.ablation import Condition, How
-from configs.checks import at_least, positive
+from configs.checks import a_share, at_least, positive
 from configs.inputs import RuleName
 
 
@@ -144,12 +143,7 @@ class ProbeConfig:
                 f"probe.conditions is {self.conditions}, but names each condition once and at "
                 f"least one: choose from [{', '.join(get_args(Condition))}]."
             )
-        share = re.fullmatch(r"([1-9]\d*)/([1-9]\d*)", self.shard)
-        if self.shard != "auto" and not (share and int(share[1]) <= int(share[2])):
-            raise ValueError(
-                f"probe.shard is {self.shard!r}, but names one of several equal shares, counted "
-                "from 1: give probe.shard=3/8, or auto."
-            )
+        a_share("probe", self.shard)
         if self.method == "options" and (self.until or self.only == "open"):
             raise ValueError(
                 "probe.method=options scores choices under all probe.orders in one go, but "

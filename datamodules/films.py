@@ -260,12 +260,14 @@ def _decoded(
 
 
 def read_video(
-    path: Path, start: float, end: float, budget: MediaConfig
+    path: Path, start: float, end: float, budget: MediaConfig, *, sound: bool = True
 ) -> tuple[NDArray[np.uint8], float, NDArray[np.float32] | None]:
-    """Read frames at equal distances, how many of them make a second, and the audio track.
+    """Read frames at equal distances, how many of them make a second, and the audio track, if that
+    is wanted.
 
     Shapes: -> (frames, height, width, 3), number, (samples,)
     """
     frames = choose_frames(path, start, end, budget)
-    track = read_track(path, frames.first, end, budget)  # too long a one spares its frames
+    # Before the frames: too long a track spares decoding them.
+    track = read_track(path, frames.first, end, budget) if sound else None
     return _read_frames(path, start, frames), frames.fps, track

@@ -60,8 +60,8 @@ class Trained:
     media: tuple[str, ...]
 
 
-def leaks_of(export: Path, samples: Sequence[Sample], *, root: Path) -> Leaks:
-    """Compare the questions of a set with all those behind an export.
+def leaks_of(export: Path, sets: Mapping[str, Sequence[Sample]], *, root: Path) -> dict[str, Leaks]:
+    """Compare the questions of sets with all those behind an export, which are gone through once.
 
     A run's `config.yaml`, beside its export, names its manifests, and the weights that it started
     from; and so on back to weights that no run made. All questions of a manifest count, whichever
@@ -69,25 +69,34 @@ def leaks_of(export: Path, samples: Sequence[Sample], *, root: Path) -> Leaks:
     mean nothing, and it is the same if one of its files is, in name and in every byte.
 
     Args:
-        root: the data root of the set.
+        sets: questions by the name of their set.
+        root: the data root of the sets.
     """
     manifests, unknown = _behind(export)
     trained: list[Trained] = []
-    assets = Counter[str]()
+    assets = {name: Counter[str]() for name in sets}
     for one in manifests:
         rows = _trained(one)
         trained += rows
-        assets |= _shared(rows, one.root, samples, root)
-    wordings = [wording(sample.question, sample.options) for sample in samples]
-    found = near_duplicates((row.wording for row in trained), wordings, ALIKE)
-    return Leaks(
-        questions=len(samples),
-        manifests=[str(one.path) for one in manifests],
-        trained=len(trained),
-        unknown=unknown,
-        assets=assets,
-        alike={samples[one.test].id: (trained[one.train].id, one.similarity) for one in found},
-    )
+        for name, samples in sets.items():
+            assets[name] |= _shared(rows, one.root, samples, root)
+    asked = [(name, sample) for name, samples in sets.items() for sample in samples]
+    wordings = [wording(sample.question, sample.options) for _, sample in asked]
+    alike: dict[str, dict[str, tuple[str, float]]] = {name: {} for name in sets}
+    for near in near_duplicates((row.wording for row in trained), wordings, ALIKE):
+        name, sample = asked[near.test]
+        alike[name][sample.id] = (trained[near.train].id, near.similarity)
+    return {
+        name: Leaks(
+            questions=len(samples),
+            manifests=[str(one.path) for one in manifests],
+            trained=len(trained),
+            unknown=unknown,
+            assets=assets[name],
+            alike=alike[name],
+        )
+        for name, samples in sets.items()
+    }
 
 
 def leaks_text(name: str, leaks: Leaks) -> str:

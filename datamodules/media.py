@@ -115,12 +115,22 @@ def _local(path: str, outside_root: bool) -> str:
     return unquote(urlsplit(path).path) if found else path
 
 
-def decode(root: Path, media: Media, budget: MediaConfig, *, outside_root: bool = False) -> Decoded:
+def decode(
+    root: Path,
+    media: Media,
+    budget: MediaConfig,
+    *,
+    outside_root: bool = False,
+    sound: bool = True,
+) -> Decoded:
     """Read the segment of a file that a question is about, no larger than the budget allows.
 
     Pixels are scaled down and frames sampled evenly, since both keep what there is to see; sound
     is never cut, since its end may hold the answer: too long a sound is an error. A segment that
     ends after its file ends with it.
+
+    Args:
+        sound: of videos, whether their track is read too; who cannot hear asks for none.
     """
     path = resolve(root, media.path, outside_root=outside_root)
     with _blamed_on(media):
@@ -132,7 +142,7 @@ def decode(root: Path, media: Media, budget: MediaConfig, *, outside_root: bool 
             return Decoded(modality="audio", role=media.role, audio=audio)
         if media.modality == "image":
             return Decoded(modality="image", role=media.role, image=read_image(path, budget))
-        frames, fps, track = read_video(path, start, end, budget)
+        frames, fps, track = read_video(path, start, end, budget, sound=sound)
         return Decoded(modality="video", role=media.role, frames=frames, fps=fps, audio=track)
 
 
@@ -148,8 +158,15 @@ class Size:
     """Of sound."""
 
 
-def measure(root: Path, media: Media, budget: MediaConfig, *, outside_root: bool = False) -> Size:
-    """Measure a medium by its headers; what these do not say is decoded."""
+def measure(
+    root: Path,
+    media: Media,
+    budget: MediaConfig,
+    *,
+    outside_root: bool = False,
+    sound: bool = True,
+) -> Size:
+    """Measure what `decode` would read by a medium's headers; what these do not say is decoded."""
     path = resolve(root, media.path, outside_root=outside_root)
     with _blamed_on(media):
         start, end = _segment(media)
@@ -160,7 +177,7 @@ def measure(root: Path, media: Media, budget: MediaConfig, *, outside_root: bool
             return Size(
                 pictures=len(frames.times),
                 pixels=frames.width * frames.height,
-                seconds=_track_seconds(path, frames.first, end, budget),
+                seconds=_track_seconds(path, frames.first, end, budget) if sound else 0.0,
             )
         try:
             return Size(seconds=sound_file_seconds(path, start, end))

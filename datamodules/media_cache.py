@@ -58,21 +58,27 @@ class MediaCache:
         self._full = False
 
     def decode(
-        self, root: Path, media: Media, budget: MediaConfig, *, outside_root: bool = False
+        self,
+        root: Path,
+        media: Media,
+        budget: MediaConfig,
+        *,
+        outside_root: bool = False,
+        sound: bool = True,
     ) -> Decoded:
         """Read a medium from here, or decode it and keep it."""
         path = resolve(root, media.path, outside_root=outside_root)
-        entry = self._entry(media, file_digest(path), budget)
+        entry = self._entry(media, file_digest(path), budget, sound)
         if (found := _read(entry)) is not None:
             return _decoded(found, media)
-        item = decode(root, media, budget, outside_root=outside_root)
+        item = decode(root, media, budget, outside_root=outside_root, sound=sound)
         if not self._full:
             self._write(entry, _arrays(item))
         return item
 
-    def _entry(self, media: Media, digest: str, budget: MediaConfig) -> Path:
+    def _entry(self, media: Media, digest: str, budget: MediaConfig, sound: bool) -> Path:
         settings = [vars(budget)[name] for name in SETTINGS[media.modality]]
-        facts = [DECODERS, digest, media.modality, media.start, media.end, *settings]
+        facts = [DECODERS, digest, media.modality, media.start, media.end, *settings, sound]
         name = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
         return self.directory / name[:2] / f"{name}.safetensors"
 

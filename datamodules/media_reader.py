@@ -14,6 +14,7 @@ from configs.schema import DataConfig, MediaConfig
 from datamodules.ablation import Donors, Withholding, ablate, extent, words_for
 from datamodules.budgets import shared_budget
 from datamodules.dialects.base import Medium
+from datamodules.dialects.refusals import leave_out
 from datamodules.media import Decoded, MediaError, Size, decode, measure
 from datamodules.media_cache import MediaCache
 from datamodules.prompts import PromptEncoder
@@ -73,6 +74,7 @@ class MediaReader:
     ) -> None:
         self.data = data
         self.encoder = encoder
+        self.hears = "audio" in encoder.placeholders  # else the sound of a video is not its matter
         self.donors = Donors(samples)
         gigabytes = data.media_cache_gigabytes
         where = Path(data.media_cache) if data.media_cache else None
@@ -115,7 +117,7 @@ class MediaReader:
 
     def _sized(self, media: Media) -> Size:
         root, outside = Path(self.data.root), self.data.outside_root
-        return measure(root, media, self.data.media, outside_root=outside)
+        return measure(root, media, self.data.media, outside_root=outside, sound=self.hears)
 
     def features(
         self, media: Media, asset_id: str, withheld: Withholding, budget: MediaConfig
@@ -153,9 +155,13 @@ class MediaReader:
         key = (_bare(media), budget)
         item = self.decoded.get(key)
         if item is None:
+            if media.modality == "video" and not self.hears:
+                leave_out(self.encoder.path, "hear", "sound")
             read = decode if self.disk is None else self.disk.decode
             outside = self.data.outside_root
-            item = read(Path(self.data.root), key[0], budget, outside_root=outside)
+            item = read(
+                Path(self.data.root), key[0], budget, outside_root=outside, sound=self.hears
+            )
             self.decoded.add(key, item)
         return replace(item, role=media.role)
 

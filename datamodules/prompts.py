@@ -84,7 +84,7 @@ class PromptEncoder:
         try:
             config = AutoConfig.from_pretrained(path)
             self.processor = AutoProcessor.from_pretrained(path)
-        except OSError as error:
+        except (OSError, ValueError) as error:  # no such place, or nothing that transformers knows
             raise ValueError(
                 f"{path} is neither a directory with a model and its processor, nor a model that "
                 f"can be fetched from the hub ({str(error).splitlines()[0]}). Check whichever "

@@ -7,7 +7,7 @@ that was chosen by a test set is fitted to it. Both are errors.
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -20,15 +20,16 @@ from datamodules.clean_view import read_view
 from datamodules.sample import Sample
 from datamodules.sources.containers import manifest_path
 from datamodules.sources.formats import is_test_set
+from datamodules.sources.table import column_of
 
 TEST_NAME = re.compile(r"^test|(?<![a-z])test(?![a-z])")
 """Names of manifests that say what they are, such as test_human or mmau-test-mini."""
 
 
-def shared_assets(train: Iterable[Sample], other: Iterable[Sample]) -> Counter[str]:
+def shared_assets(train: Sequence[Sample], other: Sequence[Sample]) -> Counter[str]:
     """Count the questions of the second about each asset that the first are about too."""
-    asked = Counter(sample.asset_id for sample in other)
-    both = {sample.asset_id for sample in train if sample.asset_id in asked} if asked else ()
+    asked = Counter(column_of(other, "asset_id"))
+    both = asked.keys() & {*column_of(train, "asset_id")} if asked else ()
     return Counter({asset: asked[asset] for asset in both})
 
 
@@ -48,7 +49,9 @@ def check_splits(
     judged = _judged_by(root / (views or CleanConfig().views))
     for setting, samples in (("train", train), ("val", val)):
         # Questions of words alone, such as sums, are the same in many sets without a leak.
-        known = [one for one in samples if judged and one.media and one.content_hash in judged]
+        hashes = column_of(samples, "content_hash") if judged else []
+        found = (samples[place] for place, name in enumerate(hashes) if name in judged)
+        known = [one for one in found if one.media]
         if known:
             raise _test_set(
                 f"data.{setting} has {len(known)} questions (first: {known[0].id!r}) that "
@@ -93,7 +96,7 @@ def _judged_by(views: Path) -> dict[str, str]:
 
 
 def held_out(
-    samples: Iterable[Sample], share: float
+    samples: Sequence[Sample], share: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Split questions into those to train on and those to validate by, by their places.
 
@@ -103,7 +106,7 @@ def held_out(
     Args:
         share: of the assets, to validate by, between 0 and 1.
     """
-    sides = [_fraction(sample.asset_id) < share for sample in samples]
+    sides = [_fraction(asset) < share for asset in column_of(samples, "asset_id")]
     train, val = np.flatnonzero(~np.array(sides, dtype=np.bool_)), np.flatnonzero(sides)
     if not (len(train) and len(val)):
         raise ValueError(

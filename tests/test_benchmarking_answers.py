@@ -13,6 +13,7 @@ from benchmarking.stage import benchmark
 from configs.load import load_config
 from configs.schema import Config
 from datamodules.sample import Media
+from datamodules.sources.index import INDEXED_BYTES
 from modules.verifiers import NOTHING
 from tests.conftest import make_sample
 from tests.test_digits import root  # noqa: F401 - a fixture: a small digits set
@@ -153,6 +154,62 @@ def test_a_question_that_is_mended_is_asked(small):
     assert results_of(small, "b")["lines"][0]["missing"] == 0
 
 
+def test_a_question_that_is_put_in_other_words_is_asked_again(small):
+    """A type of answer is no part of the content hash, but says what is asked for."""
+    row = {"id": "sign", "question": "What is written?", "answer": "Exit", "answer_type": "text"}
+    prompts = []
+    for kind in ("text", "ocr"):
+        write(small, [row | {"answer_type": kind}])
+        benchmark(config(small, kind, "benchmark.conditions=[full]"))
+        prompts += [rows_of(small / "runs" / kind, "tiny")[0]["prompt"]]
+    assert prompts[0] != prompts[1]
+
+
+def test_other_assets_make_other_mismatches(small):
+    """Whose media may stand in is told by assets: three questions have a sound, one of them its
+    own asset now."""
+    words = "benchmark.conditions=[full,no_audio:mismatched]"
+    benchmark(config(small, "a", words))
+    assert len(answers_in(small)) == 5 + 3
+    rows = rows_of(small)
+    write(small, [rows[0] | {"asset_id": "another"}, *rows[1:]])
+    benchmark(config(small, "b", words))
+    assert len(answers_in(small)) == 5 + 3 + 3
+
+
+@pytest.mark.parametrize(("limit", "n", "missing"), [(4, 4, 0), (6, 6, 1), (9, 7, 2)])
+def test_a_limit_counts_rows_that_are_no_question_behind_the_others(small, limit, n, missing):
+    """Five questions, and two rows that are none."""
+    with (small / "test.jsonl").open("a") as file:
+        file.write('{"id": "no question"}\n' * 2)
+    benchmark(config(small, "a", f"benchmark.limit={limit}", "benchmark.conditions=[full]"))
+    [line] = results_of(small, "a")["lines"]
+    assert (line["score"]["n"], line["missing"]) == (n, pytest.approx(missing / n))
+
+
+def test_descriptions_have_no_official_score_even_where_one_is_missing(small):
+    rows = [row | {"source": "omnibench"} for row in rows_of(small)]
+    write(small, rows)
+    (small / rows[0]["media"][0]["path"]).write_bytes(b"damaged")
+    words = ("benchmark.by=description", "benchmark.conditions=[full]")
+    told = benchmark(config(small, "a", *words))
+    assert results_of(small, "a")["lines"][0]["official"] is None
+    assert "official" not in told
+
+
+def test_media_that_changed_since_they_were_indexed_are_not_scored_by_old_answers(small):
+    """A manifest of so many bytes is read once, and the hashes of its media with it."""
+    rows = rows_of(small)
+    write(small, [rows[0] | {"facts": {"long": "x" * INDEXED_BYTES}}, *rows[1:]])
+    benchmark(config(small, "a", "benchmark.conditions=[full]"))
+    first, second = (small / rows[n]["media"][0]["path"] for n in (0, 1))
+    first.write_bytes(second.read_bytes() + b"...")
+    benchmark(config(small, "b", "benchmark.conditions=[full]"))
+    assert results_of(small, "a")["lines"][0]["missing"] == 0
+    assert results_of(small, "b")["lines"][0]["missing"] == pytest.approx(1 / 5)
+    assert "changed" in (small / "runs/b/quarantine.jsonl").read_text()
+
+
 def test_every_order_of_the_options_is_asked_once(small):
     """With as many orders as options, each question's answer stands at each place once."""
     told = benchmark(config(small, "a", "benchmark.orders=0", "benchmark.conditions=[full]"))
@@ -230,9 +287,10 @@ def test_what_a_reader_made_of_a_description_is_kept(tmp_path):
 
 def test_a_damaged_line_is_named(tmp_path):
     file = new_file(tmp_path)
-    file.write_text('{"prompt": ""}\n')
-    with pytest.raises(ValueError, match=r"jsonl:1 is damaged.*delete the line"):
-        read_answers(tmp_path)
+    for damaged in ('{"prompt": ""}', '"prompt"', '{"prompt": "", "said": "", "read": {"of": 1}}'):
+        file.write_text(f"{damaged}\n")
+        with pytest.raises(ValueError, match=r"jsonl:1 is damaged.*delete the line"):
+            read_answers(tmp_path)
 
 
 def test_orders_that_look_alike_are_asked_once():

@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from benchmarking.aggregates import Scored, over_sets
 from benchmarking.answers import Answer
 from benchmarking.measures import (
     Ablation,
@@ -166,6 +167,19 @@ def test_a_set_about_one_asset_has_no_interval_and_is_shown_all_the_same():
     assert "62.5 [-]" in render(replace(REPORT, lines=[replace(LINE, score=lone)]))
 
 
+def test_a_mean_over_sets_is_shown_without_what_it_lacks():
+    """No interval where a set has one cluster, and no mean where a view keeps nothing of a set."""
+    whole = Scored(right=np.array([1.0, 0.0]), cluster=["a", "b"])
+    lone = Scored(right=np.array([1.0, 1.0, 0.0, 1.0]), cluster=["c"] * 4)
+    nothing = Scored(right=np.array([]), cluster=[])
+    macro = over_sets([whole, lone], weighted=False, **USUAL)
+    clean = over_sets([whole, nothing], weighted=False, **USUAL)
+    sets = [LINE, replace(LINE, set="speech")]
+    mean = Mean(checkpoint="base", macro=macro, weighted=macro, clean={"omniclean": (clean, clean)})
+    told = render(replace(REPORT, lines=sets, means=[mean]))
+    assert "62.5 [-]" in told and "nan" not in told
+
+
 def test_results_hold_no_number_that_json_lacks():
     told = REPORT.as_dict()
     assert told["rows"][0]["questions"] == "all questions"
@@ -243,6 +257,16 @@ def test_shares_are_of_all_rows_of_the_manifest(music):
     assert told.text_only is None
     assert (told.clean["omniclean"].mean, told.clean["omniclean"].n) == (0.5, 2)
     assert told.longest_option == pytest.approx(4 / 3 / 5)  # a guess among three, four times
+
+
+def test_the_blind_baseline_is_shown_text_alone(music):
+    """The media of others, or words for its own, are something to go by: 2/5 is no baseline."""
+    names = ("full", "text_only:mismatched", "text_only:described")
+    found = {name: of([1, 1, 0, 0]) for name in names}
+    usual = {"official": None, "described": False, "drawing": Drawing(**USUAL)}
+    assert line(music, "base", found, **usual).text_only is None
+    found["text_only"] = of([1, 0, 0, 0])
+    assert line(music, "base", found, **usual).text_only == 0.2
 
 
 def test_the_official_score_stands_on_its_own_denominator():

@@ -13,8 +13,10 @@ from datamodules.ablation import Withholding
 from datamodules.budgets import shared_budget
 from datamodules.media import MediaError, Size
 from datamodules.media_reader import MediaReader
+from datamodules.prompts import PromptEncoder
 from datamodules.sample import Media
 from tests.test_media import film
+from tests.tiny_backbones import tiny
 
 BUDGET = MediaConfig(image_max_pixels=5000, video_max_frames=4, audio_max_seconds=9.0)
 PICTURE, FILM = Size(pictures=1, pixels=900), Size(pictures=4, pixels=500, seconds=2.5)
@@ -106,3 +108,22 @@ def test_media_have_features_for_each_budget_that_they_are_shown_in(root, encode
         sizes.append(picture.image.shape[:2])
     assert sizes == [(40, 60), (25, 38), (40, 60)]
     assert made.decoded.misses == 2
+
+
+def test_who_cannot_hear_is_spared_the_sound_of_films_however_long(root, tmp_path_factory):
+    """The film has 0.4 s of sound, more than the budget: an error for those who would hear it."""
+    film(root / "long.mp4", frames=4, sound=0.4)
+    long = Media(modality="video", path="long.mp4")
+    deaf = PromptEncoder(str(tiny("qwen2_5_vl", tmp_path_factory.mktemp("vl"))))
+    shown = reader(root, deaf, audio_max_seconds=0.2, prompt_max_audio_seconds=0.2)
+    budget = shown.budget([long])
+    [(feature,)] = shown.features(long, "", Withholding(), budget)
+    assert feature.kind == "video"
+
+
+def test_who_can_hear_is_not(root, encoder):
+    film(root / "long.mp4", frames=4, sound=0.4)
+    long = Media(modality="video", path="long.mp4")
+    heard = reader(root, encoder, audio_max_seconds=0.2)
+    with pytest.raises(MediaError, match=r"0\.4 s of sound, but data\.media\.audio_max_seconds"):
+        heard.features(long, "", Withholding(), heard.data.media)

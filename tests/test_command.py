@@ -12,7 +12,7 @@ from configs.load import HINTS, load_config, to_yaml
 
 ROOT = Path(__file__).parent.parent
 TRAIN = ("sft", "rlvr", "distill", "prealign")
-EVAL = ("probe", "audit", "benchmark")
+EVAL = ("probe", "audit", "clean", "benchmark")
 
 
 def test_help_names_stages_choices_and_settings():

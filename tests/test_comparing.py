@@ -87,6 +87,15 @@ def test_accuracy_is_the_mean_over_seeds_of_the_checkpoint_scored_last(arms):
     assert full.accuracy == {ALL: pytest.approx(3 / 6), NEEDS_MEDIA: 0.25}
 
 
+def test_texts_may_hold_what_unicode_calls_a_line_break(arms):
+    before = compared(arms)
+    for file in (folder / "rlvr.jsonl" for folder in arms["full"]):
+        rows = [json.loads(line) | {"completion": "B\u2028\x85"} for line in file.open()]
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]  # as benchmarks do
+        file.write_text("".join(lines))
+    assert compared(arms) == before
+
+
 def test_the_difference_is_the_baseline_minus_the_arm_seed_by_seed(arms):
     """All: 3/3 - 2/3 and 2/3 - 1/3. Need the media: 2/2 - 1/2 and 2/2 - 0/2."""
     filtered, full = compared(arms).rows

@@ -92,3 +92,9 @@ def test_a_type_that_nobody_knows_is_refused_by_name(vision):
     with pytest.raises(ValueError, match=r"of type bert, which nobody here knows .* choose"):
         dialect_of("somewhere", BertConfig(), processor)
     assert AutoConfig.from_pretrained(vision).model_type == "qwen2_5_vl"
+
+
+def test_a_directory_without_a_model_is_answered_with_where_weights_are(tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(ValueError, match=r"is neither a directory with a model .* RUN/export"):
+        PromptEncoder(str(tmp_path))

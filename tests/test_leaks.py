@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from datamodules.leaks import leaks_of, leaks_text, wording
+from datamodules.leaks import Leaks, leaks_of, leaks_text, wording
 from datamodules.quarantine import Quarantine
 from datamodules.sample import Sample
 from datamodules.sources.manifest import read_manifest
@@ -39,6 +39,10 @@ def read(file: Path, root: Path) -> list[Sample]:
     return read_manifest(file, root, Quarantine(max_bad_share=0))
 
 
+def found_in(export: Path, samples: list[Sample], *, root: Path) -> Leaks:
+    return leaks_of(export, {"test": samples}, root=root)["test"]
+
+
 TRAIN = [
     ("t1", "Which animal barks in the yard?", "1.wav"),
     ("t2", "Who is singing?", "2.wav"),
@@ -55,7 +59,7 @@ def test_assets_and_wordings_in_one_directory(tmp_path):
     manifest(tmp_path / "train.jsonl", TRAIN)
     manifest(tmp_path / "test.jsonl", TEST)
     export = run(tmp_path, "a", tmp_path, "train")
-    leaks = leaks_of(export, read(tmp_path / "test.jsonl", tmp_path), root=tmp_path)
+    leaks = found_in(export, read(tmp_path / "test.jsonl", tmp_path), root=tmp_path)
     assert leaks.assets == {"2.wav": 2}
     assert leaks.alike == {"q1": ("t1", 1.0)}
     assert (leaks.questions, leaks.trained) == (3, 3)
@@ -66,13 +70,25 @@ def test_assets_and_wordings_in_one_directory(tmp_path):
     )
 
 
+def test_several_sets_are_told_apart(tmp_path):
+    manifest(tmp_path / "train.jsonl", TRAIN)
+    manifest(tmp_path / "test.jsonl", TEST)
+    samples, export = read(tmp_path / "test.jsonl", tmp_path), run(tmp_path, "a", tmp_path, "train")
+    sets = {"worded": samples[:1], "heard": samples[1:]}
+    leaks = leaks_of(export, sets, root=tmp_path)
+    assert [(one.questions, one.assets, len(one.alike)) for one in leaks.values()] == [
+        (1, {"2.wav": 1}, 1),
+        (2, {"2.wav": 1}, 0),
+    ]
+
+
 def test_all_runs_behind_an_export_count(tmp_path):
     manifest(tmp_path / "first.jsonl", TRAIN[:1])
     manifest(tmp_path / "last.jsonl", TRAIN[1:])
     manifest(tmp_path / "test.jsonl", TEST)
     first = run(tmp_path, "a", tmp_path, "first")
     second = run(tmp_path, "b", tmp_path, "last+first", str(first))
-    leaks = leaks_of(second, read(tmp_path / "test.jsonl", tmp_path), root=tmp_path)
+    leaks = found_in(second, read(tmp_path / "test.jsonl", tmp_path), root=tmp_path)
     assert leaks.manifests == [f"{tmp_path}/last.jsonl", f"{tmp_path}/first.jsonl"]
     assert (leaks.trained, leaks.assets) == (3, {"2.wav": 2})
     assert leaks.alike == {"q1": ("t1", 1.0)} and leaks.unknown == ["hub/model"]
@@ -85,9 +101,9 @@ def test_elsewhere_an_asset_is_the_same_by_name_and_bytes(tmp_path):
     (tmp_path / "theirs/1.wav").write_text("7")
     samples = read(tmp_path / "theirs/mini.jsonl", tmp_path / "theirs")
     export = run(tmp_path, "a", tmp_path / "mine", "train")
-    assert leaks_of(export, samples, root=tmp_path / "theirs").assets == {"y/2.wav": 1}
+    assert found_in(export, samples, root=tmp_path / "theirs").assets == {"y/2.wav": 1}
     (tmp_path / "mine/x/2.wav").unlink()
-    assert leaks_of(export, samples, root=tmp_path / "theirs").assets == {}
+    assert found_in(export, samples, root=tmp_path / "theirs").assets == {}
 
 
 def test_published_training_sets_are_read_in_their_own_format(tmp_path):
@@ -98,14 +114,14 @@ def test_published_training_sets_are_read_in_their_own_format(tmp_path):
     (tmp_path / "train.json").write_text(json.dumps(rows))
     manifest(tmp_path / "test.jsonl", TEST)
     export = run(tmp_path, "a", tmp_path, "train.json")
-    leaks = leaks_of(export, read(tmp_path / "test.jsonl", tmp_path), root=tmp_path)
+    leaks = found_in(export, read(tmp_path / "test.jsonl", tmp_path), root=tmp_path)
     assert (leaks.trained, leaks.assets) == (1, {"2.wav": 2})
 
 
 def test_of_weights_from_elsewhere_nothing_is_known(tmp_path):
     manifest(tmp_path / "test.jsonl", TEST)
     samples = read(tmp_path / "test.jsonl", tmp_path)
-    leaks = leaks_of(Path("Qwen/Qwen2.5-Omni-3B"), samples, root=tmp_path)
+    leaks = found_in(Path("Qwen/Qwen2.5-Omni-3B"), samples, root=tmp_path)
     assert leaks_text("test", leaks) == (
         "What Qwen/Qwen2.5-Omni-3B was trained on is not known here."
     )
@@ -115,7 +131,7 @@ def test_of_weights_from_elsewhere_nothing_is_known(tmp_path):
 def test_a_manifest_that_is_gone_is_said(tmp_path):
     manifest(tmp_path / "test.jsonl", TEST)
     export = run(tmp_path, "a", tmp_path, "gone")
-    leaks = leaks_of(export, read(tmp_path / "test.jsonl", tmp_path), root=tmp_path)
+    leaks = found_in(export, read(tmp_path / "test.jsonl", tmp_path), root=tmp_path)
     assert f"{tmp_path}/gone.jsonl, which is not there" in leaks_text("test", leaks)
 
 

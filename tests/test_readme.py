@@ -205,10 +205,14 @@ def test_the_tree_shows_what_is_there_in_a_few_words(path, caption):
 
 
 def test_the_tree_leaves_no_source_out():
-    folders = ("", "probing/", "auditing/", "recipes/", "configs/", "datamodules/", "modules/")
-    files = [folder + path.name for folder in folders for path in (ROOT / folder).glob("*.py")]
+    """Rooms are named file by file, and the folders inside them as one."""
+    rooms = ("probing", "auditing", "benchmarking", "recipes", "configs", "datamodules", "modules")
+    files = [path for room in ("", *rooms) for path in (ROOT / room).glob("*.py")]
+    inner = {path.parent for room in rooms for path in (ROOT / room).glob("*/*.py")}
+    sources = [str(path.relative_to(ROOT)) for path in files if path.name != "__init__.py"]
+    sources += [f"{folder.relative_to(ROOT)}/" for folder in inner]
     named = {path for path, _ in tree()}
-    assert [file for file in files if file not in named and not file.endswith("__init__.py")] == []
+    assert [source for source in sources if source not in named] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,7 @@ from datamodules.clean_view import CleanView, JudgedQuestion, view_text
 from datamodules.quarantine import Quarantine
 from datamodules.sample import Media, Sample
 from datamodules.sources.manifest import read_manifest
+from datamodules.sources.table import SampleTable, write_table
 from datamodules.splits import check_splits, held_out, shared_assets
 from tests.test_digits import root as root  # a fixture: a small digits set
 
@@ -55,6 +57,20 @@ def test_questions_are_counted_by_the_asset_that_both_are_about():
     assert shared_assets(train, val) == {"2": 2, "3": 1}
     assert shared_assets(val, train) == {"2": 1, "3": 1}
     assert shared_assets(train, []) == {}
+
+
+def test_splits_of_a_table_are_compared_without_making_its_samples(tmp_path):
+    """Options that are null make no sample: of the first two questions, nobody needs one."""
+    rows = [sample("a", "1"), sample("b", "2"), sample("c", "3")]
+    broken = [replace(one, options=None) for one in rows[:2]]
+    write_table(tmp_path / "rows.arrow", [*broken, rows[2]], lambda _: (1, 1))
+    train = SampleTable(tmp_path / "rows.arrow", root=tmp_path)
+    assert shared_assets(train, [sample("d", "2")]) == {"2": 1}
+    sides = [[places.tolist() for places in held_out(some, 0.3)] for some in (train, rows)]
+    assert sides[0] == sides[1]
+    judge(tmp_path, rows[2:])
+    with pytest.raises(ValueError, match=r"data.train has 1 questions \(first: 'c'\)"):
+        check_splits(train, [], data(tmp_path, train="mine"))
 
 
 def test_splits_of_digits_are_disjoint(root):

@@ -1,6 +1,7 @@
 """Write every way of giving an answer as the one that `Sample.answer` holds, or say why not."""
 
 import re
+import unicodedata
 from collections.abc import Sequence
 from typing import Literal, final
 
@@ -8,6 +9,9 @@ from datamodules.sample import LETTERS, MAX_EXPRESSION, AnswerType
 
 NUMBER = re.compile(r"([-+]?)([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.([0-9]+))?(%?)")
 """Sign, whole part with or without commas, decimals, percent."""
+
+LONGEST_NUMBER = 40
+"""From so many characters on, its sign aside, a number is not read (see modules/readings.py)."""
 
 Reason = Literal[
     "bad_answer",
@@ -56,9 +60,21 @@ def canonical_answer(answer: object, options: Sequence[str], answer_type: Answer
             f"answer is {text[:40]!r}... of {len(text)} characters, but algebra is done on up to "
             f"{MAX_EXPRESSION}: shorten it, or set answer_type to text.",
         )
+    if answer_type in ("text", "ocr") and not _readable(text):
+        raise RowError(
+            "bad_answer",
+            f"answer is {text[:40]!r}, but words are compared without punctuation, which leaves "
+            "nothing to compare: give the words, or leave the question out.",
+        )
     if answer_type == "yes_no" and text.lower() not in ("yes", "no"):
         raise RowError("bad_answer", f"answer is {text!r}, but of yes_no is yes or no.")
     return text.lower() if answer_type == "yes_no" else text
+
+
+def _readable(text: str) -> bool:
+    """Tell whether a letter, a digit or a symbol is left once punctuation is taken away."""
+    kinds = (unicodedata.category(mark) for mark in text if mark != "\u2212")  # a lone minus
+    return any(kind[0] in "LN" or kind in ("Sc", "Sm", "So") for kind in kinds)
 
 
 def _choice(answer: str, options: Sequence[str]) -> str:
@@ -96,23 +112,31 @@ def _number(answer: str) -> str:
     sign, whole, decimals, percent = match.groups(default="")
     whole, decimals = whole.replace(",", "").lstrip("0") or "0", decimals.rstrip("0")
     digits = f"{whole}.{decimals}" if decimals else whole
+    if len(digits) >= LONGEST_NUMBER:
+        raise RowError(
+            "bad_answer",
+            f"answer is {answer[:40]!r}... of {len(digits)} characters, but numbers of "
+            f"{LONGEST_NUMBER} and more are not read: shorten it, or set answer_type to text.",
+        )
     return ("-" if sign == "-" and digits != "0" else "") + digits + percent
 
 
 def _set(answers: Sequence[str]) -> str:
     items = [item.strip() for item in answers]
-    if not all(items) or len(set(items)) < len(items) or any("," in item for item in items):
+    words = all(map(_readable, items)) and not any("," in item for item in items)
+    if not words or len(set(items)) < len(items):
         raise RowError(
             "bad_answer",
-            f"answer is {items}, but a set names each item once and without commas: mend it.",
+            f"answer is {items}, but a set names each item once, in words and without commas: mend "
+            "it.",
         )
     return ", ".join(items)
 
 
 def written(value: object) -> str:
-    """Accept what JSON writes without quotes: 3 is "3", true is "yes"."""
+    """Accept what JSON writes without quotes: 3 is "3", true is "yes"; NaN is an empty cell."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, str | int | float) and str(value).strip():
+    if isinstance(value, str | int | float) and value == value and str(value).strip():
         return str(value).strip()
     raise RowError("bad_answer", f"{value!r} is no text, but options and answers are: quote it.")

@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
-from typing import Any, final, overload
+from typing import Any, Literal, final, overload
 
 import numpy as np
 import pyarrow as pa
@@ -25,6 +25,9 @@ FEW = 8
 
 Stamp = tuple[int, int]
 """Bytes of a file, and the time when it was last written in nanoseconds."""
+
+Column = Literal["id", "content_hash", "asset_id"]
+"""Fields that are read of all questions."""
 
 Row = Mapping[str, Any]  # as Arrow gives it: texts, numbers, lists and dicts of these
 
@@ -94,12 +97,12 @@ class SampleTable(Sequence[Sample]):
     @property
     def ids(self) -> list[str]:
         """The ids of all questions, which are read without the rest."""
-        return self._column("id")
+        return self.column("id")
 
     @property
     def content_hashes(self) -> list[str]:
         """The content hashes of all questions, which are read without the rest."""
-        return self._column("content_hash")
+        return self.column("content_hash")
 
     def take(self, indices: NDArray[np.int64]) -> "SampleTable":
         """Choose some of the questions, in the order given."""
@@ -153,7 +156,8 @@ class SampleTable(Sequence[Sample]):
         row: Row = self._batch(number).slice(at, 1).to_pylist()[0]
         return row
 
-    def _column(self, name: str) -> list[str]:
+    def column(self, name: Column) -> list[str]:
+        """One field of all questions, which is read without the rest."""
         reader = _open(self.file, only=[_SCHEMA.get_field_index(name)])
         found: list[str] = reader.read_all().column(name).to_pylist()
         return [found[place] for place in self.places]
@@ -166,7 +170,14 @@ def checked(samples: Sequence[Sample], index: int) -> Sample:
 
 def ids_of(samples: Sequence[Sample]) -> list[str]:
     """List the ids of questions; those of a table without making samples."""
-    return samples.ids if isinstance(samples, SampleTable) else [one.id for one in samples]
+    return column_of(samples, "id")
+
+
+def column_of(samples: Sequence[Sample], name: Column) -> list[str]:
+    """List one field of questions; of those of a table without making samples."""
+    if isinstance(samples, SampleTable):
+        return samples.column(name)
+    return [vars(one)[name] for one in samples]
 
 
 def take(samples: Sequence[Sample], places: NDArray[np.int64]) -> Sequence[Sample]:

@@ -84,7 +84,7 @@ def video_r1(row: Row, place: Place) -> Iterator[Row]:
         raise RowError(
             "bad_answer_type",
             f"problem_type is {problem!r}, but says how to score: choose from "
-            f"{', '.join(PROBLEMS)}.",
+            f"{', '.join(PROBLEMS)}. IntentBench has others: name it with data.format=intentbench.",
         )
     options = options_of(row.get("options")) if answer_type == "choice" else []
     solution, process = text_of(row, "solution"), row.get("process")
