@@ -210,9 +210,11 @@ def smallest_difference(
     d is the difference of each of n questions in C clusters. The first line solves for delta the
     number of pairs that McNemar's test needs, n = ((a sqrt(psi) + b sqrt(psi - delta^2)) / delta)^2
     (Connor, Biometrics 43, 1987); psi, the share of questions on which the models differ, is taken
-    to stay as it was found. The design effect is Kish's (Survey Sampling, 1965), and never below 1.
-    NaN where the models never differ or there are fewer than two clusters: nothing is known then;
-    infinity where no difference could be found.
+    to stay as it was found. A difference above psi cannot be had so: then all that differ are taken
+    to differ one way, psi = delta, and of m pairs enough must do so for the exact test. The design
+    effect is Kish's (Survey Sampling, 1965), and never below 1. NaN where the models never differ
+    or there are fewer than two clusters: nothing is known then; infinity where m pairs are too few
+    even if all differ.
     """
     one, other = _pair(first, second)
     d = other - one
@@ -226,10 +228,22 @@ def smallest_difference(
     together = clusters / (clusters - 1) * float(sums @ sums)
     m = n / max(1.0, together / alone if alone else 1.0)
     a, b = NormalDist().inv_cdf((1 + confidence) / 2), NormalDist().inv_cdf(power)
-    if m - a**2 + b**2 < 0:
+    root = math.sqrt(max(0.0, m - a**2 + b**2))
+    delta = math.sqrt(psi) * (a * math.sqrt(m) + b * root) / (m + b**2)
+    return delta if root and delta <= psi else max(psi, _one_way(int(m), confidence, power))
+
+
+def _one_way(m: int, confidence: float, power: float) -> float:
+    """Solve P(at least k of m pairs differ) = power for their share; k in a row are significant."""
+    k = math.ceil(math.log2(2 / (1 - confidence)))
+    if m < k:
         return math.inf
-    delta = math.sqrt(psi) * (a * math.sqrt(m) + b * math.sqrt(m - a**2 + b**2)) / (m + b**2)
-    return delta if delta <= psi else math.inf  # more than all that differ cannot
+    low, high = 0.0, 1.0
+    for _ in range(50):
+        p = (low + high) / 2
+        few = math.fsum(math.comb(m, j) * p**j * (1 - p) ** (m - j) for j in range(k))
+        low, high = (p, high) if few > 1 - power else (low, p)
+    return high
 
 
 def table(rows: Sequence[Row]) -> str:

@@ -83,6 +83,9 @@ class Comparison:
     smallest: float | None
     """Smallest true difference on all questions that would have been found with `POWER`."""
 
+    discordance: float | None = None
+    """Mean square of the differences: of right and wrong, the share of answers that differ."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Ablation:
@@ -131,10 +134,12 @@ class Report:
 
 def _rows(comparison: Comparison) -> list[dict[str, object]]:
     """Write the groups of a comparison; its power is told beside the first, which is all."""
+    nothing = dict.fromkeys(("smallest", "discordance"))
     return [
         {"set": comparison.set}
         | asdict(row)
-        | {"questions": row.questions.strip(), "smallest": None if number else comparison.smallest}
+        | {"questions": row.questions.strip()}
+        | (nothing if number else {name: vars(comparison)[name] for name in nothing})
         for number, row in enumerate(comparison.rows)
     ]
 
@@ -218,13 +223,14 @@ def comparison(
         )
         for group, indices in groups.items()
     ]
-    smallest = None
+    smallest = discordance = None
     if len(found) == 2:
         first, second = (own.right for own in found.values())
         smallest = smallest_difference(
             first, second, one.clusters, confidence=drawing.confidence, power=POWER
         )
-    return Comparison(set=one.name, rows=rows, smallest=smallest)
+        discordance = float(((second - first) ** 2).mean())
+    return Comparison(set=one.name, rows=rows, smallest=smallest, discordance=discordance)
 
 
 def ablations(

@@ -62,6 +62,13 @@ if os.environ.get("FAIL") == run.name:
 if os.environ.get("KILL") == run.name:
     os.kill(os.getpid(), signal.SIGKILL)
 time.sleep(float(os.environ.get("SLEEP", 0)))
+latest = time.time() + 60
+while run.name == os.environ.get("MEET") and time.time() < latest:  # for the other arm's step
+    lines = map(json.loads, pathlib.Path(journal).read_text().splitlines())
+    began = {row["step"] for row in lines if row["step"].endswith(run.name)}
+    if len(began) > 1:
+        break
+    time.sleep(0.05)
 (run / "finished").touch()
 note("ended")
 """
@@ -214,7 +221,7 @@ def test_what_a_lone_step_says_is_shown(run, capfd):
 
 
 def test_arms_share_what_they_can_and_run_side_by_side(tea, run, monkeypatch):
-    monkeypatch.setenv("SLEEP", "0.5")
+    monkeypatch.setenv("MEET", "rlvr")
     run("controls=[filtered,full]", "jobs=2")
     place = only(tea / "runs")
     where = [str(Path(row["step"]).relative_to(place)) for row in journal(tea)[::1]]

@@ -27,7 +27,7 @@ from datamodules.media import resolve
 from datamodules.quarantine import Quarantine
 from datamodules.sample import Media, Sample
 from datamodules.sources.answers import Reason
-from datamodules.sources.manifest import read_manifest
+from datamodules.sources.manifest import read_manifest, samples_of
 from datamodules.sources.table import SampleTable, Stamp, stamp, write_table
 
 log = logging.getLogger(__name__)
@@ -101,7 +101,7 @@ def _build(index: Path, path: Path, root: Path, *, format: FormatName, outside_r
     try:
         made.mkdir(parents=True)
         bad = Quarantine(max_bad_share=1.0, run_dir=made)
-        samples = read_manifest(path, root, bad, format=format, outside_root=outside_root)
+        samples = samples_of(path, root, bad, format=format, outside_root=outside_root)
         write_table(made / "rows.arrow", samples, stamp_of)
         for file in made.iterdir():
             with file.open("rb") as written:

@@ -45,29 +45,44 @@ def read_manifest(
         format: `auto` tells it from the first rows.
         outside_root: media may lie elsewhere than below `root`.
     """
+    return list(
+        samples_of(path, root, quarantine, taken=taken, format=format, outside_root=outside_root)
+    )
+
+
+def samples_of(
+    path: Path,
+    root: Path,
+    quarantine: Quarantine,
+    *,
+    taken: Container[str] = (),
+    format: FormatName = "auto",
+    outside_root: bool = False,
+) -> Iterator[Sample]:
+    """Read the good rows of a manifest one by one, as `read_manifest` does."""
     rows = read_rows(path)
     first = [*islice(rows, LOOKED_AT)]
     chosen = choose(path, first, format)
-    samples: dict[str, Sample] = {}
+    seen: set[str] = set()
     for found in chain(first, rows):
         for index, row in enumerate(questions(found, chosen, path, root)):
             sample_id, place = _id(row), f"{found.place}#{index + 1}" if index else found.place
             try:
                 if isinstance(row, RowError):
                     raise row
-                if sample_id in samples or sample_id in taken:
+                if sample_id in seen or sample_id in taken:
                     raise RowError(
                         "duplicate_id",
                         f"{sample_id!r} is the id of an earlier row too, but scores are kept by "
                         "id: give each row its own.",
                     )
                 sample = to_sample(row, root=root, source=path.stem, outside_root=outside_root)
-                samples[sample.id] = sample
+                seen.add(sample.id)
+                yield sample
             except RowError as error:
                 quarantine.add(sample_id or _id(found.row), error.reason, str(error), place)
             except MediaError as error:
                 quarantine.add(sample_id, error.kind, str(error), place)
-    return list(samples.values())
 
 
 def questions(found: Found, format: Format, path: Path, root: Path) -> Iterator[Row | RowError]:

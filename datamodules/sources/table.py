@@ -5,8 +5,8 @@ epoch would make all of it resident in every loader process.
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from itertools import groupby
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import groupby, islice
 from pathlib import Path
 from typing import Any, Literal, final, overload
 
@@ -187,15 +187,15 @@ def take(samples: Sequence[Sample], places: NDArray[np.int64]) -> Sequence[Sampl
     return [samples[place] for place in places]
 
 
-def write_table(file: Path, samples: Sequence[Sample], stamp_of: Callable[[Media], Stamp]) -> None:
+def write_table(file: Path, samples: Iterable[Sample], stamp_of: Callable[[Media], Stamp]) -> None:
     """Write questions down for a `SampleTable`.
 
     Args:
         stamp_of: tells of each medium what a change of it would change.
     """
     with pa.OSFile(str(file), "wb") as out, pa.ipc.new_file(out, _SCHEMA) as table:
-        for first in range(0, len(samples), ROWS_TOGETHER):
-            rows = [_row_of(one, stamp_of) for one in samples[first : first + ROWS_TOGETHER]]
+        left = iter(samples)
+        while rows := [_row_of(one, stamp_of) for one in islice(left, ROWS_TOGETHER)]:
             table.write_batch(pa.RecordBatch.from_pylist(rows, schema=_SCHEMA))
 
 
