@@ -207,43 +207,38 @@ def smallest_difference(
         m     = n / deff,  psi = mean of d^2,  a = z_{1 - (1 - confidence)/2},  b = z_power
         deff  = [C/(C - 1) * Σ_c (Σ_{i in c} (d_i - mean d))^2] / [n/(n - 1) * Σ_i (d_i - mean d)^2]
 
-    d is the difference of each of n questions in C clusters. The first line solves for delta the
-    number of pairs that McNemar's test needs, n = ((a sqrt(psi) + b sqrt(psi - delta^2)) / delta)^2
-    (Connor, Biometrics 43, 1987); psi, the share of questions on which the models differ, is taken
-    to stay as it was found. A difference above psi cannot be had so: then all that differ are taken
-    to differ one way, psi = delta, and of m pairs enough must do so for the exact test. The design
-    effect is Kish's (Survey Sampling, 1965), and never below 1. NaN where the models never differ
-    or there are fewer than two clusters: nothing is known then; infinity where m pairs are too few
-    even if all differ.
+    d is the difference of each of n questions in C clusters. The first line solves for delta how
+    many pairs McNemar's test needs, n = ((a sqrt(psi) + b sqrt(psi - delta^2)) / delta)^2 (Connor
+    1987); psi, the share of questions on which the models differ, stays as it was found. Where that
+    is too few, all that differ are taken to differ one way, psi = delta, and of m pairs enough must
+    do so for the exact test. The design effect is Kish's (1965), and never below 1. NaN where the
+    models never differ or there are fewer than two clusters: nothing is known then; infinity where
+    m pairs are too few even if all differ.
     """
-    one, other = _pair(first, second)
-    d = other - one
+    d = np.subtract(*_pair(first, second))
     names, member = np.unique(np.asarray(cluster, dtype=np.str_), return_inverse=True)
     n, clusters, psi = len(d), len(names), float((d**2).mean()) if len(d) else 0.0
     if not psi or clusters < 2:
         return math.nan
     excess = d - d.mean()
     alone = n / (n - 1) * float(excess @ excess)
-    sums = np.bincount(member, excess)
-    together = clusters / (clusters - 1) * float(sums @ sums)
+    together = clusters / (clusters - 1) * float((np.bincount(member, excess) ** 2).sum())
     m = n / max(1.0, together / alone if alone else 1.0)
     a, b = NormalDist().inv_cdf((1 + confidence) / 2), NormalDist().inv_cdf(power)
-    root = math.sqrt(max(0.0, m - a**2 + b**2))
+    root = math.sqrt(max(0.0, m - a**2 + b**2))  # 0 where too few to count on the first line
     delta = math.sqrt(psi) * (a * math.sqrt(m) + b * root) / (m + b**2)
-    return delta if root and delta <= psi else max(psi, _one_way(int(m), confidence, power))
+    return delta if root and delta <= psi else max(psi, _one_way(int(m + 1e-6), confidence, power))
 
 
 def _one_way(m: int, confidence: float, power: float) -> float:
     """Solve P(at least k of m pairs differ) = power for their share; k in a row are significant."""
     k = math.ceil(math.log2(2 / (1 - confidence)))
-    if m < k:
-        return math.inf
     low, high = 0.0, 1.0
-    for _ in range(50):
+    while high - low > 1e-9:
         p = (low + high) / 2
         few = math.fsum(math.comb(m, j) * p**j * (1 - p) ** (m - j) for j in range(k))
         low, high = (p, high) if few > 1 - power else (low, p)
-    return high
+    return high if m >= k else math.inf
 
 
 def table(rows: Sequence[Row]) -> str:
@@ -260,7 +255,8 @@ def table(rows: Sequence[Row]) -> str:
         line += [percent(row.scores[name]) for name in names]
         if paired:
             line += ["-" if row.difference is None else percent(row.difference, sign="+")]
-            line += ["-" if row.p is None or any_score.n == 0 else _p_value(row.p)]
+            p = math.nan if row.p is None or any_score.n == 0 else row.p
+            line += ["-" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}"]
         cells.append(line)
         if any_score.caveat:
             notes.append(f"{row.questions}: no interval, {any_score.caveat}.")
@@ -280,10 +276,6 @@ def percent(interval: Interval, *, sign: str = "") -> str:
     if math.isnan(interval.low):
         return f"{mean} [-]"
     return f"{mean} [{100 * interval.low:{sign}.1f}, {100 * interval.high:{sign}.1f}]"
-
-
-def _p_value(p: float) -> str:
-    return "<0.001" if p < 0.001 else f"{p:.3f}"
 
 
 def _vector(values: ArrayLike) -> NDArray[np.float64]:

@@ -204,7 +204,7 @@ def _views(name: str, config: Config) -> list[CleanView]:
     if not chosen:
         raise ValueError(
             f"benchmark.view is {wanted}, but {place} holds no view of {name} by that rule: make "
-            f"it with `python eval.py stage=clean 'clean.sets=[{name}]' 'clean.rules=[{wanted}]'`, or "
-            "leave benchmark.view=auto."
+            f"it with `python eval.py stage=clean 'clean.sets=[{name}]' "
+            f"'clean.rules=[{wanted}]'`, or leave benchmark.view=auto."
         )
     return chosen
