@@ -73,7 +73,7 @@ def clean(config: Config) -> str:
             for mine in wanted:
                 found = _judged(mine, cache, samples, scores)
                 if isinstance(found, Unjudged):
-                    lacking.append((name, found))
+                    lacking.append((name, _asking_least(mine, found)))
                     continue
                 view = _view(name, samples, found, _models(cache, found, facts))
                 assets = [sample.asset_id for sample in samples]
@@ -134,6 +134,19 @@ def _judged(
         )
         return Unjudged(name=rule.name, reason=reason, commands=[])
     return best[0]
+
+
+def _asking_least(wanted: ContributionConfig, lacks: Unjudged) -> Unjudged:
+    """Ask as probe.until does, which stops where a rule of one voter with its own numbers can."""
+    rule = rule_of(wanted)
+    voters = {ask.voter for ask in asks(rule)}
+    if (
+        rule != rule_of(ContributionConfig(rule=wanted.rule))
+        or len(voters) > 1
+        or not lacks.commands
+    ):
+        return lacks
+    return replace(lacks, commands=[f"python eval.py stage=probe probe.until={rule.name}"])
 
 
 def _models(

@@ -21,16 +21,20 @@ from benchmarking.measures import (
 )
 from benchmarking.outcomes import Outcome, judged, official, outcome, rows
 from benchmarking.sets import BenchmarkSet, load_set
-from benchmarking.tables import check_complete, render
+from benchmarking.tables import check_complete, render, short_names
 from building import weights_of
+from configs.benchmark import BenchmarkConfig
 from configs.schema import Config
-from datamodules.leaks import Leaks, leaks_of, leaks_text
+from datamodules.leaks import Leaks, leaks_notes, leaks_of
 from runs import Run, open_run, write_atomically
 
 log = logging.getLogger(__name__)
 
 LeaksOf = Mapping[tuple[str, str], Leaks]
 """What training and test have in common, by set and checkpoint."""
+
+Groups = Mapping[str, Sequence[int]]
+"""Questions of one set, by the name of their row."""
 
 Found = Mapping[str, Mapping[str, Outcome]]
 """What checkpoints made of one set, by their names and by conditions."""
@@ -59,6 +63,7 @@ def benchmark(config: Config) -> str:
         contenders = contenders_of(config, Readers(config) if described else None)
         encoder = contenders[0].probe.encoder
         sets = [load_set(name, config, encoder, run_dir=run.dir) for name in config.benchmark.sets]
+        groups = _groups(sets, config)
         for contender in contenders:
             fill(contender, sets, config)
         wanted, missing = lacking(contenders, sets)
@@ -77,7 +82,7 @@ def benchmark(config: Config) -> str:
         }
         notes = [*_notes(sets, scores, leaks, described=described), f"per question: {run.dir}"]
         names = [contender.name for contender in contenders]
-        report = _report(config, names, sets, scores, notes)
+        report = _report(config, names, sets, groups, scores, notes)
         check_complete(report)
         write_atomically(run.dir / "results.json", _results(config, contenders, report, leaks))
         run.finish()
@@ -113,6 +118,7 @@ def _report(
     config: Config,
     names: Sequence[str],
     sets: Sequence[BenchmarkSet],
+    groups: Sequence[Groups],
     scores: Sequence[Scores],
     notes: Sequence[str],
 ) -> Report:
@@ -122,6 +128,7 @@ def _report(
         resamples=settings.resamples, confidence=settings.confidence, seed=config.seed
     )
     pairs = list(zip(sets, scores, strict=True))
+    alone = [(one, name, own.found[name]) for one, own in pairs for name in names]
     main = settings.conditions[0]
     described = settings.by == "description"
 
@@ -138,10 +145,9 @@ def _report(
             for name in names
         ]
 
-    def comparisons(one: BenchmarkSet, own: Scores) -> list[Comparison]:
-        groups = _groups(one, config)
+    def comparisons(one: BenchmarkSet, own: Scores, rows: Groups) -> list[Comparison]:
         return [
-            comparison(one, {n: own.found[n][main] for n in (names[0], other)}, groups, drawing)
+            comparison(one, {n: own.found[n][main] for n in (names[0], other)}, rows, drawing)
             for other in names[1:] or names
         ]
 
@@ -153,19 +159,13 @@ def _report(
             for name in names
             if len(sets) > 1
         ],
-        comparisons=[each for one, own in pairs for each in comparisons(one, own)],
-        ablations=[
+        comparisons=[
             each
-            for one, own in pairs
-            for name in names
-            for each in ablations(one, name, own.found[name], drawing)
+            for (one, own), rows in zip(pairs, groups, strict=True)
+            for each in comparisons(one, own, rows)
         ],
-        groundings=[
-            each
-            for one, own in pairs
-            for name in names
-            for each in groundings(one, name, own.found[name], drawing)
-        ],
+        ablations=[each for asked in alone for each in ablations(*asked, drawing)],
+        groundings=[each for asked in alone for each in groundings(*asked, drawing)],
         notes=notes,
     )
 
@@ -190,29 +190,46 @@ def _notes(
     sets: Sequence[BenchmarkSet], scores: Sequence[Scores], leaks: LeaksOf, *, described: bool
 ) -> list[str]:
     """Say what else a reader of the tables has to know."""
-    told = []
+    names, told, away = short_names([one.name for one in sets]), [], []
     for one, own in zip(sets, scores, strict=True):
         for name, found in own.found.items():
-            main = found[one.settings[0]]
-            if described:
-                share = main.given_away.mean()
-                told.append(
-                    f"descriptions that give an answer away: {name} {share:.1%}, {one.name}"
-                )
+            share = found[one.settings[0]].given_away.mean()
+            away.append(f"{name} {share:.1%}, {names[one.name]}")
             summary = own.official[name] or {}
             told += [
-                f"official {measure} of {name} on {one.name}: {value:.2f}"
+                f"official {measure} of {name} on {names[one.name]}: {value:.2f}"
                 for measure, value in summary.items()
                 if measure not in ("score", "counted")
             ]
-    return told + [f"{name}: {leaks_text(one, found)}" for (one, name), found in leaks.items()]
+    if described:
+        told.append("descriptions that give an answer away: " + "; ".join(away))
+    return told + leaks_notes({(names[one], name): each for (one, name), each in leaks.items()})
 
 
-def _groups(one: BenchmarkSet, config: Config) -> Mapping[str, Sequence[int]]:
-    """Name the rows of a comparison: all questions, what they truly need where that is known, and
-    the groups that the publisher or a truth file makes."""
-    groups: dict[str, Sequence[int]] = {"all questions": range(len(one))}
+def _groups(sets: Sequence[BenchmarkSet], config: Config) -> list[Groups]:
+    """Name the rows of the comparisons of each set, and see that somebody names such groups."""
     by, root = config.benchmark.group_by, Path(config.data.root)
+    fields = {field for one in sets for sample in one.samples for field in sample.facts}
+    fields |= {
+        field
+        for one in sets
+        for row in known_fields(root, one.name, ()).values()
+        for field in row.keys() - {"id"}
+    }
+    if by not in fields and by != BenchmarkConfig().group_by:
+        listed = f"choose from {', '.join(sorted(fields))}, or leave it out"
+        raise ValueError(
+            f"benchmark.group_by is {by}, but no question of {', '.join(one.name for one in sets)} "
+            "and no truth file has such a field, so that nothing would be grouped: "
+            f"{listed if fields else 'leave it out, they have no fields'}."
+        )
+    return [_groups_of(one, by, root) for one in sets]
+
+
+def _groups_of(one: BenchmarkSet, by: str, root: Path) -> Groups:
+    """Take all questions, those that truly need media where that is known, and the groups that the
+    publisher or a truth file makes."""
+    groups: dict[str, Sequence[int]] = {"all questions": range(len(one))}
     stated = {n: sample.facts[by] for n, sample in enumerate(one.samples) if by in sample.facts}
     fields = ("evidence",) if stated else ("evidence", by)
     known = known_fields(root, one.name, fields)

@@ -61,13 +61,9 @@ def short_names(sets: Sequence[str]) -> dict[str, str]:
         return "+".join(Path(part).name for part in bare(name).split("+"))
 
     known = dict.fromkeys(sets)
-    stems, bares = Counter(map(stem, known)), Counter(map(bare, known))
+    shorter = [(short, Counter(map(short, known))) for short in (stem, bare)]
     return {
-        name: stem(name)
-        if stems[stem(name)] == 1
-        else bare(name)
-        if bares[bare(name)] == 1
-        else name
+        name: next((short(name) for short, seen in shorter if seen[short(name)] == 1), name)
         for name in known
     }
 
@@ -115,14 +111,15 @@ def _comparison(found: Comparison, name: str | None) -> str:
     if math.isnan(smallest):
         told = "The two never differ, which says nothing of what could have been found."
     elif math.isinf(smallest):
-        told = f"Not even a true difference of 100 points would have been found {chance}: too few "
-        told += "questions."
+        told = f"Too few questions: a true difference of 100 points would not be found {chance}."
     else:
         told = f"A true difference of {100 * smallest:.1f} points on all questions would have been "
-        told += f"found {chance}, at this n, discordance and clustering."
-        if smallest > differ:
-            told = told.replace("n, discordance and", "n and").removesuffix(".")
-            told += f", if all that differ did so one way; of the answers now, {differ:.1%} differ."
+        told += f"found {chance}, at this n"
+        if smallest <= differ:
+            told += ", discordance and clustering."
+        else:
+            told += f" and clustering. That takes a discordance above the {100 * differ:.1f}% "
+            told += "found, all of it one way."
     return "\n".join([*lines, *folded(told)])
 
 

@@ -99,21 +99,45 @@ def leaks_of(export: Path, sets: Mapping[str, Sequence[Sample]], *, root: Path) 
     }
 
 
-def leaks_text(name: str, leaks: Leaks) -> str:
-    """Say in a few sentences what a set has in common with the training of a checkpoint."""
-    told = []
-    if leaks.manifests:
-        alike = next(iter(leaks.alike.items()), None)
-        told = [
-            f"trained on {leaks.trained} questions of {', '.join(leaks.manifests)}. Of the "
-            f"{leaks.questions} questions of {name}, {sum(leaks.assets.values())} are about "
-            f"{len(leaks.assets)} assets of theirs"
-            + (f" (such as {min(leaks.assets)})" if leaks.assets else "")
-            + f", and {len(leaks.alike)} are worded nearly like one of them"
-            + (f" (such as {alike[0]} and {alike[1][0]})." if alike else ".")
-        ]
-    told += [f"What {weights} was trained on is not known here." for weights in leaks.unknown]
-    return " ".join(told)
+def leaks_notes(found: Mapping[tuple[str, str], Leaks]) -> list[str]:
+    """Say each thing once: what weights were trained on, and what that has in common with sets.
+
+    Args:
+        found: by the names of set and checkpoint.
+    """
+    notes = []
+    for checkpoint in dict.fromkeys(name for _, name in found):
+        own = {one: leaks for (one, name), leaks in found.items() if name == checkpoint}
+        known = next(iter(own.values()))
+        if not known.manifests:
+            continue
+        listed = ", ".join(known.manifests)
+        notes.append(f"{checkpoint} was trained on {known.trained} questions of {listed}")
+        apart = [one for one, leaks in own.items() if not (leaks.assets or leaks.alike)]
+        notes += [_shares(one, own[one], checkpoint) for one in own if one not in apart]
+        if apart:
+            notes.append(
+                f"of the questions of {', '.join(apart)}, none is about an asset that {checkpoint} "
+                "was trained on, and none is worded nearly like a question that it was"
+            )
+    unknown = dict.fromkeys(weights for leaks in found.values() for weights in leaks.unknown)
+    return notes + [f"what {weights} was trained on is not known here" for weights in unknown]
+
+
+def _shares(name: str, leaks: Leaks, checkpoint: str) -> str:
+    """Say what one set has in common with the training of one checkpoint."""
+    about, assets = sum(leaks.assets.values()), len(leaks.assets)
+    told = f"of {leaks.questions} questions of {name}, {_are(about)} about "
+    told += f"{assets} assets" if assets > 1 else "an asset"
+    told += f" that {checkpoint} was trained on"
+    told += f" (such as {min(leaks.assets)})" if assets else ""
+    told += f"; {_are(len(leaks.alike))} worded nearly like a question that it was"
+    test, (train, _) = next(iter(leaks.alike.items()), ("", ("", 0.0)))
+    return told + (f" ({test} like {train})" if test else "")
+
+
+def _are(count: int) -> str:
+    return f"{count} are" if count > 1 else "1 is" if count else "none is"
 
 
 def wording(question: str, options: Iterable[object]) -> str:

@@ -128,6 +128,20 @@ def test_lacking_answers_name_the_command_and_leave_no_view(root):
     assert not (root / "views").exists()
 
 
+def test_a_rule_with_its_own_numbers_is_asked_until_it_can_decide(root):
+    with pytest.raises(ValueError) as error:
+        run(root, *CALIBRATED)
+    assert str(error.value).endswith("\n    python eval.py stage=probe probe.until=calibrated")
+    with pytest.raises(ValueError, match=r"'probe.conditions=\[text_only\]'"):
+        own = ("data.contribution.rule=calibrated", "data.contribution.answers=9")
+        run(root, *CALIBRATED, *own, name="b")
+
+
+def test_a_rule_of_several_voters_is_asked_by_one_command_each(root):
+    with pytest.raises(ValueError, match=r"model\.path=MODEL_3"):
+        run(root, "clean.rules=[audiomcq]")
+
+
 def test_the_command_names_the_set(root):
     (root / "other.jsonl").write_text((root / "train.jsonl").read_text())
     with pytest.raises(ValueError) as error:

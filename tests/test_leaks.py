@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from datamodules.leaks import Leaks, leaks_of, leaks_text, wording
+from datamodules.leaks import Leaks, leaks_notes, leaks_of, wording
 from datamodules.quarantine import Quarantine
 from datamodules.sample import Sample
 from datamodules.sources.manifest import read_manifest
@@ -63,11 +63,31 @@ def test_assets_and_wordings_in_one_directory(tmp_path):
     assert leaks.assets == {"2.wav": 2}
     assert leaks.alike == {"q1": ("t1", 1.0)}
     assert (leaks.questions, leaks.trained) == (3, 3)
-    assert leaks_text("test", leaks) == (
-        f"trained on 3 questions of {tmp_path}/train.jsonl. Of the 3 questions of test, 2 are "
-        "about 1 assets of theirs (such as 2.wav), and 1 are worded nearly like one of them (such "
-        "as q1 and t1). What hub/model was trained on is not known here."
-    )
+    assert leaks_notes({("test", "sft"): leaks}) == [
+        f"sft was trained on 3 questions of {tmp_path}/train.jsonl",
+        "of 3 questions of test, 2 are about an asset that sft was trained on (such as 2.wav); 1 "
+        "is worded nearly like a question that it was (q1 like t1)",
+        "what hub/model was trained on is not known here",
+    ]
+
+
+def test_what_is_true_of_several_sets_and_checkpoints_is_said_once():
+    """Both start from one model; of three sets two have nothing in common with training."""
+    near = {"q7": ("t8", 0.9), "q9": ("t8", 0.8)}
+    usual = {"questions": 300, "manifests": ["train.jsonl"], "trained": 40, "unknown": ["hub/m"]}
+    apart, alike = Leaks(**usual), Leaks(**usual, alike=near)
+    bare = Leaks(questions=300, unknown=["hub/m"])
+    sets = ("a", "b", "c")
+    found = {(one, "base"): bare for one in sets}
+    found |= {(one, "sft"): alike if one == "b" else apart for one in sets}
+    assert leaks_notes(found) == [
+        "sft was trained on 40 questions of train.jsonl",
+        "of 300 questions of b, none is about an asset that sft was trained on; 2 are worded "
+        "nearly like a question that it was (q7 like t8)",
+        "of the questions of a, c, none is about an asset that sft was trained on, and none is "
+        "worded nearly like a question that it was",
+        "what hub/m was trained on is not known here",
+    ]
 
 
 def test_several_sets_are_told_apart(tmp_path):
@@ -122,9 +142,9 @@ def test_of_weights_from_elsewhere_nothing_is_known(tmp_path):
     manifest(tmp_path / "test.jsonl", TEST)
     samples = read(tmp_path / "test.jsonl", tmp_path)
     leaks = found_in(Path("Qwen/Qwen2.5-Omni-3B"), samples, root=tmp_path)
-    assert leaks_text("test", leaks) == (
-        "What Qwen/Qwen2.5-Omni-3B was trained on is not known here."
-    )
+    assert leaks_notes({("test", "tiny"): leaks}) == [
+        "what Qwen/Qwen2.5-Omni-3B was trained on is not known here"
+    ]
     assert not leaks.assets and not leaks.alike
 
 
@@ -132,7 +152,7 @@ def test_a_manifest_that_is_gone_is_said(tmp_path):
     manifest(tmp_path / "test.jsonl", TEST)
     export = run(tmp_path, "a", tmp_path, "gone")
     leaks = found_in(export, read(tmp_path / "test.jsonl", tmp_path), root=tmp_path)
-    assert f"{tmp_path}/gone.jsonl, which is not there" in leaks_text("test", leaks)
+    assert f"{tmp_path}/gone.jsonl, which is not there" in leaks_notes({("test", "sft"): leaks})[-2]
 
 
 def test_a_wording_has_a_line_for_each_option():

@@ -210,8 +210,22 @@ def test_where_nothing_differs_nothing_is_known_of_the_power():
     assert math.isnan(smallest_difference([], [], [], **settings))
 
 
-def test_a_handful_of_questions_finds_nothing():
-    """Even if all that differ differed one way; with fewer than 3 no formula holds."""
+def test_where_few_answers_differ_all_of_them_are_taken_to_differ_one_way():
+    """At 2 % of 100 questions no difference is found; 6 of 6 one way are significant (p = 1/32),
+    and at 7.82 % there are 6 of 100 four times of five."""
+    delta = smallest_difference(*differing(100, 0.02), confidence=0.95, power=0.8)
+    few = sum(math.comb(100, j) * delta**j * (1 - delta) ** (100 - j) for j in range(6))
+    assert few == pytest.approx(0.2, abs=1e-4)
+    assert delta == pytest.approx(0.0782, abs=1e-3)
+    generator = np.random.default_rng(0)
+    found = [mcnemar([0] * 100, generator.random(100) < delta) < 0.05 for _ in range(400)]
+    assert np.mean(found) == pytest.approx(0.8, abs=0.06)
+
+
+def test_ten_questions_find_large_differences_and_five_find_none():
+    """Five of five one way have p = 1/16; with fewer than 3 questions no formula holds."""
     settings = {"confidence": 0.95, "power": 0.8}
-    assert math.isinf(smallest_difference(*differing(10, 0.2), **settings))
+    assert 0.6 < smallest_difference(*differing(10, 0.2), **settings) < 0.75
+    assert math.isinf(smallest_difference([1, 0, 0, 0, 0], [0] * 5, list("abcde"), **settings))
+    assert smallest_difference([1, *[0] * 5], [0] * 6, list("abcdef"), **settings) > 0.9
     assert math.isinf(smallest_difference([1, 0], [0, 1], list("ab"), **settings))
