@@ -74,13 +74,17 @@ class MediaReader:
     ) -> None:
         self.data = data
         self.encoder = encoder
-        self.hears = "audio" in encoder.placeholders  # else the sound of a video is not its matter
         self.donors = Donors(samples)
         gigabytes = data.media_cache_gigabytes
         where = Path(data.media_cache) if data.media_cache else None
         self.disk = None if where is None else MediaCache(where, gigabytes=gigabytes)
         self.decoded = Recent()
         self._start_caches()
+
+    @property
+    def hears(self) -> bool:
+        """Tell whether who is shown the media can hear; the sound of videos is not read else."""
+        return "audio" in self.encoder.placeholders
 
     def _start_caches(self) -> None:
         self._features = lru_cache(maxsize=_cached_media(self.data.media))(self._process)
