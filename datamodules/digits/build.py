@@ -33,7 +33,7 @@ VERSION = 1
 ADDED = "annotated"
 """A split that sets of this version may lack: `ensure` adds it to them, and leaves the rest."""
 
-CACHES = ("probes", "traces")
+CACHES = ("probes", "traces", "answers")
 """Folders that outlive a set: what is in them belongs to contents, so it stays valid."""
 
 PROCESSES = 4
