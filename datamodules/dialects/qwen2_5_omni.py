@@ -1,24 +1,24 @@
 """Qwen2.5-Omni: pictures, films and sounds; the sound of a film stands behind its frames, or in
 chunks of time between them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol, final
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.dialects.base import Dialect, Medium, Place
-from datamodules.dialects.features import Processor, clip, film, picture
+from datamodules.dialects.base import Medium
+from datamodules.dialects.features import Features, Processor, clip
 from datamodules.dialects.interleaving import (
     Piece,
     in_chunks,
-    place_of,
     times_of,
-    with_sound,
     woven,
 )
 from datamodules.dialects.positions import Block, film_block, rope_positions
-from datamodules.media import Decoded
+from datamodules.dialects.senses import Omni
 
 
 class Rope(Protocol):
@@ -29,46 +29,18 @@ class Rope(Protocol):
 
 
 @final
-class Qwen25OmniDialect(Dialect):
+class Qwen25OmniDialect(Omni):
     """How a thinker of Qwen2.5-Omni is shown media."""
 
     def __init__(
         self, path: str, processor: Processor, *, rope: Rope, audio_in_video: bool = False
     ) -> None:
-        super().__init__(path, processor)
+        super().__init__(path, processor, audio_in_video=audio_in_video)
         self.rope = rope
-        self.audio_in_video = audio_in_video
-        # Frames fit data.media.image_max_pixels already; a second cap, whose default changes with
-        # transformers 5.22, would change the tokens of a video behind the probe cache's back.
-        processor.video_processor.cap_pixels_per_frame = False
 
-    @property
-    def placeholders(self) -> Mapping[str, str]:
-        """The tokens of sounds, pictures and films."""
-        return {
-            "audio": self.processor.audio_token,
-            "image": self.processor.image_token,
-            "video": self.processor.video_token,
-        }
-
-    def features(self, decoded: Decoded) -> Medium:
-        """Turn one decoded medium into tower inputs."""
-        made = []
-        if decoded.image is not None:
-            made.append(picture(self.processor.image_processor, decoded.image))
-        if decoded.frames is not None:
-            made.append(
-                film(self.processor.video_processor, decoded.frames, fps=decoded.fps or 1.0)
-            )
-        if decoded.audio is not None:
-            made.append(clip(self.processor.feature_extractor, decoded.audio))
-        return tuple(made)
-
-    def places(self, medium: Medium) -> list[Place]:
-        """Say what a template shows of a medium, and what becomes of it."""
-        if self._woven(medium):
-            return [place_of(self._pieces(medium), self.processor, self.placeholders)]
-        return super().places(medium)
+    def sound(self, wave: NDArray[np.float32]) -> Features:
+        """Turn a sound into mel frames."""
+        return clip(self.processor.feature_extractor, wave)
 
     def positions(self, ids: Sequence[int], media: Sequence[Medium]) -> Tensor:
         """Number the tokens of a prompt. Shapes: P ids -> (3, P)"""
@@ -79,10 +51,7 @@ class Qwen25OmniDialect(Dialect):
             visual_ids=self.processor.tokenizer.convert_tokens_to_ids(visual),
         )
 
-    def _woven(self, medium: Medium) -> bool:
-        return self.audio_in_video and with_sound(medium)
-
-    def _pieces(self, medium: Medium) -> list[Piece]:
+    def pieces(self, medium: Medium) -> list[Piece]:
         """Deal out a film and its sound."""
         seen, heard = medium
         rate = self.rope.position_id_per_seconds
@@ -98,9 +67,9 @@ class Qwen25OmniDialect(Dialect):
         merge_size = self.processor.image_processor.merge_size
         rate = self.rope.position_id_per_seconds
         seen = [film_block(one, merge_size, rate).long() for one in medium if one.kind != "audio"]
-        if not self._woven(medium):
+        if not self.woven(medium):
             return [Block(numbers=numbers) for numbers in seen]
-        pieces = self._pieces(medium)
+        pieces = self.pieces(medium)
         inner = woven(pieces, seen[0], medium[1].tokens) + 1  # (3, tokens)
         before = torch.zeros(3, 2, dtype=torch.long)
         behind = torch.full((3, 2), int(inner[:, -pieces[-1][1] :].max()) + 1)

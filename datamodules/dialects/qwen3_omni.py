@@ -1,7 +1,7 @@
 """Qwen3-Omni: pictures, films and sounds; the sound of a film stands behind its frames, or between
 them in time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Protocol, final
 
 import numpy as np
@@ -9,18 +9,17 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from datamodules.dialects.base import Dialect, Medium, Place
-from datamodules.dialects.features import Features, Processor, film, picture
+from datamodules.dialects.base import Medium
+from datamodules.dialects.features import Features, Processor
 from datamodules.dialects.interleaving import (
     Piece,
     in_time,
-    place_of,
     times_of,
-    with_sound,
     woven,
 )
 from datamodules.dialects.positions import Block, film_block, rope_positions
-from datamodules.media import Decoded, MediaError
+from datamodules.dialects.senses import Omni
+from datamodules.media import MediaError
 
 
 class Hearing(Protocol):
@@ -37,40 +36,16 @@ class Rope(Protocol):
 
 
 @final
-class Qwen3OmniDialect(Dialect):
+class Qwen3OmniDialect(Omni):
     """How a thinker of Qwen3-Omni is shown media."""
 
     def __init__(
         self, path: str, processor: Processor, *, rope: Rope, audio_in_video: bool = False
     ) -> None:
-        super().__init__(path, processor)
+        super().__init__(path, processor, audio_in_video=audio_in_video)
         self.rope = rope
-        self.audio_in_video = audio_in_video
-        processor.video_processor.cap_pixels_per_frame = False  # see Qwen25OmniDialect
 
-    @property
-    def placeholders(self) -> Mapping[str, str]:
-        """The tokens of sounds, pictures and films."""
-        return {
-            "audio": self.processor.audio_token,
-            "image": self.processor.image_token,
-            "video": self.processor.video_token,
-        }
-
-    def features(self, decoded: Decoded) -> Medium:
-        """Turn one decoded medium into tower inputs."""
-        made = []
-        if decoded.image is not None:
-            made.append(picture(self.processor.image_processor, decoded.image))
-        if decoded.frames is not None:
-            made.append(
-                film(self.processor.video_processor, decoded.frames, fps=decoded.fps or 1.0)
-            )
-        if decoded.audio is not None:
-            made.append(self._sound(decoded.audio))
-        return tuple(made)
-
-    def _sound(self, wave: NDArray[np.float32]) -> Features:
+    def sound(self, wave: NDArray[np.float32]) -> Features:
         """Turn a sound into mel frames, mirrored at its ends: this model's processor pads a clip
         that comes alone with nothing."""
         extractor = self.processor.feature_extractor
@@ -95,12 +70,6 @@ class Qwen3OmniDialect(Dialect):
             tokens=heard_tokens(frames, self.rope.audio_config.n_window),
         )
 
-    def places(self, medium: Medium) -> list[Place]:
-        """Say what a template shows of a medium, and what becomes of it."""
-        if self._woven(medium):
-            return [place_of(self._pieces(medium), self.processor, self.placeholders)]
-        return super().places(medium)
-
     def positions(self, ids: Sequence[int], media: Sequence[Medium]) -> Tensor:
         """Number the tokens of a prompt, in fractions: time is not rounded down to whole positions.
 
@@ -113,10 +82,7 @@ class Qwen3OmniDialect(Dialect):
             visual_ids=self.processor.tokenizer.convert_tokens_to_ids(visual),
         ).float()
 
-    def _woven(self, medium: Medium) -> bool:
-        return self.audio_in_video and with_sound(medium)
-
-    def _pieces(self, medium: Medium) -> list[Piece]:
+    def pieces(self, medium: Medium) -> list[Piece]:
         """Deal out a film and its sound."""
         seen, heard = medium
         return in_time(times_of(seen, self.rope.position_id_per_seconds), heard.tokens)
@@ -126,9 +92,9 @@ class Qwen3OmniDialect(Dialect):
         merge_size = self.processor.image_processor.merge_size
         rate = self.rope.position_id_per_seconds
         seen = [film_block(one, merge_size, rate) for one in medium if one.kind != "audio"]
-        if not self._woven(medium):
+        if not self.woven(medium):
             return [Block(numbers=numbers) for numbers in seen]
-        pieces = self._pieces(medium)
+        pieces = self.pieces(medium)
         return [Block(numbers=woven(pieces, seen[0], medium[1].tokens), tail=pieces[-1][1])]
 
 

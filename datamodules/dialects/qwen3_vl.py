@@ -1,46 +1,24 @@
 """Qwen3-VL: pictures, and films, whose sound it is not given; moments of a film say their time."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import final
 
 from torch import Tensor
 
-from datamodules.dialects.base import Dialect, Medium, Place
-from datamodules.dialects.features import Features, Processor, film, picture
+from datamodules.dialects.base import Medium, Place
+from datamodules.dialects.features import Features
 from datamodules.dialects.positions import Block, film_block, rope_positions
-from datamodules.dialects.refusals import leave_out, refuse
-from datamodules.media import Decoded
+from datamodules.dialects.senses import Seeing
 
 
 @final
-class Qwen3VLDialect(Dialect):
+class Qwen3VLDialect(Seeing):
     """How a Qwen3-VL is shown media.
 
     A film is written as transformers' processor does since its release 5.10: marks of vision around
     the whole, as the chat template has them, and around each moment. Earlier releases, and vLLM
     beside these, left out those around the whole.
     """
-
-    def __init__(self, path: str, processor: Processor) -> None:
-        super().__init__(path, processor)
-        processor.video_processor.cap_pixels_per_frame = False  # see Qwen25OmniDialect
-
-    @property
-    def placeholders(self) -> Mapping[str, str]:
-        """The tokens of pictures and films."""
-        return {"image": self.processor.image_token, "video": self.processor.video_token}
-
-    def features(self, decoded: Decoded) -> Medium:
-        """Turn one decoded medium into tower inputs; of a film, the frames."""
-        if decoded.modality == "audio":
-            refuse(self.path, "hear", "audio")
-        if decoded.image is not None:
-            return (picture(self.processor.image_processor, decoded.image),)
-        if decoded.audio is not None:
-            leave_out(self.path, "hear", "sound")
-        if decoded.frames is None:
-            return ()
-        return (film(self.processor.video_processor, decoded.frames, fps=decoded.fps or 1.0),)
 
     def places(self, medium: Medium) -> list[Place]:
         """Say what a template shows of a medium, and what becomes of it."""

@@ -3,59 +3,24 @@ experts; who speaks is left out.
 
 The experts are chosen for each token alone, so that a prompt which is read once for all its
 completions chooses as each of its copies would. The loss that balances experts is not among ours.
-
-The module tree moved between transformers 5.17, `thinker.{audio_tower, visual, model}`, and 5.23,
-`thinker.model.{audio_tower, visual, language_model}`.
 """
 
-from collections.abc import Mapping
-from typing import cast, final
+from typing import final
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import pad
-from transformers import (
-    PreTrainedModel,
-    Qwen3OmniMoeThinkerConfig,
-    Qwen3OmniMoeThinkerForConditionalGeneration,
-)
 
 from modules.backbones.qwen3_vl import Deepstacked
-from modules.backbones.sensing import visual_tokens
+from modules.backbones.sensing import Thinker
 
 SPEAKING = ("talker.", "code2wav.")
 """Beginnings of the names of a whole model's tensors that are no thinker's."""
 
 
 @final
-class Qwen3Omni(Deepstacked):
-    """The parts of a Qwen3-Omni thinker, whichever transformers release built it."""
-
-    def __init__(self, thinker: Qwen3OmniMoeThinkerForConditionalGeneration) -> None:
-        super().__init__(thinker)
-        nested = hasattr(thinker.model, "language_model")
-        towers = thinker.model if nested else thinker
-        language = thinker.model.language_model if nested else thinker.model
-        self.language = cast(PreTrainedModel, language)  # nn.Module types no attribute
-        self.audio_tower = cast(PreTrainedModel, towers.audio_tower)
-        self.vision_tower = cast(PreTrainedModel, towers.visual)
-        self.head = thinker.lm_head
-        self.embedding = cast(nn.Embedding, self.language.get_input_embeddings())
-        self.config: Qwen3OmniMoeThinkerConfig = thinker.config
-
-    @property
-    def towers(self) -> list[nn.Module]:
-        """What hears, and what sees."""
-        return [self.audio_tower, self.vision_tower]
-
-    @property
-    def media_ids(self) -> Mapping[str, int]:
-        """The token that stands in each place of a medium."""
-        return {
-            "audio": self.config.audio_token_id,
-            "image": self.config.image_token_id,
-            "video": self.config.video_token_id,
-        }
+class Qwen3Omni(Deepstacked, Thinker):
+    """The parts of a Qwen3-Omni thinker."""
 
     def sense(self, kind: str, values: Tensor, sizes: Tensor) -> Tensor:
         """Hear, or see; of what is heard, nothing is added to deeper layers.
@@ -85,15 +50,13 @@ class Qwen3Omni(Deepstacked):
             if group:
                 packed, lens = torch.cat([clips[number] for number in group], dim=1), frames[group]
                 states = self.audio_tower(packed, feature_lens=lens).last_hidden_state
-                split = states.split(self.tokens("audio", lens))
+                split = states.split(self.heard(lens))
                 heard.update(zip(group, split, strict=True))
         return torch.cat([heard[number] for number in range(len(clips))])
 
-    def tokens(self, kind: str, sizes: Tensor) -> list[int]:
-        """Count the places that each medium of one kind fills."""
-        if kind != "audio":
-            return visual_tokens(sizes, self.vision_tower.config.spatial_merge_size)
-        return [heard_tokens(frames, self.audio_tower.config.n_window) for frames in sizes.tolist()]
+    def heard(self, frames: Tensor) -> list[int]:
+        """Count the places that sounds fill. Shapes: (clips,)"""
+        return [heard_tokens(count, self.audio_tower.config.n_window) for count in frames.tolist()]
 
 
 def heard_tokens(frames: int, window: int) -> int:

@@ -1,19 +1,13 @@
 """Qwen3-VL: it sees and writes. What it sees is handed to its first layers as well, each time from
 another depth of the vision tower (DeepStack, arXiv 2406.04334)."""
 
-from collections.abc import Mapping
-from typing import cast, final
+from typing import final
 
 import torch
-from torch import Tensor, nn
-from transformers import (
-    DynamicCache,
-    PreTrainedModel,
-    Qwen3VLConfig,
-    Qwen3VLForConditionalGeneration,
-)
+from torch import Tensor
+from transformers import DynamicCache, PreTrainedModel
 
-from modules.backbones.sensing import SensingModel, visual_tokens
+from modules.backbones.sensing import Seeing, SensingModel
 
 
 class Deepstacked(SensingModel):
@@ -59,31 +53,9 @@ class Deepstacked(SensingModel):
 
 
 @final
-class Qwen3VL(Deepstacked):
+class Qwen3VL(Deepstacked, Seeing):
     """The parts of a Qwen3-VL."""
-
-    def __init__(self, whole: Qwen3VLForConditionalGeneration) -> None:
-        super().__init__(whole)
-        self.language = cast(PreTrainedModel, whole.model.language_model)  # typed as any module
-        self.vision_tower = cast(PreTrainedModel, whole.model.visual)
-        self.head = whole.lm_head
-        self.embedding = cast(nn.Embedding, self.language.get_input_embeddings())
-        self.config: Qwen3VLConfig = whole.config
-
-    @property
-    def towers(self) -> list[nn.Module]:
-        """What sees."""
-        return [self.vision_tower]
-
-    @property
-    def media_ids(self) -> Mapping[str, int]:
-        """The token that stands in each place of a medium."""
-        return {"image": self.config.image_token_id, "video": self.config.video_token_id}
 
     def sense(self, kind: str, values: Tensor, sizes: Tensor) -> Tensor:
         """See. Shapes: as `Batch` has them -> (tokens of all, W)"""
         return self.see(values, sizes)
-
-    def tokens(self, kind: str, sizes: Tensor) -> list[int]:
-        """Count the places that each medium of one kind fills."""
-        return visual_tokens(sizes, self.vision_tower.config.spatial_merge_size)

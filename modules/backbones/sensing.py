@@ -2,10 +2,12 @@
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import cast, final
 
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
+from transformers import PreTrainedModel
 
 from datamodules.batch import PACKED, Batch
 from modules.backbones.base import LanguageModel
@@ -76,6 +78,76 @@ class SensingModel(LanguageModel):
             return self.sense(kind, packed, chosen).split(self.tokens(kind, chosen))
 
         return torch.cat(cache.states(kind, media, sizes, sense))
+
+
+class Seeing(SensingModel):
+    """A model that sees and does not hear, as transformers builds Qwen's."""
+
+    def __init__(self, whole: PreTrainedModel) -> None:
+        super().__init__(whole)
+        self.language = whole.model.language_model
+        self.vision_tower = cast(PreTrainedModel, whole.model.visual)
+        self.head = whole.lm_head
+        self.embedding = cast(nn.Embedding, self.language.get_input_embeddings())
+
+    @property
+    def towers(self) -> list[nn.Module]:
+        """What sees."""
+        return [self.vision_tower]
+
+    @property
+    def media_ids(self) -> Mapping[str, int]:
+        """The token that stands in each place of a picture or film."""
+        config = self.whole.config
+        return {"image": config.image_token_id, "video": config.video_token_id}
+
+    def tokens(self, kind: str, sizes: Tensor) -> list[int]:
+        """Count the places that each picture or film fills."""
+        return visual_tokens(sizes, self.vision_tower.config.spatial_merge_size)
+
+
+class Thinker(SensingModel):
+    """A thinker, whichever transformers release built it.
+
+    The module tree moved in transformers 5.21: up to 5.20 `thinker.{audio_tower, visual, model}`,
+    since then `thinker.model.{audio_tower, visual, language_model}`.
+    """
+
+    def __init__(self, thinker: PreTrainedModel) -> None:
+        super().__init__(thinker)
+        nested = hasattr(thinker.model, "language_model")
+        towers = thinker.model if nested else thinker
+        self.language = thinker.model.language_model if nested else thinker.model
+        self.audio_tower = cast(PreTrainedModel, towers.audio_tower)  # typed as any module
+        self.vision_tower = cast(PreTrainedModel, towers.visual)
+        self.head = thinker.lm_head
+        self.embedding = cast(nn.Embedding, self.language.get_input_embeddings())
+
+    @property
+    def towers(self) -> list[nn.Module]:
+        """What hears, and what sees."""
+        return [self.audio_tower, self.vision_tower]
+
+    @property
+    def media_ids(self) -> Mapping[str, int]:
+        """The token that stands in each place of a medium."""
+        config = self.whole.config
+        return {
+            "audio": config.audio_token_id,
+            "image": config.image_token_id,
+            "video": config.video_token_id,
+        }
+
+    @final
+    def tokens(self, kind: str, sizes: Tensor) -> list[int]:
+        """Count the places that each medium of one kind fills."""
+        if kind == "audio":
+            return self.heard(sizes)
+        return visual_tokens(sizes, self.vision_tower.config.spatial_merge_size)
+
+    @abstractmethod
+    def heard(self, frames: Tensor) -> list[int]:
+        """Count the places that sounds fill, by the frames of their spectra. Shapes: (clips,)"""
 
 
 def see(tower: nn.Module, patches: Tensor, grid: Tensor) -> Tensor:
