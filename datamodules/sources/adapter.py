@@ -97,5 +97,9 @@ class Format:
     test: bool = False
     """A benchmark: neither trained on, nor chosen by."""
 
+    harmless: frozenset[str] = frozenset()
+    """Fields that the adapter leaves unread because no answer depends on them, those within objects
+    as `metadata.license`; any other that it leaves is told, or sets the row aside (`fields.py`)."""
+
     generic: bool = False
     """Any data set may be written so: questions are named after their manifest, not the format."""

@@ -27,6 +27,7 @@ Reason = Literal[
     "missing_id",
     "missing_question",
     "unknown_field",
+    "unread_field",
 ]
 """Besides these, media that cannot be found are counted by the kind of their `MediaError`."""
 

@@ -10,6 +10,7 @@ from typing import Literal
 from datamodules.sample import LETTERS, Modality, Role
 from datamodules.sources.adapter import Place, Row
 from datamodules.sources.answers import NUMBER, RowError, written
+from datamodules.sources.fields import whole
 
 LONGEST_LIST = 20_000
 """Characters of a text that is read as a list: nesting costs memory out of proportion."""
@@ -54,6 +55,7 @@ def facts(row: Row, *names: str) -> dict[str, str]:
 
 
 def _said(value: object) -> str:
+    value = whole(value)
     if isinstance(value, list):
         return ", ".join(str(item) for item in value)
     return json.dumps(value, default=str) if isinstance(value, Mapping) else str(value)

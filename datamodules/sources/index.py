@@ -27,6 +27,7 @@ from datamodules.media import resolve
 from datamodules.quarantine import Quarantine
 from datamodules.sample import Media, Sample
 from datamodules.sources.answers import Reason
+from datamodules.sources.fields import Unread
 from datamodules.sources.manifest import read_manifest, samples_of
 from datamodules.sources.table import SampleTable, Stamp, stamp, write_table
 
@@ -63,6 +64,7 @@ def open_samples(
             path, root, quarantine, taken=taken, format=format, outside_root=outside_root
         )
     _replay(index, quarantine)
+    _unread(index).tell(path)
     table = SampleTable(index / "rows.arrow", root=root, outside_root=outside_root)
     return _without(table, taken, quarantine, path) if taken else table
 
@@ -101,8 +103,12 @@ def _build(index: Path, path: Path, root: Path, *, format: FormatName, outside_r
     try:
         made.mkdir(parents=True)
         bad = Quarantine(max_bad_share=1.0, run_dir=made)
-        samples = samples_of(path, root, bad, format=format, outside_root=outside_root)
+        unread = Unread()
+        samples = samples_of(
+            path, root, bad, format=format, outside_root=outside_root, unread=unread
+        )
         write_table(made / "rows.arrow", samples, stamp_of)
+        (made / "unread.json").write_text(json.dumps(unread.as_dict()), encoding="utf-8")
         for file in made.iterdir():
             with file.open("rb") as written:
                 os.fsync(written.fileno())
@@ -129,6 +135,11 @@ def _replay(index: Path, quarantine: Quarantine) -> None:
             unseen,
             index,
         )
+
+
+def _unread(index: Path) -> Unread:
+    """Read which fields nobody read when the manifest was indexed."""
+    return Unread(**json.loads((index / "unread.json").read_text(encoding="utf-8")))
 
 
 def _without(

@@ -23,6 +23,7 @@ from datamodules.sample import Sample
 from datamodules.sources.adapter import Format, Place, Row
 from datamodules.sources.answers import RowError
 from datamodules.sources.containers import Found, read_rows
+from datamodules.sources.fields import Fields, Unread, whole
 from datamodules.sources.formats import LOOKED_AT, MANIFEST, choose
 from datamodules.sources.rows import to_sample
 
@@ -58,14 +59,20 @@ def samples_of(
     taken: Container[str] = (),
     format: FormatName = "auto",
     outside_root: bool = False,
+    unread: Unread | None = None,
 ) -> Iterator[Sample]:
-    """Read the good rows of a manifest one by one, as `read_manifest` does."""
+    """Read the good rows of a manifest one by one, as `read_manifest` does.
+
+    Args:
+        unread: counts the fields that nobody reads, which are told at the end unless it is given.
+    """
     rows = read_rows(path)
     first = [*islice(rows, LOOKED_AT)]
     chosen = choose(path, first, format)
     seen: set[str] = set()
+    left = Unread() if unread is None else unread
     for found in chain(first, rows):
-        for index, row in enumerate(questions(found, chosen, path, root)):
+        for index, row in enumerate(questions(found, chosen, path, root, left)):
             sample_id, place = _id(row), f"{found.place}#{index + 1}" if index else found.place
             try:
                 if isinstance(row, RowError):
@@ -83,10 +90,18 @@ def samples_of(
                 quarantine.add(sample_id or _id(found.row), error.reason, str(error), place)
             except MediaError as error:
                 quarantine.add(sample_id, error.kind, str(error), place)
+    if unread is None:
+        left.tell(path)
 
 
-def questions(found: Found, format: Format, path: Path, root: Path) -> Iterator[Row | RowError]:
-    """Write a row of a manifest as one of our own, or as several, or say why not."""
+def questions(
+    found: Found, format: Format, path: Path, root: Path, unread: Unread | None = None
+) -> Iterator[Row | RowError]:
+    """Write a row of a manifest as one of our own, or as several, or say why not.
+
+    Args:
+        unread: counts the fields that the format does not read.
+    """
     if isinstance(found.row, RowError) or format is MANIFEST:
         yield found.row
         return
@@ -96,22 +111,26 @@ def questions(found: Found, format: Format, path: Path, root: Path) -> Iterator[
         name=path.stem,
         number=found.number,
     )
-    empty = True
+    fields = Fields(found.row)
     try:
-        for row in format.adapt(found.row, place):
-            empty = False
-            yield row if isinstance(row, RowError) else _named(row, format, place)
-        if empty:
+        rows = [
+            row if isinstance(row, RowError) else _named(row, format, place)
+            for row in format.adapt(fields, place)
+        ]
+        if not rows:
             raise RowError(
                 "missing_question", f"the row holds no question of {format.name}: mend or drop it."
             )
+        (unread or Unread()).check(fields, format.name, format.harmless)
     except RowError as error:
         yield error
+        return
+    yield from rows
 
 
 def _named(row: Row, format: Format, place: Place) -> Row:
     """Fill in what a published row leaves open."""
-    named = {name: value for name, value in row.items() if value not in (None, "")}
+    named = {name: whole(value) for name, value in row.items() if value not in (None, "")}
     source = {} if format.generic else {"source": format.name}
     return {"id": place.id, **source, **named}
 
