@@ -50,7 +50,7 @@ def with_right_golds(
 
 def _wrong(samples: Sequence[Sample], check: GoldCheck) -> dict[int, str]:
     """Judge all golds; the places of those that are not right, with the reason."""
-    found = {}
+    found: dict[int, str] = {}
     for start in range(0, len(samples), TOGETHER):
         reasons = check.judge([*samples[start : start + TOGETHER]])
         found |= {start + at: why for at, why in enumerate(reasons) if why}
