@@ -31,7 +31,8 @@ def option_scoring(
     for index in indices:
         sample = questions.samples[index]
         _refuse_open(sample)
-        turned = [reorder(sample, seed) for seed in range(orders)]
+        put = questions.put(sample)
+        turned = [reorder(put, seed) for seed in range(orders)]
         try:
             whole = _prompts(questions, turned)
         except MediaError as error:

@@ -91,6 +91,6 @@ def test_a_judge_is_not_spoken_to_by_a_description(encoder):
 def test_a_served_model_is_told_the_same_words(untrained):
     encoder = PromptEncoder(str(untrained), answer_with="text")
     sample = replace(make_sample(), evidence="It says 8.")
-    [chat] = messages(sample, [], answer_with="text", want="told")
+    [chat] = messages(replace(sample, answer_with="text"), [], want="told")
     prompt = encoder.prompt(sample, [], want="told")
     assert f"user\n{chat['content']}<|im_end|>" in encoder.tokenizer.decode(prompt.token_ids)
