@@ -138,7 +138,7 @@ class PromptEncoder:
             ask: False leaves the question out, and its options in.
             suffix: what is said below the question.
         """
-        assert sample.answer_with == self.answer_with, "what is shown decides what is right"
+        self._check_put(sample)
         described = [shown for _, shown in media if isinstance(shown, str)]
         self._refuse_special_tokens(sample, described)
         roles = [role for role, _ in media]
@@ -187,6 +187,7 @@ class PromptEncoder:
 
         Who is told the evidence has nothing to add to it, and imitates the answer alone.
         """
+        self._check_put(sample)
         if want == "evidence":
             return self._completion(required_evidence(sample))
         own = sample if want == "answer" else replace(sample, completion="")
@@ -194,7 +195,12 @@ class PromptEncoder:
 
     def option_targets(self, sample: Sample) -> list[list[int]]:
         """Tokenize the answer that names each option, for scoring without sampling."""
+        self._check_put(sample)
         return [self._completion(f"<answer>{name}</answer>") for name in sample.names]
+
+    def _check_put(self, sample: Sample) -> None:
+        """Show nothing in a way that whoever judges it does not know of; see `orders.put`."""
+        assert sample.answer_with == self.answer_with, f"{sample.id} was not put to this model"
 
     def _completion(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]

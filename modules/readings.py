@@ -57,6 +57,11 @@ def check_choice(sample: Sample) -> None:
         )
 
 
+def as_shown(text: str, sample: Sample) -> bool:
+    """Tell whether a text is the answer, or names an option, to the letter."""
+    return text == sample.named_answer or _exact(text, sample)[1] is not None
+
+
 def exactly(text: str, sample: Sample) -> str | None:
     """Read which option a text names letter for letter, but for case where that leaves one."""
     lettered = sample.answer_with == "letter"

@@ -14,7 +14,7 @@ from configs.rewards import RewardConfig
 from configs.rlvr import RlvrConfig
 from datamodules.sample import Sample
 from modules.extraction import CLOSE, OPEN, enclosed, well_formed
-from modules.readings import exactly
+from modules.readings import as_shown, exactly
 from modules.verifiers import Verdict, verify_all
 
 RIGHT = 0.1
@@ -223,7 +223,7 @@ def matches_exactly(completion: str, sample: Sample) -> bool:
     end = completion.find(CLOSE, start)
     said = completion[start + len(OPEN) : end] if 0 <= start < end else completion
     whole = enclosed(completion)
-    if whole and (whole == sample.named_answer or whole in sample.options):
+    if whole and as_shown(whole, sample):
         said = whole  # as it is imitated, though it look like tags itself
     said = said.strip()
     if sample.answer_type == "choice":

@@ -72,10 +72,10 @@ def normalize(text: str) -> str:
     -5 is not 5, 1.5 is not 15, (0, 1] is not [0, 1), 3! is not 3 and C# is not C.
     """
     text = typed(text).casefold()
-    if _MARKS.isdisjoint(text):
-        return _adhered(text) if " " in text else text
     for written, meant in _MEANT:
         text = text.replace(written, meant)
+    if _MARKS.isdisjoint(text):
+        return _adhered(text) if " " in text else text
     return _adhered(" ".join("".join(_kept(text)).split())) if text else text
 
 
@@ -129,6 +129,7 @@ def _kept(text: str) -> list[str]:
             keep = before in "dl]" and after in "dlw["
         elif mark not in _NOISE:  # a quote or a star
             keep = _lone(mark, text[at + 1 : at + 2], kinds, at, opened)
+            kinds[at] = "*" if keep and mark == "*" else "m"
         found.append(mark if keep else " ")
     return found
 
@@ -244,8 +245,8 @@ def _lone(mark: str, following: str, kinds: list[str], at: int, opened: set[str]
     that enclose something are typography."""
     before = kinds[at - 1] if at else " "
     after = kinds[at + 1] if at + 1 < len(kinds) else " "
-    if mark == "*" and before in "dl]" and after in "dl[":
-        return True
+    if mark == "*" and before in "dl]*" and (after in "dl[" or following == mark):
+        return before == "*" or mark not in opened
     if before in " m[" and after != " ":
         opened.add(mark)
         return False

@@ -12,10 +12,10 @@ from decimal import Decimal
 from typing import Literal
 
 from datamodules.sample import AnswerType, Sample
-from modules.extraction import CLOSE, OPEN, Container, enclosed, locate, unwrap
+from modules.extraction import CLOSE, MAX_BARE, OPEN, Container, enclosed, locate, unwrap
 from modules.math_answers import equivalent
 from modules.numerals import number
-from modules.readings import ChoiceRule, check_choice, choice, items
+from modules.readings import ChoiceRule, as_shown, check_choice, choice, items
 from modules.similarity import rouge, set_f1, word_error_rate
 from modules.typography import normalize, without_article
 
@@ -92,8 +92,8 @@ def _given(completion: str, sample: Sample) -> tuple[str, Container] | None:
     What is imitated is its own answer, though that look like tags or thoughts. Words that are asked
     for as they come need no tags.
     """
-    inner = enclosed(completion) if "<" in completion[1:-1] else None
-    if inner and "<" in inner and (inner == sample.named_answer or inner in sample.options):
+    inner = enclosed(completion)
+    if inner and ("<" in inner or len(inner) > MAX_BARE) and as_shown(inner, sample):
         return inner, "tags"
     if sample.free and CLOSE not in completion.partition(OPEN)[2]:
         said = completion.strip()
