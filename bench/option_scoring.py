@@ -25,7 +25,7 @@ from bench.shared_prompt import medians
 from configs.schema import DataConfig, MediaConfig
 from datamodules.batch import Batch, Completions, OptionScoring
 from datamodules.option_scoring import option_scoring
-from datamodules.orders import option_order, reorder
+from datamodules.orders import option_order, put
 from datamodules.prompts import PromptEncoder
 from datamodules.question_set import QuestionSet, load_questions
 from modules.answering import score
@@ -124,9 +124,12 @@ def compare(policy: OmniModel, questions: QuestionSet, orders: int, rounds: int)
     sample, encoder = questions.samples[0], questions.encoder
     scoring = option_scoring(questions, [0], orders=orders, step=0)
     assert scoring is not None
-    questions.samples = [reorder(sample, seed) for seed in range(orders)]
+    turned = [
+        put(sample, option_seed=seed, answer_with=encoder.answer_with) for seed in range(orders)
+    ]
+    questions.samples = turned
     prompts = [batch for n in range(orders) if (batch := questions.batch([n], step=0))]
-    answers = [encoder.option_targets(turned) for turned in questions.samples]
+    answers = [*map(encoder.option_targets, turned)]
     count = len(sample.options)
     places = [n * count + o for n in range(orders) for o in option_order(sample, n)]
     single = [[ids] for group in answers for ids in group]

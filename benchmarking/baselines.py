@@ -20,5 +20,6 @@ def longest_option(sample: Sample) -> float:
 
 def _right(sample: Sample, place: int) -> bool:
     """Whether the option at a place alone is the answer, by its letter or as a set of one."""
-    alone = sample.answer_type == "set" and sample.answer == sample.options[place]
-    return sample.answer == LETTERS[place] or alone
+    if sample.answer_type == "choice":
+        return LETTERS[place] in sample.right
+    return sample.answer_type == "set" and sample.answer in (LETTERS[place], sample.options[place])

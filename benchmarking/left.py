@@ -65,7 +65,7 @@ def read_left(path: Path, wanted: str | None) -> Left:
     needs = [truth[row["id"]]["evidence"] != "text" if row["id"] in truth else None for row in rows]
     steps, tokens = learned(Path(results["checkpoints"][name]))
     return Left(
-        put=f"{chosen} under {condition}, by {results['by']}",
+        put=f"{chosen} under {condition}, by {results['by']}{_judged_by(results)}",
         hashes={row["id"]: row["content_hash"] for row in rows},
         right=np.array([row["correct"] for row in rows], dtype=np.float64),
         clusters=[row["asset_id"] for row in rows],
@@ -73,6 +73,13 @@ def read_left(path: Path, wanted: str | None) -> Left:
         steps=steps,
         tokens=tokens,
     )
+
+
+def _judged_by(results: Mapping[str, Any]) -> str:
+    """Say how answers were named and read, which results of long ago do not tell."""
+    if "harness_version" not in results:
+        return ""
+    return f", options named by {results['answer_with']}, harness {results['harness_version']}"
 
 
 def learned(weights: Path) -> tuple[int, float]:

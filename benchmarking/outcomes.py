@@ -10,7 +10,7 @@ from benchmarking.answers import Answer, Asked
 from benchmarking.baselines import first_option, longest_option
 from benchmarking.sets import BenchmarkSet, media_shown
 from configs.benchmark import shown
-from datamodules.orders import option_order, reorder
+from datamodules.orders import option_order
 from datamodules.sample import LETTERS, Sample
 from modules.evidence import gives_away
 from modules.official import OfficialScore, official_score, official_summary
@@ -65,7 +65,7 @@ class Outcome:
 def judged(one: BenchmarkSet, answers: Mapping[Asked, Answer], setting: str) -> list[list[Judged]]:
     """Judge every question of a set under a condition, in each of its orders."""
     samples = [
-        [reorder(sample, order) for order in orders]
+        [one.put(sample, order) for order in orders]
         for sample, orders in zip(one.samples, one.orders, strict=True)
     ]
     said = [
@@ -161,6 +161,7 @@ def rows(
             "prompt": answer.prompt,
             **(told if described else {"completion": answer.said}),
             "gold": sample.answer,
+            "answer_with": sample.answer_with,
             "extracted": verdict.extracted,
             "rule": verdict.rule,
             "correct": verdict.correct,

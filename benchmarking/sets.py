@@ -18,7 +18,7 @@ from datamodules.ablation import Withholding
 from datamodules.clean_view import CleanView, find_views
 from datamodules.contribution import PARTS, why_undefined, withholds
 from datamodules.media import MediaError
-from datamodules.orders import option_order
+from datamodules.orders import option_order, put
 from datamodules.prompts import PromptEncoder
 from datamodules.question_set import QuestionSet, load_questions
 from datamodules.sample import Sample
@@ -69,6 +69,10 @@ class BenchmarkSet:
         known = [sample.asset_id for sample in self.samples]
         return known + [f"malformed row {number}" for number in range(self.malformed)]
 
+    def put(self, sample: Sample, order: int) -> Sample:
+        """Make a question as it is asked in one of its orders, whoever asks or judges it."""
+        return put(sample, option_seed=order, answer_with=self.questions.encoder.answer_with)
+
     def asked(self, index: int, setting: str, order: int) -> Asked:
         """Name one question under one condition and order.
 
@@ -99,10 +103,8 @@ class BenchmarkSet:
     @cached_property
     def _wordings(self) -> list[str]:
         """Digest each question as it is put, with the instruction below its options."""
-        put, answer_with = self.questions, self.questions.encoder.answer_with
-        return [
-            _digest(turn(sample, answer_with=answer_with, want=put.want)) for sample in self.samples
-        ]
+        want = self.questions.want
+        return [_digest(turn(self.put(sample, 0), want=want)) for sample in self.samples]
 
     def touched(self, setting: str) -> NDArray[np.bool_]:
         """Mark the questions that a condition takes something from, and leaves the options of."""

@@ -26,6 +26,7 @@ from building import weights_of
 from configs.benchmark import BenchmarkConfig
 from configs.schema import Config
 from datamodules.leaks import Leaks, leaks_notes, leaks_of
+from probing.probe import HARNESS
 from runs import Run, open_run, write_atomically
 
 log = logging.getLogger(__name__)
@@ -252,6 +253,8 @@ def _results(
         "conditions": settings.conditions,
         "orders": settings.orders,
         "by": settings.by,
+        "answer_with": config.model.answer_with,
+        "harness_version": HARNESS,
         "checkpoints": {contender.name: contender.path for contender in contenders},
         "answers": {contender.name: contender.key for contender in contenders},
         "leaks": [

@@ -152,7 +152,8 @@ def touches(condition: Condition, how: How, modality: Modality) -> bool:
 def items_of(samples: Sequence[Sample], condition: Condition, how: How) -> Items:
     """Collect what rules have to know of these questions.
 
-    Chance is what can be had without understanding: one of the options for a choice; for open
+    Chance is what can be had without understanding: one of the options for a choice, or one of the
+    equal ones that are right; for open
     questions the share of the commonest answer among those of the same kind and source in
     `samples`, which is right for whoever knows how such questions tend to be answered. Of yes and
     no it is at least 1/2. Few such questions make chance look high, and less can be told from it.
@@ -169,7 +170,7 @@ def items_of(samples: Sequence[Sample], condition: Condition, how: How) -> Items
         least = 0.5 if kind[1] == "yes_no" else 0.0
         share[kind] = max(count / asked[kind], share.get(kind, least))
     chance = [
-        1 / len(sample.options) if sample.answer_type == "choice" else share[kind]
+        len(sample.right) / len(sample.options) if sample.answer_type == "choice" else share[kind]
         for kind, sample in zip(kinds, samples, strict=True)
     ]
     return Items(

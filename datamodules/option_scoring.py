@@ -11,7 +11,7 @@ import torch
 from datamodules.batch import Completions, OptionScoring
 from datamodules.collate import collate
 from datamodules.media import MediaError
-from datamodules.orders import option_order, reorder
+from datamodules.orders import option_order, put
 from datamodules.prompts import Prompt, PromptEncoder, shared_tokens
 from datamodules.question_set import QuestionSet, in_places
 from datamodules.sample import Sample
@@ -31,7 +31,9 @@ def option_scoring(
     for index in indices:
         sample = questions.samples[index]
         _refuse_open(sample)
-        turned = [reorder(sample, seed) for seed in range(orders)]
+        turned = [
+            put(sample, option_seed=seed, answer_with=encoder.answer_with) for seed in range(orders)
+        ]
         try:
             whole = _prompts(questions, turned)
         except MediaError as error:

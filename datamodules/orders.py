@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from datamodules.sample import LETTERS, Sample
+from datamodules.sample import LETTERS, AnswerWith, Sample
 from datamodules.sampler import draw_seed
 
 PLACE = re.compile(
@@ -54,10 +54,22 @@ def option_order(sample: Sample, option_seed: int) -> tuple[int, ...]:
     return tuple(np.argsort(np.random.Philox(key=key).random_raw(count), kind="stable").tolist())
 
 
+def put(sample: Sample, *, option_seed: int, answer_with: AnswerWith) -> Sample:
+    """Make a question as it is asked: its options in an order, behind letters or without any.
+
+    Whoever judges an answer reads it by what this says was shown.
+    """
+    named = sample
+    if sample.answer_with != answer_with:
+        named = replace(sample, answer_with=answer_with)
+    return reorder(named, option_seed)
+
+
 def reorder(sample: Sample, option_seed: int) -> Sample:
     """Turn the options, with the answer and the media that are options; id and hash stay.
 
-    A completion to imitate is left out, since it names the letters as written.
+    Of equal options the answer is the first. A completion to imitate is left out, since it names
+    the letters as written.
     """
     order = option_order(sample, option_seed)
     if order == tuple(range(len(order))):
@@ -67,7 +79,7 @@ def reorder(sample: Sample, option_seed: int) -> Sample:
     return replace(
         sample,
         options=tuple(sample.options[option] for option in order),
-        answer=LETTERS[order.index(sample.letters.index(sample.answer))],
+        answer=LETTERS[min(order.index(LETTERS.index(letter)) for letter in sample.right)],
         media=tuple(next(turned) if item.role == "option" else item for item in sample.media),
         completion="",
     )

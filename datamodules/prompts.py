@@ -19,8 +19,8 @@ from datamodules.dialects.base import Medium
 from datamodules.dialects.choosing import dialect_of
 from datamodules.dialects.features import Features
 from datamodules.media import Decoded, MediaError
-from datamodules.sample import Role, Sample
-from datamodules.wording import AnswerWith, specimen, turn
+from datamodules.sample import AnswerWith, Role, Sample
+from datamodules.wording import imitated, specimen, turn
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,7 +129,7 @@ class PromptEncoder:
         ask: bool = True,
         suffix: str = "",
     ) -> Prompt:
-        """Write the question as a chat turn with its media in place.
+        """Write the question, as it is put, as a chat turn with its media in place.
 
         Args:
             media: role and features of each medium, in the order of the sample; no features where
@@ -138,12 +138,11 @@ class PromptEncoder:
             ask: False leaves the question out, and its options in.
             suffix: what is said below the question.
         """
+        self._check_put(sample)
         described = [shown for _, shown in media if isinstance(shown, str)]
         self._refuse_special_tokens(sample, described)
         roles = [role for role, _ in media]
-        pieces = turn(
-            sample, answer_with=self.answer_with, want=want, ask=ask, suffix=suffix, roles=roles
-        )
+        pieces = turn(sample, want=want, ask=ask, suffix=suffix, roles=roles)
         return self._written(in_words(pieces, [shown for _, shown in media]))
 
     def say(self, text: str) -> Prompt:
@@ -188,19 +187,20 @@ class PromptEncoder:
 
         Who is told the evidence has nothing to add to it, and imitates the answer alone.
         """
+        self._check_put(sample)
         if want == "evidence":
             return self._completion(required_evidence(sample))
-        if want == "answer" and sample.completion:
-            return self._completion(sample.completion)
-        answer = sample.answer
-        if sample.options and self.answer_with == "text":
-            answer = sample.options[sample.letters.index(answer)]
-        return self._completion(f"<answer>{answer}</answer>")
+        own = sample if want == "answer" else replace(sample, completion="")
+        return self._completion(imitated(own))
 
     def option_targets(self, sample: Sample) -> list[list[int]]:
         """Tokenize the answer that names each option, for scoring without sampling."""
-        named = sample.letters if self.answer_with == "letter" else sample.options
-        return [self._completion(f"<answer>{name}</answer>") for name in named]
+        self._check_put(sample)
+        return [self._completion(f"<answer>{name}</answer>") for name in sample.names]
+
+    def _check_put(self, sample: Sample) -> None:
+        """Show nothing in a way that whoever judges it does not know of; see `orders.put`."""
+        assert sample.answer_with == self.answer_with, f"{sample.id} was not put to this model"
 
     def _completion(self, text: str) -> list[int]:
         ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]

@@ -20,7 +20,7 @@ from datamodules.dialects.base import Medium
 from datamodules.digits.build import ensure
 from datamodules.media import Decoded, MediaError
 from datamodules.media_reader import MediaReader
-from datamodules.orders import reorder
+from datamodules.orders import put
 from datamodules.prompts import PromptEncoder, required_evidence
 from datamodules.quarantine import Quarantine
 from datamodules.sample import Media, Role, Sample
@@ -126,6 +126,12 @@ class QuestionSet:
             for item in media
         }
 
+    def put(self, sample: Sample) -> Sample:
+        """Make one of these questions as it is asked here: in this order of its options, which are
+        named as the model is to name them."""
+        answer_with = self.encoder.answer_with
+        return put(sample, option_seed=self.option_seed, answer_with=answer_with)
+
     def media(self, sample: Sample) -> tuple[Media, ...]:
         """List the media that are read: none where words stand for them, which must be there."""
         if self.want != "told":
@@ -144,7 +150,7 @@ class QuestionSet:
         samples, prompts, targets = [], [], []
         for index in indices:
             try:
-                sample = reorder(checked(self.samples, index), self.option_seed)
+                sample = self.put(checked(self.samples, index))
                 prompt = self.encoder.prompt(
                     sample,
                     in_places(self.media(sample), self.features(sample)),

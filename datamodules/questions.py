@@ -19,7 +19,7 @@ from datamodules.question_set import InOrder, QuestionSet, load_splits
 from datamodules.rounds import Pool, Refills, Rounds, Stream
 from datamodules.sample import Sample
 from datamodules.selection import Selected, select_questions
-from datamodules.traces import read_traces, with_traces
+from datamodules.traces import check_named_alike, read_traces, with_traces
 from datamodules.views import Showing, shown
 
 
@@ -102,6 +102,7 @@ class QuestionData(L.LightningDataModule):
                 f"{file}, whose traces are answers: leave one of the two out."
             )
         everything, traces = self.train_questions.samples, read_traces(file)
+        check_named_alike(traces, self.train_questions.encoder.answer_with)
         kept = [everything[place] for place in self._pool.places]
         weak = [everything[place] for place in self._weak.places]
         first = with_traces(kept, traces)

@@ -1,12 +1,13 @@
 """What a question is, on disk and in memory; plain Python, for whoever judges answers."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal, get_args
 
 Modality = Literal["audio", "image", "video"]
 Role = Literal["context", "option"]
 AnswerType = Literal["choice", "number", "set", "yes_no", "text", "math", "ocr", "regression"]
+AnswerWith = Literal["letter", "text"]
 
 LETTERS = "ABCDEFGHIJ"
 """The letters that name options, in order; its length is the most options a question may have."""
@@ -57,8 +58,9 @@ class Sample:
 
     answer: str
     """A letter for `choice`, canonical digits for `number` and `regression` (with % where they are
-    percents), items joined by ", " for `set`, "yes" or "no" for `yes_no`, an expression for `math`,
-    what is written there for `ocr`, the expected text for `text`."""
+    percents), items joined by ", " for `set`, where a lone letter is that of an option, "yes" or
+    "no" for `yes_no`, an expression for `math`, what is written there for `ocr`, the expected text
+    for `text`."""
 
     answer_type: AnswerType
     tolerance: float = 0.0
@@ -84,10 +86,55 @@ class Sample:
     """16 bytes in hexadecimal over question, options, answer, tolerance and the bytes of all media,
     so that a score of yesterday's wording never meets today's."""
 
+    answer_with: AnswerWith = "letter"
+    """How the options are named where the question is put: behind letters, by which they are to be
+    answered, or by their texts alone. What is shown decides how an answer is read; see
+    `wording.put`."""
+
     @property
     def letters(self) -> str:
         """The letters of this sample's options, `""` for open questions."""
         return LETTERS[: len(self.options)]
+
+    @property
+    def names(self) -> Sequence[str]:
+        """What an answer calls each of the options that are shown."""
+        return self.letters if self.answer_with == "letter" else self.options
+
+    @property
+    def named_answer(self) -> str:
+        """The answer as it is to be given where the question is put."""
+        if self.answer_type == "choice":
+            return self.names[self.letters.index(self.answer)]
+        if self.answer_type != "set" or not self.options or self.answer_with == "letter":
+            return self.answer
+        items = [item.strip() for item in self.answer.split(",")]
+        return ", ".join(
+            self.options[LETTERS.index(item)] if item in tuple(self.letters) else item
+            for item in items
+        )
+
+    @property
+    def free(self) -> bool:
+        """Whether its words are asked for as they come, without tags around them."""
+        return self.answer_type == "text" and self.completion == self.answer
+
+    def alike(self, letter: str) -> str:
+        """List the letters of the options that say or show the same as that of a letter, in order.
+
+        Publishers list an option twice now and then, and whoever names either means both.
+        """
+        place = LETTERS.index(letter)
+        if self.options.count(self.options[place]) == 1 or not self.options[place]:
+            return letter  # as almost always
+        shown = [replace(one, role="context") for one in self.media if one.role == "option"]
+        said = [*zip(self.options, shown, strict=True)] if shown else self.options
+        return "".join(LETTERS[at] for at, one in enumerate(said) if one == said[place])
+
+    @property
+    def right(self) -> str:
+        """The letters of a choice that are right: several where options are equal."""
+        return self.alike(self.answer)
 
 
 ANSWER_TYPES: tuple[str, ...] = get_args(AnswerType)

@@ -28,16 +28,15 @@ def told_batch(
         descriptions: may be empty texts; special tokens in them are left out, so that none can end
             its own turn.
     """
+    shown = [_put(encoder, sample) for sample in samples]
     prompts = [
         [
-            encoder.prompt(
-                replace(sample, evidence=encoder.plain(text), completion=""), (), want="told"
-            )
+            encoder.prompt(replace(sample, evidence=encoder.plain(text)), (), want="told")
             for text in texts
         ]
-        for sample, texts in zip(samples, descriptions, strict=True)
+        for sample, texts in zip(shown, descriptions, strict=True)
     ]
-    return _shared(samples, prompts, step)
+    return _shared(shown, prompts, step)
 
 
 def judged_batch(
@@ -53,20 +52,23 @@ def judged_batch(
     Args:
         wording: what is asked of the judge; it stands between question and description.
     """
+    shown = [_put(encoder, sample) for sample in samples]
     prompts = [
-        [
-            encoder.say(f"{asked(sample, encoder.answer_with)}\n{wording}\nDescription: {text}")
-            for text in texts
-        ]
-        for sample, texts in zip(samples, descriptions, strict=True)
+        [encoder.say(f"{asked(sample)}\n{wording}\nDescription: {text}") for text in texts]
+        for sample, texts in zip(shown, descriptions, strict=True)
     ]
-    return _shared(samples, prompts, step)
+    return _shared(shown, prompts, step)
 
 
 def asked_batch(encoder: PromptEncoder, samples: Sequence[Sample], *, step: int = 0) -> Batch:
     """Ask the questions alone, their media withheld."""
-    prompts = [encoder.prompt(replace(sample, completion=""), ()) for sample in samples]
-    return collate(samples, prompts, step=step)
+    shown = [_put(encoder, sample) for sample in samples]
+    return collate(shown, [encoder.prompt(sample, ()) for sample in shown], step=step)
+
+
+def _put(encoder: PromptEncoder, sample: Sample) -> Sample:
+    """Make a question as it is asked of who answers it now, who has nothing to imitate."""
+    return replace(sample, answer_with=encoder.answer_with, completion="")
 
 
 def _shared(samples: Sequence[Sample], prompts: Sequence[Sequence[Prompt]], step: int) -> Told:

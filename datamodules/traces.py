@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from datamodules.sample import Sample
+from datamodules.sample import AnswerWith, Sample
 
 Question = tuple[str, str]
 """Id and content hash: questions may say the same, and the same id may say another thing today."""
@@ -26,6 +26,8 @@ class Trace:
     """Which of the question's traces this is, from 0."""
 
     completion: str
+    answer_with: AnswerWith | None = None
+    """How the options were named where it was sampled; None where that was not written down."""
 
 
 def read_traces(path: Path) -> dict[Question, list[Trace]]:
@@ -47,6 +49,17 @@ def read_traces(path: Path) -> dict[Question, list[Trace]]:
         if trace is not None:
             kept[trace.id, trace.content_hash].append(trace)
     return dict(kept)
+
+
+def check_named_alike(traces: Mapping[Question, list[Trace]], answer_with: AnswerWith) -> None:
+    """Raise where traces name options in a way in which they are not shown now."""
+    named = {trace.answer_with for own in traces.values() for trace in own} - {None}
+    if strangers := sorted(named - {answer_with}, key=str):
+        raise ValueError(
+            f"the traces were sampled with model.answer_with={strangers[0]}, but it is "
+            f"{answer_with} now, and what is imitated has to name options as they are shown: set "
+            "it as it was, or sample again with stage=distill."
+        )
 
 
 def with_traces(samples: Sequence[Sample], traces: Mapping[Question, list[Trace]]) -> list[Sample]:
@@ -95,4 +108,5 @@ def _parse(line: bytes, place: str, *, torn: bool) -> Trace | None:
         content_hash=row["content_hash"],
         number=row["number"],
         completion=row["completion"],
+        answer_with=row.get("answer_with"),
     )

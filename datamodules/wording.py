@@ -3,12 +3,10 @@
 import json
 from collections.abc import Mapping, Sequence
 from itertools import product
-from typing import Literal, get_args
+from typing import get_args
 
 from configs.inputs import Ask
-from datamodules.sample import AnswerType, Role, Sample
-
-AnswerWith = Literal["letter", "text"]
+from datamodules.sample import LETTERS, AnswerType, AnswerWith, Role, Sample
 
 INSTRUCTIONS = {
     "letter": "Answer with the letter in <answer></answer>.",
@@ -28,6 +26,8 @@ DESCRIBE = (
 )
 """What is asked for in place of an answer where evidence is wanted."""
 
+OPEN, CLOSE = "<answer>", "</answer>"
+
 SUFFIXES: Mapping[str, str] = {
     "plain": "",
     "vidground": (
@@ -44,14 +44,14 @@ SUFFIXES: Mapping[str, str] = {
 (arXiv 2604.05117) says it."""
 
 
-def asked(sample: Sample, answer_with: AnswerWith) -> str:
+def asked(sample: Sample) -> str:
     """Write a question and its options, and nothing around them."""
-    return "\n".join((sample.question, *_options(sample, answer_with)))
+    return "\n".join((sample.question, *_options(sample)))
 
 
-def _options(sample: Sample, answer_with: AnswerWith) -> list[str]:
+def _options(sample: Sample) -> list[str]:
     """Write the options, behind their letters where these are to be answered."""
-    if answer_with == "text":
+    if sample.answer_with == "text":
         return list(sample.options)
     return [
         f"{letter}. {text}" for letter, text in zip(sample.letters, sample.options, strict=True)
@@ -61,7 +61,6 @@ def _options(sample: Sample, answer_with: AnswerWith) -> list[str]:
 def turn(
     sample: Sample,
     *,
-    answer_with: AnswerWith,
     want: Ask = "answer",
     ask: bool = True,
     suffix: str = "",
@@ -85,13 +84,13 @@ def turn(
     pieces: list[str | int] = [at for at, role in enumerate(roles) if role == "context"]
     shown = [at for at, role in enumerate(roles) if role == "option"]
     text = sample.question if ask else ""
-    for number, option in enumerate(_options(sample, answer_with)):
+    for number, option in enumerate(_options(sample)):
         text += f"\n{option}"
         if number < len(shown):
             pieces += [text, shown[number]]
             text = ""
     told = f"Evidence: {sample.evidence}" if want == "told" else ""
-    below = (suffix, _instruction(sample, answer_with, want), told)
+    below = (suffix, _instruction(sample, want), told)
     pieces.append(text + "".join(f"\n{line}" for line in below if line))
     if not ask:  # then the first text, wherever it stands, has no line above it
         first = next(at for at, piece in enumerate(pieces) if isinstance(piece, str))
@@ -99,14 +98,31 @@ def turn(
     return [piece for piece in pieces if piece != ""]
 
 
-def _instruction(sample: Sample, answer_with: AnswerWith, want: Ask) -> str:
+def _instruction(sample: Sample, want: Ask) -> str:
     """Say what is wanted; nothing where the answer is free text, to be imitated as it is."""
     if want == "evidence":
         return DESCRIBE
-    if want == "answer" and sample.answer_type == "text" and sample.completion == sample.answer:
+    if want == "answer" and sample.free:
         return ""
-    lettered = sample.answer_type == "choice" and answer_with == "letter"
+    lettered = sample.answer_type == "choice" and sample.answer_with == "letter"
     return INSTRUCTIONS["letter" if lettered else sample.answer_type]
+
+
+def imitated(sample: Sample) -> str:
+    """Write what is imitated: the question's own completion, else its answer in its tags.
+
+    A completion that names the right option by a letter, where no letters are shown, names it by
+    its text: what is imitated has to be right.
+    """
+    answer = f"{OPEN}{sample.named_answer}{CLOSE}"
+    before, opened, rest = sample.completion.rpartition(OPEN)
+    inside, closed, after = rest.partition(CLOSE)
+    lettered = sample.answer_type == "choice" and sample.answer_with == "text"
+    if lettered and opened and closed:
+        shown = [f"{letter}. {sample.options[LETTERS.index(letter)]}" for letter in sample.right]
+        if inside.strip() in (*sample.right, *shown) and inside.strip() not in sample.options:
+            return f"{before}{answer}{after}"
+    return sample.completion or answer
 
 
 def specimen(answer_with: AnswerWith, want: Ask = "answer") -> str:
@@ -121,11 +137,11 @@ def specimen(answer_with: AnswerWith, want: Ask = "answer") -> str:
                 answer_type=answer_type,
                 completion=completion,
                 evidence="evidence",
+                answer_with=answer_with,
                 source="",
                 asset_id="",
                 content_hash="",
             ),
-            answer_with=answer_with,
             want=want,
             ask=ask,
             suffix="suffix",

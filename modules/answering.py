@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 
 from datamodules.batch import Batch, OptionScoring
-from datamodules.sample import Sample
+from datamodules.sample import LETTERS, Sample
 from modules.omni import OmniModel
 from modules.rollouts import Sampling
 from modules.verifiers import Verdict, verify_all
@@ -52,10 +52,11 @@ class OptionScores:
 
     @property
     def correct(self) -> tuple[bool, ...]:
-        """Whether each order's likeliest option is the right one; a tie with another is wrong."""
-        right = self.sample.letters.index(self.sample.answer)
+        """Whether each order's likeliest option is a right one; a tie with a wrong one is wrong."""
+        right = [LETTERS.index(letter) for letter in self.sample.right]
         return tuple(
-            all(scores[right] > score for n, score in enumerate(scores) if n != right)
+            max(scores[n] for n in right)
+            > max((score for n, score in enumerate(scores) if n not in right), default=-math.inf)
             for scores in self.logprobs
         )
 

@@ -8,11 +8,14 @@ is misread throws a sound trace away.
 """
 
 import re
+from dataclasses import replace
 from decimal import Decimal
 
 from datamodules.sample import Sample
 from modules.extraction import MAX_CHARACTERS
-from modules.readings import choices, items, normalize, number, plain
+from modules.numerals import decimal, number
+from modules.readings import choice, items
+from modules.typography import normalize, plain
 
 Reading = str | Decimal | frozenset[str]
 """A letter for `choice`, yes or no, a number, or the items of a set."""
@@ -23,7 +26,7 @@ MAX_SENTENCE = 300
 READABLE = ("choice", "number", "regression", "yes_no", "set")
 """Types with a conclusion; free words agree in too many ways."""
 
-SENTENCE = re.compile(r"[.!?:;]+(?=\s|$)|\n+")
+SENTENCE = re.compile(r"(?:[.?:;]|(?<!\d)!)+(?=\s|$)|\n+")  # 3! may be six
 HEDGE = re.compile(
     r"\b(?:or|if|whether|might|may|could|would|maybe|perhaps|possibly|probably|seems?|guess|either|"
     r"thought|wait|but|however|actually|although|instead|rather|unlike|except|incorrect|wrong|"
@@ -67,8 +70,9 @@ def conclusion(reasoning: str, sample: Sample) -> Reading | None:
     if sample.answer_type not in READABLE:
         return None
     tail = plain(reasoning[-MAX_CHARACTERS:]).replace("’", "'").casefold()
-    stripped = (" ".join(part.split()).strip(" *_\"'-,") for part in SENTENCE.split(tail))
-    sentences = [part for part in stripped if part]
+    stripped = (" ".join(part.split()).strip(" *_\"',") for part in SENTENCE.split(tail))
+    listed = (part.removeprefix("- ").removesuffix(" -") for part in stripped)  # not -5
+    sentences = [part for part in listed if part.strip("- ")]
     for place in reversed(range(len(sentences))):
         found = _announced(sentences[place], sentences[place - 1] if place else "")
         if found is not None:
@@ -86,15 +90,15 @@ def read(text: str, sample: Sample) -> Reading | None:
     """Read a text as the verifier would, but sets only of what is known to be an item."""
     match sample.answer_type:
         case "choice":
-            return choices(sample.options).get(normalize(text), ("letter", None))[1]
+            return choice(text, sample)[1]
         case "number" | "regression":
             return number(text, percent=sample.answer.endswith("%"))
         case "yes_no":
             words = normalize(text)
             return words if words in ("yes", "no") else None
         case "set":
-            listed = items(re.sub(r",? and ", ", ", text), sample.options) or frozenset()
-            known = all(item in sample.letters or number(item) is not None for item in listed)
+            listed = items(re.sub(r",? and ", ", ", text), sample) or frozenset()
+            known = all(item in sample.letters or decimal(item) is not None for item in listed)
             return listed if listed and known else None
         case _:
             return None
@@ -110,7 +114,7 @@ def same(one: Reading | None, other: Reading, sample: Sample) -> bool:
 def written(reading: Reading, sample: Sample, *, letter: bool) -> str:
     """Write a reading as an answer, an option by its letter or by its text."""
     if isinstance(reading, frozenset):
-        return ", ".join(sorted(reading))
+        return replace(sample, answer=", ".join(sorted(reading))).named_answer
     if isinstance(reading, Decimal):
         return f"{reading}{'%' if sample.answer.endswith('%') else ''}"
     if sample.answer_type == "choice" and not letter:
@@ -157,7 +161,10 @@ def _only_candidate(tail: str, sample: Sample) -> str | None:
     figures = {str(NUMERALS.index(n)) if n in NUMERALS else n for n in FIGURE.findall(said)}
     if len(figures) > 1:
         return None
-    letters = dict(zip(map(normalize, sample.options), sample.letters, strict=True))
+    letters: dict[str, str] = {}
+    for text, letter in zip(map(normalize, sample.options), sample.letters, strict=True):
+        if text and letter not in sample.alike(letters.setdefault(text, letter)):
+            return None  # two options that read alike in words
     left, found = f" {said} ", []
     for text in sorted(filter(None, letters), key=len, reverse=True):  # the long first
         if f" {text}" in left:

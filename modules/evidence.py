@@ -14,8 +14,9 @@ from configs.prealign import EvidenceReward, PrealignConfig
 from datamodules.sample import LETTERS, Sample
 from modules.conclusions import NUMERALS
 from modules.extraction import BOX, CLOSE, OPEN
-from modules.readings import choices, normalize, plain
+from modules.readings import choice
 from modules.rewards import Elsewhere, Group, Paid
+from modules.typography import normalize, plain
 from modules.verifiers import Verdict, verify
 
 Texts = Sequence[Sequence[str]]
@@ -75,6 +76,7 @@ _LEAD = re.compile(
 
 _ARTICLE = re.compile(r"^(?:the|an?) (?=.)")
 
+_AROUND = " .,:;()[]*"
 _SENTENCE = re.compile(r"(?<=[.!?;])\s+|\n+")
 _YES_NO = re.compile(r"^\W*(?:yes|no)(?:\W*$|\s*[,.:;!-])", re.IGNORECASE)
 _QUOTED = re.compile(r"^\s*[\"“'‘«]")
@@ -124,17 +126,18 @@ def _bare(text: str) -> str:
 
 def _letters(text: str, parts: Sequence[str], sample: Sample) -> set[str]:
     """List the options that are named by their letters or numbers."""
-    if not sample.options:
+    if len(sample.options) < 2:
         return set()
-    by_name = choices(sample.options)
     found = set()
     for match in _NAMED.finditer(text):
-        number = _PLACES[next(filter(None, match.groups())).casefold()]
-        found |= set(sample.letters[number - 1 : number])
-    for part in (*parts, *text.splitlines()):
-        rule, letter = by_name.get(normalize(part), ("option_text", ""))
-        spelled = normalize(part) == letter.casefold() and part.strip(" .,:;()[]*").islower()
-        if rule != "option_text" and not spelled:
+        name = next(filter(None, match.groups())).casefold()
+        lettered = len(name) == 1 and name.isalpha()
+        if not lettered or sample.answer_with == "letter":  # else it is a text like others
+            found |= set(sample.letters[_PLACES[name] - 1 : _PLACES[name]])
+    for part in dict.fromkeys(part.strip() for part in (*parts, *text.splitlines())):
+        rule, letter = choice(part, sample) if part else ("option_text", None)
+        spelled = normalize(part) == (letter or "").casefold() and part.strip(_AROUND).islower()
+        if letter is not None and rule != "option_text" and not spelled:
             found.add(letter)
     return found
 

@@ -38,6 +38,12 @@ MAX_WRAPPERS = 4
 
 def extract(completion: str) -> tuple[str, Container] | None:
     """Return the text of a completion's answer and what it stood in; None where there is none."""
+    found = locate(completion)
+    return (unwrap(found[0]), found[1]) if found else None
+
+
+def locate(completion: str) -> tuple[str, Container] | None:
+    """Return what stands where a completion gives its answer, with all that is put around it."""
     said = completion.rpartition(THOUGHT)[2].partition(THINK)[0].strip()
     container: Container = "bare"
     text = said if len(said) <= MAX_BARE else ""
@@ -48,8 +54,19 @@ def extract(completion: str) -> tuple[str, Container] | None:
         text, container = tail[start : tail.find(CLOSE, start)], "tags"
     elif (box := _last_box(tail)) is not None:
         text, container = box, "boxed"
-    text = unwrap(text)
+    text = text.strip()
     return (text, container) if text else None
+
+
+def enclosed(completion: str) -> str | None:
+    """Return all that stands between the tags of a completion that is nothing else.
+
+    What is imitated has this form, whatever its answer may look like.
+    """
+    said = completion.strip()
+    if len(said) < len(OPEN + CLOSE) or not (said.startswith(OPEN) and said.endswith(CLOSE)):
+        return None
+    return said[len(OPEN) : -len(CLOSE)].strip()
 
 
 def unwrap(text: str) -> str:

@@ -26,7 +26,7 @@ from queue import SimpleQueue
 from typing import Literal, final
 
 from datamodules.sample import MAX_EXPRESSION
-from modules.readings import plain
+from modules.typography import plain
 
 WORKERS = 2
 MEMORY = 2 << 30

@@ -62,8 +62,10 @@ class Reader:
 
     def answers(self, samples: Sequence[Sample], descriptions: Texts) -> list[list[Verdict]]:
         """Answer each question by each of its descriptions, greedily, and have that verified."""
-        replies = _replies(self.model, self.tell, samples, descriptions, max_tokens=self.max_tokens)
-        asked = [sample for sample, group in zip(samples, replies, strict=True) for _ in group]
+        shown, replies = _replies(
+            self.model, self.tell, samples, descriptions, max_tokens=self.max_tokens
+        )
+        asked = [sample for sample, group in zip(shown, replies, strict=True) for _ in group]
         verdicts = iter(verify_all([text for group in replies for text in group], asked))
         return [[next(verdicts) for _ in group] for group in replies]
 
@@ -96,7 +98,7 @@ class Judge:
 
     def honest(self, samples: Sequence[Sample], descriptions: Texts) -> list[list[bool | None]]:
         """Say of each description whether it is honest; None where the reply does not tell."""
-        replies = _replies(self.model, self.tell, samples, descriptions, max_tokens=JUDGE_TOKENS)
+        _, replies = _replies(self.model, self.tell, samples, descriptions, max_tokens=JUDGE_TOKENS)
         return [[opinion(text) for text in group] for group in replies]
 
 
@@ -109,8 +111,11 @@ def opinion(reply: str) -> bool | None:
 
 def _replies(
     model: OmniModel, tell: Tell, samples: Sequence[Sample], texts: Texts, *, max_tokens: int
-) -> list[list[str]]:
-    """Let a model reply greedily to each question with each text, what is equal only once."""
+) -> tuple[Sequence[Sample], list[list[str]]]:
+    """Let a model reply greedily to each question with each text, what is equal only once.
+
+    The questions are returned as they were put.
+    """
     different = [list(dict.fromkeys(group)) for group in texts]
     batch, rows = tell(samples, different)
     device = model.banned.device
@@ -122,4 +127,7 @@ def _replies(
     )
     in_order = iter(said.texts)
     replies = [{text: next(in_order) for text in group} for group in different]
-    return [[reply[text] for text in group] for reply, group in zip(replies, texts, strict=True)]
+    in_places = [
+        [reply[text] for text in group] for reply, group in zip(replies, texts, strict=True)
+    ]
+    return batch.samples, in_places

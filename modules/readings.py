@@ -1,124 +1,210 @@
 """Read a text as an answer of some type: what two ways of writing the same answer come down to."""
 
-import unicodedata
-from collections.abc import Mapping
-from decimal import Decimal, InvalidOperation
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
-from datamodules.sample import LETTERS
+from datamodules.sample import LETTERS, Sample
 from modules.extraction import unwrap
+from modules.typography import normalize, typed
 
 ChoiceRule = Literal["letter", "index", "option_text"]
-Choices = Mapping[str, tuple[ChoiceRule, str]]
+Chosen = tuple[ChoiceRule, str | None]
+"""What decided, and the letter of the option; None where a text names none, or more than one."""
 
-MAX_NUMBER_CHARACTERS = 40
-MAX_NUMBER_EXPONENT = 100
-"""Magnitudes beyond ten to this power, either way, are no answers."""
+Level = Callable[[str], str]
+"""A way of looking at texts that leaves something out."""
 
-_NOISE = frozenset(".,;:!?\"'()[]{}*_`-" + "。、【】「」“”‘’")
-_TYPED: dict[int, str | None] = {
-    **dict.fromkeys(map(ord, "‐‑‒–—―−﹣"), "-"),
-    **dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff")),
-    **{0xFF01 + offset: chr(0x21 + offset) for offset in range(94)},  # full-width forms
-    0x3000: " ",
-}
-"""Characters that keyboards and scripts differ in, though one is meant; some cannot be seen."""
+_AROUND = " *_`'\"([{"
+_BEHIND = " .,:;!?。)]}*_`'\""
+_CLOSERS = " *_`'\")]}"
 
 
-def plain(text: str) -> str:
-    """Write dashes, full-width forms and characters of no width as ASCII does."""
-    return text.translate(_TYPED)
+def _folded(text: str) -> str:
+    return typed(text).casefold()
 
 
-def normalize(text: str) -> str:
-    """Reduce a text to what two ways of typing it share.
+LEVELS: tuple[Level, ...] = (str, typed, _folded, normalize)
+"""From the strictest on: each decides only where it tells of exactly one option."""
 
-    Typographic punctuation becomes white space, unless it belongs to a number: -5 is not 5, and 1.5
-    is not 15. Symbols (+ # % / $) carry meaning and stay.
+
+def choice(text: str, sample: Sample) -> Chosen:
+    """Read which option a text names.
+
+    What is shown decides. Behind letters, a lone letter is that option, and what stands in the
+    prompt, as in "B. text", is too; without letters, a letter is a text like others. Then the exact
+    text of an option wins over any other reading, and other ways of writing it count where they
+    could mean one option only. Of options that are equal, the first is returned.
     """
-    text = " ".join(plain(unicodedata.normalize("NFC", text)).casefold().split())
-    kept = [
-        " " if mark in _NOISE and not _belongs_to_number(mark, text[i + 1 : i + 3]) else mark
-        for i, mark in enumerate(text)
-    ]
-    return " ".join("".join(kept).split())
+    check_choice(sample)
+    inner = unwrap(text)
+    for said in (text, inner) if inner != text else (text,):
+        chosen = _exact(said, sample)
+        if chosen[1] is not None:
+            return _first(chosen, sample)
+    lettered = sample.answer_with == "letter"
+    return _first(_nearly(inner, sample.options, lettered=lettered), sample)
 
 
-def _belongs_to_number(mark: str, following: str) -> bool:
-    if mark == "-":  # also in "- 5" and "-.5"
-        following = following.lstrip(" .")
-    return mark in "-.,:" and following[:1].isdigit()
-
-
-@lru_cache(maxsize=1024)
-def choices(options: tuple[str, ...]) -> Choices:
-    """List every accepted way of naming an option, with the letter it means.
-
-    A lone letter is always the letter. Anything else that could mean two options means neither.
-    Numbers count from 1, and only behind the word: a lone 2 is the text of an option, or nothing.
-    """
-    if not 2 <= len(options) <= len(LETTERS):
+def check_choice(sample: Sample) -> None:
+    """Refuse a choice that nobody could make."""
+    if not 2 <= len(sample.options) <= len(LETTERS):
         raise ValueError(
-            f"A choice among {len(options)} options (first: {list(options)[:1]}) cannot be judged: "
-            f"it needs 2 to {len(LETTERS)} of them. Drop the record when it is read."
+            f"A choice among {len(sample.options)} options (first: {list(sample.options)[:1]}) "
+            f"cannot be judged: it needs 2 to {len(LETTERS)} of them. Drop the record when it is "
+            "read."
         )
-    readings: dict[str, tuple[ChoiceRule, str]] = {}
-    doubtful: set[str] = set()
-    for number, (letter, option) in enumerate(zip(LETTERS, options, strict=False), start=1):
-        name = letter.casefold()
-        forms: list[tuple[str, ChoiceRule]] = [
-            (f"option {name}", "letter"),
-            (f"option {number}", "index"),
-        ]
-        for text in filter(None, map(normalize, (option, unwrap(option)))):
-            forms += [
-                (text, "option_text"),
-                (f"{name} {text}", "letter"),
-                (f"option {name} {text}", "letter"),
-            ]
-        for words, rule in forms:
-            if readings.setdefault(words, (rule, letter))[1] != letter:
-                doubtful.add(words)
-    certain = {words: reading for words, reading in readings.items() if words not in doubtful}
-    lone: Choices = {letter.casefold(): ("letter", letter) for letter in LETTERS[: len(options)]}
-    return {**certain, **lone}
 
 
-def number(text: str, *, percent: bool = False) -> Decimal | None:
-    """Read a plain decimal, whose size is bounded before anything is computed with it.
+def as_shown(text: str, sample: Sample) -> bool:
+    """Tell whether a text is the answer, or names an option, to the letter."""
+    return text == sample.named_answer or _exact(text, sample)[1] is not None
 
-    Commas may group the whole part by thousands, and only so: 1,23 may be meant for 1.23 or 123,
-    and 0,123 for 0.123.
 
-    Args:
-        percent: whether the number is one of percents, and its sign must be there; else it must
-            not: 50 and 50% are two numbers.
+def exactly(text: str, sample: Sample) -> str | None:
+    """Read which option a text names letter for letter, but for case where that leaves one."""
+    lettered = sample.answer_with == "letter"
+    if lettered and text in tuple(sample.letters):
+        return _first(("letter", text), sample)[1]
+    if not text or text in sample.options:
+        place = sample.options.index(text) if text else -1
+    elif lettered and text.casefold() in tuple(sample.letters.casefold()):
+        return _first(("letter", text.upper()), sample)[1]
+    else:
+        folded = [option.strip().casefold() for option in sample.options]
+        same = [number for number, option in enumerate(folded) if option == text.casefold()]
+        place = same[0] if len({sample.options[number] for number in same}) == 1 else -1
+    return None if place < 0 else _first(("option_text", LETTERS[place]), sample)[1]
+
+
+def items(text: str, sample: Sample) -> frozenset[str] | None:
+    """Read the items between commas; with options, whatever names one of them is its letter.
+
+    Texts of options may hold commas themselves: the longest that fits is meant.
     """
-    digits = plain(text).strip(" \n\t*_`")
-    for escaped, meant in (("\\%", "%"), ("\\$", ""), ("{,}", ",")):  # as LaTeX writes them
-        digits = digits.replace(escaped, meant)
-    if digits.endswith("%") != percent:
-        return None
-    digits = digits.removesuffix("%").rstrip()
-    if len(digits) > MAX_NUMBER_CHARACTERS or not set(digits) <= set("0123456789+-.,eE"):
-        return None
-    if "," in digits:
-        first, *groups = digits.lstrip("+-").partition(".")[0].split(",")
-        grouped = all(len(group) == 3 and group.isdigit() for group in groups)
-        if not (grouped and groups and 1 <= len(first) <= 3 and first[0] in "123456789"):
-            return None
-        whole, point, decimals = digits.partition(".")
-        digits = whole.replace(",", "") + point + decimals
-    try:
-        value = Decimal(digits)
-    except InvalidOperation:
-        return None
-    return value if abs(value.adjusted()) <= MAX_NUMBER_EXPONENT else None
+    parts = text.replace("、", ",").replace("，", ",").split(",")
+    longest = 1 + max((option.count(",") for option in sample.options), default=0)
+    found: set[str] = set()
+    at = 0
+    while at < len(parts):
+        end = at + 1
+        for width in range(longest, 0, -1) if len(sample.options) > 1 else ():
+            joined = ",".join(parts[at : at + width]).strip()
+            _, letter = choice(joined, sample) if joined else ("option_text", None)
+            if letter is not None and at + width <= len(parts):
+                found.add(letter)
+                end = at + width
+                break
+        else:
+            found.add(normalize(parts[at]))
+        at = end
+    return frozenset(found - {""}) or None
 
 
-def items(text: str, options: tuple[str, ...]) -> frozenset[str] | None:
-    """Read the items between commas; with options, a letter and its option's text are one item."""
-    named = choices(options) if options else {}
-    found = {normalize(item) for item in plain(text).replace("、", ",").split(",")} - {""}
-    return frozenset(named[item][1] if item in named else item for item in found) or None
+def _first(chosen: Chosen, sample: Sample) -> Chosen:
+    """Name the first of equal options; none where a text is that of options whose media differ."""
+    rule, letter = chosen
+    if letter is None:
+        return chosen
+    alike = sample.alike(letter)
+    same_text = sample.options.count(sample.options[LETTERS.index(letter)])
+    doubtful = rule == "option_text" and len(alike) < same_text
+    return rule, None if doubtful else alike[0]
+
+
+def _exact(text: str, sample: Sample) -> Chosen:
+    """Find what is written as it was shown."""
+    if sample.answer_with == "letter" and text and text[0] in sample.letters:
+        shown = sample.options[LETTERS.index(text[0])]
+        if len(text) == 1 or text[1:] == f". {shown}":
+            return "letter", text[0]
+    if text in sample.options:
+        return "option_text", LETTERS[sample.options.index(text)]
+    return "option_text", None
+
+
+def _nearly(text: str, options: tuple[str, ...], *, lettered: bool) -> Chosen:
+    """Find what is written otherwise than it was shown."""
+    named = _label(text, len(options)) if lettered else None
+    if named is not None and not named.rest and named.rule == "letter" and not named.spelled:
+        return "letter", named.letter
+    for level in LEVELS:
+        meant: set[tuple[ChoiceRule, str]] = set()
+        letter = _read_at(level, options).get(level(text))
+        if letter is not None:
+            meant.add(("option_text", letter))
+        if named is not None and named.rest and (named.marked or level is normalize):
+            own = options[LETTERS.index(named.letter)]
+            forms = {level(own), level(unwrap(own))} - {""}
+            if any(level(rest) in forms for rest in named.rest):
+                meant.add(("letter", named.letter))
+        if len(letters := {letter for _, letter in meant}) == 1 and "" not in letters:
+            return min(meant)
+        if meant:
+            return "option_text", None
+    if named is not None and not named.rest:
+        return named.rule, named.letter
+    return "option_text", None
+
+
+@lru_cache(maxsize=4096)
+def _read_at(level: Level, options: tuple[str, ...]) -> Mapping[str, str]:
+    """List what options read as at a level, with their letters; `""` for those read alike."""
+    found: dict[str, str] = {}
+    for letter, option in zip(LETTERS, options, strict=False):
+        for form in {level(option), level(unwrap(option))} - {""}:
+            known = found.setdefault(form, letter)
+            if known != letter and (not known or options[LETTERS.index(known)] != option):
+                found[form] = ""
+    return found
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Named:
+    """An option that is named by its letter, or by its number behind the word "option"."""
+
+    letter: str
+    rule: ChoiceRule
+    spelled: bool
+    """Behind the word."""
+
+    marked: bool
+    """A mark, or the word, shows that it is no part of a text."""
+
+    rest: tuple[str, ...] = ()
+    """What may be meant for its text; empty where it stands alone."""
+
+
+def _label(text: str, count: int) -> _Named | None:
+    """Read "B", "(b)", "Option B", "B: some text" or "option 2"; numbers count from 1, and only
+    behind the word: a lone 2 is the text of an option, or nothing."""
+    said = typed(text).lstrip(_AROUND + "-")
+    spelled = said[:6].casefold() == "option" and not said[6:7].isalnum()
+    if spelled:
+        said = said[6:].lstrip(_AROUND + ":")
+    name = said[:1].upper()
+    if name and name in LETTERS[:count] and not said[1:2].isalnum():
+        behind = said[1:]
+        return _Named(
+            letter=name,
+            rule="letter",
+            spelled=spelled,
+            marked=spelled or behind.lstrip()[:1] in tuple(".:,;)]}*_-`"),
+            rest=_rests(behind) if behind.strip(_BEHIND) else (),
+        )
+    digits = said.rstrip(_BEHIND)
+    if spelled and digits.isascii() and digits.isdigit() and len(digits) <= 2:
+        number = int(digits)
+        if digits == str(number) and 1 <= number <= count:
+            return _Named(letter=LETTERS[number - 1], rule="index", spelled=True, marked=True)
+    return None
+
+
+def _rests(behind: str) -> tuple[str, ...]:
+    """List what may be meant for the text behind a letter: marks there may belong to either."""
+    rest = behind.lstrip(_CLOSERS)
+    after = rest[1:] if rest[:1] in tuple(".:,;") else rest
+    after = after.lstrip(" *_`")
+    dashed = after.removeprefix("- ")
+    return tuple(dict.fromkeys(one.strip() for one in (behind, rest, after, dashed) if one.strip()))

@@ -13,7 +13,8 @@ from typing import Literal, Protocol, final
 from configs.rewards import RewardConfig
 from configs.rlvr import RlvrConfig
 from datamodules.sample import Sample
-from modules.extraction import CLOSE, OPEN, well_formed
+from modules.extraction import CLOSE, OPEN, enclosed, well_formed
+from modules.readings import as_shown, exactly
 from modules.verifiers import Verdict, verify_all
 
 RIGHT = 0.1
@@ -215,17 +216,20 @@ def matches_exactly(completion: str, sample: Sample) -> bool:
     """Compare letter for letter, but for case and outer white space, as AudioMCQ (2509.21060) does.
 
     What counts is the first pair of tags, or the whole text where there is none. Of a choice, its
-    letter and its option's text both count, unless that text is itself a letter.
+    option's text counts, if need be in the very case, and its letter where letters are shown: there
+    a text that is itself a letter does not.
     """
     start = completion.find(OPEN)
     end = completion.find(CLOSE, start)
-    if 0 <= start < end:
-        completion = completion[start + len(OPEN) : end]
-    accepted = {sample.answer.strip().casefold()}
+    said = completion[start + len(OPEN) : end] if 0 <= start < end else completion
+    whole = enclosed(completion)
+    if whole and as_shown(whole, sample):
+        said = whole  # as it is imitated, though it look like tags itself
+    said = said.strip()
     if sample.answer_type == "choice":
-        text = sample.options[sample.letters.index(sample.answer)].strip()
-        accepted |= {text.casefold()} - {*sample.letters.casefold()}
-    return completion.strip().casefold() in accepted - {""}
+        return (exactly(said, sample) or "nothing") in sample.right
+    accepted = {sample.answer.strip().casefold(), sample.named_answer.strip().casefold()}
+    return said.casefold() in accepted - {""}
 
 
 def _temporal(

@@ -14,7 +14,7 @@ from configs.distill import TraceConfig
 from datamodules.sample import Sample
 from modules.conclusions import conclusion, read, same, written
 from modules.extraction import BOX, CLOSE, OPEN, THINK, THOUGHT
-from modules.readings import plain
+from modules.typography import plain
 from modules.verifiers import Verdict, verify
 
 Dropped = Literal["", "cut", "wrong", "difficulty", "quality", "consistency"]

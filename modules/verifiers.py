@@ -7,15 +7,17 @@ counted as unparsed. Scorers that fall back to a random option, to the letter A,
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
 
 from datamodules.sample import AnswerType, Sample
-from modules.extraction import Container, extract, unwrap
+from modules.extraction import CLOSE, MAX_BARE, OPEN, Container, enclosed, locate, unwrap
 from modules.math_answers import equivalent
-from modules.readings import ChoiceRule, choices, items, normalize, number
+from modules.numerals import number
+from modules.readings import ChoiceRule, as_shown, check_choice, choice, items
 from modules.similarity import rouge, set_f1, word_error_rate
+from modules.typography import normalize, without_article
 
 Rule = Literal["none", ChoiceRule, "number", "set", "yes_no", "text", "math", "ocr", "regression"]
 Reading = str | Decimal | frozenset[str]
@@ -57,12 +59,13 @@ NOTHING = Verdict(
 def verify(completion: str, *, sample: Sample) -> Verdict:
     """Judge a completion against the answer of its sample.
 
-    `choice` takes the letter, alone, after the word "option" or with its own option's text; that
-    text, where no other option reads like it; or "option" and a number from 1. `number` and
-    `regression` take any decimal notation of a value within the sample's tolerance, without units;
-    `set` the same items in any order; `yes_no` the bare word; `text` and `ocr` the same words;
-    `math` an equivalent expression. Case, white space and typographic punctuation never matter;
-    signs and decimal points always do.
+    `choice` takes the text of the option, and another way of writing it where no other option reads
+    so; where options are shown behind letters, first of all the letter, alone, after the word
+    "option" or with its own option's text, and "option" with a number from 1. `number` and
+    `regression` take digits, a fraction or number words of a value within the sample's tolerance,
+    without units; `set` the same items in any order; `yes_no` the bare word; `text` and `ocr` the
+    same words; `math` an equivalent expression. Of open answers, case, white space and typography
+    never matter; signs and marks that mean something always do.
     """
     return verify_all([completion], [sample])[0]
 
@@ -70,9 +73,9 @@ def verify(completion: str, *, sample: Sample) -> Verdict:
 def verify_all(completions: Sequence[str], samples: Sequence[Sample]) -> list[Verdict]:
     """Judge each completion against the answer of its sample, mathematics side by side."""
     golds = [_gold(sample) for sample in samples]
-    given = [extract(completion) for completion in completions]
+    given = [_given(*pair) for pair in zip(completions, samples, strict=True)]
     pairs = {
-        place: (unwrap(sample.answer), found[0])
+        place: (unwrap(sample.answer), unwrap(found[0]))
         for place, (sample, found) in enumerate(zip(samples, given, strict=True))
         if sample.answer_type == "math" and found and found[1] != "bare"
     }
@@ -83,9 +86,31 @@ def verify_all(completions: Sequence[str], samples: Sequence[Sample]) -> list[Ve
     ]
 
 
+def _given(completion: str, sample: Sample) -> tuple[str, Container] | None:
+    """Find the answer of a completion.
+
+    What is imitated is its own answer, though that look like tags or thoughts. Words that are asked
+    for as they come need no tags.
+    """
+    inner = enclosed(completion)
+    if inner and ("<" in inner or len(inner) > MAX_BARE) and as_shown(inner, sample):
+        return inner, "tags"
+    if sample.free and CLOSE not in completion.partition(OPEN)[2]:
+        said = completion.strip()
+        return (said, "bare") if said else None
+    return locate(completion)
+
+
 def _gold(sample: Sample) -> Reading:
-    """Read the answer of a sample, which must be one."""
-    _, gold = _read(unwrap(sample.answer), sample)
+    """Read the answer of a sample, which must be one; letters are what it is kept as."""
+    gold: Reading | None
+    if sample.answer_type == "choice":
+        check_choice(sample)
+        gold = sample.right[0] if sample.answer in tuple(sample.letters) else None
+    elif sample.answer_type == "set":
+        gold = items(sample.answer, replace(sample, answer_with="letter"))
+    else:
+        _, gold = _read(unwrap(sample.answer), sample)
     if gold is None:
         raise ValueError(
             f"{sample.id}: the answer {sample.answer!r} is no {sample.answer_type} among "
@@ -99,11 +124,12 @@ def _read(text: str, sample: Sample) -> tuple[Rule, Reading | None]:
     """Read a text as an answer of the sample's type; None where it is not one."""
     kind = sample.answer_type
     if kind == "choice":
-        return choices(sample.options).get(normalize(text), ("option_text", None))
+        return choice(text, sample)
+    text = unwrap(text)
     if kind in ("number", "regression"):
         return kind, number(text, percent=sample.answer.endswith("%"))
     if kind == "set":
-        return kind, items(text, sample.options)
+        return kind, items(text, sample)
     if kind == "math":
         return kind, text or None
     words = normalize(text)
@@ -121,16 +147,19 @@ def _judge(
         equal: of `math`, whether the two are equivalent; None where they could not be compared.
     """
     rule, found = _read(text, sample)
-    if container == "bare" and (found is None or sample.answer_type not in CLOSED):
+    untagged = sample.answer_type in CLOSED or sample.free
+    if container == "bare" and (found is None or not untagged):
         return NOTHING
     if sample.answer_type == "math":
-        found, correct = (None if equal is None else text), equal is True
+        found, correct = (None if equal is None else unwrap(text)), equal is True
     elif isinstance(found, Decimal) and isinstance(gold, Decimal):
         correct = abs(found - gold) <= Decimal(str(sample.tolerance))
+    elif sample.answer_type == "text" and isinstance(found, str) and isinstance(gold, str):
+        correct = found == gold or without_article(found) == without_article(gold)
     else:
         correct = found == gold
     return Verdict(
-        extracted=text,
+        extracted=text if text in sample.options else unwrap(text),
         container=container,
         rule=rule,
         parsed=found is not None,

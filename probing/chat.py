@@ -17,7 +17,7 @@ from configs.inputs import Ask
 from configs.probing import ServerConfig
 from datamodules.media import Decoded
 from datamodules.sample import Sample
-from datamodules.wording import AnswerWith, turn
+from datamodules.wording import turn
 
 Message = dict[str, Any]  # JSON, as the interface wants it
 Part = dict[str, Any]  # likewise
@@ -30,7 +30,7 @@ class Request:
     """One question as the server is asked it."""
 
     sample: Sample
-    """As shown: with its options in the order of the messages."""
+    """As shown: with its options in the order of the messages, and named as there."""
 
     messages: list[Message]
     answers: int = 1
@@ -64,13 +64,12 @@ def messages(
     sample: Sample,
     shown: Sequence[Sequence[Decoded | str]],
     *,
-    answer_with: AnswerWith,
     system_prompt: str = "",
     want: Ask = "answer",
     ask: bool = True,
     suffix: str = "",
 ) -> list[Message]:
-    """Write a question as a chat, in the order in which local models see it.
+    """Write a question, as it is put, as a chat, in the order in which local models see it.
 
     Pictures are PNG and sound is WAV, inside the message. A video is its frames as pictures, then
     its sound: the standard interface has no video part, and every server takes these.
@@ -81,7 +80,7 @@ def messages(
     """
     parts: list[Part] = []
     told = False  # whether the last of them are such words
-    for piece in turn(sample, answer_with=answer_with, want=want, ask=ask, suffix=suffix):
+    for piece in turn(sample, want=want, ask=ask, suffix=suffix):
         for item in [piece] if isinstance(piece, str) else shown[piece]:
             if isinstance(item, Decoded):
                 parts += _media_parts(item)

@@ -16,7 +16,7 @@ from datamodules.sampler import draw_seed
 from datamodules.wording import SUFFIXES
 from modules.answering import Answers
 
-HARNESS = "3"
+HARNESS = "4"
 """Version of how questions are asked and judged; raise it when old counts no longer compare."""
 
 

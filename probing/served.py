@@ -9,7 +9,7 @@ from typing import Any, final
 from tqdm import tqdm
 
 from datamodules.media import MediaError
-from datamodules.orders import reorder
+from datamodules.orders import put
 from datamodules.question_set import QuestionSet
 from modules.answering import Answers
 from modules.verifiers import verify_all
@@ -98,7 +98,11 @@ class ServedProbe(Probe):
     def _requests(self, questions: QuestionSet, asking: Asking) -> Iterator[Request]:
         """Write the messages one by one; what cannot be read is quarantined."""
         for sample in questions.samples:
-            turned = reorder(sample, questions.option_seed)
+            turned = put(
+                sample,
+                option_seed=questions.option_seed,
+                answer_with=self.config.model.answer_with,
+            )
             try:
                 shown = questions.shown(turned)
             except MediaError as error:
@@ -108,7 +112,6 @@ class ServedProbe(Probe):
             chat = messages(
                 turned,
                 shown,
-                answer_with=self.config.model.answer_with,
                 system_prompt=self.config.model.system_prompt,
                 want=questions.want,
                 ask=questions.ask,

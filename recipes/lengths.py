@@ -8,7 +8,7 @@ stay unknown.
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
 from itertools import islice
 from math import ceil, floor, sqrt
@@ -27,13 +27,13 @@ from configs.schema import Config, MediaConfig
 from datamodules.budgets import shared_budget
 from datamodules.media import Decoded, MediaError, decode
 from datamodules.media import measure as size_of
-from datamodules.sample import Media, Sample
+from datamodules.sample import AnswerWith, Media, Sample
 from datamodules.sources.answers import RowError
 from datamodules.sources.containers import count_rows, manifest_path, read_rows
 from datamodules.sources.formats import format_of
 from datamodules.sources.manifest import questions
 from datamodules.sources.rows import to_sample
-from datamodules.wording import AnswerWith, turn
+from datamodules.wording import imitated, turn
 
 SAMPLED = 32
 """Questions that a mean is taken over, evenly spread over those asked."""
@@ -158,7 +158,8 @@ class _Counter:
         left = LEFT[condition]
         items = [] if want == "told" else sample.media
         shown = [self._shown(read(item), left) for item in items]
-        pieces = turn(sample, answer_with=self.answer_with, want=want, ask="text" in left)
+        sample = replace(sample, answer_with=self.answer_with)
+        pieces = turn(sample, want=want, ask="text" in left)
         content = [
             part
             for piece in pieces
@@ -185,12 +186,8 @@ class _Counter:
         """Count as `PromptEncoder.target` does, with the token that ends the turn."""
         if want == "evidence":
             return self._count(sample.evidence) + 1
-        if want == "answer" and sample.completion:
-            return self._count(sample.completion) + 1
-        answer = sample.answer
-        if sample.options and self.answer_with == "text":
-            answer = sample.options[sample.letters.index(answer)]
-        return self._count(f"<answer>{answer}</answer>") + 1
+        own = sample if want == "answer" else replace(sample, completion="")
+        return self._count(imitated(own)) + 1
 
     def _shown(self, item: Decoded, left: frozenset[Part]) -> list[tuple[str, int]]:
         """List what of a medium is shown, as a template names it, with its tokens."""

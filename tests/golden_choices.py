@@ -229,15 +229,18 @@ CHOICES: list[tuple[Sample, list[Row]]] = [
             ("unread", "tags/option_text", "<answer>.5</answer>"),
         ],
     ),
-    (  # Options that read alike are told apart by their letters only.
+    (  # Options that read alike are told apart by their letters, and by their exact texts.
         golden_sample("choice", "B", "cat", "Cat.", "dog", "a cat"),
         [
-            ("unread", "tags/option_text", "<answer>cat</answer>"),
-            ("unread", "tags/option_text", "<answer>a cat</answer>"),
+            ("right", "tags/option_text", "<answer>Cat.</answer>"),
+            ("wrong", "tags/option_text", "<answer>cat</answer>"),
+            ("unread", "tags/option_text", "<answer>CAT!</answer>"),
+            ("wrong", "tags/option_text", "<answer>a cat</answer>"),
+            ("unread", "tags/option_text", "<answer>A cat!</answer>"),
             ("right", "tags/letter", "<answer>B. cat</answer>"),
             ("right", "tags/letter", "<answer>B</answer>"),
             ("right", "tags/index", "<answer>option 2</answer>"),
-            ("unread", "tags/option_text", "<answer>A. Cat</answer>"),
+            ("wrong", "tags/letter", "<answer>A. Cat</answer>"),
         ],
     ),
     (  # Letters come before texts.
@@ -245,7 +248,7 @@ CHOICES: list[tuple[Sample, list[Row]]] = [
         [
             ("right", "tags/letter", "<answer>A</answer>"),
             ("wrong", "tags/letter", "<answer>B</answer>"),
-            ("unread", "tags/option_text", "<answer>Option 1</answer>"),
+            ("wrong", "tags/option_text", "<answer>Option 1</answer>"),
             ("wrong", "tags/index", "<answer>Option 2</answer>"),
             ("wrong", "tags/option_text", "<answer>$$</answer>"),
             ("unread", "tags/option_text", "<answer>$</answer>"),

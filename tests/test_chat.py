@@ -26,7 +26,7 @@ def with_media(*items: Decoded) -> Any:
 def test_a_film_is_its_frames_as_pictures_and_then_its_sound():
     rng = np.random.default_rng(0)
     shown = film(rng)
-    chat = messages(with_media(shown), [[shown]], answer_with="letter", system_prompt="Listen.")
+    chat = messages(with_media(shown), [[shown]], system_prompt="Listen.")
     assert chat[0] == {"role": "system", "content": "Listen."}
     parts = chat[1]["content"]
     assert [part["type"] for part in parts] == ["image_url"] * 8 + ["input_audio", "text"]
@@ -47,7 +47,7 @@ def test_option_media_stand_where_local_models_see_them():
     rng = np.random.default_rng(0)
     sounds = [replace(clip(rng), role="option") for _ in range(3)]
     items = [picture(rng), *sounds]
-    chat = messages(with_media(*items), [[item] for item in items], answer_with="letter")
+    chat = messages(with_media(*items), [[item] for item in items])
     parts = chat[0]["content"]
     kinds = [part["type"] for part in parts]
     assert kinds == ["image_url", *["text", "input_audio"] * 3, "text"]
@@ -58,7 +58,7 @@ def test_option_media_stand_where_local_models_see_them():
 def test_what_is_withheld_leaves_one_plain_text():
     """Texts around a missing medium are one, and models of text alone take a plain string."""
     sample = with_media(*[replace(clip(np.random.default_rng(0)), role="option")] * 3)
-    chat = messages(sample, [[], [], []], answer_with="letter", suffix="Guess.")
+    chat = messages(sample, [[], [], []], suffix="Guess.")
     assert chat == [
         {
             "role": "user",
@@ -73,10 +73,10 @@ def test_words_that_stand_for_media_have_lines_of_their_own():
     rng = np.random.default_rng(0)
     frames = replace(film(rng), audio=None)
     sample = with_media(frames, clip(rng))
-    parts = messages(sample, [[frames, "A bark."], ["A bell."]], answer_with="letter")[0]["content"]
+    parts = messages(sample, [[frames, "A bark."], ["A bell."]])[0]["content"]
     assert parts[-1]["text"].startswith("A bark.\nA bell.\nWhich digit is it?\nA. 3")
     options = with_media(*[replace(clip(rng), role="option")] * 3)
-    [turn] = messages(options, [["One."], ["Two."], ["Three."]], answer_with="letter")
+    [turn] = messages(options, [["One."], ["Two."], ["Three."]])
     assert turn["content"] == (
         "Which digit is it?\nA. 3\nOne.\nB. 8\nTwo.\nC. 5\nThree.\n"
         "Answer with the letter in <answer></answer>."
@@ -92,7 +92,7 @@ def test_estimate_by_hand():
     rng = np.random.default_rng(0)
     image = Decoded(modality="image", image=np.zeros((56, 84, 3), dtype=np.uint8))
     shown = with_media(image, clip(rng, 0.7))
-    parts = messages(shown, [[image], [clip(rng, 0.7)]], answer_with="letter")[0]["content"]
+    parts = messages(shown, [[image], [clip(rng, 0.7)]])[0]["content"]
     parts[-1]["text"] = "ten chars!"
     request = Request(sample=shown, messages=[{"role": "user", "content": parts}], answers=3)
     prices = {"dollars_per_million_input": 2.0, "dollars_per_million_output": 5.0}

@@ -14,7 +14,7 @@ from PIL import Image
 from configs.schema import DataConfig, MediaConfig
 from datamodules.batch import Batch, Completions
 from datamodules.option_scoring import option_scoring
-from datamodules.orders import reorder
+from datamodules.orders import put
 from datamodules.prompts import PromptEncoder
 from datamodules.question_set import QuestionSet, load_questions
 from modules.answering import score
@@ -84,7 +84,7 @@ def questions(data, encoder, tmp_path) -> QuestionSet:
 def alone(policy: OmniModel, questions: QuestionSet, index: int, seed: int) -> list[float]:
     """Score the options of one reordered question by itself, numbered as written."""
     sample = questions.samples[index]
-    turned = reorder(sample, seed)
+    turned = put(sample, option_seed=seed, answer_with=questions.encoder.answer_with)
     questions.samples = [turned]
     batch = questions.batch([0], step=0)
     scores = policy.score_options(batch, [questions.encoder.option_targets(turned)])[0].tolist()

@@ -109,7 +109,7 @@ def test_targets_end_the_turn(encoder):
 
 def test_options_can_be_named_by_their_text(untrained):
     encoder = PromptEncoder(str(untrained), answer_with="text")
-    sample = make_sample()
+    sample = replace(make_sample(), answer_with="text")
     asked = encoder.tokenizer.decode(make_prompt(encoder, sample, []).token_ids)
     assert "\n3\n8\n5\nAnswer with an option in" in asked
     assert encoder.tokenizer.decode(encoder.target(sample)) == "<answer>8</answer><|im_end|>"

@@ -4,7 +4,10 @@ from decimal import Decimal
 
 import pytest
 
-from modules.readings import choices, items, normalize, number
+from modules.numerals import number
+from modules.readings import choice, items
+from modules.typography import normalize
+from tests.golden_choices import golden_sample
 
 
 def test_normalizing_keeps_what_a_number_is_made_of():
@@ -57,19 +60,22 @@ def test_a_percent_sign_is_there_where_percents_are_meant_and_nowhere_else():
 
 
 def test_what_could_mean_two_options_means_neither():
-    """ "a cat" is the text of the third and names the first with its text."""
-    named = choices(("cat", "dog", "a cat"))
-    assert "a cat" not in named
-    assert named["c a cat"] == ("letter", "C")
-    assert named["option 3"] == ("index", "C")
+    """ "A cat!" may be the text of the third, or name the first with its text."""
+    sample = golden_sample("choice", "A", "cat", "dog", "a cat")
+    assert choice("A cat!", sample)[1] is None
+    assert choice("a cat", sample) == ("option_text", "C")
+    assert choice("C: a cat", sample) == ("letter", "C")
+    assert choice("option 3", sample) == ("index", "C")
 
 
-def test_a_number_that_is_another_options_text_means_neither():
-    assert "option 1" not in choices(("x", "Option 1"))
-    assert choices(("Option 1", "x"))["option 1"] == ("index", "A")
+def test_a_number_that_is_an_options_text_means_that_option():
+    second = golden_sample("choice", "A", "x", "Option 1")
+    assert choice("Option 1", second) == choice("option 1", second) == ("option_text", "B")
+    assert choice("option 2", second) == ("index", "B")
 
 
 def test_items_may_name_options_in_any_way():
-    assert items("B; no", ("x", "y")) == frozenset({"b no"})
-    assert items("y, option 1, z", ("x", "y")) == frozenset("BAz")
-    assert items("，、", ()) is None
+    sample = golden_sample("set", "A", "x", "y")
+    assert items("B; no", sample) == frozenset({"b no"})
+    assert items("y, option 1, z", sample) == frozenset("BAz")
+    assert items("，、", golden_sample("set", "x")) is None

@@ -76,7 +76,7 @@ def asked_with_media(count: int) -> Iterator[Request]:
         items = kinds[number % len(kinds)]
         media = tuple(Media(modality=item.modality, path="") for item in items)
         sample = replace(make_sample(f"s{number}"), media=media)
-        chat = messages(sample, [[item] for item in items], answer_with="letter")
+        chat = messages(sample, [[item] for item in items])
         yield Request(sample=sample, messages=chat)
 
 

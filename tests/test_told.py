@@ -32,7 +32,8 @@ def test_beginning_and_rest_are_the_prompt_that_tells_the_description(encoder):
     ]
     assert whole(batch, rests) == alone
     assert rests.owner == [0, 0, 1, 1]
-    assert (batch.step, batch.samples, batch.media) == (4, SAMPLES, [(), ()])
+    asked = [replace(sample, completion="") for sample in SAMPLES]
+    assert (batch.step, batch.samples, batch.media) == (4, asked, [(), ()])
 
 
 def test_the_question_is_in_the_beginning_and_what_differs_is_not(encoder):
@@ -71,7 +72,7 @@ def test_a_question_alone_is_asked_without_its_media_or_its_completion(encoder):
     assert batch.media == [(), ()] and batch.step == 2
     said = encoder.tokenizer.decode(batch.prompt_ids)
     assert said.count("in <answer></answer>.") == 2 and "Evidence" not in said
-    assert batch.samples == [SAMPLES[1], free]
+    assert batch.samples == [SAMPLES[1], replace(free, completion="")]
 
 
 def test_a_judge_sees_question_options_and_description_and_no_answer(encoder):
@@ -90,7 +91,7 @@ def test_a_judge_is_not_spoken_to_by_a_description(encoder):
 
 def test_a_served_model_is_told_the_same_words(untrained):
     encoder = PromptEncoder(str(untrained), answer_with="text")
-    sample = replace(make_sample(), evidence="It says 8.")
-    [chat] = messages(sample, [], answer_with="text", want="told")
+    sample = replace(make_sample(), evidence="It says 8.", answer_with="text")
+    [chat] = messages(sample, [], want="told")
     prompt = encoder.prompt(sample, [], want="told")
     assert f"user\n{chat['content']}<|im_end|>" in encoder.tokenizer.decode(prompt.token_ids)

@@ -1,3 +1,4 @@
+from dataclasses import replace
 from hashlib import sha256
 from typing import get_args
 
@@ -29,71 +30,71 @@ LETTER, OPTION = INSTRUCTIONS["letter"], INSTRUCTIONS["choice"]
 
 
 def test_options_stand_behind_letters_and_the_instruction_is_last():
-    pieces = turn(make(media=media("context")), answer_with="letter")
+    pieces = turn(make(media=media("context")))
     assert pieces == [0, f"Which barks?\nA. a cat\nB. a dog\n{LETTER}"]
 
 
 def test_options_stand_bare_where_they_are_answered_by_their_text():
-    assert turn(make(), answer_with="text") == [f"Which barks?\na cat\na dog\n{OPTION}"]
+    assert turn(make(answer_with="text")) == [f"Which barks?\na cat\na dog\n{OPTION}"]
 
 
 def test_media_that_are_options_follow_theirs_and_others_come_first():
     """In the row: option, context, option."""
-    pieces = turn(make(media=media("option", "context", "option")), answer_with="letter")
+    pieces = turn(make(media=media("option", "context", "option")))
     assert pieces == [1, "Which barks?\nA. a cat", 0, "\nB. a dog", 2, f"\n{LETTER}"]
 
 
 def test_without_the_question_options_and_instruction_stay():
-    bare = turn(make(media=media("context")), answer_with="letter", ask=False)
+    bare = turn(make(media=media("context")), ask=False)
     assert bare == [0, f"A. a cat\nB. a dog\n{LETTER}"]
-    split = turn(make(media=media("option", "option")), answer_with="text", ask=False)
+    split = turn(make(media=media("option", "option"), answer_with="text"), ask=False)
     assert split == ["a cat", 0, "\na dog", 1, f"\n{OPTION}"]
     open_one = make(options=(), answer="3", answer_type="number")
-    assert turn(open_one, answer_with="letter", ask=False) == [INSTRUCTIONS["number"]]
+    assert turn(open_one, ask=False) == [INSTRUCTIONS["number"]]
 
 
 def test_a_suffix_stands_below_the_options():
-    pieces = turn(make(), answer_with="letter", suffix="Guess.")
+    pieces = turn(make(), suffix="Guess.")
     assert pieces == [f"Which barks?\nA. a cat\nB. a dog\nGuess.\n{LETTER}"]
-    bare = turn(make(options=()), answer_with="letter", ask=False, suffix="Guess.")
+    bare = turn(make(options=()), ask=False, suffix="Guess.")
     assert bare == [f"Guess.\n{LETTER}"]
 
 
 def test_free_completions_have_no_instruction():
     free = make(options=(), answer="It barks.", answer_type="text", completion="It barks.")
-    assert turn(free, answer_with="letter") == ["Which barks?"]
-    assert turn(free, answer_with="letter", ask=False) == []
+    assert turn(free) == ["Which barks?"]
+    assert turn(free, ask=False) == []
 
 
 def test_a_completion_that_leads_to_the_answer_is_asked_for_in_tags():
     led = make(options=(), answer="a dog", answer_type="text", completion="It barks: a dog.")
-    assert turn(led, answer_with="letter") == [f"Which barks?\n{INSTRUCTIONS['text']}"]
+    assert turn(led) == [f"Which barks?\n{INSTRUCTIONS['text']}"]
 
 
 def test_evidence_is_asked_for_in_place_of_the_answer():
-    pieces = turn(make(media=media("context")), answer_with="letter", want="evidence")
+    pieces = turn(make(media=media("context")), want="evidence")
     assert pieces == [0, f"Which barks?\nA. a cat\nB. a dog\n{DESCRIBE}"]
     free = make(options=(), answer="It barks.", answer_type="text", completion="It barks.")
-    assert turn(free, answer_with="text", want="evidence") == [f"Which barks?\n{DESCRIBE}"]
+    assert turn(replace(free, answer_with="text"), want="evidence") == [f"Which barks?\n{DESCRIBE}"]
 
 
 def test_what_is_told_stands_last_and_media_nowhere():
     told = make(media=media("context", "option", "option"), evidence="The second barks.")
-    pieces = turn(told, answer_with="letter", want="told")
+    pieces = turn(told, want="told")
     lines = ["Which barks?", "A. a cat", "B. a dog", LETTER, "Evidence: The second barks."]
     assert pieces == ["\n".join(lines)]
 
 
 def test_who_is_told_is_asked_for_the_answer_whatever_is_imitated():
     free = make(options=(), answer="It barks.", answer_type="text", completion="It barks.")
-    [said] = turn(free, answer_with="letter", want="told")
+    [said] = turn(free, want="told")
     assert said == f"Which barks?\n{INSTRUCTIONS['text']}\nEvidence: "
 
 
 def test_a_question_and_its_options_can_stand_alone():
-    assert asked(make(), "letter") == "Which barks?\nA. a cat\nB. a dog"
-    assert asked(make(), "text") == "Which barks?\na cat\na dog"
-    assert asked(make(options=()), "letter") == "Which barks?"
+    assert asked(make()) == "Which barks?\nA. a cat\nB. a dog"
+    assert asked(make(answer_with="text")) == "Which barks?\na cat\na dog"
+    assert asked(make(options=())) == "Which barks?"
 
 
 @pytest.mark.parametrize(
@@ -119,7 +120,7 @@ def test_suffixes_are_word_for_word_those_of_the_paper(name, words):
 
 @pytest.mark.parametrize("answer_type", get_args(AnswerType))
 def test_every_type_of_answer_is_asked_for_in_its_tags(answer_type):
-    written = turn(make(answer_type=answer_type), answer_with="text")[-1]
+    written = turn(make(answer_type=answer_type, answer_with="text"))[-1]
     assert str(written).endswith(f"\n{INSTRUCTIONS[answer_type]}")
     assert INSTRUCTIONS[answer_type].endswith("in <answer></answer>.")
 
