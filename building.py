@@ -1,9 +1,14 @@
 """Build what a run asks or trains: the encoder and the policy, from one configuration."""
 
+from functools import partial
+
 import torch
 
 from configs.schema import Config
 from datamodules.prompts import PromptEncoder
+from datamodules.sources.gold_check import GoldCheck
+from modules.answering import HARNESS
+from modules.golds import wrong_golds
 from modules.omni import OmniModel
 
 
@@ -20,6 +25,12 @@ def build_encoder(config: Config) -> PromptEncoder:
         answer_with=config.model.answer_with,
         audio_in_video=config.data.media.audio_in_video,
     )
+
+
+def build_gold_check(config: Config) -> GoldCheck:
+    """Say how the answers of a manifest are judged when it is opened."""
+    named = config.model.answer_with
+    return GoldCheck(key=f"{HARNESS}-{named}", judge=partial(wrong_golds, answer_with=named))
 
 
 def compute_dtype(config: Config) -> torch.dtype:

@@ -30,12 +30,11 @@ from datamodules.question_set import QuestionSet, load_splits
 from datamodules.sample import Sample
 from datamodules.sampler import draw_seed
 from datamodules.selection import select_questions
-from modules.answering import Answers
+from modules.answering import HARNESS, Answers
 from modules.rollouts import Sampling
 from modules.trace_filters import Dropped, Judged, Traced, sift
 from modules.verifiers import verify_all
 from probing.local import weights_digest
-from probing.probe import HARNESS
 from runs import Run, write_atomically
 
 log = logging.getLogger(__name__)

@@ -26,7 +26,7 @@ from building import weights_of
 from configs.benchmark import BenchmarkConfig
 from configs.schema import Config
 from datamodules.leaks import Leaks, leaks_notes, leaks_of
-from probing.probe import HARNESS
+from modules.answering import HARNESS
 from runs import Run, open_run, write_atomically
 
 log = logging.getLogger(__name__)

@@ -12,6 +12,9 @@ from modules.omni import OmniModel
 from modules.rollouts import Sampling
 from modules.verifiers import Verdict, verify_all
 
+HARNESS = "4"
+"""Version of how questions are asked and judged; raise it when old counts no longer compare."""
+
 Verdicts = Callable[[Sequence[str], Sequence[Sample]], list[Verdict]]
 """Judge each completion of the sample beside it."""
 

@@ -14,10 +14,7 @@ from datamodules.question_set import QuestionSet
 from datamodules.sample import Sample
 from datamodules.sampler import draw_seed
 from datamodules.wording import SUFFIXES
-from modules.answering import Answers
-
-HARNESS = "4"
-"""Version of how questions are asked and judged; raise it when old counts no longer compare."""
+from modules.answering import HARNESS, Answers
 
 
 @dataclass(frozen=True, kw_only=True)
