@@ -48,6 +48,13 @@ def test_a_choice_is_answered_by_text_or_letter_and_text_wins(root, answer, lett
     assert sample.answer == letter
 
 
+@pytest.mark.parametrize("answer", ["dog", "B", "D. dog"])
+def test_of_options_that_are_the_same_the_first_letter_is_the_answer(root, answer):
+    """Published sets have such; whoever judges takes any of them for right, by its text."""
+    [sample], _ = read(root, CHOICE | {"options": ["cat", "dog", "cow", "dog"], "answer": answer})
+    assert sample.answer == "B"
+
+
 @pytest.mark.parametrize(
     ("answer", "answer_type", "canonical"),
     [
@@ -147,8 +154,6 @@ def wav(**fields: object) -> dict[str, object]:
         (CHOICE | {"options": ["dog"]}, "bad_options"),
         (CHOICE | {"options": [*map(str, range(10)), "dog"]}, "bad_options"),
         (CHOICE | {"options": ["A. cat", "B. dog"]}, "bad_options"),
-        (CHOICE | {"options": ["dog", "cat", "dog"]}, "duplicate_options"),
-        (CHOICE | {"options": ["dog", "cat", "dog"], "answer": "A"}, "duplicate_options"),
         (OPEN | wav(modality="smell"), "bad_media"),
         (OPEN | wav(role="hint"), "bad_media"),
         (OPEN | wav(path=""), "bad_media"),
