@@ -9,7 +9,7 @@ from test_training_formats import read, rows, same
 
 from datamodules.quarantine import Quarantine
 from datamodules.sample import Media, Sample
-from datamodules.sources.chat import split_options
+from datamodules.sources.lettering import split_options
 from datamodules.sources.manifest import read_manifest
 
 

@@ -4,12 +4,13 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import final
 
 from configs.inputs import FormatName
 from datamodules.sources.answers import RowError
+from datamodules.sources.golds import Golds
 
 Row = Mapping[str, object]
 
@@ -28,6 +29,12 @@ class Place:
 
     number: int
     """Of the row in the manifest, from 1."""
+
+    golds: Golds = field(default_factory=Golds)
+    """How the manifest writes its answers to choices, for formats that anyone may write."""
+
+    keeps: bool = True
+    """Whether media inside rows are written to files; they are not while golds are looked up."""
 
     @property
     def id(self) -> str:
@@ -52,6 +59,8 @@ class Place:
         ending = re.search(r"\.[A-Za-z0-9]{1,8}$", name)
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
         kept = self.path(f"{self.name}-media/{digest}{ending[0].lower() if ending else ''}")
+        if not self.keeps:
+            return kept
         path = self.root / kept
         try:
             if not path.is_file():

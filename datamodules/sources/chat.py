@@ -9,21 +9,20 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, cast, final, get_args
 
-from datamodules.sample import LETTERS, Modality
+from datamodules.sample import Modality
 from datamodules.sources.adapter import Format, Place, Row
 from datamodules.sources.answers import RowError, written
 from datamodules.sources.columns import (
-    LETTER,
     absent,
     answer_of,
     facts,
     file_of,
     is_short,
-    lettered,
     medium,
     tagged,
     text_of,
 )
+from datamodules.sources.lettering import split_options
 
 Speaker = Literal["system", "user", "assistant"]
 
@@ -141,23 +140,6 @@ def _choice(answer: str, options: Sequence[str]) -> str | None:
         return answer_of(answer, options, "any") if options else None
     except RowError:
         return None
-
-
-def split_options(text: str) -> tuple[str, list[str]]:
-    """Take the options out of a question: its last lines that begin with A., B., C., in order."""
-    lines = [line.strip() for line in text.splitlines()]
-    marks = [LETTER.match(line) for line in lines]
-    letters = [
-        (mark[1] or mark[2]) if mark and mark.end() < len(line) else ""
-        for mark, line in zip(marks, lines, strict=True)
-    ]
-    start = len(letters) - 1 - letters[::-1].index("A") if "A" in letters else len(letters)
-    end = start
-    while letters[end : end + 1] == list(LETTERS[end - start : end - start + 1]) != []:
-        end += 1
-    if end - start < 2:
-        return text, []
-    return "\n".join(lines[:start] + lines[end:]).strip(), lettered(lines[start:end])
 
 
 def _exchange(turns: Sequence[Turn], *, answered: bool) -> tuple[list[Turn], str]:
