@@ -44,7 +44,8 @@ class RowError(ValueError):
 def canonical_answer(answer: object, options: Sequence[str], answer_type: AnswerType) -> str:
     """Write an answer as `Sample.answer` holds it, or raise a `RowError`.
 
-    A choice may be given as the text of an option, which wins; as its letter; or as "B. text".
+    A choice may be given as the text of an option, which wins; as its letter; or as "B. text". Of
+    options that are written alike, any is right, and the first is named.
     """
     if answer_type == "set" and isinstance(answer, list):
         return _set([written(item) for item in answer])
@@ -91,12 +92,6 @@ def _choice(answer: str, options: Sequence[str]) -> str:
             "bad_answer",
             f"answer is {answer!r}, but names one of the options {list(options)} by its text, its "
             "letter, or both as in 'B. text': mend the answer or add the option.",
-        )
-    if options.count(options[index]) > 1:
-        raise RowError(
-            "duplicate_options",
-            f"{options[index]!r} is the answer and stands {options.count(options[index])} times "
-            "among the options, but only one letter can be right: remove the copies.",
         )
     return LETTERS[index]
 
