@@ -197,7 +197,7 @@ def omnivideobench(row: Row, place: Place) -> Iterator[Row | RowError]:
 
     A question that cannot be read does not take the film's others with it.
     """
-    video = text_of(row, "video")
+    video, told = text_of(row, "video"), facts(row, "video_type", "duration")
     media = [film(place, video, "videos", "")]
     if absent(row.get("questions")):
         raise RowError("missing_question", f"nothing is asked about {video[:80]!r}: drop the row.")
@@ -211,7 +211,7 @@ def omnivideobench(row: Row, place: Place) -> Iterator[Row | RowError]:
                 "id": f"{video}-{number}",
                 **choice(words, lettered_options(given), answer, place, *BY_LETTER),
                 "media": media,
-                "facts": facts(row, "video_type", "duration") | about,
+                "facts": told | about,
             }
         except RowError as error:
             yield RowError(error.reason, f"question {number} of {video[:80]!r}: {error}")
