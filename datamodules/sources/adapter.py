@@ -10,7 +10,7 @@ from typing import final
 
 from configs.inputs import FormatName
 from datamodules.sources.answers import RowError
-from datamodules.sources.golds import Golds
+from datamodules.sources.golds import WAYS, Golds, Way
 
 Row = Mapping[str, object]
 
@@ -109,6 +109,9 @@ class Format:
     harmless: frozenset[str] = frozenset()
     """Fields that the adapter leaves unread because no answer depends on them, those within objects
     as `metadata.license`; any other that it leaves is told, or sets the row aside (`fields.py`)."""
+
+    ways: frozenset[Way] = frozenset(WAYS)
+    """In which answers to choices may be written, for an adapter that asks `Place.golds`."""
 
     generic: bool = False
     """Any data set may be written so: questions are named after their manifest, not the format."""

@@ -26,6 +26,7 @@ Reason = Literal[
     "missing_column",
     "missing_id",
     "missing_question",
+    "preference",
     "unknown_field",
     "unread_field",
 ]

@@ -75,6 +75,7 @@ AUDIO_BENCHMARKS: tuple[Format, ...] = (
             name="mmau",
             fields=frozenset({"question", "choices", "task", *fields}),
             adapt=mmau,
+            ways=frozenset(TEXTS),
             test=True,
             # What the publisher's script has models add.
             harmless=frozenset({"model_output", "model_prediction"}),
@@ -86,6 +87,7 @@ AUDIO_BENCHMARKS: tuple[Format, ...] = (
             name="mmar",
             fields=frozenset({"question", "choices", "modality", "category", name}),
             adapt=mmar,
+            ways=frozenset(TEXTS),
             test=True,
             # Where in the recording the sound is from, and what annotators think of the answer.
             harmless=frozenset({"timestamp", "thinking", "cue", "rubric", "answer_prediction"}),
@@ -96,6 +98,7 @@ AUDIO_BENCHMARKS: tuple[Format, ...] = (
         name="mmsu",
         fields=frozenset({"question", "choice_a", "choice_b", "task_name", "category"}),
         adapt=mmsu,
+        ways=frozenset(TEXTS),
         test=True,
     ),
 )

@@ -1,28 +1,31 @@
 """Read the columns of published rows: options and answers as their publishers write them."""
 
-import ast
 import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from typing import Literal
 
-from datamodules.sample import LETTERS, Modality, Role
+from datamodules.sample import LETTERS, MODALITIES, Modality, Role
 from datamodules.sources.adapter import Place, Row
 from datamodules.sources.answers import NUMBER, RowError, written
 from datamodules.sources.fields import whole
 from datamodules.sources.golds import Golds, Way, readings, refused
+from datamodules.sources.hints import LONGEST_LIST, held_in, stem_of
 from datamodules.sources.lettering import Offered
 from datamodules.sources.lettering import lettered as lettered
-
-LONGEST_LIST = 20_000
-"""Characters of a text that is read as a list: nesting costs memory out of proportion."""
 
 Convention = Literal["text", "letter", "index", "tagged", "any"]
 """How a data set writes its answers by definition: the option's text; its letter, with the text or
 without; its number from 0; its letter, or else its text, in <answer> tags or not; or text or letter
 where only one of them names an option, in tags or not."""
+
+
+FILE_KEYS = (
+    *("path", "file", "filename", "file_name", "filepath", "url", "value"),
+    *(f"{kind}{ending}" for kind in MODALITIES for ending in ("", "_path", "_url")),
+)
+"""Fields of an object that name its file."""
 
 
 def absent(value: object) -> bool:
@@ -49,11 +52,12 @@ def facts(row: Row, *names: str) -> dict[str, str]:
 
     Names are written in lower case and with underscores.
     """
-    return {
-        re.sub(r"\W+", "_", name.lower()).strip("_"): _said(row[name])
-        for name in names
-        if not absent(row.get(name))
-    }
+    return {plain_name(name): _said(row[name]) for name in names if not absent(row.get(name))}
+
+
+def plain_name(name: str) -> str:
+    """Write a name in lower case and with underscores."""
+    return re.sub(r"\W+", "_", name.lower()).strip("_")
 
 
 def _said(value: object) -> str:
@@ -61,18 +65,6 @@ def _said(value: object) -> str:
     if isinstance(value, list):
         return ", ".join(str(item) for item in value)
     return json.dumps(value, default=str) if isinstance(value, Mapping) else str(value)
-
-
-def held_in(value: object) -> object:
-    """Read what a text holds in JSON or in Python, a list or an object; else the value itself."""
-    text = value.strip() if isinstance(value, str) else ""
-    if text.startswith(("[", "{")) and len(text) <= LONGEST_LIST:
-        for read in (json.loads, ast.literal_eval):
-            with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
-                found: object = read(text)
-                if isinstance(found, list | dict):
-                    return found
-    return value
 
 
 def listed(value: object) -> list[object]:
@@ -206,16 +198,30 @@ def file_of(value: object, place: Place, ending: str = "") -> str:
     """
     if isinstance(value, str) and value.strip():
         return place.path(value.strip())
-    data, name = value, None
+    data = value
+    names: list[str] = []
     if isinstance(value, Mapping):
-        names = (value.get(key) for key in ("path", "image", "video", "audio", "url"))
-        data, name = value.get("bytes"), next((one for one in names if not absent(one)), None)
+        data = value.get("bytes")
+        names = [name for key in FILE_KEYS for name in _names(value.get(key))]
+        if len({stem_of(name) for name in names}) > 1:
+            raise RowError(
+                "bad_media",
+                f"{str(value)[:80]!r} names {len(names)} files, but is one medium: keep one.",
+            )
+        names.sort(key=lambda name: "://" in name)  # a file here rather than its address
     if isinstance(data, bytes) and data:
-        return place.keep(data, name if isinstance(name, str) else ending)
-    if isinstance(name, str):
-        return place.path(name)
+        return place.keep(data, names[0] if names else ending)
+    if names:
+        return place.path(names[0])
     raise RowError(
         "bad_media",
         f"{str(value)[:80]!r} is no medium, but one is a path, or an object with path or bytes: "
         "mend the row.",
     )
+
+
+def _names(value: object) -> list[str]:
+    """Read the name of a file, also out of {"url": ...}."""
+    if isinstance(value, Mapping):
+        value = value.get("url")
+    return [value.strip()] if isinstance(value, str) and value.strip() else []

@@ -10,9 +10,12 @@ from datamodules.sources.adapter import Format, Place, Row
 from datamodules.sources.answers import RowError
 from datamodules.sources.audio_benchmarks import AUDIO_BENCHMARKS
 from datamodules.sources.chat import CHAT
-from datamodules.sources.columns import lettered
+from datamodules.sources.columns import answer_of
 from datamodules.sources.containers import Found, read_rows
+from datamodules.sources.lettering import lettered
 from datamodules.sources.omni_benchmarks import OMNI_BENCHMARKS
+from datamodules.sources.plain import COLUMNS
+from datamodules.sources.preferences import preference_in, told_of
 from datamodules.sources.rows import ROW_FIELDS
 from datamodules.sources.training import TRAINING
 from datamodules.sources.video_benchmarks import VIDEO_BENCHMARKS
@@ -22,15 +25,30 @@ LOOKED_AT = 20
 
 
 def _own(row: Row, place: Place) -> Iterator[Row]:
+    """Write the answer to a choice as its text, which no letter is then taken for."""
+    options, answer = row.get("options"), row.get("answer")
+    named = isinstance(answer, str) and row.get("answer_type") in (None, "choice")
+    if named and isinstance(options, list) and answer:
+        texts = [one.strip() for one in options if isinstance(one, str)]
+        # Options with letters are refused where all rows are checked.
+        if texts and len(texts) == len(options) and lettered(texts) == texts:
+            row = {**row, "answer": answer_of(answer, texts, place.golds)}
     yield row
 
 
-MANIFEST = Format(name="manifest", fields=frozenset(), adapt=_own, generic=True)
+MANIFEST = Format(
+    name="manifest",
+    fields=frozenset(),
+    adapt=_own,
+    ways=frozenset(("text", "letter")),
+    generic=True,
+)
 """The project's own; recognized by having no field besides."""
 
 FORMATS: tuple[Format, ...] = (
     MANIFEST,
     *CHAT,
+    *COLUMNS,
     *TRAINING,
     *AUDIO_BENCHMARKS,
     *VIDEO_BENCHMARKS,
@@ -77,6 +95,7 @@ def choose(path: Path, first: Sequence[Found], name: FormatName = "auto") -> For
 
     A manifest without a row that could be read is taken for our own.
     """
+    _refuse_preferences(path, first, name)
     if name != "auto":
         return next(one for one in FORMATS if one.name == name)
     votes: Counter[FormatName] = Counter()
@@ -98,6 +117,20 @@ def choose(path: Path, first: Sequence[Found], name: FormatName = "auto") -> For
         )
     chosen = "manifest" if "manifest" in best else best[0]
     return next(one for one in FORMATS if one.name == chosen)
+
+
+def _refuse_preferences(path: Path, first: Sequence[Found], name: FormatName) -> None:
+    """Refuse a file whose rows all say which of some answers is better."""
+    rows = [found.row for found in first if not isinstance(found.row, RowError)]
+    fields = [preference_in(row) for row in rows]
+    own = any(
+        not one.generic and (one.fields <= row.keys() if name == "auto" else one.name == name)
+        for one in FORMATS
+        if one.fields
+        for row in rows
+    )
+    if fields and fields[0] is not None and None not in fields and not own:
+        raise ValueError(f"{path}: {told_of(fields[0])}")
 
 
 def format_of(path: Path, name: FormatName = "auto") -> Format:

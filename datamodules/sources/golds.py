@@ -77,7 +77,7 @@ def _text(answer: str, offered: Offered, *, exactly: bool) -> int | None:
             return texts.index(answer)
     wanted = plain(answer)
     near = {} if exactly else {text: None for text in offered.texts if plain(text) == wanted}
-    return offered.texts.index(*near) if len(near) == 1 else None
+    return offered.texts.index(next(iter(near))) if len(near) == 1 else None
 
 
 def _letter(answer: str, offered: Offered) -> int | None:
@@ -106,8 +106,8 @@ def decide(found: Iterable[Readings], ways: Collection[Way] = WAYS) -> frozenset
     if whole:
         return whole
     counted = [one.keys() for one in fitting if one.keys() <= COUNTED]
-    numbers = {way for way in COUNTED if counted and all(way in one for one in counted)}
-    return frozenset({"text", "letter"} | numbers) & {*ways}
+    numbers = [way for way in COUNTED if counted and all(way in one for one in counted)]
+    return frozenset(way for way in ways if way in ("text", "letter", *numbers))
 
 
 @final
@@ -125,6 +125,14 @@ class Golds:
         """
         self._survey = survey
         self.allowed = ways
+        self.heard: list[Readings] | None = None
+
+    @classmethod
+    def listening(cls, ways: Collection[Way] = WAYS) -> "Golds":
+        """Take down how the answers of a file can be read, in `heard`, and find none."""
+        golds = cls(ways=ways)
+        golds.heard = []
+        return golds
 
     @cached_property
     def ways(self) -> frozenset[Way]:
@@ -134,7 +142,9 @@ class Golds:
     def find(self, answer: str, offered: Offered) -> int:
         """Find the place of the option that an answer names; a `RowError` if there is none."""
         found = readings(answer, offered, self.allowed)
-        if not found:
+        if self.heard is not None:
+            self.heard.append(found)
+        if not found or self.heard is not None:
             raise refused(answer, offered, self.allowed)
         places = {*found.values()}
         if len(places) == 1 and not found.keys() <= COUNTED:

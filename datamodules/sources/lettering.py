@@ -24,12 +24,14 @@ SPLIT = r"[(\[（]([A-J])[)\]）]\s*|([A-J])(?:\s?[.)]\s+|[.)](?![A-Z]\.)(?=\S)|
 INLINE = re.compile(r"(?:^|(?<=[\s,;。；?？：]))(?:" + SPLIT + ")", re.MULTILINE)
 INLINE_SMALL = re.compile(INLINE.pattern.replace("A-J", "a-j"), re.MULTILINE)
 LISTED = re.compile(r"(?:^|[\s,;。；?？：])[(\[（]?([A-Ja-j])\s?[.):\]、。）．：]")
-PAIRS = ("AB", "ab")
+PAIRS = (("A", "B"), ("a", "b"))
 SENTENCE = re.compile(r"[.?!]\s")
 
 OF_A_LETTER = frozenset(
-    ("flat", "sharp", "natural", "major", "minor", "maj", "min", "dur", "moll", "note", "key")
-    + ("chord", "scale", "string", "clef", "clarinet", "positive", "negative", "blood", "grade")
+    (
+        *("flat", "sharp", "natural", "major", "minor", "maj", "min", "dur", "moll", "note", "key"),
+        *("chord", "scale", "string", "clef", "clarinet", "positive", "negative", "blood", "grade"),
+    )
 )
 """Words that make a name with the letter before them, as in "B flat" and "A positive"."""
 
@@ -111,7 +113,7 @@ def lists_options(text: str) -> bool:
     It does if letters are set off in it, one that is A and a later one that is B.
     """
     found = "".join(match[1] for match in LISTED.finditer(text))
-    return any(first in found and second in found[found.index(first) :] for first, second in PAIRS)
+    return any(small in found and later in found[found.index(small) :] for small, later in PAIRS)
 
 
 def _by_lines(text: str) -> tuple[str, list[str]] | None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import final
 
-from datamodules.sources.fields import holds_media
+from datamodules.sources.hints import ending_of
 
 QUESTION = re.compile(r"question([ _-]?(text|en))?|problem|prompt|query|instruction", re.IGNORECASE)
 """Names of a text in which a row asks something."""
@@ -115,7 +115,7 @@ def _listed(name: str, rows: list[object]) -> Part:
 def _is_row(held: Mapping[str, object]) -> bool:
     """Know a row from an object around rows: it asks something, or says what is asked about."""
     return _asks(held) or any(
-        isinstance(value, str) and (SUBJECT.fullmatch(name.strip()) or holds_media(value))
+        isinstance(value, str) and (SUBJECT.fullmatch(name.strip()) or ending_of(value))
         for name, value in held.items()
     )
 

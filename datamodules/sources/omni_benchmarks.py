@@ -7,10 +7,10 @@ from datamodules.sample import LETTERS
 from datamodules.sources.adapter import Format, Place, Row
 from datamodules.sources.answers import RowError, written
 from datamodules.sources.columns import absent, facts, listed, medium, offered, tagged, text_of
+from datamodules.sources.finding import ENDINGS, Tagged, film, in_order, numbered, one_of
 from datamodules.sources.golds import LONE, Way
 from datamodules.sources.lettering import Offered, split_options
 from datamodules.sources.published import choice, lettered_options, named, open_answer, right
-from datamodules.sources.finding import ENDINGS, Tagged, film, in_order, numbered, one_of
 from datamodules.sources.subtitles import subtitles
 
 BY_LETTER: tuple[Way, ...] = ("letter", "text")
@@ -248,12 +248,14 @@ OMNI_BENCHMARKS: tuple[Format, ...] = (
         name="omnibench",
         fields=frozenset({"question", "options", "task type", "audio content", "image content"}),
         adapt=omnibench,
+        ways=frozenset(BY_LETTER),
         test=True,
     ),
     Format(
         name="daily_omni",
         fields=frozenset({"Question", "Choice", "video_id"}),
         adapt=daily_omni,
+        ways=frozenset(BY_LETTER),
         test=True,
         harmless=frozenset({"Explaination", "Explanation"}),
     ),
@@ -262,6 +264,7 @@ OMNI_BENCHMARKS: tuple[Format, ...] = (
             name="worldsense",
             fields=frozenset(fields),
             adapt=worldsense,
+            ways=frozenset(BY_LETTER),
             test=True,
             # The sound at `audio_path` was taken out of the film, and `video` is its name.
             harmless=frozenset(
@@ -277,12 +280,14 @@ OMNI_BENCHMARKS: tuple[Format, ...] = (
         name="av_odyssey",
         fields=frozenset({"question_id", "question", "options", "subfield", "data_type"}),
         adapt=av_odyssey,
+        ways=frozenset(BY_LETTER),
         test=True,
     ),
     Format(
         name="intentbench",
         fields=frozenset({"problem", "problem_type", "data_type", "solution"}),
         adapt=intentbench,
+        ways=frozenset(BY_LETTER),
         test=True,
         # As the publisher's script does: the film is `video`, and `path` where there is none.
         harmless=frozenset({"path"}),
@@ -291,12 +296,14 @@ OMNI_BENCHMARKS: tuple[Format, ...] = (
         name="uno_bench",
         fields=frozenset({"qid", "question", "score_type", "subset_name"}),
         adapt=uno_bench,
+        ways=frozenset(BY_LETTER),
         test=True,
     ),
     Format(
         name="omnivideobench",
         fields=frozenset({"video", "video_type", "questions"}),
         adapt=omnivideobench,
+        ways=frozenset(BY_LETTER),
         test=True,
         # `answer` says in other words what the option of the letter says, which is scored.
         harmless=frozenset({"questions.answer", "questions.reasoning_steps"}),

@@ -48,6 +48,7 @@ def to_sample(row: Row, *, root: Path, source: str, outside_root: bool = False) 
     answer = _answer(row["answer"], options, answer_type)
     tolerance = _tolerance(row, answer_type)
     media = _media(row, len(options))
+    _told_apart(answer, options, answer_type, media)
     sample_id = _text(row, "id", "missing_id")
     return Sample(
         id=sample_id,
@@ -191,6 +192,19 @@ def _media(row: Row, options: int) -> tuple[Media, ...]:
             "the i-th: give one for each.",
         )
     return media
+
+
+def _told_apart(
+    answer: str, options: Sequence[str], answer_type: AnswerType, media: Sequence[Media]
+) -> None:
+    """Let options be written alike, where any of them is right, unless media tell them apart."""
+    same = answer_type == "choice" and options.count(options[LETTERS.index(answer)]) > 1
+    if same and any(item.role == "option" for item in media):
+        raise RowError(
+            "duplicate_options",
+            f"option {answer} is the answer and is written as another is, but each has a medium of "
+            "its own, and answers are told by their texts: write them differently.",
+        )
 
 
 def _medium(item: object) -> Media:

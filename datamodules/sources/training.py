@@ -1,29 +1,23 @@
-"""Read questions that models are trained on: AudioMCQ, R1-AQA's AVQA, Video-R1, plain columns."""
+"""Read questions that models are trained on: AudioMCQ, R1-AQA's AVQA and Video-R1."""
 
 import re
 from collections.abc import Iterator
-from typing import get_args
 
-from datamodules.sample import AnswerType, Modality
+from datamodules.sample import AnswerType
 from datamodules.sources.adapter import Format, Place, Row
 from datamodules.sources.answers import RowError, written
 from datamodules.sources.columns import (
     absent,
-    answer_of,
-    columned,
     facts,
     file_of,
-    is_short,
-    medium,
     offered,
-    options_of,
     tagged,
     text_of,
 )
+from datamodules.sources.finding import one_of
 from datamodules.sources.golds import Way
 from datamodules.sources.published import choice, lettered_options, right
-from datamodules.sources.rows import ROW_FIELDS, Right, bare
-from datamodules.sources.finding import one_of
+from datamodules.sources.rows import Right, bare
 
 PROBLEMS: dict[str, AnswerType] = {
     "multiple choice": "choice",
@@ -33,13 +27,6 @@ PROBLEMS: dict[str, AnswerType] = {
     "regression": "regression",
 }
 """Video-R1's types of problems."""
-
-MEDIA_COLUMNS: dict[str, Modality] = {
-    f"{kind}{ending}": kind for kind in get_args(Modality) for ending in ("", "_path", "s")
-}
-
-OPTION_COLUMNS = ("choices", "options")
-ENDINGS = (".wav", ".flac", ".ogg", ".mp3", ".m4a", ".png", ".jpg", ".jpeg", ".webp", ".mp4")
 
 
 def audiomcq(row: Row, place: Place) -> Iterator[Row]:
@@ -136,62 +123,12 @@ def _process(row: Row) -> str:
     return text
 
 
-def plain_columns(row: Row, place: Place) -> Iterator[Row]:
-    """Read a table of questions: question, answer, options in a list or in columns, media by kind.
-
-    Columns of our own manifest mean what they mean there, but for the letters that options may
-    have. Other columns are facts, unless they name a medium or hold more than a text.
-    """
-    options = next(
-        (options_of(row[key]) for key in OPTION_COLUMNS if not absent(row.get(key))), columned(row)
-    )
-    media = [
-        medium(MEDIA_COLUMNS[name], file_of(file, place))
-        for name, value in row.items()
-        if name in MEDIA_COLUMNS and not absent(value)
-        for file in (value if isinstance(value, list) else [value])
-    ]
-    answer = row.get("answer")
-    counts = isinstance(answer, int) and not isinstance(answer, bool)
-    if options and counts and str(answer) not in options:
-        raise RowError(
-            "bad_answer",
-            f"answer is {answer}, but may count from 0 or from 1: write the option's letter or "
-            "text.",
-        )
-    text = answer_of(answer, options, "any")
-    told = None if options or is_short(text) else "text"
-    own = row.get("facts")
-    yield {
-        **{name: value for name, value in row.items() if name in ROW_FIELDS},
-        "options": options,
-        "answer": text,
-        "answer_type": row.get("answer_type") or told,
-        "media": media or row.get("media"),
-        "facts": {**_others(row), **(own if isinstance(own, dict) else {})},
-    }
-
-
-def _others(row: Row) -> dict[str, str]:
-    """Keep columns that nobody else reads, unless a misspelled one would be lost among them."""
-    known = {*ROW_FIELDS, *MEDIA_COLUMNS, *OPTION_COLUMNS}
-    others = [name for name in row if name not in known and not name.startswith("choice_")]
-    for name in others:
-        value = row[name]
-        if isinstance(value, dict | list | bytes) or str(value).lower().endswith(ENDINGS):
-            raise RowError(
-                "unknown_field",
-                f"{name!r} holds {str(value)[:80]!r}, but media stand in columns named "
-                f"{', '.join(MEDIA_COLUMNS)}, and other columns are texts: rename or drop it.",
-            )
-    return facts(row, *others)
-
-
 TRAINING: tuple[Format, ...] = (
     Format(
         name="audiomcq",
         fields=frozenset({"source_dataset", "audio_path", "question", "choices", "answer"}),
         adapt=audiomcq,
+        ways=frozenset(("text", "letter")),
         harmless=frozenset({"structured_cot", "unstructured_cot"}),
     ),
     Format(
@@ -205,14 +142,6 @@ TRAINING: tuple[Format, ...] = (
             {"problem_id", "problem", "problem_type", "data_type", "path", "solution"}
         ),
         adapt=video_r1,
-    ),
-    *(
-        Format(
-            name="columns",
-            fields=frozenset({"question", "answer", *options}),
-            adapt=plain_columns,
-            generic=True,
-        )
-        for options in ((), ("choices",), ("options",), ("choice_a", "choice_b"))
+        ways=frozenset(("text", "letter")),
     ),
 )

@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 
 from datamodules.sources.adapter import Format, Place, Row
 from datamodules.sources.columns import absent, facts, offered, text_of
+from datamodules.sources.finding import film, one_of
 from datamodules.sources.golds import Way
 from datamodules.sources.lettering import Offered
 from datamodules.sources.published import choice, lettered_options, named, open_answer
-from datamodules.sources.finding import film, one_of
 from datamodules.sources.subtitles import seconds, subtitles
 
 SUBJECTS = ("Art", "Business", "Engineering", "Humanities", "Medicine", "Science")
@@ -121,6 +121,7 @@ VIDEO_BENCHMARKS: tuple[Format, ...] = (
         name="video_mme",
         fields=frozenset({"videoID", "question_id", "question", "options"}),
         adapt=video_mme,
+        ways=frozenset(LETTERS),
         test=True,
         harmless=frozenset({"video_id", "url", "subtitle"}),
     ),
@@ -129,6 +130,7 @@ VIDEO_BENCHMARKS: tuple[Format, ...] = (
             name="video_mmmu",
             fields=frozenset({"id", "link_selected", "question", "options", *more}),
             adapt=video_mmmu,
+            ways=frozenset(LETTERS),
             test=True,
             harmless=frozenset({"link_selected"}),
         )
@@ -138,6 +140,7 @@ VIDEO_BENCHMARKS: tuple[Format, ...] = (
         name="mmvu",
         fields=frozenset({"id", "question_type", "metadata", "question", "choices"}),
         adapt=mmvu,
+        ways=frozenset(LETTERS),
         test=True,
         # `video` is the address that the film of `video_path` was fetched from.
         harmless=frozenset(
@@ -149,6 +152,7 @@ VIDEO_BENCHMARKS: tuple[Format, ...] = (
             name="longvideobench",
             fields=frozenset({"video_path", "question", "correct_choice", *options}),
             adapt=longvideobench,
+            ways=frozenset(INDICES),
             test=True,
             # `position` is where the hint of the question is in the film, which is asked whole.
             harmless=frozenset({"video_id", "view_count", "position"}),
@@ -159,6 +163,7 @@ VIDEO_BENCHMARKS: tuple[Format, ...] = (
         name="video_holmes",
         fields=frozenset({"video ID", "Question ID", "Question", "Options"}),
         adapt=video_holmes,
+        ways=frozenset(LETTERS),
         test=True,
         harmless=frozenset({"Explanation"}),
     ),
