@@ -7,11 +7,12 @@ from datamodules.sample import LETTERS
 from datamodules.sources.adapter import Format, Place, Row
 from datamodules.sources.answers import RowError, written
 from datamodules.sources.columns import absent, facts, listed, medium, offered, tagged, text_of
-from datamodules.sources.finding import ENDINGS, Tagged, film, in_order, numbered, one_of
-from datamodules.sources.golds import LONE, Way
-from datamodules.sources.lettering import Offered, split_options
-from datamodules.sources.published import choice, lettered_options, named, open_answer, right
+from datamodules.sources.finding import ENDINGS, film, one_of
+from datamodules.sources.golds import Way
+from datamodules.sources.lettering import Offered
+from datamodules.sources.published import choice, lettered_options, named, right
 from datamodules.sources.subtitles import subtitles
+from datamodules.sources.tagged_benchmarks import TAGGED_BENCHMARKS
 
 BY_LETTER: tuple[Way, ...] = ("letter", "text")
 BY_TEXT: tuple[Way, ...] = ("text", "letter")
@@ -91,22 +92,6 @@ def _about_film(row: Row, asked: Row, place: Place, video: str = "") -> Row:
     }
 
 
-def av_odyssey(row: Row, place: Place) -> Iterator[Row]:
-    """Read AV-Odyssey, whose tags say which media are options; the tags stay, as their names."""
-    options, question = lettered_options(row.get("options")), text_of(row, "question")
-    media: Tagged = {}
-    for modality in ENDINGS:
-        columns = [row.get(f"{modality}_{number}") for number in range(1, 5)]
-        paths = row.get(f"{modality}_path")
-        media |= numbered(columns if absent(paths) else paths, modality, place)
-    yield {
-        **named("av_odyssey", row, "question_id"),
-        **choice(question, options, row.get("answer"), place, *BY_LETTER),
-        "media": in_order(media, question, options.texts),
-        "facts": facts(row, "question_type_id", "subfield", "data_type"),
-    }
-
-
 def intentbench(row: Row, place: Place) -> Iterator[Row]:
     """Read IntentBench: one option, several, or yes and no, each in <answer> tags.
 
@@ -144,51 +129,6 @@ def intentbench(row: Row, place: Place) -> Iterator[Row]:
         "question": row.get("problem"),
         "media": [film(place, path, "videos", "") if modality == "video" else shown],
         "facts": facts(row, "problem_type", "data_type", "data_source"),
-    }
-
-
-def uno_bench(row: Row, place: Place) -> Iterator[Row]:
-    """Read UNO-Bench as its published scorer does, or from plain columns.
-
-    That scorer reads qid, question, answer, score_type, subset_name, and images, audios and videos
-    by the tags of the question. How options stand in a question is not published with it: lettered
-    lines at its end are taken for options. Its kinds 1 and 4 are answers of several steps and of
-    structured data, which only a model scores: those rows are set aside.
-    """
-    question, kind = text_of(row, "question"), row.get("score_type")
-    if kind in (1, 4, "1", "4"):
-        raise RowError(
-            "bad_answer_type",
-            f"score_type is {kind}, which UNO-Bench has scored by a model, but answers are scored "
-            "by rules here: leave the row out.",
-        )
-    media: Tagged = {}
-    for modality in ENDINGS:
-        media |= numbered(row.get(f"{modality}s"), modality, place)
-    options = offered(row.get("options" if "options" in row else "choices"))
-    if not options.texts:
-        question, within = split_options(question)
-        letters = [f"{letter}. {text}" for letter, text in zip(LETTERS, within, strict=False)]
-        options = Offered(texts=tuple(within), published=tuple(letters))
-    answer = row.get("answer")
-    if options.texts:
-        asked = choice(question, options, answer, place, *BY_LETTER)
-    else:
-        asked = open_answer(answer)
-        if LONE.fullmatch(str(asked["answer"])):
-            raise RowError(
-                "bad_options",
-                f"the answer is {asked['answer']!r}, but no options are found that a letter could "
-                "name: give them as a list, or as lettered lines of the question.",
-            )
-        if kind in (2, 3, "2", "3"):
-            asked["answer_type"] = "ocr"
-    yield {
-        **named("uno_bench", row, "qid", "id"),
-        **asked,
-        "question": question,
-        "media": in_order(media, question, options.texts),
-        "facts": facts(row, "subset_name", "score_type"),
     }
 
 
@@ -244,6 +184,7 @@ def _judged(answer: str, options: Offered, place: Place) -> str:
 
 
 OMNI_BENCHMARKS: tuple[Format, ...] = (
+    *TAGGED_BENCHMARKS,
     Format(
         name="omnibench",
         fields=frozenset({"question", "options", "task type", "audio content", "image content"}),
@@ -277,13 +218,6 @@ OMNI_BENCHMARKS: tuple[Format, ...] = (
         )
     ),
     Format(
-        name="av_odyssey",
-        fields=frozenset({"question_id", "question", "options", "subfield", "data_type"}),
-        adapt=av_odyssey,
-        ways=frozenset(BY_LETTER),
-        test=True,
-    ),
-    Format(
         name="intentbench",
         fields=frozenset({"problem", "problem_type", "data_type", "solution"}),
         adapt=intentbench,
@@ -291,13 +225,6 @@ OMNI_BENCHMARKS: tuple[Format, ...] = (
         test=True,
         # As the publisher's script does: the film is `video`, and `path` where there is none.
         harmless=frozenset({"path"}),
-    ),
-    Format(
-        name="uno_bench",
-        fields=frozenset({"qid", "question", "score_type", "subset_name"}),
-        adapt=uno_bench,
-        ways=frozenset(BY_LETTER),
-        test=True,
     ),
     Format(
         name="omnivideobench",

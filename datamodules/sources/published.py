@@ -63,10 +63,11 @@ def right(answer: object, options: Offered, place: Place, *ways: Way) -> int:
         found = {way: index for way, index in found.items() if way == "letter" or "letter" in found}
     if not found:
         raise refused(text, options, ways)
+    first = next(found[way] for way in ways if way in found)
+    if len({*found.values()}) == 1:
+        return first
     meant = {index for way, index in found.items() if way in place.golds.ways}
-    if len({*found.values()}) == 1 or len(meant) != 1:
-        return next(found[way] for way in ways if way in found)
-    return meant.pop()
+    return meant.pop() if len(meant) == 1 else first
 
 
 def lettered_options(value: object) -> Offered:

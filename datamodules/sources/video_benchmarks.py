@@ -1,5 +1,6 @@
 """Benchmarks of watching: Video-MME, Video-MMMU, MMVU, LongVideoBench and Video-Holmes."""
 
+import re
 from collections.abc import Iterator, Mapping
 
 from datamodules.sources.adapter import Format, Place, Row
@@ -15,6 +16,17 @@ SUBJECTS = ("Art", "Business", "Engineering", "Humanities", "Medicine", "Science
 
 TRACKS = ("Perception", "Comprehension", "Adaptation")
 """In which Video-MMMU asks about each film."""
+
+TOPICS = (
+    *("Art", "Art_Theory", "Design", "Music", "Accounting", "Economics", "Finance", "Manage"),
+    *("Marketing", "Biology", "Chemistry", "Geography", "Math", "Physics", "History", "Literature"),
+    *("Basic_Medical_Science", "Clinical_Medicine", "Diagnostics_and_Laboratory_Medicine"),
+    *("Pharmacy", "Public_Health", "Sociology", "Psychology", "Agriculture", "Computer_Science"),
+    *("Architecture_and_Engineering", "Electronics", "Energy_and_Power", "Materials"),
+    "Mechanical_Engineering",
+)
+FILM_OF_TOPIC = re.compile(rf"(?:dev|validation|test)_(?:{'|'.join(TOPICS)})_[0-9]+")
+"""Ids of Video-MMMU's films."""
 
 LETTERS: tuple[Way, ...] = ("letter", "text")
 INDICES: tuple[Way, ...] = ("from_0", "letter")
@@ -49,6 +61,12 @@ def video_mmmu(row: Row, place: Place) -> Iterator[Row]:
         "media": media,
         "facts": facts(row, "question_type", "split"),
     }
+
+
+def _about_a_topic(row: Row) -> bool:
+    """Know rows of the tracks that name no more than the id of the film, and show nothing else."""
+    film_of = FILM_OF_TOPIC.fullmatch(str(row.get("id")))
+    return film_of is not None and not {"media", "img_type", "subfield"} & row.keys()
 
 
 def mmvu(row: Row, place: Place) -> Iterator[Row]:
@@ -128,13 +146,14 @@ VIDEO_BENCHMARKS: tuple[Format, ...] = (
     *(
         Format(
             name="video_mmmu",
-            fields=frozenset({"id", "link_selected", "question", "options", *more}),
+            fields=frozenset({"id", "question", "options", "answer", *more}),
             adapt=video_mmmu,
             ways=frozenset(LETTERS),
+            tells=None if more else _about_a_topic,
             test=True,
             harmless=frozenset({"link_selected"}),
         )
-        for more in ((), ("question_type",))
+        for more in (("link_selected", "question_type"), ("link_selected",), ())
     ),
     Format(
         name="mmvu",
