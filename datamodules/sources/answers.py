@@ -20,7 +20,6 @@ Reason = Literal[
     "bad_options",
     "bad_tolerance",
     "duplicate_id",
-    "duplicate_options",
     "malformed",
     "missing_answer",
     "missing_column",
@@ -45,8 +44,8 @@ class RowError(ValueError):
 def canonical_answer(answer: object, options: Sequence[str], answer_type: AnswerType) -> str:
     """Write an answer as `Sample.answer` holds it, or raise a `RowError`.
 
-    A choice may be given as the text of an option, which wins; as its letter; or as "B. text". Of
-    options that are written alike, any is right, and the first is named.
+    A choice is given as the text of an option, which wins, as its letter, or as "B. text"; where an
+    option stands twice, the first letter is meant, and whoever judges knows the others by the text.
     """
     if answer_type == "set" and isinstance(answer, list):
         return _set([written(item) for item in answer])
@@ -94,7 +93,7 @@ def _choice(answer: str, options: Sequence[str]) -> str:
             f"answer is {answer!r}, but names one of the options {list(options)} by its text, its "
             "letter, or both as in 'B. text': mend the answer or add the option.",
         )
-    return LETTERS[index]
+    return LETTERS[options.index(options[index])]
 
 
 def _number(answer: str) -> str:

@@ -9,7 +9,7 @@ from typing import Literal
 from datamodules.sample import LETTERS, MODALITIES, Modality, Role
 from datamodules.sources.adapter import Place, Row
 from datamodules.sources.answers import NUMBER, RowError, written
-from datamodules.sources.fields import whole
+from datamodules.sources.fields import Fields, whole
 from datamodules.sources.golds import Golds, Way, readings, refused
 from datamodules.sources.hints import LONGEST_LIST, held_in, stem_of
 from datamodules.sources.lettering import Offered
@@ -202,7 +202,7 @@ def file_of(value: object, place: Place, ending: str = "") -> str:
     names: list[str] = []
     if isinstance(value, Mapping):
         data = value.get("bytes")
-        names = [name for key in FILE_KEYS for name in _names(value.get(key))]
+        names = [name for key in FILE_KEYS for name in _names(value, key)]
         if len({stem_of(name) for name in names}) > 1:
             raise RowError(
                 "bad_media",
@@ -220,8 +220,10 @@ def file_of(value: object, place: Place, ending: str = "") -> str:
     )
 
 
-def _names(value: object) -> list[str]:
-    """Read the name of a file, also out of {"url": ...}."""
-    if isinstance(value, Mapping):
-        value = value.get("url")
-    return [value.strip()] if isinstance(value, str) and value.strip() else []
+def _names(held: Row, key: str) -> list[str]:
+    """Read the name of a file, also out of {"url": ...}; what names none stays unread."""
+    seen = held.peek(key) if isinstance(held, Fields) else held.get(key)
+    if isinstance(seen, Mapping) and "url" in seen:
+        inner = held[key]
+        return _names(inner, "url") if isinstance(inner, Mapping) else []
+    return [seen.strip()] if isinstance(seen, str) and seen.strip() and held[key] else []

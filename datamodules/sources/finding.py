@@ -9,6 +9,7 @@ from datamodules.sample import Modality
 from datamodules.sources.adapter import Place, Row
 from datamodules.sources.answers import RowError
 from datamodules.sources.columns import absent, file_of, medium
+from datamodules.sources.fields import whole
 
 FILMS = (".mp4", ".MP4", ".mkv", ".webm", ".avi", ".mov")
 
@@ -42,14 +43,15 @@ def one_of(
 ) -> dict[str, object]:
     """Find a medium that copies name in one of these columns, or hold as bytes, or in several.
 
-    A path whose file is there comes before bytes, and those before a path without a file.
+    A path whose file is there comes before bytes, and those before a path without a file. Bytes are
+    of the same medium whatever file they were taken from; paths must be of files of one name.
 
     Args:
         folders: in which paths are looked for, as in `film`.
     """
     given = [row[name] for name in names if not absent(row.get(name))]
-    paths = [value.strip() for value in given if isinstance(value, str) and value.strip()]
-    held = [value for value in given if not isinstance(value, str)]
+    held = [value for value in map(whole, given) if _has_bytes(value)]
+    paths = [_path_of(value) for value in map(whole, given) if not _has_bytes(value)]
     if len({PurePosixPath(urlsplit(path).path).stem for path in paths}) > 1:
         raise RowError(
             "bad_media",
@@ -66,6 +68,22 @@ def one_of(
             "path.",
         )
     return medium(modality, path, text=text)
+
+
+def _has_bytes(value: object) -> bool:
+    data = value.get("bytes") if isinstance(value, Mapping) else value
+    return isinstance(data, bytes) and len(data) > 0
+
+
+def _path_of(value: object) -> str:
+    path = value.get("path") if isinstance(value, Mapping) else value
+    if not isinstance(path, str) or not path.strip():
+        raise RowError(
+            "bad_media",
+            f"{str(value)[:80]!r} is no medium, but one is a path, or an object with path or "
+            "bytes: mend the row.",
+        )
+    return path.strip()
 
 
 def _in(place: Place, names: Sequence[str], folders: Sequence[str]) -> str:

@@ -25,7 +25,12 @@ LOOKED_AT = 20
 
 
 def _own(row: Row, place: Place) -> Iterator[Row]:
-    """Write the answer to a choice as its text, which no letter is then taken for."""
+    """Write the answer to a choice as its text, which no letter is then taken for.
+
+    An id that is a number with nothing behind its point is what a table makes of a whole one.
+    """
+    if isinstance(number := row.get("id"), float) and number.is_integer():
+        row = {**row, "id": int(number)}
     options, answer = row.get("options"), row.get("answer")
     named = isinstance(answer, str) and row.get("answer_type") in (None, "choice")
     if named and isinstance(options, list) and answer:

@@ -13,7 +13,7 @@ What is decided depends on all rows of a file, whatever part of it is read.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Literal, final, get_args
 
@@ -65,9 +65,9 @@ def readings(answer: str, offered: Offered, ways: Collection[Way] = WAYS) -> Rea
     if letter is not None and (alone or text in (None, letter)):
         found["letter"] = letter
     if NUMBERED.fullmatch(answer):
-        number = int(answer)
-        found |= {"from_0": number} if number < count else {}
-        found |= {"from_1": number - 1} if 1 <= number <= count else {}
+        number, printed = int(answer), _printed(offered.texts)
+        found |= {"from_0": number} if number < count and printed != 1 else {}
+        found |= {"from_1": number - 1} if 1 <= number <= count and printed != 0 else {}
     return {way: index for way, index in found.items() if way in ways}
 
 
@@ -91,6 +91,15 @@ def _letter(answer: str, offered: Offered) -> int | None:
     if index >= len(offered.texts) or (said[2] and plain(said[2]) != plain(offered.texts[index])):
         return None
     return index
+
+
+def _printed(texts: Sequence[str]) -> int | None:
+    """Say which number is printed before the first option, where each has its own: "1. x"."""
+    for first in (0, 1):
+        numbers = range(first, first + len(texts))
+        if all(re.match(rf"\(?{n}[.):]\s", text) for n, text in zip(numbers, texts, strict=True)):
+            return first
+    return None
 
 
 def plain(text: str) -> str:

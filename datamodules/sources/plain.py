@@ -16,7 +16,7 @@ from datamodules.sources.shown import in_segments, medium_of, named_media
 
 OPTION_LISTS = ("choices", "options", "candidates")
 OPTION_COLUMN = re.compile(
-    r"(?P<stem>(?:answer[ _-]?)?(?:option|opt|choice|candidate)s?)?[ _-]?"
+    r"(?P<stem>(?i:(?:answer[ _-]?)?(?:option|opt|choice|candidate)s?))?[ _-]?"
     r"(?:(?P<letter>[A-J]|[a-j])|(?P<number>[0-9]{1,2}))[.):]?"
 )
 """How columns are called that hold an option each: option_a, choice1, opt_A, A, a, "A."."""

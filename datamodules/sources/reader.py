@@ -50,7 +50,8 @@ class Reader:
                     "missing_question",
                     f"the row holds no question of {self.format.name}: mend or drop it.",
                 )
-            self.unread.check(fields, self.format.name, self.format.harmless, rows)
+            if not all(isinstance(row, RowError) for row in rows):
+                self.unread.check(fields, self.format.name, self.format.harmless, rows)
         except RowError as error:
             yield error
             return

@@ -201,7 +201,7 @@ def _told_apart(
     same = answer_type == "choice" and options.count(options[LETTERS.index(answer)]) > 1
     if same and any(item.role == "option" for item in media):
         raise RowError(
-            "duplicate_options",
+            "bad_options",
             f"option {answer} is the answer and is written as another is, but each has a medium of "
             "its own, and answers are told by their texts: write them differently.",
         )

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from datamodules.sample import Modality
 from datamodules.sources.adapter import Place, Row
 from datamodules.sources.answers import RowError
-from datamodules.sources.columns import absent, file_of, medium
+from datamodules.sources.columns import FILE_KEYS, absent, file_of, medium
 from datamodules.sources.fields import Fields
 from datamodules.sources.hints import SAID, ending_of, held_in, is_time, stem_of, words_of
 
@@ -64,9 +64,11 @@ def _of_column(name: str, row: Fields) -> list[Named]:
     if absent(seen) or isinstance(seen, bool) or ("name" in rest and not _has_ending(seen)):
         return []
     said = next(iter(kinds), None)
-    if any(kind is None for kind, _ in _items(seen, said)):
+    items = [*_items(seen, said)]
+    if any(kind is None for kind, _ in items):
         return []
-    return [(kind, item) for kind, item in _items(row.held(name), said) if kind is not None]
+    taken = _items(row.held(name), said)
+    return [(kind, item) for (kind, _), (_, item) in zip(items, taken, strict=True) if kind]
 
 
 def _items(value: object, said: Modality | None) -> Iterator[tuple[Modality | None, object]]:
@@ -92,7 +94,7 @@ def _by_kind(value: Mapping[str, object]) -> bool:
 def _kind_of(value: object) -> Modality | None:
     if isinstance(value, str):
         return ending_of(value)
-    if not isinstance(value, Mapping):
+    if isinstance(value, Fields) or not isinstance(value, Mapping):
         return None
     said = str(value.get("type", value.get("modality", ""))).lower()
     kinds = [SAID[word] for word in words_of(said) if word in SAID]
@@ -119,7 +121,8 @@ def _told_once(items: Sequence[tuple[str, object]]) -> list[object]:
 
 def _stem(value: object) -> str:
     if isinstance(value, Mapping):
-        value = next((one for one in map(value.get, ("path", "file", "url")) if one), "")
+        seen = value.peek if isinstance(value, Fields) else value.get
+        value = next((one for one in map(seen, FILE_KEYS) if isinstance(one, str) and one), "")
     return stem_of(value) if isinstance(value, str) else ""
 
 
