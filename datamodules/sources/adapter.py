@@ -103,6 +103,9 @@ class Format:
     `Place`. Raises a `RowError`, or yields it where others of the row are still good. Rows without
     an id get `Place.id`; without a source, the format's name."""
 
+    tells: Callable[[Row], bool] | None = None
+    """Looks at what a row holds, where its names of fields could be those of any."""
+
     test: bool = False
     """A benchmark: neither trained on, nor chosen by."""
 

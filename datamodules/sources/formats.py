@@ -66,9 +66,13 @@ def recognize(row: Row) -> Format:
 
     A data set's own wins over one that any may have, and then the one that names more fields.
     """
-    if _is_own(row):
+    fitting = [
+        one
+        for one in FORMATS
+        if one.fields and one.fields <= row.keys() and (one.tells is None or one.tells(row))
+    ]
+    if _is_own(row) and not any(one.tells for one in fitting):
         return MANIFEST
-    fitting = [one for one in FORMATS if one.fields and one.fields <= row.keys()]
     most = max(map(_weight, fitting), default=(False, 0))
     best = [one for one in fitting if _weight(one) == most]
     names = sorted({one.name for one in best})

@@ -1,26 +1,29 @@
 """Read questions that models are trained on: AudioMCQ, R1-AQA's AVQA and Video-R1."""
 
+import re
 from collections.abc import Iterator
 
 from datamodules.sample import AnswerType
 from datamodules.sources.adapter import Format, Place, Row
-from datamodules.sources.answers import RowError
+from datamodules.sources.answers import RowError, written
 from datamodules.sources.columns import (
     absent,
-    answer_of,
     facts,
     file_of,
-    medium,
-    options_of,
+    offered,
     tagged,
     text_of,
 )
+from datamodules.sources.finding import one_of
+from datamodules.sources.golds import Way
+from datamodules.sources.published import choice, lettered_options, right
+from datamodules.sources.rows import Right, bare
 
 PROBLEMS: dict[str, AnswerType] = {
     "multiple choice": "choice",
     "numerical": "number",
     "ocr": "ocr",
-    "free-form": "text",
+    "free form": "text",
     "regression": "regression",
 }
 """Video-R1's types of problems."""
@@ -29,34 +32,41 @@ PROBLEMS: dict[str, AnswerType] = {
 def audiomcq(row: Row, place: Place) -> Iterator[Row]:
     """Read AudioMCQ and its StrongAC subset.
 
-    `gemini_cot` is imitated where it ends in a tagged answer; keys of other chains of thought are
-    not known to us, and the published recipe trains on none.
+    `gemini_cot` is imitated where it ends in a tagged answer, which must be the right one; other
+    chains of thought end in none, and the published recipe trains on none.
     """
-    options, source = options_of(row.get("choices")), text_of(row, "source_dataset")
+    options, source = offered(row.get("choices")), text_of(row, "source_dataset")
+    gold = right(row.get("answer"), options, place, "text", "letter")
     thought = row.get("gemini_cot")
+    ends = isinstance(thought, str) and tagged(thought) != thought
+    if ends and right(thought, options, place, "text", "letter") != gold:
+        raise RowError(
+            "bad_answer",
+            f"gemini_cot ends in {tagged(str(thought))[:80]!r}, but the answer is "
+            f"{options.texts[gold]!r}, and one of them would be learned: drop either.",
+        )
     yield {
-        **({} if absent(row.get("id")) else {"id": f"{source}/{text_of(row, 'id')}"}),
+        **({} if absent(row.get("id")) else {"id": f"{source}/{bare(row['id'])}"}),
         "question": row.get("question"),
-        "options": options,
-        "answer": answer_of(row.get("answer"), options, "text"),
-        "media": [medium("audio", file_of(row.get("audio_path"), place))],
-        "completion": thought if isinstance(thought, str) and tagged(thought) != thought else "",
+        "options": [*options.texts],
+        "answer": Right(index=gold),
+        "media": [one_of(row, place, "audio", ("audio_path", "audio"))],
+        "completion": thought if ends else "",
         "source": source,
         "facts": facts(row, "question_type", "audio-contribution"),
     }
 
 
 def avqa(row: Row, place: Place) -> Iterator[Row]:
-    """Read AVQA as R1-AQA has it: an answer that is an integer counts from 0; others are texts."""
-    options, answer = options_of(row.get("multi_choice")), row.get("answer")
-    counted = isinstance(answer, int) and not isinstance(answer, bool)
+    """Read AVQA as R1-AQA has it: an answer that is a number counts from 0; others are texts."""
+    options, answer = offered(row.get("multi_choice")), row.get("answer")
+    counted = isinstance(answer, int | float) and not isinstance(answer, bool)
+    ways: tuple[Way, ...] = ("from_0",) if counted else ("text", "letter", "from_0")
     told = ("question_relation", "question_type", "video_name", "video_id")
     yield {
-        "id": row.get("id"),
-        "question": row.get("question_text"),
-        "options": options,
-        "answer": answer_of(answer, options, "index" if counted else "any"),
-        "media": [medium("audio", file_of(row.get("audio_path"), place))],
+        "id": bare(row.get("id")),
+        **choice(row.get("question_text"), options, answer, place, *ways),
+        "media": [one_of(row, place, "audio", ("audio_path", "audio"))],
         "source": row.get("dataset_name"),
         "facts": facts(row, *told),
     }
@@ -67,7 +77,7 @@ def video_r1(row: Row, place: Place) -> Iterator[Row]:
 
     Numbers are right up to half a hundredth, since the published reward rounds them to two places.
     """
-    problem = text_of(row, "problem_type").lower()
+    problem = re.sub(r"[-_ ]+", " ", text_of(row, "problem_type").lower())
     kind, answer_type = text_of(row, "data_type"), PROBLEMS.get(problem)
     if answer_type is None:
         raise RowError(
@@ -75,20 +85,42 @@ def video_r1(row: Row, place: Place) -> Iterator[Row]:
             f"problem_type is {problem!r}, but says how to score: choose from "
             f"{', '.join(PROBLEMS)}. IntentBench has others: name it with data.format=intentbench.",
         )
-    options = options_of(row.get("options")) if answer_type == "choice" else []
-    solution, process = text_of(row, "solution"), row.get("process")
+    question, solution, source = row.get("problem"), row.get("solution"), row.get("data_source")
+    options = lettered_options(row.get("options"))
+    asked = {"question": question, "answer": "" if absent(solution) else _bare(solution)}
+    if answer_type == "choice":
+        asked = choice(question, options, solution, place, "letter", "text")
     yield {
         "id": row.get("problem_id"),
-        "question": row.get("problem"),
-        "options": options,
-        "answer": answer_of(solution, options, "tagged"),
+        **asked,
         "answer_type": answer_type,
         "tolerance": 0.005 if answer_type == "number" else None,
         "media": [{"modality": kind, "path": file_of(row.get("path"), place)}],
-        "completion": "" if absent(process) else f"{text_of(row, 'process')}\n{solution}",
-        "source": row.get("data_source"),
+        "completion": _process(row),
+        "source": source if isinstance(source, str) and "://" not in source else None,
         "facts": facts(row, "problem_type"),
     }
+
+
+def _bare(solution: object) -> str:
+    return tagged(written(solution))
+
+
+def _process(row: Row) -> str:
+    """Put the solution behind the process that leads to it, which may end in an answer itself."""
+    process, solution = row.get("process"), row.get("solution")
+    if absent(process) or absent(solution):
+        return ""
+    text, ending = str(process).strip(), written(solution)
+    if tagged(text) == text:
+        return f"{text}\n{ending}"
+    if tagged(text) != tagged(ending):
+        raise RowError(
+            "bad_answer",
+            f"process ends in {tagged(text)[:80]!r}, but the solution is {tagged(ending)[:80]!r}, "
+            "and one of them would be learned: drop either.",
+        )
+    return text
 
 
 TRAINING: tuple[Format, ...] = (
@@ -96,6 +128,8 @@ TRAINING: tuple[Format, ...] = (
         name="audiomcq",
         fields=frozenset({"source_dataset", "audio_path", "question", "choices", "answer"}),
         adapt=audiomcq,
+        ways=frozenset(("text", "letter")),
+        harmless=frozenset({"structured_cot", "unstructured_cot"}),
     ),
     Format(
         name="avqa",
@@ -108,5 +142,6 @@ TRAINING: tuple[Format, ...] = (
             {"problem_id", "problem", "problem_type", "data_type", "path", "solution"}
         ),
         adapt=video_r1,
+        ways=frozenset(("text", "letter")),
     ),
 )
