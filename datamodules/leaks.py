@@ -20,7 +20,7 @@ from datamodules.sources.adapter import Row
 from datamodules.sources.answers import RowError
 from datamodules.sources.containers import manifest_path, read_rows
 from datamodules.sources.formats import format_of
-from datamodules.sources.manifest import questions
+from datamodules.sources.reader import Reader
 
 ALIKE = 0.8
 """Share of 3-grams in common from which two wordings count as nearly the same."""
@@ -183,12 +183,9 @@ def _behind(export: Path) -> tuple[list[Manifest], list[str]]:
 @lru_cache(maxsize=4)
 def _trained(manifest: Manifest) -> list[Trained]:
     """Read the questions of a manifest, and not their media."""
-    chosen = format_of(manifest.path, manifest.format)
-    rows = (
-        row
-        for found in read_rows(manifest.path)
-        for row in questions(found, chosen, manifest.path, manifest.root)
-    )
+    format = format_of(manifest.path, manifest.format)
+    reader = Reader(manifest.path, manifest.root, format)
+    rows = (row for found in read_rows(manifest.path) for row in reader.questions(found))
     return [_known_by(row) for row in rows if not isinstance(row, RowError)]
 
 

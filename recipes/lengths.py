@@ -31,7 +31,7 @@ from datamodules.sample import AnswerWith, Media, Sample
 from datamodules.sources.answers import RowError
 from datamodules.sources.containers import count_rows, manifest_path, read_rows
 from datamodules.sources.formats import format_of
-from datamodules.sources.manifest import questions
+from datamodules.sources.reader import Reader
 from datamodules.sources.rows import to_sample
 from datamodules.wording import imitated, turn
 
@@ -121,9 +121,9 @@ def _samples(
     """Read some of the first `rows`; those that cannot be read are quarantined in the run."""
     samples, every = [], max(1, -(-rows // SAMPLED))
     for path, count in manifests:
-        chosen = format_of(path, format)
+        reader = Reader(path, root, format_of(path, format))
         for found in islice(read_rows(path, every=every), -(-min(rows, count) // every)):
-            for row in questions(found, chosen, path, root):
+            for row in reader.questions(found):
                 with suppress(RowError, MediaError):
                     if not isinstance(row, RowError):
                         read = to_sample(row, root=root, source=path.stem, outside_root=outside)

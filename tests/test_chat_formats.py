@@ -9,7 +9,7 @@ from test_training_formats import read, rows, same
 
 from datamodules.quarantine import Quarantine
 from datamodules.sample import Media, Sample
-from datamodules.sources.chat import split_options
+from datamodules.sources.lettering import split_options
 from datamodules.sources.manifest import read_manifest
 
 
@@ -173,7 +173,6 @@ def test_turns_that_are_not_to_be_learned_are_not_imitated(tmp_path):
     ("text", "columns"),
     [
         ("<audio>Who?", {}),
-        ("Who?", {"audios": ["a.wav"]}),
         ("<audio><audio>Who?", {"audios": ["a.wav"]}),
         ("<image>Who?", {"audios": ["a.wav"]}),
         ("<video>Who?", {"videos": [["1.png", "2.png"]]}),

@@ -78,7 +78,7 @@ def test_no_options_are_no_options(value):
         (7, "bad_options"),
         ({"B": "x", "C": "y"}, "bad_options"),
         (dict.fromkeys("ABCDEFGHIJK", "x"), "bad_options"),
-        ([None, "x"], "bad_answer"),
+        ([None, "x"], "bad_options"),
         ([["x"], "y"], "bad_answer"),
     ],
 )
@@ -148,9 +148,13 @@ def test_a_text_that_two_options_nearly_are_names_neither():
         answer_of("rE", ["RE", "re"], "text")
 
 
-def test_a_text_wins_over_a_letter():
-    assert answer_of("A", ["B", "A"], "any") == "A"
+def test_what_is_the_text_of_one_option_and_the_letter_of_another_is_neither_by_itself():
+    """A format says what its answers are, and else the whole file does (test_golds.py)."""
+    assert answer_of("A", ["B", "A"], "text") == "A"
     assert answer_of("A", ["B", "A"], "letter") == "B"
+    assert answer_of("A", ["B", "a"], "any") == "B"
+    with pytest.raises(RowError, match=r"could be its text of 'A' and its letter of 'B'"):
+        answer_of("A", ["B", "A"], "any")
 
 
 @pytest.mark.parametrize("value", [None, "", float("nan"), []])

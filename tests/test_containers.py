@@ -142,3 +142,51 @@ def test_a_name_is_that_of_lines_unless_it_has_an_ending_or_is_a_directory(tmp_p
     names = ("hard", "v1.5", "a.json", "b.tsv", "shards", "train")
     found = [manifest_path(tmp_path, name).name for name in names]
     assert found == ["hard.jsonl", "v1.5.jsonl", "a.json", "b.tsv", "shards", "train.jsonl"]
+
+
+def test_a_quote_that_does_not_end_is_told_with_its_lines_and_never_dropped(tmp_path):
+    """Unquoted, `"Now" she said` would lose its quotes; an open one would swallow other rows."""
+    path = written(tmp_path / "a.tsv", 'a\tb\n"Now" she said\t1\n"x\ny"\t2\n"open\t3\nz\t4\n')
+    assert rows(path) == ["malformed", {"a": "x\ny", "b": "2"}, "malformed"]
+    assert [one.place for one in read_rows(path)][2] == f"{path}:5-6"
+
+
+def test_quotes_are_doubled_within_quotes(tmp_path):
+    path = written(tmp_path / "a.tsv", 'a\tb\r\n"""Now"" she\tsaid"\t"[""A"", ""B""]"\r\n')
+    assert rows(path) == [{"a": '"Now" she\tsaid', "b": '["A", "B"]'}]
+
+
+@pytest.mark.parametrize("name", ["a.csv", "a.tsv"])
+def test_a_table_in_utf_16_says_so(tmp_path, name):
+    with pytest.raises(ValueError, match="UTF-8"):
+        rows(written(tmp_path / name, "a,b\n1,2\n".encode("utf-16")))
+
+
+def test_names_of_columns_are_bare(tmp_path):
+    content = b"\xef\xbb\xbfa , b\r\n1,2\r\n"
+    assert rows(written(tmp_path / "a.csv", content)) == [{"a": "1", "b": "2"}]
+
+
+@pytest.mark.parametrize("name", ["a.jsonl.gz", "a.zip", "a.json.zst"])
+def test_a_packed_file_is_to_be_unpacked(tmp_path, name):
+    written(tmp_path / name, b"\x1f\x8b")
+    with pytest.raises(ValueError, match=r"is packed.*unpack it"):
+        rows(manifest_path(tmp_path, name))
+
+
+def test_columns_of_parquet_may_hold_objects_lists_and_maps(tmp_path):
+    table = pa.table(
+        {
+            "options": pa.array([["a", "b"]]),
+            "audio": pa.array([{"bytes": b"\x00", "path": None}]),
+            "images": pa.array([[("<image_1>", "a.png")]], type=pa.map_(pa.string(), pa.string())),
+        }
+    )
+    pq.write_table(table, tmp_path / "a.parquet")
+    assert rows(tmp_path / "a.parquet") == [
+        {
+            "options": ["a", "b"],
+            "audio": {"bytes": b"\x00", "path": None},
+            "images": {"<image_1>": "a.png"},
+        }
+    ]

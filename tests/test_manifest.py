@@ -48,6 +48,13 @@ def test_a_choice_is_answered_by_text_or_letter_and_text_wins(root, answer, lett
     assert sample.answer == letter
 
 
+@pytest.mark.parametrize("answer", ["dog", "B", "D. dog"])
+def test_of_options_that_are_the_same_the_first_letter_is_the_answer(root, answer):
+    """Published sets have such; whoever judges takes any of them for right, by its text."""
+    [sample], _ = read(root, CHOICE | {"options": ["cat", "dog", "cow", "dog"], "answer": answer})
+    assert sample.answer == "B"
+
+
 @pytest.mark.parametrize(
     ("answer", "answer_type", "canonical"),
     [
@@ -147,8 +154,6 @@ def wav(**fields: object) -> dict[str, object]:
         (CHOICE | {"options": ["dog"]}, "bad_options"),
         (CHOICE | {"options": [*map(str, range(10)), "dog"]}, "bad_options"),
         (CHOICE | {"options": ["A. cat", "B. dog"]}, "bad_options"),
-        (CHOICE | {"options": ["dog", "cat", "dog"]}, "duplicate_options"),
-        (CHOICE | {"options": ["dog", "cat", "dog"], "answer": "A"}, "duplicate_options"),
         (OPEN | wav(modality="smell"), "bad_media"),
         (OPEN | wav(role="hint"), "bad_media"),
         (OPEN | wav(path=""), "bad_media"),
@@ -172,6 +177,31 @@ def test_a_bad_row_goes_to_quarantine_with_its_reason(root, row, reason):
     samples, quarantine = read(root, OPEN | {"id": "good"}, row)
     assert [sample.id for sample in samples] == ["good"]
     assert dict(quarantine.counts) == {reason: 1}
+
+
+@pytest.mark.parametrize("answer", ["dog", "A", "C"])
+def test_of_options_that_are_written_alike_any_may_be_the_answer(root, answer):
+    """As some benchmarks ask: left out, the question would be missing from what is scored."""
+    [sample], _ = read(root, CHOICE | {"options": ["dog", "cat", "dog"], "answer": answer})
+    assert sample.options == ("dog", "cat", "dog")
+    assert sample.options["ABC".index(sample.answer)] == "dog"
+
+
+def test_options_that_only_their_media_tell_apart_are_refused(root):
+    """Whoever says "this" would have said all of them."""
+    clips = [{"modality": "audio", "path": "a.wav", "role": "option"}] * 2
+    row = CHOICE | {"options": ["this", "this"], "answer": "B", "media": clips}
+    samples, quarantine = read(root, OPEN, row | {"id": "q2"})
+    assert len(samples) == 1
+    assert dict(quarantine.counts) == {"bad_options": 1}
+
+
+def test_ids_may_be_numbers_as_tables_write_them(root):
+    """A column of numbers with a gap holds 76.0; a truth value is no name."""
+    rows = [OPEN | {"id": name} for name in (76.0, 7, "76.0", 0.5, True, float("nan"))]
+    samples, quarantine = read(root, *rows)
+    assert [sample.id for sample in samples] == ["76", "7", "76.0", "0.5"]
+    assert dict(quarantine.counts) == {"missing_id": 2}
 
 
 def test_copies_among_the_wrong_options_are_nobodys_business(root):

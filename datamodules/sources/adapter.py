@@ -4,12 +4,13 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import final
 
 from configs.inputs import FormatName
 from datamodules.sources.answers import RowError
+from datamodules.sources.golds import WAYS, Golds, Way
 
 Row = Mapping[str, object]
 
@@ -28,6 +29,12 @@ class Place:
 
     number: int
     """Of the row in the manifest, from 1."""
+
+    golds: Golds = field(default_factory=Golds)
+    """How the manifest writes its answers to choices, for formats that anyone may write."""
+
+    keeps: bool = True
+    """Whether media inside rows are written to files; they are not while golds are looked up."""
 
     @property
     def id(self) -> str:
@@ -52,6 +59,8 @@ class Place:
         ending = re.search(r"\.[A-Za-z0-9]{1,8}$", name)
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
         kept = self.path(f"{self.name}-media/{digest}{ending[0].lower() if ending else ''}")
+        if not self.keeps:
+            return kept
         path = self.root / kept
         try:
             if not path.is_file():
@@ -94,12 +103,18 @@ class Format:
     `Place`. Raises a `RowError`, or yields it where others of the row are still good. Rows without
     an id get `Place.id`; without a source, the format's name."""
 
+    tells: Callable[[Row], bool] | None = None
+    """Looks at what a row holds, where its names of fields could be those of any."""
+
     test: bool = False
     """A benchmark: neither trained on, nor chosen by."""
 
     harmless: frozenset[str] = frozenset()
     """Fields that the adapter leaves unread because no answer depends on them, those within objects
     as `metadata.license`; any other that it leaves is told, or sets the row aside (`fields.py`)."""
+
+    ways: frozenset[Way] = frozenset(WAYS)
+    """In which answers to choices may be written, for an adapter that asks `Place.golds`."""
 
     generic: bool = False
     """Any data set may be written so: questions are named after their manifest, not the format."""

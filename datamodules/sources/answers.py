@@ -20,12 +20,12 @@ Reason = Literal[
     "bad_options",
     "bad_tolerance",
     "duplicate_id",
-    "duplicate_options",
     "malformed",
     "missing_answer",
     "missing_column",
     "missing_id",
     "missing_question",
+    "preference",
     "unknown_field",
     "unread_field",
 ]
@@ -44,7 +44,8 @@ class RowError(ValueError):
 def canonical_answer(answer: object, options: Sequence[str], answer_type: AnswerType) -> str:
     """Write an answer as `Sample.answer` holds it, or raise a `RowError`.
 
-    A choice may be given as the text of an option, which wins; as its letter; or as "B. text".
+    A choice is given as the text of an option, which wins, as its letter, or as "B. text"; where an
+    option stands twice, the first letter is meant, and whoever judges knows the others by the text.
     """
     if answer_type == "set" and isinstance(answer, list):
         return _set([written(item) for item in answer])
@@ -92,13 +93,7 @@ def _choice(answer: str, options: Sequence[str]) -> str:
             f"answer is {answer!r}, but names one of the options {list(options)} by its text, its "
             "letter, or both as in 'B. text': mend the answer or add the option.",
         )
-    if options.count(options[index]) > 1:
-        raise RowError(
-            "duplicate_options",
-            f"{options[index]!r} is the answer and stands {options.count(options[index])} times "
-            "among the options, but only one letter can be right: remove the copies.",
-        )
-    return LETTERS[index]
+    return LETTERS[options.index(options[index])]
 
 
 def _number(answer: str) -> str:

@@ -1,21 +1,17 @@
 """Benchmarks of hearing: MMAU, MMAR and MMSU, as they and their copies are published."""
 
 from collections.abc import Iterator
-from functools import partial
 
 from datamodules.sources.adapter import Format, Place, Row
-from datamodules.sources.answers import RowError
-from datamodules.sources.columns import (
-    absent,
-    answer_of,
-    columned,
-    facts,
-    file_of,
-    listed,
-    medium,
-    options_of,
-)
-from datamodules.sources.published import choice, chosen, named
+from datamodules.sources.columns import absent, facts, offered
+from datamodules.sources.finding import one_of
+from datamodules.sources.golds import Way
+from datamodules.sources.published import cells, choice, named
+
+TEXTS: tuple[Way, ...] = ("text", "letter")
+"""All three name the right option by its text; copies give the options letters, and name those."""
+
+SOUNDS = ("", "audio", "audios")
 
 
 def mmau(row: Row, place: Place) -> Iterator[Row]:
@@ -23,10 +19,13 @@ def mmau(row: Row, place: Place) -> Iterator[Row]:
 
     The answers of its 9,000 hidden questions are published nowhere: those rows are set aside.
     """
+    sounds = ("audio_id", "audio_path", "audio", "audio_url")
     yield {
         **named("mmau", row, "id"),
-        **_asked(row),
-        "media": [_sound(row, place, "audio", "audio_id", "audio_path", "audio_url")],
+        **choice(
+            row.get("question"), offered(row.get("choices")), row.get("answer"), place, *TEXTS
+        ),
+        "media": [one_of(row, place, "audio", sounds, *SOUNDS)],
         "facts": facts(
             row,
             *("dataset", "task", "split", "category", "sub-category", "sub_category"),
@@ -36,11 +35,18 @@ def mmau(row: Row, place: Place) -> Iterator[Row]:
 
 
 def mmar(row: Row, place: Place) -> Iterator[Row]:
-    """Read MMAR, and the copy in which choices and answers have letters."""
+    """Read MMAR, and the copy in which choices and answers have letters.
+
+    Many of its sounds are cut out of one recording, which `url` names.
+    """
+    url = row.get("url")
     yield {
         **named("mmar", row, "id"),
-        **_asked(row),
-        "media": [_sound(row, place, "audio", "audio_path")],
+        **choice(
+            row.get("question"), offered(row.get("choices")), row.get("answer"), place, *TEXTS
+        ),
+        "media": [one_of(row, place, "audio", ("audio_path", "audio"), *SOUNDS)],
+        "asset_id": None if absent(url) else url,
         "facts": facts(
             row, "modality", "category", "sub-category", "subcategory", "language", "source"
         ),
@@ -49,12 +55,12 @@ def mmar(row: Row, place: Place) -> Iterator[Row]:
 
 def mmsu(row: Row, place: Place) -> Iterator[Row]:
     """Read MMSU, whose options are columns, and some of whose questions have three of them."""
-    options = columned(row)
-    answer = answer_of(row.get("answer_gt", row.get("answer")), options, "any")
+    options = cells(row, [f"choice_{letter}" for letter in "abcdefghij"])
+    gold = "answer" if absent(row.get("answer_gt")) else "answer_gt"
     yield {
         **named("mmsu", row, "id"),
-        **choice(row.get("question"), options, answer),
-        "media": [_sound(row, place, "audio", "audio_path")],
+        **choice(row.get("question"), options, row.get(gold), place, *TEXTS),
+        "media": [one_of(row, place, "audio", ("audio_path", "audio"), *SOUNDS)],
         "facts": facts(
             row,
             *("task_name", "category", "sub-category", "sub_category", "sub-sub-category"),
@@ -63,56 +69,36 @@ def mmsu(row: Row, place: Place) -> Iterator[Row]:
     }
 
 
-def _asked(row: Row) -> Row:
-    """Read a question whose answer is a letter where its options have letters, and a text else."""
-    given = row.get("choices")
-    options = options_of(given)
-    texts = isinstance(given, list | str) and options == [str(one).strip() for one in listed(given)]
-    find = partial(answer_of, how="any") if texts else chosen
-    return choice(row.get("question"), options, find(row.get("answer"), options))
-
-
-def _sound(row: Row, place: Place, *names: str) -> dict[str, object]:
-    """Find the sound in the first of these columns that has one, as a path or as bytes."""
-    for name in names:
-        value = row.get(name)
-        if not absent(value):
-            return medium("audio", file_of(value, place, ".wav"))
-    raise RowError(
-        "bad_media",
-        f"none of {', '.join(names)} names a sound, but the question is about one: add its path.",
-    )
-
-
 AUDIO_BENCHMARKS: tuple[Format, ...] = (
-    Format(
-        name="mmau",
-        fields=frozenset({"question", "choices", "dataset", "task", "difficulty"}),
-        adapt=mmau,
-        test=True,
+    *(
+        Format(
+            name="mmau",
+            fields=frozenset({"question", "choices", "task", *fields}),
+            adapt=mmau,
+            ways=frozenset(TEXTS),
+            test=True,
+            # What the publisher's script has models add.
+            harmless=frozenset({"model_output", "model_prediction"}),
+        )
+        for fields in ({"dataset", "difficulty"}, {"audio_id"})
     ),
-    Format(
-        name="mmau",
-        fields=frozenset({"audio_id", "question", "choices", "task"}),
-        adapt=mmau,
-        test=True,
-    ),
-    Format(
-        name="mmar",
-        fields=frozenset({"question", "choices", "modality", "category", "sub-category"}),
-        adapt=mmar,
-        test=True,
-    ),
-    Format(
-        name="mmar",
-        fields=frozenset({"question", "choices", "modality", "category", "subcategory"}),
-        adapt=mmar,
-        test=True,
+    *(
+        Format(
+            name="mmar",
+            fields=frozenset({"question", "choices", "modality", "category", name}),
+            adapt=mmar,
+            ways=frozenset(TEXTS),
+            test=True,
+            # Where in the recording the sound is from, and what annotators think of the answer.
+            harmless=frozenset({"timestamp", "thinking", "cue", "rubric", "answer_prediction"}),
+        )
+        for name in ("sub-category", "subcategory")
     ),
     Format(
         name="mmsu",
         fields=frozenset({"question", "choice_a", "choice_b", "task_name", "category"}),
         adapt=mmsu,
+        ways=frozenset(TEXTS),
         test=True,
     ),
 )

@@ -1,26 +1,31 @@
 """Read the columns of published rows: options and answers as their publishers write them."""
 
-import ast
 import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Literal
 
-from datamodules.sample import LETTERS, Modality, Role
+from datamodules.sample import LETTERS, MODALITIES, Modality, Role
 from datamodules.sources.adapter import Place, Row
 from datamodules.sources.answers import NUMBER, RowError, written
-from datamodules.sources.fields import whole
-
-LONGEST_LIST = 20_000
-"""Characters of a text that is read as a list: nesting costs memory out of proportion."""
-
-LETTER = re.compile(r"\(([A-J])\)\s*|([A-J])(?:[.):](?:\s+|$)|$)")
-"""How a letter stands alone or before an option: "(B) ", "B. ", "B) ", "B: ", "B"."""
+from datamodules.sources.fields import Fields, whole
+from datamodules.sources.golds import Golds, Way, readings, refused
+from datamodules.sources.hints import LONGEST_LIST, held_in, stem_of
+from datamodules.sources.lettering import Offered
+from datamodules.sources.lettering import lettered as lettered
 
 Convention = Literal["text", "letter", "index", "tagged", "any"]
-"""How a data set writes its answers: the option's text; its letter, with or without the text; its
-number from 0; either in <answer> tags; or text or letter, with or without tags."""
+"""How a data set writes its answers by definition: the option's text; its letter, with the text or
+without; its number from 0; its letter, or else its text, in <answer> tags or not; or text or letter
+where only one of them names an option, in tags or not."""
+
+
+FILE_KEYS = (
+    *("path", "file", "filename", "file_name", "filepath", "url", "value"),
+    *(f"{kind}{ending}" for kind in MODALITIES for ending in ("", "_path", "_url")),
+)
+"""Fields of an object that name its file."""
 
 
 def absent(value: object) -> bool:
@@ -47,11 +52,12 @@ def facts(row: Row, *names: str) -> dict[str, str]:
 
     Names are written in lower case and with underscores.
     """
-    return {
-        re.sub(r"\W+", "_", name.lower()).strip("_"): _said(row[name])
-        for name in names
-        if not absent(row.get(name))
-    }
+    return {plain_name(name): _said(row[name]) for name in names if not absent(row.get(name))}
+
+
+def plain_name(name: str) -> str:
+    """Write a name in lower case and with underscores."""
+    return re.sub(r"\W+", "_", name.lower()).strip("_")
 
 
 def _said(value: object) -> str:
@@ -63,17 +69,7 @@ def _said(value: object) -> str:
 
 def listed(value: object) -> list[object]:
     """Read a list, also one that was written as a text, in JSON or in Python."""
-    if isinstance(value, list):
-        return value
-    text = value.strip() if isinstance(value, str) else ""
-    found: object = None
-    if text.startswith("[") and len(text) <= LONGEST_LIST:
-        for read in (json.loads, ast.literal_eval):
-            try:
-                found = read(text)
-                break
-            except (ValueError, SyntaxError, RecursionError, MemoryError):
-                continue
+    found = held_in(value)
     if not isinstance(found, list):
         raise RowError(
             "bad_options",
@@ -84,25 +80,50 @@ def listed(value: object) -> list[object]:
 
 
 def options_of(value: object) -> list[str]:
-    """Read options from a list, a text that holds one, or an object {"A": ..., "B": ...}.
+    """Read options as `offered` does, as they are asked."""
+    return [*offered(value).texts]
+
+
+def offered(value: object) -> Offered:
+    """Read options from a list, an object {"A": ..., "B": ...}, or a text that holds either.
 
     Options that are null or "" at the end are cells without content.
     """
     if absent(value):
-        return []
-    if isinstance(value, Mapping):
-        items = [value.get(letter) for letter in LETTERS[: len(value)]]
-        if not set(value) <= set(LETTERS[: len(value)]):
+        return Offered(texts=(), published=())
+    held = held_in(value)
+    named = isinstance(held, Mapping)
+    items = _named(held) if isinstance(held, Mapping) else [*listed(held)]
+    while items and absent(items[-1]):
+        items.pop()
+    for letter, item in zip(LETTERS, items, strict=False):
+        if absent(item) or (isinstance(item, str) and not item.strip()):
             raise RowError(
                 "bad_options",
-                f"the options are named {', '.join(map(str, value))}, but letters name them from A "
-                f"to {LETTERS[-1]} at most: rename them.",
+                f"option {letter} is {item!r}, but each option is a text: fill it in, or remove it "
+                "where no answer counts it.",
             )
-    else:
-        items = listed(value)
-    while items and absent(items[-1]):
-        items = items[:-1]
-    return lettered([written(item) for item in items])
+    published = [written(item) for item in items]
+    found = Offered.of(published)
+    if named and not found.lettered:  # the names are letters
+        return Offered(texts=found.texts, published=_behind_letters(published))
+    return found
+
+
+def _behind_letters(options: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=False))
+
+
+def _named(options: Mapping[str, object]) -> list[object]:
+    """Read an object whose names are letters from A on, capital or small, with a mark or not."""
+    letters = {re.sub(r"[.):\s]+$", "", str(name)).lstrip("(").upper(): name for name in options}
+    if [*sorted(letters)] != [*LETTERS[: len(options)]]:
+        raise RowError(
+            "bad_options",
+            f"the options are named {', '.join(map(str, options))}, but letters name them from A "
+            f"to {LETTERS[-1]} at most: rename them.",
+        )
+    return [options[letters[letter]] for letter in sorted(letters)]
 
 
 def columned(row: Row, prefix: str = "choice_") -> list[str]:
@@ -110,71 +131,40 @@ def columned(row: Row, prefix: str = "choice_") -> list[str]:
     return options_of({letter: row.get(prefix + letter.lower()) for letter in LETTERS})
 
 
-def lettered(options: Sequence[str]) -> list[str]:
-    """Strip the letters of options, if all have their own, in order: the prompt adds them."""
-    found = [LETTER.match(option) for option in options]
-    letters = [match and (match[1] or match[2]) for match in found]
-    if letters != list(LETTERS[: len(options)]) or list(options) == letters:
-        return list(options)
-    ends = [match.end() for match in found if match]
-    return [option[end:].strip() for option, end in zip(options, ends, strict=True)]
-
-
-def answer_of(value: object, options: Sequence[str], how: Convention) -> str:
+def answer_of(value: object, options: Sequence[str] | Offered, how: Convention | Golds) -> str:
     """Find the option that an answer names, and return its text; a `RowError` if there is none.
 
     Without options, the answer itself is returned, out of its tags.
+
+    Args:
+        how: what the format says, or the golds of a file that anyone may have written, which are
+            found out from all of its rows (`golds.py`).
     """
     if absent(value):
         raise RowError("missing_answer", "the answer is empty, but is what is scored: give one.")
-    text = tagged(written(value)) if how in ("tagged", "any") else written(value)
-    if not options:
+    text = written(value)
+    if isinstance(how, Golds) or how in ("tagged", "any"):
+        text = tagged(text)
+    if not isinstance(options, Offered):
+        options = Offered(texts=tuple(options), published=tuple(options))
+    if not options.texts:
         return text
-    index = None
-    if how == "index":
-        index = int(text) if re.fullmatch(r"[0-9]{1,2}", text) else None
-    if how in ("text", "tagged", "any"):
-        index = _by_text(text, options)
-    if index is None and how in ("letter", "tagged", "any"):
-        index = _by_letter(text, options)
-    if index is None or index >= len(options):
-        raise RowError(
-            "bad_answer",
-            f"answer is {text[:80]!r}, but in this format names one of the options "
-            f"{str(list(options))[:200]} by {_EXPECTED[how]}: mend the answer or the options.",
-        )
-    return options[index]
+    if how == "any":
+        how = Golds(ways=("letter", "text"))
+    if isinstance(how, Golds):
+        return options.texts[how.find(text, options)]
+    found = readings(text, options, _WAYS[how])
+    if not found:
+        raise refused(text, options, _WAYS[how])
+    return options.texts[next(found[way] for way in _WAYS[how] if way in found)]
 
 
-_EXPECTED: dict[Convention, str] = {
-    "text": "its text",
-    "letter": "its letter",
-    "index": "its number, from 0",
-    "tagged": "its letter in <answer> tags",
-    "any": "its text or its letter",
+_WAYS: dict[Convention, tuple[Way, ...]] = {
+    "text": ("text",),
+    "letter": ("letter",),
+    "index": ("from_0",),
+    "tagged": ("letter", "text"),
 }
-
-
-def _by_text(text: str, options: Sequence[str]) -> int | None:
-    """Compare exactly, else without case and white space if that leaves a single option."""
-    if text in options:
-        return list(options).index(text)
-    near = [index for index, option in enumerate(options) if _plain(option) == _plain(text)]
-    return near[0] if len(near) == 1 else None
-
-
-def _plain(text: str) -> str:
-    return " ".join(text.casefold().split())
-
-
-def _by_letter(text: str, options: Sequence[str]) -> int | None:
-    match = LETTER.match(text)
-    if match is None:
-        return None
-    index, rest = LETTERS.index(match[1] or match[2]), text[match.end() :]
-    if index >= len(options) or (rest.strip() and _plain(rest) != _plain(options[index])):
-        return None
-    return index
 
 
 def is_short(answer: str) -> bool:
@@ -208,16 +198,32 @@ def file_of(value: object, place: Place, ending: str = "") -> str:
     """
     if isinstance(value, str) and value.strip():
         return place.path(value.strip())
-    data, name = value, None
+    data = value
+    names: list[str] = []
     if isinstance(value, Mapping):
-        names = (value.get(key) for key in ("path", "image", "video", "audio", "url"))
-        data, name = value.get("bytes"), next((one for one in names if not absent(one)), None)
+        data = value.get("bytes")
+        names = [name for key in FILE_KEYS for name in _names(value, key)]
+        if len({stem_of(name) for name in names}) > 1:
+            raise RowError(
+                "bad_media",
+                f"{str(value)[:80]!r} names {len(names)} files, but is one medium: keep one.",
+            )
+        names.sort(key=lambda name: "://" in name)  # a file here rather than its address
     if isinstance(data, bytes) and data:
-        return place.keep(data, name if isinstance(name, str) else ending)
-    if isinstance(name, str):
-        return place.path(name)
+        return place.keep(data, names[0] if names else ending)
+    if names:
+        return place.path(names[0])
     raise RowError(
         "bad_media",
         f"{str(value)[:80]!r} is no medium, but one is a path, or an object with path or bytes: "
         "mend the row.",
     )
+
+
+def _names(held: Row, key: str) -> list[str]:
+    """Read the name of a file, also out of {"url": ...}; what names none stays unread."""
+    seen = held.peek(key) if isinstance(held, Fields) else held.get(key)
+    if isinstance(seen, Mapping) and "url" in seen:
+        inner = held[key]
+        return _names(inner, "url") if isinstance(inner, Mapping) else []
+    return [seen.strip()] if isinstance(seen, str) and seen.strip() and held[key] else []

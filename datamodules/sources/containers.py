@@ -3,8 +3,10 @@
 A row that cannot be read is one bad row; only a file without rows stops the reading.
 """
 
+import codecs
 import csv
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
@@ -16,8 +18,12 @@ from pyarrow import ArrowException, RecordBatch
 
 from datamodules.sources.adapter import Row
 from datamodules.sources.answers import RowError
+from datamodules.sources.nested import questions_in
 
 ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+
+PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz")
+"""Files that hold others: who looked into them at every opening would read them over and over."""
 
 
 @final
@@ -38,7 +44,11 @@ def manifest_path(root: Path, name: str) -> Path:
     """Find a manifest by its name: that of a `.jsonl` file, unless the name has another ending or
     is that of a directory, of Parquet shards, beside which there is no such file."""
     path, lines = root / name, root / f"{name}.jsonl"
-    return path if path.suffix in ENDINGS or (path.is_dir() and not lines.is_file()) else lines
+    return (
+        path
+        if path.suffix in (*ENDINGS, *PACKED) or (path.is_dir() and not lines.is_file())
+        else lines
+    )
 
 
 def read_rows(path: Path, *, every: int = 1) -> Iterator[Found]:
@@ -71,6 +81,11 @@ Raw = tuple[str, int, Callable[[], Row]]
 def _raws(path: Path) -> Iterator[Raw]:
     if path.is_dir() or path.suffix == ".parquet":
         return _parquet(path)
+    if path.suffix in PACKED:
+        raise ValueError(
+            f"{path} is packed, but manifests are read as they are: unpack it, and name the file "
+            f"that comes out of it, one of {', '.join(ENDINGS)}."
+        )
     if not path.is_file():
         raise ValueError(
             f"There is no manifest {path}, but questions are read from one: write it there, one "
@@ -90,13 +105,24 @@ def _jsonl(path: Path) -> Iterator[Raw]:
 
 def _parsed(line: bytes) -> Row:
     try:
-        return _checked(json.loads(line.decode("utf-8-sig")))
+        return _checked(json.loads(line.decode("utf-8-sig"), object_pairs_hook=_once))
     except (ValueError, RecursionError) as error:
         if isinstance(error, RowError):
             raise
         raise RowError(
             "malformed", f"the row is not JSON in UTF-8 ({error}), but each line must be: mend it."
         ) from error
+
+
+def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """Make an object, unless it has a field twice: of two answers, one would go unread."""
+    made = dict(pairs)
+    if len(made) < len(pairs):
+        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise RowError(
+            "malformed", f"an object names {twice!r} twice, but one would go unread: mend it."
+        )
+    return made
 
 
 def _checked(row: object) -> Row:
@@ -117,42 +143,48 @@ def _checked(row: object) -> Row:
 
 
 def _json(path: Path) -> Iterator[Raw]:
+    content = path.read_bytes()
     try:
         # Bytes that are no UTF-8 become half characters, which spoil their own row only.
-        held = json.loads(path.read_bytes().decode("utf-8-sig", errors="surrogateescape"))
+        text = content.decode("utf-8-sig", errors="surrogateescape")
+        held = json.loads(text, object_pairs_hook=_once)
     except (ValueError, RecursionError) as error:
+        if _is_lines(content):
+            yield from _jsonl(path)
+            return
         raise ValueError(
-            f"{path} is not JSON ({error}), but a file of this ending holds one JSON list: mend "
-            "it, or name it .jsonl if each line is an object of its own."
+            f"{path} is not JSON ({error}), but a file of this ending holds JSON: mend it, or name "
+            "it .jsonl if each line is an object of its own."
         ) from error
-    lists = [held] if isinstance(held, list) else []
-    if isinstance(held, dict):
-        lists = [value for value in held.values() if isinstance(value, list) and _objects(value)]
-    if len(lists) != 1:
-        raise ValueError(
-            f"{path} holds {len(lists)} lists of questions, but one is read from a JSON file: "
-            "write the questions as one list, or one object per line as .jsonl."
-        )
-    for index, row in enumerate(lists[0]):
-        yield f"{path}[{index}]", index + 1, partial(_checked, row)
+    for number, (place, row) in enumerate(questions_in(held, path), start=1):
+        yield f"{path}{place}", number, partial(_checked, row)
 
 
-def _objects(items: list[object]) -> bool:
-    return bool(items) and all(isinstance(item, dict) for item in items)
+def _is_lines(content: bytes) -> bool:
+    """Know a file of JSON lines that is named `.json`: its first line is an object by itself."""
+    first = content.lstrip(codecs.BOM_UTF8).lstrip().split(b"\n", 1)[0]
+    try:
+        return isinstance(json.loads(first), dict)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _table(path: Path) -> Iterator[Raw]:
     """Read a table whose first line names the columns; an empty cell is an absent field."""
     tabs = "\t" if path.suffix == ".tsv" else ","
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file, delimiter=tabs)
-        names: list[str] = next(reader, [])
-        if not any(names) or len(set(names)) < len(names):
+        reader = csv.reader(file, delimiter=tabs, strict=True)
+        try:
+            names: list[str] = [name.strip() for name in next(reader, [])]
+        except csv.Error:
+            names = []
+        if not any(names) or len(set(names)) < len(names) or "\0" in "".join(names):
             raise ValueError(
                 f"{path} begins with {names[:20]}, but its first line names the columns, each "
-                "once: write them there."
+                "once and in UTF-8: write them there."
             )
         while True:
+            first = reader.line_num + 1
             try:
                 cells: list[str] | csv.Error | None = next(reader, None)
             except csv.Error as error:  # the reader goes on with the next line
@@ -160,8 +192,9 @@ def _table(path: Path) -> Iterator[Raw]:
             if cells is None:
                 return
             if cells:
-                number = reader.line_num
-                yield f"{path}:{number}", number, partial(_filled, names, cells)
+                last = reader.line_num
+                lines = f"{last}" if isinstance(cells, list) or first >= last else f"{first}-{last}"
+                yield f"{path}:{lines}", last, partial(_filled, names, cells)
 
 
 def _filled(names: list[str], cells: list[str] | csv.Error) -> Row:
@@ -172,7 +205,7 @@ def _filled(names: list[str], cells: list[str] | csv.Error) -> Row:
         raise RowError(
             "malformed",
             f"the row {found}, but the first line names {len(names)} columns: put texts that hold "
-            "commas or line breaks in quotes.",
+            "commas, tabs, quotes or line breaks in quotes, and double those within.",
         )
     return _checked({name: cell for name, cell in zip(names, cells, strict=False) if cell})
 
@@ -199,7 +232,7 @@ def _parquet(path: Path) -> Iterator[Raw]:
 
 def _record(one: RecordBatch) -> Row:
     try:
-        return _checked(one.to_pylist()[0])
+        return _checked(one.to_pylist(maps_as_pydicts="strict")[0])
     except UnicodeDecodeError as error:
         raise RowError(
             "malformed", f"the row is not in UTF-8 ({error}), but all texts must be: mend it."

@@ -6,37 +6,17 @@ have it and an example.
 """
 
 import logging
-import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Literal, final
+from typing import final
 
 from datamodules.sources.answers import RowError
+from datamodules.sources.hints import Shown, held_in, is_empty, looks_like, stem_of
 
 log = logging.getLogger(__name__)
 
 Row = Mapping[str, object]
-Kind = Literal["a medium", "a segment", "options", "a label of quality", "a second answer"]
-
-WORDS: Mapping[Kind, str] = {
-    "a medium": "audio image img picture pic photo video film movie clip frame sound speech "
-    "recording wav media multimedia file filename filepath path byte attachment",
-    "a segment": "start end begin stop from to offset onset segment span timestamp interval trim",
-    "options": "option opt choice candidate distractor",
-    "a label of quality": "label chosen rejected reject score reward preference preferred rating "
-    "margin correct correctness",
-    "a second answer": "answer solution gold golden gt target response output truth reference "
-    "completion",
-}
-"""Words in a field's name that say what it holds, in the singular."""
-
-MEDIA_ENDINGS = re.compile(
-    r"\.(wav|flac|ogg|oga|opus|mp3|m4a|aac|aiff?|au|caf|w64|wma|amr|png|jpe?g|webp|bmp|gif|tiff?"
-    r"|mp4|m4v|mkv|webm|avi|mov|mpe?g|ts|flv|wmv|ogv|3gp)(?:[?#].*)?$",
-    re.IGNORECASE,
-)
-LETTERED = re.compile(r"[A-J]|[a-j]")
 EXAMPLE = 60
 """Characters of a value that are shown."""
 
@@ -57,7 +37,7 @@ class Fields(Mapping[str, object]):
     def __getitem__(self, name: str) -> object:
         value = self._held[name]
         self._read.add(name)
-        if isinstance(value, Mapping | list):
+        if isinstance(value, dict | list):
             if name not in self._within:
                 self._within[name] = _watched(value)
             return self._within[name]
@@ -86,22 +66,43 @@ class Fields(Mapping[str, object]):
         self._within.clear()
         return dict(self._held)
 
-    def unread(self) -> Iterator[tuple[str, object]]:
-        """List the fields that nobody looked at, with their values; those within as `a.b`.
+    @property
+    def taken(self) -> Collection[str]:
+        """The fields that were looked at."""
+        return self._read
+
+    def peek(self, name: str) -> object:
+        """See what a field holds without taking it."""
+        return self._held.get(name)
+
+    def held(self, name: str) -> object:
+        """Look at a field as `[]` does, and into the list or object that a text holds."""
+        value = self._held.get(name)
+        if isinstance(value, str) and name not in self._within:
+            found = held_in(value)
+            if found is not value:
+                self._within[name] = _watched(found)
+        self._read.add(name)
+        return self._within[name] if name in self._within else self.get(name)
+
+    def unread(self) -> Iterator[tuple[str, str, object]]:
+        """List the fields that nobody looked at: where they are, as `a.b`; their names and values.
 
         Empty cells are left out: whatever they are called, they hold nothing.
         """
         for name, value in self._held.items():
             if name not in self._read:
-                if not _empty(value):
-                    yield str(name), value
+                if not is_empty(value):
+                    yield str(name), str(name), value
             else:
-                for deeper, found in _unread(self._within.get(name)):
-                    yield f"{name}.{deeper}", found
+                for deeper, last, found in _unread(self._within.get(name)):
+                    yield f"{name}.{deeper}", last, found
 
 
 def whole(value: object) -> object:
     """Take a value as it was before it was watched, which reads all that it holds."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, Fields):
         return value.whole()
     if isinstance(value, list):
@@ -112,49 +113,17 @@ def whole(value: object) -> object:
 
 
 def _watched(value: object) -> object:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return Fields(value)
     return [_watched(item) for item in value] if isinstance(value, list) else value
 
 
-def _unread(value: object) -> Iterator[tuple[str, object]]:
+def _unread(value: object) -> Iterator[tuple[str, str, object]]:
     if isinstance(value, Fields):
         yield from value.unread()
     elif isinstance(value, list):
         for item in value:
             yield from _unread(item)
-
-
-def _empty(value: object) -> bool:
-    return value is None or value == "" or value == [] or value == {} or value != value
-
-
-def looks_like(name: str, value: object) -> Kind | None:
-    """Say what a field is that an answer may depend on, by the words of its name or by its value.
-
-    Names are taken apart at marks, digits and capitals: `audioPath`, `audio-path` and `audio_2`
-    speak of a sound. A lone letter from A to J is an option.
-    """
-    last = name.rsplit(".", 1)[-1]
-    if LETTERED.fullmatch(last):
-        return "options"
-    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", last)
-    words = {word.lower().removesuffix("s") for word in (last, *parts)}
-    for kind, known in WORDS.items():
-        if not words.isdisjoint(known.split()):
-            return kind
-    return "a medium" if holds_media(value) else None
-
-
-def holds_media(value: object) -> bool:
-    """Tell whether a value is bytes, or names a file of sound, pictures or film, however deep."""
-    if isinstance(value, bytes | bytearray):
-        return len(value) > 0
-    if isinstance(value, str):
-        return MEDIA_ENDINGS.search(value.strip()) is not None
-    if isinstance(value, Mapping):
-        return any(map(holds_media, value.values()))
-    return isinstance(value, list | tuple) and any(map(holds_media, value))
 
 
 @final
@@ -167,27 +136,35 @@ class Unread:
         self.counts = Counter(counts or {})
         self.examples = dict(examples or {})
 
-    def check(self, row: Fields, format: str, harmless: Collection[str]) -> None:
+    def check(
+        self,
+        row: Fields,
+        format: str,
+        harmless: Collection[str],
+        questions: Sequence[object] = (),
+    ) -> None:
         """Count what is left over of a row; raise a `RowError` if an answer may depend on it.
 
         Args:
             harmless: names of fields of this format that are facts and no more, with those of the
                 objects they are in, as in `metadata.license`.
+            questions: what became of the row, whose media may be told of twice.
         """
-        for name, value in row.unread():
+        shown: Shown | None = None
+        for name, last, value in row.unread():
             if name in harmless:
                 continue
-            kind = looks_like(name, value)
+            shown = shown or shown_in(questions)
+            kind = looks_like(last, value, shown)
             if kind is not None:
                 raise RowError(
                     "unread_field",
-                    f"{name!r} holds {_shown(value)} and looks like {kind}, but {format} reads no "
-                    "such field, and a question is not asked without a part of it: rename the "
-                    "field to one that is read (docs/data.md), drop it, or name the format with "
-                    "data.format=...",
+                    f"{name!r} holds {_excerpt(value)} and looks like {kind}, but is not read, and "
+                    "a question is not asked without a part of it: rename the field to one that "
+                    f"{format} reads (docs/data.md), drop it, or name another data.format=...",
                 )
             self.counts[name] += 1
-            self.examples.setdefault(name, _shown(value))
+            self.examples.setdefault(name, _excerpt(value))
 
     def tell(self, path: Path) -> None:
         """Say which fields were not read, each with its number of rows and an example."""
@@ -204,6 +181,17 @@ class Unread:
         return {"counts": dict(self.counts), "examples": self.examples}
 
 
-def _shown(value: object) -> str:
+def shown_in(questions: Sequence[object]) -> Shown:
+    """Name the media of questions, in the fields of our own manifest."""
+    held = [one.get("media") for one in questions if isinstance(one, Mapping)]
+    items = [item for media in held if isinstance(media, list | tuple) for item in media]
+    media = [item for item in items if isinstance(item, Mapping)]
+    return Shown(
+        kinds=frozenset(str(item.get("modality")) for item in media),
+        stems=frozenset(stem_of(str(item.get("path"))) for item in media),
+    )
+
+
+def _excerpt(value: object) -> str:
     text = f"{len(value)} bytes" if isinstance(value, bytes) else repr(value)
     return text if len(text) <= EXAMPLE else f"{text[: EXAMPLE - 3]}..."

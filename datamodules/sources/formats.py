@@ -10,9 +10,12 @@ from datamodules.sources.adapter import Format, Place, Row
 from datamodules.sources.answers import RowError
 from datamodules.sources.audio_benchmarks import AUDIO_BENCHMARKS
 from datamodules.sources.chat import CHAT
-from datamodules.sources.columns import lettered
+from datamodules.sources.columns import answer_of
 from datamodules.sources.containers import Found, read_rows
+from datamodules.sources.lettering import lettered
 from datamodules.sources.omni_benchmarks import OMNI_BENCHMARKS
+from datamodules.sources.plain import COLUMNS
+from datamodules.sources.preferences import preference_in, told_of
 from datamodules.sources.rows import ROW_FIELDS
 from datamodules.sources.training import TRAINING
 from datamodules.sources.video_benchmarks import VIDEO_BENCHMARKS
@@ -22,15 +25,35 @@ LOOKED_AT = 20
 
 
 def _own(row: Row, place: Place) -> Iterator[Row]:
+    """Write the answer to a choice as its text, which no letter is then taken for.
+
+    An id that is a number with nothing behind its point is what a table makes of a whole one.
+    """
+    if isinstance(number := row.get("id"), float) and number.is_integer():
+        row = {**row, "id": int(number)}
+    options, answer = row.get("options"), row.get("answer")
+    named = isinstance(answer, str) and row.get("answer_type") in (None, "choice")
+    if named and isinstance(options, list) and answer:
+        texts = [one.strip() for one in options if isinstance(one, str)]
+        # Options with letters are refused where all rows are checked.
+        if texts and len(texts) == len(options) and lettered(texts) == texts:
+            row = {**row, "answer": answer_of(answer, texts, place.golds)}
     yield row
 
 
-MANIFEST = Format(name="manifest", fields=frozenset(), adapt=_own, generic=True)
+MANIFEST = Format(
+    name="manifest",
+    fields=frozenset(),
+    adapt=_own,
+    ways=frozenset(("text", "letter")),
+    generic=True,
+)
 """The project's own; recognized by having no field besides."""
 
 FORMATS: tuple[Format, ...] = (
     MANIFEST,
     *CHAT,
+    *COLUMNS,
     *TRAINING,
     *AUDIO_BENCHMARKS,
     *VIDEO_BENCHMARKS,
@@ -43,9 +66,13 @@ def recognize(row: Row) -> Format:
 
     A data set's own wins over one that any may have, and then the one that names more fields.
     """
-    if _is_own(row):
+    fitting = [
+        one
+        for one in FORMATS
+        if one.fields and one.fields <= row.keys() and (one.tells is None or one.tells(row))
+    ]
+    if _is_own(row) and not any(one.tells for one in fitting):
         return MANIFEST
-    fitting = [one for one in FORMATS if one.fields and one.fields <= row.keys()]
     most = max(map(_weight, fitting), default=(False, 0))
     best = [one for one in fitting if _weight(one) == most]
     names = sorted({one.name for one in best})
@@ -77,6 +104,7 @@ def choose(path: Path, first: Sequence[Found], name: FormatName = "auto") -> For
 
     A manifest without a row that could be read is taken for our own.
     """
+    _refuse_preferences(path, first, name)
     if name != "auto":
         return next(one for one in FORMATS if one.name == name)
     votes: Counter[FormatName] = Counter()
@@ -98,6 +126,20 @@ def choose(path: Path, first: Sequence[Found], name: FormatName = "auto") -> For
         )
     chosen = "manifest" if "manifest" in best else best[0]
     return next(one for one in FORMATS if one.name == chosen)
+
+
+def _refuse_preferences(path: Path, first: Sequence[Found], name: FormatName) -> None:
+    """Refuse a file whose rows all say which of some answers is better."""
+    rows = [found.row for found in first if not isinstance(found.row, RowError)]
+    fields = [preference_in(row) for row in rows]
+    own = any(
+        not one.generic and (one.fields <= row.keys() if name == "auto" else one.name == name)
+        for one in FORMATS
+        if one.fields
+        for row in rows
+    )
+    if fields and fields[0] is not None and None not in fields and not own:
+        raise ValueError(f"{path}: {told_of(fields[0])}")
 
 
 def format_of(path: Path, name: FormatName = "auto") -> Format:

@@ -12,7 +12,6 @@ A row that breaks a rule goes to quarantine with its place and a reason, and the
 """
 
 from collections.abc import Container, Iterator
-from functools import lru_cache
 from itertools import chain, islice
 from pathlib import Path
 
@@ -20,11 +19,12 @@ from configs.inputs import FormatName
 from datamodules.media import MediaError
 from datamodules.quarantine import Quarantine
 from datamodules.sample import Sample
-from datamodules.sources.adapter import Format, Place, Row
+from datamodules.sources.adapter import Row
 from datamodules.sources.answers import RowError
-from datamodules.sources.containers import Found, read_rows
-from datamodules.sources.fields import Fields, Unread, whole
-from datamodules.sources.formats import LOOKED_AT, MANIFEST, choose
+from datamodules.sources.containers import read_rows
+from datamodules.sources.fields import Unread
+from datamodules.sources.formats import LOOKED_AT, choose
+from datamodules.sources.reader import Reader
 from datamodules.sources.rows import to_sample
 
 
@@ -68,11 +68,14 @@ def samples_of(
     """
     rows = read_rows(path)
     first = [*islice(rows, LOOKED_AT)]
-    chosen = choose(path, first, format)
+    reader = Reader(path, root, choose(path, first, format))
+    if format == "auto":
+        reader.refuse_mostly_unread(first)
+    if unread is not None:
+        reader.unread = unread
     seen: set[str] = set()
-    left = Unread() if unread is None else unread
     for found in chain(first, rows):
-        for index, row in enumerate(questions(found, chosen, path, root, left)):
+        for index, row in enumerate(reader.questions(found)):
             sample_id, place = _id(row), f"{found.place}#{index + 1}" if index else found.place
             try:
                 if isinstance(row, RowError):
@@ -91,56 +94,7 @@ def samples_of(
             except MediaError as error:
                 quarantine.add(sample_id, error.kind, str(error), place)
     if unread is None:
-        left.tell(path)
-
-
-def questions(
-    found: Found, format: Format, path: Path, root: Path, unread: Unread | None = None
-) -> Iterator[Row | RowError]:
-    """Write a row of a manifest as one of our own, or as several, or say why not.
-
-    Args:
-        unread: counts the fields that the format does not read.
-    """
-    if isinstance(found.row, RowError) or format is MANIFEST:
-        yield found.row
-        return
-    place = Place(
-        root=root,
-        directory=_directory(path, root),
-        name=path.stem,
-        number=found.number,
-    )
-    fields = Fields(found.row)
-    try:
-        rows = [
-            row if isinstance(row, RowError) else _named(row, format, place)
-            for row in format.adapt(fields, place)
-        ]
-        if not rows:
-            raise RowError(
-                "missing_question", f"the row holds no question of {format.name}: mend or drop it."
-            )
-        (unread or Unread()).check(fields, format.name, format.harmless)
-    except RowError as error:
-        yield error
-        return
-    yield from rows
-
-
-def _named(row: Row, format: Format, place: Place) -> Row:
-    """Fill in what a published row leaves open."""
-    named = {name: whole(value) for name, value in row.items() if value not in (None, "")}
-    source = {} if format.generic else {"source": format.name}
-    return {"id": place.id, **source, **named}
-
-
-@lru_cache(maxsize=16)
-def _directory(path: Path, root: Path) -> str:
-    """Find the directory whose media a manifest names: its own, below the root."""
-    if not path.is_relative_to(root) or path.parent == root:
-        return ""
-    return path.parent.relative_to(root).as_posix()
+        reader.unread.tell(path)
 
 
 def _id(row: Row | RowError) -> str:

@@ -1,60 +1,55 @@
 """Benchmarks of hearing and seeing together."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
-from datamodules.sample import LETTERS, Modality
+from datamodules.sample import LETTERS
 from datamodules.sources.adapter import Format, Place, Row
 from datamodules.sources.answers import RowError, written
-from datamodules.sources.columns import (
-    absent,
-    facts,
-    file_of,
-    lettered,
-    listed,
-    medium,
-    options_of,
-    tagged,
-    text_of,
-)
-from datamodules.sources.published import (
-    ENDINGS,
-    Tagged,
-    choice,
-    chosen,
-    film,
-    in_order,
-    named,
-    numbered,
-    open_answer,
-    subtitles,
-)
+from datamodules.sources.columns import absent, facts, listed, medium, offered, tagged, text_of
+from datamodules.sources.finding import ENDINGS, film, one_of
+from datamodules.sources.golds import Way
+from datamodules.sources.lettering import Offered
+from datamodules.sources.published import choice, lettered_options, named, right
+from datamodules.sources.subtitles import subtitles
+from datamodules.sources.tagged_benchmarks import TAGGED_BENCHMARKS
 
-APART = re.compile(r"^([A-J]\.)(?=\S)")
-"""A letter that stands against its option, as in "A.Wind"."""
+BY_LETTER: tuple[Way, ...] = ("letter", "text")
+BY_TEXT: tuple[Way, ...] = ("text", "letter")
+
+TASK = re.compile(r"task_?[0-9]+")
+"""Names of WorldSense's questions about one film."""
 
 
 def omnibench(row: Row, place: Place) -> Iterator[Row]:
-    """Read OmniBench; the picture comes first, and both have the words that it ships for them."""
-    options = options_of(row.get("options"))
-    media = [
-        _shown(row, place, "image", ("image", "image_path"), ("image content", "image_content")),
-        _shown(row, place, "audio", ("audio", "audio_path"), ("audio content", "audio_content")),
-    ]
+    """Read OmniBench; the picture comes first, and both have the words that it ships for them.
+
+    Its files name media without their folders, which are those of its repository.
+    """
+    seen, heard = (
+        next((str(row[name]).strip() for name in names if not absent(row.get(name))), "")
+        for names in (("image content", "image_content"), ("audio content", "audio_content"))
+    )
+    pictures, sounds = ("image_path", "image"), ("audio_path", "audio")
     yield {
         **named("omnibench", row, "index", "id"),
-        **choice(row.get("question"), options, chosen(row.get("answer"), options)),
-        "media": media,
+        **choice(
+            row.get("question"), offered(row.get("options")), row.get("answer"), place, *BY_TEXT
+        ),
+        "media": [
+            one_of(row, place, "image", pictures, "", "mm_data/image", "image", text=seen),
+            one_of(row, place, "audio", sounds, "", "mm_data/audio", "audio", text=heard),
+        ],
         "facts": facts(row, "task type", "task_type", "audio type", "audio_type"),
     }
 
 
 def daily_omni(row: Row, place: Place) -> Iterator[Row]:
     """Read Daily-Omni, whose questions have no ids, and whose films have a folder each."""
-    video, options = text_of(row, "video_id"), options_of(row.get("Choice"))
+    video, options = text_of(row, "video_id"), lettered_options(row.get("Choice"))
     path = f"{video}/{video}_video"
     yield {
-        **choice(row.get("Question"), options, chosen(row.get("Answer"), options)),
+        **choice(row.get("Question"), options, row.get("Answer"), place, *BY_LETTER),
         "media": [film(place, path, "Videos", "videos", "")],
         "facts": facts(
             row,
@@ -64,33 +59,36 @@ def daily_omni(row: Row, place: Place) -> Iterator[Row]:
     }
 
 
-def worldsense(row: Row, place: Place) -> Iterator[Row]:
-    """Read WorldSense; where its subtitles lie beside it, they are the words of the sound."""
-    options = options_of(row.get("candidates"))
-    words = row.get("subtitle_path")
-    spoken = subtitles(place, words) if isinstance(words, str) else ""
-    yield {
-        **named("worldsense", row, "index"),
-        **choice(row.get("question"), options, chosen(row.get("answer"), options)),
-        "media": [film(place, text_of(row, "video_path"), "", "videos", text=spoken)],
-        "facts": facts(row, "task_type", "task_domain", "duration", "audio_class"),
-    }
+def worldsense(row: Row, place: Place) -> Iterator[Row | RowError]:
+    """Read WorldSense: a film with the questions about it, or the table that is made of these.
+
+    Where its subtitles lie beside it, they are the words of the sound.
+    """
+    names = [name for name in row if TASK.fullmatch(name) and isinstance(row[name], Mapping)]
+    if not names:
+        yield {**named("worldsense", row, "index"), **_about_film(row, row, place)}
+    for name in names:
+        asked = row[name]
+        try:
+            if isinstance(asked, Mapping):  # as it is
+                video = text_of(row, "video_id", "id")
+                yield {"id": f"{video}-{name}", **_about_film(row, asked, place, video)}
+        except RowError as error:
+            yield RowError(error.reason, f"{name}: {error}")
 
 
-def av_odyssey(row: Row, place: Place) -> Iterator[Row]:
-    """Read AV-Odyssey, whose tags say which media are options; the tags stay, as their names."""
-    options = options_of(row.get("options"))
-    question = text_of(row, "question")
-    media: Tagged = {}
-    for modality in ENDINGS:
-        columns = [row.get(f"{modality}_{number}") for number in range(1, 5)]
-        paths = row.get(f"{modality}_path")
-        media |= numbered(columns if absent(paths) else paths, modality, place)
-    yield {
-        **named("av_odyssey", row, "question_id"),
-        **choice(question, options, chosen(row.get("answer"), options)),
-        "media": in_order(media, question, options),
-        "facts": facts(row, "question_type_id", "subfield", "data_type"),
+def _about_film(row: Row, asked: Row, place: Place, video: str = "") -> Row:
+    """Read one question about a film, everything in it before a part of it may be refused."""
+    about = facts(asked, "task_type", "task_domain")
+    about |= facts(row, "duration", "domain", "sub_category", "audio_class")
+    path = f"subtitles/{video}.srt" if video else row.get("subtitle_path")
+    spoken = subtitles(place, path) if isinstance(path, str) else ""
+    media = [film(place, video or text_of(row, "video_path"), "", "videos", text=spoken)]
+    question, given, answer = (asked.get(name) for name in ("question", "candidates", "answer"))
+    return {
+        **choice(question, lettered_options(given), answer, place, *BY_LETTER),
+        "media": media,
+        "facts": about,
     }
 
 
@@ -101,17 +99,16 @@ def intentbench(row: Row, place: Place) -> Iterator[Row]:
     and scored by the same official rule.
     """
     kind, data_type = text_of(row, "problem_type"), text_of(row, "data_type")
-    options, said = options_of(row.get("options")), row.get("solution")
+    options, said = lettered_options(row.get("options")), row.get("solution")
     answer = "" if absent(said) else tagged(written(said))
     asked: dict[str, object]
     match kind:
         case "multiple choice":
-            asked = choice(row.get("problem"), options, chosen(answer, options))
+            asked = choice(row.get("problem"), options, answer, place, *BY_LETTER)
         case "emer_ov_mc":
-            several = [_letter(item, options) for item in answer.split(",")]
-            asked = {"options": options, "answer": several, "answer_type": "set"}
+            asked = _several(answer, options, place)
         case "judge":
-            asked = {"answer": chosen(answer, options), "answer_type": "yes_no"}
+            asked = {"answer": _judged(answer, options, place), "answer_type": "yes_no"}
         case _:
             raise RowError(
                 "bad_answer_type",
@@ -135,66 +132,29 @@ def intentbench(row: Row, place: Place) -> Iterator[Row]:
     }
 
 
-def uno_bench(row: Row, place: Place) -> Iterator[Row]:
-    """Read UNO-Bench as its published scorer does, or from plain columns.
-
-    That scorer reads qid, question, answer, score_type, subset_name, and images, audios and videos
-    by the tags of the question. How options stand in a question is not published with it: lettered
-    lines at its end are taken for options. Its kinds 1 and 4 are answers of several steps and of
-    structured data, which only a model scores: those rows are set aside.
-    """
-    question, kind = text_of(row, "question"), row.get("score_type")
-    if kind in (1, 4, "1", "4"):
-        raise RowError(
-            "bad_answer_type",
-            f"score_type is {kind}, which UNO-Bench has scored by a model, but answers are scored "
-            "by rules here: leave the row out.",
-        )
-    media: Tagged = {}
-    for modality in ENDINGS:
-        media |= numbered(row.get(f"{modality}s"), modality, place)
-    options = options_of(row.get("options", row.get("choices")))
-    if not options:
-        question, options = _split(question)
-    answer = row.get("answer")
-    asked = choice(question, options, chosen(answer, options)) if options else open_answer(answer)
-    if kind in (2, 3, "2", "3") and not options:
-        asked["answer_type"] = "ocr"
-    yield {
-        **named("uno_bench", row, "qid", "id"),
-        **asked,
-        "question": question,
-        "media": in_order(media, question, options),
-        "facts": facts(row, "subset_name", "score_type"),
-    }
-
-
 def omnivideobench(row: Row, place: Place) -> Iterator[Row | RowError]:
     """Read the questions about one film of OmniVideoBench; the letter says which option is right.
 
     A question that cannot be read does not take the film's others with it.
     """
-    video = text_of(row, "video")
+    video, told = text_of(row, "video"), facts(row, "video_type", "duration")
     media = [film(place, video, "videos", "")]
     if absent(row.get("questions")):
         raise RowError("missing_question", f"nothing is asked about {video[:80]!r}: drop the row.")
     for number, asked in enumerate(listed(row["questions"]), start=1):
         question: Row = asked if isinstance(asked, Mapping) else {}
+        names = ("question", "options", "correct_option")
+        words, given, answer = (question.get(name) for name in names)
+        about = facts(question, "question_type", "audio_type")
         try:
-            options = options_of(
-                [APART.sub(r"\1 ", str(option)) for option in listed(question.get("options"))]
-            )
-            answer = chosen(question.get("correct_option"), options)
+            yield {
+                "id": f"{video}-{number}",
+                **choice(words, lettered_options(given), answer, place, *BY_LETTER),
+                "media": media,
+                "facts": told | about,
+            }
         except RowError as error:
             yield RowError(error.reason, f"question {number} of {video[:80]!r}: {error}")
-            continue
-        yield {
-            "id": f"{video}-{number}",
-            **choice(question.get("question"), options, answer),
-            "media": media,
-            "facts": facts(row, "video_type", "duration")
-            | facts(question, "question_type", "audio_type"),
-        }
 
 
 def cg_av_counting(row: Row, place: Place) -> Iterator[Row]:
@@ -209,82 +169,78 @@ def cg_av_counting(row: Row, place: Place) -> Iterator[Row]:
     }
 
 
-def _shown(
-    row: Row, place: Place, modality: Modality, files: Sequence[str], words: Sequence[str]
-) -> dict[str, object]:
-    """Find a medium in the first column that has one, and what it is in words."""
-    value = next((row[name] for name in files if not absent(row.get(name))), None)
-    text = next((row[name] for name in words if not absent(row.get(name))), "")
-    return medium(modality, file_of(value, place, ENDINGS[modality]), text=str(text).strip())
-
-
-def _letter(item: str, options: Sequence[str]) -> str:
-    """Write one item of a set by its letter."""
-    if not options:
+def _several(answer: str, options: Offered, place: Place) -> dict[str, object]:
+    """Read a set of options that are named by their letters."""
+    if not options.texts:
         raise RowError("bad_options", "there are no options, but letters name some: add them.")
-    letter, texts = item.strip(), list(options)
-    within = letter in [*LETTERS[: len(texts)]]
-    return letter if within else LETTERS[texts.index(chosen(item, texts))]
+    found = [right(item.strip(), options, place, *BY_LETTER) for item in answer.split(",")]
+    letters = [LETTERS[index] for index in found]
+    return {"options": [*options.texts], "answer": letters, "answer_type": "set"}
 
 
-def _split(question: str) -> tuple[str, list[str]]:
-    """Take lettered lines at the end of a question for its options, if there are two or more."""
-    lines = question.splitlines()
-    for first in range(1, len(lines) - 1):
-        given = [line.strip() for line in lines[first:]]
-        options = lettered(given)
-        if options != given:
-            return "\n".join(lines[:first]), options
-    return question, []
+def _judged(answer: str, options: Offered, place: Place) -> str:
+    """Read yes or no, also by its letter."""
+    return options.texts[right(answer, options, place, *BY_LETTER)] if options.texts else answer
 
 
 OMNI_BENCHMARKS: tuple[Format, ...] = (
+    *TAGGED_BENCHMARKS,
     Format(
         name="omnibench",
         fields=frozenset({"question", "options", "task type", "audio content", "image content"}),
         adapt=omnibench,
+        ways=frozenset(BY_LETTER),
         test=True,
     ),
     Format(
         name="daily_omni",
         fields=frozenset({"Question", "Choice", "video_id"}),
         adapt=daily_omni,
+        ways=frozenset(BY_LETTER),
         test=True,
+        harmless=frozenset({"Explaination", "Explanation"}),
     ),
-    Format(
-        name="worldsense",
-        fields=frozenset({"video_path", "question", "candidates", "task_type", "task_domain"}),
-        adapt=worldsense,
-        test=True,
-    ),
-    Format(
-        name="av_odyssey",
-        fields=frozenset({"question_id", "question", "options", "subfield", "data_type"}),
-        adapt=av_odyssey,
-        test=True,
+    *(
+        Format(
+            name="worldsense",
+            fields=frozenset(fields),
+            adapt=worldsense,
+            ways=frozenset(BY_LETTER),
+            test=True,
+            # The sound at `audio_path` was taken out of the film, and `video` is its name.
+            harmless=frozenset(
+                {"id", "video", "video_id", "video_duration", "video_caption", "audio_path"}
+            ),
+        )
+        for fields in (
+            ("video_path", "question", "candidates", "task_type", "task_domain"),
+            ("video_caption", "domain", "sub_category", "audio_class"),
+        )
     ),
     Format(
         name="intentbench",
         fields=frozenset({"problem", "problem_type", "data_type", "solution"}),
         adapt=intentbench,
+        ways=frozenset(BY_LETTER),
         test=True,
-    ),
-    Format(
-        name="uno_bench",
-        fields=frozenset({"qid", "question", "score_type", "subset_name"}),
-        adapt=uno_bench,
-        test=True,
+        # As the publisher's script does: the film is `video`, and `path` where there is none.
+        harmless=frozenset({"path"}),
     ),
     Format(
         name="omnivideobench",
         fields=frozenset({"video", "video_type", "questions"}),
         adapt=omnivideobench,
+        ways=frozenset(BY_LETTER),
         test=True,
+        # `answer` says in other words what the option of the letter says, which is scored.
+        harmless=frozenset({"questions.answer", "questions.reasoning_steps"}),
     ),
     Format(
         name="cg_av_counting",
         fields=frozenset({"video", "answer", "query_interval", "clue"}),
         adapt=cg_av_counting,
         test=True,
+        # Films are asked whole, as for the publisher's main score.
+        harmless=frozenset({"query_interval", "clue", "video_uid"}),
     ),
 )

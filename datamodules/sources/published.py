@@ -1,32 +1,17 @@
-"""What adapters of benchmarks share: ids, answers, films that are named by an id, and subtitles."""
+"""What adapters of published data sets share: ids, and answers as their publishers define them."""
 
-import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from itertools import zip_longest
-from pathlib import PurePosixPath
+from collections.abc import Sequence
 
-from datamodules.sample import Modality
 from datamodules.sources.adapter import Place, Row
 from datamodules.sources.answers import NUMBER, RowError, written
-from datamodules.sources.columns import absent, answer_of, file_of, listed, medium, text_of
+from datamodules.sources.columns import absent, listed, offered, tagged
+from datamodules.sources.golds import LONE, Way, readings, refused
+from datamodules.sources.lettering import Offered
+from datamodules.sources.rows import Right, bare
 
-FILMS = (".mp4", ".MP4", ".mkv", ".webm", ".avi", ".mov")
-
-TAG = re.compile(r"\[(img|image|audio|video) ?(\d{1,2})\]|<(img|image|audio|video)_(\d{1,2})>")
-"""How a text speaks of a medium by its number: "[audio1]" in AV-Odyssey, "<audio_1>" in UNO."""
-
-ENDINGS: Mapping[Modality, str] = {"audio": ".wav", "image": ".png", "video": ".mp4"}
-"""Of media whose bytes come without a name."""
-
-Tag = tuple[str, int]
-"""Modality and number: ("audio", 1) is "[audio1]"."""
-
-Tagged = dict[Tag, dict[str, object]]
-"""Media by the tags that texts have for them."""
-
-LONGEST_SUBTITLES = 4_000_000
-"""Bytes of a file of subtitles; a day of speech is less than half of it."""
+OWN_LETTER = re.compile(r"[(\[]?([A-J])(?:[)\].:]\s*|\s+)(?=\S)")
+"""A letter before an option of a data set in which all options have theirs: "A.x", "A x"."""
 
 
 def named(data_set: str, row: Row, *names: str) -> dict[str, str]:
@@ -34,29 +19,71 @@ def named(data_set: str, row: Row, *names: str) -> dict[str, str]:
 
     Rows without an id are named after their place in the manifest.
     """
-    if all(absent(row.get(name)) for name in names):
+    given = next((row[name] for name in names if not absent(row.get(name))), None)
+    if given is None:
         return {}
-    given = text_of(row, *names)
-    return {"id": f"{data_set}-{given}" if given.isdecimal() else given}
+    text = bare(given)
+    if not isinstance(text, str) or not text.strip():
+        raise RowError(
+            "missing_id", f"{names[0]} is {given!r}, but an id is a text or a number: mend the row."
+        )
+    text = text.strip()
+    return {"id": f"{data_set}-{text}" if text.isdecimal() else text}
 
 
-def choice(question: object, options: Sequence[str], answer: str) -> dict[str, object]:
-    """Write a question that offers options; `answer` is the text of one."""
+def choice(
+    question: object, options: Offered, answer: object, place: Place, *ways: Way
+) -> dict[str, object]:
+    """Write a question that offers options, with the one that an answer names, see `right`."""
+    if not options.texts:
+        raise RowError("bad_options", "there are no options, but one is the answer: add them.")
     return {
         "question": question,
-        "options": list(options),
-        "answer": answer,
+        "options": [*options.texts],
+        "answer": Right(index=right(answer, options, place, *ways)),
         "answer_type": "choice",
     }
 
 
-def chosen(answer: object, options: Sequence[str]) -> str:
-    """Find the option that an answer names where letters are what answers are written in.
+def right(answer: object, options: Offered, place: Place, *ways: Way) -> int:
+    """Find the place of the option that an answer names; a `RowError` if it names none.
 
-    A lone letter is the letter, even if another option reads so.
+    Args:
+        ways: in which copies of the data set name an option, the publisher's own first. Where an
+            answer names different ones in two of them, the answers of the whole file say which
+            way is meant, and the publisher's is where they fit both.
     """
-    lone = isinstance(answer, str) and re.fullmatch(r"\s*\(?[A-J][.)]?\s*", answer)
-    return answer_of(answer, options, "letter" if lone else "any")
+    if absent(answer):
+        raise RowError("missing_answer", "the answer is empty, but is what is scored: give one.")
+    text = tagged(written(bare(answer)))
+    if place.golds.heard is not None:
+        place.golds.find(text, options)
+    found = readings(text, options, ways)
+    if ways[0] == "letter" and LONE.fullmatch(text):  # past the last option it is a slip
+        found = {way: index for way, index in found.items() if way == "letter" or "letter" in found}
+    if not found:
+        raise refused(text, options, ways)
+    first = next(found[way] for way in ways if way in found)
+    if len({*found.values()}) == 1:
+        return first
+    meant = {index for way, index in found.items() if way in place.golds.ways}
+    return meant.pop() if len(meant) == 1 else first
+
+
+def lettered_options(value: object) -> Offered:
+    """Read options of a data set in which each option has its letter, by whatever mark."""
+    found = offered(value)
+    marks = [OWN_LETTER.match(option) for option in found.published]
+    letters = "".join(mark[1] if mark else "-" for mark in marks)
+    if found.lettered or len(marks) < 2 or letters != "ABCDEFGHIJ"[: len(marks)]:
+        return found
+    texts = [found.published[i][mark.end() :].strip() for i, mark in enumerate(marks) if mark]
+    return Offered(texts=tuple(texts), published=found.published)
+
+
+def cells(row: Row, names: Sequence[str]) -> Offered:
+    """Read options that have a column each; those at the end may be empty."""
+    return offered([None if absent(row.get(name)) else row[name] for name in names])
 
 
 def open_answer(answer: object) -> dict[str, object]:
@@ -76,128 +103,3 @@ def open_answer(answer: object) -> dict[str, object]:
         answer = answer[0]
     text = "" if absent(answer) else written(answer)
     return {"answer": text, "answer_type": "number" if NUMBER.fullmatch(text) else "text"}
-
-
-def film(place: Place, name: str, *folders: str, text: str = "") -> dict[str, object]:
-    """Find a film by its name or id in the first of these folders that has it.
-
-    Args:
-        folders: below the manifest's directory; `""` is that directory itself.
-        text: the words that are spoken, where they are published.
-    """
-    ending = () if PurePosixPath(name).suffix in FILMS else FILMS
-    names = [name + more for more in ending] or [name]
-    if "://" in name or PurePosixPath(name).is_absolute():
-        folders = ("",)
-    candidates = [f"{folder}/{one}" if folder else one for one in names for folder in folders]
-    return medium("video", place.first_of(candidates), text=text)
-
-
-def tags(text: str) -> list[Tag]:
-    """List the media that a text speaks of."""
-    found = ((one[1] or one[3], int(one[2] or one[4])) for one in TAG.finditer(text))
-    return [("image" if kind == "img" else kind, number) for kind, number in found]
-
-
-def numbered(held: object, modality: Modality, place: Place) -> Tagged:
-    """Find media of one kind by their tags, or by their places in a list, from 1."""
-    pairs = [] if absent(held) else [(f"<{modality}_1>", held)]
-    if isinstance(held, list):
-        pairs = [(f"<{modality}_{number}>", one) for number, one in enumerate(held, start=1)]
-    elif isinstance(held, Mapping):
-        pairs = [(str(name), one) for name, one in held.items()]
-    found: Tagged = {}
-    for name, one in pairs:
-        if absent(one):
-            continue
-        if not tags(name):
-            raise RowError(
-                "bad_media",
-                f"{name[:80]!r} names one of the {modality}s, but a name is a tag such as "
-                f"<{modality}_1>: rename it.",
-            )
-        found[tags(name)[0]] = medium(modality, file_of(one, place, ENDINGS[modality]))
-    return found
-
-
-def in_order(media: Tagged, question: str, options: Sequence[str]) -> list[dict[str, object]]:
-    """Order media as the texts name them, and find those that are the options themselves.
-
-    They are if each option has one tag, of a medium that nothing else speaks of. What no text
-    speaks of comes first; a tag without its medium is an error.
-    """
-    asked, offered = tags(question), [tags(option) for option in options]
-    flat = [tag for some in offered for tag in some]
-    missing = [tag for tag in (*asked, *flat) if tag not in media]
-    if missing:
-        raise RowError(
-            "bad_media",
-            f"the text speaks of {missing[0][0]} {missing[0][1]}, but the row has only "
-            f"{', '.join(f'{kind} {number}' for kind, number in media) or 'no media'}: add it.",
-        )
-    alone = all(len(some) == 1 for some in offered) and len({*flat}) == len(flat)
-    role = {"role": "option"} if alone and not {*flat} & {*asked} else {}
-    context = dict.fromkeys((*(tag for tag in media if tag not in (*asked, *flat)), *asked))
-    rest = dict.fromkeys(tag for tag in flat if tag not in context)
-    return [media[tag] for tag in context] + [media[tag] | role for tag in rest]
-
-
-def subtitles(place: Place, *names: str, begin: float = 0.0, duration: float | None = None) -> str:
-    """Read what is spoken in a film from the first of these files that exists; `""` without one.
-
-    Files are SubRip, or JSON as LongVideoBench has it: lines with `start`, `end` and `line`, or
-    with `timestamp` and `text`. They stay inside the data root.
-
-    Args:
-        begin: seconds of the film that the subtitles are of, at which the published one begins.
-        duration: seconds of the published film; None is all of it.
-    """
-    if not names:
-        return ""
-    root, path = place.root.resolve(), place.root / place.first_of(names)
-    try:
-        inside = path.is_file() and path.resolve().is_relative_to(root)
-        if not inside or path.stat().st_size > LONGEST_SUBTITLES:
-            return ""
-        content = path.read_text(encoding="utf-8-sig")
-        spoken = _lines(json.loads(content)) if path.suffix == ".json" else _subrip(content)
-    except (OSError, ValueError, RecursionError):  # words beside a question; it is asked without
-        return ""
-    last = float("inf") if duration is None else begin + duration
-    said = [line for middle, line in spoken if middle is None or begin <= middle <= last]
-    return " ".join(" ".join(said).encode(errors="ignore").decode().split())  # no half characters
-
-
-def _subrip(content: str) -> Iterator[tuple[None, str]]:
-    """Leave the numbers, times and colors of subtitles out."""
-    lines = [line.strip() for line in content.splitlines()]
-    for line, following in zip_longest(lines, lines[1:], fillvalue=""):
-        if "-->" not in line and not (line.isdecimal() and "-->" in following):
-            yield None, re.sub(r"<[^<>]{1,100}>", "", line)
-
-
-def _lines(given: object) -> Iterator[tuple[float | None, str]]:
-    """List the lines of subtitles, each with the second in its middle."""
-    for item in given if isinstance(given, list) else ():
-        if isinstance(item, Mapping):
-            times = item.get("timestamp") or [item.get("start"), item.get("end")]
-            line = item.get("text", item.get("line"))
-            if isinstance(line, str):
-                yield _middle(times), line
-
-
-def _middle(times: object) -> float | None:
-    if not isinstance(times, list) or len(times) != 2 or absent(times[0]):
-        return None
-    start, end = (seconds(times[0]), seconds(times[0] if absent(times[1]) else times[1]))
-    return None if start is None or end is None else (start + end) / 2
-
-
-def seconds(time: object) -> float | None:
-    """Read seconds, or hours:minutes:seconds; None if it is neither."""
-    if isinstance(time, str) and re.fullmatch(r"\d{1,3}:\d\d:\d\d(?:[.,]\d{1,6})?", time):
-        hours, minutes, rest = time.replace(",", ".").split(":")
-        return int(hours) * 3600 + int(minutes) * 60 + float(rest)
-    if isinstance(time, bool) or not isinstance(time, int | float) or not 0 <= time < 1e9:
-        return None
-    return float(time)

@@ -1,8 +1,9 @@
 """Check a row of the project's own manifests, field by field, and make a sample of it."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import cast, get_args
+from typing import cast, final, get_args
 
 from datamodules.media import MediaError, content_hash, file_digest, resolve
 from datamodules.sample import ANSWER_TYPES, LETTERS, MODALITIES, AnswerType, Media, Role, Sample
@@ -15,6 +16,18 @@ ROW_FIELDS = (
 )
 MEDIA_FIELDS = ("modality", "path", "start", "end", "role", "text")
 ROLES = get_args(Role)
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Right:
+    """The answer of a row whose adapter has found which option is right.
+
+    Written as a letter it could be the text of another option; as a text, that of two.
+    """
+
+    index: int
+    """Of the option, from 0."""
 
 
 def to_sample(row: Row, *, root: Path, source: str, outside_root: bool = False) -> Sample:
@@ -32,9 +45,10 @@ def to_sample(row: Row, *, root: Path, source: str, outside_root: bool = False) 
             "missing_answer", f"answer is {row.get('answer')!r}, but is what is scored: give one."
         )
     answer_type = _answer_type(row, options)
-    answer = canonical_answer(row["answer"], options, answer_type)
+    answer = _answer(row["answer"], options, answer_type)
     tolerance = _tolerance(row, answer_type)
     media = _media(row, len(options))
+    _told_apart(answer, options, answer_type, media)
     sample_id = _text(row, "id", "missing_id")
     return Sample(
         id=sample_id,
@@ -60,6 +74,18 @@ def to_sample(row: Row, *, root: Path, source: str, outside_root: bool = False) 
     )
 
 
+def _answer(given: object, options: Sequence[str], answer_type: AnswerType) -> str:
+    if not isinstance(given, Right):
+        return canonical_answer(given, options, answer_type)
+    assert answer_type == "choice", f"an option is the answer to a {answer_type}"
+    if given.index >= len(options):  # those at the end were empty
+        raise RowError(
+            "bad_answer",
+            f"the answer is option {given.index + 1}, but there are {len(options)}: mend it.",
+        )
+    return LETTERS[given.index]
+
+
 def _known(row: Row, fields: Sequence[str]) -> None:
     """Refuse fields that nobody reads: a misspelled `media` would leave a question without any."""
     strangers = [name for name in row if name not in fields]
@@ -72,14 +98,20 @@ def _known(row: Row, fields: Sequence[str]) -> None:
 
 
 def _text(row: Row, name: str, reason: Reason, *, default: str | None = None) -> str:
-    value = row.get(name)
+    value = bare(row.get(name))
     if value is None and default is not None:
         return default
-    if isinstance(value, int) and not isinstance(value, bool):
-        value = str(value)
     if not isinstance(value, str) or (not value.strip() and default is None):
         raise RowError(reason, f"{name} is {value!r}, but must be a text that is not empty.")
     return value.strip()
+
+
+def bare(value: object) -> object:
+    """Write a number as a text would have it: 76 and 76.0, as tables write it, are "76"."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return value
+    whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
+    return None if value != value else str(int(value) if whole else value)
 
 
 def _options(row: Row) -> tuple[str, ...]:
@@ -160,6 +192,19 @@ def _media(row: Row, options: int) -> tuple[Media, ...]:
             "the i-th: give one for each.",
         )
     return media
+
+
+def _told_apart(
+    answer: str, options: Sequence[str], answer_type: AnswerType, media: Sequence[Media]
+) -> None:
+    """Let options be written alike, where any of them is right, unless media tell them apart."""
+    same = answer_type == "choice" and options.count(options[LETTERS.index(answer)]) > 1
+    if same and any(item.role == "option" for item in media):
+        raise RowError(
+            "bad_options",
+            f"option {answer} is the answer and is written as another is, but each has a medium of "
+            "its own, and answers are told by their texts: write them differently.",
+        )
 
 
 def _medium(item: object) -> Media:

@@ -1,0 +1,153 @@
+"""Letters before options: which a publisher has written there, and which options a text lists."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import final
+
+from datamodules.sample import LETTERS
+
+MARK = (
+    r"[(\[（]([A-J])[)\]）]\s*|([A-J])(?:\s?[.):]\s+|[.):](?=\S)|\s?[、。）．：]\s*|\s+[-–—]\s+"
+    r"|[.):]?$)"
+)
+"""A letter that is set off from its option: "(B) ", "B. ", "B.", "B) ", "B: ", "B、", "B - "."""
+
+POINTED = re.compile(MARK)
+POINTED_SMALL = re.compile(MARK.replace("A-J", "a-j"))
+BARE = re.compile(r"([A-J])\s+(?=\S)")
+INITIALS = re.compile(r"(?:[A-Z]\.){2,}")
+SPLIT = r"[(\[（]([A-J])[)\]）]\s*|([A-J])(?:\s?[.)]\s+|[.)](?![A-Z]\.)(?=\S)|\s?[、）．]\s*)"
+"""The marks that set letters off within a line; a colon may be what a person says."""
+
+INLINE = re.compile(r"(?:^|(?<=[\s,;。；?？：]))(?:" + SPLIT + ")", re.MULTILINE)
+INLINE_SMALL = re.compile(INLINE.pattern.replace("A-J", "a-j"), re.MULTILINE)
+LISTED = re.compile(r"(?:^|[\s,;。；?？：])[(\[（]?([A-Ja-j])\s?[.):\]、。）．：]")
+PAIRS = (("A", "B"), ("a", "b"))
+SENTENCE = re.compile(r"[.?!]\s")
+
+OF_A_LETTER = frozenset(
+    (
+        *("flat", "sharp", "natural", "major", "minor", "maj", "min", "dur", "moll", "note", "key"),
+        *("chord", "scale", "string", "clef", "clarinet", "positive", "negative", "blood", "grade"),
+    )
+)
+"""Words that make a name with the letter before them, as in "B flat" and "A positive"."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Offered:
+    """Options as they are asked, and as their publisher has written them."""
+
+    texts: tuple[str, ...]
+    published: tuple[str, ...]
+
+    @property
+    def lettered(self) -> bool:
+        """Whether the publisher's have letters, which are what a lone letter then speaks of."""
+        return self.texts != self.published
+
+    @classmethod
+    def of(cls, published: Sequence[str]) -> "Offered":
+        """Take the letters off options as they are published."""
+        return cls(texts=tuple(lettered(published)), published=tuple(published))
+
+
+def lettered(options: Sequence[str]) -> list[str]:
+    """Strip the letters of options, if all have their own, in order: the prompt adds them.
+
+    A letter is set off by a mark, as in "A. x", "A.x" or "(A) x"; all may be small. By white space
+    alone it is one, as in "A Kitchen", if another option has a mark, or if no option can be a
+    phrase: there are three, or all go on with a capital or a digit; and none of them is the name of
+    a note or the like, and without their letters they differ.
+    """
+    whole = list(options)
+    letters = list(LETTERS[: len(whole)])
+    if len(whole) < 2 or whole == letters or not whole[0][:2].strip("([（").startswith(("A", "a")):
+        return whole
+    if all(map(INITIALS.fullmatch, whole)):
+        return whole
+    small = [POINTED_SMALL.match(option) for option in whole]
+    if [match and _of(match).upper() for match in small] == letters:
+        return _rests(whole, small)
+    found = [POINTED.match(option) or BARE.match(option) for option in whole]
+    if [match and _of(match) for match in found] != letters:
+        return whole
+    rests = _rests(whole, found)
+    if all(match and match.re is BARE for match in found):
+        first = [rest.split()[0].strip(".,;").lower() for rest in rests]
+        alone = len(whole) > 2 or all(not rest[0].islower() for rest in rests)
+        distinct = len({rest.casefold() for rest in rests}) == len(rests)
+        if not (alone and distinct) or not OF_A_LETTER.isdisjoint(first):
+            return whole
+    return rests
+
+
+def _of(match: re.Match[str]) -> str:
+    return next(filter(None, match.groups()))
+
+
+def _rests(options: Sequence[str], found: Sequence[re.Match[str] | None]) -> list[str]:
+    """Take what stands behind the letters; letters with nothing behind any are the options."""
+    rests = [
+        option[match.end() :].strip() for option, match in zip(options, found, strict=True) if match
+    ]
+    return rests if any(rests) else list(options)
+
+
+def split_options(text: str) -> tuple[str, list[str]]:
+    """Take the options out of a question: its last lines that begin with A., B., C., in order.
+
+    Where no lines do, options may stand behind one another, A. x B. y C. z, if all letters come
+    once and in order, and none of the options holds more than a sentence. What follows on later
+    lines is part of the question.
+    """
+    return _by_lines(text) or _within(text, INLINE) or _within(text, INLINE_SMALL) or (text, [])
+
+
+def lists_options(text: str) -> bool:
+    """Tell whether a text lists options, perhaps in a way that `split_options` cannot take apart.
+
+    It does if letters are set off in it, one that is A and a later one that is B.
+    """
+    found = "".join(match[1] for match in LISTED.finditer(text))
+    return any(small in found and later in found[found.index(small) :] for small, later in PAIRS)
+
+
+def _by_lines(text: str) -> tuple[str, list[str]] | None:
+    lines = [line.strip() for line in text.splitlines()]
+    for pattern, first in ((POINTED, "A"), (POINTED_SMALL, "a")):
+        marks = [pattern.match(line) for line in lines]
+        letters = [
+            _of(mark).upper() if mark and mark.end() < len(line) else ""
+            for mark, line in zip(marks, lines, strict=True)
+        ]
+        start = len(letters) - 1 - letters[::-1].index("A") if "A" in letters else len(letters)
+        end = start
+        while letters[end : end + 1] == [*LETTERS[end - start : end - start + 1]] != []:
+            end += 1
+        count = end - start
+        if count >= 2:
+            options = _rests(lines[start:end], marks[start:end])
+            more = LETTERS[count : count + 1] if first == "A" else LETTERS[count].lower()
+            if any(_of(mark) == more for one in options for mark in INLINE.finditer(one)):
+                return None  # two to a line
+            return "\n".join(lines[:start] + lines[end:]).strip(), options
+    return None
+
+
+def _within(text: str, pattern: re.Pattern[str]) -> tuple[str, list[str]] | None:
+    marks = list(pattern.finditer(text))
+    starts = [place for place, mark in enumerate(marks) if _of(mark) in "Aa"]
+    run = marks[starts[-1] :] if starts else []
+    if len(run) < 2 or [_of(mark).upper() for mark in run] != [*LETTERS[: len(run)]]:
+        return None
+    asked, rest = text[: run[0].start()], text[run[-1].end() :]
+    last, _, after = rest.partition("\n")
+    options = [text[mark.end() : behind.start()] for mark, behind in pairwise(run)] + [last]
+    options = [option.strip().rstrip(",;，；").strip() for option in options]
+    if not asked.strip() or not all(options) or any(map(SENTENCE.search, options)):
+        return None
+    return "\n".join(part.strip() for part in (asked, after) if part.strip()), options

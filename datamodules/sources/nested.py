@@ -1,0 +1,139 @@
+"""Find the questions in a JSON file: a list, an object around one, or objects in objects.
+
+    [{"question": ...}, ...]
+    {"info": {...}, "questions": [{"question": ...}, ...]}
+    {"Perception": {"0": {"question": ...}, ...}, "Comprehension": {"0": {"question": ...}, ...}}
+    {"video_1": {"duration": ..., "task0": {"question": ...}}, ...}
+
+What a name outside of a row says is not lost: a name that is no count becomes the `id` of a row
+that has none, and that of one of several parts its `split`.
+"""
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import islice
+from typing import final
+
+from datamodules.sources.hints import ending_of
+
+QUESTION = re.compile(r"question([ _-]?(text|en))?|problem|prompt|query|instruction", re.IGNORECASE)
+"""Names of a text in which a row asks something."""
+
+CHAT = re.compile(r"messages|conversations?|prompt")
+"""Names of a list of turns."""
+
+SUBJECT = re.compile(
+    r"(video|audio|image|clip|film|sound)s?([ _-]?(id|path|file|name|url))?", re.IGNORECASE
+)
+"""Names of a field which says what the questions beside it are about."""
+
+SPLIT = re.compile(
+    r"(train|training|val|valid|validation|dev|test|testing|eval|evaluation)([ _-].*)?",
+    re.IGNORECASE,
+)
+"""Names of parts of which one is trained on and another is not."""
+
+LOOKED_AT = 20
+"""Rows of a part that tell whether they are questions."""
+
+DEEPEST = 3
+"""Objects around a row: a part, the rows of it, and what the file is about."""
+
+MOST_PARTS = 10
+"""Parts of one file. Where there are more, their names say what the questions are about."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """Rows that stand together, each with its name or place among them."""
+
+    name: str
+    """`""` for the whole file."""
+
+    rows: tuple[tuple[str, object], ...]
+
+    @property
+    def asks(self) -> bool:
+        """Tell whether the rows are questions, by the first ones; those of a film stand in it."""
+        first = [row for _, row in islice(self.rows, LOOKED_AT) if isinstance(row, dict)]
+        return any(_asks(row) or "questions" in row for row in first)
+
+
+def questions_in(held: object, file: object) -> Iterator[tuple[str, object]]:
+    """List the rows that a JSON file holds, each with its place in it, as in `[Perception][0]`.
+
+    Args:
+        held: what was read from the file.
+        file: its name, for messages.
+    """
+    if isinstance(held, list):
+        parts = [_listed("", held)]
+    elif isinstance(held, dict) and _is_row(held):
+        parts = [_listed("", [held])]
+    else:
+        parts = _chosen([*_parts(held)], file)
+    for part in parts:
+        for place, row in part.rows:
+            name = part.name if len(parts) > 1 else ""
+            yield (f"[{name}][{place}]" if name else f"[{place}]"), _told(row, place, name)
+
+
+def _chosen(parts: list[Part], file: object) -> list[Part]:
+    """Leave out what is beside the questions; refuse parts that must not be read together."""
+    asking = [part for part in parts if part.asks] or parts
+    splits = [part.name for part in asking if SPLIT.fullmatch(part.name.rsplit(".", 1)[-1])]
+    apart = all(part.asks for part in asking) and not splits and len(asking) <= MOST_PARTS
+    if len(asking) == 1 or (asking and apart):
+        return asking
+    names = ", ".join(part.name for part in asking[:MOST_PARTS])
+    raise ValueError(
+        f"{file} holds {len(asking)} lists of questions{f' ({names})' if names else ''}, but one "
+        "is read from a JSON file, or parts that belong together: write those that are meant as "
+        "one list, or one object per line as .jsonl."
+    )
+
+
+def _parts(held: object, name: str = "", depth: int = 0) -> Iterator[Part]:
+    """Look for rows: in lists of objects, and in objects whose values are all objects."""
+    if isinstance(held, list):
+        if any(isinstance(item, dict) for item in held):
+            yield _listed(name, held)
+    elif isinstance(held, dict) and held and depth < DEEPEST:
+        if all(isinstance(value, dict) and _is_row(value) for value in held.values()):
+            yield Part(name=name, rows=tuple((str(key), row) for key, row in held.items()))
+            return
+        for key, value in held.items():
+            yield from _parts(value, f"{name}.{key}" if name else str(key), depth + 1)
+
+
+def _listed(name: str, rows: list[object]) -> Part:
+    return Part(name=name, rows=tuple((str(index), row) for index, row in enumerate(rows)))
+
+
+def _is_row(held: Mapping[str, object]) -> bool:
+    """Know a row from an object around rows: it asks something, or says what is asked about."""
+    return _asks(held) or any(
+        isinstance(value, str) and (SUBJECT.fullmatch(name.strip()) or ending_of(value))
+        for name, value in held.items()
+    )
+
+
+def _asks(held: Mapping[str, object]) -> bool:
+    """Tell whether an object asks something, itself or in objects beside texts of its own."""
+    if any(
+        CHAT.fullmatch(name) or (QUESTION.fullmatch(name.strip()) and isinstance(value, str))
+        for name, value in held.items()
+    ):
+        return True
+    texts = any(isinstance(value, str) for value in held.values())
+    return texts and any(isinstance(value, dict) and _asks(value) for value in held.values())
+
+
+def _told(row: object, place: str, part: str) -> object:
+    """Write the names around a row into it, where it has no field of its own for them."""
+    if not isinstance(row, dict):
+        return row
+    names = {} if place.isdecimal() else {"id": place}
+    return names | ({"split": part} if part else {}) | row

@@ -1,0 +1,142 @@
+"""Read plain columns: a table of questions whose columns anyone may have named."""
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+
+from datamodules.sample import LETTERS
+from datamodules.sources.adapter import Format, Place, Row
+from datamodules.sources.answers import RowError
+from datamodules.sources.asking import open_question, parts_of
+from datamodules.sources.columns import absent, answer_of, facts, offered
+from datamodules.sources.fields import Fields, whole
+from datamodules.sources.hints import Shown, looks_like, stem_of
+from datamodules.sources.lettering import Offered
+from datamodules.sources.rows import ROW_FIELDS
+from datamodules.sources.segments import in_segments
+from datamodules.sources.shown import medium_of, named_media
+
+OPTION_LISTS = ("choices", "options", "candidates")
+OPTION_COLUMN = re.compile(
+    r"(?P<stem>(?i:(?:answer[ _-]?)?(?:option|opt|choice|candidate)s?))?[ _-]?"
+    r"(?:(?P<letter>[A-J]|[a-j])|(?P<number>[0-9]{1,2}))[.):]?"
+)
+"""How columns are called that hold an option each: option_a, choice1, opt_A, A, a, "A."."""
+
+OWN = frozenset(ROW_FIELDS) - {"options", "answer", "media", "facts"}
+
+
+def plain_columns(row: Row, place: Place) -> Iterator[Row]:
+    """Read a table of questions: question, answer, options in a list or in columns, media by kind.
+
+    Columns of our own manifest mean what they mean there, but for the letters that options may
+    have. Other columns are facts, unless they look as if an answer depended on them, or hold more
+    than a text; those stay unread.
+    """
+    fields = row if isinstance(row, Fields) else Fields(row)
+    options, answer = _options(fields), fields.get("answer")
+    asked: dict[str, object]
+    if options.texts:
+        text = answer_of(answer, options, place.golds)
+        asked = {"options": [*options.texts], "answer": text}
+    elif isinstance(answer, list):
+        asked = {"answer": whole(answer)}
+    else:
+        asked = open_question(parts_of(fields.get("question"), answer))
+    media = _media(fields, place)
+    shown = Shown(
+        kinds=frozenset(str(one.get("modality")) for one in media),
+        stems=frozenset(stem_of(str(one.get("path"))) for one in media),
+    )
+    named = [name for name in OWN if not absent(fields.peek(name))]
+    own = fields.get("facts")
+    told = own if isinstance(own, Mapping) else {}
+    yield {
+        **asked,
+        **{name: fields[name] for name in named if name == "answer_type" or name not in asked},
+        "media": media,
+        "facts": {**_others(fields, shown), **{str(name): told[name] for name in told}},
+    }
+
+
+def _options(row: Fields) -> Offered:
+    """Read the options from the first list or the first columns that have them."""
+    for name in OPTION_LISTS:
+        if not absent(row.peek(name)):
+            return offered(row[name])
+    for names in _groups(row):
+        if len(names) > 1:
+            given = offered([row[name] for name in names])
+            return Offered(texts=given.texts, published=_with_letters(given.texts))
+    return Offered(texts=(), published=())
+
+
+def _with_letters(texts: Sequence[str]) -> tuple[str, ...]:
+    return tuple(f"{letter}. {text}" for letter, text in zip(LETTERS, texts, strict=False))
+
+
+def _groups(row: Fields) -> list[list[str]]:
+    """List names of columns with an option each, in order; a `RowError` where one is missing."""
+    groups: dict[tuple[str, str], dict[int, str]] = {}
+    for name in row:
+        found = OPTION_COLUMN.fullmatch(name.strip())
+        if found is None or (found["number"] and not found["stem"]):
+            continue
+        letter, stem = found["letter"], (found["stem"] or "").lower()
+        place = int(found["number"]) if found["number"] else LETTERS.index(letter.upper())
+        kind = "number" if found["number"] else "small" if letter.islower() else "capital"
+        groups.setdefault((stem, kind), {})[place] = name
+    for (_, kind), places in groups.items():
+        filled = sorted(place for place in places if not absent(row.peek(places[place])))
+        first = min(places) if kind == "number" and min(places) < 2 else 0
+        if len(filled) > 1 and filled != [*range(first, first + len(filled))]:
+            raise RowError(
+                "bad_options",
+                f"the options stand in {', '.join(places[place] for place in filled)}, but one "
+                "before the last is missing or empty: fill it in, or rename the columns.",
+            )
+    return [[places[place] for place in sorted(places)] for places in groups.values()]
+
+
+def _media(row: Fields, place: Place) -> list[dict[str, object]]:
+    """Read media from their columns; those that are written as in our own manifest stay so."""
+    own = row.peek("media")
+    if isinstance(own, list) and own and all(_is_own(item) for item in own):
+        return [*map(dict, whole(row["media"]))]  # type: ignore[arg-type,call-overload] # just seen
+    media = [medium_of(item, place, kind) for kind, item in named_media(row)]
+    return in_segments(row, media)
+
+
+def _is_own(item: object) -> bool:
+    return isinstance(item, Mapping) and "modality" in item and "path" in item
+
+
+def _others(row: Fields, shown: Shown) -> dict[str, object]:
+    """Keep columns that nobody has read and that are only facts."""
+    return dict(
+        facts(
+            row,
+            *(
+                name
+                for name in row
+                if name not in row.taken
+                and not isinstance(row.peek(name), Mapping | bytes)
+                and not _objects(row.peek(name))
+                and looks_like(name, row.peek(name), shown) is None
+            ),
+        )
+    )
+
+
+def _objects(value: object) -> bool:
+    return isinstance(value, list) and any(isinstance(item, Mapping | list) for item in value)
+
+
+COLUMNS: tuple[Format, ...] = tuple(
+    Format(
+        name="columns",
+        fields=frozenset({"question", "answer", *options}),
+        adapt=plain_columns,
+        generic=True,
+    )
+    for options in ((), ("choices",), ("options",), ("choice_a", "choice_b"))
+)
