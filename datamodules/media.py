@@ -15,20 +15,23 @@ from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote, urlsplit
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from configs.schema import MediaConfig
+from datamodules.animations import choose_pictures, read_pictures
+from datamodules.containers.telling import Container, tell
 from datamodules.decoders import (
     SAMPLE_RATE,
     MediaError,
     image_size,
+    knows_codec,
     read_image,
     read_sound_file,
     sound_file_seconds,
 )
-from datamodules.films import choose_frames, read_track, read_video, track_seconds
+from datamodules.films import choose_frames, read_film
 from datamodules.sample import Media, Modality, Role
+from datamodules.tracks import read_track, track_seconds
 
 __all__ = [
     "Decoded",
@@ -40,9 +43,6 @@ __all__ = [
     "measure",
     "resolve",
 ]
-
-UNKNOWN_FORMAT = 1
-"""What libsndfile answers where it knows no such format; other faults are of the file."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -135,14 +135,17 @@ def decode(
     path = resolve(root, media.path, outside_root=outside_root)
     with _blamed_on(media):
         start, end = _segment(media)
-        if not path.stat().st_size:
-            raise MediaError("0 bytes, but a medium shows or plays something: fetch it again.")
+        found = _told(path, media.modality)
         if media.modality == "audio":
-            audio = _read_audio(path, start, end, budget)
+            audio = _read_audio(path, found, start, end, budget)
             return Decoded(modality="audio", role=media.role, audio=audio)
         if media.modality == "image":
             return Decoded(modality="image", role=media.role, image=read_image(path, budget))
-        frames, fps, track = read_video(path, start, end, budget, sound=sound)
+        if found.picture:
+            chosen = choose_pictures(path, found.lasting, start, end, budget)
+            pictures = read_pictures(path, chosen)
+            return Decoded(modality="video", role=media.role, frames=pictures, fps=chosen.fps)
+        frames, fps, track = read_film(path, start, end, budget, sound=sound)
         return Decoded(modality="video", role=media.role, frames=frames, fps=fps, audio=track)
 
 
@@ -170,19 +173,50 @@ def measure(
     path = resolve(root, media.path, outside_root=outside_root)
     with _blamed_on(media):
         start, end = _segment(media)
+        found = _told(path, media.modality)
         if media.modality == "image":
             return Size(pictures=1, pixels=math.prod(image_size(path, budget)))
-        if media.modality == "video":
+        if media.modality == "audio":
+            return Size(seconds=_audio_seconds(path, found, start, end, budget))
+        if found.picture:
+            frames, sound = choose_pictures(path, found.lasting, start, end, budget), False
+        else:
             frames = choose_frames(path, start, end, budget)
-            return Size(
-                pictures=len(frames.times),
-                pixels=frames.width * frames.height,
-                seconds=_track_seconds(path, frames.first, end, budget) if sound else 0.0,
-            )
-        try:
-            return Size(seconds=sound_file_seconds(path, start, end))
-        except soundfile.LibsndfileError:
-            return Size(seconds=_track_seconds(path, start, end, budget))
+        return Size(
+            pictures=len(frames.times),
+            pixels=frames.width * frames.height,
+            seconds=_track_seconds(path, frames.first, end, budget) if sound else 0.0,
+        )
+
+
+def _told(path: Path, modality: Modality) -> Container:
+    """Say what a file is, if it can be what it is given as."""
+    if not path.stat().st_size:
+        raise MediaError("0 bytes, but a medium shows or plays something: fetch it again.")
+    found = tell(path)
+    if modality == "video" and not found.moves and not found.picture:
+        raise MediaError(
+            f"{found.name} with no pictures, but a video shows at least one: give the file as "
+            "audio.",
+            kind="empty",
+        )
+    if found.picture != (modality == "image") and not (modality == "video" and found.moves):
+        raise MediaError(
+            f"{found.name}, but its row names it as {modality}: mend its modality, or fetch the "
+            "file again."
+        )
+    return found
+
+
+def _audio_seconds(
+    path: Path, found: Container, start: float, end: float, budget: MediaConfig
+) -> float:
+    if not _by_libsndfile(path, found):
+        return _track_seconds(path, start, end, budget)
+    seconds = sound_file_seconds(path, start, end)
+    if seconds is None:
+        return len(read_sound_file(path, start, end, budget)) / SAMPLE_RATE
+    return seconds
 
 
 def _track_seconds(path: Path, start: float, end: float, budget: MediaConfig) -> float:
@@ -193,13 +227,17 @@ def _track_seconds(path: Path, start: float, end: float, budget: MediaConfig) ->
     return 0.0 if track is None else len(track) / SAMPLE_RATE
 
 
-def _read_audio(path: Path, start: float, end: float, budget: MediaConfig) -> NDArray[np.float32]:
+def _by_libsndfile(path: Path, found: Container) -> bool:
+    """Tell whether libsndfile reads a sound; codecs that it does not know are left to FFmpeg."""
+    return found.samples and (not found.demuxer or knows_codec(path))
+
+
+def _read_audio(
+    path: Path, found: Container, start: float, end: float, budget: MediaConfig
+) -> NDArray[np.float32]:
     """Read a file of sound, or the sound of any other file."""
-    try:
+    if _by_libsndfile(path, found):
         return read_sound_file(path, start, end, budget)
-    except soundfile.LibsndfileError as error:
-        if error.code != UNKNOWN_FORMAT:
-            raise
     track = read_track(path, start, end, budget)
     if track is None:
         raise MediaError(

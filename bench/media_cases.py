@@ -1,0 +1,286 @@
+"""Files of every container and codec that is read, small and with known content.
+
+A sound is eight steps of 0.25 s, the k-th of (k + 2) * 110 Hz; a film is twenty pictures, ten a
+second, the k-th of gray 12 * k, most of them with noise in a corner so that each takes bytes, and
+with the same sound. So what was read tells which part of the file it is.
+"""
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import av
+import numpy as np
+import soundfile
+from numpy.typing import NDArray
+from PIL import Image
+
+from datamodules.sample import Modality
+
+os.environ["SVT_LOG"] = "0"  # an encoder's notes
+RATE = 16_000
+STEP = 0.25
+SECONDS = 2.0
+FRAMES = 20
+SIZE = (96, 64)
+"""Width and height of a picture."""
+
+
+class Pipe:
+    """A file that cannot be searched, so that a muxer leaves lengths out as when it streams."""
+
+    def __init__(self) -> None:
+        self.written = bytearray()
+
+    def write(self, data: bytes) -> int:
+        """Append some bytes."""
+        self.written += data
+        return len(data)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One container with one codec."""
+
+    name: str
+    ending: str
+    modality: Modality
+    write: Callable[[Path], None]
+    stream: Callable[[Path], None] | None = None
+    """Writes the same without lengths, where the container allows that."""
+
+    exact: bool = False
+    """Whether every sample is there and no more; codecs that work in frames pad."""
+
+    sound: bool = True
+
+
+def wave(rate: int = RATE) -> NDArray[np.float32]:
+    """Play the eight steps."""
+    pieces = []
+    for step in range(round(SECONDS / STEP)):
+        times = np.arange(round(STEP * rate)) / rate
+        pieces.append(0.4 * np.sin(2 * np.pi * 110 * (step + 2) * times))
+    return np.concatenate(pieces).astype(np.float32)
+
+
+def picture(number: int) -> NDArray[np.uint8]:
+    """Paint one picture of the film."""
+    pixels = np.full((SIZE[1], SIZE[0], 3), 12 * number, np.uint8)
+    noise = np.random.default_rng(number).integers(0, 256, (SIZE[1], 16, 3), dtype=np.uint8)
+    pixels[:, -16:] = noise
+    return pixels
+
+
+def by_libsndfile(path: Path, *, container: str, codec: str, rate: int = RATE) -> None:
+    """Write the sound through libsndfile."""
+    soundfile.write(path, wave(rate), rate, format=container, subtype=codec)
+
+
+def by_av(
+    path: Path,
+    *,
+    container: str,
+    codec: str | None = None,
+    pictures: str | None = None,
+    rate: int = RATE,
+    settings: dict[str, str] | None = None,
+    muxing: dict[str, str] | None = None,
+    pixels: str = "yuv420p",
+    piped: bool = False,
+) -> None:
+    """Write the film, or the sound alone, through FFmpeg."""
+    pipe = Pipe()
+    place = pipe if piped else str(path)
+    with av.open(place, "w", format=container, options=muxing or {}) as file:
+        seen = heard = None
+        if pictures is not None:
+            speed = 25 if container == "mpeg" else 10  # MPEG-2 knows a few rates only
+            seen = file.add_stream(pictures, rate=speed, options={"g": "5", **(settings or {})})
+            seen.width, seen.height, seen.pix_fmt = *SIZE, pixels
+        if codec is not None:
+            how = {} if pictures else settings or {}
+            layout = "stereo" if codec == "vorbis" else "mono"
+            heard = file.add_stream(codec, rate=rate, layout=layout, options=how)
+            heard.bit_rate = 64_000
+        packets = []
+        if seen is not None:
+            for number in range(round(SECONDS * speed)):
+                frame = av.VideoFrame.from_ndarray(picture(number * 10 // speed))
+                frame.pts = number
+                packets += seen.encode(frame)
+            packets += seen.encode(None)
+        if heard is not None:
+            packets += sounding(heard, rate)
+        for number, packet in enumerate(packets if container == "avi" else ()):
+            if packet.stream is seen:  # frames of AVI have numbers, not times
+                packet.pts = packet.dts = number
+        file.mux(packets)
+    if piped:
+        data = pipe.written
+        if container == "flac":  # the encoder was done before its header was written
+            data[21] &= 0xF0
+            data[22:42] = bytes(20)  # the count of samples, and their checksum
+        path.write_bytes(bytes(data))
+
+
+def sounding(stream: av.AudioStream, rate: int) -> list[av.Packet]:
+    """Encode the eight steps."""
+    piece = av.AudioFrame.from_ndarray(wave(rate)[None], "fltp", "mono")
+    piece.rate, piece.pts = rate, 0
+    converter = av.AudioResampler(format=stream.format, layout=stream.layout, rate=stream.rate)
+    frames = converter.resample(piece) + converter.resample(None)
+    return [packet for frame in (*frames, None) for packet in stream.encode(frame)]
+
+
+def animated(path: Path, *, container: str) -> None:
+    """Write the film through Pillow."""
+    first, *rest = [Image.fromarray(picture(number)) for number in range(FRAMES)]
+    first.save(path, container, save_all=True, append_images=rest, duration=100, lossless=True)
+
+
+def still(path: Path, *, container: str, **how: object) -> None:
+    """Write the eighth picture."""
+    Image.fromarray(picture(7)).save(path, container, **how)
+
+
+def _libsndfile(ending: str, container: str, codec: str, *, exact: bool = True) -> Case:
+    return Case(
+        name=f"{ending} {codec.lower()}",
+        ending=ending,
+        modality="audio",
+        write=partial(by_libsndfile, container=container, codec=codec),
+        exact=exact,
+    )
+
+
+def _sound(
+    name: str, container: str, codec: str, *, rate: int = RATE, pipe: bool = False, **how: object
+) -> Case:
+    write = partial(by_av, container=container, codec=codec, rate=rate, **how)
+    streamed = partial(write, piped=True) if pipe else None
+    return Case(
+        name=name, ending=name.split()[0], modality="audio", write=write, stream=streamed
+    )
+
+
+def _film(
+    name: str, container: str, pictures: str, codec: str | None, *, pipe: bool = False, **how: object
+) -> Case:
+    write = partial(by_av, container=container, pictures=pictures, codec=codec, **how)
+    streamed = partial(write, piped=True) if pipe else None
+    return Case(
+        name=name,
+        ending=name.split()[0],
+        modality="video",
+        write=write,
+        stream=streamed,
+        sound=codec is not None,
+    )
+
+
+FRONT = {"movflags": "faststart"}
+PARTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+FAST = {"preset": "ultrafast", "bf": "2", "b-adapt": "0"}
+NO_B = {"preset": "ultrafast", "bf": "0"}
+QUIET = {"preset": "ultrafast", "x265-params": "log-level=none"}
+
+SOUNDS = (
+    *(_libsndfile("wav", "WAV", f"PCM_{kind}") for kind in ("U8", "16", "24", "32")),
+    *(_libsndfile("wav", "WAV", kind) for kind in ("FLOAT", "DOUBLE", "ALAW", "ULAW")),
+    *(_libsndfile("wav", "WAV", kind, exact=False) for kind in ("IMA_ADPCM", "MS_ADPCM")),
+    _libsndfile("wav", "WAVEX", "PCM_16"),
+    _libsndfile("rf64", "RF64", "PCM_24"),
+    _libsndfile("w64", "W64", "PCM_16"),
+    *(_libsndfile("aiff", "AIFF", kind) for kind in ("PCM_16", "PCM_24", "FLOAT", "ULAW")),
+    *(_libsndfile("au", "AU", kind) for kind in ("PCM_16", "ULAW", "FLOAT")),
+    *(_libsndfile("caf", "CAF", kind) for kind in ("PCM_16", "FLOAT", "ALAC_16")),
+    *(_libsndfile("sph", "NIST", kind) for kind in ("PCM_16", "ULAW")),
+    _libsndfile("voc", "VOC", "PCM_16"),
+    _libsndfile("8svx", "SVX", "PCM_16"),
+    *(_libsndfile("flac", "FLAC", kind) for kind in ("PCM_16", "PCM_24")),
+    *(_libsndfile("ogg", "OGG", kind, exact=False) for kind in ("VORBIS", "OPUS")),
+    _libsndfile("mp3", "MP3", "MPEG_LAYER_III", exact=False),
+    _sound("wav ffmpeg", "wav", "pcm_s16le", pipe=True),
+    _sound("w64 ffmpeg", "w64", "pcm_s16le"),
+    _sound("au ffmpeg", "au", "pcm_s16be", pipe=True),
+    _sound("caf ffmpeg", "caf", "pcm_s16be"),
+    _sound("flac ffmpeg", "flac", "flac", pipe=True),
+    _sound("ogg flac", "ogg", "flac", pipe=True),
+    _sound("ogg opus ffmpeg", "ogg", "libopus", rate=48_000, pipe=True),
+    _sound("mp3 constant", "mp3", "libmp3lame", settings={"b": "64000"}),
+    _sound(
+        "mp3 constant, no Xing", "mp3", "libmp3lame", settings={"b": "64000"},
+        muxing={"write_xing": "0"}, pipe=True,
+    ),
+    _sound("mp3 variable", "mp3", "libmp3lame", settings={"q": "5", "flags": "+qscale"}),
+    _sound(
+        "mp3 variable, no Xing", "mp3", "libmp3lame", settings={"q": "5", "flags": "+qscale"},
+        muxing={"write_xing": "0", "id3v2_version": "0"}, pipe=True,
+    ),
+    _sound("mp2", "mp2", "mp2"),
+    _sound("aac", "adts", "aac", pipe=True),
+    _sound("ac3", "ac3", "ac3", rate=48_000, pipe=True),
+    _sound("eac3", "eac3", "eac3", rate=48_000, pipe=True),
+    _sound("amr", "amr", "libopencore_amrnb", rate=8_000, pipe=True),
+    _sound("m4a", "ipod", "aac"),
+    _sound("m4a in front", "ipod", "aac", muxing=FRONT),
+    _sound("m4a in parts", "mp4", "aac", muxing=PARTS, pipe=True),
+    _sound("m4a alac", "ipod", "alac", muxing=FRONT),
+    _sound("mka aac", "matroska", "aac", pipe=True),
+    _sound("mka flac", "matroska", "flac", pipe=True),
+    _sound("webm opus", "webm", "libopus", rate=48_000, pipe=True),
+    _sound("wma", "asf", "wmav2", rate=44_100, pipe=True),
+)  # fmt: skip
+
+FILMS = (
+    _film("mp4 h264, B-frames", "mp4", "libx264", "aac", settings=FAST),
+    _film("mp4 h264 in front", "mp4", "libx264", "aac", settings=NO_B, muxing=FRONT),
+    _film("mp4 in parts", "mp4", "libx264", "aac", settings=FAST, muxing=PARTS, pipe=True),
+    _film("mp4 mpeg4", "mp4", "mpeg4", "aac", muxing=FRONT),
+    _film("mp4 hevc", "mp4", "libx265", None, settings=QUIET, muxing=FRONT),
+    _film("mp4 av1", "mp4", "libsvtav1", None, settings={"preset": "12", "svtav1-params": "lp=1"}, muxing=FRONT),
+    _film("mov h264", "mov", "libx264", "aac", settings=FAST),
+    _film("mkv h264", "matroska", "libx264", "aac", settings=FAST, pipe=True),
+    _film("webm vp8", "webm", "libvpx", "libopus", rate=48_000, pipe=True),
+    _film("webm vp9", "webm", "libvpx-vp9", "libopus", rate=48_000, pipe=True),
+    _film("avi mpeg4", "avi", "mpeg4", "libmp3lame", pipe=True),
+    _film("avi mpeg4, B-frames", "avi", "mpeg4", "libmp3lame", settings={"bf": "2"}),
+    _film("avi h264", "avi", "libx264", "pcm_s16le", settings=NO_B),
+    _film("avi h264, B-frames", "avi", "libx264", "pcm_s16le", settings=FAST),
+    _film("ts h264", "mpegts", "libx264", "aac", settings=FAST, pipe=True),
+    _film("ts mpeg2", "mpegts", "mpeg2video", "mp2", settings={"bf": "2"}),
+    _film("mpg mpeg2", "mpeg", "mpeg2video", "mp2", settings={"bf": "2"}, pipe=True),
+    _film("flv h264", "flv", "libx264", "aac", settings=FAST, pipe=True),
+    _film("ogv vp8", "ogg", "libvpx", "libopus", rate=48_000, pipe=True),
+    _film("wmv", "asf", "wmv2", "wmav2", rate=44_100, pipe=True),
+    Case(name="gif", ending="gif", modality="video", write=partial(animated, container="GIF"),
+         sound=False),
+    Case(name="apng", ending="png", modality="video", write=partial(animated, container="PNG"),
+         sound=False),
+    Case(name="webp", ending="webp", modality="video", write=partial(animated, container="WEBP"),
+         sound=False),
+)  # fmt: skip
+
+PICTURES = tuple(
+    Case(name=name, ending=name.split()[0], modality="image", write=partial(still, **how))
+    for name, how in {
+        "jpg": {"container": "JPEG", "quality": 95},
+        "jpg progressive": {"container": "JPEG", "quality": 95, "progressive": True},
+        "png": {"container": "PNG"},
+        "webp": {"container": "WEBP", "quality": 95},
+        "webp lossless": {"container": "WEBP", "lossless": True},
+        "gif": {"container": "GIF"},
+        "bmp": {"container": "BMP"},
+        "tiff": {"container": "TIFF"},
+        "tiff deflated": {"container": "TIFF", "compression": "tiff_adobe_deflate"},
+    }.items()
+)
+MOVING_PICTURES = tuple(
+    Case(name=f"{case.name} as picture", ending=case.ending, modality="image", write=case.write)
+    for case in FILMS
+    if case.ending in ("gif", "png", "webp")
+)
+CASES = (*SOUNDS, *FILMS, *PICTURES, *MOVING_PICTURES)
