@@ -56,6 +56,10 @@ class Case:
 
     sound: bool = True
 
+    shift: int = 0
+    """Bytes by which the file is cut later than at half, where half leaves whole frames: such a
+    file without a length is like a shorter one that is whole."""
+
 
 def wave(rate: int = RATE) -> NDArray[np.float32]:
     """Play the eight steps."""
@@ -100,6 +104,7 @@ def by_av(
             speed = 25 if container == "mpeg" else 10  # MPEG-2 knows a few rates only
             seen = file.add_stream(pictures, rate=speed, options={"g": "5", **(settings or {})})
             seen.width, seen.height, seen.pix_fmt = *SIZE, pixels
+            seen.bit_rate = 2_000_000
         if codec is not None:
             how = {} if pictures else settings or {}
             layout = "stereo" if codec == "vorbis" else "mono"
@@ -112,11 +117,10 @@ def by_av(
                 frame.pts = number
                 packets += seen.encode(frame)
             packets += seen.encode(None)
+            for number, packet in enumerate(packets if container == "avi" else ()):
+                packet.pts = packet.dts = number  # frames of AVI have numbers, not times
         if heard is not None:
             packets += sounding(heard, rate)
-        for number, packet in enumerate(packets if container == "avi" else ()):
-            if packet.stream is seen:  # frames of AVI have numbers, not times
-                packet.pts = packet.dts = number
         file.mux(packets)
     if piped:
         data = pipe.written
@@ -157,12 +161,24 @@ def _libsndfile(ending: str, container: str, codec: str, *, exact: bool = True) 
 
 
 def _sound(
-    name: str, container: str, codec: str, *, rate: int = RATE, pipe: bool = False, **how: object
+    name: str,
+    container: str,
+    codec: str,
+    *,
+    rate: int = RATE,
+    pipe: bool = False,
+    shift: int = 0,
+    **how: object,
 ) -> Case:
     write = partial(by_av, container=container, codec=codec, rate=rate, **how)
     streamed = partial(write, piped=True) if pipe else None
     return Case(
-        name=name, ending=name.split()[0], modality="audio", write=write, stream=streamed
+        name=name,
+        ending=name.split()[0],
+        modality="audio",
+        write=write,
+        stream=streamed,
+        shift=shift,
     )
 
 
@@ -182,7 +198,7 @@ def _film(
 
 
 FRONT = {"movflags": "faststart"}
-PARTS = {"movflags": "frag_keyframe+empty_moov+default_base_moof"}
+PARTS = {"movflags": "frag_keyframe+delay_moov+default_base_moof"}
 FAST = {"preset": "ultrafast", "bf": "2", "b-adapt": "0"}
 NO_B = {"preset": "ultrafast", "bf": "0"}
 QUIET = {"preset": "ultrafast", "x265-params": "log-level=none"}
@@ -205,7 +221,7 @@ SOUNDS = (
     _libsndfile("mp3", "MP3", "MPEG_LAYER_III", exact=False),
     _sound("wav ffmpeg", "wav", "pcm_s16le", pipe=True),
     _sound("w64 ffmpeg", "w64", "pcm_s16le"),
-    _sound("au ffmpeg", "au", "pcm_s16be", pipe=True),
+    _sound("au ffmpeg", "au", "pcm_s16be", pipe=True, shift=1),
     _sound("caf ffmpeg", "caf", "pcm_s16be"),
     _sound("flac ffmpeg", "flac", "flac", pipe=True),
     _sound("ogg flac", "ogg", "flac", pipe=True),
@@ -220,7 +236,7 @@ SOUNDS = (
         "mp3 variable, no Xing", "mp3", "libmp3lame", settings={"q": "5", "flags": "+qscale"},
         muxing={"write_xing": "0", "id3v2_version": "0"}, pipe=True,
     ),
-    _sound("mp2", "mp2", "mp2"),
+    _sound("mp2", "mp2", "mp2", shift=100),
     _sound("aac", "adts", "aac", pipe=True),
     _sound("ac3", "ac3", "ac3", rate=48_000, pipe=True),
     _sound("eac3", "eac3", "eac3", rate=48_000, pipe=True),
@@ -246,8 +262,8 @@ FILMS = (
     _film("mkv h264", "matroska", "libx264", "aac", settings=FAST, pipe=True),
     _film("webm vp8", "webm", "libvpx", "libopus", rate=48_000, pipe=True),
     _film("webm vp9", "webm", "libvpx-vp9", "libopus", rate=48_000, pipe=True),
-    _film("avi mpeg4", "avi", "mpeg4", "libmp3lame", pipe=True),
-    _film("avi mpeg4, B-frames", "avi", "mpeg4", "libmp3lame", settings={"bf": "2"}),
+    _film("avi mpeg4", "avi", "mpeg4", "pcm_s16le", pipe=True),
+    _film("avi mpeg4, B-frames", "avi", "mpeg4", "pcm_s16le", settings={"bf": "2"}),
     _film("avi h264", "avi", "libx264", "pcm_s16le", settings=NO_B),
     _film("avi h264, B-frames", "avi", "libx264", "pcm_s16le", settings=FAST),
     _film("ts h264", "mpegts", "libx264", "aac", settings=FAST, pipe=True),

@@ -14,11 +14,9 @@ from datamodules.containers.telling import tell
 from datamodules.decoders import SLACK, MediaError
 from datamodules.frames import TICK
 
-DECLARED = ("mov", "matroska", "avi")
-"""Demuxers of containers that say how long their streams are; FFmpeg guesses it for others."""
-
-SEARCHED = (*DECLARED, "asf", "flv")
-"""Those that find a place without reading all before it."""
+INDEXED = ("mov", "matroska", "avi")
+"""Demuxers of containers that say how long their streams are, and where in the file a time is;
+FFmpeg guesses both for others."""
 
 EARLIER = (0.0, 2.0, 16.0, math.inf)
 """Seconds before a place at which a key frame is looked for, in turn: indices go by the times of
@@ -44,15 +42,16 @@ def beginning(file: av.container.InputContainer) -> float:
 
 
 def searched(file: av.container.InputContainer) -> bool:
-    """Tell whether a place in a file is found without reading all before it."""
-    return any(name in SEARCHED for name in file.format.name.split(","))
+    """Tell whether a file has an index, by which a place is found without reading all before it."""
+    return any(name in INDEXED for name in file.format.name.split(","))
 
 
 def declared(file: av.container.InputContainer, stream: av.stream.Stream) -> float | None:
     """Read from its header how long a stream is; None where the header does not know."""
-    knows = any(name in DECLARED for name in file.format.name.split(","))
-    if not knows or not stream.duration or stream.time_base is None:
+    if not searched(file) or tell(Path(file.name)).streamed:
         return None  # such as raw AAC, whose length FFmpeg guesses from the bit rate
+    if not stream.duration or stream.time_base is None:
+        return None
     return float(stream.duration * stream.time_base)
 
 
@@ -74,7 +73,10 @@ def packets_from(
         yield from _in_order(file.demux(stream))
         return
     for earlier in EARLIER:
-        file.seek(int(max(begin - 1, time - earlier) * av.time_base))
+        try:
+            file.seek(int(max(begin, time - earlier) * av.time_base))
+        except av.FFmpegError:  # no key frame that early, by the times of decoding
+            file.seek(0)
         packets = file.demux(stream)
         keys = (packet for packet in packets if packet.is_keyframe and packet.size)
         first = next(keys, None)

@@ -2,6 +2,7 @@
 
 import math
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import dropwhile
 from pathlib import Path
@@ -26,6 +27,9 @@ from datamodules.demuxing import (
 )
 from datamodules.frames import TICK, Frames, middles, no_frame
 from datamodules.tracks import read_track
+
+GROUP = 600
+"""Frames that build upon one key frame, at most: those of a stream are kept until the next."""
 
 
 def _pictures(file: av.container.InputContainer) -> av.VideoStream:
@@ -53,11 +57,16 @@ def _ranked(file: av.container.InputContainer, stream: av.VideoStream) -> bool:
 
 def choose_frames(path: Path, start: float, end: float, budget: MediaConfig) -> Frames:
     """Choose the frames of a segment that are shown, by the times of packets alone."""
-    times, keys, clock, stop = [], [], [], 0.0
+    times, keys, clock, stop = list[float](), list[float](), list[float](), 0.0
+    groups = deque[list[av.Packet]]([[]], maxlen=2)
     with opened(path) as file:
         stream, begin = _pictures(file), beginning(file) + start
         last, ranked = begin - start + end, _ranked(file, stream)
         for packet in packets_from(file, stream, -math.inf if ranked else begin):
+            if not searched(file):
+                if packet.is_keyframe or len(groups[-1]) > GROUP:
+                    groups.append([])
+                groups[-1].append(packet)
             stamp = packet.dts if ranked or packet.pts is None else packet.pts
             if stamp is None or packet.time_base is None or packet.is_discard:
                 continue
@@ -71,6 +80,8 @@ def choose_frames(path: Path, start: float, end: float, budget: MediaConfig) -> 
                 times.append(time)
             if packet.dts is not None and packet.dts * packet.time_base >= last:
                 break
+        else:
+            _check_last([packet for group in groups for packet in group])
         rate, told = stream.average_rate, declared(file, stream)
         width, height = fit(stream.width, stream.height, budget.image_max_pixels)
     if not times:
@@ -90,6 +101,22 @@ def choose_frames(path: Path, start: float, end: float, budget: MediaConfig) -> 
         first=times[0] - begin + start,
         clock=clock,
     )
+
+
+def _check_last(packets: Sequence[av.Packet]) -> None:
+    """Decode the last frames of a stream, where nothing else says that it was cut.
+
+    Those before the first key frame among them build on others, which are not decoded.
+    """
+    key = shown_at(packets[0]) if packets else None
+    for packet in packets:
+        for frame in packet.decode():
+            whole = key is None or frame.time is None or frame.time < key or not frame.is_corrupt
+            if not whole:
+                raise MediaError(
+                    f"its frame at {frame.time:.2f} s decodes in part, but none may be missing: the "
+                    "file is truncated or damaged; fetch or convert it again."
+                )
 
 
 def _read_frames(path: Path, frames: Frames) -> NDArray[np.uint8]:

@@ -1,6 +1,5 @@
 """Read the sound of any container through PyAV, and no more of it than is needed."""
 
-import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -90,19 +89,21 @@ def _decoded(
     """Decode sound until a time on the clock of the file; say when it begins, against `begin`."""
     pieces: list[NDArray[np.float32]] = []
     to_float = av.AudioResampler(format="fltp")
-    offset, reached = None, math.inf
+    offset: float | None = None
+    reached: float | None = None
     for frame in _frames(file, track, begin - RUN_UP):
-        if frame.time is None:
+        time = reached if frame.time is None else frame.time  # as what a decoder held back has none
+        if time is None:
             raise MediaError("its sound has no times, but frames need them: convert it to MP4.")
-        if frame.time >= stop:
+        if time >= stop:
             break
-        after = frame.time + frame.samples / frame.rate
-        if after <= begin:
+        before, reached = reached, time + frame.samples / frame.rate
+        if reached <= begin:
             continue  # the run-up, whose first frame may be late
-        if frame.time > reached + HOLE:
-            silent = round((frame.time - reached) * frame.rate)
+        if before is not None and time > before + HOLE and offset is not None:
+            silent = round((time - before) * frame.rate)
             pieces.append(np.zeros((frame.layout.nb_channels, silent), np.float32))
-        offset, reached = frame.time - begin if offset is None else offset, after
+        offset = time - begin if offset is None else offset
         pieces += [piece.to_ndarray().astype(np.float32) for piece in to_float.resample(frame)]
     return pieces, offset
 

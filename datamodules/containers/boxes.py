@@ -77,22 +77,26 @@ def _element(file: BinaryIO, place: int) -> tuple[int, int | None, int]:
     return number, None if length == open_end else length, place + width + more
 
 
-def check_avi(file: BinaryIO, size: int) -> None:
-    """Check the lists of an AVI file, of which long ones have several; 0 is written by streams."""
+def check_avi(file: BinaryIO, size: int) -> bool:
+    """Check the lists of an AVI file, of which long ones have several.
+
+    Returns whether its lengths were left open, as in a stream.
+    """
     place = 0
     while place + 12 <= size:
         name, length, kind = struct.unpack("<4sI4s", read_at(file, place, 12))
         if name != b"RIFF":
-            return
+            break
         if place and kind == b"AVI ":
             raise doubled("film", place)
         if length in (0, 0xFFFF_FFFF):
             _check_movie(file, size, place + 12)
-            return
+            return True
         end = place + 8 + length
         if end > size:
             raise truncated("list of frames", end, size)
         place = end + length % 2
+    return False
 
 
 def _check_movie(file: BinaryIO, size: int, place: int) -> None:
@@ -118,9 +122,10 @@ def check_asf(file: BinaryIO, size: int) -> None:
                 raise doubled("film", place)
             packet = _packet_size(read_at(file, place, min(length, 1 << 20)))
         if head[:16] == ASF_DATA and length <= 50:
-            if packet and (size - place - 50) % packet:
-                whole = -(-(size - place - 50) // packet)
-                raise truncated("last packet", place + 50 + whole * packet, size)
+            if read_at(file, size - 12, 2) == b"$E":
+                return  # marked as the end of the stream
+            if packet and (cut := (size - place - 50) % packet):
+                raise truncated("last packet", size - cut + packet, size)
             return
         if length < 24:
             return

@@ -11,6 +11,9 @@ STREAMED = 0x7FFF_0000
 
 BLOCK = 1 << 20
 
+AU_BYTES = {3: 2, 4: 3, 5: 4, 6: 4, 7: 8}
+"""Of a sample, by its encoding in a Sun file."""
+
 
 def check_iff(file: BinaryIO, size: int, order: str, sound: tuple[bytes, ...]) -> bool:
     """Check WAV, RF64, AIFF and 8SVX files, whose chunks have a name and a length of 32 bits.
@@ -105,9 +108,13 @@ def check_caf(file: BinaryIO, size: int) -> None:
 
 def check_au(file: BinaryIO, size: int) -> None:
     """Check the one length in the header of a Sun or NeXT file."""
-    head = read_at(file, 0, 12).ljust(12, b"\0")
-    begin, length = struct.unpack("<II" if head[:4] == b"dns." else ">II", head[4:])
+    head = read_at(file, 0, 24).ljust(24, b"\0")
+    fields = struct.unpack("<IIIII" if head[:4] == b"dns." else ">IIIII", head[4:])
+    begin, length, codec, _, channels = fields
     if length >= STREAMED and begin + length > size:
+        width = AU_BYTES.get(codec, 1) * max(1, channels)
+        if cut := (size - begin) % width:
+            raise truncated("last sample", size - cut + width, size)
         return
     if begin + length > size:
         raise truncated("sound", begin + length, size)
@@ -121,7 +128,7 @@ def check_nist(file: BinaryIO, size: int) -> None:
     begin = int(head[8:16].strip() or 0)
     told = {
         name: int(count)
-        for name, count in re.findall(rb"(sample_count|sample_n_bytes|channel_count) -i (\d+)", head)
+        for name, count in re.findall(rb"(sample_count|sample_n_bytes|channel_count) -\w+ (\d+)", head)
     }
     end = begin + told.get(b"sample_count", 0) * told.get(b"sample_n_bytes", 2) * told.get(
         b"channel_count", 1
@@ -147,8 +154,12 @@ def check_voc(file: BinaryIO, size: int) -> None:
             raise truncated("sound", place, size)
 
 
-def check_flac(file: BinaryIO, size: int, begin: int) -> None:
-    """Look for a second FLAC file behind the first; that each is whole its decoder tells."""
+def check_flac(file: BinaryIO, size: int, begin: int) -> bool:
+    """Look for a second FLAC file behind the first; that each is whole its decoder tells.
+
+    Returns whether it counts its samples, which a stream does not.
+    """
+    counts = int.from_bytes(read_at(file, begin + 21, 5), "big") & (1 << 36) - 1 > 0
     start = b"fLaC\0\0\0\x22"
     place, before = begin + 4, b""
     file.seek(place)
@@ -158,6 +169,7 @@ def check_flac(file: BinaryIO, size: int, begin: int) -> None:
             raise doubled("recording", place - len(before) + found)
         place += len(block)
         before = block[-len(start) + 1 :]
+    return counts
 
 
 def check_png(file: BinaryIO, size: int) -> tuple[float, ...]:
@@ -170,6 +182,8 @@ def check_png(file: BinaryIO, size: int) -> tuple[float, ...]:
             lasting.append(number / (unit or 100))
         place += 12 + length
         if name == b"IEND":
+            if read_at(file, place, 8) == read_at(file, 0, 8):
+                raise doubled("picture", place)
             return tuple(lasting)
         if place > size:
             raise truncated("picture", place, size)
@@ -187,6 +201,8 @@ def check_webp(file: BinaryIO, size: int) -> tuple[float, ...]:
         if name == b"ANMF":
             lasting.append(int.from_bytes(read_at(file, place + 20, 3), "little") / 1000)
         place += 8 + length + length % 2
+    if read_at(file, end + end % 2, 4) == b"RIFF":
+        raise doubled("picture", end)
     return tuple(lasting)
 
 
@@ -214,6 +230,8 @@ def check_gif(file: BinaryIO, size: int) -> tuple[float, ...]:
             flags = read_at(file, place + 9, 1).ljust(1, b"\0")[0]
             place = _blocks_end(file, place + 11 + _table(flags))
         elif mark == b";":
+            if read_at(file, place + 1, 4) == b"GIF8":
+                raise doubled("picture", place + 1)
             return tuple(lasting)
         elif mark == b"\0":
             place += 1  # which some leave between blocks

@@ -7,6 +7,9 @@ from datamodules.containers.faults import damaged, doubled, read_at, truncated, 
 FIRST, LAST = 2, 4
 """Flags of Ogg pages: of the first and the last of a stream."""
 
+TAIL = 1 << 20
+"""Bytes at the end of a transport stream that are looked through."""
+
 
 def check_ogg(file: BinaryIO, size: int) -> frozenset[bytes]:
     """Check that all pages of an Ogg file are there, to the last of each stream.
@@ -55,9 +58,25 @@ def check_flv(file: BinaryIO, size: int) -> None:
 
 
 def check_transport(file: BinaryIO, size: int, packet: int) -> None:
-    """Check that the last packet of a transport stream is whole."""
+    """Check that the last packets of a transport stream are whole, and what they carry is.
+
+    What begins in the last of them and says how long it is must be there to its end.
+    """
     if left := size % packet:
         raise truncated("last packet", size + packet - left, size)
+    begin = max(0, size - TAIL // packet * packet)
+    data, missing = read_at(file, begin, size - begin), dict[int, int]()
+    for at in range(packet - 188 if packet == 192 else 0, len(data), packet):
+        carried = int.from_bytes(data[at + 1 : at + 3], "big")
+        body = at + 4 + (1 + data[at + 4] if data[at + 3] & 0x20 else 0)
+        payload = data[body : at + 188] if data[at + 3] & 0x10 else b""
+        stream = carried & 0x1FFF
+        if carried & 0x4000 and payload[:3] == b"\0\0\1":
+            length = int.from_bytes(payload[4:6], "big")
+            missing[stream] = length + 6 if length else 0
+        missing[stream] = missing.get(stream, 0) - len(payload)
+    if (most := max(missing.values(), default=0)) > 0:
+        raise truncated("last sound or picture", size + most, size)
 
 
 def check_program(file: BinaryIO, size: int) -> None:

@@ -39,6 +39,9 @@ class Container:
     moves: bool = True
     """Whether it may hold a film."""
 
+    streamed: bool = False
+    """Whether its header was written before anybody knew how long it is."""
+
     seconds: float | None = None
     """Of sound, where its frames were counted."""
 
@@ -47,6 +50,7 @@ class Container:
 
 
 Check = Callable[[BinaryIO, int], None]
+FilmCheck = Callable[[BinaryIO, int], bool | None]
 
 _IFF: dict[bytes, tuple[str, str, str, bytes]] = {
     b"WAVE": ("a WAV sound", "wav", "<", b"data"),
@@ -63,7 +67,7 @@ _SOUNDS: tuple[tuple[bytes, str, str, Check], ...] = (
     (b"NIST_1A\n", "a SPHERE sound", "", chunks.check_nist),
     (b"Creative Voice File\x1a", "a VOC sound", "voc", chunks.check_voc),
 )
-_FILMS: tuple[tuple[bytes, str, str, Check], ...] = (
+_FILMS: tuple[tuple[bytes, str, str, FilmCheck], ...] = (
     (b"AVI ", "an AVI film", "avi", boxes.check_avi),
     (b"\x1a\x45\xdf\xa3", "a Matroska film", "matroska", boxes.check_matroska),
     (boxes.ASF_HEADER, "a Windows Media film", "asf", boxes.check_asf),
@@ -141,16 +145,17 @@ def _sound(file: BinaryIO, size: int, head: bytes) -> Container | None:
             return Container(name=name, demuxer=demuxer, samples=True, moves=False)
     begin = _after_tags(file, head)
     if read_at(file, begin, 4) == b"fLaC":
-        chunks.check_flac(file, size, begin)
-        return Container(name="a FLAC sound", samples=True, moves=False)
+        counts = chunks.check_flac(file, size, begin)
+        demuxer = "" if counts else "flac"
+        return Container(name="a FLAC sound", demuxer=demuxer, samples=counts, moves=False)
     return None
 
 
 def _film(file: BinaryIO, size: int, head: bytes) -> Container | None:
     for magic, name, demuxer, check in _FILMS:
         if head.startswith(magic) or magic == b"AVI " and head[:4] + head[8:12] == b"RIFF" + magic:
-            check(file, size)
-            return Container(name=name, demuxer=demuxer)
+            streamed = check(file, size) or False
+            return Container(name=name, demuxer=demuxer, streamed=streamed)
     if head[4:8] in _BOXES:
         boxes.check_mp4(file, size)
         return Container(name="an MP4 film", demuxer="mov")
