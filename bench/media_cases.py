@@ -5,9 +5,11 @@ second, the k-th of gray 12 * k, most of them with noise in a corner so that eac
 with the same sound. So what was read tells which part of the file it is.
 """
 
+import functools
 import os
+import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
@@ -150,6 +152,15 @@ def still(path: Path, *, container: str, **how: object) -> None:
     Image.fromarray(picture(7)).save(path, container, **how)
 
 
+@functools.lru_cache
+def contents(case: Case, *, streamed: bool) -> bytes:
+    """Give the bytes of a case, which is written once."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"a.{case.ending}"
+        (case.stream if streamed and case.stream else case.write)(path)
+        return path.read_bytes()
+
+
 def _libsndfile(ending: str, container: str, codec: str, *, exact: bool = True) -> Case:
     return Case(
         name=f"{ending} {codec.lower()}",
@@ -207,7 +218,7 @@ SOUNDS = (
     *(_libsndfile("wav", "WAV", f"PCM_{kind}") for kind in ("U8", "16", "24", "32")),
     *(_libsndfile("wav", "WAV", kind) for kind in ("FLOAT", "DOUBLE", "ALAW", "ULAW")),
     *(_libsndfile("wav", "WAV", kind, exact=False) for kind in ("IMA_ADPCM", "MS_ADPCM")),
-    _libsndfile("wav", "WAVEX", "PCM_16"),
+    replace(_libsndfile("wav", "WAVEX", "PCM_16"), name="wav extensible"),
     _libsndfile("rf64", "RF64", "PCM_24"),
     _libsndfile("w64", "W64", "PCM_16"),
     *(_libsndfile("aiff", "AIFF", kind) for kind in ("PCM_16", "PCM_24", "FLOAT", "ULAW")),
@@ -286,9 +297,9 @@ PICTURES = tuple(
         "jpg": {"container": "JPEG", "quality": 95},
         "jpg progressive": {"container": "JPEG", "quality": 95, "progressive": True},
         "png": {"container": "PNG"},
-        "webp": {"container": "WEBP", "quality": 95},
+        "webp still": {"container": "WEBP", "quality": 95},
         "webp lossless": {"container": "WEBP", "lossless": True},
-        "gif": {"container": "GIF"},
+        "gif still": {"container": "GIF"},
         "bmp": {"container": "BMP"},
         "tiff": {"container": "TIFF"},
         "tiff deflated": {"container": "TIFF", "compression": "tiff_adobe_deflate"},

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.media_cases import CASES, RATE, SECONDS, STEP, Case
+from bench.media_cases import CASES, RATE, SECONDS, STEP, Case, contents
 from configs.schema import MediaConfig
 from datamodules.decoders import MediaError
 from datamodules.media import Decoded, decode, measure
@@ -50,8 +50,8 @@ def outcome(case: Case, column: str, root: Path) -> Outcome:
         column == "segment" and case.modality == "image"
     ):
         return ""
-    (case.stream if column in ("streamed", "torn") and case.stream else case.write)(path)
-    data = path.read_bytes()
+    data = contents(case, streamed=column in ("streamed", "torn"))
+    path.write_bytes(data)
     if column in ("half", "tail", "torn"):
         path.write_bytes(data[: len(data) * (96 if column == "tail" else 50) // 100 + case.shift])
     elif column == "twice":

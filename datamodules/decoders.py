@@ -38,12 +38,6 @@ SLACK = 0.5
 HIGHEST_RATE = 1_000_000
 """Samples a second; no recording has more, but a damaged header may."""
 
-UNKNOWN_FRAMES = 1 << 48
-"""So many and more are what libsndfile says where a header does not tell."""
-
-PIECE = 1 << 20
-"""Samples that are read at once where nobody knows how many there are."""
-
 ORIENTATION = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -149,31 +143,25 @@ def read_sound_file(
     with _open_sound(path) as file:
         rate = file.samplerate
         first, last = _places(file, start, end)
-        known = file.frames < UNKNOWN_FRAMES
-        if known:  # before a header that lies fills the memory
-            check_length((last - first) / rate, budget)
-        elif end - start > budget.audio_max_seconds + 1:
-            last = first + math.ceil((budget.audio_max_seconds + 1) * rate)  # enough to refuse
-        samples = _samples(file, first, last)  # (samples, channels)
-    if known and len(samples) < last - first:
-        check_complete(len(samples) / rate, (last - first) / rate, slack=0.0)
+        check_length((last - first) / rate, budget)  # before a header that lies fills the memory
+        file.seek(first)
+        samples = file.read(last - first, dtype="float32", always_2d=True)  # (samples, channels)
+    check_complete(len(samples) / rate, (last - first) / rate, slack=0.0)  # what it counts is there
     return mono(samples, rate, budget)
 
 
-def sound_file_seconds(path: Path, start: float, end: float) -> float | None:
-    """Measure the segment of such a file by its header; None where the header does not know."""
+def sound_file_seconds(path: Path, start: float, end: float) -> float:
+    """Measure the segment of such a file by its header."""
     with _open_sound(path) as file:
-        if file.frames >= UNKNOWN_FRAMES:
-            return None
         first, last = _places(file, start, end)
         return max(0.0, (last - first) / file.samplerate)
 
 
 def knows_codec(path: Path) -> bool:
-    """Tell whether libsndfile reads the codec in a container that it knows."""
+    """Tell whether libsndfile reads the codec in a container that it knows, and its length."""
     try:
-        with _open_sound(path):
-            return True
+        with _open_sound(path) as file:
+            return not file.subtype.startswith("MPEG")  # whose length it guesses
     except soundfile.LibsndfileError:
         return False
 
@@ -194,25 +182,6 @@ def _places(file: soundfile.SoundFile, start: float, end: float) -> tuple[int, i
     """Find the samples at which a segment begins and ends."""
     rate = file.samplerate
     return round(min(start, 1e9) * rate), min(file.frames, round(min(end, 1e9) * rate))
-
-
-def _samples(file: soundfile.SoundFile, first: int, last: int) -> NDArray[np.float32]:
-    """Read some samples, in pieces where nobody knows how many there are.
-
-    Shapes: -> (samples, channels)
-    """
-    if file.frames < UNKNOWN_FRAMES:
-        file.seek(first)
-        whole: NDArray[np.float32] = file.read(last - first, dtype="float32", always_2d=True)
-        return whole
-    pieces, place = [], 0
-    while place < last:
-        piece = file.read(min(PIECE, last - place), dtype="float32", always_2d=True)
-        if not len(piece):
-            break
-        pieces.append(piece[max(0, first - place) :])
-        place += len(piece)
-    return np.concatenate(pieces) if pieces else np.zeros((0, file.channels), np.float32)
 
 
 def mono(samples: NDArray[np.float32], rate: int, budget: MediaConfig) -> NDArray[np.float32]:

@@ -68,9 +68,9 @@ def packets_from(
 
     Where no place can be searched that is the first.
     """
-    begin = beginning(file)
+    begin, raw = beginning(file), not tell(Path(file.name)).moves
     if not searched(file) or time <= begin + TICK:
-        yield from _in_order(file.demux(stream))
+        yield from _in_order(file.demux(stream), raw=raw)
         return
     for earlier in EARLIER:
         try:
@@ -81,15 +81,19 @@ def packets_from(
         keys = (packet for packet in packets if packet.is_keyframe and packet.size)
         first = next(keys, None)
         if first is not None and ((shown_at(first) or begin) <= time + TICK or earlier == math.inf):
-            yield from _in_order(chain([first], packets))
+            yield from _in_order(chain([first], packets), raw=raw)
             return
 
 
-def _in_order(packets: Iterator[av.Packet]) -> Iterator[av.Packet]:
-    """Pass on packets that are whole, and whose clock runs forward, as in one recording."""
+def _in_order(packets: Iterator[av.Packet], *, raw: bool) -> Iterator[av.Packet]:
+    """Pass on packets that are whole, and whose clock runs forward, as in one recording.
+
+    Args:
+        raw: whether packets are pieces of one size, of which the last is always called damaged.
+    """
     before = -math.inf
     for packet in packets:
-        if packet.is_corrupt:
+        if packet.is_corrupt and not raw:
             raise MediaError(
                 f"the packet at {shown_at(packet)} s is damaged, but none may be missing: the file "
                 "is truncated or damaged; fetch or convert it again."

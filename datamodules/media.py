@@ -213,10 +213,7 @@ def _audio_seconds(
 ) -> float:
     if not _by_libsndfile(path, found):
         return _track_seconds(path, start, end, budget)
-    seconds = sound_file_seconds(path, start, end)
-    if seconds is None:
-        return len(read_sound_file(path, start, end, budget)) / SAMPLE_RATE
-    return seconds
+    return sound_file_seconds(path, start, end)
 
 
 def _track_seconds(path: Path, start: float, end: float, budget: MediaConfig) -> float:

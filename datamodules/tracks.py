@@ -11,11 +11,21 @@ from numpy.typing import NDArray
 
 from configs.schema import MediaConfig
 from datamodules.containers.telling import tell
-from datamodules.decoders import HIGHEST_RATE, MediaError, check_complete, check_length, mono
+from datamodules.decoders import (
+    HIGHEST_RATE,
+    SLACK,
+    MediaError,
+    check_complete,
+    check_length,
+    mono,
+)
 from datamodules.demuxing import beginning, declared, opened, packets_from, shown_at
 
 RUN_UP = 0.5
 """Seconds of sound that are decoded before a segment, since codecs build on what came before."""
+
+PADDING = 0.15
+"""Seconds that decoders leave out of frames that were counted one by one."""
 
 HOLE = 0.1
 """Seconds without sound on the clock of a file, as in a call where nobody speaks, from which on they
@@ -62,7 +72,8 @@ def read_track(
             return None
         if track.codec_context is None or not 0 < track.rate <= HIGHEST_RATE:
             raise MediaError("no decoder knows its codec: convert its sound to FLAC or AAC.")
-        told = tell(path).seconds or declared(file, track)
+        counted = tell(path).seconds
+        told = declared(file, track) if counted is None else counted
         there = _within(told, start, end)
         if there is not None and there > budget.audio_max_seconds + 1:
             check_length(there, budget)  # without decoding any of it
@@ -79,7 +90,8 @@ def read_track(
     samples = np.concatenate(pieces, axis=1).T  # (samples, channels)
     samples = np.pad(samples, ((max(0, late), 0), (0, 0)))[max(0, -late) :][: round(seconds * rate)]
     if there is not None:
-        check_complete(len(samples) / rate, min(there, seconds))
+        slack = SLACK if counted is None else PADDING
+        check_complete(len(samples) / rate, min(there, seconds), slack=slack)
     return mono(samples, rate, budget)
 
 
@@ -112,8 +124,14 @@ def _frames(
     file: av.container.InputContainer, track: av.AudioStream, time: float
 ) -> Iterator[av.AudioFrame]:
     """Decode the sound from a time on."""
+    head = tell(Path(file.name)).head
     for packet in packets_from(file, track, time):
         at = shown_at(packet)
         lasting = float((packet.duration or 0) * packet.time_base) if packet.time_base else 0.0
-        if at is None or at + lasting >= time:
+        if at is not None and at + lasting < time:
+            continue
+        try:
             yield from packet.decode()
+        except av.error.InvalidDataError:
+            if head is None or head(bytes(packet), 0) is not None:
+                raise  # else it is no frame, but a tag behind them or between two recordings

@@ -102,7 +102,15 @@ class Counted:
     """The frames of a file."""
 
     frames: int = 0
-    seconds: float = 0.0
+    samples: int = 0
+    """At the rate of the first."""
+
+    rate: int = 1
+
+    @property
+    def seconds(self) -> float:
+        """Say how long they last."""
+        return self.samples / self.rate
 
 
 class Window:
@@ -138,8 +146,9 @@ def check_frames(
             if counted.frames or begin == 0:
                 raise truncated(f"frame {counted.frames + 1}", place + frame[0], size)
             break
+        counted.rate = counted.rate if counted.frames else frame[2]
         counted.frames += 1
-        counted.seconds += frame[1] / frame[2]
+        counted.samples += frame[1] * counted.rate // frame[2]
         place += frame[0]
     return counted
 
@@ -200,4 +209,4 @@ def check_mpeg(file: BinaryIO, size: int, begin: int) -> float:
     lame = tag + 8 + sum(size for bit, size in enumerate((4, 4, 100, 4)) if flags >> bit & 1)
     trims = int.from_bytes(first[lame + 21 : lame + 24], "big")
     trimmed = (trims >> 12) + (trims & 0xFFF) if first[lame : lame + 1].isalpha() else 0
-    return counted.seconds - (frame[1] + trimmed) / frame[2]
+    return (counted.samples - frame[1] - trimmed) / counted.rate

@@ -45,6 +45,9 @@ class Container:
     seconds: float | None = None
     """Of sound, where its frames were counted."""
 
+    head: Callable[[bytes, int], frames.Head | None] | None = None
+    """Reads the header of such a frame."""
+
     lasting: tuple[float, ...] = ()
     """Seconds that each picture of a moving one is shown."""
 
@@ -111,8 +114,8 @@ def _told(path: Path, size: int, mtime_ns: int) -> Container:
         )
     if found is None:
         raise MediaError(
-            f"begins with {_shown(head)}, as no format of sound, film or picture that is read "
-            "does, whatever it is called: fetch it again, or convert it to FLAC, MP4 or PNG."
+            f"begins with {_shown(head)} and is not audio, video or an image of any format that is "
+            "read, whatever its name says: fetch it again, or convert it to FLAC, MP4 or PNG."
         )
     return found
 
@@ -187,7 +190,7 @@ def _framed(file: BinaryIO, size: int, head: bytes) -> Container | None:
             seconds = frames.check_frames(file, size, place, read).seconds
         if demuxer == "ac3" and data[first + 5] >> 3 > 10:
             demuxer = "eac3"
-        return Container(name=name, demuxer=demuxer, moves=False, seconds=seconds)
+        return Container(name=name, demuxer=demuxer, moves=False, seconds=seconds, head=read)
     return None
 
 
