@@ -1,45 +1,15 @@
-"""Files of every container and codec that is read, small and with known content.
-
-A sound is eight steps of 0.25 s, the k-th of (k + 2) * 110 Hz; a film is twenty pictures, ten a
-second, the k-th of gray 12 * k, most of them with noise in a corner so that each takes bytes, and
-with the same sound. So what was read tells which part of the file it is.
-"""
+"""The containers and codecs that are read: one small file of each, see `bench/media_files.py`."""
 
 import functools
-import os
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
-import av
-import numpy as np
-import soundfile
-from numpy.typing import NDArray
-from PIL import Image
-
+from bench.media_files import RATE, animated, by_av, by_libsndfile, still
 from datamodules.sample import Modality
-
-os.environ["SVT_LOG"] = "0"  # an encoder's notes
-RATE = 16_000
-STEP = 0.25
-SECONDS = 2.0
-FRAMES = 20
-SIZE = (96, 64)
-"""Width and height of a picture."""
-
-
-class Pipe:
-    """A file that cannot be searched, so that a muxer leaves lengths out as when it streams."""
-
-    def __init__(self) -> None:
-        self.written = bytearray()
-
-    def write(self, data: bytes) -> int:
-        """Append some bytes."""
-        self.written += data
-        return len(data)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,95 +31,6 @@ class Case:
     shift: int = 0
     """Bytes by which the file is cut later than at half, where half leaves whole frames: such a
     file without a length is like a shorter one that is whole."""
-
-
-def wave(rate: int = RATE) -> NDArray[np.float32]:
-    """Play the eight steps."""
-    pieces = []
-    for step in range(round(SECONDS / STEP)):
-        times = np.arange(round(STEP * rate)) / rate
-        pieces.append(0.4 * np.sin(2 * np.pi * 110 * (step + 2) * times))
-    return np.concatenate(pieces).astype(np.float32)
-
-
-def picture(number: int) -> NDArray[np.uint8]:
-    """Paint one picture of the film."""
-    pixels = np.full((SIZE[1], SIZE[0], 3), 12 * number, np.uint8)
-    noise = np.random.default_rng(number).integers(0, 256, (SIZE[1], 16, 3), dtype=np.uint8)
-    pixels[:, -16:] = noise
-    return pixels
-
-
-def by_libsndfile(path: Path, *, container: str, codec: str, rate: int = RATE) -> None:
-    """Write the sound through libsndfile."""
-    soundfile.write(path, wave(rate), rate, format=container, subtype=codec)
-
-
-def by_av(
-    path: Path,
-    *,
-    container: str,
-    codec: str | None = None,
-    pictures: str | None = None,
-    rate: int = RATE,
-    settings: dict[str, str] | None = None,
-    muxing: dict[str, str] | None = None,
-    pixels: str = "yuv420p",
-    piped: bool = False,
-) -> None:
-    """Write the film, or the sound alone, through FFmpeg."""
-    pipe = Pipe()
-    place = pipe if piped else str(path)
-    with av.open(place, "w", format=container, options=muxing or {}) as file:
-        seen = heard = None
-        if pictures is not None:
-            speed = 25 if container == "mpeg" else 10  # MPEG-2 knows a few rates only
-            seen = file.add_stream(pictures, rate=speed, options={"g": "5", **(settings or {})})
-            seen.width, seen.height, seen.pix_fmt = *SIZE, pixels
-            seen.bit_rate = 2_000_000
-        if codec is not None:
-            how = {} if pictures else settings or {}
-            layout = "stereo" if codec == "vorbis" else "mono"
-            heard = file.add_stream(codec, rate=rate, layout=layout, options=how)
-            heard.bit_rate = 64_000
-        packets = []
-        if seen is not None:
-            for number in range(round(SECONDS * speed)):
-                frame = av.VideoFrame.from_ndarray(picture(number * 10 // speed))
-                frame.pts = number
-                packets += seen.encode(frame)
-            packets += seen.encode(None)
-            for number, packet in enumerate(packets if container == "avi" else ()):
-                packet.pts = packet.dts = number  # frames of AVI have numbers, not times
-        if heard is not None:
-            packets += sounding(heard, rate)
-        file.mux(packets)
-    if piped:
-        data = pipe.written
-        if container == "flac":  # the encoder was done before its header was written
-            data[21] &= 0xF0
-            data[22:42] = bytes(20)  # the count of samples, and their checksum
-        path.write_bytes(bytes(data))
-
-
-def sounding(stream: av.AudioStream, rate: int) -> list[av.Packet]:
-    """Encode the eight steps."""
-    piece = av.AudioFrame.from_ndarray(wave(rate)[None], "fltp", "mono")
-    piece.rate, piece.pts = rate, 0
-    converter = av.AudioResampler(format=stream.format, layout=stream.layout, rate=stream.rate)
-    frames = converter.resample(piece) + converter.resample(None)
-    return [packet for frame in (*frames, None) for packet in stream.encode(frame)]
-
-
-def animated(path: Path, *, container: str) -> None:
-    """Write the film through Pillow."""
-    first, *rest = [Image.fromarray(picture(number)) for number in range(FRAMES)]
-    first.save(path, container, save_all=True, append_images=rest, duration=100, lossless=True)
-
-
-def still(path: Path, *, container: str, **how: object) -> None:
-    """Write the eighth picture."""
-    Image.fromarray(picture(7)).save(path, container, **how)
 
 
 @functools.lru_cache
@@ -179,7 +60,7 @@ def _sound(
     rate: int = RATE,
     pipe: bool = False,
     shift: int = 0,
-    **how: object,
+    **how: Any,  # whatever `by_av` takes
 ) -> Case:
     write = partial(by_av, container=container, codec=codec, rate=rate, **how)
     streamed = partial(write, piped=True) if pipe else None
@@ -194,7 +75,13 @@ def _sound(
 
 
 def _film(
-    name: str, container: str, pictures: str, codec: str | None, *, pipe: bool = False, **how: object
+    name: str,
+    container: str,
+    pictures: str,
+    codec: str | None,
+    *,
+    pipe: bool = False,
+    **how: Any,  # whatever `by_av` takes
 ) -> Case:
     write = partial(by_av, container=container, pictures=pictures, codec=codec, **how)
     streamed = partial(write, piped=True) if pipe else None
@@ -212,6 +99,7 @@ FRONT = {"movflags": "faststart"}
 PARTS = {"movflags": "frag_keyframe+delay_moov+default_base_moof"}
 FAST = {"preset": "ultrafast", "bf": "2", "b-adapt": "0"}
 NO_B = {"preset": "ultrafast", "bf": "0"}
+SVT = {"preset": "12", "svtav1-params": "lp=1"}
 QUIET = {"preset": "ultrafast", "x265-params": "log-level=none"}
 
 SOUNDS = (
@@ -268,7 +156,7 @@ FILMS = (
     _film("mp4 in parts", "mp4", "libx264", "aac", settings=FAST, muxing=PARTS, pipe=True),
     _film("mp4 mpeg4", "mp4", "mpeg4", "aac", muxing=FRONT),
     _film("mp4 hevc", "mp4", "libx265", None, settings=QUIET, muxing=FRONT),
-    _film("mp4 av1", "mp4", "libsvtav1", None, settings={"preset": "12", "svtav1-params": "lp=1"}, muxing=FRONT),
+    _film("mp4 av1", "mp4", "libsvtav1", None, settings=SVT, muxing=FRONT),
     _film("mov h264", "mov", "libx264", "aac", settings=FAST),
     _film("mkv h264", "matroska", "libx264", "aac", settings=FAST, pipe=True),
     _film("webm vp8", "webm", "libvpx", "libopus", rate=48_000, pipe=True),

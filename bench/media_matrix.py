@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from bench.media_cases import CASES, RATE, SECONDS, STEP, Case, contents
+from bench.media_cases import CASES, Case, contents
+from bench.media_files import RATE, SECONDS, STEP
 from configs.schema import MediaConfig
 from datamodules.decoders import MediaError
 from datamodules.media import Decoded, decode, measure
@@ -56,8 +57,8 @@ def outcome(case: Case, column: str, root: Path) -> Outcome:
         path.write_bytes(data[: len(data) * (96 if column == "tail" else 50) // 100 + case.shift])
     elif column == "twice":
         path.write_bytes(data + data)
-    part = {"start": START, "end": END} if column == "segment" else {}
-    media = Media(modality=case.modality, path=path.name, **part)
+    start, end = (START, END) if column == "segment" else (None, None)
+    media = Media(modality=case.modality, path=path.name, start=start, end=end)
     try:
         told = measure(root, media, BUDGET)
         found = decode(root, media, BUDGET)
@@ -70,7 +71,7 @@ def outcome(case: Case, column: str, root: Path) -> Outcome:
         return f"measured as {told.seconds:.3f} s, read as {len(found.audio) / RATE:.3f} s"
     if column == "twice" and case.ending in ALONE:
         return ""
-    return _judge(case, found, START if part else 0.0, END if part else SECONDS)
+    return _judge(case, found, start or 0.0, end or SECONDS)
 
 
 def _judge(case: Case, found: Decoded, start: float, end: float) -> Outcome:
@@ -78,7 +79,9 @@ def _judge(case: Case, found: Decoded, start: float, end: float) -> Outcome:
         return _compare([_gray(found.image)], [7 if "as picture" not in case.name else 0])
     if found.frames is not None:
         shown = [_gray(frame) for frame in found.frames]
-        if shown == [5, 15, 5, 15] and (not case.sound or _heard(case, found, start, end) == "both"):
+        if shown == [5, 15, 5, 15] and (
+            not case.sound or _heard(case, found, start, end) == "both"
+        ):
             return "both"
         wanted = [2, 7, 12, 17] if end == SECONDS else [6, 8, 11, 13]
         if case.ending == "mpg" and end != SECONDS:

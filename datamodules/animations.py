@@ -1,6 +1,5 @@
 """Moving GIF, WebP and PNG pictures as films: FFmpeg does not read all of them, Pillow does."""
 
-import warnings
 from collections.abc import Sequence
 from itertools import accumulate
 from pathlib import Path
@@ -10,8 +9,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from configs.schema import MediaConfig
-from datamodules.decoders import IMAGE_FORMATS, MediaError, fit, on_white
-from datamodules.frames import TICK, Frames, middles, no_frame
+from datamodules.decoders import MediaError, fit, on_white, open_image
+from datamodules.frame_choice import TICK, Frames, middles, no_frame
 
 FASTEST, USUAL = 0.02, 0.1
 """Seconds: what is to be shown for less than the first, all browsers show for the second."""
@@ -25,7 +24,7 @@ def choose_pictures(
     Args:
         lasting: seconds that each picture of the file is shown.
     """
-    with Image.open(path, formats=IMAGE_FORMATS) as file:
+    with open_image(path) as file:
         width, height = fit(*file.size, budget.image_max_pixels)
     shown = [seconds if seconds >= FASTEST else USUAL for seconds in lasting]
     *times, stop = [0.0, *accumulate(shown)]
@@ -51,8 +50,7 @@ def read_pictures(path: Path, frames: Frames) -> NDArray[np.uint8]:
     """
     numbers = {frames.clock.index(time): time for time in frames.times}
     size, shown = (frames.width, frames.height), {}
-    with warnings.catch_warnings(), Image.open(path, formats=IMAGE_FORMATS) as file:
-        warnings.simplefilter("ignore")
+    with open_image(path) as file:
         there = getattr(file, "n_frames", 1)  # which only some formats have
         aside = there - len(frames.clock)  # one that a PNG shows where nothing moves
         if aside not in (0, 1):

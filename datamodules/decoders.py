@@ -83,16 +83,24 @@ def fit(width: int, height: int, max_pixels: int) -> tuple[int, int]:
 
 def image_size(path: Path, budget: MediaConfig) -> tuple[int, int]:
     """Read from its header how large a picture is shown, before it is turned upright."""
-    with _open_image(path) as file:
+    with open_image(path) as file:
         return fit(*file.size, budget.image_max_pixels)
 
 
 @contextmanager
-def _open_image(path: Path) -> Iterator[Image.Image]:
+def open_image(path: Path) -> Iterator[Image.Image]:
     """Open a picture without the notes on its tags that Pillow prints: its pixels count."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        with Image.open(path, formats=IMAGE_FORMATS) as file:
+        try:
+            file = Image.open(path, formats=IMAGE_FORMATS)
+        except Image.DecompressionBombError as error:
+            raise MediaError(
+                f"its header declares too many pixels ({error}), but at most {MOST_PIXELS:,} are "
+                "decoded: scale it down.",
+                kind="too_large",
+            ) from error
+        with file:
             yield file
 
 
@@ -101,7 +109,7 @@ def read_image(path: Path, budget: MediaConfig) -> NDArray[np.uint8]:
 
     Shapes: -> (height, width, 3)
     """
-    with _open_image(path) as file:
+    with open_image(path) as file:
         fit(*file.size, budget.image_max_pixels)  # the header alone shows a bomb
         if file.mode.startswith(("I", "F")):
             raise MediaError(

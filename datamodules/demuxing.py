@@ -1,4 +1,4 @@
-"""Open containers through FFmpeg and read their packets, in order and from where they are needed."""
+"""Open containers through FFmpeg and read their packets in order, from where they are needed."""
 
 import math
 from collections.abc import Iterator
@@ -12,7 +12,7 @@ import av.stream
 
 from datamodules.containers.telling import tell
 from datamodules.decoders import SLACK, MediaError
-from datamodules.frames import TICK
+from datamodules.frame_choice import TICK
 
 INDEXED = ("mov", "matroska", "avi")
 """Demuxers of containers that say how long their streams are, and where in the file a time is;

@@ -25,7 +25,7 @@ from datamodules.demuxing import (
     searched,
     shown_at,
 )
-from datamodules.frames import TICK, Frames, middles, no_frame
+from datamodules.frame_choice import TICK, Frames, middles, no_frame
 from datamodules.tracks import read_track
 
 GROUP = 600
@@ -114,7 +114,7 @@ def _check_last(packets: Sequence[av.Packet]) -> None:
             whole = key is None or frame.time is None or frame.time < key or not frame.is_corrupt
             if not whole:
                 raise MediaError(
-                    f"its frame at {frame.time:.2f} s decodes in part, but none may be missing: the "
+                    f"its frame at {frame.time:.2f} s decodes in part, but all must be whole: the "
                     "file is truncated or damaged; fetch or convert it again."
                 )
 
@@ -214,14 +214,10 @@ def _frames_at(
         if before and keys[before - 1] > decoding.reached + TICK:
             decoding.leap(keys[before - 1])
             coming = decoding.frames()
-        for time, frame in coming:
-            if time > wanted - TICK:
-                break
-        else:
+        found = next((item for item in coming if item[0] > wanted - TICK), None)
+        if found is None or found[0] > wanted + TICK or found[1].is_corrupt:
             return
-        if time > wanted + TICK or frame.is_corrupt:
-            return
-        yield wanted, frame
+        yield wanted, found[1]
 
 
 def read_film(

@@ -28,7 +28,7 @@ PADDING = 0.15
 """Seconds that decoders leave out of frames that were counted one by one."""
 
 HOLE = 0.1
-"""Seconds without sound on the clock of a file, as in a call where nobody speaks, from which on they
+"""Seconds without sound on the clock of a file, as in a call where nobody speaks: from here on they
 are heard as silence, so that what follows stays in step with the frames."""
 
 

@@ -47,7 +47,7 @@ def check_matroska(file: BinaryIO, size: int) -> None:
             raise doubled("film", place)
         if number == 0 or place >= end:
             return  # what stands behind it
-        if number == SEGMENT or number == CLUSTER and length is None:
+        if number == SEGMENT or (number == CLUSTER and length is None):
             if length is not None:
                 end = body + length
                 if end > size:

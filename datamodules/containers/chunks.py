@@ -126,13 +126,9 @@ def check_nist(file: BinaryIO, size: int) -> None:
     """Check the count of samples in the header of a SPHERE file."""
     head = read_at(file, 0, 4096)
     begin = int(head[8:16].strip() or 0)
-    told = {
-        name: int(count)
-        for name, count in re.findall(rb"(sample_count|sample_n_bytes|channel_count) -\w+ (\d+)", head)
-    }
-    end = begin + told.get(b"sample_count", 0) * told.get(b"sample_n_bytes", 2) * told.get(
-        b"channel_count", 1
-    )
+    told = dict(re.findall(rb"(sample_count|sample_n_bytes|channel_count) -\w+ (\d+)", head))
+    width = int(told.get(b"sample_n_bytes", 2)) * int(told.get(b"channel_count", 1))
+    end = begin + int(told.get(b"sample_count", 0)) * width
     if end > size:
         raise truncated("sound", end, size)
     if read_at(file, end, 8) == head[:8]:

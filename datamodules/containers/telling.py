@@ -1,8 +1,8 @@
 """Tell what a file is by its bytes, whatever it is called, and refuse what is not all there.
 
 The decoders say what they could read; how much there should be is asked of the container, which
-counts its parts: two sources that agree, or the file is refused. All of it costs a few reads, or one
-pass over the headers of frames where nothing but these tells a length.
+counts its parts: two sources that agree, or the file is refused. All of it costs a few reads, or
+one pass over the headers of frames where nothing but these tells a length.
 """
 
 import functools
@@ -156,7 +156,9 @@ def _sound(file: BinaryIO, size: int, head: bytes) -> Container | None:
 
 def _film(file: BinaryIO, size: int, head: bytes) -> Container | None:
     for magic, name, demuxer, check in _FILMS:
-        if head.startswith(magic) or magic == b"AVI " and head[:4] + head[8:12] == b"RIFF" + magic:
+        if head.startswith(magic) or (
+            magic == b"AVI " and head[:4] + head[8:12] == b"RIFF" + magic
+        ):
             streamed = check(file, size) or False
             return Container(name=name, demuxer=demuxer, streamed=streamed)
     if head[4:8] in _BOXES:
@@ -201,7 +203,7 @@ def _first_frame(
         place, count = first, 0
         while count < 3 and (frame := read(data, place)) is not None:
             place, count = place + frame[0], count + 1
-        if count == 3 or count and place >= len(data) and first == begin:
+        if count == 3 or (count and place >= len(data) and first == begin):
             return first
     return None
 
