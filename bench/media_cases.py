@@ -179,19 +179,20 @@ FILMS = (
          sound=False),
 )  # fmt: skip
 
+STILLS: dict[str, dict[str, Any]] = {
+    "jpg": {"container": "JPEG", "quality": 95},
+    "jpg progressive": {"container": "JPEG", "quality": 95, "progressive": True},
+    "png": {"container": "PNG"},
+    "webp still": {"container": "WEBP", "quality": 95},
+    "webp lossless": {"container": "WEBP", "lossless": True},
+    "gif still": {"container": "GIF"},
+    "bmp": {"container": "BMP"},
+    "tiff": {"container": "TIFF"},
+    "tiff deflated": {"container": "TIFF", "compression": "tiff_adobe_deflate"},
+}
 PICTURES = tuple(
     Case(name=name, ending=name.split()[0], modality="image", write=partial(still, **how))
-    for name, how in {
-        "jpg": {"container": "JPEG", "quality": 95},
-        "jpg progressive": {"container": "JPEG", "quality": 95, "progressive": True},
-        "png": {"container": "PNG"},
-        "webp still": {"container": "WEBP", "quality": 95},
-        "webp lossless": {"container": "WEBP", "lossless": True},
-        "gif still": {"container": "GIF"},
-        "bmp": {"container": "BMP"},
-        "tiff": {"container": "TIFF"},
-        "tiff deflated": {"container": "TIFF", "compression": "tiff_adobe_deflate"},
-    }.items()
+    for name, how in STILLS.items()
 )
 MOVING_PICTURES = tuple(
     Case(name=f"{case.name} as picture", ending=case.ending, modality="image", write=case.write)

@@ -73,18 +73,21 @@ def by_av(
     pipe = Pipe()
     place = pipe if piped else str(path)
     with av.open(place, "w", format=container, options=muxing or {}) as file:
-        seen = heard = None
+        seen: av.VideoStream | None = None
+        heard: av.AudioStream | None = None
         if pictures is not None:
             speed = 25 if container == "mpeg" else 10  # MPEG-2 knows a few rates only
-            seen = file.add_stream(pictures, rate=speed, options={"g": "5", **(settings or {})})
-            assert isinstance(seen, av.VideoStream)
+            made = file.add_stream(pictures, rate=speed, options={"g": "5", **(settings or {})})
+            assert isinstance(made, av.VideoStream)
+            seen = made
             seen.width, seen.height, seen.pix_fmt = *SIZE, pixels
             seen.bit_rate = 2_000_000
         if codec is not None:
             how = {} if pictures else settings or {}
             layout = "stereo" if codec == "vorbis" else "mono"
-            heard = file.add_stream(codec, rate=rate, layout=layout, options=how)
-            assert isinstance(heard, av.AudioStream)
+            track = file.add_stream(codec, rate=rate, layout=layout, options=how)
+            assert isinstance(track, av.AudioStream)
+            heard = track
             heard.bit_rate = 64_000
         packets: list[av.Packet] = []
         if seen is not None:

@@ -130,7 +130,7 @@ def _read_frames(path: Path, frames: Frames) -> NDArray[np.uint8]:
                 small = frame.reformat(
                     frames.width, frames.height, "rgb24", interpolation="BICUBIC"
                 )
-                shown[time] = _upright(small.to_ndarray(), frame)
+                shown[time] = _upright(np.asarray(small.to_ndarray(), np.uint8), frame)
         if missing := sum(time not in shown for time in frames.times):
             continue
         return np.stack([shown[time] for time in frames.times])
@@ -149,7 +149,8 @@ def _upright(pixels: NDArray[np.uint8], frame: av.VideoFrame) -> NDArray[np.uint
     Shapes: pixels (height, width, 3) -> (height, width, 3), or the two exchanged
     """
     try:
-        matrix = np.frombuffer(bytes(frame.side_data[Type.DISPLAYMATRIX]), np.int32)
+        found = frame.side_data[Type.DISPLAYMATRIX]  # type: ignore[typeddict-item] # a mapping
+        matrix = np.frombuffer(bytes(found), np.int32)
     except KeyError:
         return pixels
     a, b, _, c, d = (float(number) for number in matrix[:5])

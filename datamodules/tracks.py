@@ -131,7 +131,7 @@ def _frames(
         if at is not None and at + lasting < time:
             continue
         try:
-            yield from packet.decode()
+            yield from packet.decode()  # type: ignore[misc] # of a stream of sound
         except av.error.InvalidDataError:
             if head is None or head(bytes(packet), 0) is not None:
                 raise  # else it is no frame, but a tag behind them or between two recordings

@@ -71,7 +71,7 @@ _SOUNDS: tuple[tuple[bytes, str, str, Check], ...] = (
     (b"Creative Voice File\x1a", "a VOC sound", "voc", chunks.check_voc),
 )
 _FILMS: tuple[tuple[bytes, str, str, FilmCheck], ...] = (
-    (b"AVI ", "an AVI film", "avi", boxes.check_avi),
+    (b"RIFFAVI ", "an AVI film", "avi", boxes.check_avi),
     (b"\x1a\x45\xdf\xa3", "a Matroska film", "matroska", boxes.check_matroska),
     (boxes.ASF_HEADER, "a Windows Media film", "asf", boxes.check_asf),
     (b"FLV\x01", "a Flash film", "flv", streams.check_flv),
@@ -93,6 +93,9 @@ _FRAMES: tuple[tuple[str, str, bytes, Callable[[bytes, int], frames.Head | None]
     ("an AMR sound", "amr", b"#!AMR\n", frames.amr),
     ("an AMR sound", "amr", b"#!AMR-WB\n", frames.amr_wide),
 )
+_STILL = (b"avif", b"heic", b"heix", b"mif1")
+"""Brands of pictures that lie in boxes like films, which nobody here reads."""
+
 _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
 
 
@@ -156,12 +159,10 @@ def _sound(file: BinaryIO, size: int, head: bytes) -> Container | None:
 
 def _film(file: BinaryIO, size: int, head: bytes) -> Container | None:
     for magic, name, demuxer, check in _FILMS:
-        if head.startswith(magic) or (
-            magic == b"AVI " and head[:4] + head[8:12] == b"RIFF" + magic
-        ):
+        if magic in (head[: len(magic)], head[:4] + head[8:12]):
             streamed = check(file, size) or False
             return Container(name=name, demuxer=demuxer, streamed=streamed)
-    if head[4:8] in _BOXES:
+    if head[4:8] in _BOXES and head[8:12] not in _STILL:
         boxes.check_mp4(file, size)
         return Container(name="an MP4 film", demuxer="mov")
     if head[:4] == b"OggS":
