@@ -2,13 +2,14 @@
 
 import re
 import struct
-from typing import BinaryIO
+from typing import BinaryIO, Literal
 
 from datamodules.containers.faults import damaged, doubled, read_at, truncated, unfinished
 
 STREAMED = 0x7FFF_0000
 """Lengths from here on are what programs write who do not know yet: 2^31 or 2^32, less a header."""
 
+BYTES: dict[str, Literal["little", "big"]] = {"<": "little", ">": "big"}
 BLOCK = 1 << 20
 
 AU_BYTES = {3: 2, 4: 3, 5: 4, 6: 4, 7: 8}
@@ -29,12 +30,12 @@ def check_iff(file: BinaryIO, size: int, order: str, sound: tuple[bytes, ...]) -
     place, whole, align = 12, None, 1
     while place + 8 <= size:
         name, length = struct.unpack(f"{order}4sI", read_at(file, place, 8))
-        if name in (b"RIFF", b"RF64", b"BW64", b"FORM"):
+        if name in (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM"):
             raise doubled("recording", place)
         if name == b"ds64":
             whole = struct.unpack("<Q", read_at(file, place + 16, 8).ljust(8, b"\0"))[0]
         if name == b"fmt ":
-            align = max(1, int.from_bytes(read_at(file, place + 20, 2), "little"))
+            align = max(1, int.from_bytes(read_at(file, place + 20, 2), BYTES[order]))
         if name in sound:
             if length == 0xFFFF_FFFF and whole is not None:
                 length = whole
@@ -211,7 +212,10 @@ def check_bmp(file: BinaryIO, size: int) -> tuple[float, ...]:
 
 
 def check_gif(file: BinaryIO, size: int) -> tuple[float, ...]:
-    """Follow the blocks of a GIF file until the mark that ends it; say how long each is shown."""
+    """Follow the blocks of a GIF file to its end; say how long each picture is shown.
+
+    Published files often lack the mark of the end, but none of their blocks.
+    """
     flags = read_at(file, 10, 1).ljust(1, b"\0")[0]
     place, lasting, seconds = 13 + _table(flags), [], 0.0
     while mark := read_at(file, place, 1):
@@ -233,7 +237,9 @@ def check_gif(file: BinaryIO, size: int) -> tuple[float, ...]:
             place += 1  # which some leave between blocks
         else:
             raise damaged("no block", place)
-    raise unfinished("the byte ';'", size)
+    if not lasting or place > size:
+        raise truncated("picture", place, size)
+    return tuple(lasting)
 
 
 def _table(flags: int) -> int:
@@ -246,5 +252,5 @@ def _blocks_end(file: BinaryIO, place: int) -> int:
     while length := read_at(file, place, 1):
         place += 1 + length[0]
         if not length[0]:
-            break
-    return place
+            return place
+    return place + 1

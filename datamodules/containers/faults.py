@@ -20,10 +20,10 @@ def truncated(part: str, end: int, size: int) -> MediaError:
 
 
 def unfinished(mark: str, size: int) -> MediaError:
-    """Say that a file lacks the mark that its format ends with."""
+    """Say that a file lacks a mark that its format demands, most often its end."""
     return MediaError(
-        f"{size:,} bytes without {mark}, with which each whole file of its format ends: the file "
-        "is truncated; fetch it again, or copy what there is of it with `ffmpeg -c copy`."
+        f"{size:,} bytes without {mark}, which every whole file of its format has: the file is "
+        "truncated; fetch it again, or copy what there is of it with `ffmpeg -c copy`."
     )
 
 

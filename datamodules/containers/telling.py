@@ -141,8 +141,9 @@ def _picture(file: BinaryIO, size: int, head: bytes) -> Container | None:
 
 def _sound(file: BinaryIO, size: int, head: bytes) -> Container | None:
     """Tell the sounds that libsndfile reads."""
-    if head[:4] in (b"RIFF", b"RF64", b"BW64", b"FORM") and head[8:12] in _IFF:
+    if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM") and head[8:12] in _IFF:
         name, demuxer, order, chunk = _IFF[head[8:12]]
+        order = ">" if head[:4] == b"RIFX" else order
         zero = chunks.check_iff(file, size, order, (chunk,))  # of which libsndfile reads nothing
         return Container(name=name, demuxer=demuxer, samples=not zero, moves=False)
     for magic, name, demuxer, check in _SOUNDS:
