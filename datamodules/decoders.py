@@ -5,6 +5,9 @@ a frame that does not decode is an error, not a repetition of its neighbor.
 """
 
 import math
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import final
 
@@ -12,7 +15,7 @@ import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
 from configs.schema import MediaConfig
 
@@ -34,6 +37,18 @@ SLACK = 0.5
 
 HIGHEST_RATE = 1_000_000
 """Samples a second; no recording has more, but a damaged header may."""
+
+ORIENTATION = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""What brings a picture upright, by the EXIF tag of the camera that was held another way."""
 
 
 @final
@@ -68,53 +83,112 @@ def fit(width: int, height: int, max_pixels: int) -> tuple[int, int]:
 
 def image_size(path: Path, budget: MediaConfig) -> tuple[int, int]:
     """Read from its header how large a picture is shown, before it is turned upright."""
-    with Image.open(path, formats=IMAGE_FORMATS) as file:
+    with open_image(path) as file:
         return fit(*file.size, budget.image_max_pixels)
 
 
+@contextmanager
+def open_image(path: Path) -> Iterator[Image.Image]:
+    """Open a picture without the notes on its tags that Pillow prints: its pixels count."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        try:
+            file = Image.open(path, formats=IMAGE_FORMATS)
+        except Image.DecompressionBombError as error:
+            raise MediaError(
+                f"its header declares too many pixels ({error}), but at most {MOST_PIXELS:,} are "
+                "decoded: scale it down.",
+                kind="too_large",
+            ) from error
+        with file:
+            yield file
+
+
 def read_image(path: Path, budget: MediaConfig) -> NDArray[np.uint8]:
-    """Read a picture, upright and on white. Shapes: -> (height, width, 3)"""
-    with Image.open(path, formats=IMAGE_FORMATS) as file:
+    """Read a picture, of a moving one the first, upright and on white.
+
+    Shapes: -> (height, width, 3)
+    """
+    with open_image(path) as file:
         fit(*file.size, budget.image_max_pixels)  # the header alone shows a bomb
         if file.mode.startswith(("I", "F")):
             raise MediaError(
                 f"pixels of mode {file.mode} have no fixed black and white, but 8 bits per channel "
                 "have: convert it to 8 bits."
             )
-        image: Image.Image = ImageOps.exif_transpose(file)
-        if image.has_transparency_data:  # drawings in black on nothing would end as black on black
-            paper = Image.new("RGBA", image.size, "white")
-            image = Image.alpha_composite(paper, image.convert("RGBA"))
+        turn = TURNS.get(_orientation(file))
+        image = on_white(file)
+        image = image if turn is None else image.transpose(turn)
         size = fit(*image.size, budget.image_max_pixels)
-        return np.array(image.convert("RGB").resize(size, Image.Resampling.BICUBIC))
+        return np.array(image.resize(size, Image.Resampling.BICUBIC))
+
+
+def _orientation(file: Image.Image) -> int:
+    """Read which side of a picture is up; a tag that nobody can read says nothing about that.
+
+    Pillow itself turns TIFF files while it loads them, so this comes after that.
+    """
+    file.load()
+    try:
+        found = file.getexif().get(ORIENTATION, 1)
+    except Exception:  # whatever Pillow meets in damaged tags; the pixels are a matter of their own
+        return 1
+    return found if isinstance(found, int) else 1
+
+
+def on_white(image: Image.Image) -> Image.Image:
+    """Put a picture on white: drawings in black on nothing would end as black on black."""
+    if image.has_transparency_data:
+        paper = Image.new("RGBA", image.size, "white")
+        image = Image.alpha_composite(paper, image.convert("RGBA"))
+    return image.convert("RGB")
 
 
 def read_sound_file(
     path: Path, start: float, end: float, budget: MediaConfig
 ) -> NDArray[np.float32]:
     """Read a file of sound alone, of a kind that libsndfile knows. Shapes: -> (samples,)"""
-    with soundfile.SoundFile(path) as file:
+    with _open_sound(path) as file:
         rate = file.samplerate
         first, last = _places(file, start, end)
         check_length((last - first) / rate, budget)  # before a header that lies fills the memory
         file.seek(first)
         samples = file.read(last - first, dtype="float32", always_2d=True)  # (samples, channels)
-    check_complete(len(samples) / rate, (last - first) / rate)
+    check_complete(len(samples) / rate, (last - first) / rate, slack=0.0)  # what it counts is there
     return mono(samples, rate, budget)
 
 
 def sound_file_seconds(path: Path, start: float, end: float) -> float:
     """Measure the segment of such a file by its header."""
-    with soundfile.SoundFile(path) as file:
+    with _open_sound(path) as file:
         first, last = _places(file, start, end)
         return max(0.0, (last - first) / file.samplerate)
+
+
+def knows_codec(path: Path) -> bool:
+    """Tell whether libsndfile reads the codec in a container that it knows, and its length."""
+    try:
+        with _open_sound(path) as file:
+            return not file.subtype.startswith("MPEG")  # whose length it guesses
+    except soundfile.LibsndfileError:
+        return False
+
+
+@contextmanager
+def _open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
+    """Open a sound by its bytes alone: given a name, libsndfile believes its ending."""
+    with path.open("rb") as raw, soundfile.SoundFile(raw.fileno(), closefd=False) as file:
+        if not 0 < file.samplerate <= HIGHEST_RATE:
+            raise MediaError(
+                f"{file.samplerate:,} samples a second, but at most {HIGHEST_RATE:,} are read: "
+                "its header is damaged; fetch it again."
+            )
+        yield file
 
 
 def _places(file: soundfile.SoundFile, start: float, end: float) -> tuple[int, int]:
     """Find the samples at which a segment begins and ends."""
     rate = file.samplerate
-    if not 0 < rate <= HIGHEST_RATE:
-        raise MediaError(f"{rate:,} samples a second, but at most {HIGHEST_RATE:,} are read.")
     return round(min(start, 1e9) * rate), min(file.frames, round(min(end, 1e9) * rate))
 
 
@@ -148,9 +222,9 @@ def check_length(seconds: float, budget: MediaConfig) -> None:
         )
 
 
-def check_complete(read: float, declared: float) -> None:
+def check_complete(read: float, declared: float, *, slack: float = SLACK) -> None:
     """Refuse what ends well before the seconds that its header declares."""
-    if read < declared - SLACK:
+    if read < declared - slack:
         raise MediaError(
             f"{read:.2f} s of the {declared:.2f} s that its header declares, but none may be "
             "missing: the file is truncated; fetch it again."

@@ -1,159 +1,136 @@
-"""Read the frames and the sound of any container through PyAV, and no more of it than is needed."""
+"""Read the frames of any container through PyAV, and no more of them than is needed."""
 
 import math
 from bisect import bisect_right
+from collections import deque
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
-from dataclasses import dataclass
+from itertools import dropwhile
 from pathlib import Path
+from typing import final
 
 import av
 import av.container
 import av.stream
 import numpy as np
+from av.sidedata.sidedata import Type
 from numpy.typing import NDArray
 
 from configs.schema import MediaConfig
-from datamodules.decoders import (
-    HIGHEST_RATE,
-    MediaError,
-    check_complete,
-    check_length,
-    fit,
-    mono,
+from datamodules.decoders import MediaError, check_complete, fit
+from datamodules.demuxing import (
+    beginning,
+    declared,
+    opened,
+    packets_from,
+    searched,
+    shown_at,
 )
+from datamodules.frame_choice import TICK, Frames, middles, no_frame
+from datamodules.tracks import read_track
 
-VIDEO_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm,avi"
-"""Containers that hold their own media and can be searched; playlists name other files."""
-
-STREAMED_FORMATS = "flv,mpegts,mpeg,asf,aac,ac3,eac3,amr"
-"""Those that are read as well, but do not say how long they are. Of sound alone there are others,
-which libsndfile reads."""
-
-TICK = 1e-6
-"""Seconds within which two times in a video are the same."""
-
-RUN_UP = 0.5
-"""Seconds of sound that are decoded before a segment, since codecs build on what came before."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Frames:
-    """Which frames of a segment are shown."""
-
-    times: Sequence[float]
-    """When they are, on the clock of the file; in order, an even number, some perhaps twice."""
-
-    keys: Sequence[float]
-    """When the frames are shown from which decoding can begin."""
-
-    width: int
-    height: int
-    fps: float
-    """Of those shown."""
-
-    first: float
-    """Seconds from the file's beginning to the first frame of the segment, shown or not."""
-
-
-@contextmanager
-def _open(path: Path, start: float) -> Iterator[tuple[av.container.InputContainer, float]]:
-    """Open a file before a time counted from its beginning; give that time on its own clock."""
-    formats = f"{VIDEO_FORMATS},{STREAMED_FORMATS}"
-    allowed = {"protocol_whitelist": "file", "format_whitelist": formats}
-    with av.open(str(path), options=allowed, metadata_errors="ignore") as file:
-        begin = start + (file.start_time or 0) / av.time_base
-        if start > 0:
-            file.seek(int(begin * av.time_base))  # to the key frame before it
-        yield file, begin
-
-
-def _declared(file: av.container.InputContainer, stream: av.stream.Stream) -> float | None:
-    """Read from its header how long a stream is; None where the header does not know."""
-    if file.format.name not in VIDEO_FORMATS or not stream.duration or stream.time_base is None:
-        return None  # such as raw AAC, whose length FFmpeg guesses from the bit rate
-    return float(stream.duration * stream.time_base)
+GROUP = 600
+"""Frames that build upon one key frame, at most: those of a stream are kept until the next."""
 
 
 def _pictures(file: av.container.InputContainer) -> av.VideoStream:
-    """Find the pictures of a file, and a decoder for them."""
-    if not file.streams.video:
+    """Find the pictures of a file, and a decoder for them; the cover of a record is no film."""
+    cover = av.stream.Disposition.attached_pic
+    moving = [stream for stream in file.streams.video if not stream.disposition & cover]
+    if not moving:
         raise MediaError(
             "no pictures, but a video shows at least one: give the file as audio.", kind="empty"
         )
-    if file.streams.video[0].codec_context is None:
+    if moving[0].codec_context is None:
         raise MediaError("no decoder knows its codec: convert its pictures to H.264.")
-    return file.streams.video[0]
+    return moving[0]
+
+
+def _ranked(file: av.container.InputContainer, stream: av.VideoStream) -> bool:
+    """Tell whether frames are shown by their rank.
+
+    AVI has no times. FFmpeg takes them from the order of decoding, which is another than that of
+    showing where frames build on later ones.
+    """
+    codec = stream.codec_context
+    return file.format.name == "avi" and (codec.has_b_frames or codec.name in ("h264", "hevc"))
 
 
 def choose_frames(path: Path, start: float, end: float, budget: MediaConfig) -> Frames:
-    """Choose the middle frames of equal parts of a segment, by their times alone.
-
-    There are `video_fps` of them in a second, rounded up to an even number, but no more than there
-    are and than the budget allows, and two at least.
-    """
-    times, keys, stop = [], [], 0.0
-    with _open(path, start) as (file, begin):
-        stream = _pictures(file)
-        last = begin - start + end
-        for packet in file.demux(stream):
-            stamp = packet.dts if packet.pts is None else packet.pts
+    """Choose the frames of a segment that are shown, by the times of packets alone."""
+    times, keys, clock, stop = list[float](), list[float](), list[float](), 0.0
+    groups = deque[list[av.Packet]]([[]], maxlen=2)
+    with opened(path) as file:
+        stream, begin = _pictures(file), beginning(file) + start
+        last, ranked = begin - start + end, _ranked(file, stream)
+        for packet in packets_from(file, stream, -math.inf if ranked else begin):
+            if not searched(file):
+                if packet.is_keyframe or len(groups[-1]) > GROUP:
+                    groups.append([])
+                groups[-1].append(packet)
+            stamp = packet.dts if ranked or packet.pts is None else packet.pts
             if stamp is None or packet.time_base is None or packet.is_discard:
                 continue
             time = float(stamp * packet.time_base)
             stop = max(stop, time + float((packet.duration or 0) * packet.time_base))
-            if packet.is_keyframe:
+            if ranked:
+                clock.append(time)
+            elif packet.is_keyframe:
                 keys.append(time)
             if begin - TICK <= time < last - TICK:
                 times.append(time)
             if packet.dts is not None and packet.dts * packet.time_base >= last:
                 break
-        rate, declared = stream.average_rate, _declared(file, stream)
+        else:
+            _check_last([packet for group in groups for packet in group])
+        rate, told = stream.average_rate, declared(file, stream)
         width, height = fit(stream.width, stream.height, budget.image_max_pixels)
     if not times:
-        raise MediaError(
-            f"no frame between {start} and {end} s, but a video shows at least one: mend the "
-            "segment, or give the file as audio.",
-            kind="empty",
-        )
-    if declared is not None:
-        check_complete(stop - begin, min(end - start, declared - start))
+        raise no_frame(start, end)
+    if told is not None:
+        check_complete(stop - begin, min(end - start, told - start))
     times.sort()
     alone = 1 / float(rate) if rate else 1.0
     distance = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else alone
-    count = _count(len(times), len(times) * distance, budget)
-    part = len(times) * distance / count
-    middles = times[0] + (np.arange(count) + 0.5) * part
+    chosen, part = middles(times, len(times) * distance, budget)
     return Frames(
-        times=[times[i - 1] for i in np.searchsorted(times, middles + TICK, side="right")],
+        times=[times[number] for number in chosen],
         keys=sorted(keys),
         width=width,
         height=height,
         fps=1 / part,
         first=times[0] - begin + start,
+        clock=clock,
     )
 
 
-def _count(there: int, seconds: float, budget: MediaConfig) -> int:
-    """Say how many frames are shown: an even number, since towers merge them in pairs."""
-    most = min(budget.video_max_frames, there) // 2 * 2
-    if budget.video_fps:
-        most = min(most, 2 * math.ceil(seconds * budget.video_fps / 2 - TICK))
-    return max(2, most)
+def _check_last(packets: Sequence[av.Packet]) -> None:
+    """Decode the last frames of a stream, where nothing else says that it was cut.
+
+    Those before the first key frame among them build on others, which are not decoded.
+    """
+    key = shown_at(packets[0]) if packets else None
+    for packet in packets:
+        for frame in packet.decode():
+            whole = key is None or frame.time is None or frame.time < key or not frame.is_corrupt
+            if not whole:
+                raise MediaError(
+                    f"its frame at {frame.time:.2f} s decodes in part, but all must be whole: the "
+                    "file is truncated or damaged; fetch or convert it again."
+                )
 
 
-def _read_frames(path: Path, start: float, frames: Frames) -> NDArray[np.uint8]:
+def _read_frames(path: Path, frames: Frames) -> NDArray[np.uint8]:
     """Decode the frames chosen. Shapes: -> (frames, height, width, 3)"""
     for keys in (frames.keys, ()):  # an index may lie about where decoding can begin
         shown: dict[float, NDArray[np.uint8]] = {}
-        with _open(path, start) as (file, _):
-            _pictures(file).codec_context.thread_count = 1  # the loader's workers run in parallel
-            for time, frame in _frames_at(file, sorted(set(frames.times)), keys):
+        with opened(path) as file:
+            stream = _pictures(file)
+            stream.codec_context.thread_count = 1  # the loader's workers run in parallel
+            for time, frame in _frames_at(Decoding(file, stream, frames.clock), frames.times, keys):
                 small = frame.reformat(
                     frames.width, frames.height, "rgb24", interpolation="BICUBIC"
                 )
-                upright = np.rot90(small.to_ndarray(), frame.rotation // 90)
-                shown[time] = upright.astype(np.uint8)
+                shown[time] = _upright(np.asarray(small.to_ndarray(), np.uint8), frame)
         if missing := sum(time not in shown for time in frames.times):
             continue
         return np.stack([shown[time] for time in frames.times])
@@ -163,103 +140,88 @@ def _read_frames(path: Path, start: float, frames: Frames) -> NDArray[np.uint8]:
     )
 
 
+def _upright(pixels: NDArray[np.uint8], frame: av.VideoFrame) -> NDArray[np.uint8]:
+    """Turn and mirror a picture as its display matrix says, to quarters of a circle.
+
+        x' = a x + c y
+        y' = b x + d y
+
+    Shapes: pixels (height, width, 3) -> (height, width, 3), or the two exchanged
+    """
+    try:
+        found = frame.side_data[Type.DISPLAYMATRIX]  # type: ignore[typeddict-item] # a mapping
+        matrix = np.frombuffer(bytes(found), np.int32)
+    except KeyError:
+        return pixels
+    a, b, _, c, d = (float(number) for number in matrix[:5])
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        pixels, a, d = pixels.swapaxes(0, 1), c, b
+    return pixels[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+
+
+@final
+class Decoding:
+    """The frames of a film one after the other, with leaps to key frames further on."""
+
+    def __init__(
+        self, file: av.container.InputContainer, stream: av.VideoStream, clock: Sequence[float]
+    ) -> None:
+        self._file, self._stream, self._clock = file, stream, clock
+        self._packets = file.demux(stream)
+        self.reached = -math.inf
+        """The key frame that was decoded last."""
+
+    def leap(self, key: float) -> None:
+        """Go on from a key frame, past the packets before it where no place is searched."""
+        if searched(self._file) and self._stream.time_base is not None:
+            self._file.seek(math.floor(key / self._stream.time_base), stream=self._stream)
+            self._packets = self._file.demux(self._stream)
+        else:
+            self._stream.codec_context.flush_buffers()
+            self._packets = dropwhile(lambda packet: not _begins(packet, key), self._packets)
+        self.reached = key
+
+    def frames(self) -> Iterator[tuple[float, av.VideoFrame]]:
+        """Decode frames with their times, which go by their rank if a clock was given."""
+        rank = 0
+        for packet in self._packets:
+            if packet.is_keyframe:
+                self.reached = max(self.reached, shown_at(packet) or -math.inf)
+            for frame in packet.decode():
+                time = frame.time
+                if self._clock:
+                    time = self._clock[min(rank, len(self._clock) - 1)]
+                rank += 1
+                if time is not None:
+                    yield time, frame
+
+
+def _begins(packet: av.Packet, key: float) -> bool:
+    """Tell whether a packet holds a key frame."""
+    time = shown_at(packet)
+    return packet.is_keyframe and time is not None and time > key - TICK
+
+
 def _frames_at(
-    file: av.container.InputContainer, wanted: Sequence[float], keys: Sequence[float]
+    decoding: Decoding, times: Sequence[float], keys: Sequence[float]
 ) -> Iterator[tuple[float, av.VideoFrame]]:
     """Decode the frames shown at some times, each from the key frame before it, if there are any.
 
-    What is not found is left out, and so is all behind it.
+    What is not found or not whole is left out, and so is all behind it.
     """
-    stream = file.streams.video[0]
-    decoding = file.decode(stream)
-    reached = keys[0] if keys else math.inf
-    for time in wanted:
-        before = bisect_right(keys, time + TICK)
-        if before and keys[before - 1] > reached + TICK and stream.time_base is not None:
-            file.seek(math.floor(keys[before - 1] / stream.time_base), stream=stream)
-            decoding = file.decode(stream)
-        for frame in decoding:
-            reached = frame.time
-            if reached > time - TICK:
-                break
-        else:
+    coming = decoding.frames()
+    for wanted in sorted(set(times)):
+        before = bisect_right(keys, wanted + TICK)
+        if before and keys[before - 1] > decoding.reached + TICK:
+            decoding.leap(keys[before - 1])
+            coming = decoding.frames()
+        found = next((item for item in coming if item[0] > wanted - TICK), None)
+        if found is None or found[0] > wanted + TICK or found[1].is_corrupt:
             return
-        if reached > time + TICK:
-            return
-        yield time, frame
+        yield wanted, found[1]
 
 
-def track_seconds(path: Path, start: float, end: float) -> float | None:
-    """Measure the sound of a segment by the header; None where the header does not know."""
-    with _open(path, 0.0) as (file, _):
-        if not file.streams.audio:
-            return 0.0
-        return _within(_declared(file, file.streams.audio[0]), start, end)
-
-
-def _within(declared: float | None, start: float, end: float) -> float | None:
-    """Say how much of so many seconds a segment holds."""
-    return None if declared is None else max(0.0, min(end, declared) - start)
-
-
-def read_track(
-    path: Path, start: float, end: float, budget: MediaConfig
-) -> NDArray[np.float32] | None:
-    """Read the sound of a file from one time to another, or None where it has no audio track.
-
-    A track that begins after `start` is preceded by silence, so that it stays in step with the
-    frames.
-
-    Shapes: -> (samples,)
-    """
-    run_up = min(start, RUN_UP)
-    with _open(path, start - run_up) as (file, earlier):
-        begin = earlier + run_up
-        if not file.streams.audio:
-            return None
-        stream = file.streams.audio[0]
-        if stream.codec_context is None or not 0 < stream.rate <= HIGHEST_RATE:
-            raise MediaError("no decoder knows its codec: convert its sound to FLAC or AAC.")
-        declared = _within(_declared(file, stream), start, end)
-        if declared is not None and declared > budget.audio_max_seconds + 1:
-            check_length(declared, budget)  # without decoding any of it
-        seconds = min(end - start, budget.audio_max_seconds + 1)  # enough to refuse
-        pieces, offset = _decoded(file, begin, begin + seconds)
-        rate = stream.rate
-    if offset is None:
-        raise MediaError(
-            f"no sound between {start} and {end} s though the file has an audio track: mend the "
-            "segment, or remove the track.",
-            kind="empty",
-        )
-    late = round(offset * rate)
-    samples = np.concatenate(pieces, axis=1).T  # (samples, channels)
-    samples = np.pad(samples, ((max(0, late), 0), (0, 0)))[max(0, -late) :][: round(seconds * rate)]
-    if declared is not None:
-        check_complete(len(samples) / rate, min(declared, seconds))
-    return mono(samples, rate, budget)
-
-
-def _decoded(
-    file: av.container.InputContainer, begin: float, stop: float
-) -> tuple[list[NDArray[np.float32]], float | None]:
-    """Decode sound until a time on the clock of the file; say when it begins, against `begin`."""
-    pieces: list[NDArray[np.float32]] = []
-    to_float = av.AudioResampler(format="fltp")
-    offset = None
-    for frame in file.decode(file.streams.audio[0]):
-        if frame.time is None:
-            raise MediaError("its sound has no times, but frames need them: convert it to MP4.")
-        if frame.time >= stop:
-            break
-        if frame.time + frame.samples / frame.rate <= begin:
-            continue  # the run-up, whose first frame may be late
-        offset = frame.time - begin if offset is None else offset
-        pieces += [piece.to_ndarray().astype(np.float32) for piece in to_float.resample(frame)]
-    return pieces, offset
-
-
-def read_video(
+def read_film(
     path: Path, start: float, end: float, budget: MediaConfig, *, sound: bool = True
 ) -> tuple[NDArray[np.uint8], float, NDArray[np.float32] | None]:
     """Read frames at equal distances, how many of them make a second, and the audio track, if that
@@ -270,4 +232,4 @@ def read_video(
     frames = choose_frames(path, start, end, budget)
     # Before the frames: too long a track spares decoding them.
     track = read_track(path, frames.first, end, budget) if sound else None
-    return _read_frames(path, start, frames), frames.fps, track
+    return _read_frames(path, frames), frames.fps, track

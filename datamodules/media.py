@@ -11,24 +11,27 @@ import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath, PureWindowsPath
-from urllib.parse import unquote, urlsplit
+from pathlib import Path
 
 import numpy as np
-import soundfile
 from numpy.typing import NDArray
 
 from configs.schema import MediaConfig
+from datamodules.animations import choose_pictures, read_pictures
+from datamodules.containers.telling import Container, tell
 from datamodules.decoders import (
     SAMPLE_RATE,
     MediaError,
     image_size,
+    knows_codec,
     read_image,
     read_sound_file,
     sound_file_seconds,
 )
-from datamodules.films import choose_frames, read_track, read_video, track_seconds
+from datamodules.films import choose_frames, read_film
+from datamodules.places import resolve
 from datamodules.sample import Media, Modality, Role
+from datamodules.tracks import read_track, track_seconds
 
 __all__ = [
     "Decoded",
@@ -40,9 +43,6 @@ __all__ = [
     "measure",
     "resolve",
 ]
-
-UNKNOWN_FORMAT = 1
-"""What libsndfile answers where it knows no such format; other faults are of the file."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -62,57 +62,6 @@ class Decoded:
 
     audio: NDArray[np.float32] | None = None
     """(samples,) mono at 16 kHz; of a video, its audio track, starting with the first frame."""
-
-
-def resolve(root: Path, path: str, *, outside_root: bool = False) -> Path:
-    """Find a media file inside the data root, and nowhere else unless that is allowed."""
-    local = _local(path, outside_root)
-    try:
-        root, found = root.resolve(), (root / local).resolve(strict=True)
-    except (OSError, RuntimeError, ValueError) as error:  # missing, looping link, NUL in the name
-        raise MediaError(
-            f"{path!r} is not in {root} ({type(error).__name__}), but every medium of a question "
-            "must be: fetch the file, or set data.root to the directory that holds it.",
-            kind="missing",
-            path=path,
-        ) from error
-    if not outside_root and not found.is_relative_to(root):
-        raise MediaError(
-            f"{path!r} leads to {found}, outside {root}, but media stay inside data.root even "
-            "through links: copy the file there, set data.root to a directory that holds both, or "
-            "allow it with data.outside_root=true.",
-            kind="unsafe",
-            path=path,
-        )
-    if not found.is_file():
-        raise MediaError(
-            f"{path!r} is not a regular file, but media are read as files: name the file itself.",
-            kind="missing",
-            path=path,
-        )
-    return found
-
-
-def _local(path: str, outside_root: bool) -> str:
-    """Take `file://` from a path, and refuse what is not named relative to the root."""
-    scheme, found, _ = path.partition("://")
-    if found and (scheme != "file" or not outside_root):
-        allow = ", or allow file:// with data.outside_root=true" if scheme == "file" else ""
-        raise MediaError(
-            f"{path!r} is a URL, but media are files below data.root, so that the same bytes are "
-            f"shown each time: fetch it, and name the file with forward slashes{allow}.",
-            kind="unsafe",
-            path=path,
-        )
-    absolute = PurePosixPath(path).is_absolute() or PureWindowsPath(path).is_absolute()
-    if absolute and not outside_root:
-        raise MediaError(
-            f"{path!r} is an absolute path, but media are named relative to data.root: copy the "
-            "file there and name it with forward slashes, or allow it with data.outside_root=true.",
-            kind="unsafe",
-            path=path,
-        )
-    return unquote(urlsplit(path).path) if found else path
 
 
 def decode(
@@ -135,14 +84,17 @@ def decode(
     path = resolve(root, media.path, outside_root=outside_root)
     with _blamed_on(media):
         start, end = _segment(media)
-        if not path.stat().st_size:
-            raise MediaError("0 bytes, but a medium shows or plays something: fetch it again.")
+        found = _told(path, media.modality)
         if media.modality == "audio":
-            audio = _read_audio(path, start, end, budget)
+            audio = _read_audio(path, found, start, end, budget)
             return Decoded(modality="audio", role=media.role, audio=audio)
         if media.modality == "image":
             return Decoded(modality="image", role=media.role, image=read_image(path, budget))
-        frames, fps, track = read_video(path, start, end, budget, sound=sound)
+        if found.picture:
+            chosen = choose_pictures(path, found.lasting, start, end, budget)
+            pictures = read_pictures(path, chosen)
+            return Decoded(modality="video", role=media.role, frames=pictures, fps=chosen.fps)
+        frames, fps, track = read_film(path, start, end, budget, sound=sound)
         return Decoded(modality="video", role=media.role, frames=frames, fps=fps, audio=track)
 
 
@@ -170,19 +122,47 @@ def measure(
     path = resolve(root, media.path, outside_root=outside_root)
     with _blamed_on(media):
         start, end = _segment(media)
+        found = _told(path, media.modality)
         if media.modality == "image":
             return Size(pictures=1, pixels=math.prod(image_size(path, budget)))
-        if media.modality == "video":
+        if media.modality == "audio":
+            return Size(seconds=_audio_seconds(path, found, start, end, budget))
+        if found.picture:
+            frames, sound = choose_pictures(path, found.lasting, start, end, budget), False
+        else:
             frames = choose_frames(path, start, end, budget)
-            return Size(
-                pictures=len(frames.times),
-                pixels=frames.width * frames.height,
-                seconds=_track_seconds(path, frames.first, end, budget) if sound else 0.0,
-            )
-        try:
-            return Size(seconds=sound_file_seconds(path, start, end))
-        except soundfile.LibsndfileError:
-            return Size(seconds=_track_seconds(path, start, end, budget))
+        return Size(
+            pictures=len(frames.times),
+            pixels=frames.width * frames.height,
+            seconds=_track_seconds(path, frames.first, end, budget) if sound else 0.0,
+        )
+
+
+def _told(path: Path, modality: Modality) -> Container:
+    """Say what a file is, if it can be what it is given as."""
+    if not path.stat().st_size:
+        raise MediaError("0 bytes, but a medium shows or plays something: fetch it again.")
+    found = tell(path)
+    if modality == "video" and not found.moves and not found.picture:
+        raise MediaError(
+            f"{found.name} with no pictures, but a video shows at least one: give the file as "
+            "audio.",
+            kind="empty",
+        )
+    if found.picture != (modality == "image") and not (modality == "video" and found.moves):
+        raise MediaError(
+            f"{found.name}, but its row names it as {modality}: mend its modality, or fetch the "
+            "file again."
+        )
+    return found
+
+
+def _audio_seconds(
+    path: Path, found: Container, start: float, end: float, budget: MediaConfig
+) -> float:
+    if not _by_libsndfile(path, found):
+        return _track_seconds(path, start, end, budget)
+    return sound_file_seconds(path, start, end)
 
 
 def _track_seconds(path: Path, start: float, end: float, budget: MediaConfig) -> float:
@@ -193,13 +173,17 @@ def _track_seconds(path: Path, start: float, end: float, budget: MediaConfig) ->
     return 0.0 if track is None else len(track) / SAMPLE_RATE
 
 
-def _read_audio(path: Path, start: float, end: float, budget: MediaConfig) -> NDArray[np.float32]:
+def _by_libsndfile(path: Path, found: Container) -> bool:
+    """Tell whether libsndfile reads a sound; codecs that it does not know are left to FFmpeg."""
+    return found.samples and (not found.demuxer or knows_codec(path))
+
+
+def _read_audio(
+    path: Path, found: Container, start: float, end: float, budget: MediaConfig
+) -> NDArray[np.float32]:
     """Read a file of sound, or the sound of any other file."""
-    try:
+    if _by_libsndfile(path, found):
         return read_sound_file(path, start, end, budget)
-    except soundfile.LibsndfileError as error:
-        if error.code != UNKNOWN_FORMAT:
-            raise
     track = read_track(path, start, end, budget)
     if track is None:
         raise MediaError(

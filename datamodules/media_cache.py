@@ -30,7 +30,7 @@ from datamodules.sample import Media, Modality
 log = logging.getLogger(__name__)
 
 DECODERS = (
-    1,  # of datamodules/decoders.py and films.py: raise it when they make something else
+    2,  # of what reads media here: raise it when that makes something else of a file
     av.library_versions,
     soundfile.__libsndfile_version__,
     soxr.__version__,

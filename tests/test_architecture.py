@@ -29,6 +29,7 @@ JUDGES = (
 PLAIN = (
     *("sample", "media", "decoders", "films", "budgets", "media_cache", "ablation"),
     *("orders", "wording", "probe_cache", "probe_scores"),
+    *("frame_choice", "demuxing", "tracks", "animations"),
 )
 NO_TORCH = (
     "configs/",
@@ -36,6 +37,7 @@ NO_TORCH = (
     *(f"modules/{name}.py" for name in JUDGES),
     *(f"datamodules/{name}.py" for name in RULES + PLAIN),
     "datamodules/sources/",
+    "datamodules/containers/",
     "auditing/",
     "recipes/",
 )

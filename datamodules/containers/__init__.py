@@ -1,0 +1,1 @@
+"""What a file says about its own length, read without decoding any of it."""

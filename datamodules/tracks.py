@@ -1,0 +1,137 @@
+"""Read the sound of any container through PyAV, and no more of it than is needed."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+import av.container
+import av.stream
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.schema import MediaConfig
+from datamodules.containers.telling import tell
+from datamodules.decoders import (
+    HIGHEST_RATE,
+    SLACK,
+    MediaError,
+    check_complete,
+    check_length,
+    mono,
+)
+from datamodules.demuxing import beginning, declared, opened, packets_from, shown_at
+
+RUN_UP = 0.5
+"""Seconds of sound that are decoded before a segment, since codecs build on what came before."""
+
+PADDING = 0.15
+"""Seconds that decoders leave out of frames that were counted one by one."""
+
+HOLE = 0.1
+"""Seconds without sound on the clock of a file, as in a call where nobody speaks: from here on they
+are heard as silence, so that what follows stays in step with the frames."""
+
+
+def _track(file: av.container.InputContainer) -> av.AudioStream | None:
+    """Find the sound of a file: the track that is marked as the one to play, or the first."""
+    usual = av.stream.Disposition.default
+    return next(
+        (stream for stream in file.streams.audio if stream.disposition & usual),
+        next(iter(file.streams.audio), None),
+    )
+
+
+def track_seconds(path: Path, start: float, end: float) -> float | None:
+    """Measure the sound of a segment by the header; None where the header does not know."""
+    counted = tell(path).seconds
+    if counted is not None:
+        return _within(counted, start, end)
+    with opened(path) as file:
+        track = _track(file)
+        return 0.0 if track is None else _within(declared(file, track), start, end)
+
+
+def _within(seconds: float | None, start: float, end: float) -> float | None:
+    """Say how much of so many seconds a segment holds."""
+    return None if seconds is None else max(0.0, min(end, seconds) - start)
+
+
+def read_track(
+    path: Path, start: float, end: float, budget: MediaConfig
+) -> NDArray[np.float32] | None:
+    """Read the sound of a file from one time to another, or None where it has no audio track.
+
+    A track that begins after `start` is preceded by silence, so that it stays in step with the
+    frames.
+
+    Shapes: -> (samples,)
+    """
+    with opened(path) as file:
+        track = _track(file)
+        if track is None:
+            return None
+        if track.codec_context is None or not 0 < track.rate <= HIGHEST_RATE:
+            raise MediaError("no decoder knows its codec: convert its sound to FLAC or AAC.")
+        counted = tell(path).seconds
+        told = declared(file, track) if counted is None else counted
+        there = _within(told, start, end)
+        if there is not None and there > budget.audio_max_seconds + 1:
+            check_length(there, budget)  # without decoding any of it
+        seconds = min(end - start, budget.audio_max_seconds + 1)  # enough to refuse
+        begin, rate = beginning(file) + start, track.rate
+        pieces, offset = _decoded(file, track, begin, begin + seconds)
+    if offset is None:
+        raise MediaError(
+            f"no sound between {start} and {end} s though the file has an audio track: mend the "
+            "segment, or remove the track.",
+            kind="empty",
+        )
+    late = round(offset * rate)
+    samples = np.concatenate(pieces, axis=1).T  # (samples, channels)
+    samples = np.pad(samples, ((max(0, late), 0), (0, 0)))[max(0, -late) :][: round(seconds * rate)]
+    if there is not None:
+        slack = SLACK if counted is None else PADDING
+        check_complete(len(samples) / rate, min(there, seconds), slack=slack)
+    return mono(samples, rate, budget)
+
+
+def _decoded(
+    file: av.container.InputContainer, track: av.AudioStream, begin: float, stop: float
+) -> tuple[list[NDArray[np.float32]], float | None]:
+    """Decode sound until a time on the clock of the file; say when it begins, against `begin`."""
+    pieces: list[NDArray[np.float32]] = []
+    to_float = av.AudioResampler(format="fltp")
+    offset: float | None = None
+    reached: float | None = None
+    for frame in _frames(file, track, begin - RUN_UP):
+        time = reached if frame.time is None else frame.time  # as what a decoder held back has none
+        if time is None:
+            raise MediaError("its sound has no times, but frames need them: convert it to MP4.")
+        if time >= stop:
+            break
+        before, reached = reached, time + frame.samples / frame.rate
+        if reached <= begin:
+            continue  # the run-up, whose first frame may be late
+        if before is not None and time > before + HOLE and offset is not None:
+            silent = round((time - before) * frame.rate)
+            pieces.append(np.zeros((frame.layout.nb_channels, silent), np.float32))
+        offset = time - begin if offset is None else offset
+        pieces += [piece.to_ndarray().astype(np.float32) for piece in to_float.resample(frame)]
+    return pieces, offset
+
+
+def _frames(
+    file: av.container.InputContainer, track: av.AudioStream, time: float
+) -> Iterator[av.AudioFrame]:
+    """Decode the sound from a time on."""
+    head = tell(Path(file.name)).head
+    for packet in packets_from(file, track, time):
+        at = shown_at(packet)
+        lasting = float((packet.duration or 0) * packet.time_base) if packet.time_base else 0.0
+        if at is not None and at + lasting < time:
+            continue
+        try:
+            yield from packet.decode()  # type: ignore[misc] # of a stream of sound
+        except av.error.InvalidDataError:
+            if head is None or head(bytes(packet), 0) is not None:
+                raise  # else it is no frame, but a tag behind them or between two recordings
