@@ -91,6 +91,13 @@ class SampleTable(Sequence[Sample]):
             for place in places:
                 yield _sample(rows[place % ROWS_TOGETHER] if rows else self._row(place))
 
+    def fields(self, names: Sequence[str]) -> Iterator[Row]:
+        """Read some fields of all questions, a few hundred at a time, without making samples."""
+        reader = _open(self.file, only=[_SCHEMA.get_field_index(name) for name in names])
+        for number, group in groupby(map(int, self.places), key=lambda at: at // ROWS_TOGETHER):
+            rows = reader.get_batch(number).to_pylist()
+            yield from (rows[place % ROWS_TOGETHER] for place in group)
+
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_opened": None, "_last": None}
 
@@ -178,6 +185,21 @@ def column_of(samples: Sequence[Sample], name: Column) -> list[str]:
     if isinstance(samples, SampleTable):
         return samples.column(name)
     return [vars(one)[name] for one in samples]
+
+
+def fields_of(samples: Sequence[Sample], names: Sequence[str]) -> Iterator[Row]:
+    """Read some fields of all questions; those of a table without making samples.
+
+    Media and facts are as Arrow gives them: objects, and pairs.
+    """
+    if isinstance(samples, SampleTable):
+        yield from samples.fields(names)
+        return
+    for one in samples:
+        row = {name: vars(one)[name] for name in names}
+        if "media" in row:
+            row["media"] = [vars(item) for item in one.media]
+        yield row | ({"facts": [*one.facts.items()]} if "facts" in row else {})
 
 
 def take(samples: Sequence[Sample], places: NDArray[np.int64]) -> Sequence[Sample]:

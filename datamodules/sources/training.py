@@ -18,7 +18,10 @@ from datamodules.sources.columns import (
     tagged,
     text_of,
 )
+from datamodules.sources.omni_benchmarks import intentbench
+from datamodules.sources.published import named
 from datamodules.sources.rows import ROW_FIELDS
+from datamodules.sources.video_benchmarks import video_holmes
 
 PROBLEMS: dict[str, AnswerType] = {
     "multiple choice": "choice",
@@ -84,7 +87,8 @@ def video_r1(row: Row, place: Place) -> Iterator[Row]:
         raise RowError(
             "bad_answer_type",
             f"problem_type is {problem!r}, but says how to score: choose from "
-            f"{', '.join(PROBLEMS)}. IntentBench has others: name it with data.format=intentbench.",
+            f"{', '.join(PROBLEMS)}. IntentBench has others: name it with data.format=intentbench, "
+            "and training questions in its form with data.format=intentbench_train.",
         )
     options = options_of(row.get("options")) if answer_type == "choice" else []
     solution, process = text_of(row, "solution"), row.get("process")
@@ -96,10 +100,35 @@ def video_r1(row: Row, place: Place) -> Iterator[Row]:
         "answer_type": answer_type,
         "tolerance": 0.005 if answer_type == "number" else None,
         "media": [{"modality": kind, "path": file_of(row.get("path"), place)}],
-        "completion": "" if absent(process) else f"{text_of(row, 'process')}\n{solution}",
+        "completion": _thought(solution)
+        if absent(process)
+        else f"{text_of(row, 'process')}\n{solution}",
         "source": row.get("data_source"),
         "facts": facts(row, "problem_type"),
     }
+
+
+def intentbench_train(row: Row, place: Place) -> Iterator[Row | RowError]:
+    """Read HumanOmniV2's training questions, whose solutions hold the reasoning that is imitated.
+
+    They have IntentBench's kinds of problems, and Video-R1's.
+    """
+    kind = text_of(row, "problem_type").lower()
+    read = video_r1 if kind in PROBLEMS and kind != "multiple choice" else intentbench
+    for one in read(row, place):
+        yield {
+            **one,
+            "id": None,
+            **named("intentbench_train", row, "problem_id", "id"),
+            "completion": _thought(text_of(row, "solution")),
+            "source": row.get("data_source"),
+        }
+
+
+def _thought(solution: str) -> str:
+    """Take a solution for a completion if it says more than the answer in its tags."""
+    before, tag, _ = solution.rpartition("<answer>")
+    return solution if tag and before.strip() else ""
 
 
 def plain_columns(row: Row, place: Place) -> Iterator[Row]:
@@ -171,6 +200,8 @@ TRAINING: tuple[Format, ...] = (
         ),
         adapt=video_r1,
     ),
+    Format(name="intentbench_train", fields=frozenset(), adapt=intentbench_train),
+    Format(name="video_holmes_train", fields=frozenset(), adapt=video_holmes),
     *(
         Format(
             name="columns",
