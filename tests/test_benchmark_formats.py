@@ -117,11 +117,14 @@ def completions(sample: Sample, letter: str) -> str:
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
 def test_gold_is_right_and_every_other_option_wrong(path, tmp_path):
-    """By our verifier, and by the publisher's rule where that is known, in the publisher's form."""
+    """By our verifier, and by the publisher's rule where that is known, in the publisher's form.
+
+    But for OmniBench, whose script takes "A goose" for the letter A.
+    """
     for sample in excerpt(path.name, tmp_path):
         for letter in sample.letters if sample.answer_type == "choice" else ():
             text = completions(sample, letter)
-            official = official_score(sample, text)
+            official = official_score(sample, text) if sample.source != "omnibench" else None
             assert verify(text, sample=sample).correct == (letter == sample.answer)
             assert official is None or official.score == (letter == sample.answer)
 
