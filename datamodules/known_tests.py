@@ -119,7 +119,8 @@ def known_tests(samples: Sequence[Sample], *, but: str | None = None) -> dict[in
                 found[place] = told
     for places in alike.values():
         if len({*places.values()}) > TEMPLATE_ASSETS:
-            found = {place: name for place, name in found.items() if place not in places}
+            for place in places:
+                del found[place]
     return found
 
 
@@ -130,7 +131,7 @@ def sets_known() -> frozenset[str]:
 
 def known_in(samples: Sequence[Sample], *, but: str | None = None) -> dict[int, str]:
     """Find the known tests of a manifest as `known_tests` does, once where it has an index."""
-    if not isinstance(samples, SampleTable):
+    if not (isinstance(samples, SampleTable) and samples.whole):
         return known_tests(samples, but=but)
     code = (file.read_bytes() for file in (FILE, Path(__file__), Path(benchmark_names.__file__)))
     text = b"".join([*code, repr((but, len(samples))).encode()])

@@ -44,11 +44,8 @@ def check_splits(
         val: empty where nothing is scored during training.
         views: directory of the views of stage=clean; None is its default, inside `data.root`.
     """
-    root = Path(data.root)
-    _check_names(data, "train")
-    if not data.val_share:
-        _check_names(data, "val")
-    judged = _judged_by(root / (views or CleanConfig().views))
+    check_names(data)
+    judged = _judged_by(Path(data.root) / (views or CleanConfig().views))
     for setting, samples in (("train", train), ("val", val)):
         # Questions of words alone, such as sums, are the same in many sets without a leak.
         hashes = column_of(samples, "content_hash") if judged else []
@@ -102,6 +99,13 @@ def without_tests(
     return take(samples, np.array([n for n in range(len(samples)) if n not in known], np.int64))
 
 
+def check_names(data: DataConfig) -> None:
+    """Refuse manifests that are test sets by their names or the fields of their first rows."""
+    _check_names(data, "train")
+    if not data.val_share:
+        _check_names(data, "val")
+
+
 def _check_names(data: DataConfig, setting: Literal["train", "val"]) -> None:
     names: str = vars(data)[setting]
     root = Path(data.root)
@@ -111,7 +115,10 @@ def _check_names(data: DataConfig, setting: Literal["train", "val"]) -> None:
             raise _test_set(f"data.{setting}={names} reads {path.name}, a test set by its name")
         named = named_in_path(path, root)
         if named is not None and named != trains_on(data.format):
-            raise _test_set(f"data.{setting}={names} reads {path}, of {named} by its name")
+            raise _test_set(
+                f"data.{setting}={names} reads {path}, of {named} by its name",
+                also=" Where it is none, another name for the file or folder says so.",
+            )
         if path.exists() and is_test_set(path, data.format):
             raise _test_set(
                 f"data.{setting}={names} reads {path.name}, a published benchmark",

@@ -117,9 +117,10 @@ def is_test_set(path: Path, name: FormatName = "auto") -> bool:
     be read, or whose format is unknown, is none; reading it says what is wrong.
     """
     try:
-        chosen = format_of(path, name)
+        first = [*islice(read_rows(path), LOOKED_AT)]
+        chosen = choose(path, first, name)
         if not chosen.test and name != "auto" and trains_on(name) is None:
-            told = format_of(path)
+            told = choose(path, first)
             chosen = chosen if told.name in sets_known() else told
     except ValueError:
         return False
