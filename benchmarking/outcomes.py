@@ -123,16 +123,18 @@ def outcome(one: BenchmarkSet, found: Sequence[Sequence[Judged]]) -> Outcome:
 def official(found: Sequence[Sequence[Judged]]) -> Mapping[str, float] | None:
     """Sum up as the publisher does, over the options as written; None where no rule is known.
 
-    What could not be shown is an empty completion. Sets that mix publishers have no rule.
+    What could not be shown is no completion at all, as empty ones are. Sets that mix publishers
+    have no rule.
     """
-    pairs, completions = [], []
+    pairs: list[tuple[Sample, OfficialScore]] = []
+    completions: list[str | None] = []
     for each, *_ in found:
         score = each.official
         if each.missing:
             score = official_score(each.sample, "")
         if score is not None:
             pairs.append((each.sample, score))
-            completions.append(each.answer.said or "")
+            completions.append(each.answer.said)
     sources = sorted({sample.source for sample, _ in pairs})
     return official_summary(sources[0], pairs, completions) if len(sources) == 1 else None
 

@@ -36,7 +36,9 @@ FormatName = Literal[
     "mmvu",
     "longvideobench",
     "intentbench",
+    "intentbench_train",
     "video_holmes",
+    "video_holmes_train",
     "uno_bench",
     "omnivideobench",
     "cg_av_counting",
@@ -221,6 +223,10 @@ class DataConfig:
     max_bad_share: float = 0.05
     """A run stops when more than this share of a manifest cannot be read, from 0 to 1."""
 
+    max_test_share: float = 0.01
+    """A run stops when more than this share of a manifest that it trains on, or chooses by, are
+    known test questions, from 0 to 1; where there are fewer, they are set aside."""
+
     media: MediaConfig
     contribution: ContributionConfig = field(default_factory=ContributionConfig)
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
@@ -228,7 +234,7 @@ class DataConfig:
     def __post_init__(self) -> None:
         at_least("data", 0, workers=self.workers)
         positive("data", media_cache_gigabytes=self.media_cache_gigabytes)
-        for name in ("max_bad_share", "val_share"):
+        for name in ("max_bad_share", "max_test_share", "val_share"):
             share = vars(self)[name]
             if not 0 <= share <= 1:
                 raise ValueError(

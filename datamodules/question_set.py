@@ -27,7 +27,7 @@ from datamodules.sample import Media, Role, Sample
 from datamodules.sources.containers import manifest_path
 from datamodules.sources.index import open_samples
 from datamodules.sources.table import checked, ids_of, take
-from datamodules.splits import check_splits, held_out
+from datamodules.splits import check_splits, held_out, without_tests
 
 log = logging.getLogger(__name__)
 
@@ -198,11 +198,19 @@ class InOrder(Dataset[Batch | None]):
 
 
 def load_questions(
-    data: DataConfig, split: str, encoder: PromptEncoder, *, run_dir: Path
+    data: DataConfig,
+    split: str,
+    encoder: PromptEncoder,
+    *,
+    run_dir: Path,
+    learned: bool = False,
 ) -> QuestionSet:
     """Read a manifest, or several as in `a+b`, making the embedded data first where it is missing.
 
     No two questions of several manifests may have the same id.
+
+    Args:
+        learned: a checkpoint is trained on these or chosen by them, so that no tests may be there.
     """
     root = Path(data.root)
     if data.embedded:
@@ -210,16 +218,16 @@ def load_questions(
     quarantine = Quarantine(max_bad_share=data.max_bad_share, run_dir=run_dir)
     read: list[Sequence[Sample]] = []
     for name in split.split("+"):
-        read.append(
-            open_samples(
-                manifest_path(root, name),
-                root,
-                quarantine,
-                taken={id_ for samples in read for id_ in ids_of(samples)},
-                format=data.format,
-                outside_root=data.outside_root,
-            )
+        path = manifest_path(root, name)
+        found = open_samples(
+            path,
+            root,
+            quarantine,
+            taken={id_ for samples in read for id_ in ids_of(samples)},
+            format=data.format,
+            outside_root=data.outside_root,
         )
+        read.append(without_tests(found, path, data, quarantine) if learned else found)
     samples = read[0] if len(read) == 1 else [*chain(*read)]
     quarantine.check(len(samples) + len(quarantine))
     log.info("%s: %d questions, %d quarantined", split, len(samples), len(quarantine))
@@ -241,7 +249,7 @@ def load_splits(
         validate: False reads no `data.val`, and leaves the second empty unless `data.val_share`
             holds some out.
     """
-    train = load_questions(data, data.train, encoder, run_dir=run_dir)
+    train = load_questions(data, data.train, encoder, run_dir=run_dir, learned=True)
     val = copy(train)
     val.samples = []
     if data.val_share:
@@ -249,6 +257,6 @@ def load_splits(
         val.samples = take(train.samples, scored)
         train.samples = take(train.samples, learned)
     elif validate:
-        val = load_questions(data, data.val, encoder, run_dir=run_dir)
+        val = load_questions(data, data.val, encoder, run_dir=run_dir, learned=True)
     check_splits(train.samples, val.samples, data)
     return train, val

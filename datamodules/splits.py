@@ -5,7 +5,7 @@ that was chosen by a test set is fitted to it. Both are errors.
 """
 
 import hashlib
-import re
+import logging
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,14 +16,16 @@ from numpy.typing import NDArray
 
 from configs.benchmark import CleanConfig
 from configs.inputs import DataConfig, RuleName
+from datamodules.benchmark_names import TEST, named_in_path
 from datamodules.clean_view import read_view
+from datamodules.known_tests import known_in
+from datamodules.quarantine import KNOWN_TEST, Quarantine
 from datamodules.sample import Sample
 from datamodules.sources.containers import manifest_path
-from datamodules.sources.formats import is_test_set
-from datamodules.sources.table import column_of
+from datamodules.sources.formats import FORMATS, TWIN, format_of, is_test_set, trains_on
+from datamodules.sources.table import column_of, ids_of, take
 
-TEST_NAME = re.compile(r"^test|(?<![a-z])test(?![a-z])")
-"""Names of manifests that say what they are, such as test_human or mmau-test-mini."""
+log = logging.getLogger(__name__)
 
 
 def shared_assets(train: Sequence[Sample], other: Sequence[Sample]) -> Counter[str]:
@@ -42,11 +44,8 @@ def check_splits(
         val: empty where nothing is scored during training.
         views: directory of the views of stage=clean; None is its default, inside `data.root`.
     """
-    root = Path(data.root)
-    _check_names(data, "train")
-    if not data.val_share:
-        _check_names(data, "val")
-    judged = _judged_by(root / (views or CleanConfig().views))
+    check_names(data)
+    judged = _judged_by(Path(data.root) / (views or CleanConfig().views))
     for setting, samples in (("train", train), ("val", val)):
         # Questions of words alone, such as sums, are the same in many sets without a leak.
         hashes = column_of(samples, "content_hash") if judged else []
@@ -67,21 +66,78 @@ def check_splits(
         )
 
 
+def without_tests(
+    samples: Sequence[Sample], path: Path, data: DataConfig, quarantine: Quarantine
+) -> Sequence[Sample]:
+    """Set the known test questions of a manifest aside, or refuse it if they are many.
+
+    Raises a `ValueError` where more than `data.max_test_share` of its questions are known tests.
+    """
+    known = known_in(samples, but=trains_on(data.format))
+    if not known:
+        return samples
+    ids, sets = ids_of(samples), Counter(known.values())
+    told = ", ".join(f"{count} of {name}" for name, count in sorted(sets.items()))
+    some = ", ".join(repr(ids[place]) for place in [*known][:3]) + ("..." if len(known) > 3 else "")
+    if len(known) > data.max_test_share * len(samples):
+        raise ValueError(
+            f"{len(known)} of the {len(samples)} questions of {path.name} are known test questions "
+            f"({told}; such as {some}), but data.max_test_share is {data.max_test_share}, and no "
+            "checkpoint is trained on a test set, nor chosen by one: score it with "
+            "stage=benchmark, and name other questions; or raise data.max_test_share to set these "
+            "aside and go on with the rest."
+        )
+    log.warning("%s: %d known test questions are set aside (%s: %s)", path, len(known), told, some)
+    for place, name in known.items():
+        quarantine.add(
+            ids[place],
+            KNOWN_TEST,
+            f"the question is one of {name}, but nothing is trained on a test set, nor chosen by "
+            "one: take it out of the manifest.",
+            str(path),
+        )
+    return take(samples, np.array([n for n in range(len(samples)) if n not in known], np.int64))
+
+
+def check_names(data: DataConfig) -> None:
+    """Refuse manifests that are test sets by their names or the fields of their first rows."""
+    _check_names(data, "train")
+    if not data.val_share:
+        _check_names(data, "val")
+
+
 def _check_names(data: DataConfig, setting: Literal["train", "val"]) -> None:
     names: str = vars(data)[setting]
+    root = Path(data.root)
     for name in names.split("+"):
-        path = manifest_path(Path(data.root), name)
-        if TEST_NAME.search(path.stem.lower()):
+        path = manifest_path(root, name)
+        if TEST.search(path.stem.lower()):
             raise _test_set(f"data.{setting}={names} reads {path.name}, a test set by its name")
+        named = named_in_path(path, root)
+        if named is not None and named != trains_on(data.format):
+            raise _test_set(
+                f"data.{setting}={names} reads {path}, of {named} by its name",
+                also=" Where it is none, another name for the file or folder says so.",
+            )
         if path.exists() and is_test_set(path, data.format):
-            raise _test_set(f"data.{setting}={names} reads {path.name}, a published benchmark")
+            raise _test_set(
+                f"data.{setting}={names} reads {path.name}, a published benchmark",
+                also=_twin(path),
+            )
 
 
-def _test_set(found: str) -> ValueError:
+def _twin(path: Path) -> str:
+    """Say how training questions are read that a publisher ships in the form of its benchmark."""
+    name = f"{format_of(path).name}{TWIN}"
+    said = f" Training questions in that form, which no test set holds, are data.format={name}."
+    return said if any(one.name == name for one in FORMATS) else ""
+
+
+def _test_set(found: str, *, also: str = "") -> ValueError:
     return ValueError(
         f"{found}, but no checkpoint is chosen by a test set, nor trained on one: score it with "
         "stage=benchmark, and name other questions, or hold some of the training's out with "
-        "data.val_share=0.05."
+        f"data.val_share=0.05.{also}"
     )
 
 

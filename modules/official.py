@@ -11,8 +11,8 @@ is which script scores what, and how it sums up. Three things differ, for all be
 """
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from datamodules.sample import LETTERS, Sample
@@ -27,6 +27,10 @@ LetterRule = Literal[
     "any_capital",
     "cleaned_letter",
 ]
+UNWRITTEN = ("mmau", "mmar", "mmsu", "daily_omni", "video_mme", "omnivideobench", "cg_av_counting")
+"""Whose scripts do not count a question that could not be shown: it has no row, or one without
+output. The others count it as wrong."""
+
 OfficialRule = Literal[LetterRule, "string_match", "tag", "tag_f1", "tag_substring", "count"]
 
 
@@ -66,41 +70,92 @@ def official_score(sample: Sample, completion: str) -> OfficialScore | None:
     if found is None:
         return None
     rule, letter = found
-    right = letter == sample.answer
+    right = letter == _key(sample)
     if rule == "outer_letter":  # compares texts, so that a copy of the answer is right too
         right = letter is not None and _text(sample, letter) == _text(sample, sample.answer)
     return OfficialScore(score=float(right), parsed=letter is not None, rule=rule)
 
 
 def official_summary(
-    source: str, pairs: Sequence[tuple[Sample, OfficialScore]], completions: Sequence[str]
+    source: str, pairs: Sequence[tuple[Sample, OfficialScore]], completions: Sequence[str | None]
 ) -> Mapping[str, float]:
     """Sum up as a benchmark's own script does, as shares of 1; errors of counts are counts.
 
-    `counted` says how many questions the denominator has: MMAU and MMAR skip rows without output,
-    which is what an empty completion stands for, and MMSU and Video-MME those whose letter they
-    cannot read. All others count every row.
+    `counted` says how many questions the denominator has. An empty completion is one, and wrong.
+    Not counted are questions that could not be shown, see `UNWRITTEN`; replies whose letter MMSU
+    and Video-MME cannot read, and those that OmniVideoBench takes for a note of a failure. For an
+    empty reply, MMSU counts the letter of the row before once more.
 
         mae  = mean(error), rmse = sqrt(mean(error^2))
         error = |count - answer|, or 2 answer where that is more than max(2 answer, 100)
 
     A count that cannot be read is wrong, and is 0 in the other three.
+
+    Args:
+        completions: in the order of the questions; None where one could not be shown.
     """
-    scores = [
-        (score.score, sample, completion)
-        for (sample, score), completion in zip(pairs, completions, strict=True)
-        if not (source in ("mmau", "mmar") and not completion.strip())
-        and not (source in ("mmsu", "video_mme") and not score.parsed)
+    rows = zip(pairs, completions, strict=True)
+    counted = [
+        (score, sample, said)
+        for sample, score, said in (_repeated(rows) if source == "mmsu" else _plain(rows))
+        if _counts(source, score, said)
     ]
-    summary = {"score": _mean([score for score, _, _ in scores]), "counted": float(len(scores))}
+    summary = {
+        "score": _mean([score.score for score, _, _ in counted]),
+        "counted": float(len(counted)),
+    }
     if source == "cg_av_counting":
-        errors = [_errors(sample, completion) for _, sample, completion in scores]
+        errors = [_errors(sample, said or "") for _, sample, said in counted]
         summary |= {
             "off_by_one": _mean([float(error <= 1) for error, _ in errors]),
             "mae": _mean([capped for _, capped in errors]),
             "rmse": math.sqrt(_mean([capped**2 for _, capped in errors])),
         }
     return summary
+
+
+Rows = Iterator[tuple[tuple[Sample, OfficialScore], str | None]]
+
+
+def _plain(rows: Rows) -> Iterator[tuple[Sample, OfficialScore, str | None]]:
+    return ((sample, score, said) for (sample, score), said in rows)
+
+
+def _repeated(rows: Rows) -> Iterator[tuple[Sample, OfficialScore, str | None]]:
+    """Give empty replies the letter that was read last, as MMSU's script does.
+
+    The script ends with an error where there is none; here the reply is wrong.
+    """
+    letter: str | None = None
+    for (sample, score), said in rows:
+        if said is not None and said.strip().replace("\n", "") in ("", "None"):
+            right = letter is not None and _text(sample, letter) == _text(sample, sample.answer)
+            yield sample, replace(score, score=float(right), parsed=True), said
+        else:
+            letter = rules.outer_letter(said or "") or letter
+            yield sample, score, said
+
+
+def _counts(source: str, score: OfficialScore, said: str | None) -> bool:
+    """Tell whether a row is in the denominator."""
+    if said is None:
+        return source not in UNWRITTEN
+    if source == "omnivideobench":
+        return not rules.says_failed(said)
+    return score.parsed or source not in ("mmsu", "video_mme")
+
+
+def _key(sample: Sample) -> str:
+    """Give the letter that a script takes for the right one.
+
+    OmniBench publishes the text of the answer, and its script reads a letter out of that as it does
+    out of replies: "A man is" is A, whichever option it is. Where it finds none, it ends with an
+    error; here the letter of the option counts.
+    """
+    if sample.source != "omnibench":
+        return sample.answer
+    text = sample.options[LETTERS.index(sample.answer)]
+    return rules.bracketed_letter(text, sample.options) or sample.answer
 
 
 def _letter(sample: Sample, completion: str) -> tuple[LetterRule, str | None] | None:
@@ -148,9 +203,11 @@ def _intentbench(sample: Sample, completion: str) -> OfficialScore | None:
 
 
 def _items(sample: Sample) -> list[str]:
-    """Write each item of a set as its letter, as IntentBench publishes them."""
-    letters = dict(zip(sample.options, LETTERS, strict=False))
-    return [letters.get(item, item) for item in sample.answer.split(", ")]
+    """Write each item of a set as its letter, as IntentBench publishes them; of options that
+    repeat, as the first."""
+    letters = dict(reversed([*zip(sample.options, LETTERS, strict=False)]))
+    items = sample.answer.split(", ")
+    return [item if item in [*sample.letters] else letters.get(item, item) for item in items]
 
 
 def _text(sample: Sample, letter: str) -> str | None:

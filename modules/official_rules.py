@@ -21,6 +21,9 @@ one text by a missing comma, so that they are never met."""
 MORE_LEAD_INS = (*LEAD_INS, "Answer:", "Option:")
 """The same list where WorldSense is scored, in VLMEvalKit."""
 
+SCALES = ("billion", "million", "thousand")
+POINT = "point"
+
 MAX_DIGITS = 300
 """More make no float, where the published count would end the whole evaluation."""
 
@@ -120,38 +123,102 @@ def any_capital(completion: str, options: Sequence[str]) -> str | None:
 def cleaned_letter(completion: str, letters: str) -> str | None:
     """Take a reply that is a letter, "A. ..." or a box with either, as OmniVideoBench does.
 
-    Thought in `<think>` is removed first, as its script for thinking models has it.
+    A box is looked for once more in lower case, so that "/BOX{B}" is one.
     """
+    said = _unboxed(completion).lower()
+    held = _box(said, "/box{")
+    said = said if held is None else held
+    said = said[0] if said[1:2] == "." else said
+    said = "".join(mark for mark in said if mark not in string.punctuation).strip()
+    return said.upper() if len(said) == 1 and said in letters.lower() else None
+
+
+def says_failed(completion: str) -> bool:
+    """Tell whether OmniVideoBench's script takes a reply for its own note that a film failed."""
+    return _unboxed(completion).startswith(("Video file not found", "Error:"))
+
+
+def _unboxed(completion: str) -> str:
+    """Remove thought in `<think>`, as the script for thinking models has it, and what is boxed of
+    the rest is all of it."""
     kept, end = "", 0
     for start, stop in _spans(completion, "<think>", "</think>"):
         kept, end = kept + completion[end:start], stop + len("</think>")
     said = (kept + completion[end:]).strip() or completion.strip()
-    for box in ("/box{", "\\boxed{"):
-        held, closed, _ = said.partition(box)[2].partition("}")
-        said = held.strip() if held and closed else said
-    said = said[0] if said[1:2] == "." else said
-    said = "".join(mark for mark in said if mark not in string.punctuation).strip().lower()
-    return said.upper() if len(said) == 1 and said in letters.lower() else None
+    for opening in ("/box{", "\\boxed{"):
+        held = _box(said, opening)
+        said = said if held is None else held.strip()
+    return said
 
 
-def count(completion: str) -> int | None:
-    """Read digits that are the whole reply, else add up its English number words, as CG-AV does.
+def _box(text: str, opening: str) -> str | None:
+    """Take what the first box holds that is closed and not empty."""
+    start = text.find(opening)
+    while start >= 0:
+        inside = start + len(opening)
+        end = text.find("}", inside)
+        if end < 0:
+            return None
+        if end > inside:
+            return text[inside:end]
+        start = text.find(opening, inside)
+    return None
 
-    "about 7" has neither and is not read; "between two and three" is five.
+
+def count(completion: str) -> float | None:
+    """Read a count as the package word2number does, by which CG-AV's script reads replies.
+
+    Digits are the whole reply, without white space around them. Else its number words are read,
+    whatever stands between them: "three or four" is 7, "one point five" 1.5, "about 7" nothing.
     """
-    said = completion.strip().replace("-", " ").lower()
-    if said.isdecimal():
-        return int(said) if len(said) <= MAX_DIGITS else None
-    words = [NUMBER_WORDS[word] for word in said.split() if word in NUMBER_WORDS]
-    total = group = 0
-    for value in words:
-        if value == 100:
-            group = max(group, 1) * 100
-        elif value > 100:
-            total, group = total + max(group, 1) * value, 0
-        else:
-            group += value
-    return total + group if words else None
+    said = completion.replace("-", " ").lower()
+    if said.isdigit():
+        return int(said) if said.isdecimal() and len(said) <= MAX_DIGITS else None
+    return _written_number([word for word in said.split() if word in NUMBER_WORDS or word == POINT])
+
+
+def _written_number(words: Sequence[str]) -> float | None:
+    """Add up number words; None where they are none, or none in a possible order.
+
+    The quirks are the package's: a scale that stands last is also counted with the words before it,
+    so that "one million two thousand" is 1,003,002, and of five words and more the first counts.
+    """
+    once = (*SCALES, POINT)
+    if not words or any(words.count(word) > 1 for word in once):
+        return None
+    end = words.index(POINT) if POINT in words else len(words)
+    whole, decimals = words[:end], words[end + 1 :]
+    places = [whole.index(scale) for scale in SCALES if scale in whole]
+    if places != sorted(places):
+        return None
+    groups: list[tuple[Sequence[str], int]] = []
+    if len(whole) == 1:
+        groups.append((whole, 1))
+    elif whole:
+        begins = [0, *(place + 1 for place in places)]
+        groups += [
+            (whole[begin:place], NUMBER_WORDS[whole[place]])
+            for begin, place in zip(begins, places, strict=False)
+        ]
+        rest = [begin for begin in begins if begin < len(whole)]
+        groups += [(whole[rest[-1] :], 1)] if places != [len(whole) - 1] else []
+    if not all(group for group, _ in groups):
+        return None
+    total = sum(_group([NUMBER_WORDS[word] for word in group]) * by for group, by in groups)
+    digits = [NUMBER_WORDS[word] for word in decimals if word in _SMALL[:10]]
+    read = decimals and len(digits) == len(decimals)
+    return total + float(f"0.{''.join(map(str, digits))}") if read else total
+
+
+def _group(values: Sequence[int]) -> int:
+    """Read the words before a scale as hundreds, tens and ones, by how many they are."""
+    match values:
+        case [hundreds, hundred, *rest] if len(rest) in (1, 2):
+            return hundreds * hundred + sum(rest)
+        case [first, second]:
+            return first * second if 100 in values else first + second
+        case _:
+            return values[0]
 
 
 def _tags(completion: str) -> list[str]:

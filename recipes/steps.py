@@ -11,6 +11,7 @@ from typing import final
 from configs.load import SCRIPTS, SERVES, config_hash, load_config, suggest
 from configs.recipes import CONTROL, START, Arm, Command, Settings, Template, items
 from configs.schema import Config
+from datamodules.splits import check_names
 from runs import VOTERS, Identity
 
 PROBES = "data.contribution.probes"
@@ -184,6 +185,8 @@ class _Chain:
         words = tuple(_word(key, value) for key, value in all_settings.items())
         try:
             config = load_config([*words], tuple(SCRIPTS))
+            if SCRIPTS[config.stage] == "train.py":
+                check_names(config.data)
         except ValueError as error:
             raise ValueError(f"step {template.name}: {error}") from None
         return Step(name=template.name, words=words, config=config, shared=template.shared)

@@ -237,7 +237,7 @@ CAPITALS: list[tuple[Sample, list[Row]]] = [
 
 PARSED: list[tuple[Sample, list[Row]]] = [
     (
-        asked("omnibench", "B", *VOICES),
+        asked("omnibench", "B", "a man", "a woman", "a child", "a robot"),
         [
             ("right", "right", "B"),
             ("right", "right", "(B)"),
@@ -261,6 +261,28 @@ PARSED: list[tuple[Sample, list[Row]]] = [
             ("wrong", "wrong", "C"),
             ("wrong", "wrong", "(D)"),
             ("wrong", "wrong", "<answer> C </answer>"),
+        ],
+    ),
+    (  # The key is read out of the answer's text as out of a reply: "A woman" is A.
+        asked("omnibench", "B", *VOICES),
+        [
+            ("right", "wrong", "A"),
+            ("right", "right", "A woman"),
+            ("right", "right", "B. A woman"),
+            ("wrong", "right", "B"),
+            ("wrong", "right", "(B)"),
+            ("unread", "unread", ""),
+        ],
+    ),
+    (  # Of more than five words, the text that comes last is the key, be it within another's.
+        asked(
+            *("omnibench", "B", "two of them", "it is what only two of them say"),
+            *("nobody", "The Beatles, from a TV"),
+        ),
+        [
+            ("right", "wrong", "A"),
+            ("wrong", "right", "B"),
+            ("right", "right", "it is what only two of them say"),
         ],
     ),
     (
@@ -314,6 +336,13 @@ PARSED: list[tuple[Sample, list[Row]]] = [
             ("right", "right", "<think>A man? No.</think>B"),
             ("right", "right", "<think>A?</think>\nB. A woman"),
             ("right", "unread", "/box{B}"),
+            ("right", "unread", "/BOX{B}"),
+            ("right", "unread", "The answer is /Box{ b }"),
+            ("right", "unread", "/BOX{B. A woman}"),
+            ("right", "unread", "/box{} or /box{B}"),
+            ("right", "right", "/BOX{\\boxed{b}"),
+            ("unread", "unread", "\\BOXED{B}"),
+            ("unread", "unread", "/BOX{}B"),
             ("wrong", "unread", "A.B"),
             ("unread", "right", "A woman"),
             ("unread", "right", "Option B"),

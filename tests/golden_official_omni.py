@@ -92,8 +92,8 @@ COUNTS: list[tuple[Sample, list[Row]]] = [
         told("cg_av_counting", "number", "7"),
         [
             ("right", "right", "7"),
-            ("right", "right", " 7\n"),
             ("right", "right", "07"),
+            ("right", "unread", "\u0667"),
             ("right", "unread", "seven"),
             ("right", "unread", "There are Seven of them"),
             # Number words are added up, whatever stands between them.
@@ -101,7 +101,21 @@ COUNTS: list[tuple[Sample, list[Row]]] = [
             ("right", "unread", "one dog and six cats"),
             ("wrong", "unread", "twenty-seven"),
             ("wrong", "unread", "six"),
-            # Digits are the whole reply, or nothing.
+            ("right", "unread", "two two three"),
+            ("right", "unread", "SEVEN point"),
+            ("right", "unread", "seven point eleven"),
+            ("wrong", "unread", "seven point five"),
+            ("wrong", "unread", "point seven"),
+            ("wrong", "unread", "point"),
+            # Of five words, the first is the number.
+            ("right", "unread", "seven one two three four"),
+            ("unread", "unread", "thousand seven"),
+            ("unread", "unread", "seven thousand or seven thousand"),
+            ("unread", "unread", "seven thousand million"),
+            # Digits are the whole reply, or nothing, and white space is not read over.
+            ("unread", "right", "7\n"),
+            ("unread", "right", " 7"),
+            ("unread", "unread", "\u00b2"),
             ("unread", "right", "7.0"),
             ("unread", "right", "**7**"),
             ("unread", "right", "\\boxed{7}"),

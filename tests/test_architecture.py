@@ -21,6 +21,7 @@ MAY_IMPORT = {  # folder or file -> the local packages and modules it may import
 RULES = (
     *("contribution", "presets", "calibration", "shapley", "voters", "selection"),
     *("mixture", "traces", "clean_view", "splits", "leaks", "near_duplicates"),
+    *("known_tests", "benchmark_names"),
 )
 JUDGES = (
     *("verifiers", "extraction", "readings", "similarity", "rewards", "math_answers"),

@@ -24,7 +24,9 @@ from modules.official import official_score
 from modules.verifiers import verify
 
 BENCHMARKS = {one.name for one in (*AUDIO_BENCHMARKS, *VIDEO_BENCHMARKS, *OMNI_BENCHMARKS)}
-EXCERPTS = sorted(path for path in FIXTURES.iterdir() if path.suffix != ".media")
+EXCERPTS = sorted(  # but those in the form of a benchmark, which are read where they are named
+    path for path in FIXTURES.iterdir() if path.suffix != ".media" and path.stem[-6:] != "_train"
+)
 GOLD = [
     json.loads(line)
     for line in (FIXTURES.parent / "golden/benchmarks.jsonl").read_text("utf-8").splitlines()
@@ -115,11 +117,14 @@ def completions(sample: Sample, letter: str) -> str:
 
 @pytest.mark.parametrize("path", OURS, ids=lambda path: path.name)
 def test_gold_is_right_and_every_other_option_wrong(path, tmp_path):
-    """By our verifier, and by the publisher's rule where that is known, in the publisher's form."""
+    """By our verifier, and by the publisher's rule where that is known, in the publisher's form.
+
+    But for OmniBench, whose script takes "A goose" for the letter A.
+    """
     for sample in excerpt(path.name, tmp_path):
         for letter in sample.letters if sample.answer_type == "choice" else ():
             text = completions(sample, letter)
-            official = official_score(sample, text)
+            official = official_score(sample, text) if sample.source != "omnibench" else None
             assert verify(text, sample=sample).correct == (letter == sample.answer)
             assert official is None or official.score == (letter == sample.answer)
 

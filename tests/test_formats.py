@@ -139,6 +139,7 @@ def test_a_benchmark_is_known_by_its_format(tmp_path):
         assert not is_test_set(written(tmp_path / "b.jsonl", *rows))
     assert not is_test_set(tmp_path / "none.jsonl")
     training = {"audiomcq", "avqa", "video_r1", "llava_video"}
+    training |= {"intentbench_train", "video_holmes_train"}
     assert {one.name for one in FORMATS if not one.test and not one.generic} == training
 
 

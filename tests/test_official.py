@@ -35,7 +35,8 @@ def scored(sample, completion):
 
 
 def summed(sample, *completions):
-    pairs = [scored(sample, completion) for completion in completions]
+    """Sum up completions to one question; None is one that could not be shown."""
+    pairs = [scored(sample, completion or "") for completion in completions]
     return official_summary(sample.source, pairs, completions)
 
 
@@ -84,8 +85,10 @@ WRITTEN = {  # an option as its publisher's prompt wants it answered
 @pytest.mark.parametrize("source", WRITTEN)
 @pytest.mark.parametrize("answer", "ABCD")
 def test_the_right_option_scores_all_and_each_other_nothing(source, answer):
-    sample = asked(source, answer, *VOICES)
-    for letter, text in zip("ABCD", VOICES, strict=True):
+    """In lower case: OmniBench's script takes "A man" for the letter A, in the key too."""
+    voices = [voice.lower() for voice in VOICES]
+    sample = asked(source, answer, *voices)
+    for letter, text in zip("ABCD", voices, strict=True):
         said = WRITTEN[source].format(letter=letter, text=text)
         score = official_score(sample, said)
         assert (score.score, score.parsed) == (float(letter == answer), True), said
@@ -121,23 +124,93 @@ def test_scores_know_no_chance():
 
 
 @pytest.mark.parametrize("source", ["mmau", "mmar"])
-def test_mmau_and_mmar_skip_rows_without_output(source):
-    """Two right of three, and the empty one is no row: 2 / 3, not 2 / 4."""
-    summary = summed(asked(source, "B", *VOICES), "A woman", "", "a woman", "B")
-    assert summary == {"score": pytest.approx(2 / 3), "counted": 3}
+def test_mmau_and_mmar_count_empty_outputs_and_skip_rows_that_have_none(source):
+    """Two right of four, the empty one among them; what could not be shown is no row: 2 / 4."""
+    summary = summed(asked(source, "B", *VOICES), "A woman", "", "a woman", "B", None)
+    assert summary == {"score": pytest.approx(2 / 4), "counted": 4}
 
 
-@pytest.mark.parametrize("source", ["mmsu", "video_mme"])
-def test_mmsu_and_video_mme_drop_what_they_cannot_read(source):
+def test_the_denominator_of_mmau_is_that_of_its_script():
+    """84 right of 984 with 99 empty ones: 8.54 %, where leaving these out gave 9.49 % of 885."""
+    said = ["A woman"] * 84 + ["a man"] * 801 + [""] * 99 + [None] * 16
+    summary = summed(asked("mmau", "B", *VOICES), *said)
+    assert summary == {"score": pytest.approx(0.0854, abs=5e-5), "counted": 984}
+
+
+def test_video_mme_drops_what_it_cannot_read():
     """One right of two that are read; two others are dropped."""
-    summary = summed(asked(source, "B", *VOICES), "B", "D", "no idea", "")
+    summary = summed(asked("video_mme", "B", *VOICES), "B", "D", "no idea", "", None)
     assert summary == {"score": pytest.approx(1 / 2), "counted": 2}
 
 
-@pytest.mark.parametrize("source", ["daily_omni", "worldsense", "omnibench", "omnivideobench"])
-def test_others_count_every_row(source):
-    summary = summed(asked(source, "B", *VOICES), "B", "D", "no idea", "")
+def test_mmsu_drops_what_it_cannot_read_but_counts_empty_replies_by_the_letter_before():
+    """Nothing is before the first: wrong. "None" is like nothing; "no idea" is dropped, and leaves
+    the B before it: of six, "B" and the two empty ones behind it are right.
+    """
+    said = ["", "B", "None", "no idea", "", None, "D", " \n"]
+    summary = summed(asked("mmsu", "B", *VOICES), *said)
+    assert summary == {"score": pytest.approx(3 / 6), "counted": 6}
+
+
+def test_mmsu_compares_the_texts_of_letters_for_empty_replies_too():
+    """The letter before was A, and A says here what C says."""
+    first, second = asked("mmsu", "B", "x", "y", "z"), asked("mmsu", "C", "x", "y", "x")
+    pairs = [scored(first, "A"), scored(second, "")]
+    assert official_summary("mmsu", pairs, ["A", ""]) == {"score": 0.5, "counted": 2}
+
+
+@pytest.mark.parametrize("source", ["daily_omni", "omnivideobench"])
+def test_films_that_could_not_be_read_are_not_counted_by_some(source):
+    summary = summed(asked(source, "B", *VOICES), "B", "D", "no idea", "", None)
     assert summary == {"score": pytest.approx(1 / 4), "counted": 4}
+
+
+@pytest.mark.parametrize("source", ["worldsense", "omnibench", "av_odyssey", "video_holmes"])
+def test_and_are_wrong_to_others(source):
+    voices = [voice.lower() for voice in VOICES]
+    summary = summed(asked(source, "B", *voices), "B", "D", "no idea", "", None)
+    assert summary == {"score": pytest.approx(1 / 5), "counted": 5}
+
+
+def test_intentbench_counts_every_question():
+    said = ["<answer>B</answer>", "B", "", None]
+    summary = summed(asked("intentbench", "B", *VOICES), *said)
+    assert summary == {"score": pytest.approx(1 / 4), "counted": 4}
+
+
+def test_omnivideobench_takes_some_replies_for_its_own_notes():
+    """Two of these begin as its notes of films that failed, one after its thought: not counted."""
+    said = ["B", "Error: I hear nothing.", "<think>Hm.</think>Video file not found", "error: no"]
+    summary = summed(asked("omnivideobench", "B", *VOICES), *said)
+    assert summary == {"score": pytest.approx(1 / 2), "counted": 2}
+
+
+def test_counts_that_were_never_asked_are_no_rows():
+    """7, nothing, and a film that could not be read: one right of two, errors 0 and 7."""
+    summary = summed(told("cg_av_counting", "number", "7"), "7", "", None)
+    assert (summary["score"], summary["counted"], summary["mae"]) == (0.5, 2, 3.5)
+
+
+WRITTEN_NUMBERS = {  # what word2number 1.1 makes of them
+    **{"7": 7, "-7": None, "7\n": None, " 7": None, "007": 7, "\u0663": 3, "\u00b2": None},
+    **{"": None, "dogs": None, "seven": 7, "Seven-and-TWENTY dogs": 27, "zero": 0, "hundred": 100},
+    **{"twenty one": 21, "twenty-one hundred": 120, "two hundred": 200, "hundred two": 200},
+    **{"one hundred and five": 105, "two hundred thirty one": 231, "three hundred hundred": 400},
+    **{"one two three four": 9, "one two three": 5, "one two three four five": 1},
+    **{"thousand": 1000, "thousand five": None, "hundred thousand": 100_000, "million": 10**6},
+    **{"two thousand and three": 2003, "two million three thousand": 2_004_003},
+    **{"one million two thousand": 1_003_002, "one billion two million": 1_003_000_002},
+    **{"one billion two thousand five": 1_000_002_005, "two million million": None},
+    **{"two thousand million": None, "one million one billion": None, "six million": 6 * 10**6},
+    **{"point": 0, "point five": 0.5, "seven point five": 7.5, "five point": 5},
+    **{"seven point one zero five": 7.105, "seven point ten": 7, "one point two point": None},
+    **{"one hundred point five thousand": 100, "five. point two": 0.2},
+}
+
+
+@pytest.mark.parametrize("said", WRITTEN_NUMBERS)
+def test_number_words_are_read_as_the_package_reads_them(said):
+    assert official_rules.count(said) == pytest.approx(WRITTEN_NUMBERS[said])
 
 
 def test_intentbench_averages_f1_with_the_rest():

@@ -215,6 +215,12 @@ def test_a_wrong_word_stops_before_anything_runs(tea, run):
     assert began(tea) == [] and not (tea / "runs").exists()
 
 
+def test_a_test_set_to_train_on_stops_before_anything_runs(tea, run):
+    with pytest.raises(ValueError, match=r"step rlvr: data\.train=mmsu reads .*, of mmsu by its"):
+        run("rlvr:data.train=mmsu")
+    assert began(tea) == [] and not (tea / "runs").exists()
+
+
 def test_what_a_lone_step_says_is_shown(run, capfd):
     run()
     assert "said rlvr" in capfd.readouterr().out

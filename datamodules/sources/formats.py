@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from configs.inputs import FormatName
+from datamodules.known_tests import sets_known
 from datamodules.sources.adapter import Format, Place, Row
 from datamodules.sources.answers import RowError
 from datamodules.sources.audio_benchmarks import AUDIO_BENCHMARKS
@@ -19,6 +20,9 @@ from datamodules.sources.preferences import preference_in, told_of
 from datamodules.sources.rows import ROW_FIELDS
 from datamodules.sources.training import TRAINING
 from datamodules.sources.video_benchmarks import VIDEO_BENCHMARKS
+
+TWIN = "_train"
+"""What a format is called after the benchmark's, where a publisher ships both in one form."""
 
 LOOKED_AT = 20
 """Rows at the beginning of a manifest that its format is told from."""
@@ -150,12 +154,24 @@ def format_of(path: Path, name: FormatName = "auto") -> Format:
 def is_test_set(path: Path, name: FormatName = "auto") -> bool:
     """Know the manifest of a published benchmark: nobody trains on it, nor chooses by it.
 
-    One that cannot be read, or whose format is unknown, is none; reading it says what is wrong.
+    Where another format is named, those benchmarks are still told by their fields whose questions
+    nobody knows; the others' are, and what only looks like them may be trained on. One that cannot
+    be read, or whose format is unknown, is none; reading it says what is wrong.
     """
     try:
-        return format_of(path, name).test
+        first = [*islice(read_rows(path), LOOKED_AT)]
+        chosen = choose(path, first, name)
+        if not chosen.test and name != "auto" and trains_on(name) is None:
+            told = choose(path, first)
+            chosen = chosen if told.name in sets_known() else told
     except ValueError:
         return False
+    return chosen.test
+
+
+def trains_on(name: FormatName) -> str | None:
+    """Name the benchmark in whose form this format has its publisher's training questions."""
+    return name.removesuffix(TWIN) if name.endswith(TWIN) else None
 
 
 def _way_out() -> str:

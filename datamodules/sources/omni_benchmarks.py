@@ -113,7 +113,8 @@ def intentbench(row: Row, place: Place) -> Iterator[Row]:
             raise RowError(
                 "bad_answer_type",
                 f"problem_type is {kind[:80]!r}, but IntentBench is scored as multiple choice, "
-                "emer_ov_mc or judge: leave the row out, or name its format with data.format=...",
+                "emer_ov_mc or judge: leave the row out, or name its format with data.format=..., "
+                "which is video_r1 or intentbench_train for training questions.",
             )
     path = text_of(row, "video", "path")
     modality = next((one for one in ENDINGS if one == data_type), None)

@@ -1,5 +1,6 @@
 """Check a row of the project's own manifests, field by field, and make a sample of it."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,9 @@ ROW_FIELDS = (
 )
 MEDIA_FIELDS = ("modality", "path", "start", "end", "role", "text")
 ROLES = get_args(Role)
+
+URL = re.compile(r"[a-z][a-z0-9+.-]*://|www\.", re.IGNORECASE)
+"""Where a question was found names no data set, and would make one of each question."""
 
 
 @final
@@ -50,6 +54,7 @@ def to_sample(row: Row, *, root: Path, source: str, outside_root: bool = False) 
     media = _media(row, len(options))
     _told_apart(answer, options, answer_type, media)
     sample_id = _text(row, "id", "missing_id")
+    named = _text(row, "source", "malformed", default=source)
     return Sample(
         id=sample_id,
         question=question,
@@ -60,8 +65,8 @@ def to_sample(row: Row, *, root: Path, source: str, outside_root: bool = False) 
         media=media,
         completion=_text(row, "completion", "malformed", default=""),
         evidence=_text(row, "evidence", "malformed", default=""),
-        facts=_facts(row),
-        source=_text(row, "source", "malformed", default=source),
+        facts=_facts(row) | ({"source_url": named} if URL.match(named) else {}),
+        source=source if URL.match(named) else named,
         asset_id=_text(row, "asset_id", "malformed", default=media[0].path if media else sample_id),
         content_hash=content_hash(
             question,
@@ -170,7 +175,7 @@ def _tolerance(row: Row, answer_type: AnswerType) -> float:
     return float(value)
 
 
-def _facts(row: Row) -> Mapping[str, str]:
+def _facts(row: Row) -> dict[str, str]:
     given = row.get("facts") or {}
     if not isinstance(given, dict) or not all(
         isinstance(text, str | int | float) for text in given.values()

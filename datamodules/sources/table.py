@@ -68,9 +68,7 @@ class SampleTable(Sequence[Sample]):
         self.outside_root = outside_root
         self._opened: tuple[int, pa.RecordBatchFileReader] | None = None
         self._last: tuple[int, pa.RecordBatch] | None = None
-        batches = self._reader().num_record_batches
-        last = self._batch(batches - 1).num_rows if batches else 0
-        self.places: range | NDArray[np.int64] = range((batches - 1) * ROWS_TOGETHER + last)
+        self.places: range | NDArray[np.int64] = range(self._rows())
 
     def __len__(self) -> int:
         return len(self.places)
@@ -91,8 +89,20 @@ class SampleTable(Sequence[Sample]):
             for place in places:
                 yield _sample(rows[place % ROWS_TOGETHER] if rows else self._row(place))
 
+    def fields(self, names: Sequence[str]) -> Iterator[Row]:
+        """Read some fields of all questions, a few hundred at a time, without making samples."""
+        reader = _open(self.file, only=[_SCHEMA.get_field_index(name) for name in names])
+        for number, group in groupby(map(int, self.places), key=lambda at: at // ROWS_TOGETHER):
+            rows = reader.get_batch(number).to_pylist()
+            yield from (rows[place % ROWS_TOGETHER] for place in group)
+
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_opened": None, "_last": None}
+
+    @property
+    def whole(self) -> bool:
+        """Whether these are all questions of the file, in its order."""
+        return isinstance(self.places, range) and self.places == range(self._rows())
 
     @property
     def ids(self) -> list[str]:
@@ -145,6 +155,10 @@ class SampleTable(Sequence[Sample]):
             self._opened, self._last = (os.getpid(), _open(self.file)), None
         return self._opened[1]
 
+    def _rows(self) -> int:
+        batches = self._reader().num_record_batches
+        return (batches - 1) * ROWS_TOGETHER + self._batch(batches - 1).num_rows if batches else 0
+
     def _batch(self, number: int) -> pa.RecordBatch:
         reader, last = self._reader(), self._last
         if last is None or last[0] != number:
@@ -178,6 +192,21 @@ def column_of(samples: Sequence[Sample], name: Column) -> list[str]:
     if isinstance(samples, SampleTable):
         return samples.column(name)
     return [vars(one)[name] for one in samples]
+
+
+def fields_of(samples: Sequence[Sample], names: Sequence[str]) -> Iterator[Row]:
+    """Read some fields of all questions; those of a table without making samples.
+
+    Media and facts are as Arrow gives them: objects, and pairs.
+    """
+    if isinstance(samples, SampleTable):
+        yield from samples.fields(names)
+        return
+    for one in samples:
+        row = {name: vars(one)[name] for name in names}
+        if "media" in row:
+            row["media"] = [vars(item) for item in one.media]
+        yield row | ({"facts": [*one.facts.items()]} if "facts" in row else {})
 
 
 def take(samples: Sequence[Sample], places: NDArray[np.int64]) -> Sequence[Sample]:

@@ -16,8 +16,10 @@ from datamodules.sources.columns import (
 )
 from datamodules.sources.finding import one_of
 from datamodules.sources.golds import Way
-from datamodules.sources.published import choice, lettered_options, right
+from datamodules.sources.omni_benchmarks import intentbench
+from datamodules.sources.published import choice, lettered_options, named, right
 from datamodules.sources.rows import Right, bare
+from datamodules.sources.video_benchmarks import video_holmes
 
 PROBLEMS: dict[str, AnswerType] = {
     "multiple choice": "choice",
@@ -83,7 +85,8 @@ def video_r1(row: Row, place: Place) -> Iterator[Row]:
         raise RowError(
             "bad_answer_type",
             f"problem_type is {problem!r}, but says how to score: choose from "
-            f"{', '.join(PROBLEMS)}. IntentBench has others: name it with data.format=intentbench.",
+            f"{', '.join(PROBLEMS)}. IntentBench has others: name it with data.format=intentbench, "
+            "and training questions in its form with data.format=intentbench_train.",
         )
     question, solution, source = row.get("problem"), row.get("solution"), row.get("data_source")
     options = lettered_options(row.get("options"))
@@ -97,7 +100,7 @@ def video_r1(row: Row, place: Place) -> Iterator[Row]:
         "tolerance": 0.005 if answer_type == "number" else None,
         "media": [{"modality": kind, "path": file_of(row.get("path"), place)}],
         "completion": _process(row),
-        "source": source if isinstance(source, str) and "://" not in source else None,
+        "source": source,
         "facts": facts(row, "problem_type"),
     }
 
@@ -106,11 +109,36 @@ def _bare(solution: object) -> str:
     return tagged(written(solution))
 
 
+def intentbench_train(row: Row, place: Place) -> Iterator[Row | RowError]:
+    """Read HumanOmniV2's training questions, whose solutions hold the reasoning that is imitated.
+
+    They have IntentBench's kinds of problems, and Video-R1's.
+    """
+    kind = text_of(row, "problem_type").lower()
+    read = video_r1 if kind in PROBLEMS and kind != "multiple choice" else intentbench
+    for one in read(row, place):
+        yield {
+            **one,
+            "id": None,
+            **named("intentbench_train", row, "problem_id", "id"),
+            "completion": _thought(text_of(row, "solution")),
+            "source": row.get("data_source"),
+        }
+
+
+def _thought(solution: str) -> str:
+    """Take a solution for a completion if it says more than the answer in its tags."""
+    before, tag, _ = solution.rpartition("<answer>")
+    return solution if tag and before.strip() else ""
+
+
 def _process(row: Row) -> str:
-    """Put the solution behind the process that leads to it, which may end in an answer itself."""
+    """Put the solution behind the process that leads to it, which either may hold already."""
     process, solution = row.get("process"), row.get("solution")
-    if absent(process) or absent(solution):
+    if absent(solution):
         return ""
+    if absent(process):
+        return _thought(written(solution))
     text, ending = str(process).strip(), written(solution)
     if tagged(text) == text:
         return f"{text}\n{ending}"
@@ -142,6 +170,19 @@ TRAINING: tuple[Format, ...] = (
             {"problem_id", "problem", "problem_type", "data_type", "path", "solution"}
         ),
         adapt=video_r1,
+        ways=frozenset(("text", "letter")),
+    ),
+    Format(
+        name="intentbench_train",
+        fields=frozenset(),
+        adapt=intentbench_train,
+        ways=frozenset(("text", "letter")),
+        harmless=frozenset({"path"}),
+    ),
+    Format(
+        name="video_holmes_train",
+        fields=frozenset(),
+        adapt=video_holmes,
         ways=frozenset(("text", "letter")),
     ),
 )

@@ -1,0 +1,233 @@
+"""Know the questions of published test sets by what they say, whatever file they come in.
+
+`assets/known_tests.tsv` has the set and a hash of each: blake2b, 8 bytes, of the question and its
+sorted options, a line each. Only words count, in lower case and without the letters of options, so
+that neither the format, nor the order of options, nor their letters, nor punctuation matter.
+
+    python -m assets.known_tests mmsu=MMSU/question/mmsu.jsonl
+
+adds a set to it, or renews one.
+"""
+
+import ast
+import hashlib
+import json
+import logging
+import re
+import unicodedata
+import uuid
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import cache
+from itertools import combinations, pairwise
+from pathlib import Path
+
+from datamodules import benchmark_names
+from datamodules.benchmark_names import named_in_fields
+from datamodules.sample import LETTERS, Sample
+from datamodules.sources.table import SampleTable, fields_of
+
+log = logging.getLogger(__name__)
+
+FILE = Path(__file__).parent.parent / "assets" / "known_tests.tsv"
+
+WORD = re.compile(r"\w+")
+ASCII_WORDS = bytes(
+    ord(chr(code).lower()) if code < 128 and WORD.match(chr(code)) else ord(" ")
+    for code in range(256)
+)
+LETTER = re.compile(r"^\s*\(?[A-J][.):]\)?\s*", re.MULTILINE)
+"""A letter before an option, whatever else sets it apart."""
+
+MARK = re.compile(r"(?<!\w)\(?([A-J])[.):]\)?\s*")
+"""A letter before an option, wherever in a text it stands."""
+
+LIST = re.compile(r"\[[^\[\]]{1,2000}\]")
+"""Options that a prompt shows as a list of Python or JSON."""
+
+PIECE = re.compile(r"\n+|[.?!:]\s+")
+"""Where what is said around a question may end: at lines and sentences."""
+
+MOST_PIECES = 8
+"""Of longer texts, so many pieces at the beginning and at the end are tried."""
+
+MOST_LISTS = 3
+"""Of what may be lists of options in a text, so many at its end are tried."""
+
+FIELDS = ("id", "question", "options", "source", "asset_id", "facts", "media")
+
+OPEN_WORDS = 8
+"""Words of a question without options from which it can be known: "What is shown?" is asked of
+many films."""
+
+TEMPLATE_ASSETS = 8
+"""Recordings from which on one wording is a template: a test asks each question of one or a few."""
+
+Texts = Sequence[str]
+
+
+def plain(text: str) -> bytes:
+    """Keep the words of a text, in lower case."""
+    if text.isascii():  # a hundred times as frequent, and four times as fast as what it equals
+        return b" ".join(text.encode().translate(ASCII_WORDS).split())
+    words = WORD.findall(unicodedata.normalize("NFKC", text).lower())
+    return " ".join(words).encode(errors="replace")
+
+
+def question_key(question: str, options: Iterable[str]) -> bytes:
+    """Hash a question with its options as the file of known tests does."""
+    return _hashed(plain(question), _lines(_stripped(options)))
+
+
+def known_set(question: str, options: Texts) -> str | None:
+    """Name the test set that a question is from; None where it is from none that is known.
+
+    A prompt may say more around a question, and may hold its options itself.
+    """
+    known = _known()
+    for text, held in [(question, options)] if options else _readings(question):
+        endings = [_lines(texts) for texts in _offered(held)] if held else [b""]
+        for asked in _runs(text):
+            for ending in endings if held or asked.count(b" ") >= OPEN_WORDS - 1 else ():
+                if (found := known.get(_hashed(asked, ending))) is not None:
+                    return found
+    return None
+
+
+def known_tests(samples: Sequence[Sample], *, but: str | None = None) -> dict[int, str]:
+    """Name for the place of each question that is a known test the set that it is from.
+
+    A question is known by its words, or by what its row says of its source. Words that are asked
+    of many recordings of the same file are a template, such as "Who speaks? A man, a woman", and
+    no test by themselves.
+
+    Args:
+        but: a benchmark whose name says nothing here, see `benchmark_names.training_of`.
+    """
+    found: dict[int, str] = {}
+    alike: dict[tuple[bytes, bytes], dict[int, str]] = defaultdict(dict)
+    for place, row in enumerate(fields_of(samples, FIELDS)):
+        question, options = row["question"], row["options"]
+        if (name := known_set(question, options)) is not None:
+            found[place] = name
+            words = (plain(question), _lines(map(plain, options)))
+            alike[words][place] = row["asset_id"]
+        else:
+            folders = (item["path"].rpartition("/")[0] for item in row["media"])
+            told = named_in_fields(row["id"], row["source"], row["facts"], folders)
+            if told is not None and told != but:
+                found[place] = told
+    for places in alike.values():
+        if len({*places.values()}) > TEMPLATE_ASSETS:
+            for place in places:
+                del found[place]
+    return found
+
+
+def sets_known() -> frozenset[str]:
+    """Name the sets whose questions are known."""
+    return frozenset(_known().values())
+
+
+def known_in(samples: Sequence[Sample], *, but: str | None = None) -> dict[int, str]:
+    """Find the known tests of a manifest as `known_tests` does, once where it has an index."""
+    if not (isinstance(samples, SampleTable) and samples.whole):
+        return known_tests(samples, but=but)
+    code = (file.read_bytes() for file in (FILE, Path(__file__), Path(benchmark_names.__file__)))
+    text = b"".join([*code, repr((but, len(samples))).encode()])
+    kept = samples.file.with_name(f"tests-{hashlib.blake2b(text, digest_size=8).hexdigest()}.json")
+    if kept.exists():
+        return {int(place): name for place, name in json.loads(kept.read_text()).items()}
+    found = known_tests(samples, but=but)
+    made = kept.with_name(f"{kept.name}.{uuid.uuid4().hex}.tmp")
+    try:
+        made.write_text(json.dumps(found))
+        made.replace(kept)
+    except OSError as error:
+        log.warning("%s cannot be written (%s): tests are looked for again next time", kept, error)
+    return found
+
+
+@cache
+def _known() -> Mapping[bytes, str]:
+    """Read the set of each known question, by its hash."""
+    return {key: name for name, key in read_known(FILE)}
+
+
+def read_known(file: Path) -> list[tuple[str, bytes]]:
+    """Read a file of known tests; its lines are sets and hashes, and remarks begin with #."""
+    lines = file.read_text(encoding="utf-8").splitlines()
+    pairs = (line.split("\t") for line in lines if line and line[0] != "#")
+    return [(name, bytes.fromhex(key)) for name, key in pairs]
+
+
+def _hashed(question: bytes, ending: bytes) -> bytes:
+    return hashlib.blake2b(question + ending, digest_size=8).digest()
+
+
+def _lines(options: Iterable[bytes]) -> bytes:
+    """Write options, as plain texts, behind their question."""
+    return b"\n".join([b"", *sorted(options)])
+
+
+def _stripped(options: Iterable[str]) -> list[bytes]:
+    return [plain(LETTER.sub("", option, count=1)) for option in options]
+
+
+def _offered(options: Texts) -> Iterator[list[bytes]]:
+    """List how a publisher may have written these options, as plain texts.
+
+    What looks like a letter may be one that was left, as in "A.Horse", or a part of the option, as
+    in "C:maj". "A Kitchen" was published with a letter that nothing sets apart.
+    """
+    yield (texts := [plain(option) for option in options])
+    yield [b"%c %b" % pair for pair in zip(b"abcdefghij", texts, strict=False)]
+    if LETTER.search("\n".join(options)):
+        yield _stripped(options)
+
+
+def _readings(text: str) -> Iterator[tuple[str, Texts]]:
+    """Find the options that a text may hold: behind letters, in a list, or line by line."""
+    yield text, ()
+    marks = [*MARK.finditer(text)]
+    for first in [at for at, mark in enumerate(marks) if mark[1] == "A"][-MOST_LISTS:]:
+        mark = marks[first]
+        run = [mark]
+        for other in marks[first + 1 :]:
+            if len(run) < len(LETTERS) and other[1] == LETTERS[len(run)]:
+                run.append(other)
+        if len(run) > 1:
+            parts = [text[one.end() : two.start()] for one, two in pairwise(run)]
+            rest = text[run[-1].end() :]
+            yield text[: mark.start()], [*parts, rest]
+            yield text[: mark.start()], [*parts, rest.lstrip().partition("\n")[0]]
+    for held in [*LIST.finditer(text)][-MOST_LISTS:]:
+        if (listed := _list(held[0])) is not None:
+            yield text[: held.start()], listed
+    question, *lines = [line for line in text.splitlines() if line.strip()] or [""]
+    if 2 <= len(lines) <= len(LETTERS):
+        yield question, lines
+
+
+def _list(text: str) -> Texts | None:
+    try:
+        found = ast.literal_eval(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    texts = isinstance(found, list) and len(found) > 1 and all(isinstance(x, str) for x in found)
+    return found if texts else None
+
+
+def _runs(text: str) -> Iterator[bytes]:
+    """List the parts of a text that may be the question itself, as plain texts."""
+    pieces = [words for piece in PIECE.split(text.strip()) if (words := plain(piece))]
+    some = [pieces]
+    if len(pieces) == 1:
+        yield pieces[0]
+        return
+    if len(pieces) > MOST_PIECES:
+        yield b" ".join(pieces)
+        some = [pieces[:MOST_PIECES], pieces[-MOST_PIECES:]]
+    for part in some:
+        for start, end in combinations(range(len(part) + 1), 2):
+            yield b" ".join(part[start:end])
