@@ -2,11 +2,12 @@
 
 import os
 import secrets
-import signal
 from dataclasses import asdict
 
 import lightning as L
+import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.loggers import Logger, WandbLogger
@@ -15,7 +16,9 @@ from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.plugins.layer_sync import LayerSync
 
 from checkpoints import AtomicCheckpointIO, StepCheckpoint
-from configs.schema import SAMPLED, Config
+from configs.launching import alone_in_job
+from configs.schema import SAMPLED, Config, TrainerConfig
+from followers import OwnSignals
 from progress import MetricsWriter, StepProgress
 from reaudit import Reaudit
 from runs import Run, write_atomically
@@ -28,10 +31,7 @@ Plugin = Precision | ClusterEnvironment | CheckpointIO | LayerSync
 def build_trainer(config: Config, run: Run) -> L.Trainer:
     """Set up Lightning for steps instead of epochs, with this project's own checkpoints."""
     settings = config.trainer
-    if settings.devices * settings.num_nodes > 1:
-        # Lightning's own handler lets processes talk to each other, also in the middle of a sum
-        # that the others wait for; a killed run continues with the same command anyway.
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
+    _check_devices(settings)
     if settings.strategy not in ("auto", "ddp", "ddp_spawn", "ddp_fork"):
         raise ValueError(
             f"trainer.strategy is {settings.strategy}, but stages sum the gradients of their "
@@ -52,7 +52,7 @@ def build_trainer(config: Config, run: Run) -> L.Trainer:
         num_sanity_val_steps=0,
         log_every_n_steps=settings.log_every,
         callbacks=build_callbacks(config, run),
-        plugins=_plugins(),
+        plugins=_plugins(settings),
         logger=_logger(config, run),
         use_distributed_sampler=False,
         enable_model_summary=False,
@@ -60,14 +60,38 @@ def build_trainer(config: Config, run: Run) -> L.Trainer:
     )
 
 
-def _plugins() -> list[Plugin]:
-    """Save whole checkpoints or none; keep Lightning from saving and resuming its own on SLURM.
+def _check_devices(settings: TrainerConfig) -> None:
+    """Let no run begin on GPUs that are not there, or that its launcher hides from it."""
+    found = torch.cuda.device_count() if settings.accelerator != "cpu" else 0
+    if settings.accelerator == "gpu" and not found:
+        raise ValueError(
+            "trainer.accelerator=gpu, but torch finds no CUDA device: set it to auto or cpu, or "
+            "mend the driver."
+        )
+    if 0 < found < settings.devices:
+        raise ValueError(
+            f"trainer.devices is {settings.devices}, but this process sees {found} GPUs (as "
+            f"CUDA_VISIBLE_DEVICES says), and needs all of its node: set trainer.devices={found}, "
+            "or show it more; under SLURM ask for --gpus-per-node, not --gpus-per-task."
+        )
 
-    Its requeue writes from inside the signal handler, and any task that shares the directory would
-    resume from what it wrote.
+
+def _plugins(settings: TrainerConfig) -> list[Plugin]:
+    """Save whole checkpoints or none, and say who starts the processes of the run.
+
+    Lightning takes every process within a SLURM job for one that srun started, and would wait for
+    others. Of its own saving and resuming there nothing is used: its requeue writes from inside the
+    signal handler, and any task that shares the directory would resume from what it wrote.
     """
     plugins: list[Plugin] = [AtomicCheckpointIO()]
-    if SLURMEnvironment.detect():
+    processes = settings.devices * settings.num_nodes
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return plugins  # torchrun, also within SLURM
+    if processes == 1 or alone_in_job(os.environ):
+        plugins.append(LightningEnvironment())
+    elif SLURMEnvironment.detect():
+        # It refuses tasks that are not counted per node; these numbers have been checked.
+        os.environ["SLURM_NTASKS_PER_NODE"] = str(settings.devices)
         plugins.append(SLURMEnvironment(auto_requeue=False))
     return plugins
 
@@ -82,6 +106,7 @@ def build_callbacks(config: Config, run: Run) -> list[Callback]:
             "refresh_every out."
         )
     callbacks: list[Callback] = [
+        OwnSignals(),
         StepProgress(),
         MetricsWriter(run.dir / "metrics.jsonl", every=settings.log_every),
         StepCheckpoint(
