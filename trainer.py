@@ -1,8 +1,7 @@
 """Lightning's part of a training stage: steps instead of epochs, own checkpoints, watchers."""
 
 import os
-import secrets
-from dataclasses import asdict
+from importlib.util import find_spec
 
 import lightning as L
 import torch
@@ -10,7 +9,7 @@ from lightning.fabric.plugins.environments.cluster_environment import ClusterEnv
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import Precision
 from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.plugins.layer_sync import LayerSync
@@ -21,7 +20,7 @@ from configs.schema import SAMPLED, Config, TrainerConfig
 from followers import OwnSignals
 from progress import MetricsWriter, StepProgress
 from reaudit import Reaudit
-from runs import Run, write_atomically
+from runs import Run
 from watching import RolloutTable, Timings
 
 Plugin = Precision | ClusterEnvironment | CheckpointIO | LayerSync
@@ -53,7 +52,7 @@ def build_trainer(config: Config, run: Run) -> L.Trainer:
         log_every_n_steps=settings.log_every,
         callbacks=build_callbacks(config, run),
         plugins=_plugins(settings),
-        logger=_logger(config, run),
+        logger=_curves(config, run),
         use_distributed_sampler=False,
         enable_model_summary=False,
         default_root_dir=run.dir,
@@ -130,23 +129,15 @@ def build_callbacks(config: Config, run: Run) -> list[Callback]:
     return callbacks
 
 
-def _wandb_id(run: Run) -> str:
-    """Keep one identity per run directory: a resumed run continues its own curves, no other's."""
-    file = run.dir / "wandb.id"
-    if not file.exists():
-        write_atomically(file, f"{run.dir.name}-{secrets.token_hex(4)}")
-    return file.read_text()
-
-
-def _logger(config: Config, run: Run) -> Logger | bool:
+def _curves(config: Config, run: Run) -> Logger | bool:
     """Show the metrics in Weights & Biases where that is asked for."""
     if config.logger != "wandb":
         return False
-    return WandbLogger(
-        project="earwitness",
-        name=run.dir.name,
-        id=_wandb_id(run),
-        resume="allow",
-        save_dir=run.dir,
-        config=asdict(config),
-    )
+    if find_spec("wandb") is None:
+        raise ValueError(
+            "logger is wandb, but the package wandb is not installed: run `pip install wandb`, or "
+            "leave logger=wandb out."
+        )
+    from curves import curves_of  # noqa: PLC0415 - seconds that runs without it need not wait
+
+    return curves_of(config, run)
