@@ -19,6 +19,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.trainer.states import TrainerFn
 
+from runs import writing
+
 log = logging.getLogger(__name__)
 
 
@@ -33,13 +35,15 @@ class AtomicCheckpointIO(CheckpointIO):
         path = Path(path)
         path.parent.mkdir(parents=True, exist_ok=True)
         partial = _partial(path)
-        with partial.open("wb") as file:
-            hashing = _HashingFile(file)
-            torch.save(checkpoint, hashing)  # type: ignore[arg-type]  # it only calls write, flush
-            _sync(file)
-        with _partial(_sidecar(path)).open("w") as text:
-            text.write(f"{hashing.digest.hexdigest()}  {path.name}\n")
-            _sync(text)
+        try:
+            with writing(path):
+                digest = _write(checkpoint, partial)
+                with _partial(_sidecar(path)).open("w") as text:
+                    text.write(f"{digest}  {path.name}\n")
+                    _sync(text)
+        except OSError:  # nobody resumes from a part of one, and the disk may be full of it
+            partial.unlink(missing_ok=True)
+            raise
         _partial(_sidecar(path)).replace(_sidecar(path))
         partial.replace(path)
         folder = os.open(path.parent, os.O_RDONLY)
@@ -78,16 +82,35 @@ class AtomicCheckpointIO(CheckpointIO):
         _sidecar(Path(path)).unlink(missing_ok=True)
 
 
+def _write(checkpoint: dict[str, Any], path: Path) -> str:
+    """Write a checkpoint through to the disk, and return the checksum of what was written."""
+    with path.open("wb") as file:
+        hashing = _HashingFile(file)
+        try:
+            torch.save(checkpoint, hashing)  # type: ignore[arg-type]  # it only calls write, flush
+        except RuntimeError:  # torch's complaint about its archive hides the system's reason
+            if hashing.failed is not None:
+                raise hashing.failed from None
+            raise
+        _sync(file)
+    return hashing.digest.hexdigest()
+
+
 class _HashingFile:
-    """A file that knows the checksum of what was written to it."""
+    """A file that knows the checksum of what was written to it, and why it could not be."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
         self.digest = hashlib.sha256()
+        self.failed: OSError | None = None
 
     def write(self, chunk: bytes) -> int:
         self.digest.update(chunk)
-        return self.file.write(chunk)
+        try:
+            return self.file.write(chunk)
+        except OSError as error:
+            self.failed = error
+            raise
 
     def flush(self) -> None:
         self.file.flush()

@@ -1,28 +1,46 @@
-"""What both entry scripts do before torch is imported: check the command, set the environment."""
+"""What both entry scripts share: check the command, set the environment, and end as one should."""
 
 import logging
 import os
 import sys
+from collections.abc import Callable
+from signal import SIGPIPE, Signals
 
 from configs.command import main_config, main_recipe
+from configs.launching import check_launch, check_recipe_launch
 from configs.recipes import Command
 from configs.schema import Config
+from failures import sentence
+from stopping import ChildFailed, code_of, end_children, listen, lost, received, settle, stand_by
+
+log = logging.getLogger(__name__)
 
 QUIET = ("lightning.pytorch", "lightning.fabric", "transformers", "httpx", "httpx2", "openai")
 """Libraries whose advice at every start would bury what this project says."""
 
+PATIENCE = 30.0
+"""Seconds in which processes that finished their part of a run end by themselves."""
+
+
+class Told(SystemExit):
+    """Everything has been said, and only the exit code is left to pass on."""
+
 
 def start(stages: tuple[str, ...]) -> Config:
     """Resolve the command line or leave with help or an error; then prepare the process."""
+    stand_by()
     config = main_config(sys.argv[1:], stages)
     _prepare()
+    check_launch(config, os.environ)
     return config
 
 
 def start_recipe() -> Command:
     """Do the same for a recipe, whose steps get the environment of this process."""
+    listen()
     command = main_recipe(sys.argv[1:])
     _prepare()
+    check_recipe_launch(os.environ)
     return command
 
 
@@ -41,6 +59,64 @@ def quiet() -> None:
         logging.getLogger(name).propagate = False
 
 
-def leave(error: ValueError) -> None:
-    """End with one readable sentence: a ValueError is something that the user can mend."""
-    sys.exit(f"error: {error}")
+def attend(action: Callable[[], object], config: Config | None = None) -> None:
+    """Do something to its end, or end this process with a sentence and the code for what happened.
+
+    A bug keeps its traceback. Whatever it is, no process that was started stays behind.
+
+    Args:
+        config: what is done, if that is known, for settings to name.
+    """
+    try:
+        action()
+        sys.stdout.flush()
+        end_children(patience=PATIENCE)
+    except BaseException as error:
+        code = _tell(error, config)
+        end_children()
+        if code is None:
+            raise
+        raise Told(code) from None
+
+
+def _tell(error: BaseException, config: Config | None) -> int | None:
+    """Say what ended this process, and return its exit code; None for a bug."""
+    if isinstance(error, Told):
+        return int(error.code or 0)
+    if (number := received()) is not None:  # whatever became of it on its way up
+        log.error("stopped by %s: the same command goes on from here", Signals(number).name)
+        settle()
+        return code_of(number)
+    if isinstance(error, BrokenPipeError) and error.filename is None:
+        return _unheard()
+    if isinstance(error, SystemExit):
+        return _flushed(error)
+    if (gone := lost()) is not None:
+        code, words = gone
+        log.error("error: %s", words)
+        return code
+    told = sentence(error, config)
+    if told is None:
+        return None
+    print(f"error: {told}", file=sys.stderr)
+    return error.code if isinstance(error, ChildFailed) else 1
+
+
+def _flushed(leaving: SystemExit) -> int:
+    """Take over the code of who leaves, once all that was said has been heard."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _unheard()
+    if leaving.code is None or isinstance(leaving.code, int):
+        return leaving.code or 0
+    print(leaving.code, file=sys.stderr)
+    return 1
+
+
+def _unheard() -> int:
+    """End like a program that wrote to a pipe which nobody reads any more, as behind `| head`."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):  # Python would complain at its end otherwise
+        os.dup2(nowhere, stream.fileno())
+    return code_of(SIGPIPE)

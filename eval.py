@@ -1,6 +1,6 @@
 """Evaluate: `python eval.py stage=benchmark`; `--help` lists the rest."""
 
-from console import leave, quiet, start
+from console import attend, quiet, start
 
 STAGES = ("probe", "audit", "clean", "benchmark")
 
@@ -18,11 +18,8 @@ def main() -> None:
         case _:
             from benchmarking.stage import benchmark as evaluate  # noqa: PLC0415
     quiet()
-    try:
-        print(evaluate(config))
-    except ValueError as error:
-        leave(error)
+    attend(lambda: print(evaluate(config)), config)
 
 
 if __name__ == "__main__":
-    main()
+    attend(main)

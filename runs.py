@@ -14,11 +14,13 @@ import itertools
 import json
 import os
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, NoReturn, Self
 
+from configs.launching import SHARED_DIR
 from configs.load import config_hash, to_yaml
 from configs.schema import Config
 
@@ -27,9 +29,6 @@ RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
 
 VOTERS = "voters.txt"
 """What a probe leaves for later steps: the keys that vote, one voter a line."""
-
-SHARED_DIR = "EARWITNESS_RUN_DIR"
-"""Variable by which a leader tells the processes that it starts where the run is."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -207,11 +206,15 @@ def _read(path: Path) -> str | None:
 def write_atomically(path: Path, text: str) -> None:
     """Write a file that is there in full or not at all, even after a power cut."""
     partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # two may write the same
-    with partial.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)
+    try:
+        with writing(path), partial.open("w") as file:
+            file.write(text)
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+    except BaseException:  # a signal, too
+        partial.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)
@@ -219,9 +222,21 @@ def write_atomically(path: Path, text: str) -> None:
         os.close(folder)
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Put the path into an error that the system raises while a file is written, as on a full disk:
+    it knows the open file by a number alone."""
+    try:
+        yield
+    except OSError as error:
+        if error.filename is None:
+            error.filename = str(path)
+        raise
+
+
 def append_jsonl(path: Path, row: Mapping[str, object]) -> None:
     """Append one row, in one write, so that a kill tears at most the last line."""
-    with path.open("a") as file:
+    with writing(path), path.open("a") as file:
         file.write(json.dumps(row, ensure_ascii=False) + "\n")
 
 

@@ -7,7 +7,7 @@ import sys
 from functools import partial
 
 from configs.command import asks_recipe
-from console import leave, quiet, start, start_recipe
+from console import attend, quiet, start, start_recipe
 
 STAGES = ("sft", "rlvr", "distill", "prealign")
 
@@ -20,10 +20,7 @@ def main() -> None:
     from training import train  # noqa: PLC0415 - seconds of imports that --help does without
 
     quiet()
-    try:
-        train(config)
-    except ValueError as error:
-        leave(error)
+    attend(partial(train, config), config)
 
 
 def follow_recipe() -> None:
@@ -31,11 +28,8 @@ def follow_recipe() -> None:
     command = start_recipe()
     from recipes.running import follow  # noqa: PLC0415 - help does without what plans need
 
-    try:
-        follow(command, tell=partial(print, flush=True))  # before the first step speaks
-    except ValueError as error:
-        leave(error)
+    follow(command, tell=partial(print, flush=True))  # before the first step speaks
 
 
 if __name__ == "__main__":
-    main()
+    attend(main)

@@ -1,24 +1,26 @@
 """Lightning's part of a training stage: steps instead of epochs, own checkpoints, watchers."""
 
 import os
-import secrets
-import signal
-from dataclasses import asdict
+from importlib.util import find_spec
 
 import lightning as L
+import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import Logger, WandbLogger
+from lightning.pytorch.loggers import Logger
 from lightning.pytorch.plugins import Precision
 from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.plugins.layer_sync import LayerSync
 
 from checkpoints import AtomicCheckpointIO, StepCheckpoint
-from configs.schema import SAMPLED, Config
+from configs.launching import alone_in_job
+from configs.schema import SAMPLED, Config, TrainerConfig
+from followers import OwnSignals
 from progress import MetricsWriter, StepProgress
 from reaudit import Reaudit
-from runs import Run, write_atomically
+from runs import Run
 from watching import RolloutTable, Timings
 
 Plugin = Precision | ClusterEnvironment | CheckpointIO | LayerSync
@@ -28,10 +30,7 @@ Plugin = Precision | ClusterEnvironment | CheckpointIO | LayerSync
 def build_trainer(config: Config, run: Run) -> L.Trainer:
     """Set up Lightning for steps instead of epochs, with this project's own checkpoints."""
     settings = config.trainer
-    if settings.devices * settings.num_nodes > 1:
-        # Lightning's own handler lets processes talk to each other, also in the middle of a sum
-        # that the others wait for; a killed run continues with the same command anyway.
-        signal.signal(signal.SIGTERM, lambda *_: os._exit(143))
+    _check_devices(settings)
     if settings.strategy not in ("auto", "ddp", "ddp_spawn", "ddp_fork"):
         raise ValueError(
             f"trainer.strategy is {settings.strategy}, but stages sum the gradients of their "
@@ -52,22 +51,46 @@ def build_trainer(config: Config, run: Run) -> L.Trainer:
         num_sanity_val_steps=0,
         log_every_n_steps=settings.log_every,
         callbacks=build_callbacks(config, run),
-        plugins=_plugins(),
-        logger=_logger(config, run),
+        plugins=_plugins(settings),
+        logger=_curves(config, run),
         use_distributed_sampler=False,
         enable_model_summary=False,
         default_root_dir=run.dir,
     )
 
 
-def _plugins() -> list[Plugin]:
-    """Save whole checkpoints or none; keep Lightning from saving and resuming its own on SLURM.
+def _check_devices(settings: TrainerConfig) -> None:
+    """Let no run begin on GPUs that are not there, or that its launcher hides from it."""
+    found = torch.cuda.device_count() if settings.accelerator != "cpu" else 0
+    if settings.accelerator == "gpu" and not found:
+        raise ValueError(
+            "trainer.accelerator=gpu, but torch finds no CUDA device: set it to auto or cpu, or "
+            "mend the driver."
+        )
+    if 0 < found < settings.devices:
+        raise ValueError(
+            f"trainer.devices is {settings.devices}, but this process sees {found} GPUs (as "
+            f"CUDA_VISIBLE_DEVICES says), and needs all of its node: set trainer.devices={found}, "
+            "or show it more; under SLURM ask for --gpus-per-node, not --gpus-per-task."
+        )
 
-    Its requeue writes from inside the signal handler, and any task that shares the directory would
-    resume from what it wrote.
+
+def _plugins(settings: TrainerConfig) -> list[Plugin]:
+    """Save whole checkpoints or none, and say who starts the processes of the run.
+
+    Lightning takes every process within a SLURM job for one that srun started, and would wait for
+    others. Of its own saving and resuming there nothing is used: its requeue writes from inside the
+    signal handler, and any task that shares the directory would resume from what it wrote.
     """
     plugins: list[Plugin] = [AtomicCheckpointIO()]
-    if SLURMEnvironment.detect():
+    processes = settings.devices * settings.num_nodes
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return plugins  # torchrun, also within SLURM
+    if processes == 1 or alone_in_job(os.environ):
+        plugins.append(LightningEnvironment())
+    elif SLURMEnvironment.detect():
+        # It refuses tasks that are not counted per node; these numbers have been checked.
+        os.environ["SLURM_NTASKS_PER_NODE"] = str(settings.devices)
         plugins.append(SLURMEnvironment(auto_requeue=False))
     return plugins
 
@@ -82,6 +105,7 @@ def build_callbacks(config: Config, run: Run) -> list[Callback]:
             "refresh_every out."
         )
     callbacks: list[Callback] = [
+        OwnSignals(),
         StepProgress(),
         MetricsWriter(run.dir / "metrics.jsonl", every=settings.log_every),
         StepCheckpoint(
@@ -105,23 +129,15 @@ def build_callbacks(config: Config, run: Run) -> list[Callback]:
     return callbacks
 
 
-def _wandb_id(run: Run) -> str:
-    """Keep one identity per run directory: a resumed run continues its own curves, no other's."""
-    file = run.dir / "wandb.id"
-    if not file.exists():
-        write_atomically(file, f"{run.dir.name}-{secrets.token_hex(4)}")
-    return file.read_text()
-
-
-def _logger(config: Config, run: Run) -> Logger | bool:
+def _curves(config: Config, run: Run) -> Logger | bool:
     """Show the metrics in Weights & Biases where that is asked for."""
     if config.logger != "wandb":
         return False
-    return WandbLogger(
-        project="earwitness",
-        name=run.dir.name,
-        id=_wandb_id(run),
-        resume="allow",
-        save_dir=run.dir,
-        config=asdict(config),
-    )
+    if find_spec("wandb") is None:
+        raise ValueError(
+            "logger is wandb, but the package wandb is not installed: run `pip install wandb`, or "
+            "leave logger=wandb out."
+        )
+    from curves import curves_of  # noqa: PLC0415 - seconds that runs without it need not wait
+
+    return curves_of(config, run)

@@ -13,6 +13,7 @@ from configs.schema import Config
 from datamodules.prompts import PromptEncoder
 from datamodules.questions import QuestionData
 from datamodules.voters import commands, rules_asked
+from followers import followed
 from modules.base import PostTrainingModule
 from modules.finite import NonFinite
 from modules.omni import OmniModel
@@ -90,7 +91,8 @@ def fit(trainer: L.Trainer, module: PostTrainingModule, data: QuestionData, run:
         # Lightning advises more loader workers, and warns of its own use of torch.
         warnings.filterwarnings("ignore", module=r"lightning\.pytorch")
         newest = newest_valid(run.dir / "checkpoints")
-        trainer.fit(module, datamodule=data, ckpt_path=newest, weights_only=True)
+        with followed(trainer):
+            trainer.fit(module, datamodule=data, ckpt_path=newest, weights_only=True)
 
 
 def ask_missing(config: Config, run: Run) -> Config:

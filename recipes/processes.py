@@ -14,6 +14,7 @@ from typing import IO, Self, TextIO, final
 
 from configs.load import FOLDER
 from recipes.steps import Step, filled
+from stopping import ENDING, PARENT, ChildFailed, Stopped, code_of, signal_of
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,8 @@ class Processes:
     def __enter__(self) -> Self:
         self._handlers = {
             number: signal.signal(number, self._receive)
-            for number in (signal.SIGINT, signal.SIGTERM)
+            for number in ENDING
+            if signal.getsignal(number) != signal.SIG_IGN
         }
         return self
 
@@ -80,14 +82,16 @@ class Processes:
         with file.open("ab") as transcript:
             status, last = self._wait(step, transcript)
         if self.signal is not None:
-            raise SystemExit(128 + self.signal)
+            raise Stopped(self.signal)
         if status:
             self.failed = True
-            ended = f"by signal {-status}" if status < 0 else f"with status {status}"
-            raise ValueError(
+            number = signal_of(status)
+            ended = f"with status {status}" if number is None else f"by signal {number}"
+            raise ChildFailed(
                 f"step {name} ended {ended}: {last.removeprefix('error: ')}\nIts command: {step}\n"
                 f"What it said is in {file}. Once that is mended, the same recipe goes on at this "
-                "step."
+                "step.",
+                code=1 if number is None else code_of(number),
             )
         log.info("%s took %.0f s", name, time.monotonic() - began)
 
@@ -95,7 +99,7 @@ class Processes:
         """Start a step, copy what it says, and return how it ended and its last line of errors."""
         with self._lock:
             if self.signal is not None:
-                raise SystemExit(128 + self.signal)
+                raise Stopped(self.signal)
             if self.failed:
                 raise Held
             process = subprocess.Popen(
@@ -105,7 +109,11 @@ class Processes:
                 stderr=subprocess.PIPE,
                 start_new_session=True,
                 # Jobs side by side would otherwise start as many threads each as there are cores.
-                env={**({"OMP_NUM_THREADS": "1"} if self.jobs > 1 else {}), **os.environ},
+                env={
+                    **({"OMP_NUM_THREADS": "1"} if self.jobs > 1 else {}),
+                    **os.environ,
+                    PARENT: str(os.getpid()),  # a step ends with its recipe, whatever kills that
+                },
             )
             self._running[process.pid] = False
             self._pass_on()  # a signal that came in between
@@ -137,6 +145,7 @@ class Processes:
         tail: bytearray | None = None,
     ) -> None:
         """Write down what a step says, and show it where no other step speaks."""
+        shown = True
         with source:
             while chunk := os.read(source.fileno(), 1 << 16):
                 transcript.write(chunk)
@@ -144,12 +153,21 @@ class Processes:
                 if tail is not None:
                     tail += chunk
                     del tail[:-TAIL]
-                if self.jobs == 1:
-                    screen.buffer.write(chunk)
-                    screen.buffer.flush()
+                if self.jobs == 1 and shown:
+                    shown = _show(chunk, screen)
 
 
 def _send(group: int, number: int) -> None:
     """Signal a process group that may have ended."""
     with suppress(ProcessLookupError):
         os.killpg(group, number)
+
+
+def _show(chunk: bytes, screen: TextIO) -> bool:
+    """Show what a step says; tell whether anybody still looks: the step goes on either way."""
+    try:
+        screen.buffer.write(chunk)
+        screen.buffer.flush()
+    except OSError:  # a pipe that is read no more, a terminal that is gone
+        return False
+    return True

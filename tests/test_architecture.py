@@ -13,10 +13,13 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {  # folder or file -> the local packages and modules it may import, besides itself
     "configs": set(),
     "runs": {"configs"},
-    "checkpoints": set(),
+    "stopping": set(),
+    "failures": {"configs"},
+    "console": {"configs", "stopping", "failures"},
+    "checkpoints": {"runs"},
     "datamodules": {"configs"},
     "modules": {"configs", "datamodules.batch", "datamodules.sample"},
-    "recipes": {"configs", "runs", "datamodules", "comparing"},
+    "recipes": {"configs", "runs", "stopping", "datamodules", "comparing"},
 }
 RULES = (
     *("contribution", "presets", "calibration", "shapley", "voters", "selection"),
@@ -34,7 +37,7 @@ PLAIN = (
 )
 NO_TORCH = (
     "configs/",
-    "runs.py",
+    *("runs.py", "stopping.py", "failures.py", "console.py"),
     *(f"modules/{name}.py" for name in JUDGES),
     *(f"datamodules/{name}.py" for name in RULES + PLAIN),
     "datamodules/sources/",
@@ -110,7 +113,7 @@ def test_pure_files_never_import_torch(file):
 
 def test_configs_and_runs_do_not_bring_torch_with_them():
     code = (
-        "import sys, configs.load, runs;"
+        "import sys, configs.load, console, runs;"
         "sys.exit('torch was imported' if 'torch' in sys.modules else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)

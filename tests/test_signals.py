@@ -1,0 +1,288 @@
+"""Real kills of real processes: what each signal makes of a run, and that nobody stays behind.
+
+Processes are forked off one that has imported everything, which spares each the seconds of that.
+"""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from checkpoints import damage
+from datamodules.digits.build import ensure
+from tests.test_digits import SMALL
+
+ROOT = Path(__file__).parent.parent
+
+NURSERY = """
+import json, os, signal, sys
+import eval, train
+import benchmarking.stage, probing.stage, training
+from console import attend
+for line in sys.stdin:
+    order = json.loads(line)
+    if (child := os.fork()) == 0:
+        os.setsid()
+        out = os.open(order["file"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+        os.dup2(out, 1), os.dup2(out, 2), os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+        for number in (signal.SIGHUP, signal.SIGTERM):
+            signal.signal(number, signal.SIG_DFL)
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+        for number in order["ignored"]:
+            signal.signal(number, signal.SIG_IGN)
+        sys.argv = [order["script"], *order["words"]]
+        attend({"train.py": train, "eval.py": eval}[order["script"]].main)
+        sys.exit(0)
+    print(child, flush=True)
+    _, status = os.waitpid(child, 0)
+    print(os.waitstatus_to_exitcode(status), flush=True)
+"""
+
+LONG = ["trainer.max_steps=100000", "trainer.log_every=1", "trainer.batch_size=2"]
+SFT = ["stage=sft", *LONG, "trainer.checkpoint_every=100000"]
+TWO = ["trainer.devices=2", "trainer.strategy=ddp"]
+
+
+@dataclass
+class Child:
+    """A process of the nursery, which leads a process group."""
+
+    pid: int
+    run: Path
+    said: Path
+    replies: Callable[[], str]
+    code: int | None = None
+
+    def await_(self, ready: Callable[[], object], seconds: float = 90) -> None:
+        latest = time.monotonic() + seconds
+        while not ready():
+            assert time.monotonic() < latest, self.said.read_text()[-2000:]
+            assert alive(self.pid), self.said.read_text()[-2000:]
+            time.sleep(0.02)
+
+    def end(self) -> int:
+        """Wait for the exit code, and see that the group is empty soon."""
+        self.code = int(self.replies())
+        latest = time.monotonic() + 8
+        while left := group(self.pid):
+            assert time.monotonic() < latest, f"{left} outlived their run"
+            time.sleep(0.05)
+        return self.code
+
+
+def alive(pid: int) -> bool:
+    return state(pid) not in (None, "Z")
+
+
+def state(pid: int) -> str | None:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
+    except OSError:
+        return None
+
+
+def group(leader: int) -> list[int]:
+    """List the living processes of a group."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == leader and fields[0] != "Z":
+            found.append(int(entry.parent.name))
+    return found
+
+
+def kids(pid: int) -> list[int]:
+    return [member for member in group(pid) if member != pid and parent(member) == pid]
+
+
+def parent(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except OSError:
+        return 0
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    root = tmp_path_factory.mktemp("data") / "digits"
+    ensure(root, sizes=SMALL)
+    return root
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[subprocess.Popen[str]]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "EARWITNESS_"))}
+    process = subprocess.Popen(
+        [sys.executable, "-c", NURSERY],
+        cwd=ROOT,
+        env={**kept, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.fixture
+def start(nursery, digits, tmp_path) -> Iterator[Callable[..., Child]]:
+    children = []
+
+    def start(script: str, *words: str, ignored: tuple[int, ...] = ()) -> Child:
+        given = ["data=manifest", f"data.root={digits}", f"run.root={tmp_path}", "run.name=run"]
+        order = {
+            "script": script,
+            "words": [*given, "trainer.accelerator=cpu", *words],
+            "file": str(tmp_path / "said"),
+            "ignored": list(ignored),
+        }
+        nursery.stdin.write(json.dumps(order) + "\n")
+        nursery.stdin.flush()
+        (tmp_path / "said").touch()
+        pid = int(nursery.stdout.readline())
+        child = Child(pid, tmp_path / "run", tmp_path / "said", nursery.stdout.readline)
+        children.append(child)
+        return child
+
+    yield start
+    for child in children:
+        for member in group(child.pid):
+            os.kill(member, signal.SIGKILL)
+        if child.code is None:
+            child.replies()
+
+
+def steps(child: Child) -> Callable[[], bool]:
+    """Say that optimizer steps are taken."""
+    return lambda: (child.run / "metrics.jsonl").exists()
+
+
+def unfinished(child: Child) -> bool:
+    return not (child.run / "finished").exists() and not (child.run / "export").exists()
+
+
+@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129)])
+def test_a_signal_ends_a_training_by_its_code(start, name, code):
+    child = start("train.py", *SFT)
+    child.await_(steps(child))
+    os.kill(child.pid, getattr(signal, name))
+    assert child.end() == code
+    assert unfinished(child)
+    told = child.said.read_text()
+    assert told.count(f"stopped by {name}: the same command goes on") == 1
+    assert "Traceback" not in told
+
+
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
+def test_loader_processes_end_with_a_run_that_they_are_killed_with(start, name):
+    child = start("train.py", *SFT, "data.workers=2")
+    child.await_(steps(child))
+    assert len(kids(child.pid)) == 2
+    os.killpg(child.pid, getattr(signal, name))
+    assert child.end() == 128 + getattr(signal, name)
+    assert unfinished(child)
+
+
+def test_loader_processes_are_ended_by_a_run_that_is_stopped_alone(start):
+    child = start("train.py", *SFT, "data.workers=2")
+    child.await_(steps(child))
+    os.kill(child.pid, signal.SIGTERM)
+    assert child.end() == 143
+
+
+def test_a_signal_in_a_validation_ends_the_run(start):
+    child = start("train.py", *SFT, "trainer.val_every=1", "trainer.val_samples=300")
+    child.await_(steps(child))
+    time.sleep(0.5)
+    os.kill(child.pid, signal.SIGTERM)
+    assert child.end() == 143
+    assert unfinished(child)
+
+
+def test_a_signal_in_the_middle_of_saving_leaves_whole_checkpoints(start):
+    child = start("train.py", "stage=sft", *LONG, "trainer.checkpoint_every=1")
+    place = child.run / "checkpoints"
+    child.await_(lambda: [*place.glob("*.ckpt")])
+    child.await_(lambda: [*place.glob("*.tmp")])
+    os.kill(child.pid, signal.SIGTERM)
+    assert child.end() == 143
+    whole = [*place.glob("*.ckpt")]
+    assert whole and not any(map(damage, whole))
+
+
+def test_a_second_signal_ends_a_run_at_once(start):
+    """Also one that would take its time: the main thread is held, as by a process that is gone."""
+    child = start("train.py", *SFT)
+    child.await_(steps(child))
+    os.kill(child.pid, signal.SIGTERM)
+    time.sleep(0.1)
+    os.kill(child.pid, signal.SIGINT)
+    began = time.monotonic()
+    assert child.end() == 143
+    assert time.monotonic() - began < 8
+
+
+def test_a_run_that_was_started_to_outlive_its_terminal_does(start):
+    """As under nohup, and like a job in the background of a script, which ignores Ctrl-C."""
+    child = start("train.py", *SFT, ignored=(signal.SIGHUP, signal.SIGINT))
+    child.await_(steps(child))
+    os.kill(child.pid, signal.SIGHUP)
+    os.kill(child.pid, signal.SIGINT)
+    rows = len((child.run / "metrics.jsonl").read_text().splitlines())
+    child.await_(lambda: len((child.run / "metrics.jsonl").read_text().splitlines()) > rows + 1)
+    os.kill(child.pid, signal.SIGTERM)
+    assert child.end() == 143
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("SIGTERM", ["stage=probe", "probe.batch_size=1", "probe.samples=8"]),
+        ("SIGINT", ["stage=benchmark", "benchmark.batch_size=1", "benchmark.orders=0"]),
+        ("SIGHUP", ["stage=benchmark", "benchmark.batch_size=1", "data.workers=1"]),
+    ],
+)
+def test_a_signal_ends_an_evaluation_by_its_code(start, name, words):
+    child = start("eval.py", *words)
+    child.await_(lambda: "question/s" in child.said.read_text())
+    os.kill(child.pid, getattr(signal, name))
+    assert child.end() == 128 + getattr(signal, name)
+    assert unfinished(child)
+
+
+@pytest.mark.parametrize(
+    ("to", "name"), [("leader", "SIGTERM"), ("group", "SIGINT"), ("rank", "SIGHUP")]
+)
+def test_processes_that_train_together_end_together(start, to, name):
+    """Whoever gets the signal: nobody waits for a process that is gone."""
+    child = start("train.py", *SFT, *TWO)
+    child.await_(steps(child))
+    number = getattr(signal, name)
+    (other,) = kids(child.pid)
+    if to == "group":
+        os.killpg(child.pid, number)
+    else:
+        os.kill(child.pid if to == "leader" else other, number)
+    assert child.end() == 128 + number
+    assert unfinished(child)
+    if to == "rank":
+        assert f"process 1 of this run was ended by signal {number:d}" in child.said.read_text()
+
+
+def test_processes_that_train_together_do_not_outlive_their_leader(start):
+    """However it ends: the operating system kills with 9, which nobody hears."""
+    child = start("train.py", *SFT, *TWO)
+    child.await_(steps(child))
+    os.kill(child.pid, signal.SIGKILL)
+    assert child.end() == -9
