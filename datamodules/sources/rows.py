@@ -1,7 +1,7 @@
 """Check a row of the project's own manifests, field by field, and make a sample of it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, final, get_args

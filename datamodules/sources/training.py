@@ -184,5 +184,6 @@ TRAINING: tuple[Format, ...] = (
         fields=frozenset(),
         adapt=video_holmes,
         ways=frozenset(("text", "letter")),
+        harmless=frozenset({"Explanation"}),
     ),
 )
