@@ -5,6 +5,7 @@ from pathlib import Path
 
 from asking import load_frozen, load_judge, load_reader, with_weights
 from auditing.truth import known_fields
+from building import build_gold_check
 from configs.distill import ShowingConfig
 from configs.schema import SAMPLED, Config, RlvrConfig, SftConfig
 from datamodules.ablation import Withholding
@@ -114,6 +115,7 @@ def build_data(
         traces=traces,
         val_samples=trainer.val_samples if trainer.val_every else 0,
         with_targets=given or config.stage == "sft",
+        golds=build_gold_check(config),
         run_dir=run.dir,
     )
 

@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import get_args
 
 from asking import ask, load_frozen
-from building import build_encoder, compute_dtype, weights_of
+from building import build_encoder, build_gold_check, compute_dtype, weights_of
 from configs.distill import TraceConfig
 from configs.schema import Config
 from datamodules.question_set import QuestionSet, load_splits
@@ -56,7 +56,13 @@ class Sampled:
 def traces_of(config: Config, run: Run) -> Path:
     """Write what is to be imitated into the run directory, sampling what the cache lacks."""
     encoder = build_encoder(config)
-    questions, _ = load_splits(config.data, encoder, validate=False, run_dir=run.dir)
+    questions, _ = load_splits(
+        config.data,
+        encoder,
+        validate=False,
+        run_dir=run.dir,
+        golds=build_gold_check(config),
+    )
     chosen = select_questions(
         questions.samples, config.data, seed=config.seed, run_dir=run.dir
     ).kept[: config.distill.traces.limit or None]

@@ -15,7 +15,7 @@ from datamodules.known_tests import FILE, question_key, read_known
 from datamodules.sources.answers import RowError, written
 from datamodules.sources.containers import read_rows
 from datamodules.sources.formats import format_of
-from datamodules.sources.manifest import questions
+from datamodules.sources.reader import Reader
 
 UNREAD = 0.1
 """Share of a file's rows that may be no questions, such as those without a published answer."""
@@ -46,7 +46,8 @@ def main(arguments: Sequence[str], file: Path = FILE) -> None:
 def keys_of(path: Path) -> list[bytes]:
     """Hash the questions of a published file; a `ValueError` if it cannot be read as such."""
     chosen = format_of(path)
-    rows = [row for found in read_rows(path) for row in questions(found, chosen, path, path.parent)]
+    reader = Reader(path, path.parent, chosen)
+    rows = [row for found in read_rows(path) for row in reader.questions(found)]
     good = [row for row in rows if not isinstance(row, RowError) and row.get("question")]
     if not good or len(rows) - len(good) > UNREAD * len(rows):
         first = next((row for row in rows if isinstance(row, RowError)), "there is none")

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarking.answers import Asked
+from building import build_gold_check
 from configs.ablation import LEFT, Condition, How
 from configs.benchmark import shown
 from configs.schema import Config
@@ -153,7 +154,8 @@ def media_shown(sample: Sample, condition: Condition, how: How) -> list[str]:
 def load_set(name: str, config: Config, encoder: PromptEncoder, *, run_dir: Path) -> BenchmarkSet:
     """Read a manifest and what stage=clean said of it."""
     settings = config.benchmark
-    questions = load_questions(config.data, name, encoder, run_dir=run_dir)
+    golds = build_gold_check(config)
+    questions = load_questions(config.data, name, encoder, run_dir=run_dir, golds=golds)
     whole = _unchanged(questions)
     if not whole:
         raise ValueError(

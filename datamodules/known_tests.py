@@ -11,23 +11,19 @@ adds a set to it, or renews one.
 
 import ast
 import hashlib
-import json
-import logging
 import re
 import unicodedata
-import uuid
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from functools import cache
+from functools import cache, partial
 from itertools import combinations, pairwise
 from pathlib import Path
 
 from datamodules import benchmark_names
 from datamodules.benchmark_names import named_in_fields
 from datamodules.sample import LETTERS, Sample
-from datamodules.sources.table import SampleTable, fields_of
-
-log = logging.getLogger(__name__)
+from datamodules.sources.kept import Found, found_once
+from datamodules.sources.table import fields_of
 
 FILE = Path(__file__).parent.parent / "assets" / "known_tests.tsv"
 
@@ -129,23 +125,11 @@ def sets_known() -> frozenset[str]:
     return frozenset(_known().values())
 
 
-def known_in(samples: Sequence[Sample], *, but: str | None = None) -> dict[int, str]:
+def known_in(samples: Sequence[Sample], *, but: str | None = None) -> Found:
     """Find the known tests of a manifest as `known_tests` does, once where it has an index."""
-    if not (isinstance(samples, SampleTable) and samples.whole):
-        return known_tests(samples, but=but)
     code = (file.read_bytes() for file in (FILE, Path(__file__), Path(benchmark_names.__file__)))
-    text = b"".join([*code, repr((but, len(samples))).encode()])
-    kept = samples.file.with_name(f"tests-{hashlib.blake2b(text, digest_size=8).hexdigest()}.json")
-    if kept.exists():
-        return {int(place): name for place, name in json.loads(kept.read_text()).items()}
-    found = known_tests(samples, but=but)
-    made = kept.with_name(f"{kept.name}.{uuid.uuid4().hex}.tmp")
-    try:
-        made.write_text(json.dumps(found))
-        made.replace(kept)
-    except OSError as error:
-        log.warning("%s cannot be written (%s): tests are looked for again next time", kept, error)
-    return found
+    key = hashlib.blake2b(b"".join([*code, repr(but).encode()]), digest_size=8).hexdigest()
+    return found_once(samples, f"tests-{key}", partial(known_tests, but=but))
 
 
 @cache

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from copy import copy
 from dataclasses import replace
+from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import final
@@ -25,6 +26,7 @@ from datamodules.prompts import PromptEncoder, required_evidence
 from datamodules.quarantine import Quarantine
 from datamodules.sample import Media, Role, Sample
 from datamodules.sources.containers import manifest_path
+from datamodules.sources.gold_check import GoldCheck, with_right_golds
 from datamodules.sources.index import open_samples
 from datamodules.sources.table import checked, ids_of, take
 from datamodules.splits import check_splits, held_out, without_tests
@@ -203,6 +205,7 @@ def load_questions(
     encoder: PromptEncoder,
     *,
     run_dir: Path,
+    golds: GoldCheck | None = None,
     learned: bool = False,
 ) -> QuestionSet:
     """Read a manifest, or several as in `a+b`, making the embedded data first where it is missing.
@@ -210,6 +213,8 @@ def load_questions(
     No two questions of several manifests may have the same id.
 
     Args:
+        golds: how answers are judged; whose own is not right is set aside. The embedded data are
+            made so that none is, and a test holds them to it.
         learned: a checkpoint is trained on these or chosen by them, so that no tests may be there.
     """
     root = Path(data.root)
@@ -227,6 +232,8 @@ def load_questions(
             format=data.format,
             outside_root=data.outside_root,
         )
+        if golds is not None and not data.embedded:
+            found = with_right_golds(found, golds, quarantine, path)
         read.append(without_tests(found, path, data, quarantine) if learned else found)
     samples = read[0] if len(read) == 1 else [*chain(*read)]
     quarantine.check(len(samples) + len(quarantine))
@@ -241,15 +248,22 @@ def load_questions(
 
 
 def load_splits(
-    data: DataConfig, encoder: PromptEncoder, *, validate: bool, run_dir: Path
+    data: DataConfig,
+    encoder: PromptEncoder,
+    *,
+    validate: bool,
+    run_dir: Path,
+    golds: GoldCheck | None = None,
 ) -> tuple[QuestionSet, QuestionSet]:
     """Read what a run trains on and what it is validated by, which must have nothing in common.
 
     Args:
         validate: False reads no `data.val`, and leaves the second empty unless `data.val_share`
             holds some out.
+        golds: see `load_questions`.
     """
-    train = load_questions(data, data.train, encoder, run_dir=run_dir, learned=True)
+    load = partial(load_questions, encoder=encoder, run_dir=run_dir, golds=golds, learned=True)
+    train = load(data, data.train)
     val = copy(train)
     val.samples = []
     if data.val_share:
@@ -257,6 +271,6 @@ def load_splits(
         val.samples = take(train.samples, scored)
         train.samples = take(train.samples, learned)
     elif validate:
-        val = load_questions(data, data.val, encoder, run_dir=run_dir, learned=True)
+        val = load(data, data.val)
     check_splits(train.samples, val.samples, data)
     return train, val

@@ -19,6 +19,7 @@ from datamodules.question_set import InOrder, QuestionSet, load_splits
 from datamodules.rounds import Pool, Refills, Rounds, Stream
 from datamodules.sample import Sample
 from datamodules.selection import Selected, select_questions
+from datamodules.sources.gold_check import GoldCheck
 from datamodules.traces import check_named_alike, read_traces, with_traces
 from datamodules.views import Showing, shown
 
@@ -48,6 +49,7 @@ class QuestionData(L.LightningDataModule):
         traces: Path | None = None,
         val_samples: int = 0,
         with_targets: bool = False,
+        golds: GoldCheck | None = None,
         run_dir: Path,
     ) -> None:
         """Describe a run's questions; they are read in `setup`.
@@ -62,6 +64,7 @@ class QuestionData(L.LightningDataModule):
             views: what else each training batch carries, see `Batch.views`.
             traces: file of the completions to imitate instead of the manifest's.
             val_samples: questions that are scored during training; 0 reads none.
+            golds: how the answers of questions are judged, see `load_questions`.
         """
         super().__init__()
         self.data = data
@@ -76,12 +79,17 @@ class QuestionData(L.LightningDataModule):
         self.traces = traces
         self.val_samples = val_samples
         self.with_targets = with_targets
+        self.golds = golds
         self.run_dir = run_dir
 
     def setup(self, stage: str | None = None) -> None:
         """Read the training questions and choose those that the contribution rule keeps."""
         self.train_questions, self._scored = load_splits(
-            self.data, self.encoder, validate=self.val_samples > 0, run_dir=self.run_dir
+            self.data,
+            self.encoder,
+            validate=self.val_samples > 0,
+            run_dir=self.run_dir,
+            golds=self.golds,
         )
         self.selected = select_questions(
             self.train_questions.samples, self.data, seed=self.seed, run_dir=self.run_dir

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from asking import with_weights
+from building import build_gold_check
 from configs.schema import Config, ProbeConfig
 from datamodules.contribution import Rule, VotingRule, rule_of
 from datamodules.question_set import load_questions
@@ -46,7 +47,10 @@ def fill(config: Config, split: str, rule: Rule | None, *, run_dir: Path) -> lis
     panels = []
     for members in _panels(probes, rule):
         sets = [
-            load_questions(config.data, split, probe.encoder, run_dir=run_dir) for probe in members
+            load_questions(
+                config.data, split, probe.encoder, run_dir=run_dir, golds=build_gold_check(config)
+            )
+            for probe in members
         ]
         for questions in sets:
             questions.samples = _wanted(questions.samples, config.probe)

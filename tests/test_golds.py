@@ -5,12 +5,15 @@ from dataclasses import replace
 
 import pytest
 
+from datamodules.digits.build import ensure
 from datamodules.quarantine import Quarantine
 from datamodules.sample import Sample
 from datamodules.sources.gold_check import GoldCheck, with_right_golds
 from datamodules.sources.index import open_samples
+from datamodules.sources.manifest import read_manifest
 from datamodules.sources.table import SampleTable
 from modules.golds import wrong_golds
+from tests.test_digits import SMALL
 
 
 def sample(answer: str, answer_type: str, options: tuple[str, ...] = (), **more) -> Sample:
@@ -113,3 +116,14 @@ def test_a_free_text_is_judged_as_it_is_asked_for():
     """Without tags where the words themselves are imitated, and in tags where they are not."""
     free = sample("see <answer>", "text", completion="see <answer>")
     assert wrong_golds([free, replace(free, completion="")], "letter") == ["", ""]
+
+
+@pytest.mark.parametrize("answer_with", ["letter", "text"])
+def test_the_embedded_data_are_right_by_construction(tmp_path_factory, answer_with):
+    """So that they need not be judged whenever they are read."""
+    root = tmp_path_factory.getbasetemp() / "golds-digits"
+    ensure(root, sizes=SMALL)
+    for split in ("train", "val", "test", "warm"):
+        samples = read_manifest(root / f"{split}.jsonl", root, Quarantine(max_bad_share=0))
+        assert len(samples) > 10
+        assert not any(wrong_golds(samples, answer_with))

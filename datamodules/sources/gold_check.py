@@ -1,9 +1,8 @@
 """Set aside the questions whose own answer would be judged wrong: nobody could answer them."""
 
-import json
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import final
 
@@ -11,7 +10,8 @@ import numpy as np
 
 from datamodules.quarantine import Quarantine
 from datamodules.sample import Sample
-from datamodules.sources.table import SampleTable, take
+from datamodules.sources.kept import found_once
+from datamodules.sources.table import take
 
 TOGETHER = 2048
 """Questions that are judged in one call."""
@@ -39,7 +39,7 @@ def with_right_golds(
     Args:
         path: the manifest, for the quarantine.
     """
-    wrong = _kept(samples, check) if isinstance(samples, SampleTable) else _wrong(samples, check)
+    wrong = found_once(samples, f"golds-{check.key}", partial(_wrong, check=check))
     if not wrong:
         return samples
     for place, why in wrong.items():
@@ -55,27 +55,3 @@ def _wrong(samples: Sequence[Sample], check: GoldCheck) -> dict[int, str]:
         reasons = check.judge([*samples[start : start + TOGETHER]])
         found |= {start + at: why for at, why in enumerate(reasons) if why}
     return found
-
-
-def _kept(table: SampleTable, check: GoldCheck) -> dict[int, str]:
-    """Read what was found when the table was judged first, or judge all that its file holds."""
-    file = table.file.with_name(f"golds-{check.key}.json")
-    try:
-        found = {int(place): why for place, why in json.loads(file.read_text("utf-8")).items()}
-    except (OSError, ValueError):
-        whole = SampleTable(table.file, root=table.root, outside_root=table.outside_root)
-        found = _wrong(whole, check)
-        _keep(file, found)
-    if not found:
-        return {}
-    return {at: found[place] for at, place in enumerate(map(int, table.places)) if place in found}
-
-
-def _keep(file: Path, found: dict[int, str]) -> None:
-    """Write down which golds are wrong; whoever cannot write judges again next time."""
-    made = file.with_name(f"{file.name}.{os.getpid()}.tmp")
-    try:
-        made.write_text(json.dumps(found), encoding="utf-8")
-        made.replace(file)
-    except OSError:
-        made.unlink(missing_ok=True)

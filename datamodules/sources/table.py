@@ -68,7 +68,9 @@ class SampleTable(Sequence[Sample]):
         self.outside_root = outside_root
         self._opened: tuple[int, pa.RecordBatchFileReader] | None = None
         self._last: tuple[int, pa.RecordBatch] | None = None
-        self.places: range | NDArray[np.int64] = range(self._rows())
+        batches = self._reader().num_record_batches
+        last = self._batch(batches - 1).num_rows if batches else 0
+        self.places: range | NDArray[np.int64] = range((batches - 1) * ROWS_TOGETHER + last)
 
     def __len__(self) -> int:
         return len(self.places)
@@ -98,11 +100,6 @@ class SampleTable(Sequence[Sample]):
 
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_opened": None, "_last": None}
-
-    @property
-    def whole(self) -> bool:
-        """Whether these are all questions of the file, in its order."""
-        return isinstance(self.places, range) and self.places == range(self._rows())
 
     @property
     def ids(self) -> list[str]:
@@ -154,10 +151,6 @@ class SampleTable(Sequence[Sample]):
         if self._opened is None or self._opened[0] != os.getpid():
             self._opened, self._last = (os.getpid(), _open(self.file)), None
         return self._opened[1]
-
-    def _rows(self) -> int:
-        batches = self._reader().num_record_batches
-        return (batches - 1) * ROWS_TOGETHER + self._batch(batches - 1).num_rows if batches else 0
 
     def _batch(self, number: int) -> pa.RecordBatch:
         reader, last = self._reader(), self._last
