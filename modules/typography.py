@@ -236,8 +236,10 @@ def _minus(text: str, kinds: list[str], at: int, *, words: bool) -> bool:
         short = before == "w" and (at < 3 or kinds[at - 3] != "w")  # as in Cl- and OH-
         return before in "dl]" or short
     if after == "w":
-        return before in "sm[" or before == ""
-    if after == "m" and text[at + 1] != "-":
+        return before in "s[" or before == "" or (before == "m" and text[at - 1] in "\"'*")
+    if after == "m" and text[at + 1] == "-":  # a dash of two, or a sign behind a number
+        return before in "dl]" and before != ""
+    if after == "m":
         return before != "w" and text[at + 1 : at + 3].lstrip(".")[:1].isdigit()
     return before != "w"
 
