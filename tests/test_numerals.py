@@ -88,7 +88,7 @@ def spelled(value: int) -> str:
     """Write a number below a million in words, as is done in school."""
     small = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen"
     small += " fifteen sixteen seventeen eighteen nineteen"
-    tens = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+    tens = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
     if value < 20:
         return small.split()[value]
     if value < 100:
