@@ -120,7 +120,7 @@ def imitated(sample: Sample) -> str:
     lettered = sample.answer_type == "choice" and sample.answer_with == "text"
     if lettered and opened and closed:
         shown = [f"{letter}. {sample.options[LETTERS.index(letter)]}" for letter in sample.right]
-        if inside.strip() in (*sample.right, *shown) and inside.strip() not in sample.options:
+        if inside.strip() in (*sample.right, *shown):
             return f"{before}{answer}{after}"
     return sample.completion or answer
 

@@ -32,6 +32,7 @@ WRAPPERS = (
     *(("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**")),
     *((command, "}") for command in (BOX, "\\text{", "\\textbf{", "\\mathrm{", "\\mathbf{")),
 )
+_BEGINNINGS = tuple(sorted({before[0] for before, _ in WRAPPERS}))
 MAX_WRAPPERS = 4
 """Models write `$\\boxed{\\text{B}}$`; nobody who means an answer nests deeper."""
 
@@ -76,7 +77,7 @@ def unwrap(text: str) -> str:
     nothing, as `$$` may be the price of a restaurant.
     """
     text = text.strip()
-    for _ in range(MAX_WRAPPERS):
+    for _ in range(MAX_WRAPPERS if text[:1] in _BEGINNINGS else 0):
         for before, after in WRAPPERS:
             inside = text[len(before) : -len(after)].strip()
             around = text.startswith(before) and text.endswith(after)

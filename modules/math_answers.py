@@ -47,6 +47,8 @@ _SYMBOLS = str.maketrans(
 _FUNCTIONS = re.compile(r"(?<![\\A-Za-z])(pi|sin|cos|tan|log|ln|exp)(?![A-Za-z])")
 _SCIENTIFIC = re.compile(r"(?<=[0-9])[eE]([-+]?[0-9]+)")
 _PERCENT = re.compile(r"\\?%|\\text\{ ?percent\}|\b(?:percent|pct)\b")
+_DEGREES = re.compile(r"\^ *(?:\{ *\\circ *\}|\\circ(?![a-z]))")
+_POINT = re.compile(r"(?<=[0-9]) \. (?=[0-9])")  # data sets part LaTeX into tokens
 _DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
 _REFUSED = re.compile(
     r"[$\x00-\x1f]|\\boxed|\\fbox"  # more than one expression
@@ -114,7 +116,8 @@ def _clean(text: str) -> str | None:
             break
     text = _PERCENT.sub("/100", plain(text).replace("**", "^")).translate(_SYMBOLS)
     text = _SCIENTIFIC.sub(r"\\times10^{\1}", text)
-    text = _FUNCTIONS.sub(r"\\\1 ", text.replace("\n", " "))
+    text = _POINT.sub(".", _DEGREES.sub(r"^\\circ ", text.replace("\n", " ")))
+    text = _FUNCTIONS.sub(r"\\\1 ", text)
     return text if text and not _REFUSED.search(text) and _balanced(text) else None
 
 

@@ -135,9 +135,8 @@ def _nearly(text: str, options: tuple[str, ...], *, lettered: bool) -> Chosen:
         if letter is not None:
             meant.add(("option_text", letter))
         if named is not None and named.rest and (named.marked or level is normalize):
-            own = options[LETTERS.index(named.letter)]
-            forms = {level(own), level(unwrap(own))} - {""}
-            if any(level(rest) in forms for rest in named.rest):
+            forms = {level(form) for form in _forms(options)[LETTERS.index(named.letter)]}
+            if any(level(rest) in forms - {""} for rest in named.rest):
                 meant.add(("letter", named.letter))
         if len(letters := {letter for _, letter in meant}) == 1 and "" not in letters:
             return min(meant)
@@ -152,12 +151,18 @@ def _nearly(text: str, options: tuple[str, ...], *, lettered: bool) -> Chosen:
 def _read_at(level: Level, options: tuple[str, ...]) -> Mapping[str, str]:
     """List what options read as at a level, with their letters; `""` for those read alike."""
     found: dict[str, str] = {}
-    for letter, option in zip(LETTERS, options, strict=False):
-        for form in {level(option), level(unwrap(option))} - {""}:
+    for letter, option, forms in zip(LETTERS, options, _forms(options), strict=False):
+        for form in {level(form) for form in forms} - {""}:
             known = found.setdefault(form, letter)
             if known != letter and (not known or options[LETTERS.index(known)] != option):
                 found[form] = ""
     return found
+
+
+@lru_cache(maxsize=4096)
+def _forms(options: tuple[str, ...]) -> tuple[frozenset[str], ...]:
+    """List the texts of each option, with and without what is put around it."""
+    return tuple(frozenset((option, unwrap(option))) for option in options)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -93,9 +93,9 @@ def without_article(words: str) -> str:
 def _kept(text: str) -> list[str]:
     """Choose what becomes of each character: itself, white space, or nothing."""
     kinds = _kinds(text)
-    brackets = _brackets(text, kinds)
     words = "w" in kinds
     ended = len(text.rstrip(" .!?\"'*_)]}")) if words else len(text)
+    brackets = _brackets(text, kinds, ended)
     found: list[str] = []
     opened: set[str] = set()  # quotes and emphasis
     depth = 0
@@ -161,7 +161,7 @@ def _kinds(text: str) -> list[str]:
     return kinds
 
 
-def _brackets(text: str, kinds: list[str]) -> set[int]:
+def _brackets(text: str, kinds: list[str], ended: int) -> set[int]:
     """Find the brackets that mean something: around several values, or at an expression's part.
 
     Those around words, or around one value, are typography, and so is one without its other.
@@ -181,7 +181,9 @@ def _brackets(text: str, kinds: list[str]) -> set[int]:
             continue
         left, right = text[max(0, start - 2) : start].rstrip(), text[at + 1 : at + 3].lstrip()
         applied = start > 0 and (kinds[start - 1] in "dl]" or text[start - 1] == "_")
-        applied |= at + 1 < len(kinds) and (kinds[at + 1] in "dl[" or text[at + 1] == "!")
+        applied |= at + 1 < len(kinds) and (
+            kinds[at + 1] in "dl[" or (text[at + 1] == "!" and at + 1 < ended)
+        )
         applied |= left[-1:] in _OPERATORS or right[:1] in _OPERATORS
         if parts[at] > parts[start] or applied:
             kept |= {start, at}
@@ -234,8 +236,10 @@ def _minus(text: str, kinds: list[str], at: int, *, words: bool) -> bool:
         short = before == "w" and (at < 3 or kinds[at - 3] != "w")  # as in Cl- and OH-
         return before in "dl]" or short
     if after == "w":
-        return before in "sm[" or before == ""
-    if after == "m" and text[at + 1] != "-":
+        return before in "s[" or before == "" or (before == "m" and text[at - 1] in "\"'*")
+    if after == "m" and text[at + 1] == "-":  # a dash of two, or a sign behind a number
+        return before in "dl]" and before != ""
+    if after == "m":
         return before != "w" and text[at + 1 : at + 3].lstrip(".")[:1].isdigit()
     return before != "w"
 

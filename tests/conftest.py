@@ -71,7 +71,8 @@ def film(rng: np.random.Generator) -> Decoded:
 
 
 def make_prompt(encoder: PromptEncoder, sample: Sample, media: list[Decoded]) -> Prompt:
-    return encoder.prompt(sample, [(item.role, encoder.features(item)) for item in media])
+    put = replace(sample, answer_with=encoder.answer_with)
+    return encoder.prompt(put, [(item.role, encoder.features(item)) for item in media])
 
 
 @pytest.fixture(scope="session")
@@ -119,6 +120,7 @@ def quiz(tiny_encoder: PromptEncoder) -> Batch:
         replace(make_sample(f"q{n}", f"Which digit comes after {n + 1}?"), answer=answer)
         for n, answer in enumerate("ABCA")
     ]
+    samples = [replace(one, answer_with=tiny_encoder.answer_with) for one in samples]
     shown = [make_prompt(tiny_encoder, *pair) for pair in zip(samples, media, strict=True)]
     blind = [make_prompt(tiny_encoder, sample, []) for sample in samples]
     batch = collate(samples, shown, step=0)

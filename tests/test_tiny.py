@@ -1,5 +1,6 @@
 """The committed model: what `model=tiny` promises to those who build on it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,7 +71,7 @@ def test_other_pictures_and_sounds_change_what_it_believes(tiny, asked):
     chosen = [s for s in asked.samples if "-see-" in s.id and s.answer_type == "choice"][:16]
     asked.samples = chosen
     batch = asked.batch(range(len(chosen)), step=0)
-    options = [encoder.option_targets(sample) for sample in chosen]
+    options = [encoder.option_targets(sample) for sample in batch.samples]
     moved = batch.to("cpu")
     patches = int(batch.image_grid[0].prod())
     moved.images = batch.images.roll(patches, dims=0)
@@ -82,7 +83,7 @@ def test_other_pictures_and_sounds_change_what_it_believes(tiny, asked):
 def test_it_answers_without_media_and_describes_evidence(tiny):
     encoder, policy = tiny
     assert encoder.answer_with == "text"
-    sample = make_sample(question="Which number is larger, 3 or 8?")
+    sample = replace(make_sample(question="Which number is larger, 3 or 8?"), answer_with="text")
     batch = collate([sample], [encoder.prompt(sample, [])], step=0)
     greedy = Sampling(group_size=1, max_tokens=32, temperature=0.0)
     (said,) = answer(policy, batch, greedy, seed=0)
