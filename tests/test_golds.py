@@ -80,9 +80,11 @@ def test_our_own_manifests_name_options_by_text_or_letter_and_never_by_number(tm
 
 @pytest.mark.parametrize(
     ("answer", "index"),
-    [("B", 1), ("(B)", 1), ("B)", 1), ("B.", 1), ("B: dog", 1), ("B. DOG", 1), ("option B", 1)]
-    + [("Answer: C", 2), ("The correct answer is C", 2), ("[A]", 0), (" dog".strip(), 1)]
-    + [("B. cat", None), ("D", None), ("b", None), ("bird", None), ("do g", None), ("", None)],
+    [
+        *[("B", 1), ("(B)", 1), ("B)", 1), ("B.", 1), ("B: dog", 1), ("B. DOG", 1)],
+        *[("option B", 1), ("Answer: C", 2), ("The correct answer is C", 2), ("[A]", 0)],
+        *[("B. cat", None), ("D", None), ("b", None), ("bird", None), ("do g", None)],
+    ],
 )
 def test_an_answer_is_read_as_people_write_it(answer, index):
     found = readings(answer, offered(PETS), ("text", "letter"))

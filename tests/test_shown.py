@@ -17,7 +17,7 @@ VERL = {
     "reward_model": {"ground_truth": "Ann", "style": "rule"},
     "data_source": "x",
 }
-A, V, I = ("audio", "a.wav"), ("video", "v.webm"), ("image", "i.png")
+A, V, P = ("audio", "a.wav"), ("video", "v.webm"), ("image", "i.png")
 
 
 @pytest.fixture
@@ -62,15 +62,15 @@ def segment(root: Path, *columns: dict[str, object]) -> list[tuple[str, object, 
         ("wav", "./a.wav", [A]),
         ("video_path", "v.webm", [V]),
         ("clip", "v.webm", [V]),
-        ("image_file", "i.png", [I]),
-        ("image_path", ["i.png", "j.png"], [I, ("image", "j.png")]),
+        ("image_file", "i.png", [P]),
+        ("image_path", ["i.png", "j.png"], [P, ("image", "j.png")]),
         ("file_name", "a.wav", [A]),
         ("path", "v.webm", [V]),
-        ("media", ["a.wav", "i.png"], [A, I]),
-        ("media", [{"type": "image", "path": "i.png"}, {"audio": "a.wav"}], [I, A]),
-        ("multi_modal_data", {"image": ["i.png"], "audio": "a.wav"}, [I, A]),
-        ("images", [{"bytes": None, "path": "i.png"}], [I]),
-        ("images", [{"image_url": {"url": "i.png"}}], [I]),
+        ("media", ["a.wav", "i.png"], [A, P]),
+        ("media", [{"type": "image", "path": "i.png"}, {"audio": "a.wav"}], [P, A]),
+        ("multi_modal_data", {"image": ["i.png"], "audio": "a.wav"}, [P, A]),
+        ("images", [{"bytes": None, "path": "i.png"}], [P]),
+        ("images", [{"image_url": {"url": "i.png"}}], [P]),
         ("audios", "['a.wav', 'b.wav']", [A, ("audio", "b.wav")]),
         ("audios", [""], []),
         ("audios", [None], []),
@@ -113,7 +113,7 @@ def test_a_medium_that_is_told_of_twice_is_one(root):
     [sample] = read(root, ASKED | twice | told)
     assert media(sample) == [A]
     [sample] = read(root, ASKED | {"image_1": "i.png", "image_2": "j.png"})
-    assert media(sample) == [I, ("image", "j.png")]
+    assert media(sample) == [P, ("image", "j.png")]
 
 
 @pytest.mark.parametrize(

@@ -71,6 +71,7 @@ ABOUT = frozenset(
         *("author", "creator", "genre", "quality", "format", "style", "split", "task", "subject"),
         *("modality", "codec", "bitrate", "platform", "year", "index", "idx", "uid", "uuid", "tag"),
         *("keyword", "comment", "note", "created", "updated", "id", "ability", "at", "by"),
+        *("caption", "transcript", "transcription", "description"),
     )
 )
 """Words that end the name of a mere fact, alone or about something as in `audio_type`."""
