@@ -15,7 +15,8 @@ from datamodules.sources.answers import RowError, written
 from datamodules.sources.asking import named, open_question, parts_of
 from datamodules.sources.columns import FILE_KEYS, absent, facts, is_short, text_of
 from datamodules.sources.fields import Fields, whole
-from datamodules.sources.shown import in_segments, medium_of, named_media, within
+from datamodules.sources.segments import in_segments, within
+from datamodules.sources.shown import medium_of, named_media
 
 Speaker = Literal["system", "user", "assistant"]
 

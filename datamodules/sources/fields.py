@@ -37,7 +37,7 @@ class Fields(Mapping[str, object]):
     def __getitem__(self, name: str) -> object:
         value = self._held[name]
         self._read.add(name)
-        if isinstance(value, Mapping | list):
+        if isinstance(value, dict | list):
             if name not in self._within:
                 self._within[name] = _watched(value)
             return self._within[name]
@@ -101,6 +101,8 @@ class Fields(Mapping[str, object]):
 
 def whole(value: object) -> object:
     """Take a value as it was before it was watched, which reads all that it holds."""
+    if isinstance(value, str):
+        return value
     if isinstance(value, Fields):
         return value.whole()
     if isinstance(value, list):
@@ -111,7 +113,7 @@ def whole(value: object) -> object:
 
 
 def _watched(value: object) -> object:
-    if isinstance(value, Mapping):
+    if isinstance(value, dict):
         return Fields(value)
     return [_watched(item) for item in value] if isinstance(value, list) else value
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import PurePosixPath
 from typing import Literal, final
 
 from datamodules.sample import Modality
@@ -102,7 +101,9 @@ SENTENCE_WORDS = 8
 LONGEST_NAME = 1_000
 
 LETTER_NAME = re.compile(r"([A-J]|[a-j])[.):]?")
-TIME = re.compile(r"(?:[0-9]{1,3}:)?[0-9]{1,3}:[0-9]{1,2}(?:[.,][0-9]+)?|[0-9]+(?:\.[0-9]+)? ?s?")
+ONE_TIME = r"(?:(?:[0-9]{1,3}:)?[0-9]{1,3}:[0-9]{1,2}(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)? ?s?)"
+BETWEEN = r"\s*(?:[-–~,;]|to)\s*"
+TIME = re.compile(rf"(?![0-9]{{4}}-[0-9]{{2}}\b){ONE_TIME}(?:{BETWEEN}{ONE_TIME})?")
 LATEST = 1e9
 """Seconds from which on a number is a date."""
 
@@ -181,7 +182,8 @@ def media_in(value: object) -> Iterator[str]:
 
 def stem_of(path: str) -> str:
     """Name a file without its folder and ending."""
-    return PurePosixPath(path.split("?")[0].replace("\\", "/")).stem
+    name = path.split("?")[0].replace("\\", "/").rstrip("/").rpartition("/")[2]
+    return name.rpartition(".")[0] or name
 
 
 def looks_like(name: str, value: object, shown: Shown | None = None) -> Kind | None:

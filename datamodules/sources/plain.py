@@ -12,7 +12,8 @@ from datamodules.sources.fields import Fields, whole
 from datamodules.sources.hints import Shown, looks_like, stem_of
 from datamodules.sources.lettering import Offered
 from datamodules.sources.rows import ROW_FIELDS
-from datamodules.sources.shown import in_segments, medium_of, named_media
+from datamodules.sources.segments import in_segments
+from datamodules.sources.shown import medium_of, named_media
 
 OPTION_LISTS = ("choices", "options", "candidates")
 OPTION_COLUMN = re.compile(

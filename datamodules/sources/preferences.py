@@ -1,6 +1,8 @@
 """Know preference data, whose worse answers nobody should imitate, and refuse them by name."""
 
 from collections.abc import Mapping
+from functools import lru_cache
+from typing import Literal
 
 from datamodules.sources.answers import RowError
 from datamodules.sources.hints import is_empty, words_of
@@ -16,18 +18,26 @@ TALK = frozenset(
 
 def preference_in(row: Mapping[str, object]) -> str | None:
     """Name the field that says which answer is better: of pairs, or a mark on what is said."""
-    talk = not TALK.isdisjoint(row)
     for name, value in row.items():
-        words = {*words_of(str(name))}
-        if is_empty(value):
+        kind = _kind_of(name)
+        if kind is None or is_empty(value):
             continue
         number = isinstance(value, int | float) and not isinstance(value, bool)
         truth = isinstance(value, bool) or str(value).lower() in ("true", "false")
-        if words & BETTER_AND_WORSE or (words == {"label"} and truth):
-            return str(name)
-        if talk and words <= SCORES and words and (number or truth):
-            return str(name)
+        talk = not TALK.isdisjoint(row)
+        if kind == "pair" or (truth and kind == "label") or (talk and (number or truth)):
+            return name
     return None
+
+
+@lru_cache(maxsize=4096)
+def _kind_of(name: str) -> Literal["pair", "label", "score"] | None:
+    words = {*words_of(name)}
+    if words & BETTER_AND_WORSE:
+        return "pair"
+    if words == {"label"}:
+        return "label"
+    return "score" if words and words <= SCORES else None
 
 
 def told_of(name: str) -> str:

@@ -1,14 +1,16 @@
-"""Media as rows name them: in columns, lists and objects, with the segment that is meant."""
+"""Media as rows name them: in columns, lists and objects."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from functools import lru_cache
 
 from datamodules.sample import Modality
 from datamodules.sources.adapter import Place, Row
 from datamodules.sources.answers import RowError
 from datamodules.sources.columns import FILE_KEYS, absent, file_of, medium
 from datamodules.sources.fields import Fields
-from datamodules.sources.hints import SAID, ending_of, held_in, is_time, stem_of, words_of
+from datamodules.sources.hints import SAID, ending_of, held_in, stem_of, words_of
+from datamodules.sources.segments import within
 
 NAMES = frozenset(("path", "file", "filename", "filepath", "url", "uri", "link", "src", "byte"))
 """Words of a column that names a file, beside those that say of which kind."""
@@ -18,12 +20,6 @@ PLAIN = frozenset(("media", "multimedia", "clip", "attachment", "track", "medium
 
 BESIDE = frozenset(("local", "abs", "rel", "relative", "list", "name", "data", "input"))
 ADDRESSES = frozenset(("url", "uri", "link"))
-
-START = frozenset(("start", "begin", "from", "onset"))
-END = frozenset(("end", "stop", "to"))
-BOTH = frozenset(("segment", "span", "interval", "timestamp", "range", "window", "trim", "clip"))
-MILLI = frozenset(("ms", "msec", "millisecond"))
-UNITS = frozenset(("time", "timestamp", "s", "sec", "second", "at", "clip", "segment")) | MILLI
 
 Named = tuple[Modality, object]
 """The kind of a medium, and what a row holds of it: a path, bytes, or an object with either."""
@@ -54,21 +50,33 @@ def named_media(row: Row) -> list[Named]:
 
 
 def _of_column(name: str, row: Fields) -> list[Named]:
-    words = words_of(name)
-    kinds = {SAID[word] for word in words if word in SAID}
-    rest = {word for word in words if word not in SAID}
-    plain = not rest.isdisjoint(NAMES | PLAIN)
-    if len(kinds) > 1 or not rest <= NAMES | PLAIN | BESIDE or not (kinds or plain):
+    about = _speaks_of(name)
+    if about is None:
         return []
+    said, by_name = about
     seen = held_in(row.peek(name))
-    if absent(seen) or isinstance(seen, bool) or ("name" in rest and not _has_ending(seen)):
+    if absent(seen) or isinstance(seen, bool) or (by_name and not _has_ending(seen)):
         return []
-    said = next(iter(kinds), None)
     items = [*_items(seen, said)]
     if any(kind is None for kind, _ in items):
         return []
     taken = _items(row.held(name), said)
     return [(kind, item) for (kind, _), (_, item) in zip(items, taken, strict=True) if kind]
+
+
+@lru_cache(maxsize=4096)
+def _speaks_of(name: str) -> tuple[Modality | None, bool] | None:
+    """Tell of which kind the media of a column are, and whether it names them without a folder.
+
+    None for a column that, by its name, holds none or something else as well.
+    """
+    words = words_of(name)
+    kinds = {SAID[word] for word in words if word in SAID}
+    rest = {word for word in words if word not in SAID}
+    plain = not rest.isdisjoint(NAMES | PLAIN)
+    if len(kinds) > 1 or not rest <= NAMES | PLAIN | BESIDE or not (kinds or plain):
+        return None
+    return next(iter(kinds), None), "name" in rest
 
 
 def _items(value: object, said: Modality | None) -> Iterator[tuple[Modality | None, object]]:
@@ -138,80 +146,3 @@ def medium_of(value: object, place: Place, kind: Modality) -> dict[str, object]:
         )
     shown = medium(kind, file)
     return within(value, shown) if isinstance(value, Mapping) else shown
-
-
-def within(held: Row, shown: dict[str, object]) -> dict[str, object]:
-    """Take the segment of a medium from the object that names it."""
-    for kind in (str(shown["modality"]), ""):
-        if (found := _segment(held, kind)) is not None:
-            return shown | found
-    return shown
-
-
-def in_segments(row: Row, media: Sequence[dict[str, object]]) -> list[dict[str, object]]:
-    """Apply the segment that columns of a row name to the one medium that they can be of.
-
-    That is the only one with a time; of columns as `video_start`, the only film. Where there are
-    several the columns stay unread, which sets the row aside.
-    """
-    shown = [*media]
-    for kinds in (("audio", "video"), ("audio",), ("video",)):
-        places = [at for at, one in enumerate(shown) if one["modality"] in kinds]
-        whole = [at for at in places if "start" not in shown[at] and "end" not in shown[at]]
-        if len(places) == len(whole) == 1:
-            found = _segment(row, kinds[0] if len(kinds) == 1 else "")
-            shown[whole[0]] = shown[whole[0]] | (found or {})
-    return shown
-
-
-def _segment(row: Row, kind: str) -> dict[str, object] | None:
-    """Read a segment out of the fields that name one for this kind; `""` is any."""
-    seen = row.peek if isinstance(row, Fields) else row.get
-    bounds: dict[str, set[float | None]] = {"start": set(), "end": set()}
-    for name in row:
-        words = words_of(str(name))
-        said = {SAID[word] for word in words if word in SAID}
-        rest = [word for word in words if word not in SAID]
-        if said != ({kind} if kind else set()) or not rest or not is_time(seen(name)):
-            continue
-        pair = held_in(seen(name))
-        if isinstance(pair, list) and len(pair) == 2 and {*rest} <= BOTH | UNITS:
-            row[name]
-            bounds["start"].add(seconds(pair[0], rest))
-            bounds["end"].add(seconds(pair[1], rest))
-            continue
-        for bound, known in (("start", START), ("end", END)):
-            if (
-                not isinstance(pair, list | Mapping)
-                and {*rest} <= known | UNITS
-                and {*rest} & known
-            ):
-                bounds[bound].add(seconds(row[name], rest))
-    for bound, told in bounds.items():
-        if len(told) > 1:
-            raise RowError(
-                "bad_media",
-                f"the segment's {bound} is {' and '.join(map(str, told))} s, but it has one: drop "
-                "one of the fields.",
-            )
-    found = {bound: next(iter(told)) for bound, told in bounds.items() if told}
-    return {bound: told for bound, told in found.items() if told is not None} or None
-
-
-def seconds(value: object, words: Sequence[str] = ()) -> float | None:
-    """Read seconds from a number, a text that holds one, or a clock as in "00:01:05.5"."""
-    if absent(value):
-        return None
-    text = str(value).strip().replace(",", ".").removesuffix("s").strip()
-    parts = text.split(":")
-    if isinstance(value, bool) or not all(
-        re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", one) for one in parts
-    ):
-        raise RowError(
-            "bad_media",
-            f"{str(value)[:40]!r} is no time, but a segment is in seconds or as 00:01:05: mend it.",
-        )
-    total = 0.0
-    for part in parts:
-        total = 60 * total + float(part)
-    return total if MILLI.isdisjoint(words) else total / 1000
