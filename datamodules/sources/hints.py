@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Literal, final
 
 from datamodules.sample import Modality
+from datamodules.sources.printed import joined, spaced
 
 Kind = Literal[
     "a medium",
@@ -125,10 +126,10 @@ def held_in(value: object) -> object:
     """Read what a text holds in JSON or in Python, a list or an object; else the value itself."""
     text = value.strip() if isinstance(value, str) else ""
     if text.startswith(("[", "{")) and len(text) <= LONGEST_LIST:
-        for read in (json.loads, ast.literal_eval):
+        for read in (json.loads, spaced, ast.literal_eval):
             with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
                 found: object = read(text)
-                if isinstance(found, list | dict):
+                if isinstance(found, list | dict) and not joined(text, found):
                     return found
     return value
 
