@@ -110,6 +110,7 @@ def test_a_row_whose_medium_is_not_read_is_set_aside(root, row, name, value):
 def test_a_medium_that_is_told_of_twice_is_one(root):
     twice = {"audio": "a.wav", "audio_path": "./a.wav", "audio_url": "https://x.org/1.wav"}
     told = {"audio_id": "a", "audio_name": "A walk", "origin": "clips/a.wav", "link": "x.org/a"}
+    told |= {"video_id": "aB-3", "ytid": "aB-3", "audio_caption": "A dog barks."}
     [sample] = read(root, ASKED | twice | told)
     assert media(sample) == [A]
     [sample] = read(root, ASKED | {"image_1": "i.png", "image_2": "j.png"})
