@@ -195,3 +195,12 @@ def test_sounds_out_of_one_recording_are_one_cluster(tmp_path):
     samples, _ = load(manifest, tmp_path)
     assert {one.asset_id for one in samples} == {"u"}
     assert len({one.media[0].path for one in samples}) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "answer_type"),
+    [("Multiple-Choice", "choice"), ("multiple_choice", "choice"), ("free form", "text")],
+)
+def test_kinds_of_problems_are_known_however_they_are_spelled(kind, answer_type, tmp_path):
+    [sample], _ = changed("video_r1.json", tmp_path, problem_type=kind)
+    assert sample.answer_type == answer_type

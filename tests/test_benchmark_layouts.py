@@ -31,7 +31,8 @@ def file_of(name: str, root: Path, *asked: dict[str, object]) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "name", ["mmau.json", "mmar.jsonl", "mmsu.jsonl", "video_r1.json", "video_mme.jsonl"]
+    "name",
+    ["mmau.json", "mmar.jsonl", "mmsu.jsonl", "video_r1.json", "video_mme.jsonl", "mmvu.jsonl"],
 )
 def test_a_copy_in_the_other_notation_is_known_by_its_other_answers(name, tmp_path):
     """Of texts and letters only one fits all three; the last by itself could be either."""

@@ -219,6 +219,63 @@ def test_typed_parts_without_a_file_take_the_next_one_beside_them(tmp_path):
     assert sample.media == (Media(modality="audio", path="a.wav"),)
 
 
+def test_media_without_tags_come_with_what_is_said_first_as_in_other_trainers(tmp_path):
+    turns = (user("Who?"), assistant("Ann."), user("Where?"), assistant("Home."))
+    (tmp_path / "i.png").write_bytes(b"PNG")
+    sample = one(tmp_path, *turns, audios=["a.wav"], images=["i.png"])
+    assert [item.path for item in sample.media] == ["a.wav", "i.png"]
+    parts = [{"type": "text", "text": "Who?"}]
+    assert len(one(tmp_path, user(parts), assistant("Ann."), audios=["a.wav"]).media) == 1
+
+
+def test_parts_may_hold_a_value_and_a_segment(tmp_path):
+    film = {"type": "audio", "audio": "a.wav", "audio_start": 1, "audio_end": "00:02", "fps": 2}
+    text = {"type": "text", "value": "Who?"}
+    answer = [{"type": "text", "value": "Ann."}]
+    sample = one(tmp_path, user([film, text]), {"role": "assistant", "content": answer})
+    assert sample.media == (Media(modality="audio", path="a.wav", start=1.0, end=2.0),)
+    assert (sample.question, sample.answer) == ("Who?", "Ann.")
+    beside = {"type": "audio", "start": 1, "end": 2}
+    sample = one(tmp_path, user([beside, text]), assistant("Ann."), audios=["a.wav"])
+    assert (sample.media[0].start, sample.media[0].end) == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("more", [{"weight": 0}, {"loss_weight": 0.0}, {"loss": "false"}])
+def test_turns_of_no_weight_are_not_imitated(tmp_path, more):
+    assert refused(tmp_path, user("Who?"), assistant("Ann.", **more)) == "missing_answer"
+
+
+def test_a_chat_may_say_how_it_is_scored(tmp_path):
+    turns = (user("What is x?"), assistant("It is seven."))
+    sample = one(tmp_path, *turns, answer="7", answer_type="regression", tolerance=0.5, id=76.0)
+    assert (sample.id, sample.answer_type, sample.tolerance) == ("76", "regression", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("solution", "answer_type"),
+    [("2 \\sqrt { 221 }", "math"), ("x^2", "math"), ("$320", "text"), ("7.5", "number")],
+)
+def test_algebra_is_told_from_words(tmp_path, solution, answer_type):
+    assert one(tmp_path, user("What?"), solution=solution).answer_type == answer_type
+
+
+@pytest.mark.parametrize(
+    ("turns", "columns"),
+    [
+        ([user("Who?"), assistant("Ann.") | {"value": "Bo."}], {}),
+        ([user("Who?"), assistant("Ann.", tool_calls=[{"function": {"name": "x"}}])], {}),
+        ([user("Where is <bbox>?"), assistant("Here.")], {"objects": {"bbox": [[1, 2, 3, 4]]}}),
+        ([user("Who?"), assistant("Ann.")], {"conversations": [user("Whose?")]}),
+        ([user("Who?"), assistant("Ann.")], {"solution": "Ann", "answer": "Bo"}),
+        ([user("Who?"), assistant("Ann.")], {"tools": "[{'name': 'x'}]"}),
+    ],
+)
+def test_what_a_chat_says_twice_or_in_ways_that_are_not_read_sets_it_aside(
+    tmp_path, turns, columns
+):
+    assert refused(tmp_path, *turns, **columns) in ("malformed", "unread_field")
+
+
 @pytest.mark.parametrize(
     ("text", "question", "options"),
     [

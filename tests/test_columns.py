@@ -6,16 +6,17 @@ from datamodules.sources.adapter import Place
 from datamodules.sources.answers import RowError
 from datamodules.sources.columns import (
     answer_of,
-    columned,
     facts,
     file_of,
-    lettered,
     listed,
     options_of,
     tagged,
     text_of,
 )
+from datamodules.sources.golds import Golds
+from datamodules.sources.lettering import lettered
 
+TEXT, LETTER, INDEX = (Golds(ways=(way,)) for way in ("text", "letter", "from_0"))
 ANIMALS = ["a cat", "A dog", "an owl"]
 
 
@@ -94,25 +95,19 @@ def test_a_list_in_a_text_is_read_and_never_run():
         listed("[__import__('os').getcwd()]")
 
 
-def test_options_may_have_a_column_each():
-    row = {"choice_a": "x", "choice_b": "y", "choice_c": "", "choice_d": None, "choice_z": "z"}
-    assert columned(row) == ["x", "y"]
-
-
 @pytest.mark.parametrize(
     ("value", "how", "answer"),
     [
-        ("a cat", "text", "a cat"),
-        (" a  DOG ", "text", "A dog"),
-        ("B", "letter", "A dog"),
-        ("(C)", "letter", "an owl"),
-        ("C. an owl", "letter", "an owl"),
-        (0, "index", "a cat"),
-        ("2", "index", "an owl"),
-        ("<answer> C </answer>", "tagged", "an owl"),
-        ("B", "tagged", "A dog"),
-        ("It hoots. <answer>an owl</answer>", "any", "an owl"),
-        ("B)", "any", "A dog"),
+        ("a cat", TEXT, "a cat"),
+        (" a  DOG ", TEXT, "A dog"),
+        ("B", LETTER, "A dog"),
+        ("(C)", LETTER, "an owl"),
+        ("C. an owl", LETTER, "an owl"),
+        (0, INDEX, "a cat"),
+        ("2", INDEX, "an owl"),
+        ("<answer> C </answer>", Golds(), "an owl"),
+        ("It hoots. <answer>an owl</answer>", Golds(), "an owl"),
+        ("B)", Golds(), "A dog"),
     ],
 )
 def test_an_answer_names_an_option(value, how, answer):
@@ -122,18 +117,18 @@ def test_an_answer_names_an_option(value, how, answer):
 @pytest.mark.parametrize(
     ("value", "how"),
     [
-        ("B", "text"),
-        ("a dog", "letter"),
-        ("D", "letter"),
-        ("b", "letter"),
-        ("B. a cat", "letter"),
-        (3, "index"),
-        (-1, "index"),
-        (True, "index"),
-        ("B", "index"),
-        ("1.0", "index"),
-        ("<answer>D</answer>", "tagged"),
-        (1, "any"),
+        ("B", TEXT),
+        ("a dog", LETTER),
+        ("D", LETTER),
+        ("b", LETTER),
+        ("B. a cat", LETTER),
+        (3, INDEX),
+        (-1, INDEX),
+        (True, INDEX),
+        ("B", INDEX),
+        ("1.0", INDEX),
+        ("<answer>D</answer>", Golds()),
+        (1, Golds(ways=(TEXT, LETTER))),
     ],
 )
 def test_an_answer_beyond_the_options_is_refused(value, how):
@@ -143,24 +138,24 @@ def test_an_answer_beyond_the_options_is_refused(value, how):
 
 
 def test_a_text_that_two_options_nearly_are_names_neither():
-    assert answer_of("Re", ["RE", "re", "Re"], "text") == "Re"
+    assert answer_of("Re", ["RE", "re", "Re"], TEXT) == "Re"
     with pytest.raises(RowError):
-        answer_of("rE", ["RE", "re"], "text")
+        answer_of("rE", ["RE", "re"], TEXT)
 
 
 def test_what_is_the_text_of_one_option_and_the_letter_of_another_is_neither_by_itself():
     """A format says what its answers are, and else the whole file does (test_golds.py)."""
-    assert answer_of("A", ["B", "A"], "text") == "A"
-    assert answer_of("A", ["B", "A"], "letter") == "B"
-    assert answer_of("A", ["B", "a"], "any") == "B"
+    assert answer_of("A", ["B", "A"], TEXT) == "A"
+    assert answer_of("A", ["B", "A"], LETTER) == "B"
+    assert answer_of("A", ["B", "a"], Golds()) == "B"
     with pytest.raises(RowError, match=r"could be its text of 'A' and its letter of 'B'"):
-        answer_of("A", ["B", "A"], "any")
+        answer_of("A", ["B", "A"], Golds())
 
 
 @pytest.mark.parametrize("value", [None, "", float("nan"), []])
 def test_an_empty_answer_is_missing(value):
     with pytest.raises(RowError) as raised:
-        answer_of(value, ANIMALS, "any")
+        answer_of(value, ANIMALS, Golds())
     assert raised.value.reason == "missing_answer"
 
 

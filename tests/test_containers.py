@@ -190,3 +190,15 @@ def test_columns_of_parquet_may_hold_objects_lists_and_maps(tmp_path):
             "images": {"<image_1>": "a.png"},
         }
     ]
+
+
+def test_a_list_that_is_named_as_lines_is_a_list(tmp_path):
+    path = written(tmp_path / "a.jsonl", '[\n  {"a": 1},\n  {"a": 2}\n]\n')
+    assert rows(path) == [{"a": 1}, {"a": 2}]
+
+
+def test_a_parquet_file_with_a_column_twice_says_so(tmp_path):
+    table = pa.table([pa.array(["A"]), pa.array(["B"])], names=["answer", "answer"])
+    pq.write_table(table, tmp_path / "a.parquet")
+    with pytest.raises(ValueError, match="would go unread"):
+        rows(tmp_path / "a.parquet")

@@ -107,6 +107,26 @@ def test_a_manifest_of_unknown_rows_is_refused(tmp_path):
         format_of(path)
 
 
+def test_a_file_of_which_little_is_read_has_to_be_named(tmp_path):
+    """Of five columns three are nobody's; facts by their names, such as a license, are no loss."""
+    strange = {"question": "?", "answer": "3", "shade": "x", "warp": "y", "weft": "z"}
+    path = written(tmp_path / "a.jsonl", strange, strange)
+    with pytest.raises(ValueError, match=r"3 of its 5 .*: shade, warp, weft.*data\.format=columns"):
+        read_manifest(path, tmp_path, Quarantine(max_bad_share=1))
+    assert len(read_manifest(path, tmp_path, Quarantine(max_bad_share=0), format="columns")) == 2
+    facts = {"license": "CC", "topic": "x", "difficulty": 3, "uid": "y", "source_dataset": "z"}
+    path = written(tmp_path / "b.jsonl", {"question": "?", "answer": "3", "shade": "x"} | facts)
+    [sample] = read_manifest(path, tmp_path, Quarantine(max_bad_share=0))
+    assert len(sample.facts) == 6
+
+
+def test_what_is_not_read_is_told_once_when_a_file_is_opened(tmp_path, caplog):
+    path = written(tmp_path / "a.jsonl", CHAT | {"solution": "3", "shade": "dark"}, CHAT)
+    read_manifest(path, tmp_path, Quarantine(max_bad_share=1))
+    [told] = [one.message for one in caplog.records if "not read" in one.message]
+    assert "shade (1 rows, such as 'dark')" in told
+
+
 def test_rows_of_another_format_are_set_aside(tmp_path):
     (tmp_path / "a.wav").write_bytes(b"RIFF")
     path = written(tmp_path / "a.jsonl", MMAU, MMAU | {"id": "q2"}, CHAT)

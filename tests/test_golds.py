@@ -1,129 +1,139 @@
-"""Golds are judged before anybody is asked: one that is not right takes its question aside."""
+"""Golds: a file says how its answers are written, and no answer is read as it happens to fit."""
 
 import json
-from dataclasses import replace
+import random
+from pathlib import Path
 
 import pytest
 
-from datamodules.digits.build import ensure
 from datamodules.quarantine import Quarantine
-from datamodules.sample import Sample
-from datamodules.sources.gold_check import GoldCheck, with_right_golds
+from datamodules.sources.golds import Golds, decide, readings
 from datamodules.sources.index import open_samples
+from datamodules.sources.lettering import Offered
 from datamodules.sources.manifest import read_manifest
-from datamodules.sources.table import SampleTable
-from modules.golds import wrong_golds
-from tests.test_digits import SMALL
+
+NOTES, PETS, COUNTS = ["C", "A", "B", "D"], ["cat", "dog", "owl"], ["3", "2", "1", "0"]
+UNCLEAR = "?"
 
 
-def sample(answer: str, answer_type: str, options: tuple[str, ...] = (), **more) -> Sample:
-    return Sample(
-        id=answer,
-        question="What?",
-        options=options,
-        answer=answer,
-        answer_type=answer_type,
-        source="test",
-        asset_id="a",
-        content_hash="0" * 32,
-        **more,
-    )
+def offered(options: list[str]) -> Offered:
+    return Offered.of(options)
 
 
-NOTES = ("C", "A", "B", "D")
-
-
-@pytest.mark.parametrize("answer_with", ["letter", "text"])
-@pytest.mark.parametrize(
-    "good",
-    [
-        *(sample(letter, "choice", NOTES) for letter in "ABCD"),
-        *(sample(letter, "choice", ("-x", "x", "[0, 1)", "(0, 1]")) for letter in "ABCD"),
-        sample("B", "choice", ("pH", "PH")),
-        sample("1234.5", "number"),
-        sample("50%", "number"),
-        sample("no", "yes_no"),
-        sample("3!", "text"),
-        sample("two words", "text", completion="two words"),
-        sample("rain, wind", "set"),
-        sample("2 \\sqrt { 221 }", "math"),
-        sample("EXIT 9", "ocr"),
-    ],
-    ids=lambda one: f"{one.answer_type}-{one.answer}",
-)
-def test_who_gives_the_right_answer_is_right(good, answer_with):
-    assert wrong_golds([good], answer_with) == [""]
-
-
-BAD = [
-    sample("E", "choice", NOTES),
-    sample("several", "number"),
-    sample("maybe", "yes_no"),
-    sample("", "math"),
-]
-
-
-@pytest.mark.parametrize("bad", BAD, ids=lambda one: one.answer_type)
-def test_a_gold_that_is_no_answer_of_its_type_is_named_among_good_ones(bad):
-    """Of three, the one in the middle, and neither of its neighbors."""
-    good = sample("A", "choice", NOTES)
-    first, second, third = wrong_golds([good, bad, good], "letter")
-    assert (first, third) == ("", "")
-    assert repr(bad.id) in second or bad.id in second
-
-
-def manifest(root, rows=40):
-    lines = [
-        {"id": f"q{n}", "question": "Which?", "options": ["x", "y"], "answer": "x"}
-        for n in range(rows)
-    ]
+def read(root: Path, *rows: tuple[list[str], object], name: str = "choices") -> list[str]:
+    """The letter of each answer, or that it was set aside, in the order of the rows."""
     path = root / "train.jsonl"
-    path.write_text("\n".join(map(json.dumps, lines)))
-    return path
+    held = [
+        {"id": f"q{number}", "question": "Which?", name: options, "answer": answer}
+        for number, (options, answer) in enumerate(rows)
+    ]
+    path.write_text("".join(json.dumps(row) + "\n" for row in held))
+    found = {one.id: one.answer for one in read_manifest(path, root, Quarantine(max_bad_share=1))}
+    return [found.get(str(row["id"]), UNCLEAR) for row in held]
 
 
-@pytest.mark.parametrize("above", [10**9, 0], ids=["in memory", "through an index"])
-def test_questions_are_set_aside_with_their_reason(tmp_path, above):
-    path, quarantine = manifest(tmp_path), Quarantine(max_bad_share=1)
-    samples = open_samples(path, tmp_path, quarantine, above=above)
-    assert isinstance(samples, SampleTable) == (above == 0)
-    check = GoldCheck(key="k", judge=lambda some: [f"no {s.id}" * (s.id == "q7") for s in some])
-    kept = with_right_golds(samples, check, quarantine, path)
-    assert [one.id for one in kept] == [f"q{n}" for n in range(40) if n != 7]
-    assert quarantine.counts == {"gold_not_right": 1}
+@pytest.mark.parametrize(
+    ("rows", "letters"),
+    [
+        ([(NOTES, "C"), (PETS, "B")], "CB"),  # all are letters
+        ([(NOTES, "C"), (NOTES, "D"), (["G", "A#", "E"], "A#")], "ADB"),  # all are texts
+        ([(NOTES, "C"), (PETS, "B"), (["x", "y"], "D")], "CB?"),  # a slip, which fits nothing
+        ([(NOTES, "C"), (PETS, "B"), (PETS, "dog")], "?BB"),  # mixed
+        ([(NOTES, "C")], "?"),  # either
+        ([(["A", "B", "C"], "C")], "C"),  # both
+        ([(PETS, 0), (PETS, 2)], "AC"),  # from 0
+        ([(PETS, 1), (PETS, 3)], "AC"),  # from 1
+        ([(PETS, 1), (PETS, 2)], "??"),  # from either
+        ([(PETS, 0), (PETS, 3)], "??"),  # from neither
+        ([(COUNTS, 1), (PETS, 0)], "BA"),  # numbers of options that are numbers
+        ([(COUNTS, 1), (["7", "8", "9"], 8)], "CB"),  # options that are numbers themselves
+        ([(COUNTS, 1)], "?"),
+        ([(COUNTS, 1), (PETS, 0), (PETS, "dog")], "?AB"),
+        ([(["1", "2", "3"], 2), (PETS, "B"), (PETS, "C")], "BBC"),  # nothing else is counted
+        ([(["1. cat", "2. dog"], 2), (["1. owl", "2. bat"], 1)], "BA"),  # numbers stand there
+        ([(PETS, "Dog"), (NOTES, "C"), (["re", "RE"], "rE")], "BA?"),
+    ],
+)
+@pytest.mark.parametrize("seed", range(3))
+def test_the_whole_file_decides_whatever_the_order_of_its_rows(tmp_path, rows, letters, seed):
+    order = random.Random(seed).sample(range(len(rows)), k=len(rows))
+    assert read(tmp_path, *[rows[at] for at in order]) == [letters[at] for at in order]
 
 
-def test_what_an_index_holds_is_judged_once(tmp_path):
-    """And again under another key: how a model is shown options decides how it is judged."""
-    path, judged = manifest(tmp_path), []
-
-    def judge(some):
-        judged.extend(one.id for one in some)
-        return ["wrong" * (one.id == "q3") for one in some]
-
-    for key in ("letter", "letter", "text"):
-        samples = open_samples(path, tmp_path, Quarantine(max_bad_share=1), above=0)
-        part = samples[2:] if key == "letter" else samples
-        kept = with_right_golds(
-            part, GoldCheck(key=key, judge=judge), Quarantine(max_bad_share=1), path
-        )
-        assert "q3" not in [one.id for one in kept]
-        assert len(kept) == len(part) - 1
-    assert len(judged) == 2 * 40
+def test_letters_that_stand_before_options_are_what_lone_letters_mean(tmp_path):
+    """The options are c, a, t; `A` is the first of them, though the second reads so."""
+    lettered = ["A. c", "B. a", "C. t"]
+    assert read(tmp_path, (lettered, "<answer>A</answer>")) == ["A"]
+    assert read(tmp_path, (["A. B", "B. A"], "A"), (PETS, "dog")) == ["A", "B"]
+    assert read(tmp_path, (["a) x", "b) y"], "b")) == ["B"]
+    assert read(tmp_path, (["A Kitchen", "B Bath"], "B Bath")) == ["B"]
 
 
-def test_a_free_text_is_judged_as_it_is_asked_for():
-    """Without tags where the words themselves are imitated, and in tags where they are not."""
-    free = sample("see <answer>", "text", completion="see <answer>")
-    assert wrong_golds([free, replace(free, completion="")], "letter") == ["", ""]
+def test_our_own_manifests_name_options_by_text_or_letter_and_never_by_number(tmp_path):
+    assert read(tmp_path, (["B", "A"], "A"), name="options") == [UNCLEAR]
+    assert read(tmp_path, (["B", "A"], "A"), (PETS, "B"), name="options") == ["A", "B"]
+    mixed = ((["B", "A"], "A"), (PETS, "dog"), (PETS, "C"))
+    assert read(tmp_path, *mixed, name="options") == [UNCLEAR, "B", "C"]
+    assert read(tmp_path, (["B", "A"], "A"), (["B", "C#"], "C#"), name="options") == ["B", "B"]
+    assert read(tmp_path, (COUNTS, "1"), name="options") == ["C"]
 
 
-@pytest.mark.parametrize("answer_with", ["letter", "text"])
-def test_the_embedded_data_are_right_by_construction(tmp_path_factory, answer_with):
-    """So that they need not be judged whenever they are read."""
-    root = tmp_path_factory.getbasetemp() / "golds-digits"
-    ensure(root, sizes=SMALL)
-    for split in ("train", "val", "test", "warm"):
-        samples = read_manifest(root / f"{split}.jsonl", root, Quarantine(max_bad_share=0))
-        assert len(samples) > 10
-        assert not any(wrong_golds(samples, answer_with))
+@pytest.mark.parametrize(
+    ("answer", "index"),
+    [
+        *[("B", 1), ("(B)", 1), ("B)", 1), ("B.", 1), ("B: dog", 1), ("B. DOG", 1)],
+        *[("option B", 1), ("Answer: C", 2), ("The correct answer is C", 2), ("[A]", 0)],
+        *[("B. cat", None), ("D", None), ("b", None), ("bird", None), ("do g", None)],
+    ],
+)
+def test_an_answer_is_read_as_people_write_it(answer, index):
+    found = readings(answer, offered(PETS), ("text", "letter"))
+    assert {*found.values()} == (set() if index is None else {index})
+
+
+def test_an_exact_text_is_not_taken_for_a_letter_with_words_around_it():
+    found = readings("Option B", offered(["Option B", "Option A"]))
+    assert found == {"text": 0}
+
+
+def test_near_texts_count_if_only_one_option_is_near():
+    assert readings("re", offered(["RE", "Re", "la"])) == {}
+    assert readings("LA", offered(["RE", "Re", "la"])) == {"text": 2}
+    assert readings("A DOG", offered(["a dog", "a cat", "a dog"])) == {"text": 0}
+
+
+def test_the_ways_of_a_file_are_those_that_fit_all_its_answers():
+    letters, texts = {"letter": 0, "text": 1}, {"text": 2}
+    assert decide([letters, {}]) == {"letter", "text"}
+    assert decide([letters, texts]) == {"text"}
+    assert decide([{"from_0": 1, "from_1": 0}, {"from_1": 2}]) == {"from_1"}
+    assert decide([{"letter": 1}, texts, {"from_0": 0}]) == {"letter", "text", "from_0"}
+    assert decide([{"letter": 1}, texts, {"from_0": 0}, {"from_1": 1}]) == {"letter", "text"}
+
+
+def test_a_file_is_looked_through_once_and_only_if_an_answer_is_unclear():
+    looked = []
+
+    def survey() -> list[dict[str, int]]:
+        looked.append(1)
+        return [{"letter": 0}]
+
+    golds = Golds(survey)
+    assert golds.find("B", offered(PETS)) == 1
+    assert not looked
+    assert [golds.find("A", offered(NOTES)) for _ in range(2)] == [0, 0]
+    assert looked == [1]
+
+
+def test_an_index_and_a_part_of_a_file_decide_as_the_whole_file_does(tmp_path):
+    rows = [
+        {"id": f"q{number}", "question": "?", "options": NOTES, "answer": "ABCD"[number % 4]}
+        for number in range(50)
+    ]
+    rows.append({"id": "last", "question": "?", "options": PETS, "answer": "B"})
+    path = tmp_path / "train.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    plain = read_manifest(path, tmp_path, Quarantine(max_bad_share=0))
+    indexed = open_samples(path, tmp_path, Quarantine(max_bad_share=0), above=0)
+    assert [one.answer for one in plain] == [one.answer for one in indexed]
+    assert [one.answer for one in plain[:4]] == ["A", "B", "C", "D"]

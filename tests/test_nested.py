@@ -10,6 +10,7 @@ from datamodules.sources.containers import read_rows
 
 ASKED = {"question": "What barks?", "answer": "a dog"}
 ALSO = {"question": "What mews?", "answer": "a cat"}
+NAMED = ASKED | {"id": 3}
 FILM = {"id": 7, "duration": 3}
 
 
@@ -41,12 +42,23 @@ def test_a_name_that_is_no_count_is_the_id_of_a_row_without_one(tmp_path):
     assert rows(tmp_path / "a.json", held) == [{"id": "q1"} | ASKED, ALSO | {"id": "own"}]
 
 
-def test_parts_that_belong_together_are_read_in_order_and_named(tmp_path):
-    held = {"Perception": {"0": ASKED}, "Adaptation": [ALSO, ALSO | {"split": "own"}]}
+def test_a_name_that_is_a_file_is_what_the_row_is_about(tmp_path):
+    """As an id it would leave a question about a film without any."""
+    held = {"v1.mp4": ASKED, "clips/b.wav": ALSO, "c.png": ALSO | {"image": "own.png"}}
     assert rows(tmp_path / "a.json", held) == [
-        {"split": "Perception"} | ASKED,
-        {"split": "Adaptation"} | ALSO,
-        ALSO | {"split": "own"},
+        {"video": "v1.mp4"} | ASKED,
+        {"audio": "clips/b.wav"} | ALSO,
+        ALSO | {"image": "own.png"},
+    ]
+
+
+def test_parts_that_belong_together_are_read_in_order_and_named(tmp_path):
+    asked, also = ASKED | {"id": 1}, ALSO | {"video": "v.mp4"}
+    held = {"Perception": {"0": asked}, "Adaptation": [also, also | {"split": "own"}]}
+    assert rows(tmp_path / "a.json", held) == [
+        {"split": "Perception"} | asked,
+        {"split": "Adaptation"} | also,
+        also | {"split": "own"},
     ]
     places = [one.place for one in read_rows(tmp_path / "a.json")]
     assert places[0].endswith("a.json[Perception][0]")
@@ -56,15 +68,16 @@ def test_parts_that_belong_together_are_read_in_order_and_named(tmp_path):
 @pytest.mark.parametrize(
     "held",
     [
-        {"train": [ASKED], "test": [ALSO]},
-        {"train": {"0": ASKED}, "val": {"0": ALSO}},
-        {"data": {"train": [ASKED], "dev": [ALSO]}},
-        {"train_v1": [ASKED], "Test-mini": [ALSO]},
-        {f"video_{number}": [ASKED] for number in range(11)},
+        {"train": [NAMED], "test": [NAMED]},
+        {"train": {"0": NAMED}, "val": {"0": NAMED}},
+        {"data": {"train": [NAMED], "dev": [NAMED]}},
+        {"train_v1": [NAMED], "Test-mini": [NAMED]},
+        {f"part_{number}": [NAMED] for number in range(11)},
+        {"video_1": [ASKED], "video_2": [ALSO]},
     ],
 )
 def test_parts_that_must_not_be_mixed_are_refused(held, tmp_path):
-    """Of splits one is trained on and one is not; eleven parts are what the questions are about."""
+    """Of splits one is trained on and one is not; else their names say what is asked about."""
     with pytest.raises(ValueError, match=r"lists of questions \(.*one list"):
         rows(tmp_path / "a.json", held)
 

@@ -94,6 +94,14 @@ def test_a_part_of_one_question_sets_aside_the_questions_of_its_film(tmp_path):
     assert (samples, counts) == ([], "unread_field")
 
 
+def test_questions_in_a_cell_of_a_table_are_read_by_name_too(tmp_path):
+    good = {"question": "?", "options": ["A.x", "B.y"], "correct_option": "B"}
+    for more, reason in (({"level": 3}, ""), ({"audio_path": "other.wav"}, "unread_field")):
+        asked = json.dumps([good | more])
+        samples, counts = changed("omnivideobench.json", tmp_path, questions=asked)
+        assert (len(samples), counts) == (1 - bool(reason), reason)
+
+
 def test_the_other_words_for_an_answer_are_no_second_answer(tmp_path):
     """OmniVideoBench scores the letter; its `answer` need not repeat the option word for word."""
     asked = {"question": "?", "options": ["A.x", "B.y"], "correct_option": "B", "answer": "Y."}

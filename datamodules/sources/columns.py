@@ -4,22 +4,14 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 from datamodules.sample import LETTERS, MODALITIES, Modality, Role
 from datamodules.sources.adapter import Place, Row
 from datamodules.sources.answers import NUMBER, RowError, written
 from datamodules.sources.fields import Fields, whole
-from datamodules.sources.golds import Golds, Way, readings, refused
+from datamodules.sources.golds import Golds
 from datamodules.sources.hints import LONGEST_LIST, held_in, stem_of
 from datamodules.sources.lettering import Offered
-from datamodules.sources.lettering import lettered as lettered
-
-Convention = Literal["text", "letter", "index", "tagged", "any"]
-"""How a data set writes its answers by definition: the option's text; its letter, with the text or
-without; its number from 0; its letter, or else its text, in <answer> tags or not; or text or letter
-where only one of them names an option, in tags or not."""
-
 
 FILE_KEYS = (
     *("path", "file", "filename", "file_name", "filepath", "url", "value"),
@@ -126,45 +118,20 @@ def _named(options: Mapping[str, object]) -> list[object]:
     return [options[letters[letter]] for letter in sorted(letters)]
 
 
-def columned(row: Row, prefix: str = "choice_") -> list[str]:
-    """Read options that have a column each: choice_a, choice_b, ..."""
-    return options_of({letter: row.get(prefix + letter.lower()) for letter in LETTERS})
-
-
-def answer_of(value: object, options: Sequence[str] | Offered, how: Convention | Golds) -> str:
+def answer_of(value: object, options: Sequence[str] | Offered, golds: Golds) -> str:
     """Find the option that an answer names, and return its text; a `RowError` if there is none.
 
-    Without options, the answer itself is returned, out of its tags.
+    The answer may stand in <answer> tags. Without options it is returned itself.
 
     Args:
-        how: what the format says, or the golds of a file that anyone may have written, which are
-            found out from all of its rows (`golds.py`).
+        golds: how the file writes its answers, in the ways that its format allows (`golds.py`).
     """
     if absent(value):
         raise RowError("missing_answer", "the answer is empty, but is what is scored: give one.")
-    text = written(value)
-    if isinstance(how, Golds) or how in ("tagged", "any"):
-        text = tagged(text)
+    text = tagged(written(value))
     if not isinstance(options, Offered):
         options = Offered(texts=tuple(options), published=tuple(options))
-    if not options.texts:
-        return text
-    if how == "any":
-        how = Golds(ways=("letter", "text"))
-    if isinstance(how, Golds):
-        return options.texts[how.find(text, options)]
-    found = readings(text, options, _WAYS[how])
-    if not found:
-        raise refused(text, options, _WAYS[how])
-    return options.texts[next(found[way] for way in _WAYS[how] if way in found)]
-
-
-_WAYS: dict[Convention, tuple[Way, ...]] = {
-    "text": ("text",),
-    "letter": ("letter",),
-    "index": ("from_0",),
-    "tagged": ("letter", "text"),
-}
+    return options.texts[golds.find(text, options)] if options.texts else text
 
 
 def is_short(answer: str) -> bool:

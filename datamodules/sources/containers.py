@@ -93,7 +93,20 @@ def _raws(path: Path) -> Iterator[Raw]:
         )
     if path.suffix == ".json":
         return _json(path)
-    return _table(path) if path.suffix in (".csv", ".tsv") else _jsonl(path)
+    if path.suffix in (".csv", ".tsv"):
+        return _table(path)
+    return _json(path) if _is_list(path) else _jsonl(path)
+
+
+def _is_list(path: Path) -> bool:
+    """Know one JSON list that is named `.jsonl`, and whose lines are no rows."""
+    with path.open("rb") as file:
+        if not file.read(64).lstrip(codecs.BOM_UTF8).lstrip().startswith(b"["):
+            return False
+    try:
+        return isinstance(json.loads(path.read_bytes().decode("utf-8-sig")), list)
+    except (ValueError, RecursionError):
+        return False
 
 
 def _jsonl(path: Path) -> Iterator[Raw]:
@@ -216,7 +229,12 @@ def _parquet(path: Path) -> Iterator[Raw]:
     for shard in _shards(path):
         try:
             with pq.ParquetFile(shard) as file:
-                index = 0
+                names, index = file.schema_arrow.names, 0
+                if len(set(names)) < len(names):
+                    raise ValueError(
+                        f"{shard} has the columns {names[:20]}, but each is named once, since one "
+                        "of two would go unread: rename it."
+                    )
                 for batch in file.iter_batches(batch_size=64):
                     for place in range(batch.num_rows):
                         number += 1

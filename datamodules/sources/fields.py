@@ -77,7 +77,9 @@ class Fields(Mapping[str, object]):
 
     def held(self, name: str) -> object:
         """Look at a field as `[]` does, and into the list or object that a text holds."""
-        value = self._held.get(name)
+        if name not in self._held:
+            return None
+        value = self._held[name]
         if isinstance(value, str) and name not in self._within:
             found = held_in(value)
             if found is not value:

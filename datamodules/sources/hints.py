@@ -72,6 +72,7 @@ ABOUT = frozenset(
         *("author", "creator", "genre", "quality", "format", "style", "split", "task", "subject"),
         *("modality", "codec", "bitrate", "platform", "year", "index", "idx", "uid", "uuid", "tag"),
         *("keyword", "comment", "note", "created", "updated", "id", "ability", "at", "by"),
+        *("caption", "transcript", "transcription", "description"),
     )
 )
 """Words that end the name of a mere fact, alone or about something as in `audio_type`."""
@@ -221,7 +222,7 @@ def _by_name(name: str, value: object, shown: Shown) -> Kind | None:
     head, said = words[-1], frozenset(words)
     if said & KNOWN["a medium"] or said & ADDRESSES:
         if head in NEARBY or said & ADDRESSES:
-            if _is_shown(said, shown):
+            if _is_shown(head, said, shown):
                 return None
             return None if head in ("name", "title") and not said & SAID.keys() else "a medium"
         if head not in ABOUT and not _other(value):
@@ -242,8 +243,12 @@ def _by_name(name: str, value: object, shown: Shown) -> Kind | None:
     return None
 
 
-def _is_shown(said: frozenset[str], shown: Shown) -> bool:
-    kinds = {SAID[word] for word in said if word in SAID}
+def _is_shown(head: str, said: frozenset[str], shown: Shown) -> bool:
+    """Tell whether a row shows what an id, a title or an address is of.
+
+    The id of a film is that of its sound as well, which many sets show alone.
+    """
+    kinds = set() if head in ("id", "name", "title") else {SAID[one] for one in said & SAID.keys()}
     return kinds <= shown.kinds if kinds else bool(shown.kinds)
 
 

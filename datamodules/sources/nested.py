@@ -6,7 +6,8 @@
     {"video_1": {"duration": ..., "task0": {"question": ...}}, ...}
 
 What a name outside of a row says is not lost: a name that is no count becomes the `id` of a row
-that has none, and that of one of several parts its `split`.
+that has none, or its `audio`, `image` or `video` where it is that of a file, and that of one of
+several parts becomes its `split`.
 """
 
 import re
@@ -27,6 +28,9 @@ SUBJECT = re.compile(
     r"(video|audio|image|clip|film|sound)s?([ _-]?(id|path|file|name|url))?", re.IGNORECASE
 )
 """Names of a field which says what the questions beside it are about."""
+
+OWN_NAME = re.compile(r"(.*[ _-])?(id|ID|index|qid)")
+"""Names of a field that tells a row from the others of a file."""
 
 SPLIT = re.compile(
     r"(train|training|val|valid|validation|dev|test|testing|eval|evaluation)([ _-].*)?",
@@ -57,8 +61,15 @@ class Part:
     @property
     def asks(self) -> bool:
         """Tell whether the rows are questions, by the first ones; those of a film stand in it."""
-        first = [row for _, row in islice(self.rows, LOOKED_AT) if isinstance(row, dict)]
-        return any(_asks(row) or "questions" in row for row in first)
+        return any(_asks(row) or "questions" in row for row in self._first())
+
+    @property
+    def tells(self) -> bool:
+        """Tell whether its rows say what they are about, without the name of the part."""
+        return all(_names_itself(row) for row in self._first())
+
+    def _first(self) -> list[dict[str, object]]:
+        return [row for _, row in islice(self.rows, LOOKED_AT) if isinstance(row, dict)]
 
 
 def questions_in(held: object, file: object) -> Iterator[tuple[str, object]]:
@@ -84,8 +95,8 @@ def _chosen(parts: list[Part], file: object) -> list[Part]:
     """Leave out what is beside the questions; refuse parts that must not be read together."""
     asking = [part for part in parts if part.asks] or parts
     splits = [part.name for part in asking if SPLIT.fullmatch(part.name.rsplit(".", 1)[-1])]
-    apart = all(part.asks for part in asking) and not splits and len(asking) <= MOST_PARTS
-    if len(asking) == 1 or (asking and apart):
+    together = all(part.asks and part.tells for part in asking) and not splits
+    if len(asking) == 1 or (together and 0 < len(asking) <= MOST_PARTS):
         return asking
     names = ", ".join(part.name for part in asking[:MOST_PARTS])
     raise ValueError(
@@ -114,10 +125,16 @@ def _listed(name: str, rows: list[object]) -> Part:
 
 def _is_row(held: Mapping[str, object]) -> bool:
     """Know a row from an object around rows: it asks something, or says what is asked about."""
-    return _asks(held) or any(
-        isinstance(value, str) and (SUBJECT.fullmatch(name.strip()) or ending_of(value))
-        for name, value in held.items()
-    )
+    return _asks(held) or any(_is_subject(*item) for item in held.items())
+
+
+def _is_subject(name: str, value: object) -> bool:
+    named = SUBJECT.fullmatch(name.strip()) is not None
+    return isinstance(value, str) and (named or ending_of(value) is not None)
+
+
+def _names_itself(row: Mapping[str, object]) -> bool:
+    return any(OWN_NAME.fullmatch(name) or _is_subject(name, value) for name, value in row.items())
 
 
 def _asks(held: Mapping[str, object]) -> bool:
@@ -135,5 +152,6 @@ def _told(row: object, place: str, part: str) -> object:
     """Write the names around a row into it, where it has no field of its own for them."""
     if not isinstance(row, dict):
         return row
-    names = {} if place.isdecimal() else {"id": place}
+    kind = ending_of(place)  # a row by the name of its file is about it
+    names = {} if place.isdecimal() else {kind or "id": place}
     return names | ({"split": part} if part else {}) | row

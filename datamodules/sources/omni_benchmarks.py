@@ -7,6 +7,7 @@ from datamodules.sample import LETTERS
 from datamodules.sources.adapter import Format, Place, Row
 from datamodules.sources.answers import RowError, written
 from datamodules.sources.columns import absent, facts, listed, medium, offered, tagged, text_of
+from datamodules.sources.fields import Fields
 from datamodules.sources.finding import ENDINGS, film, one_of
 from datamodules.sources.golds import Way
 from datamodules.sources.lettering import Offered
@@ -140,17 +141,18 @@ def omnivideobench(row: Row, place: Place) -> Iterator[Row | RowError]:
     """
     video, told = text_of(row, "video"), facts(row, "video_type", "duration")
     media = [film(place, video, "videos", "")]
-    if absent(row.get("questions")):
+    given = row.held("questions") if isinstance(row, Fields) else row.get("questions")
+    if absent(given):
         raise RowError("missing_question", f"nothing is asked about {video[:80]!r}: drop the row.")
-    for number, asked in enumerate(listed(row["questions"]), start=1):
+    for number, asked in enumerate(listed(given), start=1):
         question: Row = asked if isinstance(asked, Mapping) else {}
         names = ("question", "options", "correct_option")
-        words, given, answer = (question.get(name) for name in names)
+        words, options, answer = (question.get(name) for name in names)
         about = facts(question, "question_type", "audio_type")
         try:
             yield {
                 "id": f"{video}-{number}",
-                **choice(words, lettered_options(given), answer, place, *BY_LETTER),
+                **choice(words, lettered_options(options), answer, place, *BY_LETTER),
                 "media": media,
                 "facts": told | about,
             }

@@ -81,6 +81,12 @@ def lettered_options(value: object) -> Offered:
     return Offered(texts=tuple(texts), published=found.published)
 
 
+def named_options(value: object) -> Offered:
+    """Read options that are named by letters without having them: an answer may still be a text."""
+    found = offered(value)
+    return Offered(texts=found.texts, published=found.texts)
+
+
 def cells(row: Row, names: Sequence[str]) -> Offered:
     """Read options that have a column each; those at the end may be empty."""
     return offered([None if absent(row.get(name)) else row[name] for name in names])

@@ -25,7 +25,7 @@ PROBLEMS: dict[str, AnswerType] = {
     "multiple choice": "choice",
     "numerical": "number",
     "ocr": "ocr",
-    "free form": "text",
+    "free-form": "text",
     "regression": "regression",
 }
 """Video-R1's types of problems."""
@@ -79,8 +79,10 @@ def video_r1(row: Row, place: Place) -> Iterator[Row]:
 
     Numbers are right up to half a hundredth, since the published reward rounds them to two places.
     """
-    problem = re.sub(r"[-_ ]+", " ", text_of(row, "problem_type").lower())
-    kind, answer_type = text_of(row, "data_type"), PROBLEMS.get(problem)
+    problem = text_of(row, "problem_type").lower()
+    spelled = (problem, re.sub("[-_]", " ", problem), re.sub("[ _]", "-", problem))
+    answer_type = next((PROBLEMS[one] for one in spelled if one in PROBLEMS), None)
+    kind = text_of(row, "data_type")
     if answer_type is None:
         raise RowError(
             "bad_answer_type",

@@ -8,7 +8,13 @@ from datamodules.sources.columns import absent, facts, offered, text_of
 from datamodules.sources.finding import film, one_of
 from datamodules.sources.golds import Way
 from datamodules.sources.lettering import Offered
-from datamodules.sources.published import choice, lettered_options, named, open_answer
+from datamodules.sources.published import (
+    choice,
+    lettered_options,
+    named,
+    named_options,
+    open_answer,
+)
 from datamodules.sources.subtitles import seconds, subtitles
 
 SUBJECTS = ("Art", "Business", "Engineering", "Humanities", "Medicine", "Science")
@@ -80,7 +86,7 @@ def mmvu(row: Row, place: Place) -> Iterator[Row]:
     about, url = row.get("metadata"), row.get("youtube_url")
     yield {
         **named("mmvu", row, "id"),
-        **_either(row, offered(row.get("choices")), place),
+        **_either(row, named_options(row.get("choices")), place),
         "media": [film(place, path, "videos", "")],
         "asset_id": None if absent(url) else url,
         "facts": facts(row, "question_type")
@@ -117,7 +123,7 @@ def longvideobench(row: Row, place: Place) -> Iterator[Row]:
 
 def video_holmes(row: Row, place: Place) -> Iterator[Row]:
     """Read Video-Holmes: options in an object of letters, films by their id."""
-    video, options = text_of(row, "video ID"), offered(row.get("Options"))
+    video, options = text_of(row, "video ID"), named_options(row.get("Options"))
     folders = ("videos", "videos_cropped", "videos/videos_cropped", "")
     yield {
         "id": f"{video}-{text_of(row, 'Question ID')}",
