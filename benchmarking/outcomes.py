@@ -120,7 +120,9 @@ def outcome(one: BenchmarkSet, found: Sequence[Sequence[Judged]]) -> Outcome:
     )
 
 
-def official(found: Sequence[Sequence[Judged]]) -> Mapping[str, float] | None:
+def official(
+    found: Sequence[Sequence[Judged]], *, malformed: int = 0
+) -> Mapping[str, float] | None:
     """Sum up as the publisher does, over the options as written; None where no rule is known.
 
     What could not be shown is no completion at all, as empty ones are. Sets that mix publishers
@@ -136,7 +138,9 @@ def official(found: Sequence[Sequence[Judged]]) -> Mapping[str, float] | None:
             pairs.append((each.sample, score))
             completions.append(each.answer.said)
     sources = sorted({sample.source for sample, _ in pairs})
-    return official_summary(sources[0], pairs, completions) if len(sources) == 1 else None
+    if len(sources) != 1:
+        return None
+    return official_summary(sources[0], pairs, completions, malformed=malformed)
 
 
 def rows(

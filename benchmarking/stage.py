@@ -104,7 +104,9 @@ def _judge(
                 verdicts = judged(one, answers, setting)
                 outcomes[contender.name][setting] = outcome(one, verdicts)
                 if number == 0:
-                    summaries[contender.name] = None if described else official(verdicts)
+                    summaries[contender.name] = (
+                        None if described else official(verdicts, malformed=one.malformed)
+                    )
                 told = rows(one, verdicts, described=described)
                 lines += [json.dumps(row, ensure_ascii=False) for row in told]
         text = "".join(f"{row}\n" for row in lines)

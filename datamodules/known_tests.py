@@ -35,13 +35,18 @@ ASCII_WORDS = bytes(
 LETTER = re.compile(r"^\s*\(?[A-J][.):]\)?\s*", re.MULTILINE)
 """A letter before an option, whatever else sets it apart."""
 
-MARK = re.compile(r"(?<!\w)\(?([A-J])[.):]\)?\s*")
-"""A letter before an option, wherever in a text it stands."""
+MARK = re.compile(r"(?<!\w)\(?([A-Ja-j1-9])[.):]\)?\s*|(?:^|(?<=\n))([A-Ja-j1-9])\s+")
+"""A letter or number before an option, wherever it stands, or alone where a line begins."""
+
+ORDERS = (LETTERS, LETTERS.lower(), "123456789")
+
+COMMA = re.compile(r"[,;|] ?or |[,;|]| or ")
+"""What stands between options that are part of a sentence."""
 
 LIST = re.compile(r"\[[^\[\]]{1,2000}\]")
 """Options that a prompt shows as a list of Python or JSON."""
 
-PIECE = re.compile(r"\n+|[.?!:]\s+")
+PIECE = re.compile(r"\n+|[.?!:]\s+|[。？！：]")
 """Where what is said around a question may end: at lines and sentences."""
 
 MOST_PIECES = 8
@@ -173,24 +178,33 @@ def _offered(options: Texts) -> Iterator[list[bytes]]:
 def _readings(text: str) -> Iterator[tuple[str, Texts]]:
     """Find the options that a text may hold: behind letters, in a list, or line by line."""
     yield text, ()
-    marks = [*MARK.finditer(text)]
-    for first in [at for at, mark in enumerate(marks) if mark[1] == "A"][-MOST_LISTS:]:
-        mark = marks[first]
-        run = [mark]
-        for other in marks[first + 1 :]:
-            if len(run) < len(LETTERS) and other[1] == LETTERS[len(run)]:
-                run.append(other)
-        if len(run) > 1:
-            parts = [text[one.end() : two.start()] for one, two in pairwise(run)]
-            rest = text[run[-1].end() :]
-            yield text[: mark.start()], [*parts, rest]
-            yield text[: mark.start()], [*parts, rest.lstrip().partition("\n")[0]]
+    for order in ORDERS:
+        yield from _marked(text, order)
     for held in [*LIST.finditer(text)][-MOST_LISTS:]:
         if (listed := _list(held[0])) is not None:
             yield text[: held.start()], listed
+    before, colon, listed_there = text.strip(" .\n").rpartition(":")
+    if colon and 2 <= len(parts := COMMA.split(listed_there)) <= len(LETTERS):
+        yield before, parts
     question, *lines = [line for line in text.splitlines() if line.strip()] or [""]
     if 2 <= len(lines) <= len(LETTERS):
         yield question, lines
+
+
+def _marked(text: str, order: str) -> Iterator[tuple[str, Texts]]:
+    """Find options behind letters or numbers that stand in this order."""
+    marks = [(mark[1] or mark[2], mark) for mark in MARK.finditer(text)]
+    begins = [at for at, (letter, _) in enumerate(marks) if letter == order[0]]
+    for first in begins[-MOST_LISTS:]:
+        run: list[re.Match[str]] = []
+        for letter, mark in marks[first:]:
+            if len(run) < len(order) and letter == order[len(run)]:
+                run.append(mark)
+        if len(run) > 1:
+            parts = [text[one.end() : two.start()] for one, two in pairwise(run)]
+            rest = text[run[-1].end() :]
+            yield text[: run[0].start()], [*parts, rest]
+            yield text[: run[0].start()], [*parts, rest.lstrip().partition("\n")[0]]
 
 
 def _list(text: str) -> Texts | None:

@@ -77,7 +77,11 @@ def official_score(sample: Sample, completion: str) -> OfficialScore | None:
 
 
 def official_summary(
-    source: str, pairs: Sequence[tuple[Sample, OfficialScore]], completions: Sequence[str | None]
+    source: str,
+    pairs: Sequence[tuple[Sample, OfficialScore]],
+    completions: Sequence[str | None],
+    *,
+    malformed: int = 0,
 ) -> Mapping[str, float]:
     """Sum up as a benchmark's own script does, as shares of 1; errors of counts are counts.
 
@@ -93,6 +97,7 @@ def official_summary(
 
     Args:
         completions: in the order of the questions; None where one could not be shown.
+        malformed: questions of the manifest that could not even be read, and so not shown.
     """
     rows = zip(pairs, completions, strict=True)
     counted = [
@@ -100,10 +105,9 @@ def official_summary(
         for sample, score, said in (_repeated(rows) if source == "mmsu" else _plain(rows))
         if _counts(source, score, said)
     ]
-    summary = {
-        "score": _mean([score.score for score, _, _ in counted]),
-        "counted": float(len(counted)),
-    }
+    unread = [] if source in UNWRITTEN else [0.0] * malformed
+    scores = [score.score for score, _, _ in counted] + unread
+    summary = {"score": _mean(scores), "counted": float(len(scores))}
     if source == "cg_av_counting":
         errors = [_errors(sample, said or "") for _, sample, said in counted]
         summary |= {

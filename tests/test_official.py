@@ -172,6 +172,14 @@ def test_and_are_wrong_to_others(source):
     assert summary == {"score": pytest.approx(1 / 5), "counted": 5}
 
 
+def test_rows_that_could_not_be_read_are_counted_where_those_that_could_not_be_shown_are():
+    for source, said, counted in (("mmau", "x y", 2), ("omnibench", "A", 7)):
+        sample = asked(source, "A", "x y", "z")
+        pairs = [scored(sample, said), scored(sample, "")]
+        summary = official_summary(source, pairs, [said, ""], malformed=5)
+        assert summary == {"score": pytest.approx(1 / counted), "counted": counted}
+
+
 def test_intentbench_counts_every_question():
     said = ["<answer>B</answer>", "B", "", None]
     summary = summed(asked("intentbench", "B", *VOICES), *said)
