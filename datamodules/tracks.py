@@ -19,7 +19,7 @@ from datamodules.decoders import (
     check_length,
     mono,
 )
-from datamodules.demuxing import beginning, declared, opened, packets_from, shown_at
+from datamodules.demuxing import beginning, declared, in_seconds, opened, packets_from
 
 RUN_UP = 0.5
 """Seconds of sound that are decoded before a segment, since codecs build on what came before."""
@@ -51,9 +51,9 @@ def track_seconds(path: Path, start: float, end: float) -> float | None:
         return 0.0 if track is None else _within(declared(file, track), start, end)
 
 
-def _within(seconds: float | None, start: float, end: float) -> float | None:
+def _within(there: float | None, start: float, end: float) -> float | None:
     """Say how much of so many seconds a segment holds."""
-    return None if seconds is None else max(0.0, min(end, seconds) - start)
+    return None if there is None else max(0.0, min(end, there) - start)
 
 
 def read_track(
@@ -116,7 +116,9 @@ def _decoded(
             silent = round((time - before) * frame.rate)
             pieces.append(np.zeros((frame.layout.nb_channels, silent), np.float32))
         offset = time - begin if offset is None else offset
-        pieces += [piece.to_ndarray().astype(np.float32) for piece in to_float.resample(frame)]
+        plain = frame.format.name == "fltp"  # as most codecs make
+        floats = [frame] if plain else to_float.resample(frame)
+        pieces += [piece.to_ndarray().astype(np.float32) for piece in floats]
     return pieces, offset
 
 
@@ -126,9 +128,8 @@ def _frames(
     """Decode the sound from a time on."""
     head = tell(Path(file.name)).head
     for packet in packets_from(file, track, time):
-        at = shown_at(packet)
-        lasting = float((packet.duration or 0) * packet.time_base) if packet.time_base else 0.0
-        if at is not None and at + lasting < time:
+        ends = in_seconds(packet, (packet.pts or packet.dts or 0) + (packet.duration or 0))
+        if packet.size and ends is not None and ends < time:
             continue
         try:
             yield from packet.decode()  # type: ignore[misc] # of a stream of sound

@@ -93,7 +93,7 @@ def check_avi(file: BinaryIO, size: int) -> bool:
             _check_movie(file, size, place + 12)
             return True
         end = place + 8 + length
-        if end > size:
+        if end > size + 8:  # some count the eight bytes of a list's name and length as well
             raise truncated("list of frames", end, size)
         place = end + length % 2
     return False

@@ -203,14 +203,6 @@ def check_webp(file: BinaryIO, size: int) -> tuple[float, ...]:
     return tuple(lasting)
 
 
-def check_bmp(file: BinaryIO, size: int) -> tuple[float, ...]:
-    """Check the length in the header of a bitmap, which some leave at 0; it never moves."""
-    end = int.from_bytes(read_at(file, 2, 4), "little")
-    if end > size:
-        raise truncated("picture", end, size)
-    return ()
-
-
 def check_gif(file: BinaryIO, size: int) -> tuple[float, ...]:
     """Follow the blocks of a GIF file to its end; say how long each picture is shown.
 
