@@ -43,7 +43,7 @@ ENDINGS = ("wav", "flac", "ogg", "mp3", "png", "jpg", "webp", "gif", "tiff", "mp
 PICTURES = ("png", "jpg", "webp", "gif", "tiff")
 BUDGET = MediaConfig(image_max_pixels=48 * 32, video_max_frames=4, audio_max_seconds=3.0)
 USUAL = MediaConfig(image_max_pixels=200_704, video_max_frames=16, audio_max_seconds=60.0)
-BLOCK = 61
+BLOCK = 128
 HANG = 60.0
 """Seconds after which a block of damaged files is taken to hang."""
 
@@ -126,13 +126,13 @@ class Fuzzed:
 def fuzz_block(case: Case, first: int, count: int) -> Fuzzed:
     """Damage a file in so many ways, and read and measure each."""
     found = Fuzzed()
-    before = contents(case, streamed=first % 2 == 1)
+    intact = contents(case, streamed=False), contents(case, streamed=True)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         media = Media(modality=case.modality, path="mutant")
         for number in range(first, first + count):
             dice = random.Random(f"{case.name} {number}")
-            (root / media.path).write_bytes(mutated(before, dice))
+            (root / media.path).write_bytes(mutated(intact[number % 2], dice))
             began = time.perf_counter()
             for read in (decode, measure):
                 try:

@@ -81,8 +81,8 @@ _PICTURES: tuple[tuple[bytes, str, Callable[[BinaryIO, int], tuple[float, ...]] 
     (b"\x89PNG\r\n\x1a\n", "a PNG picture", chunks.check_png),
     (b"WEBP", "a WebP picture", chunks.check_webp),
     (b"GIF8", "a GIF picture", chunks.check_gif),
-    (b"\xff\xd8\xff", "a JPEG picture", None),  # their decoders miss what is cut off
-    (b"BM", "a BMP picture", None),
+    (b"\xff\xd8\xff", "a JPEG picture", chunks.check_jpeg),
+    (b"BM", "a BMP picture", None),  # their decoders miss what is cut off
     (b"II*\0", "a TIFF picture", None),
     (b"MM\0*", "a TIFF picture", None),
 )
