@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from datamodules.containers.faults import damaged, truncated
+from datamodules.containers.faults import damaged, doubled, truncated
 from datamodules.decoders import MediaError
 
 Head = tuple[int, int, int]
@@ -163,6 +163,8 @@ def _past_tag(window: Window, place: int) -> int | None:
         return place + tag_size(head)
     if head[:3] == b"TAG":
         return place + 128
+    if head[:5] == b"#!AMR":
+        raise doubled("recording", place)
     if head[:8] == b"APETAGEX":
         length = struct.unpack("<I", head[12:16])[0]
         return place + (32 + length if head[23] & 0x20 else 32)  # its header, or its footer alone
