@@ -14,7 +14,7 @@ from datamodules.containers.telling import tell
 from datamodules.decoders import SLACK, MediaError
 from datamodules.frame_choice import TICK
 
-INDEXED = ("mov", "matroska", "avi")
+INDEXED = ("mov", "matroska", "avi", "caf")
 """Demuxers of containers that say how long their streams are, and where in the file a time is;
 FFmpeg guesses both for others."""
 

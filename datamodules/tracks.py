@@ -24,6 +24,9 @@ from datamodules.demuxing import beginning, declared, in_seconds, opened, packet
 RUN_UP = 0.5
 """Seconds of sound that are decoded before a segment, since codecs build on what came before."""
 
+MOST_CHANNELS = 8
+"""PyAV reads beyond its memory where there are more."""
+
 PADDING = 0.15
 """Seconds that decoders leave out of frames that were counted one by one."""
 
@@ -72,6 +75,11 @@ def read_track(
             return None
         if track.codec_context is None or not 0 < track.rate <= HIGHEST_RATE:
             raise MediaError("no decoder knows its codec: convert its sound to FLAC or AAC.")
+        if track.channels > MOST_CHANNELS:
+            raise MediaError(
+                f"{track.channels} channels, but at most {MOST_CHANNELS} are read from a container: "
+                "mix them down, or convert its sound to WAV."
+            )
         counted = tell(path).seconds
         told = declared(file, track) if counted is None else counted
         there = _within(told, start, end)
@@ -104,6 +112,8 @@ def _decoded(
     offset: float | None = None
     reached: float | None = None
     for frame in _frames(file, track, begin - RUN_UP):
+        if frame.layout.nb_channels > MOST_CHANNELS:
+            raise MediaError("its sound changes to more channels than are read: convert it to WAV.")
         time = reached if frame.time is None else frame.time  # as what a decoder held back has none
         if time is None:
             raise MediaError("its sound has no times, but frames need them: convert it to MP4.")

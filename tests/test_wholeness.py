@@ -135,3 +135,11 @@ def test_a_segment_begins_where_it_says_in_any_container(tmp_path, container, st
     first = round(start * 10)
     shown = [round(frame[:, :64].mean() / 12) for frame in frames]
     assert shown == [first, first + 1, first + 2, first + 3]
+
+
+def test_more_channels_than_ffmpeg_gives_are_refused_and_not_read_from_elsewhere(tmp_path):
+    """A CAF file whose header says 55 channels in place of one."""
+    data = bytearray(contents(BY_NAME["caf pcm_16"], streamed=False))
+    assert data[44:48] == bytes((0, 0, 0, 1))
+    data[47] = 55
+    assert "55 channels, but at most 8" in refusal(tmp_path, bytes(data), "caf pcm_16")
