@@ -3,22 +3,22 @@
     python -m bench.media                  clips a second of one process, with a cache and without;
                                            seconds are those that it computes
     python -m bench.media wait             share of training steps on films spent waiting for them
-    python -m bench.media fuzz             10,000 damaged files of eleven formats
+    python -m bench.media matrix           what becomes of each container and codec, whole, cut,
+                                           doubled, misnamed, streamed and asked for in part
+    python -m bench.media fuzz             10,000 damaged files of these
 
 The first writes files of usual sizes. The second trains on the films among the embedded digits
-with 0, 1 and 2 loader processes. The third counts crashes and hangs, each in a process of its own,
+with 0, 1 and 2 loader processes. The last counts crashes and hangs, each in a process of its own,
 and whatever else comes out of the decoders than arrays or a `MediaError`.
 """
 
 import argparse
 import json
-import logging
 import random
 import subprocess
 import sys
 import tempfile
 import time
-import warnings
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -31,6 +31,8 @@ import numpy as np
 import soundfile
 from PIL import Image
 
+from bench.media_cases import CASES, Case, contents
+from bench.media_matrix import table
 from configs.schema import MediaConfig
 from datamodules.decoders import MediaError
 from datamodules.media import decode, measure
@@ -41,7 +43,7 @@ ENDINGS = ("wav", "flac", "ogg", "mp3", "png", "jpg", "webp", "gif", "tiff", "mp
 PICTURES = ("png", "jpg", "webp", "gif", "tiff")
 BUDGET = MediaConfig(image_max_pixels=48 * 32, video_max_frames=4, audio_max_seconds=3.0)
 USUAL = MediaConfig(image_max_pixels=200_704, video_max_frames=16, audio_max_seconds=60.0)
-BLOCK = 50
+BLOCK = 128
 HANG = 60.0
 """Seconds after which a block of damaged files is taken to hang."""
 
@@ -121,18 +123,16 @@ class Fuzzed:
         self.slowest = max(self.slowest, other.slowest)
 
 
-def fuzz_block(ending: str, first: int, count: int) -> Fuzzed:
+def fuzz_block(case: Case, first: int, count: int) -> Fuzzed:
     """Damage a file in so many ways, and read and measure each."""
-    logging.getLogger("libav").setLevel(logging.CRITICAL)
-    warnings.simplefilter("ignore")  # Pillow tells of every damaged tag
     found = Fuzzed()
+    intact = contents(case, streamed=False), contents(case, streamed=True)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        media = intact(root, ending)
-        before = (root / media.path).read_bytes()
+        media = Media(modality=case.modality, path="mutant")
         for number in range(first, first + count):
-            dice = random.Random(f"{ending} {number}")
-            (root / media.path).write_bytes(mutated(before, dice))
+            dice = random.Random(f"{case.name} {number}")
+            (root / media.path).write_bytes(mutated(intact[number % 2], dice))
             began = time.perf_counter()
             for read in (decode, measure):
                 try:
@@ -149,11 +149,11 @@ def fuzz_block(ending: str, first: int, count: int) -> Fuzzed:
 def fuzz(files: int) -> None:
     """Read damaged files of all formats, each block in a process that may die or hang."""
     total = Counter[str]()
-    for ending in ENDINGS:
-        found, share = Fuzzed(), -(-files // len(ENDINGS))
+    for case in CASES:
+        found, share = Fuzzed(), -(-files // len(CASES))
         for first in range(0, share, BLOCK):
             pool = ProcessPoolExecutor(1, mp_context=get_context("forkserver"))
-            block = pool.submit(fuzz_block, ending, first, min(BLOCK, share - first))
+            block = pool.submit(fuzz_block, case, first, min(BLOCK, share - first))
             try:
                 found.add(block.result(timeout=HANG))
                 pool.shutdown()
@@ -164,7 +164,7 @@ def fuzz(files: int) -> None:
                 for process in list(pool._processes.values()):  # there is no public way
                     process.kill()
         ends = ", ".join(f"{count} {end}" for end, count in found.ends.most_common())
-        print(f"{ending:<5}{share:>6} files, slowest {found.slowest * 1e3:6.1f} ms: {ends}")
+        print(f"{case.name:<22}{share:>4} files, slowest {found.slowest * 1e3:6.1f} ms: {ends}")
         total += Counter({end.split()[0]: count for end, count in found.ends.items()})
     bad = {end: total[end] for end in ("BUG", "CRASH", "HANG")}
     print(f"in all, each file read and measured: {dict(total)}; {bad}")
@@ -240,7 +240,7 @@ def wait(steps: int, root: str) -> None:
 def main() -> None:
     """Run the part that is asked for."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("part", nargs="?", choices=("throughput", "wait", "fuzz"))
+    parser.add_argument("part", nargs="?", choices=("throughput", "wait", "matrix", "fuzz"))
     parser.add_argument("--files", type=int, default=10_000)
     parser.add_argument("--repeats", type=int, default=9)
     parser.add_argument("--steps", type=int, default=12)
@@ -248,6 +248,8 @@ def main() -> None:
     words = parser.parse_args()
     if words.part == "fuzz":
         fuzz(words.files)
+    elif words.part == "matrix":
+        table()
     elif words.part == "wait":
         wait(words.steps, words.root)
     else:

@@ -14,7 +14,7 @@ from datamodules.containers.telling import tell
 from datamodules.decoders import SLACK, MediaError
 from datamodules.frame_choice import TICK
 
-INDEXED = ("mov", "matroska", "avi")
+INDEXED = ("mov", "matroska", "avi", "caf")
 """Demuxers of containers that say how long their streams are, and where in the file a time is;
 FFmpeg guesses both for others."""
 
@@ -57,8 +57,13 @@ def declared(file: av.container.InputContainer, stream: av.stream.Stream) -> flo
 
 def shown_at(packet: av.Packet) -> float | None:
     """Say when what is in a packet is shown or heard, on the clock of the file."""
-    stamp = packet.dts if packet.pts is None else packet.pts
-    return None if stamp is None else float(stamp * packet.time_base)
+    return in_seconds(packet, packet.dts if packet.pts is None else packet.pts)
+
+
+def in_seconds(packet: av.Packet, ticks: int | None) -> float | None:
+    """Turn a time of a packet into seconds; its own fractions are exact, but many times slower."""
+    unit = packet.time_base
+    return None if ticks is None or unit is None else ticks * unit.numerator / unit.denominator
 
 
 def packets_from(
@@ -98,8 +103,8 @@ def _in_order(packets: Iterator[av.Packet], *, raw: bool) -> Iterator[av.Packet]
                 f"the packet at {shown_at(packet)} s is damaged, but none may be missing: the file "
                 "is truncated or damaged; fetch or convert it again."
             )
-        if packet.dts is not None and packet.time_base is not None:
-            now = float(packet.dts * packet.time_base)
+        now = in_seconds(packet, packet.dts)
+        if now is not None:
             if now < before - SLACK:
                 raise MediaError(
                     f"its clock jumps back from {before:.2f} to {now:.2f} s, but a file holds one "

@@ -20,6 +20,7 @@ from datamodules.decoders import MediaError, check_complete, fit
 from datamodules.demuxing import (
     beginning,
     declared,
+    in_seconds,
     opened,
     packets_from,
     searched,
@@ -67,18 +68,18 @@ def choose_frames(path: Path, start: float, end: float, budget: MediaConfig) -> 
                 if packet.is_keyframe or len(groups[-1]) > GROUP:
                     groups.append([])
                 groups[-1].append(packet)
-            stamp = packet.dts if ranked or packet.pts is None else packet.pts
-            if stamp is None or packet.time_base is None or packet.is_discard:
+            decoded = in_seconds(packet, packet.dts)
+            time = decoded if ranked else shown_at(packet)
+            if time is None or packet.is_discard:
                 continue
-            time = float(stamp * packet.time_base)
-            stop = max(stop, time + float((packet.duration or 0) * packet.time_base))
+            stop = max(stop, time + (in_seconds(packet, packet.duration) or 0.0))
             if ranked:
                 clock.append(time)
             elif packet.is_keyframe:
                 keys.append(time)
             if begin - TICK <= time < last - TICK:
                 times.append(time)
-            if packet.dts is not None and packet.dts * packet.time_base >= last:
+            if decoded is not None and decoded >= last:
                 break
         else:
             _check_last([packet for group in groups for packet in group])

@@ -19,10 +19,13 @@ from datamodules.decoders import (
     check_length,
     mono,
 )
-from datamodules.demuxing import beginning, declared, opened, packets_from, shown_at
+from datamodules.demuxing import beginning, declared, in_seconds, opened, packets_from
 
 RUN_UP = 0.5
 """Seconds of sound that are decoded before a segment, since codecs build on what came before."""
+
+MOST_CHANNELS = 8
+"""PyAV reads beyond its memory where there are more."""
 
 PADDING = 0.15
 """Seconds that decoders leave out of frames that were counted one by one."""
@@ -51,9 +54,9 @@ def track_seconds(path: Path, start: float, end: float) -> float | None:
         return 0.0 if track is None else _within(declared(file, track), start, end)
 
 
-def _within(seconds: float | None, start: float, end: float) -> float | None:
+def _within(there: float | None, start: float, end: float) -> float | None:
     """Say how much of so many seconds a segment holds."""
-    return None if seconds is None else max(0.0, min(end, seconds) - start)
+    return None if there is None else max(0.0, min(end, there) - start)
 
 
 def read_track(
@@ -72,6 +75,11 @@ def read_track(
             return None
         if track.codec_context is None or not 0 < track.rate <= HIGHEST_RATE:
             raise MediaError("no decoder knows its codec: convert its sound to FLAC or AAC.")
+        if track.channels > MOST_CHANNELS:
+            raise MediaError(
+                f"{track.channels} channels, but at most {MOST_CHANNELS} are read from a container: "
+                "mix them down, or convert its sound to WAV."
+            )
         counted = tell(path).seconds
         told = declared(file, track) if counted is None else counted
         there = _within(told, start, end)
@@ -104,6 +112,8 @@ def _decoded(
     offset: float | None = None
     reached: float | None = None
     for frame in _frames(file, track, begin - RUN_UP):
+        if frame.layout.nb_channels > MOST_CHANNELS:
+            raise MediaError("its sound changes to more channels than are read: convert it to WAV.")
         time = reached if frame.time is None else frame.time  # as what a decoder held back has none
         if time is None:
             raise MediaError("its sound has no times, but frames need them: convert it to MP4.")
@@ -116,7 +126,9 @@ def _decoded(
             silent = round((time - before) * frame.rate)
             pieces.append(np.zeros((frame.layout.nb_channels, silent), np.float32))
         offset = time - begin if offset is None else offset
-        pieces += [piece.to_ndarray().astype(np.float32) for piece in to_float.resample(frame)]
+        plain = frame.format.name == "fltp"  # as most codecs make
+        floats = [frame] if plain else to_float.resample(frame)
+        pieces += [piece.to_ndarray().astype(np.float32) for piece in floats]
     return pieces, offset
 
 
@@ -126,9 +138,8 @@ def _frames(
     """Decode the sound from a time on."""
     head = tell(Path(file.name)).head
     for packet in packets_from(file, track, time):
-        at = shown_at(packet)
-        lasting = float((packet.duration or 0) * packet.time_base) if packet.time_base else 0.0
-        if at is not None and at + lasting < time:
+        ends = in_seconds(packet, (packet.pts or packet.dts or 0) + (packet.duration or 0))
+        if packet.size and ends is not None and ends < time:
             continue
         try:
             yield from packet.decode()  # type: ignore[misc] # of a stream of sound

@@ -3,7 +3,7 @@
 import struct
 from typing import BinaryIO
 
-from datamodules.containers.faults import doubled, read_at, truncated, unfinished
+from datamodules.containers.faults import damaged, doubled, read_at, truncated, unfinished
 
 EBML, SEGMENT, CLUSTER = 0x1A45_DFA3, 0x1853_8067, 0x1F43_B675
 TOP = {
@@ -40,13 +40,15 @@ def check_mp4(file: BinaryIO, size: int) -> None:
 
 def check_matroska(file: BinaryIO, size: int) -> None:
     """Check the elements of a Matroska or WebM file; a stream leaves lengths of outer ones open."""
-    place, end = 0, size  # of the segment
+    place, end, cluster = 0, size, (0, 0)  # of the segment, and the last of its clusters
     while place < size:
         number, length, body = _element(file, place)
         if number == EBML and place:
             raise doubled("film", place)
-        if number == 0 or place >= end:
-            return  # what stands behind it
+        if place >= end:
+            break  # what stands behind it
+        if number == 0:
+            raise damaged("no element", place)
         if number == SEGMENT or (number == CLUSTER and length is None):
             if length is not None:
                 end = body + length
@@ -59,6 +61,12 @@ def check_matroska(file: BinaryIO, size: int) -> None:
         place = body + length
         if place > size:
             raise truncated("part " + hex(number), place, size)
+        cluster = (body, place) if number == CLUSTER else cluster
+    while cluster[0] < cluster[1]:
+        number, length, body = _element(file, cluster[0])
+        if number == 0 or length is None:
+            raise damaged("no element", cluster[0])
+        cluster = (body + length, cluster[1])
 
 
 def _element(file: BinaryIO, place: int) -> tuple[int, int | None, int]:
@@ -93,10 +101,22 @@ def check_avi(file: BinaryIO, size: int) -> bool:
             _check_movie(file, size, place + 12)
             return True
         end = place + 8 + length
-        if end > size:
+        if end > size + 8:  # some count the eight bytes of a list's name and length as well
             raise truncated("list of frames", end, size)
+        _check_lists(file, place + 12, min(end, size))
         place = end + length % 2
     return False
+
+
+def _check_lists(file: BinaryIO, place: int, end: int) -> None:
+    """Check that something stands behind the frames of an AVI file, where there is more of it."""
+    while place + 8 <= end:
+        name, length = struct.unpack("<4sI", read_at(file, place, 8))
+        if name == b"idx1":
+            return
+        if name == bytes(4):
+            raise damaged("zeros", place)
+        place += 8 + length + length % 2
 
 
 def _check_movie(file: BinaryIO, size: int, place: int) -> None:
@@ -105,6 +125,8 @@ def _check_movie(file: BinaryIO, size: int, place: int) -> None:
         name, length, kind = struct.unpack("<4sI4s", read_at(file, place, 12))
         if name == b"RIFF":
             raise doubled("film", place)
+        if name == bytes(4):
+            raise damaged("zeros", place)
         inside = name == b"LIST" and (kind == b"rec " or kind == b"movi")
         place += 12 if inside else 8 + length + length % 2
         if place > size + 1:
@@ -132,6 +154,8 @@ def check_asf(file: BinaryIO, size: int) -> None:
         place += length
         if place > size:
             raise truncated("list of packets", place, size)
+        if head[:16] == ASF_DATA and packet and not any(read_at(file, place - packet, packet)):
+            raise damaged("zeros", place - packet)
 
 
 def _packet_size(header: bytes) -> int:

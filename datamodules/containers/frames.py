@@ -5,13 +5,16 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import BinaryIO
 
-from datamodules.containers.faults import truncated
+from datamodules.containers.faults import damaged, doubled, truncated
 from datamodules.decoders import MediaError
 
 Head = tuple[int, int, int]
 """Of a frame: its bytes, its samples, its samples a second."""
 
 WINDOW = 1 << 20
+MOST_ZEROS = 4096
+"""Bytes by which files are padded; more are what was never fetched of a file made at full size."""
+
 FAR = 1 << 16
 """Bytes of something else before the first frame, or between two, that are looked through."""
 
@@ -160,12 +163,17 @@ def _past_tag(window: Window, place: int) -> int | None:
         return place + tag_size(head)
     if head[:3] == b"TAG":
         return place + 128
+    if head[:5] == b"#!AMR":
+        raise doubled("recording", place)
     if head[:8] == b"APETAGEX":
         length = struct.unpack("<I", head[12:16])[0]
         return place + (32 + length if head[23] & 0x20 else 32)  # its header, or its footer alone
     if head[:1] == b"\0":
         data = window.data[window.at(place, FAR) :][:FAR]
-        return place + len(data) - len(data.lstrip(b"\0"))
+        zeros = len(data) - len(data.lstrip(b"\0"))
+        if zeros > MOST_ZEROS:
+            raise damaged(f"{zeros:,} zeros or more", place)
+        return place + zeros
     return None
 
 

@@ -1,5 +1,6 @@
 """Streams: Ogg pages, FLV tags and MPEG packets, which each say where the next one begins."""
 
+import zlib
 from typing import BinaryIO
 
 from datamodules.containers.faults import damaged, doubled, read_at, truncated, unfinished
@@ -29,6 +30,8 @@ def check_ogg(file: BinaryIO, size: int) -> frozenset[bytes]:
         end = body + sum(read_at(file, place + 27, head[26]))
         if end > size:
             raise truncated(f"page {number}", end, size)
+        if not _sound_page(read_at(file, place, end - place)):
+            raise damaged(f"page {number} does not match its checksum,", place)
         if number != following.get(stream, number):
             raise damaged(f"page {number} in place of {following[stream]}", place)
         following[stream] = number + 1
@@ -42,6 +45,17 @@ def check_ogg(file: BinaryIO, size: int) -> frozenset[bytes]:
     return frozenset(codecs)
 
 
+REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+"""Each byte with its bits the other way round, as Ogg and zlib differ over a sum."""
+
+
+def _sound_page(page: bytes) -> bool:
+    """Tell whether a page has the checksum that it says, which is taken with that left out."""
+    bare = (page[:22] + bytes(4) + page[26:]).translate(REVERSED)
+    found = zlib.crc32(bare, 0xFFFF_FFFF) ^ 0xFFFF_FFFF
+    return found.to_bytes(4, "big").translate(REVERSED) == page[22:26]
+
+
 def check_flv(file: BinaryIO, size: int) -> None:
     """Check the tags of a Flash film."""
     place = int.from_bytes(read_at(file, 5, 4), "big") + 4
@@ -50,7 +64,7 @@ def check_flv(file: BinaryIO, size: int) -> None:
         if head[:3] == b"FLV":
             raise doubled("film", place)
         if head[0] & 0x1F not in (8, 9, 18):
-            return
+            raise damaged("no tag", place)
         end = place + 11 + int.from_bytes(head[1:4], "big")
         if end > size or len(head) < 11:
             raise truncated("last tag", end, size)
@@ -67,6 +81,8 @@ def check_transport(file: BinaryIO, size: int, packet: int) -> None:
     begin = max(0, size - TAIL // packet * packet)
     data, missing = read_at(file, begin, size - begin), dict[int, int]()
     for at in range(packet - 188 if packet == 192 else 0, len(data), packet):
+        if data[at] != ord("G"):
+            raise damaged("no packet", begin + at)
         carried = int.from_bytes(data[at + 1 : at + 3], "big")
         body = at + 4 + (1 + data[at + 4] if data[at + 3] & 0x20 else 0)
         payload = data[body : at + 188] if data[at + 3] & 0x10 else b""
@@ -80,11 +96,11 @@ def check_transport(file: BinaryIO, size: int, packet: int) -> None:
 
 
 def check_program(file: BinaryIO, size: int) -> None:
-    """Check the packets of an MPEG program stream, until something that is none."""
+    """Check the packets of an MPEG program stream."""
     place = 0
     while len(head := read_at(file, place, 14)) >= 4:
         if head[:3] != b"\0\0\1":
-            return
+            raise damaged("no packet", place)
         if head[3] == 0xB9:  # the end, behind which another may begin
             place += 4
         elif head[3] == 0xBA:
@@ -93,6 +109,6 @@ def check_program(file: BinaryIO, size: int) -> None:
         elif head[3] > 0xBA:
             place += 6 + int.from_bytes(head[4:6], "big")
         else:
-            return
+            raise damaged("no packet", place)
         if place > size:
             raise truncated("last packet", place, size)

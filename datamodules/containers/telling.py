@@ -81,8 +81,8 @@ _PICTURES: tuple[tuple[bytes, str, Callable[[BinaryIO, int], tuple[float, ...]] 
     (b"\x89PNG\r\n\x1a\n", "a PNG picture", chunks.check_png),
     (b"WEBP", "a WebP picture", chunks.check_webp),
     (b"GIF8", "a GIF picture", chunks.check_gif),
-    (b"\xff\xd8\xff", "a JPEG picture", None),  # its decoder misses what is cut off
-    (b"BM", "a BMP picture", chunks.check_bmp),
+    (b"\xff\xd8\xff", "a JPEG picture", chunks.check_jpeg),
+    (b"BM", "a BMP picture", None),  # their decoders miss what is cut off
     (b"II*\0", "a TIFF picture", None),
     (b"MM\0*", "a TIFF picture", None),
 )
@@ -149,7 +149,9 @@ def _sound(file: BinaryIO, size: int, head: bytes) -> Container | None:
     for magic, name, demuxer, check in _SOUNDS:
         if head.startswith(magic):
             check(file, size)
-            return Container(name=name, demuxer=demuxer, samples=True, moves=False)
+            # Of damaged CAF files libsndfile dies; of ALAC in them FFmpeg leaves out the end.
+            samples = magic != b"caff" or head[28:32] == b"alac"
+            return Container(name=name, demuxer=demuxer, samples=samples, moves=False)
     begin = _after_tags(file, head)
     if read_at(file, begin, 4) == b"fLaC":
         counts = chunks.check_flac(file, size, begin)
