@@ -5,6 +5,7 @@ import torch
 from configs.schema import Config
 from datamodules.prompts import PromptEncoder
 from modules.omni import OmniModel
+from weights import check_weights
 
 
 def weights_of(config: Config) -> str:
@@ -14,6 +15,7 @@ def weights_of(config: Config) -> str:
 
 def build_encoder(config: Config) -> PromptEncoder:
     """Read tokenizer and processor of the model that the run starts from."""
+    check_weights(weights_of(config))
     return PromptEncoder(
         weights_of(config),
         system_prompt=config.model.system_prompt,

@@ -19,6 +19,7 @@ from datamodules.question_set import InOrder, QuestionSet, load_splits
 from datamodules.rounds import Pool, Refills, Rounds, Stream
 from datamodules.sample import Sample
 from datamodules.selection import Selected, select_questions
+from datamodules.too_long import Longest, judged, too_long, without
 from datamodules.traces import read_traces, with_traces
 from datamodules.views import Showing, shown
 
@@ -48,6 +49,7 @@ class QuestionData(L.LightningDataModule):
         traces: Path | None = None,
         val_samples: int = 0,
         with_targets: bool = False,
+        longest: Longest | None = None,
         run_dir: Path,
     ) -> None:
         """Describe a run's questions; they are read in `setup`.
@@ -62,6 +64,7 @@ class QuestionData(L.LightningDataModule):
             views: what else each training batch carries, see `Batch.views`.
             traces: file of the completions to imitate instead of the manifest's.
             val_samples: questions that are scored during training; 0 reads none.
+            longest: what completions may be imitated; None does not look.
         """
         super().__init__()
         self.data = data
@@ -76,6 +79,7 @@ class QuestionData(L.LightningDataModule):
         self.traces = traces
         self.val_samples = val_samples
         self.with_targets = with_targets
+        self.longest = longest
         self.run_dir = run_dir
 
     def setup(self, stage: str | None = None) -> None:
@@ -91,6 +95,8 @@ class QuestionData(L.LightningDataModule):
         self._weak = Pool(places=self.selected.weak)
         if self.traces is not None:
             self._imitate(self.traces)
+        if self.longest is not None:
+            self._fit(self.longest)
         self._mix()
         self._views = {name: shown(self._read, view) for name, view in self.views.items()}
 
@@ -114,6 +120,14 @@ class QuestionData(L.LightningDataModule):
             weights = np.repeat(weights, counts)
         self._pool = Pool(places=np.arange(len(first)), weights=weights)
         self._weak = Pool(places=len(first) + np.arange(len(last)))
+
+    def _fit(self, longest: Longest) -> None:
+        """Refuse completions that are too long, or leave them out, before the first is imitated."""
+        samples = self._read.samples
+        places = [*dict.fromkeys([*self._pool.places, *self._weak.places])]
+        found = too_long(samples, places, self.encoder, self.data.ask, longest.tokens)
+        judged(found, samples, len(places), longest)
+        self._pool, self._weak = without(self._pool, found), without(self._weak, found)
 
     def _mix(self) -> None:
         """Weigh what is read by the shares that `data.mixture` asks for."""
