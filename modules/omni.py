@@ -5,7 +5,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
@@ -68,13 +67,7 @@ class OmniModel(nn.Module):
             lora: adapters to train instead of the weights; see `add_adapters`.
             tower_cache: directory of what these towers, which must be frozen, made of media before.
         """
-        try:
-            whole = load_model(path, dtype=dtype, lora=lora, freeze_towers=freeze_towers)
-        except SafetensorError as error:
-            raise ValueError(
-                f"{path} holds weights that cannot be read ({error}), as of a copy that was cut "
-                "short, but they are read whole or not at all: fetch or export them again."
-            ) from error
+        whole = load_model(path, dtype=dtype, lora=lora, freeze_towers=freeze_towers)
         model = OmniModel(whole, Vocabulary(tokenizer), dense_attention=dense_attention)
         if gradient_checkpointing:
             model.backbone.checkpoint_gradients()

@@ -80,6 +80,7 @@ def test_who_does_not_hear_is_ended(start, work):
 def test_a_second_signal_does_not_wait(start):
     """The first one's code counts, whichever comes after it, and however long there would be."""
     process = start(HELD)
+    time.sleep(1)  # until it is held
     process.send_signal(signal.SIGHUP)
     time.sleep(1.5)
     assert process.poll() is None
