@@ -7,18 +7,18 @@ import json
 import os
 from pathlib import Path
 
-from huggingface_hub import get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
-
-# Of whichever client the hub's library uses; the library does not say that it exports it.
+from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
 from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
     HFValidationError,
-    HTTPError,  # type: ignore[attr-defined]
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
+
+HTTPError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # it does not say so
+"""Of whichever client the hub's library uses: a connection that failed."""
 
 SECONDS = 8.0
 """Within which the hub must answer."""
