@@ -10,6 +10,7 @@ from datamodules.sources.gold_check import GoldCheck
 from modules.answering import HARNESS
 from modules.golds import wrong_golds
 from modules.omni import OmniModel
+from weights import check_weights
 
 
 def weights_of(config: Config) -> str:
@@ -19,6 +20,7 @@ def weights_of(config: Config) -> str:
 
 def build_encoder(config: Config) -> PromptEncoder:
     """Read tokenizer and processor of the model that the run starts from."""
+    check_weights(weights_of(config))
     return PromptEncoder(
         weights_of(config),
         system_prompt=config.model.system_prompt,

@@ -66,7 +66,7 @@ def _of_library(error: BaseException, config: Config | None) -> str | None:
     """Recognize errors by name and words: a library that did not raise one need not be loaded."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     # CUDA and gloo append pages of advice, and the line in C++ that raised.
-    words = re.sub(r"^\[.*?\]\s*", "", str(error)).strip() or type(error).__name__
+    words = re.sub(r"^\[.*?\][\s.]*", "", str(error)).strip() or type(error).__name__
     first = words.splitlines()[0].split(". ")[0].rstrip(".")[:300]
     if "MisconfigurationException" in kinds:
         return f"Lightning takes no such trainer settings ({first}): change those that it names."

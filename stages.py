@@ -12,6 +12,7 @@ from datamodules.ablation import Withholding
 from datamodules.batch import View
 from datamodules.prompts import PromptEncoder
 from datamodules.questions import QuestionData
+from datamodules.too_long import Longest
 from datamodules.views import Showing
 from modules.base import PostTrainingModule
 from modules.distill import DistillModule
@@ -116,8 +117,19 @@ def build_data(
         val_samples=trainer.val_samples if trainer.val_every else 0,
         with_targets=given or config.stage == "sft",
         golds=build_gold_check(config),
+        longest=longest_given(config) if given or config.stage == "sft" else None,
         run_dir=run.dir,
     )
+
+
+def longest_given(config: Config) -> Longest:
+    """Say how long a completion of the data may be, and which setting says so."""
+    tokens, setting = imitation(config).max_completion_tokens, "sft.max_completion_tokens"
+    if config.stage == "distill" and config.distill.method == "on_policy":
+        tokens, setting = config.distill.max_completion_tokens, "distill.max_completion_tokens"
+    elif config.stage == "distill":
+        setting = "distill.traces.max_completion_tokens"
+    return Longest(tokens=tokens, setting=setting, beyond=config.sft.too_long)
 
 
 def wanted_views(config: Config) -> dict[View, Showing]:

@@ -6,7 +6,6 @@ from dataclasses import asdict
 from pathlib import Path
 
 from configs.load import (
-    FOLDER,
     GROUPS,
     SCRIPTS,
     SERVES,
@@ -15,6 +14,7 @@ from configs.load import (
     load_config,
     to_yaml,
 )
+from configs.paths import FOLDER
 from configs.recipes import RECIPES, Command, read_command, recipes
 from configs.schema import Config
 

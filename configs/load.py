@@ -15,16 +15,15 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from difflib import get_close_matches
 from functools import lru_cache
-from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from configs.paths import FOLDER, SHIPPED, placed, shipped
 from configs.schema import Config
 
-FOLDER = Path(__file__).parent
 GROUPS = {
     "stage": None,
     "objective": "default",
@@ -231,8 +230,12 @@ def load_config(argv: list[str], stages: tuple[str, ...]) -> Config:
     given = split_words(argv)
     _check_groups(given)
     config = _chosen(tuple(given.pop(group, default) for group, default in GROUPS.items()), stages)
-    known = {key: _typed(key, value) if key in HINTS else value for key, value in given.items()}
-    config = _lay_over(config, known, "command line")
+    known = {
+        key: placed(key, _typed(key, value)) if key in HINTS else value
+        for key, value in given.items()
+    }
+    files = {key: OmegaConf.select(config, key) for key in SHIPPED}
+    config = _lay_over(config, {**shipped(files, known), **known}, "command line")
     if missing := sorted(OmegaConf.missing_keys(config)):
         raise ValueError(f"{missing[0]} is not set and has no default: give {missing[0]}=...")
     try:

@@ -37,7 +37,8 @@ from typing import Any, get_args
 
 from omegaconf import OmegaConf
 
-from configs.load import FOLDER, GROUPS, HINTS, SCRIPTS, flatten, split_words, suggest
+from configs.load import GROUPS, HINTS, SCRIPTS, flatten, split_words, suggest
+from configs.paths import FOLDER, at_home
 
 Settings = Mapping[str, Any]
 """Dotted settings and names of groups; Any: values of every type that YAML knows."""
@@ -214,7 +215,7 @@ def read_command(argv: list[str]) -> Command:
         arms=arms,
         jobs=_number("jobs", own["jobs"] or 1, at_least=1),
         dry_run=any(word.lstrip("-") == "dry-run" for word in argv),
-        root=Path(str(root)),
+        root=Path(at_home(str(root))),
         name=None if name in (None, "", "None", "none", "null") else str(name),
     )
 

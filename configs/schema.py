@@ -50,7 +50,11 @@ class SftConfig:
     """Imitation of completions."""
 
     max_completion_tokens: int = 64
-    """Samples whose completion is longer are refused."""
+    """Longest completion that is imitated, with the token that ends it."""
+
+    too_long: Literal["refuse", "skip"] = "refuse"
+    """What happens to longer ones, before training: `refuse` names them and stops, since leaving
+    them out favors short answers; `skip` leaves them out and counts them. None is ever cut."""
 
     pack_tokens: int = 0
     """Cut the prompts of an optimizer step into micro-batches of at most this many tokens, whatever
@@ -142,11 +146,14 @@ class Config:
         distill, contribution = self.distill, self.data.contribution
         changed = _changed("distill", asdict(distill), asdict(DistillConfig()))
         changed |= _changed("sft", asdict(self.sft), asdict(SftConfig()))
-        theirs = ("distill.traces.", "sft.pack_tokens", "sft.average")  # who imitates traces
-        if distill.method == "self":
+        theirs = ("distill.traces.", "sft.pack_tokens", "sft.average", "sft.too_long")
+        if distill.method == "self":  # who imitates traces
             strays = [key for key in changed if not key.startswith(("distill.method", *theirs))]
         else:
-            strays = [key for key in changed if key.startswith(("distill.traces.", "sft."))]
+            unread = ("distill.traces.", "sft.")
+            imitates = distill.on_policy_share < 1
+            admitted = ("sft.too_long",) if imitates else ()
+            strays = [key for key in changed if key.startswith(unread) and key not in admitted]
         if strays:
             raise ValueError(
                 f"{strays[0]} has no effect with distill.method={distill.method}, and nothing "

@@ -20,6 +20,7 @@ from datamodules.rounds import Pool, Refills, Rounds, Stream
 from datamodules.sample import Sample
 from datamodules.selection import Selected, select_questions
 from datamodules.sources.gold_check import GoldCheck
+from datamodules.too_long import Longest, judged, too_long, without
 from datamodules.traces import check_named_alike, read_traces, with_traces
 from datamodules.views import Showing, shown
 
@@ -50,6 +51,7 @@ class QuestionData(L.LightningDataModule):
         val_samples: int = 0,
         with_targets: bool = False,
         golds: GoldCheck | None = None,
+        longest: Longest | None = None,
         run_dir: Path,
     ) -> None:
         """Describe a run's questions; they are read in `setup`.
@@ -65,6 +67,7 @@ class QuestionData(L.LightningDataModule):
             traces: file of the completions to imitate instead of the manifest's.
             val_samples: questions that are scored during training; 0 reads none.
             golds: how the answers of questions are judged, see `load_questions`.
+            longest: what completions may be imitated; None does not look.
         """
         super().__init__()
         self.data = data
@@ -80,6 +83,7 @@ class QuestionData(L.LightningDataModule):
         self.val_samples = val_samples
         self.with_targets = with_targets
         self.golds = golds
+        self.longest = longest
         self.run_dir = run_dir
 
     def setup(self, stage: str | None = None) -> None:
@@ -99,6 +103,8 @@ class QuestionData(L.LightningDataModule):
         self._weak = Pool(places=self.selected.weak)
         if self.traces is not None:
             self._imitate(self.traces)
+        if self.longest is not None:
+            self._fit(self.longest)
         self._mix()
         self._views = {name: shown(self._read, view) for name, view in self.views.items()}
 
@@ -123,6 +129,14 @@ class QuestionData(L.LightningDataModule):
             weights = np.repeat(weights, counts)
         self._pool = Pool(places=np.arange(len(first)), weights=weights)
         self._weak = Pool(places=len(first) + np.arange(len(last)))
+
+    def _fit(self, longest: Longest) -> None:
+        """Refuse completions that are too long, or leave them out, before the first is imitated."""
+        samples = self._read.samples
+        places = [*dict.fromkeys([*self._pool.places, *self._weak.places])]
+        found = too_long(samples, places, self.encoder, self.data.ask, longest.tokens)
+        judged(found, samples, len(places), longest)
+        self._pool, self._weak = without(self._pool, found), without(self._weak, found)
 
     def _mix(self) -> None:
         """Weigh what is read by the shares that `data.mixture` asks for."""

@@ -12,7 +12,7 @@ from contextlib import suppress
 from types import FrameType
 from typing import IO, Self, TextIO, final
 
-from configs.load import FOLDER
+from configs.paths import FOLDER
 from recipes.steps import Step, filled
 from stopping import ENDING, PARENT, ChildFailed, Stopped, code_of, signal_of
 

@@ -10,7 +10,6 @@ import pytest
 from omegaconf import OmegaConf
 
 from configs.load import (
-    FOLDER,
     GROUPS,
     SCRIPTS,
     SERVES,
@@ -19,6 +18,7 @@ from configs.load import (
     load_config,
     to_yaml,
 )
+from configs.paths import FOLDER
 from configs.schema import Config
 
 ROOT = Path(__file__).parent.parent

@@ -10,7 +10,8 @@ from typing import get_args
 import pytest
 
 from configs.command import asks_recipe, main_config
-from configs.load import FOLDER, HINTS, SERVES, choices, flatten, load_config
+from configs.load import HINTS, SERVES, choices, flatten, load_config
+from configs.paths import FOLDER
 from configs.recipes import read_command
 from datamodules.quarantine import Quarantine
 from datamodules.sources.answers import Reason

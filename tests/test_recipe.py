@@ -3,6 +3,7 @@
 The steps are stand-ins for train.py and eval.py, which write down that they ran.
 """
 
+import io
 import json
 import os
 import signal
@@ -19,6 +20,7 @@ from configs.recipes import read_command
 from recipes import processes
 from recipes.running import follow
 from runs import RANKS
+from stopping import ChildFailed
 
 ROOT = Path(__file__).parent.parent
 
@@ -52,8 +54,8 @@ def stop(number, frame):
     note(signal.Signals(number).name)
     sys.exit(3)
 
-signal.signal(signal.SIGINT, stop)
-signal.signal(signal.SIGTERM, stop)
+for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    signal.signal(number, stop)
 note("began")
 print("said", run.name)
 if os.environ.get("FAIL") == run.name:
@@ -61,6 +63,8 @@ if os.environ.get("FAIL") == run.name:
     sys.exit(1)
 if os.environ.get("KILL") == run.name:
     os.kill(os.getpid(), signal.SIGKILL)
+if os.environ.get("STOP") == run.name:
+    sys.exit(143)
 time.sleep(float(os.environ.get("SLEEP", 0)))
 latest = time.time() + 60
 while run.name == os.environ.get("MEET") and time.time() < latest:  # for the other arm's step
@@ -193,8 +197,30 @@ def test_the_same_command_goes_on_at_the_first_unfinished_step(tea, run, monkeyp
 
 def test_a_step_that_is_killed_is_told_by_its_signal(run, monkeypatch):
     monkeypatch.setenv("KILL", "probe")
-    with pytest.raises(ValueError, match="step probe ended by signal 9"):
+    with pytest.raises(ChildFailed, match="step probe ended by signal 9") as caught:
         run()
+    assert caught.value.code == 137
+
+
+def test_a_step_that_was_told_to_end_ends_the_recipe_alike(tea, run, monkeypatch):
+    """It ends by itself, with the code that says so, and what comes after does not begin."""
+    monkeypatch.setenv("STOP", "rlvr")
+    with pytest.raises(ChildFailed, match="step rlvr ended by signal 15") as caught:
+        run()
+    assert caught.value.code == 143
+    assert began(tea) == ["probe", "rlvr"]
+
+
+def test_a_screen_that_is_gone_does_not_hold_up_a_step(tea, run, monkeypatch):
+    """As behind `| head`: the transcript has all of it."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    nobody = io.TextIOWrapper(io.FileIO(writer, "wb"))
+    with monkeypatch.context() as patched:
+        patched.setattr(sys, "stdout", nobody)
+        run()
+    place = only(tea / "runs")
+    assert (place / "finished").exists() and "said rlvr" in (place / "rlvr.log").read_text()
 
 
 def test_a_skipped_step_does_not_run(tea, run):
@@ -286,7 +312,7 @@ def start(tea: Path) -> Iterator[Callable[..., subprocess.Popen]]:
         assert row["what"] != "ended", "a step outlived its recipe"
 
 
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
 def test_a_signal_reaches_the_running_step_once(tea, start, name):
     child = start()
     child.send_signal(getattr(signal, name))

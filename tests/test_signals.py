@@ -60,7 +60,7 @@ class Child:
     replies: Callable[[], str]
     code: int | None = None
 
-    def await_(self, ready: Callable[[], object], seconds: float = 90) -> None:
+    def await_(self, ready: Callable[[], object], seconds: float = 300) -> None:
         latest = time.monotonic() + seconds
         while not ready():
             assert time.monotonic() < latest, self.said.read_text()[-2000:]

@@ -1,6 +1,7 @@
 """The one place that tells kinds of models apart, by the type that their configuration names."""
 
 import torch
+from safetensors import SafetensorError
 from transformers import (
     AutoConfig,
     PreTrainedModel,
@@ -42,7 +43,13 @@ def load_model(
 
 def open_model(path: str, *, dtype: torch.dtype) -> PreTrainedModel:
     """Load a model whose language model shares prompts; see `load_strictly`."""
-    whole = _read(path, dtype=dtype)
+    try:
+        whole = _read(path, dtype=dtype)
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path} holds weights that cannot be read ({error}), as of a copy that was cut "
+            "short, but they are read whole or not at all: fetch or export them again."
+        ) from error
     parts_of(whole).language.set_attn_implementation(ATTENTION)
     return whole.train()
 

@@ -1,0 +1,59 @@
+"""Where paths in settings start: at the home directory, the current one, or the project's own.
+
+What somebody gives is relative to the directory that they are in; what the files beside this one
+give is relative to the project, which ships what they name.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+FOLDER = Path(__file__).parent
+
+PATHS = (
+    *("run.root", "init_from", "model.path", "model.tower_cache", "data.root", "data.media_cache"),
+    *("data.train", "data.val", "data.contribution.cache", "data.contribution.disjoint_from"),
+    *("sft.traces", "distill.teacher", "distill.traces.cache", "prealign.reader", "prealign.judge"),
+    *("probe.split", "probe.checkpoints", "audit.split", "benchmark.sets"),
+    *("benchmark.checkpoints", "benchmark.cache", "clean.sets", "clean.views"),
+)
+"""Settings that name files or directories: `~` in them is the home directory, which shells leave
+alone behind `key=`. Relative ones start at the current directory."""
+
+SHIPPED = ("model.path", "data.root")
+"""Those that files of this folder set as well."""
+
+
+def at_home(path: str) -> str:
+    """Put the home directory in the place of `~`, in each of several manifests joined by `+`."""
+    return "+".join(os.path.expanduser(part) for part in path.split("+")) if "~" in path else path
+
+
+# Any: a setting is of any type
+def placed(key: str, value: Any) -> Any:
+    """Read a setting that may be a path."""
+    if key not in PATHS:
+        return value
+    if isinstance(value, list):
+        return [at_home(str(item)) for item in value]
+    return at_home(value) if isinstance(value, str) else value
+
+
+def shipped(files: Mapping[str, str | None], given: Mapping[str, Any]) -> dict[str, str]:
+    """Find what the project ships when the current directory is another one.
+
+    Models that it does not ship are ids on the hub; the embedded data are made where they belong.
+
+    Args:
+        files: what the files of this folder say.
+        given: what the command says.
+    """
+    project = FOLDER.parent.resolve()
+    if Path.cwd() == project:
+        return {}
+    return {
+        key: str(project / path)
+        for key, path in files.items()
+        if key not in given and path and (key == "data.root" or (project / path).is_dir())
+    }

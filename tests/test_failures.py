@@ -1,0 +1,262 @@
+"""Errors of the outside world as one sentence each, and as the exit of a process."""
+
+import errno
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from lightning.fabric.utilities.exceptions import MisconfigurationException
+from safetensors import SafetensorError
+
+import checkpoints
+from checkpoints import AtomicCheckpointIO
+from configs.load import SCRIPTS, load_config
+from configs.schema import Config
+from failures import sentence
+from runs import MetricsLog, write_atomically
+
+ROOT = Path(__file__).parent.parent
+FULL = Path("/dev/full")
+
+
+def config(*words: str) -> Config:
+    return load_config([*words], tuple(SCRIPTS))
+
+
+def of(error: BaseException, *words: str) -> str:
+    told = sentence(error, config(*(words or ["stage=sft"])))
+    assert told is not None
+    assert "\n" not in told
+    return told
+
+
+MEMORY = torch.OutOfMemoryError(
+    "CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has a total capacity of 79.10 GiB of "
+    "which 1.2 GiB is free.\nSee documentation for Memory Management"
+)
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (
+            ["stage=sft", "trainer.batch_size=6", "trainer.accumulate=3"],
+            ["lower trainer.batch_size (now 6) and raise trainer.accumulate (now 3) as much"],
+        ),
+        (["stage=sft", "sft.pack_tokens=900"], ["lower sft.pack_tokens (now 900)"]),
+        (
+            ["stage=rlvr", "rlvr.group_size=7", "rlvr.max_completion_tokens=33"],
+            ["rlvr.group_size (now 7)", "rlvr.max_completion_tokens (now 33)"],
+        ),
+        (
+            ["stage=distill", "distill.method=on_policy", "distill.teacher=x"],
+            ["lower distill.max_completion_tokens (now "],
+        ),
+        (["stage=probe", "probe.batch_size=5"], ["lower probe.batch_size (now 5)"]),
+        (["stage=benchmark", "benchmark.batch_size=9"], ["lower benchmark.batch_size (now 9)"]),
+        (["stage=sft"], ["model.gradient_checkpointing=true", "model.lora.rank=16", "bf16-mixed"]),
+        (["stage=sft", "data.media.video_max_frames=3"], ["data.media.video_max_frames (now 3)"]),
+    ],
+)
+def test_what_takes_less_memory_is_named_for_each_stage(words, named):
+    told = of(MEMORY, *words)
+    assert told.startswith("the GPU's memory is used up (CUDA out of memory)")
+    assert all(name in told for name in named), told
+
+
+def test_what_is_lowered_already_is_not_named():
+    words = ["stage=sft", "trainer.batch_size=1", "model.gradient_checkpointing=true"]
+    told = of(MEMORY, *words, "model.lora.rank=4", "trainer.precision=bf16-mixed")
+    assert "batch_size" not in told and "gradient_checkpointing" not in told
+    assert "lora" not in told and "bf16" not in told and "group_size" not in told
+
+
+RECOGNIZED = {
+    "cublas": (
+        RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"),
+        "the GPU's memory is used up",
+    ),
+    "host, in torch": (
+        RuntimeError("[enforce fail at a.cpp:1] . DefaultCPUAllocator: can't allocate memory"),
+        "this machine's memory is used up",
+    ),
+    "host, in Python": (MemoryError(), "this machine's memory is used up, and"),
+    "host, in the system": (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory is used up"),
+    "shared memory": (
+        RuntimeError(
+            "DataLoader worker (pid 12) is killed by signal: Bus error. It is possible that "
+            "dataloader's workers are out of shared memory."
+        ),
+        "/dev/shm has too little.*--shm-size.*data.workers=0",
+    ),
+    "shared memory, told at once": (
+        RuntimeError("unable to write to file </torch_1_2>: No space left on device (28)"),
+        "/dev/shm has too little",
+    ),
+    "a loader that was killed": (
+        RuntimeError("DataLoader worker (pid 9) is killed by signal: Killed. "),
+        r"one of the data.workers \(now 0\) was killed",
+    ),
+    "gone, gloo": (
+        RuntimeError("[../gloo/pair.cc:534] Connection closed by peer [127.0.0.1]:10567"),
+        "other processes of this run cannot be reached .*continues from the last checkpoint",
+    ),
+    "gone, nccl": (
+        torch.distributed.DistBackendError("NCCL error in: x.cpp, remote process exited"),
+        "other processes of this run cannot be reached",
+    ),
+    "the port": (
+        torch.distributed.DistNetworkError("The server socket has failed: EADDRINUSE"),
+        "set MASTER_PORT",
+    ),
+    "no driver": (RuntimeError("Found no NVIDIA driver on your system."), "accelerator=cpu"),
+    "weights": (SafetensorError("Error while serializing: I/O error: No space left"), "free space"),
+    "lightning": (MisconfigurationException("`x` and `y` clash."), r"Lightning takes no .*\(`x`"),
+    "open files": (OSError(errno.EMFILE, "Too many open files", "a"), "ulimit -n 65536"),
+    "wrapped": (RuntimeError("cannot"), None),
+}
+
+
+@pytest.mark.parametrize("case", RECOGNIZED)
+def test_each_is_one_sentence_with_a_way_out(case):
+    error, told = RECOGNIZED[case]
+    if told is None:
+        error.__cause__ = OSError(errno.EROFS, "Read-only file system", "/x/y")
+        told = "/x/y may not be used by this user"
+    with pytest.raises(AssertionError, match=told):
+        raise AssertionError(of(error))
+
+
+@pytest.mark.parametrize(
+    "bug",
+    [
+        KeyError("a"),
+        AssertionError("never"),
+        IndexError("list index out of range"),
+        RuntimeError("The size of tensor a (3) must match the size of tensor b (4)"),
+        RuntimeError("CUDA error: device-side assert triggered"),
+        json.JSONDecodeError("Expecting value", "", 0),
+        UnicodeDecodeError("utf-8", b"\xff", 0, 1, "invalid start byte"),
+    ],
+)
+def test_a_bug_keeps_its_traceback(bug):
+    assert sentence(bug, config("stage=sft")) is None
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [
+        (errno.ENOSPC, "could not be written .*free space, or choose another place with run.root"),
+        (errno.EDQUOT, "could not be written"),
+        (errno.EACCES, "may not be used by this user"),
+        (errno.ENOTDIR, "is a file where a directory should be"),
+        (errno.ENOENT, "does not exist"),
+        (errno.EIO, "cannot be used"),
+    ],
+)
+def test_an_error_of_the_system_names_its_path_and_the_setting(tmp_path, number, told):
+    file = tmp_path / "runs" / "a" / "metrics.jsonl"
+    error = OSError(number, os.strerror(number), str(file))
+    said = of(error, "stage=sft", f"run.root={tmp_path}/runs")
+    assert said.startswith(str(file)) and f"run.root (now {tmp_path}/runs)" in said
+    with pytest.raises(AssertionError, match=told):
+        raise AssertionError(said)
+
+
+def test_a_full_disk_is_told_with_the_file(tmp_path):
+    """What a system says of a write has no name; /dev/full is a disk that is full."""
+    (tmp_path / "metrics.jsonl").symlink_to(FULL)
+    with pytest.raises(OSError) as caught:
+        MetricsLog(tmp_path / "metrics.jsonl").append(1, {"loss": 0.5})
+    assert of(caught.value).startswith(f"{tmp_path}/metrics.jsonl could not be written (No space")
+
+
+def test_a_file_on_a_full_disk_is_not_there_in_part(tmp_path, monkeypatch):
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError) as caught:
+        write_atomically(tmp_path / "finished", "x")
+    assert caught.value.filename == str(tmp_path / "finished") and not [*tmp_path.iterdir()]
+
+
+def test_a_checkpoint_on_a_full_disk_leaves_those_before_it(tmp_path, monkeypatch):
+    """Torch tells of its archive; what matters is what the system said."""
+    store = AtomicCheckpointIO()
+    store.save_checkpoint({"a": torch.ones(3)}, tmp_path / "step-00000001.ckpt")
+    second = tmp_path / "step-00000002.ckpt"
+    checkpoints._partial(second).symlink_to(FULL)
+    with pytest.raises(OSError) as caught:
+        store.save_checkpoint({"a": torch.ones(3_000_000)}, second)
+    assert of(caught.value).startswith(f"{second} could not be written (No space left")
+    assert checkpoints.newest_valid(tmp_path) == tmp_path / "step-00000001.ckpt"
+    assert not second.exists() and not [*tmp_path.glob("*.tmp")]
+
+
+RAISING = """
+import sys
+from configs.load import load_config
+from console import attend
+
+def step():
+    {raised}
+
+attend(step, load_config(["stage=rlvr"], ("rlvr",)))
+"""
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "told"),
+    [
+        (
+            "import torch; raise torch.OutOfMemoryError('CUDA out of memory. x')",
+            1,
+            "error: the GPU's memory",
+        ),
+        ("open('runs.py/x')", 1, "error: runs.py/x is a file where a directory should be"),
+        ("raise ValueError('the tea is cold')", 1, "error: the tea is cold"),
+        ("sys.exit(3)", 3, ""),
+        ("{}['x']", 1, "Traceback"),
+        ("print('x' * 1_000_000)", 141, ""),
+    ],
+)
+def test_a_process_ends_with_the_sentence_and_the_code(raised, code, told):
+    """The last one speaks to a pipe that nobody reads any more."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    process = subprocess.Popen(
+        [sys.executable, "-c", RAISING.format(raised=raised)],
+        cwd=ROOT,
+        stdout=writer if code == 141 else subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    os.close(writer)
+    _, said = process.communicate()
+    assert process.returncode == code
+    assert said.startswith(told) if told else not said
+    assert ("Traceback" in said) == (told == "Traceback")
+
+
+@pytest.mark.parametrize("script", ["train.py stage=sft", "eval.py stage=audit"])
+def test_a_place_that_cannot_hold_a_run_is_told(script, tmp_path):
+    (tmp_path / "file").touch()
+    command = [sys.executable, *script.split(), f"run.root={tmp_path}/file/runs"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    last = done.stderr.strip().splitlines()[-1]
+    assert last.startswith("error: ") and f"run.root (now {tmp_path}/file/runs)" in last
+
+
+def test_help_that_nobody_reads_to_its_end_ends_quietly():
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "eval.py", "--help"]
+    done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (141, "")

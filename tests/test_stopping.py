@@ -1,0 +1,156 @@
+"""How a process ends when it is asked to: by whom, how soon, and with what code."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stopping import PARENT, signal_of
+
+ROOT = Path(__file__).parent.parent
+
+FRAME = """
+import hashlib, os, subprocess, sys, time
+import stopping
+from console import attend
+stopping.GRACE = {grace}
+
+def work():
+    stopping.stand_by()
+    print("ready", flush=True)
+    {work}
+
+attend(work)
+"""
+
+HELD = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"  # Python hears nothing in there
+DEAF = """
+    try:
+        time.sleep(60)
+    except BaseException:
+        time.sleep(60)
+"""
+
+
+@pytest.fixture
+def start() -> Iterator[Callable[..., subprocess.Popen]]:
+    started = []
+
+    def start(work: str, grace: float = 60, **environ: str) -> subprocess.Popen:
+        code = FRAME.format(work=work, grace=grace)
+        kept = {k: v for k, v in os.environ.items() if not k.startswith("EARWITNESS_")}
+        process = subprocess.Popen(
+            [sys.executable, "-c", code],
+            cwd=ROOT,
+            env={**kept, **environ},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(process)
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGINT", "SIGTERM"])
+def test_a_signal_is_an_exit_code(start, name):
+    process = start("time.sleep(60)")
+    process.send_signal(getattr(signal, name))
+    assert process.wait(30) == 128 + getattr(signal, name)
+    assert process.stderr.read() == f"stopped by {name}: the same command goes on from here\n"
+
+
+@pytest.mark.parametrize("work", [HELD, DEAF.strip()])
+def test_who_does_not_hear_is_ended(start, work):
+    process = start(work, grace=0.5)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 143
+
+
+def test_a_second_signal_does_not_wait(start):
+    """The first one's code counts, whichever comes after it, and however long there would be."""
+    process = start(HELD)
+    time.sleep(1)  # until it is held
+    process.send_signal(signal.SIGHUP)
+    time.sleep(1.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 129
+
+
+def test_the_same_signal_twice_at_once_is_one(start):
+    """As timeout and srun send it: there is still time to clear away."""
+    process = start(
+        "try:\n        time.sleep(60)\n    finally:\n        print('cleared', flush=True)"
+    )
+    process.send_signal(signal.SIGTERM)
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 143
+    assert process.stdout.read() == "cleared\n"
+
+
+def test_an_error_on_the_way_out_does_not_change_the_code(start):
+    process = start("try:\n        time.sleep(60)\n    finally:\n        {}['x']")
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert "Traceback" not in process.stderr.read()
+
+
+def test_a_forked_process_is_as_before(start):
+    """What it is ended with says nothing to the one that forked it."""
+    process = start(
+        "child = os.fork()\n"
+        "    if child == 0:\n        time.sleep(60), os._exit(0)\n"
+        "    time.sleep(0.5), os.kill(child, 15)\n"
+        "    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)\n"
+        "    time.sleep(0.5)"
+    )
+    assert process.wait(30) == 0
+    assert process.stdout.read() == "-15\n"
+
+
+CHILD = "time.sleep(60)"
+
+
+def test_a_child_ends_with_its_parent_whatever_kills_that(start):
+    inner = FRAME.format(work=CHILD, grace=1)
+    process = start(
+        f"child = subprocess.Popen([sys.executable, '-c', {inner!r}], "
+        "stdout=subprocess.PIPE); child.stdout.readline(); print(child.pid, flush=True);"
+        "time.sleep(60)"
+    )
+    child = int(process.stdout.readline())
+    process.kill()
+    latest = time.monotonic() + 20
+    while _lives(child):
+        assert time.monotonic() < latest
+        time.sleep(0.05)
+
+
+def test_who_was_started_by_another_does_not_watch(start):
+    process = start("time.sleep(2.5)", **{PARENT: "1"})
+    assert process.wait(30) == 0
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
+
+
+@pytest.mark.parametrize(
+    ("status", "number"), [(-9, 9), (143, 15), (130, 2), (129, 1), (137, 9), (1, None), (0, None)]
+)
+def test_a_status_tells_its_signal(status, number):
+    assert signal_of(status) == number

@@ -1,0 +1,146 @@
+"""Weights that cannot be had: directories that lack something, and what a hub may answer."""
+
+import json
+import shutil
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import huggingface_hub.constants as hub
+import pytest
+
+from modules.omni import OmniModel
+from weights import check_weights
+
+TINY = Path("assets/tiny")
+
+
+@pytest.fixture
+def copied(tmp_path: Path) -> Path:
+    return Path(shutil.copytree(TINY, tmp_path / "model"))
+
+
+def test_what_ships_can_be_had():
+    check_weights(str(TINY))
+
+
+@pytest.mark.parametrize(
+    ("gone", "told"),
+    [
+        (["config.json"], "has no config.json, but"),
+        (["model.safetensors"], "has no model.safetensors, but"),
+        (["tokenizer.json", "tokenizer_config.json"], "has no tokenizer.json, but"),
+        (["config.json", "model.safetensors"], "has no config.json and 1 more files, but"),
+    ],
+)
+def test_a_directory_that_lacks_something_is_told(copied, gone, told):
+    for name in gone:
+        (copied / name).unlink()
+    with pytest.raises(ValueError, match=told):
+        check_weights(str(copied))
+
+
+def test_every_part_of_the_weights_must_be_there(copied):
+    parts = {"a": "one.safetensors", "b": "two.safetensors", "c": "two.safetensors"}
+    index = copied / "model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": parts}))
+    (copied / "one.safetensors").touch()
+    with pytest.raises(ValueError, match=r"has no two\.safetensors, but"):
+        check_weights(str(copied))
+    index.write_text("[]")
+    with pytest.raises(ValueError, match="does not list the parts"):
+        check_weights(str(copied))
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/no/such/place", "does not exist, but weights are a directory"),
+        ("./there", "does not exist"),
+        ("a/b/c", "does not exist"),
+        ("pyproject.toml", "is a file, but weights are a directory"),
+        ("two words/x", "neither a directory nor the id of a model"),
+    ],
+)
+def test_a_path_is_not_asked_of_the_hub(path, told):
+    with pytest.raises(ValueError, match=told):
+        check_weights(path)
+
+
+def test_weights_that_were_cut_short_are_named(copied, tiny_encoder):
+    file = copied / "model.safetensors"
+    file.write_bytes(file.read_bytes()[:-1000])
+    with pytest.raises(ValueError, match=r"model holds weights that cannot be read"):
+        OmniModel.load(str(copied), tiny_encoder.tokenizer)
+
+
+@pytest.fixture
+def hub_says(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
+    """A hub that answers everything with one status and one error code."""
+    servers = []
+
+    def say(status: int, code: str = "") -> None:
+        class Answer(BaseHTTPRequestHandler):
+            def do_HEAD(self) -> None:
+                self.send_response(status)
+                self.send_header("X-Error-Code", code)
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        server = ThreadingHTTPServer(("127.0.0.1", 0), Answer)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        servers.append(server)
+        address(f"http://127.0.0.1:{server.server_port}")
+
+    def address(url: str) -> None:
+        monkeypatch.setattr(hub, "ENDPOINT", url)
+        monkeypatch.setattr(
+            hub, "HUGGINGFACE_CO_URL_TEMPLATE", url + "/{repo_id}/resolve/{revision}/{filename}"
+        )
+
+    say.address = address  # type: ignore[attr-defined]
+    yield say
+    for server in servers:
+        server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("status", "code", "told"),
+    [
+        (401, "GatedRepo", "only to whom its owners admit: .*hf auth login"),
+        (403, "GatedRepo", "only to whom its owners admit"),
+        (401, "RepoNotFound", "knows no such model, or keeps it private"),
+        (404, "RepoNotFound", "knows no such model"),
+        (404, "EntryNotFound", "has no config.json for it"),
+        (403, "", "answers with an error"),
+        (429, "", "answers with an error .*429"),
+        (500, "", "answers with an error .*HF_HUB_OFFLINE=1"),
+    ],
+)
+def test_each_answer_of_a_hub_is_a_sentence(hub_says, status, code, told):
+    hub_says(status, code)
+    began = time.monotonic()
+    with pytest.raises(ValueError, match=told) as caught:
+        check_weights("somebody/something")
+    assert time.monotonic() - began < 10
+    assert str(caught.value).startswith("somebody/something is no directory here, and the hub ")
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:9", "http://nowhere.invalid"])
+def test_a_hub_that_is_not_there_is_told_soon(hub_says, url):
+    hub_says.address(url)
+    began = time.monotonic()
+    with pytest.raises(ValueError, match=r"cannot be reached .*HF_HUB_OFFLINE=1"):
+        check_weights("somebody/something")
+    assert time.monotonic() - began < 15
+
+
+def test_offline_the_hub_is_not_asked(monkeypatch):
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ValueError, match=r"as HF_HUB_OFFLINE=1 says, but the cache"):
+        check_weights("somebody/something")
