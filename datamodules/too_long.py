@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from configs.inputs import Ask
 from datamodules.media import MediaError
+from datamodules.orders import put
 from datamodules.prompts import PromptEncoder
 from datamodules.rounds import Pool
 from datamodules.sample import Sample
@@ -53,7 +54,8 @@ def too_long(
         if max(len(text.encode()) for text in texts) + AROUND <= most:
             continue
         try:
-            count = len(encoder.target(sample, want))
+            named = put(sample, option_seed=0, answer_with=encoder.answer_with)
+            count = len(encoder.target(named, want))
         except MediaError:  # it cannot be imitated: the quarantine says so when it is read
             continue
         if count > most:
