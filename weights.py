@@ -47,8 +47,8 @@ def check_weights(path: str) -> None:
         )
     if path.startswith(("/", "./", "../", "~")) or path.count("/") > 1 or path.endswith("/"):
         raise ValueError(
-            f"{path} does not exist, but weights are a directory or the id of a model on the hub, "
-            f"as OWNER/NAME: correct {NAMED_BY}; a run leaves its weights in RUN/export."
+            f"{path} is neither a directory that exists nor the id of a model on the hub, as "
+            f"OWNER/NAME: correct {NAMED_BY}; a run leaves its weights in RUN/export."
         )
     _check_hub(path)
 

@@ -57,9 +57,9 @@ def test_every_part_of_the_weights_must_be_there(copied):
 @pytest.mark.parametrize(
     ("path", "told"),
     [
-        ("/no/such/place", "does not exist, but weights are a directory"),
-        ("./there", "does not exist"),
-        ("a/b/c", "does not exist"),
+        ("/no/such/place", "neither a directory that exists nor the id"),
+        ("./there", "neither a directory that exists"),
+        ("a/b/c", "neither a directory that exists"),
         ("pyproject.toml", "is a file, but weights are a directory"),
         ("two words/x", "neither a directory nor the id of a model"),
     ],
