@@ -77,7 +77,7 @@ def read_track(
             raise MediaError("no decoder knows its codec: convert its sound to FLAC or AAC.")
         if track.channels > MOST_CHANNELS:
             raise MediaError(
-                f"{track.channels} channels, but {MOST_CHANNELS} at most are read from a container: "
+                f"{track.channels} channels, but at most {MOST_CHANNELS} are read of a film: "
                 "mix them down, or convert its sound to WAV."
             )
         counted = tell(path).seconds
