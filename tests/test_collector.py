@@ -167,7 +167,7 @@ def test_dishonest_descriptions_leave_prompts_to_be_replaced_though_the_reader_i
 
     def read(samples: Sequence[Sample], texts: Texts) -> list[list[Verdict]]:
         return [
-            verify_all([f"<answer>{sample.answer}</answer>", "", ""], [sample] * 3)
+            verify_all([f"<answer>{sample.named_answer}</answer>", "", ""], [sample] * 3)
             for sample in samples
         ]
 
