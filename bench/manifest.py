@@ -17,17 +17,21 @@ import tempfile
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import soundfile
 
+from datamodules.known_tests import known_in
 from datamodules.quarantine import Quarantine
 from datamodules.sample import Sample
+from datamodules.sources.gold_check import GoldCheck, with_right_golds
 from datamodules.sources.index import open_samples
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.table import checked
+from modules.golds import wrong_golds
 
 SPAWN = multiprocessing.get_context("spawn")
 WORDS = ("dog", "bark", "rain", "door", "bell", "voice", "engine", "wind", "is", "louder", "after")
@@ -110,6 +114,22 @@ def walk(sent: bytes) -> float:
     return time.perf_counter() - start
 
 
+def judge(sent: bytes) -> dict[str, Any]:
+    """Judge every gold and look for known tests, as runs do that find the index new, and old."""
+    samples, found = pickle.loads(sent), {}
+    check = GoldCheck(key="bench", judge=partial(wrong_golds, answer_with="letter"))
+    for name in ("first", "again"):
+        quarantine = Quarantine(max_bad_share=1.0)
+        start = time.perf_counter()
+        kept = with_right_golds(samples, check, quarantine, samples.file)
+        found[f"golds {name}"] = time.perf_counter() - start
+        assert len(kept) + len(quarantine) == len(samples)
+        start = time.perf_counter()
+        known_in(samples)
+        found[f"tests {name}"] = time.perf_counter() - start
+    return found
+
+
 def ids(sent: bytes) -> float:
     start = time.perf_counter()
     assert pickle.loads(sent).content_hashes
@@ -149,6 +169,7 @@ def main() -> None:
         for number in range(asked.workers):
             print(f"worker {number}:  {len(sent)} bytes sent;", shown(fresh(worker, sent)))
         print(f"all ids:   {fresh(ids, sent):.2f} s; all samples: {fresh(walk, sent):.1f} s")
+        print("judged, s:", shown(fresh(judge, sent)))
         if asked.list:
             print("list:     ", shown(fresh(listed, path)))
 
