@@ -70,6 +70,28 @@ def test_frames_that_are_missing_from_an_mp3_file_are_counted(tmp_path):
     assert "frames that its header declares, but none may be missing" in said
 
 
+@pytest.mark.parametrize("name", ["mp3 constant, no Xing", "mp3 constant", "mp2", "aac", "ac3"])
+def test_something_else_between_frames_is_missing_sound(tmp_path, name):
+    """Bytes that were overwritten, and zeros that were put into a frame; the count may be right."""
+    data = contents(BY_NAME[name], streamed=False)
+    there = len(data) // 3 + 7
+    noise = np.random.default_rng(5).integers(1, 250, 2000, np.uint8).tobytes()
+    for torn in (
+        data[:there] + noise + data[there + 2000 :],
+        data[:there] + bytes(900) + data[there:],
+    ):
+        assert "is damaged" in refusal(tmp_path, torn, name) or "truncated" in refusal(
+            tmp_path, torn, name
+        )
+
+
+@pytest.mark.parametrize("name", ["caf pcm_16", "caf float", "w64 pcm_16"])
+@pytest.mark.parametrize("behind", ["wav pcm_16", "mp3 constant"])
+def test_what_stands_behind_a_sound_is_not_played(tmp_path, name, behind):
+    data, more = (contents(BY_NAME[each], streamed=False) for each in (name, behind))
+    refusal(tmp_path, data + more, name)
+
+
 def test_a_page_of_ogg_that_was_changed_or_left_out_is_missed(tmp_path):
     data = contents(BY_NAME["ogg opus ffmpeg"], streamed=False)
     pages = [at for at in range(len(data)) if data[at : at + 4] == b"OggS"]
