@@ -1,4 +1,4 @@
-"""What each publisher's script divides by, over the same replies and three rows nobody could read."""
+"""What each script divides by, over the same replies and three rows that nobody could read."""
 
 from dataclasses import replace
 
