@@ -189,7 +189,8 @@ def _open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
 def _places(file: soundfile.SoundFile, start: float, end: float) -> tuple[int, int]:
     """Find the samples at which a segment begins and ends."""
     rate = file.samplerate
-    return round(min(start, 1e9) * rate), min(file.frames, round(min(end, 1e9) * rate))
+    first, last = (min(file.frames, round(min(time, 1e9) * rate)) for time in (start, end))
+    return first, last
 
 
 def mono(samples: NDArray[np.float32], rate: int, budget: MediaConfig) -> NDArray[np.float32]:

@@ -47,12 +47,14 @@ def searched(file: av.container.InputContainer) -> bool:
 
 
 def declared(file: av.container.InputContainer, stream: av.stream.Stream) -> float | None:
-    """Read from its header how long a stream is; None where the header does not know."""
+    """Read from its header when a stream ends, counted from where the file begins; None where the
+    header does not know."""
     if not searched(file) or tell(Path(file.name)).streamed:
         return None  # such as raw AAC, whose length FFmpeg guesses from the bit rate
     if not stream.duration or stream.time_base is None:
         return None
-    return float(stream.duration * stream.time_base)
+    late = float((stream.start_time or 0) * stream.time_base) - beginning(file)
+    return max(0.0, late) + float(stream.duration * stream.time_base)
 
 
 def shown_at(packet: av.Packet) -> float | None:

@@ -9,6 +9,8 @@ is kept: two answers that differ in it are two answers.
 import unicodedata
 from itertools import accumulate
 
+from modules.symbols import symbols
+
 _TYPED: dict[int, str | None] = {
     **dict.fromkeys(map(ord, "‐‑‒–—―−﹣"), "-"),
     **dict.fromkeys(map(ord, "\u00ad\u200b\u200c\u200d\u200e\u200f\u2060\ufeff")),
@@ -74,6 +76,7 @@ def normalize(text: str) -> str:
     text = typed(text).casefold()
     for written, meant in _MEANT:
         text = text.replace(written, meant)
+    text = symbols(text)
     if _MARKS.isdisjoint(text):
         return _adhered(text) if " " in text else text
     return _adhered(" ".join("".join(_kept(text)).split())) if text else text
@@ -86,7 +89,9 @@ def without_article(words: str) -> str:
             rest = words[len(article) :]
             first = rest.partition(" ")[0]
             guarded = _NOT_AFTER_THE if article == "the " else _NOT_AFTER_A
-            return rest if first not in guarded and len(first) > 1 and first.isalpha() else words
+            ranked = article == "the " and first[:1].isdigit() and first[-1:].isalpha()
+            named = len(first) > 1 and first.isalpha() and first not in guarded
+            return rest if named or ranked else words
     return words
 
 
@@ -121,7 +126,7 @@ def _kept(text: str) -> list[str]:
                 found.append(tight)
                 continue
         elif mark == "!":
-            keep = before in "dl]!" and at < ended
+            keep = (before in "dl]!" and at < ended) or (at == 0 and after in "dlw[")  # "not"
             kinds[at] = "!" if keep else "m"
         elif mark == "-":
             keep = _minus(text, kinds, at, words=words)

@@ -17,6 +17,7 @@ from modules.math_answers import equivalent
 from modules.numerals import number
 from modules.readings import ChoiceRule, as_shown, check_choice, choice, items
 from modules.similarity import rouge, set_f1, word_error_rate
+from modules.symbols import initials
 from modules.typography import normalize, without_article
 
 Rule = Literal["none", ChoiceRule, "number", "set", "yes_no", "text", "math", "ocr", "regression"]
@@ -155,7 +156,7 @@ def _judge(
     elif isinstance(found, Decimal) and isinstance(gold, Decimal):
         correct = abs(found - gold) <= Decimal(str(sample.tolerance))
     elif sample.answer_type == "text" and isinstance(found, str) and isinstance(gold, str):
-        correct = found == gold or without_article(found) == without_article(gold)
+        correct = any(form(found) == form(gold) for form in (str, without_article, initials))
     else:
         correct = found == gold
     return Verdict(

@@ -123,7 +123,7 @@ ENDS: list[tuple[Sample, list[Row]]] = [
     ),
     (  # The published script compares the texts that letters stand for.
         asked("mmsu", "A", "sad", "sad", "angry", "calm"),
-        [("right", "right", "A"), ("right", "wrong", "B"), ("wrong", "wrong", "C")],
+        [("right", "right", "A"), ("right", "right", "B"), ("wrong", "wrong", "C")],
     ),
     (  # Two options have no third letter.
         asked("mmsu", "B", "rising", "falling"),

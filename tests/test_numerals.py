@@ -43,18 +43,75 @@ READ = {
     "-¾": "-0.75",
     r"\frac{3}{4}": "0.75",
     r"-\dfrac{3}{4}": "-0.75",
+    r"\frac12": "0.5",
+    r"1\frac{1}{2}": "1.5",
+    "1⁄2": "0.5",
+    "minus 1/2": "-0.5",
+    "- 3": "-3",
+    "(-3)": "-3",
+    "[12]": "12",
+    "half": "0.5",
+    "minus one-half": "-0.5",
+    "a quarter": "0.25",
+    "three fourths": "0.75",
+    "seven eighths": "0.875",
+    "three halves": "1.5",
+    "one and a half": "1.5",
+    "Two and a half": "2.5",
+    "twenty-one and three quarters": "21.75",
+    "2 and a half": "2.5",
+    "one hundred and a half": "100.5",
+    "a dozen": "12",
+    "half a dozen": "6",
+    "two dozen": "24",
+    "3 dozen": "36",
+    "1.5 million": "1500000",
+    "1,500 thousand": "1500000",
+    "-2 billion": "-2000000000",
+    "one point five million": "1500000",
+    "two and a half thousand": "2500",
+    "half a million": "500000",
+    "1/2 million": "500000",
+    "1e3": "1000",
+    "10^3": "1000",
+    "10⁻²": "0.01",
+    r"1.5 \times 10^{6}": "1500000",
+    "1.5×10⁶": "1500000",
+    "-2 x 10^-1": "-0.2",
     "１２": "12",
 }
 UNREAD = [
-    *("", "a", "and", "hundred", "thousand", "point", "minus", "and five", "five and", "a dozen"),
+    *("", "a", "and", "hundred", "thousand", "point", "minus", "and five", "five and", "dozen"),
     *("twenty twelve", "one one", "two three", "twenty-zero", "zero hundred", "one hundred zero"),
     *("one hundred hundred", "two thousand thousand", "one thousand hundred", "five point"),
-    *("point five", "one point ten", "one point two point three", "one and a half", "seventh"),
+    *("point five", "one point ten", "one point two point three", "seventh"),
     *("seven dogs", "about seven", "seven or eight", "six to eight", "sevens", "seven percent"),
     *("one thousand million million", "five million billion", "forty hundred", "twenty hundred"),
     *("1/0", "0/0", "1/", "/2", "1/2/3", "1.5/2", "1/-2", "1 3/2", "1 2 3/4", "x/2", "1//2"),
-    *("²/3", "١/٢", r"\frac{1}{0}", r"\frac{1}{x}", r"\frac12", "½½", "1/½", "minus minus one"),
+    *("²/3", "١/٢", r"\frac{1}{0}", r"\frac{1}{x}", r"\frac123", "½½", "1/½", "minus minus one"),
     *("one hundred and", "one, two", "onehundred", "ninety nine ten", "a a hundred"),
+    *("minus -3", "--3", "+-3", "-(-3)", "(3) (4)", "(3", "3-", "1-1/2", "1/-2", "1 2"),
+    *("dozens", "a dozen dozen", "two dozen thousand", "half dozen eggs", "a half dozen two"),
+    *("third", "twenty third", "one hundred third", "two third", "one thirds", "a halves"),
+    *(
+        "quarter",
+        "half half",
+        "two half",
+        "half two",
+        "and a half",
+        "two and",
+        "two and two halves",
+    ),
+    *("one hundred and two thirds", "half and half", "two and a half and a half", "ten seconds"),
+    *(
+        "million",
+        "1.5 million five",
+        "1 million 200 thousand",
+        "1.5 hundred",
+        "1.5 million million",
+    ),
+    *("1e3 million", "-1 -million", "1,50 million", "10^", "2^10", "10^3^2", "1.5 x 10", "x 10^3"),
+    *("10^999", "1 x 10^3 x 10^3", "10²3", "1.5 × 10^1.5", r"\frac{1}{2}{3}", r"\frac{1}2x"),
 ]
 
 
@@ -112,6 +169,9 @@ def test_every_number_reads_as_it_is_spelled():
         assert number(f"{words} point zero five") == Decimal(value) + Decimal("0.05")
 
 
-@pytest.mark.parametrize("pattern", ["one ", "hundred ", "thousand ", "and ", "point ", "½", "1/"])
+RUNAWAYS = ["one ", "hundred ", "thousand ", "and ", "point ", "½", "1/", "half ", "dozen ", "10^"]
+
+
+@pytest.mark.parametrize("pattern", [*RUNAWAYS, "1 and a half ", "\\frac1", "1x10", "⁰", "(", "- "])
 def test_runaways_are_no_numbers(pattern):
     assert number(pattern * 20_000) is None

@@ -70,6 +70,28 @@ def test_frames_that_are_missing_from_an_mp3_file_are_counted(tmp_path):
     assert "frames that its header declares, but none may be missing" in said
 
 
+@pytest.mark.parametrize("name", ["mp3 constant, no Xing", "mp3 constant", "mp2", "aac", "ac3"])
+def test_something_else_between_frames_is_missing_sound(tmp_path, name):
+    """Bytes that were overwritten, and zeros that were put into a frame; the count may be right."""
+    data = contents(BY_NAME[name], streamed=False)
+    there = len(data) // 3 + 7
+    noise = np.random.default_rng(5).integers(1, 250, 2000, np.uint8).tobytes()
+    for torn in (
+        data[:there] + noise + data[there + 2000 :],
+        data[:there] + bytes(900) + data[there:],
+    ):
+        assert "is damaged" in refusal(tmp_path, torn, name) or "truncated" in refusal(
+            tmp_path, torn, name
+        )
+
+
+@pytest.mark.parametrize("name", ["caf pcm_16", "caf float", "w64 pcm_16"])
+@pytest.mark.parametrize("behind", ["wav pcm_16", "mp3 constant"])
+def test_what_stands_behind_a_sound_is_not_played(tmp_path, name, behind):
+    data, more = (contents(BY_NAME[each], streamed=False) for each in (name, behind))
+    refusal(tmp_path, data + more, name)
+
+
 def test_a_page_of_ogg_that_was_changed_or_left_out_is_missed(tmp_path):
     data = contents(BY_NAME["ogg opus ffmpeg"], streamed=False)
     pages = [at for at in range(len(data)) if data[at : at + 4] == b"OggS"]
@@ -143,3 +165,30 @@ def test_more_channels_than_ffmpeg_gives_are_refused_and_not_read_from_elsewhere
     assert data[44:48] == bytes((0, 0, 0, 1))
     data[47] = 55
     assert "55 channels, but at most 8" in refusal(tmp_path, bytes(data), "caf pcm_16")
+
+
+def test_a_track_that_begins_late_is_measured_to_its_end(tmp_path):
+    """Ten pictures from 0 to 1 s, and a second of sound from 0.7 s on: 1.7 s are heard."""
+    with av.open(str(tmp_path / "a.mov"), "w", format="mov") as file:
+        film: Any = file.add_stream("mpeg4", rate=10)
+        film.width, film.height, film.pix_fmt = 96, 64, "yuv420p"
+        track: Any = file.add_stream("pcm_s16le", rate=RATE, layout="mono")
+        for number in range(10):
+            shown = av.VideoFrame.from_ndarray(picture(number))
+            shown.pts = number
+            file.mux(film.encode(shown))
+        heard = av.AudioFrame.from_ndarray(np.full((1, RATE), 9000, np.int16), "s16", "mono")
+        heard.rate, heard.pts = RATE, RATE * 7 // 10
+        file.mux([*film.encode(None), *track.encode(heard), *track.encode(None)])
+    media = Media(modality="video", path="a.mov")
+    found = decode(tmp_path, media, BUDGET)
+    assert found.audio is not None
+    assert len(found.audio) / RATE == pytest.approx(1.7, abs=0.01)
+    assert measure(tmp_path, media, BUDGET).seconds == pytest.approx(1.7, abs=0.01)
+
+
+def test_a_segment_behind_the_end_holds_no_time(tmp_path):
+    (tmp_path / "a.wav").write_bytes(contents(BY_NAME["wav pcm_16"], streamed=False))
+    with pytest.raises(MediaError, match=r"a\.wav: 0\.000 s of sound") as told:
+        decode(tmp_path, Media(modality="audio", path="a.wav", start=5.0), BUDGET)
+    assert told.value.kind == "empty"

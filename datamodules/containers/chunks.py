@@ -76,12 +76,11 @@ def check_w64(file: BinaryIO, size: int) -> None:
         length = int.from_bytes(head[16:], "little")
         if head[:4] == b"riff":
             raise doubled("recording", place)
-        if length < 24:
-            break
-        if head[:4] == b"data":
-            if place + length > size:
-                raise truncated("sound", place + length, size)
-            found = True
+        if head[:4] == b"data" and place + length > size:
+            raise truncated("sound", place + length, size)
+        if length < 24 or place + length > size:  # libsndfile takes what follows for sound
+            raise damaged("no chunk", place)
+        found = found or head[:4] == b"data"
         place += (length + 7) // 8 * 8
     if not found:
         raise unfinished("its chunk 'data'", size)
@@ -98,10 +97,10 @@ def check_caf(file: BinaryIO, size: int) -> None:
             found = True
             if length == -1:
                 return
-        elif not _named(name) or length < 0:
-            break
-        if place + 12 + length > size and (name == b"data" or not found):
-            raise truncated("sound", place + 12 + length, size)
+        elif not _named(name) or length < 0:  # FFmpeg takes what follows for sound
+            raise damaged("no chunk", place)
+        if place + 12 + length > size:
+            raise truncated("sound" if name == b"data" else "part", place + 12 + length, size)
         place += 12 + length
     if not found:
         raise unfinished("its chunk 'data'", size)

@@ -16,7 +16,7 @@ MOST_ZEROS = 4096
 """Bytes by which files are padded; more are what was never fetched of a file made at full size."""
 
 FAR = 1 << 16
-"""Bytes of something else before the first frame, or between two, that are looked through."""
+"""Bytes of something else that are looked through for the next frame."""
 
 _MPEG1 = (
     (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -136,14 +136,19 @@ def check_frames(
 ) -> Counted:
     """Follow the frames of a file from one to the next, past tags between and behind them.
 
-    A last frame that is longer than the file tells that the file was cut.
+    A last frame that is longer than the file tells that the file was cut, and something else
+    between two that a part of the sound is missing there.
     """
     window, place, counted = Window(file, size), begin, Counted()
     while place < size:
         at = window.at(place, 16)
         frame = head(window.data, at)
         if frame is None:
-            place = _past_tag(window, place) or _next_frame(window, place, head) or size
+            behind = _past_tag(window, place)
+            following = None if behind else _next_frame(window, place, head)
+            if following and counted.frames:
+                raise damaged(f"{following - place:,} bytes that are no frame", place)
+            place = behind or following or size
             continue
         if place + frame[0] > size:
             if counted.frames or begin == 0:
