@@ -83,6 +83,7 @@ def test_our_own_manifests_name_options_by_text_or_letter_and_never_by_number(tm
     [
         *[("B", 1), ("(B)", 1), ("B)", 1), ("B.", 1), ("B: dog", 1), ("B. DOG", 1)],
         *[("option B", 1), ("Answer: C", 2), ("The correct answer is C", 2), ("[A]", 0)],
+        *[("Ｂ", 1), ("Ｂ．dog", 1), ("（Ｂ）", 1), ("Ｂ．cat", None)],
         *[("B. cat", None), ("D", None), ("b", None), ("bird", None), ("do g", None)],
     ],
 )
@@ -99,6 +100,7 @@ def test_an_exact_text_is_not_taken_for_a_letter_with_words_around_it():
 def test_near_texts_count_if_only_one_option_is_near():
     assert readings("re", offered(["RE", "Re", "la"])) == {}
     assert readings("LA", offered(["RE", "Re", "la"])) == {"text": 2}
+    assert readings("cafe\u0301", offered(["tea", "caf\u00e9"])) == {"text": 1}
     assert readings("A DOG", offered(["a dog", "a cat", "a dog"])) == {"text": 0}
 
 

@@ -13,13 +13,14 @@ What is decided depends on all rows of a file, whatever part of it is read.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from typing import Literal, final, get_args
 
 from datamodules.sample import LETTERS
 from datamodules.sources.answers import RowError
-from datamodules.sources.lettering import Offered
+from datamodules.sources.lettering import Offered, narrow
 
 Way = Literal["text", "letter", "from_0", "from_1"]
 """How an option is named: by its text; its letter, with its text behind it or without; its number,
@@ -57,7 +58,7 @@ def readings(answer: str, offered: Offered, ways: Collection[Way] = WAYS) -> Rea
     """
     count, found = len(offered.texts), dict[Way, int]()
     lone = LONE_SMALL if offered.lettered else LONE
-    alone = lone.fullmatch(answer) is not None
+    alone = lone.fullmatch(narrow(answer)) is not None
     letter = _letter(answer, offered)
     text = None if alone and offered.lettered else _text(answer, offered, exactly=alone)
     if text is not None:
@@ -84,11 +85,12 @@ def _letter(answer: str, offered: Offered) -> int | None:
     """Find the option that a letter names, if the text behind it, if any, is that option's."""
     if answer in offered.published and offered.lettered:
         return offered.published.index(answer)
-    said = SAID.fullmatch(answer)
+    said = SAID.fullmatch(narrow(answer))
     if said is None or (said[1].islower() and not (offered.lettered and len(answer) < 4)):
         return None
     index = LETTERS.index(said[1].upper())
-    if index >= len(offered.texts) or (said[2] and plain(said[2]) != plain(offered.texts[index])):
+    behind = answer[said.start(2) :]
+    if index >= len(offered.texts) or (behind and plain(behind) != plain(offered.texts[index])):
         return None
     return index
 
@@ -103,8 +105,8 @@ def _printed(texts: Sequence[str]) -> int | None:
 
 
 def plain(text: str) -> str:
-    """Write a text without case, and with single spaces."""
-    return " ".join(text.casefold().split())
+    """Write a text without case, with single spaces, and each character in one way."""
+    return " ".join(unicodedata.normalize("NFC", text.casefold()).split())
 
 
 def decide(found: Iterable[Readings], ways: Collection[Way] = WAYS) -> frozenset[Way]:
