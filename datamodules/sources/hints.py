@@ -27,7 +27,7 @@ WORDS: Mapping[Kind, str] = {
     "filepath path byte attachment track screenshot",
     "a segment": "start begin stop end from to offset onset segment span timestamp interval trim "
     "range window",
-    "options": "option opt choice candidate distractor",
+    "options": "option opt choice candidate distractor alternative",
     "a label of quality": "label chosen rejected reject score reward preference preferred rating "
     "margin correct correctness incorrect",
     "a second answer": "answer ans solution gold golden gt target response output truth reference "
