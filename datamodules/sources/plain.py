@@ -12,6 +12,7 @@ from datamodules.sources.fields import Fields, whole
 from datamodules.sources.golds import LONE_SMALL, NUMBERED, plain
 from datamodules.sources.hints import Shown, held_in, is_fact, looks_like, stem_of
 from datamodules.sources.lettering import Offered
+from datamodules.sources.marks import without_tags
 from datamodules.sources.rows import ROW_FIELDS
 from datamodules.sources.segments import in_segments
 from datamodules.sources.shown import medium_of, named_media
@@ -57,9 +58,12 @@ def plain_columns(row: Row, place: Place) -> Iterator[Row]:
     named = [name for name in OWN if not absent(fields.peek(name))]
     own = fields.get("facts")
     told = own if isinstance(own, Mapping) else {}
+    taken = {name: fields[name] for name in named if name == "answer_type" or name not in asked}
+    row = {**asked, **taken}
+    if isinstance(question := row.get("question"), str):
+        row["question"] = without_tags(question, len(media))
     yield {
-        **asked,
-        **{name: fields[name] for name in named if name == "answer_type" or name not in asked},
+        **row,
         "media": media,
         "facts": {**_others(fields, shown), **{str(name): told[name] for name in told}},
     }

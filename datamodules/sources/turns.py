@@ -10,6 +10,7 @@ from datamodules.sources.adapter import Place, Row
 from datamodules.sources.answers import RowError
 from datamodules.sources.columns import FILE_KEYS, absent
 from datamodules.sources.fields import Fields, whole
+from datamodules.sources.marks import TAG
 from datamodules.sources.segments import within
 from datamodules.sources.shown import medium_of, named_media
 
@@ -23,7 +24,6 @@ SPEAKERS: dict[str, Speaker] = {
 WEIGHTS = ("loss", "weight", "loss_weight")
 UNLEARNED = (False, 0, "false", "False", "0")
 PLACEHOLDER = re.compile(r"<(?:ref-object|bbox|cot-process)>")
-TAG = re.compile(r"<(image|video|audio)>\n?")
 KINDS: tuple[Modality, ...] = get_args(Modality)
 
 
