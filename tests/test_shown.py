@@ -258,3 +258,13 @@ def test_texts_that_do_not_hold_the_answer_leave_a_question_open(root, columns):
 def test_a_number_names_one_of_some_numbered_texts(root):
     rows = {"question": "Which?", "answer": "2", "sol1": "cat", "sol2": "dog"}
     assert read(root, rows) == []
+
+
+def test_prose_that_nobody_is_shown_is_told_and_a_text_to_be_read_sets_the_row_aside(root, caplog):
+    words = "He says that he will come back later, and leaves."
+    [one] = read(root, ASKED | {"transcript": words, "place": "a kitchen"})
+    assert one.facts == {"place": "a kitchen"}
+    assert "transcript (1 rows, such as 'He says" in caplog.text
+    for name in ("context", "Passage", "hint", "story_text"):
+        assert read(root, ASKED | {name: words}) == []
+        assert len(read(root, ASKED | {name: "in a kitchen"})) == 1

@@ -19,6 +19,7 @@ Kind = Literal[
     "a label of quality",
     "a second answer",
     "a part of what is said",
+    "a text to be read",
 ]
 
 WORDS: Mapping[Kind, str] = {
@@ -33,6 +34,7 @@ WORDS: Mapping[Kind, str] = {
     "a second answer": "answer ans solution gold golden gt target response output truth reference "
     "completion",
     "a part of what is said": "tool function",
+    "a text to be read": "context passage hint premise paragraph article story scenario document",
 }
 """Words in a field's name that say what it holds, in the singular."""
 
@@ -99,6 +101,9 @@ OTHER_FILE = re.compile(r"\.(jsonl?|csv|tsv|parquet|arrow|txt|md|py|ya?ml|gz|zip
 COUNTS = ("n", "num", "number", "count", "total")
 SENTENCE = re.compile(r"[.!?;:]\s")
 SENTENCE_WORDS = 8
+FACT_WORDS = 3
+"""Of what may be a text to be read, so few are a fact, as in "context: indoors"."""
+
 LONGEST_NAME = 1_000
 
 LETTER_NAME = re.compile(r"([A-J]|[a-j])[.):]?")
@@ -239,8 +244,23 @@ def _by_name(name: str, value: object, shown: Shown) -> Kind | None:
             continue
         if kind == "a part of what is said" and plain:
             continue
+        if kind == "a text to be read" and not (head in (*known, "text") and _is_long(value)):
+            continue
         return kind
     return None
+
+
+def _is_long(value: object) -> bool:
+    """Tell whether a value holds more words than a fact has."""
+    if isinstance(value, Mapping | list | tuple):
+        return any(map(_is_long, value.values() if isinstance(value, Mapping) else value))
+    return isinstance(value, str) and len(value.split()) > FACT_WORDS
+
+
+def is_prose(value: object) -> bool:
+    """Know a text that is no fact to group questions by: sentences, or lines."""
+    text = value.strip() if isinstance(value, str) else ""
+    return "\n" in text or len(text.split()) >= SENTENCE_WORDS
 
 
 def _is_shown(head: str, said: frozenset[str], shown: Shown) -> bool:

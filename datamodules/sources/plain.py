@@ -10,7 +10,7 @@ from datamodules.sources.asking import open_question, parts_of
 from datamodules.sources.columns import absent, answer_of, facts, offered
 from datamodules.sources.fields import Fields, whole
 from datamodules.sources.golds import LONE_SMALL, NUMBERED, plain
-from datamodules.sources.hints import Shown, held_in, is_fact, looks_like, stem_of
+from datamodules.sources.hints import Shown, held_in, is_fact, is_prose, looks_like, stem_of
 from datamodules.sources.lettering import Offered
 from datamodules.sources.marks import without_tags
 from datamodules.sources.rows import ROW_FIELDS
@@ -35,7 +35,7 @@ def plain_columns(row: Row, place: Place) -> Iterator[Row]:
 
     Columns of our own manifest mean what they mean there, but for the letters that options may
     have. Other columns are facts, unless they look as if an answer depended on them, or hold more
-    than a text; those stay unread.
+    than a text, or prose; those stay unread.
     """
     fields = row if isinstance(row, Fields) else Fields(row)
     options, answer = _options(fields), fields.get("answer")
@@ -167,6 +167,7 @@ def _others(row: Fields, shown: Shown) -> dict[str, object]:
                 if name not in row.taken
                 and not isinstance(row.peek(name), Mapping | bytes)
                 and not _objects(row.peek(name))
+                and not is_prose(row.peek(name))
                 and looks_like(name, row.peek(name), shown) is None
             ),
         )
