@@ -10,9 +10,10 @@ from datamodules.sample import LETTERS, MODALITIES, Modality, Role
 from datamodules.sources.adapter import Place, Row
 from datamodules.sources.answers import NUMBER, RowError, written
 from datamodules.sources.fields import Fields, whole
-from datamodules.sources.golds import Golds
+from datamodules.sources.golds import Golds, plain
 from datamodules.sources.hints import LONGEST_LIST, held_in, stem_of
 from datamodules.sources.lettering import Offered
+from datamodules.sources.rows import bare
 
 FILE_KEYS = (
     *("path", "file", "filename", "file_name", "filepath", "url", "value", "input_audio"),
@@ -133,9 +134,10 @@ def answer_of(value: object, options: Sequence[str] | Offered, golds: Golds) -> 
     """
     if absent(value):
         raise RowError("missing_answer", "the answer is empty, but is what is scored: give one.")
-    text = tagged(written(value))
     if not isinstance(options, Offered):
         options = Offered(texts=tuple(options), published=tuple(options))
+    truth = isinstance(value, bool) and {*map(plain, options.texts)} == {"true", "false"}
+    text = str(value) if truth else tagged(written(bare(value)))
     return options.texts[golds.find(text, options)] if options.texts else text
 
 
