@@ -129,6 +129,8 @@ def test_a_medium_that_is_told_of_twice_is_one(root):
         {"timestamp": "[65, 70.5]"},
         {"time_range": "00:01:05-00:01:10.5"},
         {"begin": 65, "from": 65, "end": 70.5},
+        {"start": 65, "finish": 70.5, "duration": 99},
+        {"start": 65, "end": 70.5, "time": "12:30"},
     ],
 )
 def test_a_segment_is_of_the_only_medium_that_it_can_be_of(root, columns):
@@ -159,6 +161,14 @@ def test_a_segment_names_its_medium_or_is_in_its_object(root):
         {"end": 2, "start": 2},
         {"start_frame": 3},
         {"offset": 3},
+        {"start": 1, "duration": 2},
+        {"start_time": 1, "audio_length": "2.5"},
+        {"audio": {"path": "a.wav", "start": 1, "duration": 2}},
+        {"time": "1-3"},
+        {"moment": [1, 3.5]},
+        {"temporal_grounding": "[1, 3]"},
+        {"cut": "0:01-0:03"},
+        {"seek": 3},
     ],
 )
 def test_a_segment_that_is_not_plain_sets_the_row_aside(root, columns):

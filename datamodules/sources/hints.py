@@ -27,7 +27,7 @@ WORDS: Mapping[Kind, str] = {
     "recording wav mp3 flac mp4 png jpg jpeg media medium multimedia file filename "
     "filepath path byte attachment track screenshot",
     "a segment": "start begin stop end from to offset onset segment span timestamp interval trim "
-    "range window",
+    "range window finish until seek",
     "options": "option opt choice candidate distractor alternative",
     "a label of quality": "label chosen rejected reject score reward preference preferred rating "
     "margin correct correctness incorrect",
@@ -45,38 +45,14 @@ NEARBY = frozenset(("id", "name", "title", "link", "url", "uri", "href", "youtub
 
 ADDRESSES = NEARBY - {"id", "name", "title"}
 
-ABOUT = frozenset(
-    (
-        *(
-            "type",
-            "kind",
-            "category",
-            "class",
-            "count",
-            "number",
-            "total",
-            "duration",
-            "length",
-            "size",
-        ),
-        *("width", "height", "resolution", "fps", "rate", "language", "lang", "domain", "topic"),
-        *(
-            "difficulty",
-            "level",
-            "source",
-            "dataset",
-            "license",
-            "version",
-            "date",
-            "model",
-            "token",
-        ),
-        *("author", "creator", "genre", "quality", "format", "style", "split", "task", "subject"),
-        *("modality", "codec", "bitrate", "platform", "year", "index", "idx", "uid", "uuid", "tag"),
-        *("keyword", "comment", "note", "created", "updated", "id", "ability", "at", "by"),
-        *("caption", "transcript", "transcription", "description"),
-    )
+FACTS = (
+    "type kind category class count number total duration length size width height resolution "
+    "fps rate language lang domain topic difficulty level source dataset license version date "
+    "model token author creator genre quality format style split task subject modality codec "
+    "bitrate platform year index idx uid uuid tag keyword comment note created updated id "
+    "ability at by caption transcript transcription description"
 )
+ABOUT = frozenset(FACTS.split())
 """Words that end the name of a mere fact, alone or about something as in `audio_type`."""
 
 SAID: Mapping[str, Modality] = {
@@ -110,6 +86,10 @@ LETTER_NAME = re.compile(r"([A-J]|[a-j])[.):]?")
 ONE_TIME = r"(?:(?:[0-9]{1,3}:)?[0-9]{1,3}:[0-9]{1,2}(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)? ?s?)"
 BETWEEN = r"\s*(?:[-–~,;]|to)\s*"
 TIME = re.compile(rf"(?![0-9]{{4}}-[0-9]{{2}}\b){ONE_TIME}(?:{BETWEEN}{ONE_TIME})?")
+TIMES = re.compile(rf"{ONE_TIME}{BETWEEN}{ONE_TIME}")
+MOMENTS = frozenset(("time", "moment", "cut", "grounding", "temporal", "period", "slice"))
+"""Words of a segment where the value is two times, and else of a fact."""
+
 LATEST = 1e9
 """Seconds from which on a number is a date."""
 
@@ -234,6 +214,8 @@ def _by_name(name: str, value: object, shown: Shown) -> Kind | None:
             return "a medium"
     if head in ABOUT - {"id", "index", "idx"}:
         return None
+    if said & MOMENTS and _is_pair(value):
+        return "a segment"
     plain = isinstance(value, bool | int | float)
     for kind, known in KNOWN.items():
         if kind == "a medium" or said.isdisjoint(known):
@@ -289,6 +271,14 @@ def is_time(value: object) -> bool:
     if isinstance(value, list | tuple):
         return any(map(is_time, value))
     return isinstance(value, int | float) and not isinstance(value, bool) and value < LATEST
+
+
+def _is_pair(value: object) -> bool:
+    """Tell whether a value is two times, the second of which is later where they are numbers."""
+    held = held_in(value)
+    if isinstance(held, list) and len(held) == 2 and all(isinstance(x, int | float) for x in held):
+        return bool(held[0] < held[1])
+    return isinstance(held, str) and TIMES.fullmatch(held.strip()) is not None
 
 
 def is_empty(value: object) -> bool:
