@@ -228,6 +228,41 @@ def test_media_without_tags_come_with_what_is_said_first_as_in_other_trainers(tm
     assert len(one(tmp_path, user(parts), assistant("Ann."), audios=["a.wav"]).media) == 1
 
 
+@pytest.mark.parametrize(
+    "turns",
+    [
+        (user("Who, <audio> or he?"), assistant("Ann.")),
+        (user("Listen."), assistant("I do."), user("<audio>Who?"), assistant("Ann.")),
+        ({"role": "system", "content": "Hear <audio>."}, user("Who?"), assistant("Ann.")),
+    ],
+)
+def test_tags_that_are_missing_are_the_first_ones_as_in_ms_swift(tmp_path, turns):
+    (tmp_path / "b.wav").write_bytes(b"RIFFb")
+    (tmp_path / "i.png").write_bytes(b"PNG")
+    media = {"audios": ["b.wav", "a.wav"], "images": ["i.png"]}
+    shown = [item.path for item in one(tmp_path, *turns, **media).media]
+    assert [path for path in shown if path != "i.png"] == ["b.wav", "a.wav"]
+    assert len(shown) == 3
+
+
+def test_typed_parts_miss_no_tags(tmp_path):
+    parts = [{"type": "audio"}, {"type": "text", "text": "Who?"}]
+    turns = (user(parts), assistant("Ann."))
+    assert refused(tmp_path, *turns, audios=["a.wav", "a.wav"]) == "bad_media"
+
+
+def test_a_medium_that_a_part_and_a_column_name_is_shown_once(tmp_path):
+    parts = [{"type": "audio", "audio": "a.wav"}, {"type": "text", "text": "Who?"}]
+    sample = one(tmp_path, user(parts), assistant("Ann."), audio_path="a.wav")
+    assert sample.media == (Media(modality="audio", path="a.wav"),)
+
+
+def test_a_medium_in_what_is_answered_sets_the_row_aside(tmp_path):
+    (tmp_path / "i.png").write_bytes(b"PNG")
+    turns = (user("Draw it."), assistant("Here: <image>"))
+    assert refused(tmp_path, *turns, images=["i.png"]) == "bad_media"
+
+
 def test_parts_may_hold_a_value_and_a_segment(tmp_path):
     film = {"type": "audio", "audio": "a.wav", "audio_start": 1, "audio_end": "00:02", "fps": 2}
     text = {"type": "text", "value": "Who?"}

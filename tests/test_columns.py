@@ -1,5 +1,7 @@
 """Columns: options and answers in every way that publishers write them."""
 
+import base64
+
 import pytest
 
 from datamodules.sources.adapter import Place
@@ -196,6 +198,27 @@ def test_media_in_a_row_are_written_once_under_their_content(place, tmp_path):
     assert other.endswith(".wav")
     assert (tmp_path / kept).read_bytes() == b"sound"
     assert len([*(tmp_path / "sets" / "train-media").iterdir()]) == 2
+
+
+@pytest.mark.parametrize(
+    ("value", "ending"),
+    [
+        (base64.b64encode(b"RIFF" * 99).decode(), ""),
+        ("data:audio/wav;base64," + base64.b64encode(b"RIFF" * 99).decode(), ".wav"),
+        ({"url": "data:image/png;base64," + base64.b64encode(b"RIFF" * 99).decode()}, ".png"),
+        ({"image_url": {"url": "data:image/png;base64,UklGRg=="}}, ".png"),
+        ({"input_audio": {"data": "UklGRg==", "format": "mp3"}}, ".mp3"),
+    ],
+)
+def test_a_medium_may_stand_in_a_text(place, tmp_path, value, ending):
+    file = tmp_path / file_of(value, place)
+    assert file.suffix == ending
+    assert file.read_bytes().replace(b"RIFF", b"") == b""
+
+
+@pytest.mark.parametrize("name", ["clips/" + "a" * 300 + ".wav", "a" * 20, "data:image/png,x"])
+def test_a_path_is_no_medium_in_a_text(place, name):
+    assert file_of(name, place) == f"sets/{name}"
 
 
 def test_a_medium_that_cannot_be_kept_stops_the_run(place, tmp_path):

@@ -83,6 +83,7 @@ def test_our_own_manifests_name_options_by_text_or_letter_and_never_by_number(tm
     [
         *[("B", 1), ("(B)", 1), ("B)", 1), ("B.", 1), ("B: dog", 1), ("B. DOG", 1)],
         *[("option B", 1), ("Answer: C", 2), ("The correct answer is C", 2), ("[A]", 0)],
+        *[("Ｂ", 1), ("Ｂ．dog", 1), ("（Ｂ）", 1), ("Ｂ．cat", None)],
         *[("B. cat", None), ("D", None), ("b", None), ("bird", None), ("do g", None)],
     ],
 )
@@ -99,6 +100,7 @@ def test_an_exact_text_is_not_taken_for_a_letter_with_words_around_it():
 def test_near_texts_count_if_only_one_option_is_near():
     assert readings("re", offered(["RE", "Re", "la"])) == {}
     assert readings("LA", offered(["RE", "Re", "la"])) == {"text": 2}
+    assert readings("cafe\u0301", offered(["tea", "caf\u00e9"])) == {"text": 1}
     assert readings("A DOG", offered(["a dog", "a cat", "a dog"])) == {"text": 0}
 
 
@@ -137,3 +139,21 @@ def test_an_index_and_a_part_of_a_file_decide_as_the_whole_file_does(tmp_path):
     indexed = open_samples(path, tmp_path, Quarantine(max_bad_share=0), above=0)
     assert [one.answer for one in plain] == [one.answer for one in indexed]
     assert [one.answer for one in plain[:4]] == ["A", "B", "C", "D"]
+
+
+def test_letters_out_of_order_leave_it_open_which_option_a_letter_names():
+    for options in (["B. dog", "A. cat"], ["B. dog", "C. cat"], ["A. dog", "A. cat"]):
+        assert readings(options[0][0], offered(options)) == {}
+        assert readings(options[0], offered(options)) == {"text": 0}
+    assert readings("B", offered(["C:maj", "A:min", "B:min"])) == {"letter": 1}
+    assert readings("A", offered(["C. elegans", "D. rerio"])) == {"letter": 0}
+
+
+def test_numbers_are_texts_however_a_table_writes_them(tmp_path):
+    assert readings("1", offered(["0.5", "1.0"])) == {"text": 1, "from_0": 1, "from_1": 0}
+    assert readings("20.0", offered(["10", "20"])) == {"text": 1}
+    assert readings("1", offered(["1.0", "1.00"])) == {"from_0": 1, "from_1": 0}
+    assert read(tmp_path, ([0.5, 1.0], 1), ([4, 5.5], 4)) == ["B", "A"]
+    assert read(tmp_path, (PETS, 1.0), (PETS, 0.0)) == ["B", "A"]
+    truths = ["True", "False"]
+    assert read(tmp_path, (truths, True), (truths, False)) == ["A", "B"]

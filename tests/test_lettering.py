@@ -67,6 +67,8 @@ def test_words_and_names_are_never_stripped(options):
         ("Who? a) x b) y", "Who?", ["x", "y"]),
         ("Who?\na) x\nb) y", "Who?", ["x", "y"]),
         ("Who? A、x B、y", "Who?", ["x", "y"]),
+        ("谁？\nＡ．猫\nＢ．狗", "谁？", ["猫", "狗"]),
+        ("谁？Ａ．猫 Ｂ．狗", "谁？", ["猫", "狗"]),
         ("Who? A. It is late. B. It is not.", "Who?", ["It is late.", "It is not."]),
     ],
 )
@@ -94,3 +96,10 @@ def test_options_that_cannot_be_told_apart_stay_but_are_noticed(text):
 def test_a_text_with_letters_need_not_list_options(text):
     assert split_options(text) == (text, [])
     assert not lists_options(text)
+
+
+def test_letters_may_be_as_wide_as_chinese_characters():
+    assert lettered(["Ａ．猫", "Ｂ．狗"]) == ["猫", "狗"]
+    assert lettered(["（ａ） Ａ猫", "（ｂ） Ｂ狗"]) == ["Ａ猫", "Ｂ狗"]
+    assert lettered(["Ａ", "Ｂ"]) == ["Ａ", "Ｂ"]
+    assert lettered(["Ａ級", "Ｂ級"]) == ["Ａ級", "Ｂ級"]

@@ -215,6 +215,20 @@ def test_the_second_row_of_an_id_is_quarantined(root):
     assert dict(quarantine.counts) == {"duplicate_id": 1}
 
 
+@pytest.mark.parametrize(("first", "second"), [(0.5, 0.5), (7.0, 7), (7, "7")])
+def test_ids_that_are_numbers_are_told_of_twice_too(root, first, second):
+    rows = [OPEN | {"id": first}, OPEN | {"id": second}, OPEN | {"id": 0.25, "answer": ""}]
+    quarantine = Quarantine(max_bad_share=1, run_dir=root)
+    lines = "\n".join(map(json.dumps, rows))
+    (root / "train.jsonl").write_text(lines)
+    samples = read_manifest(root / "train.jsonl", root, quarantine)
+    bad = [json.loads(line) for line in (root / "quarantine.jsonl").read_text().splitlines()]
+    assert [(one["id"], one["reason"]) for one in bad] == [
+        (samples[0].id, "duplicate_id"),
+        ("0.25", "missing_answer"),
+    ]
+
+
 def test_an_id_of_another_manifest_is_taken(root):
     (root / "more.jsonl").write_text(json.dumps(OPEN) + "\n" + json.dumps(OPEN | {"id": "q2"}))
     quarantine = Quarantine(max_bad_share=0.5)

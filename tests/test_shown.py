@@ -129,6 +129,8 @@ def test_a_medium_that_is_told_of_twice_is_one(root):
         {"timestamp": "[65, 70.5]"},
         {"time_range": "00:01:05-00:01:10.5"},
         {"begin": 65, "from": 65, "end": 70.5},
+        {"start": 65, "finish": 70.5, "duration": 99},
+        {"start": 65, "end": 70.5, "time": "12:30"},
     ],
 )
 def test_a_segment_is_of_the_only_medium_that_it_can_be_of(root, columns):
@@ -159,6 +161,14 @@ def test_a_segment_names_its_medium_or_is_in_its_object(root):
         {"end": 2, "start": 2},
         {"start_frame": 3},
         {"offset": 3},
+        {"start": 1, "duration": 2},
+        {"start_time": 1, "audio_length": "2.5"},
+        {"audio": {"path": "a.wav", "start": 1, "duration": 2}},
+        {"time": "1-3"},
+        {"moment": [1, 3.5]},
+        {"temporal_grounding": "[1, 3]"},
+        {"cut": "0:01-0:03"},
+        {"seek": 3},
     ],
 )
 def test_a_segment_that_is_not_plain_sets_the_row_aside(root, columns):
@@ -171,6 +181,14 @@ def test_a_segment_that_is_not_plain_sets_the_row_aside(root, columns):
         *("option_a option_b", "option1 option2", "opt_A opt_B", "choice_A choice_B"),
         *("choice1 choice2", "option_0 option_1", "A B", "a b", "A. B.", "optionA optionB"),
         *("answer_option_1 answer_option_2", "candidate-1 candidate-2", "Option_A Option_B"),
+        *(
+            "a0 a1",
+            "(A) (B)",
+            "op1 op2",
+            "opa opb",
+            "ending0 ending1",
+            "alternative_1 alternative_2",
+        ),
     ],
 )
 @pytest.mark.parametrize("ending", [".jsonl", ".csv", ".tsv"])
@@ -226,3 +244,37 @@ def test_options_and_chats_in_cells_are_read_as_in_json(root):
 def test_a_lone_letter_is_no_text_where_a_question_lists_options(root, question, answer, read_as):
     found = [one.options for one in read(root, {"question": question, "answer": answer})]
     assert found == ([] if read_as is None else [read_as])
+
+
+NAMELESS = (
+    *({"item_a": "cat", "item_b": "dog"}, {"sol1": "cat", "sol2": "dog"}),
+    *({"mcq": ["cat", "dog"]}, {"pool": "['cat', 'dog']"}),
+)
+
+
+@pytest.mark.parametrize("columns", NAMELESS)
+@pytest.mark.parametrize("answer", ["B", "(b)", "Dog"])
+def test_texts_that_hold_the_answer_are_no_facts_beside_an_open_question(root, columns, answer):
+    assert read(root, {"question": "Which?", "answer": answer} | columns) == []
+
+
+@pytest.mark.parametrize("columns", NAMELESS)
+def test_texts_that_do_not_hold_the_answer_leave_a_question_open(root, columns):
+    assert len(read(root, {"question": "Which?", "answer": "a bird"} | columns)) == 1
+    numbers = {"x1": "10", "x2": "20", "tags": ["cat", "dog"]}
+    assert len(read(root, {"question": "How many?", "answer": "2"} | numbers)) == 1
+
+
+def test_a_number_names_one_of_some_numbered_texts(root):
+    rows = {"question": "Which?", "answer": "2", "sol1": "cat", "sol2": "dog"}
+    assert read(root, rows) == []
+
+
+def test_prose_that_nobody_is_shown_is_told_and_a_text_to_be_read_sets_the_row_aside(root, caplog):
+    words = "He says that he will come back later, and leaves."
+    [one] = read(root, ASKED | {"transcript": words, "place": "a kitchen"})
+    assert one.facts == {"place": "a kitchen"}
+    assert "transcript (1 rows, such as 'He says" in caplog.text
+    for name in ("context", "Passage", "hint", "story_text"):
+        assert read(root, ASKED | {name: words}) == []
+        assert len(read(root, ASKED | {name: "in a kitchen"})) == 1

@@ -35,6 +35,7 @@ VALUES: dict[str, tuple[object, ...]] = {
     "a label of quality": (False, 0.25, "bad", [1, 0]),
     "a second answer": ("x", 7, ["x"], {"text": "x"}),
     "a part of what is said": ([{"name": "x"}], "[{'name': 'x'}]"),
+    "a text to be read": ("A man walks in.", ["A man walks in."], {"text": "A man walks in."}),
 }
 HARMLESS = {
     "difficulty": 3, "difficulty_level": "hard", "license": "CC-BY", "uid": "a-b-c", "uuid": "7f",
@@ -45,6 +46,7 @@ HARMLESS = {
     "language": "en", "question_type": "count", "answer_type_source": "gpt", "output_tokens": 7,
     "homepage": "example.org", "metadata": {"license": "CC-BY", "created": 2024}, "version": "1.2",
     "from_dataset": "AVQA", "title": "A walk", "hash": "00ff", "priority": 1, "empty_audio": "",
+    "context": "in a car", "background": "music", "story": 3, "explanation": "He says it " * 9,
 }  # fmt: skip
 """Facts that no answer depends on, as data sets have them."""
 

@@ -8,7 +8,7 @@ from datamodules.sample import LETTERS, MAX_EXPRESSION
 from datamodules.sources.answers import RowError, written
 from datamodules.sources.columns import absent, is_short, tagged
 from datamodules.sources.golds import LONE_SMALL, readings
-from datamodules.sources.lettering import Offered, lists_options, split_options
+from datamodules.sources.lettering import Offered, lists_options, narrow, split_options
 
 BEHIND_LETTER = re.compile(r"[(\[]?[A-J](?:[)\]]|\s?[.):])\s*\S.*")
 """An answer that is a letter and a text, as in "C. Rashid"."""
@@ -46,7 +46,7 @@ def parts_of(question: object, answer: object) -> Parts:
         published=tuple(f"{letter}. {one}" for letter, one in zip(LETTERS, texts, strict=False)),
     )
     chosen = named(said, options)
-    lettered = LONE_SMALL.fullmatch(said) or BEHIND_LETTER.fullmatch(said)
+    lettered = any(form.fullmatch(narrow(said)) for form in (LONE_SMALL, BEHIND_LETTER))
     if chosen is None and lettered and lists_options(text):
         raise RowError(
             "bad_answer",

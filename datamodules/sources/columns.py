@@ -1,5 +1,6 @@
 """Read the columns of published rows: options and answers as their publishers write them."""
 
+import base64
 import json
 import math
 import re
@@ -9,15 +10,20 @@ from datamodules.sample import LETTERS, MODALITIES, Modality, Role
 from datamodules.sources.adapter import Place, Row
 from datamodules.sources.answers import NUMBER, RowError, written
 from datamodules.sources.fields import Fields, whole
-from datamodules.sources.golds import Golds
+from datamodules.sources.golds import Golds, plain
 from datamodules.sources.hints import LONGEST_LIST, held_in, stem_of
 from datamodules.sources.lettering import Offered
+from datamodules.sources.rows import bare
 
 FILE_KEYS = (
-    *("path", "file", "filename", "file_name", "filepath", "url", "value"),
+    *("path", "file", "filename", "file_name", "filepath", "url", "value", "input_audio"),
     *(f"{kind}{ending}" for kind in MODALITIES for ending in ("", "_path", "_url")),
 )
 """Fields of an object that name its file."""
+
+
+SHORTEST_BASE64 = 256
+"""Characters without a point from which on a text is no path, but may be a file itself."""
 
 
 def absent(value: object) -> bool:
@@ -128,9 +134,10 @@ def answer_of(value: object, options: Sequence[str] | Offered, golds: Golds) -> 
     """
     if absent(value):
         raise RowError("missing_answer", "the answer is empty, but is what is scored: give one.")
-    text = tagged(written(value))
     if not isinstance(options, Offered):
         options = Offered(texts=tuple(options), published=tuple(options))
+    truth = isinstance(value, bool) and {*map(plain, options.texts)} == {"true", "false"}
+    text = str(value) if truth else tagged(written(bare(value)))
     return options.texts[golds.find(text, options)] if options.texts else text
 
 
@@ -164,7 +171,8 @@ def file_of(value: object, place: Place, ending: str = "") -> str:
         ending: of a file whose bytes come without a name, such as `.flac`.
     """
     if isinstance(value, str) and value.strip():
-        return place.path(value.strip())
+        inside = _inside(value.strip())
+        return place.path(value.strip()) if inside is None else place.keep(*inside)
     data = value
     names: list[str] = []
     if isinstance(value, Mapping):
@@ -179,7 +187,8 @@ def file_of(value: object, place: Place, ending: str = "") -> str:
     if isinstance(data, bytes) and data:
         return place.keep(data, names[0] if names else ending)
     if names:
-        return place.path(names[0])
+        inside = _inside(names[0])
+        return place.path(names[0]) if inside is None else place.keep(*inside)
     raise RowError(
         "bad_media",
         f"{str(value)[:80]!r} is no medium, but one is a path, or an object with path or bytes: "
@@ -187,9 +196,31 @@ def file_of(value: object, place: Place, ending: str = "") -> str:
     )
 
 
+def _inside(text: str) -> tuple[bytes, str] | None:
+    """Read the bytes of a medium that a text holds in base64, and its ending, if it says one.
+
+    VLMEvalKit's tables hold the bare bytes, and chats of servers have them behind `data:`.
+    """
+    head, _, body = text.rpartition(",") if text.startswith("data:") else ("", "", text)
+    if not (head.endswith(";base64") or (not head and len(body) >= SHORTEST_BASE64)):
+        return None
+    try:
+        data = base64.b64decode(body, validate=True)
+    except ValueError:
+        return None
+    return data, "." + head.removeprefix("data:").partition(";")[0].rpartition("/")[2]
+
+
 def _names(held: Row, key: str) -> list[str]:
-    """Read the name of a file, also out of {"url": ...}; what names none stays unread."""
+    """Read the name of a file, also out of {"url": ...}; what names none stays unread.
+
+    A sound in {"data": ..., "format": "wav"} becomes a `data:` address.
+    """
     seen = held.peek(key) if isinstance(held, Fields) else held.get(key)
+    if isinstance(seen, Mapping) and {"data", "format"} <= seen.keys():
+        sound = held[key]
+        assert isinstance(sound, Mapping)
+        return [f"data:audio/{sound['format']};base64,{sound['data']}"]
     if isinstance(seen, Mapping) and "url" in seen:
         inner = held[key]
         return _names(inner, "url") if isinstance(inner, Mapping) else []

@@ -13,13 +13,15 @@ What is decided depends on all rows of a file, whatever part of it is read.
 """
 
 import re
+import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from decimal import Decimal
 from functools import cached_property
 from typing import Literal, final, get_args
 
 from datamodules.sample import LETTERS
 from datamodules.sources.answers import RowError
-from datamodules.sources.lettering import Offered
+from datamodules.sources.lettering import POINTED, Offered, narrow
 
 Way = Literal["text", "letter", "from_0", "from_1"]
 """How an option is named: by its text; its letter, with its text behind it or without; its number,
@@ -57,7 +59,7 @@ def readings(answer: str, offered: Offered, ways: Collection[Way] = WAYS) -> Rea
     """
     count, found = len(offered.texts), dict[Way, int]()
     lone = LONE_SMALL if offered.lettered else LONE
-    alone = lone.fullmatch(answer) is not None
+    alone = lone.fullmatch(narrow(answer)) is not None
     letter = _letter(answer, offered)
     text = None if alone and offered.lettered else _text(answer, offered, exactly=alone)
     if text is not None:
@@ -75,22 +77,41 @@ def _text(answer: str, offered: Offered, *, exactly: bool) -> int | None:
     for texts in (offered.texts, offered.published):
         if answer in texts:
             return texts.index(answer)
-    wanted = plain(answer)
+    wanted, number = plain(answer), _number(answer)
     near = {} if exactly else {text: None for text in offered.texts if plain(text) == wanted}
+    if number is not None and not near:
+        near = {text: None for text in offered.texts if _number(text) == number}
     return offered.texts.index(next(iter(near))) if len(near) == 1 else None
+
+
+def _number(text: str) -> Decimal | None:
+    """Read a number as it is written where a table may make 2 of 2.0."""
+    return Decimal(text) if re.fullmatch(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?", text) else None
 
 
 def _letter(answer: str, offered: Offered) -> int | None:
     """Find the option that a letter names, if the text behind it, if any, is that option's."""
     if answer in offered.published and offered.lettered:
         return offered.published.index(answer)
-    said = SAID.fullmatch(answer)
+    said = SAID.fullmatch(narrow(answer))
     if said is None or (said[1].islower() and not (offered.lettered and len(answer) < 4)):
         return None
     index = LETTERS.index(said[1].upper())
-    if index >= len(offered.texts) or (said[2] and plain(said[2]) != plain(offered.texts[index])):
+    if any(letter == LETTERS[index] for at, letter in _others(offered.texts) if at != index):
+        return None
+    behind = answer[said.start(2) :]
+    if index >= len(offered.texts) or (behind and plain(behind) != plain(offered.texts[index])):
         return None
     return index
+
+
+def _others(texts: Sequence[str]) -> list[tuple[int, str]]:
+    """List the letters that all options begin with where they are not in order, as in B. x, A. y:
+    nobody knows whether a letter is that, or says the place."""
+    marks = [POINTED.match(narrow(text)) for text in texts]
+    set_off = [mark for mark in marks if mark is not None and mark[0][-1].isspace()]
+    letters = [next(filter(None, mark.groups())) for mark in set_off]
+    return [*enumerate(letters)] if len(letters) == len(texts) else []
 
 
 def _printed(texts: Sequence[str]) -> int | None:
@@ -103,8 +124,8 @@ def _printed(texts: Sequence[str]) -> int | None:
 
 
 def plain(text: str) -> str:
-    """Write a text without case, and with single spaces."""
-    return " ".join(text.casefold().split())
+    """Write a text without case, with single spaces, and each character in one way."""
+    return " ".join(unicodedata.normalize("NFC", text.casefold()).split())
 
 
 def decide(found: Iterable[Readings], ways: Collection[Way] = WAYS) -> frozenset[Way]:

@@ -19,6 +19,7 @@ Kind = Literal[
     "a label of quality",
     "a second answer",
     "a part of what is said",
+    "a text to be read",
 ]
 
 WORDS: Mapping[Kind, str] = {
@@ -26,13 +27,14 @@ WORDS: Mapping[Kind, str] = {
     "recording wav mp3 flac mp4 png jpg jpeg media medium multimedia file filename "
     "filepath path byte attachment track screenshot",
     "a segment": "start begin stop end from to offset onset segment span timestamp interval trim "
-    "range window",
-    "options": "option opt choice candidate distractor",
+    "range window finish until seek",
+    "options": "option opt choice candidate distractor alternative",
     "a label of quality": "label chosen rejected reject score reward preference preferred rating "
     "margin correct correctness incorrect",
     "a second answer": "answer ans solution gold golden gt target response output truth reference "
     "completion",
     "a part of what is said": "tool function",
+    "a text to be read": "context passage hint premise paragraph article story scenario document",
 }
 """Words in a field's name that say what it holds, in the singular."""
 
@@ -43,38 +45,14 @@ NEARBY = frozenset(("id", "name", "title", "link", "url", "uri", "href", "youtub
 
 ADDRESSES = NEARBY - {"id", "name", "title"}
 
-ABOUT = frozenset(
-    (
-        *(
-            "type",
-            "kind",
-            "category",
-            "class",
-            "count",
-            "number",
-            "total",
-            "duration",
-            "length",
-            "size",
-        ),
-        *("width", "height", "resolution", "fps", "rate", "language", "lang", "domain", "topic"),
-        *(
-            "difficulty",
-            "level",
-            "source",
-            "dataset",
-            "license",
-            "version",
-            "date",
-            "model",
-            "token",
-        ),
-        *("author", "creator", "genre", "quality", "format", "style", "split", "task", "subject"),
-        *("modality", "codec", "bitrate", "platform", "year", "index", "idx", "uid", "uuid", "tag"),
-        *("keyword", "comment", "note", "created", "updated", "id", "ability", "at", "by"),
-        *("caption", "transcript", "transcription", "description"),
-    )
+FACTS = (
+    "type kind category class count number total duration length size width height resolution "
+    "fps rate language lang domain topic difficulty level source dataset license version date "
+    "model token author creator genre quality format style split task subject modality codec "
+    "bitrate platform year index idx uid uuid tag keyword comment note created updated id "
+    "ability at by caption transcript transcription description"
 )
+ABOUT = frozenset(FACTS.split())
 """Words that end the name of a mere fact, alone or about something as in `audio_type`."""
 
 SAID: Mapping[str, Modality] = {
@@ -99,12 +77,19 @@ OTHER_FILE = re.compile(r"\.(jsonl?|csv|tsv|parquet|arrow|txt|md|py|ya?ml|gz|zip
 COUNTS = ("n", "num", "number", "count", "total")
 SENTENCE = re.compile(r"[.!?;:]\s")
 SENTENCE_WORDS = 8
+FACT_WORDS = 3
+"""Of what may be a text to be read, so few are a fact, as in "context: indoors"."""
+
 LONGEST_NAME = 1_000
 
 LETTER_NAME = re.compile(r"([A-J]|[a-j])[.):]?")
 ONE_TIME = r"(?:(?:[0-9]{1,3}:)?[0-9]{1,3}:[0-9]{1,2}(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)? ?s?)"
 BETWEEN = r"\s*(?:[-–~,;]|to)\s*"
 TIME = re.compile(rf"(?![0-9]{{4}}-[0-9]{{2}}\b){ONE_TIME}(?:{BETWEEN}{ONE_TIME})?")
+TIMES = re.compile(rf"{ONE_TIME}{BETWEEN}{ONE_TIME}")
+MOMENTS = frozenset(("time", "moment", "cut", "grounding", "temporal", "period", "slice"))
+"""Words of a segment where the value is two times, and else of a fact."""
+
 LATEST = 1e9
 """Seconds from which on a number is a date."""
 
@@ -229,6 +214,8 @@ def _by_name(name: str, value: object, shown: Shown) -> Kind | None:
             return "a medium"
     if head in ABOUT - {"id", "index", "idx"}:
         return None
+    if said & MOMENTS and _is_pair(value):
+        return "a segment"
     plain = isinstance(value, bool | int | float)
     for kind, known in KNOWN.items():
         if kind == "a medium" or said.isdisjoint(known):
@@ -239,8 +226,23 @@ def _by_name(name: str, value: object, shown: Shown) -> Kind | None:
             continue
         if kind == "a part of what is said" and plain:
             continue
+        if kind == "a text to be read" and not (head in (*known, "text") and _is_long(value)):
+            continue
         return kind
     return None
+
+
+def _is_long(value: object) -> bool:
+    """Tell whether a value holds more words than a fact has."""
+    if isinstance(value, Mapping | list | tuple):
+        return any(map(_is_long, value.values() if isinstance(value, Mapping) else value))
+    return isinstance(value, str) and len(value.split()) > FACT_WORDS
+
+
+def is_prose(value: object) -> bool:
+    """Know a text that is no fact to group questions by: sentences, or lines."""
+    text = value.strip() if isinstance(value, str) else ""
+    return "\n" in text or len(text.split()) >= SENTENCE_WORDS
 
 
 def _is_shown(head: str, said: frozenset[str], shown: Shown) -> bool:
@@ -269,6 +271,14 @@ def is_time(value: object) -> bool:
     if isinstance(value, list | tuple):
         return any(map(is_time, value))
     return isinstance(value, int | float) and not isinstance(value, bool) and value < LATEST
+
+
+def _is_pair(value: object) -> bool:
+    """Tell whether a value is two times, the second of which is later where they are numbers."""
+    held = held_in(value)
+    if isinstance(held, list) and len(held) == 2 and all(isinstance(x, int | float) for x in held):
+        return bool(held[0] < held[1])
+    return isinstance(held, str) and TIMES.fullmatch(held.strip()) is not None
 
 
 def is_empty(value: object) -> bool:

@@ -25,6 +25,9 @@ INLINE = re.compile(r"(?:^|(?<=[\s,;。；?？：]))(?:" + SPLIT + ")", re.MULTI
 INLINE_SMALL = re.compile(INLINE.pattern.replace("A-J", "a-j"), re.MULTILINE)
 LISTED = re.compile(r"(?:^|[\s,;。；?？：])[(\[（]?([A-Ja-j])\s?[.):\]、。）．：]")
 PAIRS = (("A", "B"), ("a", "b"))
+WIDE = {ord(letter) + 0xFEE0: letter for letter in "ABCDEFGHIJabcdefghij"}
+"""Letters as wide as Chinese characters, "Ａ．猫", by those that they are."""
+
 SENTENCE = re.compile(r"[.?!]\s")
 
 OF_A_LETTER = frozenset(
@@ -55,6 +58,11 @@ class Offered:
         return cls(texts=tuple(lettered(published)), published=tuple(published))
 
 
+def narrow(text: str) -> str:
+    """Write wide letters as others, each in its place."""
+    return text.translate(WIDE)
+
+
 def lettered(options: Sequence[str]) -> list[str]:
     """Strip the letters of options, if all have their own, in order: the prompt adds them.
 
@@ -63,16 +71,16 @@ def lettered(options: Sequence[str]) -> list[str]:
     phrase: there are three, or all go on with a capital or a digit; and none of them is the name of
     a note or the like, and without their letters they differ.
     """
-    whole = list(options)
+    whole, seen = list(options), [narrow(option) for option in options]
     letters = list(LETTERS[: len(whole)])
-    if len(whole) < 2 or whole == letters or not whole[0][:2].strip("([（").startswith(("A", "a")):
+    if len(whole) < 2 or seen == letters or not seen[0][:2].strip("([（").startswith(("A", "a")):
         return whole
-    if all(map(INITIALS.fullmatch, whole)):
+    if all(map(INITIALS.fullmatch, seen)):
         return whole
-    small = [POINTED_SMALL.match(option) for option in whole]
+    small = [POINTED_SMALL.match(option) for option in seen]
     if [match and _of(match).upper() for match in small] == letters:
         return _rests(whole, small)
-    found = [POINTED.match(option) or BARE.match(option) for option in whole]
+    found = [POINTED.match(option) or BARE.match(option) for option in seen]
     if [match and _of(match) for match in found] != letters:
         return whole
     rests = _rests(whole, found)
@@ -112,14 +120,14 @@ def lists_options(text: str) -> bool:
 
     It does if letters are set off in it, one that is A and a later one that is B.
     """
-    found = "".join(match[1] for match in LISTED.finditer(text))
+    found = "".join(match[1] for match in LISTED.finditer(narrow(text)))
     return any(small in found and later in found[found.index(small) :] for small, later in PAIRS)
 
 
 def _by_lines(text: str) -> tuple[str, list[str]] | None:
     lines = [line.strip() for line in text.splitlines()]
     for pattern, first in ((POINTED, "A"), (POINTED_SMALL, "a")):
-        marks = [pattern.match(line) for line in lines]
+        marks = [pattern.match(narrow(line)) for line in lines]
         letters = [
             _of(mark).upper() if mark and mark.end() < len(line) else ""
             for mark, line in zip(marks, lines, strict=True)
@@ -132,14 +140,14 @@ def _by_lines(text: str) -> tuple[str, list[str]] | None:
         if count >= 2:
             options = _rests(lines[start:end], marks[start:end])
             more = LETTERS[count : count + 1] if first == "A" else LETTERS[count].lower()
-            if any(_of(mark) == more for one in options for mark in INLINE.finditer(one)):
+            if any(_of(mark) == more for one in options for mark in INLINE.finditer(narrow(one))):
                 return None  # two to a line
             return "\n".join(lines[:start] + lines[end:]).strip(), options
     return None
 
 
 def _within(text: str, pattern: re.Pattern[str]) -> tuple[str, list[str]] | None:
-    marks = list(pattern.finditer(text))
+    marks = list(pattern.finditer(narrow(text)))
     starts = [place for place, mark in enumerate(marks) if _of(mark) in "Aa"]
     run = marks[starts[-1] :] if starts else []
     if len(run) < 2 or [_of(mark).upper() for mark in run] != [*LETTERS[: len(run)]]:

@@ -25,7 +25,7 @@ from datamodules.sources.containers import read_rows
 from datamodules.sources.fields import Unread
 from datamodules.sources.formats import LOOKED_AT, choose
 from datamodules.sources.reader import Reader
-from datamodules.sources.rows import to_sample
+from datamodules.sources.rows import bare, to_sample
 
 
 def read_manifest(
@@ -98,5 +98,5 @@ def samples_of(
 
 
 def _id(row: Row | RowError) -> str:
-    found = None if isinstance(row, RowError) else row.get("id")
-    return str(found).strip() if isinstance(found, str | int) else ""
+    found = None if isinstance(row, RowError) else bare(row.get("id"))
+    return found.strip() if isinstance(found, str) else ""

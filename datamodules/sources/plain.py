@@ -5,22 +5,27 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from datamodules.sample import LETTERS
 from datamodules.sources.adapter import Format, Place, Row
-from datamodules.sources.answers import RowError
+from datamodules.sources.answers import NUMBER, RowError
 from datamodules.sources.asking import open_question, parts_of
 from datamodules.sources.columns import absent, answer_of, facts, offered
 from datamodules.sources.fields import Fields, whole
-from datamodules.sources.hints import Shown, looks_like, stem_of
+from datamodules.sources.golds import LONE_SMALL, NUMBERED, plain
+from datamodules.sources.hints import Shown, held_in, is_fact, is_prose, looks_like, stem_of
 from datamodules.sources.lettering import Offered
+from datamodules.sources.marks import without_tags
 from datamodules.sources.rows import ROW_FIELDS
 from datamodules.sources.segments import in_segments
 from datamodules.sources.shown import medium_of, named_media
 
-OPTION_LISTS = ("choices", "options", "candidates")
+OPTION_LISTS = ("choices", "options", "candidates", "option", "alternatives")
 OPTION_COLUMN = re.compile(
-    r"(?P<stem>(?i:(?:answer[ _-]?)?(?:option|opt|choice|candidate)s?))?[ _-]?"
-    r"(?:(?P<letter>[A-J]|[a-j])|(?P<number>[0-9]{1,2}))[.):]?"
+    r"(?P<stem>(?i:(?:answer[ _-]?)?(?:option|opt|op|choice|candidate|alternative|ending)s?"
+    r"|a(?=[0-9])))?[ _-]?\(?(?:(?P<letter>[A-J]|[a-j])|(?P<number>[0-9]{1,2}))[.):]?"
 )
-"""How columns are called that hold an option each: option_a, choice1, opt_A, A, a, "A."."""
+"""How columns are called that hold an option each: option_a, choice1, opt_A, A, a, "A.", a0."""
+
+FAMILY = re.compile(r"(?P<stem>.*?)[ _-]?\(?(?P<member>[A-J]|[a-j]|[0-9]{1,2})[.):]?")
+"""How columns are called that hold one thing of several each."""
 
 OWN = frozenset(ROW_FIELDS) - {"options", "answer", "media", "facts"}
 
@@ -30,7 +35,7 @@ def plain_columns(row: Row, place: Place) -> Iterator[Row]:
 
     Columns of our own manifest mean what they mean there, but for the letters that options may
     have. Other columns are facts, unless they look as if an answer depended on them, or hold more
-    than a text; those stay unread.
+    than a text, or prose; those stay unread.
     """
     fields = row if isinstance(row, Fields) else Fields(row)
     options, answer = _options(fields), fields.get("answer")
@@ -41,7 +46,10 @@ def plain_columns(row: Row, place: Place) -> Iterator[Row]:
     elif isinstance(answer, list):
         asked = {"answer": whole(answer)}
     else:
-        asked = open_question(parts_of(fields.get("question"), answer))
+        parts = parts_of(fields.get("question"), answer)
+        if parts.chosen is None:
+            _refuse_lost_options(fields, parts.answer)
+        asked = open_question(parts)
     media = _media(fields, place)
     shown = Shown(
         kinds=frozenset(str(one.get("modality")) for one in media),
@@ -50,9 +58,12 @@ def plain_columns(row: Row, place: Place) -> Iterator[Row]:
     named = [name for name in OWN if not absent(fields.peek(name))]
     own = fields.get("facts")
     told = own if isinstance(own, Mapping) else {}
+    taken = {name: fields[name] for name in named if name == "answer_type" or name not in asked}
+    row = {**asked, **taken}
+    if isinstance(question := row.get("question"), str):
+        row["question"] = without_tags(question, len(media))
     yield {
-        **asked,
-        **{name: fields[name] for name in named if name == "answer_type" or name not in asked},
+        **row,
         "media": media,
         "facts": {**_others(fields, shown), **{str(name): told[name] for name in told}},
     }
@@ -97,6 +108,41 @@ def _groups(row: Fields) -> list[list[str]]:
     return [[places[place] for place in sorted(places)] for places in groups.values()]
 
 
+def _refuse_lost_options(row: Fields, answer: str) -> None:
+    """Raise a `RowError` where the answer is one of some texts that nobody knows for options."""
+    for name, texts, numbered in _several(row):
+        letters = LETTERS[: len(texts)]
+        alone = LONE_SMALL.fullmatch(answer) and answer.strip("()[].: ").upper() in letters
+        counted = numbered and NUMBERED.fullmatch(answer) and int(answer) <= len(texts)
+        if alone or counted or plain(answer) in map(plain, texts):
+            raise RowError(
+                "bad_options",
+                f"the texts of {name}, {str(texts)[:120]}, look like options with {answer[:80]!r} "
+                "for the answer, but are not read: name them options, or drop them.",
+            )
+
+
+def _several(row: Fields) -> Iterator[tuple[str, list[str], bool]]:
+    """List texts that stand together, in one unread column or in several of one name, with this
+    name and whether it numbers them or gives them letters."""
+    families: dict[tuple[str, str], list[str]] = {}
+    for name in row:
+        value = held_in(row.peek(name))
+        if name in row.taken or absent(value) or is_fact(name):
+            continue
+        texts = [*value.values()] if isinstance(value, Mapping) else value
+        if isinstance(texts, list) and len(texts) > 1 and all(isinstance(x, str) for x in texts):
+            yield name, texts, False
+        found = FAMILY.fullmatch(name.strip())
+        if found is not None and isinstance(value, str):
+            kind = "number" if found["member"].isdecimal() else "letter"
+            families.setdefault((found["stem"], kind), []).append(name)
+    for names in families.values():
+        texts = [str(row.peek(name)) for name in names]
+        if len(names) > 1 and not all(map(NUMBER.fullmatch, texts)):
+            yield ", ".join(names), texts, True
+
+
 def _media(row: Fields, place: Place) -> list[dict[str, object]]:
     """Read media from their columns; those that are written as in our own manifest stay so."""
     own = row.peek("media")
@@ -121,6 +167,7 @@ def _others(row: Fields, shown: Shown) -> dict[str, object]:
                 if name not in row.taken
                 and not isinstance(row.peek(name), Mapping | bytes)
                 and not _objects(row.peek(name))
+                and not is_prose(row.peek(name))
                 and looks_like(name, row.peek(name), shown) is None
             ),
         )

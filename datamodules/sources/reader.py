@@ -14,6 +14,7 @@ from datamodules.sources.fields import Fields, Unread, whole
 from datamodules.sources.formats import MANIFEST
 from datamodules.sources.golds import Golds, Readings
 from datamodules.sources.hints import is_empty, is_fact
+from datamodules.sources.marks import refuse_lost_media
 from datamodules.sources.preferences import refuse_preferences
 
 
@@ -50,6 +51,9 @@ class Reader:
                     "missing_question",
                     f"the row holds no question of {self.format.name}: mend or drop it.",
                 )
+            for row in rows:
+                if not isinstance(row, RowError):
+                    refuse_lost_media(row)
             if not all(isinstance(row, RowError) for row in rows):
                 self.unread.check(fields, self.format.name, self.format.harmless, rows)
         except RowError as error:

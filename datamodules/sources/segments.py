@@ -16,9 +16,10 @@ Bound = Literal["start", "end", "both"]
 
 MILLI = frozenset(("ms", "msec", "millisecond"))
 UNITS = frozenset(("time", "timestamp", "s", "sec", "second", "at", "clip", "segment")) | MILLI
+LENGTHS = frozenset(("duration", "length", "dur"))
 BOUNDS: Mapping[Bound, frozenset[str]] = {
     "start": frozenset(("start", "begin", "from", "onset")),
-    "end": frozenset(("end", "stop", "to")),
+    "end": frozenset(("end", "stop", "to", "finish", "until")),
     "both": frozenset(("segment", "span", "interval", "timestamp", "range", "window", "trim"))
     | {"clip"},
 }
@@ -70,8 +71,22 @@ def _segment(row: Row, kind: str) -> dict[str, object] | None:
                 f"the segment's {bound} is {' and '.join(map(str, values))} s, but it has one: "
                 "drop one of the fields.",
             )
+    length = next((name for name in row if _is_length(str(name)) and is_time(seen(name))), None)
+    if told["start"] - {None, 0.0} and not told["end"] and length is not None:
+        raise RowError(
+            "bad_media",
+            f"the segment has a start and no end, and {length!r} may be its length or the file's: "
+            "give its end, or drop that field.",
+        )
     found = {str(bound): next(iter(values)) for bound, values in told.items() if values}
     return {bound: value for bound, value in found.items() if value is not None} or None
+
+
+@lru_cache(maxsize=4096)
+def _is_length(name: str) -> bool:
+    """Tell whether a field by its name says how long something lasts."""
+    words = {*words_of(name)}
+    return not words.isdisjoint(LENGTHS) and words <= LENGTHS | UNITS | SAID.keys()
 
 
 def _times(value: object) -> list[object]:

@@ -10,6 +10,7 @@ from datamodules.sources.adapter import Place, Row
 from datamodules.sources.answers import RowError
 from datamodules.sources.columns import FILE_KEYS, absent
 from datamodules.sources.fields import Fields, whole
+from datamodules.sources.marks import TAG
 from datamodules.sources.segments import within
 from datamodules.sources.shown import medium_of, named_media
 
@@ -23,7 +24,6 @@ SPEAKERS: dict[str, Speaker] = {
 WEIGHTS = ("loss", "weight", "loss_weight")
 UNLEARNED = (False, 0, "false", "False", "0")
 PLACEHOLDER = re.compile(r"<(?:ref-object|bbox|cot-process)>")
-TAG = re.compile(r"<(image|video|audio)>\n?")
 KINDS: tuple[Modality, ...] = get_args(Modality)
 
 
@@ -42,28 +42,59 @@ class Turn:
 def turns_of(row: Fields, given: Sequence[object], place: Place, *, tags: bool) -> list[Turn]:
     """Read who says what, giving each tag the next medium of its kind.
 
-    Media of a kind that has no tags at all come with what a user says first, as ms-swift and TRL
-    have it.
+    Where a kind has fewer tags than media, its first ones come with what a user says first, as
+    ms-swift puts the tags that are missing, and TRL those of a row without any.
     """
     waiting: dict[Modality, list[object]] = {kind: [] for kind in KINDS}
     for kind, item in named_media(row):
         waiting[kind].append(item)
+    said = [_object(turn) for turn in given]
+    missing = _missing(said, waiting) if tags else {}
     used = dict.fromkeys(KINDS, 0)
-    turns = [_turn(_object(turn), waiting, used, place, tags=tags) for turn in given]
-    ahead = [
-        medium_of(item, place, kind) for kind in KINDS if not used[kind] for item in waiting[kind]
-    ]
+    turns: list[Turn] = []
+    ahead: list[dict[str, object]] = []
+    first: int | None = None
+    for at, fields in enumerate(said):
+        if first is None and _speaker(fields) == "user":
+            first = at
+            for kind, count in missing.items():
+                taken = waiting[kind][used[kind] : used[kind] + count]
+                ahead += [medium_of(item, place, kind) for item in taken]
+                used[kind] += count
+        turns.append(_turn(fields, waiting, used, place, tags=tags))
+    named = [item for turn in turns for item in turn.media]
     for kind in KINDS:
-        if used[kind] not in (0, len(waiting[kind])):
+        if not used[kind]:  # what a part names as well is one medium
+            whole = [medium_of(item, place, kind) for item in waiting[kind]]
+            ahead += [item for item in whole if item not in named]
+        elif used[kind] != len(waiting[kind]):
             raise RowError(
                 "bad_media",
-                f"{used[kind]} tags <{kind}> for {len(waiting[kind])} media, but each medium has "
-                "one tag, in the same order, or none has: add or remove tags.",
+                f"{used[kind]} tags <{kind}> for {len(waiting[kind])} media, but each tag takes "
+                "one, in the same order: add media, or remove tags.",
             )
-    first = next((at for at, turn in enumerate(turns) if turn.speaker == "user"), None)
     if first is not None:
         turns[first] = replace(turns[first], media=(*ahead, *turns[first].media))
     return turns
+
+
+def _missing(
+    said: Sequence[Fields], waiting: Mapping[Modality, list[object]]
+) -> dict[Modality, int]:
+    """Count the tags that are missing of kinds that have some, where all that is said is text.
+
+    Typed parts say themselves what they show.
+    """
+    contents = [_content(fields) for fields in said]
+    if any(isinstance(content, list) for content in contents):
+        return {}
+    found = [tag for content in contents for tag in TAG.findall(str(content))]
+    counts = {kind: len(waiting[kind]) - found.count(kind) for kind in KINDS if kind in found}
+    return {kind: count for kind, count in counts.items() if count > 0}
+
+
+def _content(fields: Fields) -> object:
+    return either(fields, "content", "value")
 
 
 def _object(turn: object) -> Fields:
@@ -84,15 +115,8 @@ def _turn(
     tags: bool,
 ) -> Turn:
     """Read one turn, counting in `used` the media that its tags take from those `waiting`."""
-    said = either(fields, "role", "from")
-    speaker = SPEAKERS.get(str(said).lower())
-    if speaker is None:
-        raise RowError(
-            "malformed",
-            f"a turn is by {str(said)[:40]!r}, but says something as one of "
-            f"{', '.join(SPEAKERS)}: mend the row.",
-        )
-    content = either(fields, "content", "value")
+    speaker = _speaker(fields)
+    content = _content(fields)
     texts, media = [], []
     for part in content if isinstance(content, list) else [content]:
         text, kind, own = _part(part)
@@ -117,6 +141,18 @@ def _turn(
     learned = all(fields.get(name) not in UNLEARNED for name in WEIGHTS)
     text = "".join(texts).strip()
     return Turn(speaker=speaker, text=text, media=tuple(media), learned=learned)
+
+
+def _speaker(fields: Fields) -> Speaker:
+    said = either(fields, "role", "from")
+    speaker = SPEAKERS.get(str(said).lower())
+    if speaker is None:
+        raise RowError(
+            "malformed",
+            f"a turn is by {str(said)[:40]!r}, but says something as one of "
+            f"{', '.join(SPEAKERS)}: mend the row.",
+        )
+    return speaker
 
 
 def _part(part: object) -> tuple[str, Modality | None, Fields | None]:
@@ -163,6 +199,12 @@ def exchange(turns: Sequence[Turn], *, answered: bool) -> tuple[list[Turn], str]
             "missing_answer",
             "the chat has no turn of the assistant to learn from and no solution, but one of them "
             "is the answer: give one.",
+        )
+    if at < len(turns) and turns[at].media:
+        raise RowError(
+            "bad_media",
+            f"the assistant shows {turns[at].media[0]['path']!r}, but only says something in "
+            "answer: move its tag to what is asked, or drop the row.",
         )
     return prompt, turns[at].text if at < len(turns) else ""
 
