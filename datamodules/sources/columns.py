@@ -10,7 +10,7 @@ from datamodules.sample import LETTERS, MODALITIES, Modality, Role
 from datamodules.sources.adapter import Place, Row
 from datamodules.sources.answers import NUMBER, RowError, written
 from datamodules.sources.fields import Fields, whole
-from datamodules.sources.golds import Golds, plain
+from datamodules.sources.golds import Golds, Way, plain
 from datamodules.sources.hints import LONGEST_LIST, held_in, stem_of
 from datamodules.sources.lettering import Offered
 from datamodules.sources.rows import bare
@@ -124,13 +124,20 @@ def _named(options: Mapping[str, object]) -> list[object]:
     return [options[letters[letter]] for letter in sorted(letters)]
 
 
-def answer_of(value: object, options: Sequence[str] | Offered, golds: Golds) -> str:
+def answer_of(
+    value: object,
+    options: Sequence[str] | Offered,
+    golds: Golds,
+    *,
+    otherwise: Way | None = None,
+) -> str:
     """Find the option that an answer names, and return its text; a `RowError` if there is none.
 
     The answer may stand in <answer> tags. Without options it is returned itself.
 
     Args:
         golds: how the file writes its answers, in the ways that its format allows (`golds.py`).
+        otherwise: the way that is meant where the file does not say.
     """
     if absent(value):
         raise RowError("missing_answer", "the answer is empty, but is what is scored: give one.")
@@ -138,7 +145,7 @@ def answer_of(value: object, options: Sequence[str] | Offered, golds: Golds) -> 
         options = Offered(texts=tuple(options), published=tuple(options))
     truth = isinstance(value, bool) and {*map(plain, options.texts)} == {"true", "false"}
     text = str(value) if truth else tagged(written(bare(value)))
-    return options.texts[golds.find(text, options)] if options.texts else text
+    return options.texts[golds.find(text, options, otherwise)] if options.texts else text
 
 
 def is_short(answer: str) -> bool:

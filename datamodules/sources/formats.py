@@ -29,7 +29,7 @@ LOOKED_AT = 20
 
 
 def _own(row: Row, place: Place) -> Iterator[Row]:
-    """Write the answer to a choice as its text, which no letter is then taken for.
+    """Write the answer to a choice as its text, which it is meant for unless the file says letters.
 
     An id that is a number with nothing behind its point is what a table makes of a whole one.
     """
@@ -41,7 +41,7 @@ def _own(row: Row, place: Place) -> Iterator[Row]:
         texts = [one.strip() for one in options if isinstance(one, str)]
         # Options with letters are refused where all rows are checked.
         if texts and len(texts) == len(options) and lettered(texts) == texts:
-            row = {**row, "answer": answer_of(answer, texts, place.golds)}
+            row = {**row, "answer": answer_of(answer, texts, place.golds, otherwise="text")}
     yield row
 
 

@@ -169,8 +169,12 @@ class Golds:
         """The ways in which the file names options."""
         return decide(self._survey(), self.allowed)
 
-    def find(self, answer: str, offered: Offered) -> int:
-        """Find the place of the option that an answer names; a `RowError` if there is none."""
+    def find(self, answer: str, offered: Offered, otherwise: Way | None = None) -> int:
+        """Find the place of the option that an answer names; a `RowError` if there is none.
+
+        Args:
+            otherwise: the way that is meant where neither the answer nor the file says which.
+        """
         found = readings(answer, offered, self.allowed)
         if self.heard is not None:
             self.heard.append(found)
@@ -182,6 +186,8 @@ class Golds:
         left = {way: index for way, index in found.items() if way in self.ways}
         if len({*left.values()}) == 1:
             return next(iter(left.values()))
+        if otherwise in left:
+            return left[otherwise]
         raise _unclear(answer, offered, left or found)
 
 
