@@ -88,11 +88,28 @@ def stand_by() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    parent = os.getppid() if os.environ.get(PARENT) == str(os.getppid()) else None
+    parent = _starter()
     os.environ[PARENT] = str(os.getpid())
     # A forked loader process is ended by the one that reads from it, not by what stands here.
     os.register_at_fork(after_in_child=_forget)
     threading.Thread(target=_watch, args=(reader, parent), daemon=True).start()
+
+
+def _starter() -> int | None:
+    """Give the process to end with: the one that started this one, if it said so.
+
+    It may be gone by now, before this one could look; then nobody has its number any more.
+    """
+    named = os.environ.get(PARENT, "")
+    if not named.isdigit():
+        return None
+    try:
+        os.kill(int(named), 0)
+    except ProcessLookupError:
+        return int(named)
+    except OSError:  # somebody else's
+        return None
+    return int(named) if int(named) == os.getppid() else None
 
 
 def lost() -> tuple[int, str] | None:

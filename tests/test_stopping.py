@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from stopping import PARENT, signal_of
+from tests.mortal import mortal
 
 ROOT = Path(__file__).parent.parent
 
@@ -51,6 +52,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=mortal,
         )
         started.append(process)
         assert process.stdout.readline() == "ready\n"
@@ -140,6 +142,14 @@ def test_a_child_ends_with_its_parent_whatever_kills_that(start):
 def test_who_was_started_by_another_does_not_watch(start):
     process = start("time.sleep(2.5)", **{PARENT: "1"})
     assert process.wait(30) == 0
+
+
+def test_a_child_whose_parent_is_gone_before_it_could_look_ends_as_well(start):
+    """Killed in the seconds in which Python starts, say; the child would run for ever."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    process = start("time.sleep(60)", **{PARENT: str(gone.pid)})
+    assert process.wait(30) == 143
 
 
 def _lives(pid: int) -> bool:
