@@ -35,6 +35,7 @@ CHILDREN: list[subprocess.Popen[bytes]] = []
 # A process has one set of handlers, and those have nobody else to tell.
 _received: list[int] = []
 _heard: set[int] = set()
+_standing: set[int] = set()  # this process; not a forked one, which has no threads of its parent
 
 
 class Stopped(SystemExit):
@@ -82,12 +83,21 @@ def restore() -> None:
         signal.signal(number, _stop if number in _heard else signal.SIG_IGN)
 
 
+def take_back() -> None:
+    """Listen again, or begin to in a process that a library has spawned or forked off this one."""
+    if os.getpid() in _standing:
+        restore()
+    else:
+        stand_by()
+
+
 def stand_by() -> None:
     """Listen, and start the thread that ends this process if it does not end by itself."""
     listen()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    _standing.add(os.getpid())
     parent = _starter()
     os.environ[PARENT] = str(os.getpid())
     # A forked loader process is ended by the one that reads from it, not by what stands here.
