@@ -13,6 +13,7 @@ from lightning.fabric.utilities.exceptions import MisconfigurationException
 from safetensors import SafetensorError
 
 import checkpoints
+from benchmarking.answers import Answer, Asked, append_answers
 from checkpoints import AtomicCheckpointIO
 from configs.load import SCRIPTS, load_config
 from configs.schema import Config
@@ -165,6 +166,29 @@ def test_an_error_of_the_system_names_its_path_and_the_setting(tmp_path, number,
     assert said.startswith(str(file)) and f"run.root (now {tmp_path}/runs)" in said
     with pytest.raises(AssertionError, match=told):
         raise AssertionError(said)
+
+
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("benchmark.cache", ["stage=benchmark"]),
+        ("data.contribution.cache", ["stage=probe"]),
+        ("distill.traces.cache", ["stage=distill", "distill.method=self"]),
+    ],
+)
+@pytest.mark.parametrize("place", ["/disk/kept", "kept"])
+def test_a_cache_is_named_wherever_it_lies(key, words, place):
+    """Beside the data, unless its path is absolute."""
+    error = OSError(errno.EROFS, "Read-only file system", str(Path("/data", place, "a", "b")))
+    assert f"{key} (now {place})" in of(error, *words, "data.root=/data", f"{key}={place}")
+
+
+def test_answers_on_a_full_disk_are_told_with_the_file(tmp_path):
+    (tmp_path / "a.jsonl").symlink_to(FULL)
+    asked = Asked(content_hash="a", id="b", condition="full", how="generate", order=0)
+    with pytest.raises(OSError) as caught:
+        append_answers(tmp_path / "a.jsonl", {asked: Answer(prompt="x", said="y")})
+    assert caught.value.filename == str(tmp_path / "a.jsonl")
 
 
 def test_a_full_disk_is_told_with_the_file(tmp_path):
