@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
@@ -18,6 +19,7 @@ from checkpoints import AtomicCheckpointIO
 from configs.load import SCRIPTS, load_config
 from configs.schema import Config
 from failures import sentence
+from progress import StepProgress
 from runs import MetricsLog, write_atomically
 
 ROOT = Path(__file__).parent.parent
@@ -284,3 +286,14 @@ def test_help_that_nobody_reads_to_its_end_ends_quietly():
     done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_why_a_training_ends_stands_on_a_line_of_its_own(capsys):
+    """A recipe quotes the last line of a step, and a bar that is left open draws itself again."""
+    progress = StepProgress()
+    trainer = L.Trainer(max_steps=7, logger=False, enable_checkpointing=False, accelerator="cpu")
+    module = L.LightningModule()
+    progress.on_train_start(trainer, module)
+    progress.on_exception(trainer, module, MemoryError())
+    drawn = capsys.readouterr().err
+    assert "0/7" in drawn and drawn.endswith("\n") and progress.bar.disable
