@@ -31,6 +31,9 @@ NO_GPU = re.compile(
 FULL = (errno.ENOSPC, errno.EDQUOT)
 FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
 MISPLACED = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
+BESIDE_DATA = ("data.contribution.cache", "benchmark.cache", "distill.traces.cache")
+"""Caches that lie in data.root, unless they are given as absolute paths."""
+
 MANY_FILES = (errno.EMFILE, errno.ENFILE)
 
 
@@ -215,6 +218,9 @@ def _place(path: Path, config: Config | None) -> str:
     given = {
         "data.media_cache": config.data.media_cache,
         "model.tower_cache": config.model.tower_cache,
+        "data.contribution.cache": config.data.contribution.cache,
+        "benchmark.cache": config.benchmark.cache,
+        "distill.traces.cache": config.distill.traces.cache,
         "sft.traces": config.sft.traces,
         "init_from": config.init_from or "",
         "model.path": config.model.path,
@@ -223,7 +229,8 @@ def _place(path: Path, config: Config | None) -> str:
     }
     whole = path.absolute()
     for key, value in given.items():
-        root = Path(value).absolute()
+        root = Path(config.data.root, value) if key in BESIDE_DATA else Path(value)
+        root = root.absolute()
         if value and (whole.is_relative_to(root) or root.is_relative_to(whole)):
             return f"{key} (now {value})"
     return "the setting that names it"

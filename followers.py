@@ -14,7 +14,7 @@ from typing import final
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
-from stopping import CHILDREN, GRACE, end_now, lost, received, restore
+from stopping import CHILDREN, GRACE, end_now, lost, received, take_back
 
 log = logging.getLogger(__name__)
 
@@ -25,8 +25,11 @@ class OwnSignals(Callback):
     of a sum that the others wait for, and lets a run that was stopped end like one that was not."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Lightning has put its handlers in place by now, in front of ours."""
-        restore()
+        """Lightning has put its handlers in place by now, in front of ours.
+
+        In a process that it spawned or forked there are none of ours, and nobody stands by yet.
+        """
+        take_back()
 
 
 @contextmanager

@@ -107,3 +107,10 @@ class StepProgress(ProgressBar):
         """Leave the full bar on the screen."""
         if self.bar is not None:
             self.bar.close()
+
+    def on_exception(
+        self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
+    ) -> None:
+        """Leave the bar as it stands, so that why the run ends is the last line."""
+        if self.bar is not None:
+            self.bar.close()

@@ -35,6 +35,7 @@ CHILDREN: list[subprocess.Popen[bytes]] = []
 # A process has one set of handlers, and those have nobody else to tell.
 _received: list[int] = []
 _heard: set[int] = set()
+_standing: set[int] = set()  # this process; not a forked one, which has no threads of its parent
 
 
 class Stopped(SystemExit):
@@ -82,17 +83,43 @@ def restore() -> None:
         signal.signal(number, _stop if number in _heard else signal.SIG_IGN)
 
 
+def take_back() -> None:
+    """Listen again, or begin to in a process that a library has spawned or forked off this one."""
+    if os.getpid() in _standing:
+        restore()
+    else:
+        stand_by()
+
+
 def stand_by() -> None:
     """Listen, and start the thread that ends this process if it does not end by itself."""
     listen()
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
-    parent = os.getppid() if os.environ.get(PARENT) == str(os.getppid()) else None
+    _standing.add(os.getpid())
+    parent = _starter()
     os.environ[PARENT] = str(os.getpid())
     # A forked loader process is ended by the one that reads from it, not by what stands here.
     os.register_at_fork(after_in_child=_forget)
     threading.Thread(target=_watch, args=(reader, parent), daemon=True).start()
+
+
+def _starter() -> int | None:
+    """Give the process to end with: the one that started this one, if it said so.
+
+    It may be gone by now, before this one could look; then nobody has its number any more.
+    """
+    named = os.environ.get(PARENT, "")
+    if not named.isdigit():
+        return None
+    try:
+        os.kill(int(named), 0)
+    except ProcessLookupError:
+        return int(named)
+    except OSError:  # somebody else's
+        return None
+    return int(named) if int(named) == os.getppid() else None
 
 
 def lost() -> tuple[int, str] | None:

@@ -35,7 +35,7 @@ from modules.rollouts import Sampling
 from modules.trace_filters import Dropped, Judged, Traced, sift
 from modules.verifiers import verify_all
 from probing.local import weights_digest
-from runs import Run, write_atomically
+from runs import Run, write_atomically, writing
 
 log = logging.getLogger(__name__)
 
@@ -132,9 +132,11 @@ def _sampled(config: Config, questions: QuestionSet) -> dict[str, Sampled]:
             _, missing = _cached(file, questions.samples)  # another may have been faster
             for answers in _asked(config, questions, missing):
                 lines = (json.dumps(_line(one), ensure_ascii=False) for one in answers)
-                out.write("".join(f"{line}\n" for line in lines).encode())
-                out.flush()
-                os.fsync(out.fileno())
+                text = "".join(f"{line}\n" for line in lines)
+                with writing(file):
+                    out.write(text.encode())
+                    out.flush()
+                    os.fsync(out.fileno())
         cached, _ = _cached(file, questions.samples)
     return cached
 

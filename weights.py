@@ -85,7 +85,7 @@ def _check_hub(name: str) -> None:
     try:
         if isinstance(try_to_load_from_cache(name, "config.json"), str):
             return
-        get_hf_file_metadata(hf_hub_url(name, "config.json"), timeout=SECONDS)
+        found = get_hf_file_metadata(hf_hub_url(name, "config.json"), timeout=SECONDS)
     except GatedRepoError as error:
         raise ValueError(
             f"{told} gives it only to whom its owners admit: accept their terms at "
@@ -113,13 +113,29 @@ def _check_hub(name: str) -> None:
         ) from error
     except HfHubHTTPError as error:
         raise ValueError(
-            f"{told} answers with an error ({_first(error)}): try again later, or {LOCAL_WAY}."
+            f"{told} answers with an error ({_first(error)}): {_way_out(error)}, or {LOCAL_WAY}."
         ) from error
     except (HTTPError, OSError) as error:
         raise ValueError(
             f"{told} cannot be reached ({_first(error)}): mend the network or HF_ENDPOINT, or "
             f"{LOCAL_WAY}."
         ) from error
+
+    if found.commit_hash is None:  # the page of a login, a proxy, or another site
+        raise ValueError(
+            f"{told} ({os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}) answers, but not "
+            "as a hub does, which names the commit of each file: mend HF_ENDPOINT or the proxy, or "
+            f"{LOCAL_WAY}."
+        )
+
+
+def _way_out(error: HfHubHTTPError) -> str:
+    """Tell what waiting helps against from what it does not."""
+    response = getattr(error, "response", None)
+    status = 0 if response is None else response.status_code
+    if status in (401, 403, 407):
+        return "see that HF_TOKEN holds a token that may read it, and that HF_ENDPOINT is right"
+    return "correct HF_ENDPOINT" if status in (404, 405, 410) else "try again later"
 
 
 def _page(name: str) -> str:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from configs.ablation import Condition, How
 from modules.verifiers import Verdict
-from runs import write_atomically
+from runs import write_atomically, writing
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,9 +67,10 @@ def new_file(folder: Path) -> Path:
 def append_answers(file: Path, answers: Mapping[Asked, Answer]) -> None:
     """Add answers to this process's file, in one write."""
     rows = [asdict(asked) | asdict(answer) for asked, answer in answers.items()]
-    text = "".join(json.dumps(row) + "\n" for row in rows)
-    with file.open("ab", buffering=0) as out:
-        out.write(text.encode())
+    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    # A full disk takes a part of it; a buffer then tries the rest, and raises.
+    with writing(file), file.open("ab", buffering=len(text) + 2) as out:
+        out.write(text)
 
 
 def read_answers(folder: Path) -> dict[Asked, Answer]:

@@ -184,9 +184,9 @@ class _Session:
         if not self.answered and self.failed >= TRIALS:
             raise ValueError(
                 f"{self.server.url} refused the first {self.failed} questions to model "
-                f"{self.server.model!r}, the last with {error}. Such refusals are about the "
-                "settings, not the questions: the model must take the media and the parameters "
-                "sent. Choose another model, or other probe.conditions."
+                f"{self.server.model!r}, the last with: {str(error).rstrip('.?')}. Such refusals "
+                "are about the server or the settings, not the questions: it must be up, and the "
+                "model take what is sent. Choose another model, or other probe.conditions."
             )
 
     async def _answer(self, request: Request, number: int) -> str:
@@ -254,9 +254,9 @@ class _Session:
             return _Unanswered(self._said(error))
         return ValueError(
             f"{self.server.url} does not answer for model {self.server.model!r}: "
-            f"{self._said(error)} No further request would fare better: check probe.server.url, "
-            f"probe.server.model, the key in {self.server.key_variable}, and the account; the same "
-            "command then goes on with what is missing."
+            f"{self._said(error).rstrip('.')}. No further request would fare better: check "
+            f"probe.server.url, probe.server.model, the key in {self.server.key_variable}, and the "
+            "account; the same command then goes on with what is missing."
         )
 
     def _said(self, error: openai.APIError) -> str:

@@ -1,17 +1,19 @@
 """Weights & Biases out of reach, refused and failing: what a run makes of it."""
 
+import json
 import logging
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from curves import Curves
 from runs import Run
+from tests.mortal import mortal
 
 ROOT = Path(__file__).parent.parent
 
@@ -40,61 +42,88 @@ def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield "listening"
 
 
-WITH = """
-import pathlib, sys, time
+NURSERY = """
+import json, os, pathlib, sys, time
 import wandb
 from configs.load import load_config
 from curves import curves_of
 from runs import Run
-run = Run(dir=pathlib.Path(sys.argv[1]), resumed=False, lock=None)
-began = time.monotonic()
-try:
-    curves = curves_of(load_config(["stage=sft", "logger=wandb"], ("sft",)), run)
-    curves.log_metrics({"train/loss": 1.5}, step=1)
-    print("showed a step")
-except ValueError as error:
-    print(error)
-print(time.monotonic() - began < 10)
+from tests.mortal import mortal
+for line in sys.stdin:
+    place, environ = json.loads(line)
+    if os.fork():
+        os.wait()
+        print("over", flush=True)
+        continue
+    mortal()
+    os.environ.clear()
+    os.environ.update(environ)
+    run = Run(dir=pathlib.Path(place), resumed=False, lock=None)
+    began = time.monotonic()
+    try:
+        curves = curves_of(load_config(["stage=sft", "logger=wandb"], ("sft",)), run)
+        curves.log_metrics({"train/loss": 1.5}, step=1)
+        said = "showed a step"
+    except ValueError as error:
+        said = str(error)
+    print("SAID", time.monotonic() - began < 10, said, sep="|", flush=True)
+    sys.exit()
 """
 
 
-def begin(run: Run, **environ: str) -> list[str]:
-    """Begin curves in a process of its own, as wandb keeps one session for each."""
-    done = subprocess.run(
-        [sys.executable, "-c", WITH, str(run.dir)],
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[subprocess.Popen[str]]:
+    """A process that has imported what takes long, for those that are forked off it."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", NURSERY],
         cwd=ROOT,
-        env={**os.environ, **environ},
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=mortal,
     )
-    assert done.returncode == 0, done.stderr[-2000:]
-    said, soon = [line for line in done.stdout.splitlines() if line][-2:]
-    assert soon == "True"
-    return [said]
+    yield process
+    process.kill()
+    process.communicate()
 
 
-def test_without_a_key_a_run_ends_before_it_begins(run, server):
-    (said,) = begin(run)
+@pytest.fixture
+def begin(run: Run, nursery: subprocess.Popen[str]) -> Callable[..., str]:
+    """Begin curves in a process of its own, as wandb keeps one session for each."""
+
+    def begin(**environ: str) -> str:
+        print(json.dumps([str(run.dir), {**os.environ, **environ}]), file=nursery.stdin, flush=True)
+        said = ""
+        while (line := nursery.stdout.readline()) not in ("over\n", ""):
+            if line.startswith("SAID|"):  # wandb speaks as well
+                _, soon, said = line.rstrip().split("|")
+                assert soon == "True"
+        return said
+
+    return begin
+
+
+def test_without_a_key_a_run_ends_before_it_begins(begin, server):
+    said = begin()
     assert said.startswith("wandb has no key that it can use (No API key configured")
     assert "set WANDB_MODE=offline" in said
 
 
-def test_a_key_that_cannot_be_one_is_refused(run, server):
-    (said,) = begin(run, WANDB_API_KEY="abc")
+def test_a_key_that_cannot_be_one_is_refused(begin, server):
+    said = begin(WANDB_API_KEY="abc")
     assert "no key that it can use" in said and "40" in said and "WANDB_MODE=offline" in said
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:{port}", "http://nowhere.invalid"])
-def test_a_server_that_is_not_there_is_told_at_once(run, address):
+def test_a_server_that_is_not_there_is_told_at_once(begin, address):
     given = address.format(port=free_port())
-    (said,) = begin(run, WANDB_API_KEY="a" * 40, WANDB_BASE_URL=given)
+    said = begin(WANDB_API_KEY="a" * 40, WANDB_BASE_URL=given)
     assert said.startswith(f"{given} cannot be reached (") and "set WANDB_MODE=offline" in said
 
 
 @pytest.mark.parametrize("mode", ["offline", "disabled"])
-def test_without_a_server_a_run_needs_no_key(run, mode):
-    assert begin(run, WANDB_MODE=mode) == ["showed a step"]
+def test_without_a_server_a_run_needs_no_key(begin, run, mode):
+    assert begin(WANDB_MODE=mode) == "showed a step"
     assert bool([*run.dir.glob("wandb/offline-run-*")]) == (mode == "offline")
 
 

@@ -7,16 +7,19 @@ import subprocess
 import sys
 from pathlib import Path
 
+import lightning as L
 import pytest
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from safetensors import SafetensorError
 
 import checkpoints
+from benchmarking.answers import Answer, Asked, append_answers
 from checkpoints import AtomicCheckpointIO
 from configs.load import SCRIPTS, load_config
 from configs.schema import Config
 from failures import sentence
+from progress import StepProgress
 from runs import MetricsLog, write_atomically
 
 ROOT = Path(__file__).parent.parent
@@ -167,6 +170,29 @@ def test_an_error_of_the_system_names_its_path_and_the_setting(tmp_path, number,
         raise AssertionError(said)
 
 
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("benchmark.cache", ["stage=benchmark"]),
+        ("data.contribution.cache", ["stage=probe"]),
+        ("distill.traces.cache", ["stage=distill", "distill.method=self"]),
+    ],
+)
+@pytest.mark.parametrize("place", ["/disk/kept", "kept"])
+def test_a_cache_is_named_wherever_it_lies(key, words, place):
+    """Beside the data, unless its path is absolute."""
+    error = OSError(errno.EROFS, "Read-only file system", str(Path("/data", place, "a", "b")))
+    assert f"{key} (now {place})" in of(error, *words, "data.root=/data", f"{key}={place}")
+
+
+def test_answers_on_a_full_disk_are_told_with_the_file(tmp_path):
+    (tmp_path / "a.jsonl").symlink_to(FULL)
+    asked = Asked(content_hash="a", id="b", condition="full", how="generate", order=0)
+    with pytest.raises(OSError) as caught:
+        append_answers(tmp_path / "a.jsonl", {asked: Answer(prompt="x", said="y")})
+    assert caught.value.filename == str(tmp_path / "a.jsonl")
+
+
 def test_a_full_disk_is_told_with_the_file(tmp_path):
     """What a system says of a write has no name; /dev/full is a disk that is full."""
     (tmp_path / "metrics.jsonl").symlink_to(FULL)
@@ -260,3 +286,14 @@ def test_help_that_nobody_reads_to_its_end_ends_quietly():
     done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
     os.close(writer)
     assert (done.returncode, done.stderr) == (141, "")
+
+
+def test_why_a_training_ends_stands_on_a_line_of_its_own(capsys):
+    """A recipe quotes the last line of a step, and a bar that is left open draws itself again."""
+    progress = StepProgress()
+    trainer = L.Trainer(max_steps=7, logger=False, enable_checkpointing=False, accelerator="cpu")
+    module = L.LightningModule()
+    progress.on_train_start(trainer, module)
+    progress.on_exception(trainer, module, MemoryError())
+    drawn = capsys.readouterr().err
+    assert "0/7" in drawn and drawn.endswith("\n") and progress.bar.disable

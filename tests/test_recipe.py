@@ -21,6 +21,7 @@ from recipes import processes
 from recipes.running import follow
 from runs import RANKS
 from stopping import ChildFailed
+from tests.mortal import mortal
 
 ROOT = Path(__file__).parent.parent
 
@@ -297,7 +298,8 @@ def start(tea: Path) -> Iterator[Callable[..., subprocess.Popen]]:
     def start(*words: str) -> subprocess.Popen:
         command = [sys.executable, "-c", CHILD, str(tea), f"run.root={tea}/runs"]
         command += [f"data.root={tea}", "data.embedded=false", *words]
-        children.append(subprocess.Popen(command, cwd=ROOT, env={**os.environ, "SLEEP": "30"}))
+        slow = {**os.environ, "SLEEP": "30"}
+        children.append(subprocess.Popen(command, cwd=ROOT, env=slow, preexec_fn=mortal))
         count = len(began(tea))
         deadline = time.monotonic() + 60
         while len(began(tea)) == count and time.monotonic() < deadline:

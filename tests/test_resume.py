@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from datamodules.digits.build import ensure
+from tests.mortal import mortal
 from tests.test_digits import SMALL
 
 ROOT = Path(__file__).parent.parent
@@ -89,6 +90,7 @@ def start(case: str, digits: Path, runs: Path, name: str) -> subprocess.Popen[by
         env=environment,
         stdout=subprocess.DEVNULL,
         stderr=(runs / f"{name}.err").open("ab"),
+        preexec_fn=mortal,
     )
 
 

@@ -14,6 +14,7 @@ import pytest
 from configs.load import config_hash, load_config
 from configs.schema import Config
 from runs import RANKS, MetricsLog, append_jsonl, open_run
+from tests.mortal import mortal
 
 ROOT = Path(__file__).parent.parent
 HOLDER = """
@@ -44,7 +45,8 @@ def hold(tmp_path: Path) -> Iterator:
 
     def start(*words: str) -> subprocess.Popen:
         command = [sys.executable, "-c", HOLDER, "stage=rlvr", f"run.root={tmp_path}", *words]
-        held.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True))
+        pipe = subprocess.PIPE
+        held.append(subprocess.Popen(command, cwd=ROOT, stdout=pipe, text=True, preexec_fn=mortal))
         return held[-1]
 
     yield start

@@ -20,13 +20,16 @@ from datamodules.sample import Media
 from probing.chat import Request, messages
 from probing.remote import ask_remote
 from tests.conftest import clip, film, make_sample, picture
+from tests.mortal import mortal
 
 LAUNCH = """
 import os, sys
 import torchvision, transformers.cli.serve  # what takes long, once for all servers
+from tests.mortal import mortal
 from transformers.cli.transformers import main
 for _ in sys.stdin:
     if (pid := os.fork()) == 0:
+        mortal()
         os.dup2(2, 1)
         main()
     print(pid, flush=True)
@@ -42,7 +45,9 @@ def launcher(port: int, log: Path) -> Iterator[Callable[[], int]]:
     pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
     started: list[int] = []
     with log.open("w") as file:
-        process = subprocess.Popen(command, **pipes, stderr=file, env=offline, text=True)
+        process = subprocess.Popen(
+            command, **pipes, stderr=file, env=offline, text=True, preexec_fn=mortal
+        )
 
     def start() -> int:
         print(file=process.stdin, flush=True)

@@ -17,6 +17,7 @@ import pytest
 
 from checkpoints import damage
 from datamodules.digits.build import ensure
+from tests.mortal import mortal
 from tests.test_digits import SMALL
 
 ROOT = Path(__file__).parent.parent
@@ -26,9 +27,11 @@ import json, os, signal, sys
 import eval, train
 import benchmarking.stage, probing.stage, training
 from console import attend
+from tests.mortal import mortal
 for line in sys.stdin:
     order = json.loads(line)
     if (child := os.fork()) == 0:
+        mortal()
         os.setsid()
         out = os.open(order["file"], os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(out, 1), os.dup2(out, 2), os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
@@ -68,13 +71,17 @@ class Child:
             time.sleep(0.02)
 
     def end(self) -> int:
-        """Wait for the exit code, and see that the group is empty soon."""
-        self.code = int(self.replies())
+        """Wait for the exit code, and then until the group is empty."""
+        return self.gone(int(self.replies()))
+
+    def gone(self, code: int) -> int:
+        """Wait until the group is empty."""
+        self.code = code
         latest = time.monotonic() + 20  # a second to notice, five of grace, on a busy machine
         while left := group(self.pid):
             assert time.monotonic() < latest, f"{left} outlived their run"
             time.sleep(0.05)
-        return self.code
+        return code
 
 
 def alive(pid: int) -> bool:
@@ -129,6 +136,7 @@ def nursery() -> Iterator[subprocess.Popen[str]]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
+        preexec_fn=mortal,
     )
     yield process
     process.kill()
@@ -172,33 +180,17 @@ def unfinished(child: Child) -> bool:
     return not (child.run / "finished").exists() and not (child.run / "export").exists()
 
 
-@pytest.mark.parametrize(("name", "code"), [("SIGTERM", 143), ("SIGINT", 130), ("SIGHUP", 129)])
-def test_a_signal_ends_a_training_by_its_code(start, name, code):
-    child = start("train.py", *SFT)
+@pytest.mark.parametrize(("to", "name"), [("run", "SIGTERM"), ("group", "SIGINT")])
+def test_a_signal_ends_a_training_and_its_loader_processes_by_its_code(start, to, name):
+    child = start("train.py", *SFT, "data.workers=2")
     child.await_(steps(child))
-    os.kill(child.pid, getattr(signal, name))
-    assert child.end() == code
+    assert len(kids(child.pid)) == 2
+    (os.kill if to == "run" else os.killpg)(child.pid, getattr(signal, name))
+    assert child.end() == 128 + getattr(signal, name)
     assert unfinished(child)
     told = child.said.read_text()
     assert told.count(f"stopped by {name}: the same command goes on") == 1
     assert "Traceback" not in told
-
-
-@pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])
-def test_loader_processes_end_with_a_run_that_they_are_killed_with(start, name):
-    child = start("train.py", *SFT, "data.workers=2")
-    child.await_(steps(child))
-    assert len(kids(child.pid)) == 2
-    os.killpg(child.pid, getattr(signal, name))
-    assert child.end() == 128 + getattr(signal, name)
-    assert unfinished(child)
-
-
-def test_loader_processes_are_ended_by_a_run_that_is_stopped_alone(start):
-    child = start("train.py", *SFT, "data.workers=2")
-    child.await_(steps(child))
-    os.kill(child.pid, signal.SIGTERM)
-    assert child.end() == 143
 
 
 def test_a_signal_in_a_validation_ends_the_run(start):
@@ -280,9 +272,21 @@ def test_processes_that_train_together_end_together(start, to, name):
         assert f"process 1 of this run was ended by signal {number:d}" in child.said.read_text()
 
 
-def test_processes_that_train_together_do_not_outlive_their_leader(start):
-    """However it ends: the operating system kills with 9, which nobody hears."""
+def test_a_process_that_has_hardly_begun_does_not_outlive_its_leader(start):
+    """Killed before the other could look who started it."""
     child = start("train.py", *SFT, *TWO)
-    child.await_(steps(child))
+    child.await_(lambda: kids(child.pid))
     os.kill(child.pid, signal.SIGKILL)
     assert child.end() == -9
+
+
+def test_nothing_outlives_the_tests_whatever_ends_them(start, nursery):
+    """A limit of time leaves no fixture to clear away. The last test, since it ends the nursery.
+
+    The kernel kills the leader with 9, which nobody hears; the other sees that it is gone.
+    """
+    child = start("train.py", *SFT, *TWO)
+    child.await_(steps(child))
+    assert len(kids(child.pid)) == 1
+    nursery.kill()
+    child.gone(-9)

@@ -6,11 +6,13 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 import pytest
 
-from stopping import PARENT, signal_of
+from stopping import PARENT, signal_of, take_back
+from tests.mortal import mortal
 
 ROOT = Path(__file__).parent.parent
 
@@ -51,6 +53,7 @@ def start() -> Iterator[Callable[..., subprocess.Popen]]:
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
+            preexec_fn=mortal,
         )
         started.append(process)
         assert process.stdout.readline() == "ready\n"
@@ -131,8 +134,37 @@ def test_a_child_ends_with_its_parent_whatever_kills_that(start):
     )
     child = int(process.stdout.readline())
     process.kill()
+    _await_end(child)
+
+
+@pytest.mark.parametrize("method", ["spawn", "fork"])
+@pytest.mark.parametrize("killed", ["parent", "child"])
+def test_a_process_that_a_library_started_begins_to_listen(start, method, killed):
+    """One of ddp_spawn never listened, and yet took signals back: it ignored them all."""
+    process = start(
+        "import multiprocessing; from tests.test_stopping import started\n"
+        f"    context = multiprocessing.get_context({method!r}); reader, writer = context.Pipe()\n"
+        "    child = context.Process(target=started, args=(writer,)); child.start()\n"
+        "    print(reader.recv(), flush=True); child.join(); time.sleep(60)"
+    )
+    child = int(process.stdout.readline())
+    if killed == "parent":
+        process.kill()
+    else:
+        os.kill(child, signal.SIGTERM)
+    _await_end(child)
+
+
+def started(pipe: Connection) -> None:
+    """Do in a process that was spawned or forked what a run does there."""
+    take_back()
+    pipe.send(os.getpid())
+    time.sleep(60)
+
+
+def _await_end(pid: int) -> None:
     latest = time.monotonic() + 20
-    while _lives(child):
+    while _lives(pid):
         assert time.monotonic() < latest
         time.sleep(0.05)
 
@@ -140,6 +172,14 @@ def test_a_child_ends_with_its_parent_whatever_kills_that(start):
 def test_who_was_started_by_another_does_not_watch(start):
     process = start("time.sleep(2.5)", **{PARENT: "1"})
     assert process.wait(30) == 0
+
+
+def test_a_child_whose_parent_is_gone_before_it_could_look_ends_as_well(start):
+    """Killed in the seconds in which Python starts, say; the child would run for ever."""
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    process = start("time.sleep(60)", **{PARENT: str(gone.pid)})
+    assert process.wait(30) == 143
 
 
 def _lives(pid: int) -> bool:

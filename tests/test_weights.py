@@ -117,9 +117,12 @@ def hub_says(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
         (401, "RepoNotFound", "knows no such model, or keeps it private"),
         (404, "RepoNotFound", "knows no such model"),
         (404, "EntryNotFound", "has no config.json for it"),
-        (403, "", "answers with an error"),
-        (429, "", "answers with an error .*429"),
-        (500, "", "answers with an error .*HF_HUB_OFFLINE=1"),
+        (401, "", "answers with an error .*HF_TOKEN"),
+        (403, "", "answers with an error .*HF_TOKEN"),
+        (404, "", "answers with an error .*: correct HF_ENDPOINT, or"),
+        (429, "", "answers with an error .*429.*: try again later"),
+        (500, "", "answers with an error .*: try again later.*HF_HUB_OFFLINE=1"),
+        (200, "", r"hub \(.*\) answers, but not as a hub does"),
     ],
 )
 def test_each_answer_of_a_hub_is_a_sentence(hub_says, status, code, told):
