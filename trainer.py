@@ -31,7 +31,7 @@ def build_trainer(config: Config, run: Run) -> L.Trainer:
     """Set up Lightning for steps instead of epochs, with this project's own checkpoints."""
     settings = config.trainer
     _check_devices(settings)
-    if settings.strategy not in ("auto", "ddp", "ddp_spawn", "ddp_fork"):
+    if settings.strategy not in ("auto", "ddp"):
         raise ValueError(
             f"trainer.strategy is {settings.strategy}, but stages sum the gradients of their "
             "processes themselves, over whole copies of the model: use ddp, with model.lora.rank "
