@@ -22,6 +22,7 @@ from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 from configs.probing import ServerConfig
 from datamodules.sampler import draw_seed
 from probing.chat import Request
+from probing.reaching import reach
 
 log = logging.getLogger(__name__)
 
@@ -35,12 +36,10 @@ TOLERATED_SHARE = 0.05
 """Questions that may stay unanswered before the run counts as failed."""
 
 HOPELESS = (401, 402, 404, 429)
-"""Statuses that every request would meet: key, address, model or account are wrong; a rate limit
-is among them once waiting did not help."""
+"""Statuses that every request would meet; a rate limit is one once waiting did not help."""
 
 RESTARTING = (502, 503, 529)
 NO_KEY = "none"  # the client insists on one
-
 
 _Arrived = SimpleQueue[tuple[Request, list[str]] | Exception | None]  # None comes last
 
@@ -134,6 +133,7 @@ class _Session:
         )
         async with self.client:
             try:
+                await reach(self.server.url)
                 await asyncio.gather(*(self._work() for _ in range(self.server.concurrency)))
             finally:
                 others = asyncio.all_tasks() - {asyncio.current_task()}

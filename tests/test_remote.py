@@ -1,3 +1,4 @@
+import asyncio
 import json
 import logging
 import socket
@@ -16,6 +17,7 @@ import pytest
 from configs.probing import ServerConfig
 from probing import remote
 from probing.chat import Request
+from probing.reaching import reach
 from probing.remote import ask_remote
 from tests.conftest import make_sample
 
@@ -275,12 +277,20 @@ def test_answers_before_a_refused_one_are_kept():
     assert [len(texts) for texts in found.values()] == [4] * 5 + [2] + [4] * 15
 
 
-def test_nobody_at_the_address_is_said_after_the_retries():
+def test_nobody_at_the_address_is_said_before_any_retry():
+    """Sixty tries, each later than the last, would take many minutes."""
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{free.getsockname()[1]}/v1"
-    with pytest.raises(ValueError, match=r"does not answer for model 'm': Connection error"):
-        asked(ServerConfig(url=url, model="m", retries=1), questions(5))
+    with pytest.raises(ValueError, match=r"/v1 cannot be reached \(.*start it, or check"):
+        asked(ServerConfig(url=url, model="m", retries=60), questions(5))
+
+
+def test_a_proxy_is_who_reaches_the_server(monkeypatch):
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    asyncio.run(reach("http://nowhere.invalid/v1"))
+    with pytest.raises(ValueError, match=r"cannot be reached"):
+        asyncio.run(reach("https://nowhere.invalid/v1"))
 
 
 def test_an_outage_beyond_patience_stops_the_run(monkeypatch):
