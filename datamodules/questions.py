@@ -157,7 +157,9 @@ class QuestionData(L.LightningDataModule):
         counts = np.zeros(len(samples), dtype=np.int64)
         for number, sample in enumerate(samples):
             try:
-                counts[number] = len(self.encoder.target(sample, want=self.data.ask))
+                counts[number] = len(
+                    self.encoder.target(self._read.put(sample), want=self.data.ask)
+                )
             except MediaError:  # it cannot be imitated: the quarantine says so when it is read
                 continue
         return counts

@@ -23,6 +23,8 @@ SETTING = "sft.max_completion_tokens"
 class Words:
     """A tokenizer that makes a token of every word, and one of the end."""
 
+    answer_with = "letter"
+
     def __init__(self) -> None:
         self.asked: list[str] = []
 
