@@ -11,6 +11,7 @@ import os
 import select
 import signal
 import subprocess
+import sys
 import threading
 import time
 from contextlib import suppress
@@ -177,6 +178,8 @@ def _stop(number: int, _: FrameType | None) -> None:
         with suppress(OSError):
             child.send_signal(number)
     if first:
+        # What is cut off in the middle complains while it is taken down, and nobody can mend that.
+        sys.unraisablehook = lambda _: None
         raise Stopped(number)
 
 
