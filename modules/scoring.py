@@ -9,7 +9,7 @@ from transformers import DynamicCache
 
 from datamodules.batch import Batch, Completions
 from modules.backbones.base import LanguageModel
-from modules.kernels.layout import GroupLayout
+from modules.kernels.layout import GroupLayout, look_up
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ def predict_completions(
     valid = layout.completion_valid  # (N, T)
     wanted = valid if scored is None else valid & scored  # (N, T)
     return Prediction(
-        states=hidden[layout.predictor[wanted[valid]]],
+        states=look_up(hidden, layout.predictor[wanted[valid]]),
         weight=parts.head.weight,
         targets=completions.token_ids[wanted],
         layout=layout,

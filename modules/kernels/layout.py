@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 
@@ -166,12 +167,11 @@ class GroupLayout:
     def to_completions(self, per_prompt: Tensor) -> Tensor:
         """Give each completion its prompt's entry. Shapes: (B, ...) -> (N, ...)
 
-        Regular groups expand instead of indexing: the backward pass is then a plain sum over the
-        group, which is deterministic on every device.
+        Regular groups expand, so that the backward pass is a plain sum over the group.
         """
-        if self.group_size is None:
-            return per_prompt[self.owner]
         shape = per_prompt.shape
+        if self.group_size is None:
+            return look_up(per_prompt.flatten(1), self.owner).reshape(-1, *shape[1:])
         expanded = per_prompt.unsqueeze(1).expand(shape[0], self.group_size, *shape[1:])
         return expanded.reshape(-1, *shape[1:])
 
@@ -182,6 +182,17 @@ class GroupLayout:
         """
         padded = packed.new_zeros(self.completion_valid.shape)
         return padded.masked_scatter(self.completion_valid if where is None else where, packed)
+
+
+def look_up(rows: Tensor, index: Tensor) -> Tensor:
+    """Take rows by number, some of them several times.
+
+    `rows[index]` is the same forward, but its backward pass adds up what belongs to one row in
+    whatever order the CPU's threads come by; that of an embedding has one order on every device.
+
+    Shapes: rows (R, D), index (I,) -> (I, D)
+    """
+    return F.embedding(index, rows)
 
 
 def _sees(branch: Tensor) -> Tensor:
