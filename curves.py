@@ -17,7 +17,8 @@ import wandb
 from lightning.pytorch.loggers import WandbLogger
 
 from configs.schema import Config
-from runs import Run, write_atomically
+from runs import Run
+from writing import write_text
 
 log = logging.getLogger(__name__)
 
@@ -93,7 +94,7 @@ def _identity(run: Run) -> str:
     """Keep one identity per run directory: a resumed run continues its own curves, no other's."""
     file = run.dir / "wandb.id"
     if not file.exists():
-        write_atomically(file, f"{run.dir.name}-{secrets.token_hex(4)}")
+        write_text(file, f"{run.dir.name}-{secrets.token_hex(4)}")
     return file.read_text()
 
 

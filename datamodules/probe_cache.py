@@ -15,7 +15,7 @@ import math
 import os
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from configs.ablation import Condition, How
 from datamodules.probe_scores import SCHEMA, checksum, earliest, encode, identities, read_shards
+from writing import flush_directory, write_bytes, write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +121,13 @@ def write_shard(root: str | Path, rows: Sequence[ProbeRow]) -> Path:
     return add_table(root, keys[0], pa.table(columns, schema=SCHEMA))
 
 
+def later(root: str | Path, rows: Sequence[ProbeRow]) -> list[ProbeRow]:
+    """Date rows no earlier than the last that their probe wrote: clocks are set back, and of
+    answers to the same question the earliest counts."""
+    last = max(_folder(root, key).stat().st_mtime for key in {row.probe_key for row in rows})
+    return [replace(row, time=max(row.time, last)) for row in rows]
+
+
 def add_table(root: str | Path, key: str, table: pa.Table) -> Path:
     """Add rows that are already in columns, with the promises of `write_shard`.
 
@@ -132,7 +140,7 @@ def add_table(root: str | Path, key: str, table: pa.Table) -> Path:
     content = file.getvalue().to_pybytes()
     name = f"part-{os.getpid()}-{uuid.uuid4().hex}-{checksum(content)}.parquet"
     path = _folder(root, key) / name
-    _write_durably(path, content)
+    write_bytes(path, content)
     return path
 
 
@@ -141,7 +149,7 @@ def describe_probe(root: str | Path, key: str, facts: Mapping[str, object]) -> N
     path = _folder(root, key) / "probe.json"
     text = json.dumps(dict(facts), indent=2, sort_keys=True, allow_nan=False) + "\n"
     if not path.exists():
-        _write_durably(path, text.encode())
+        write_text(path, text)
     elif _facts(path) != json.loads(text):
         raise ValueError(
             f"{path} describes another probe than {json.dumps(dict(facts))}, but a key stands for "
@@ -204,7 +212,9 @@ def _standing(root: str | Path, key: str) -> tuple[list[Path], pa.Table]:
 
 def _folder(root: str | Path, key: str) -> Path:
     folder = Path(root) / f"probe={key}"
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        flush_directory(folder.parent)
     return folder
 
 
@@ -219,19 +229,3 @@ def _facts(path: Path) -> dict[str, object]:
             f"{path} is damaged ({error}), but it must be the JSON that describe_probe() wrote: "
             "delete it, and the next probe under this key writes it again."
         ) from error
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    """Let a file appear under its name once it is whole, and survive a power cut from then on."""
-    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-    for directory in (path.parent, path.parent.parent):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
