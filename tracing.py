@@ -126,7 +126,8 @@ def _sampled(config: Config, questions: QuestionSet) -> dict[str, Sampled]:
         _check_unreadable(config, questions, missing)
     else:
         with _Kept(file, known) as kept:
-            cached, missing = _cached(file, questions.samples)  # another may have been faster
+            if kept.grows:
+                cached, missing = _cached(file, questions.samples)  # another may have been faster
             for answers in _asked(config, questions, missing):
                 cached |= {
                     one.sample.id: Sampled(texts=[*one.completions], finished=[*one.finished])
@@ -181,7 +182,12 @@ class _Kept:
 
 def _cached(file: Path, samples: Sequence[Sample]) -> tuple[dict[str, Sampled], list[Sample]]:
     """Read what the cache holds of these questions, and list those that it lacks."""
-    *lines, _torn = file.read_bytes().split(b"\n") if file.exists() else [b""]
+    content = b""
+    try:
+        content = file.read_bytes() if file.exists() else b""
+    except OSError as error:  # another user's, or a disk that fails
+        log.warning("%s cannot be read, and what it holds is sampled anew: %s", file, error)
+    *lines, _torn = content.split(b"\n")
     found: dict[tuple[str, str], Sampled] = {}
     for number, line in enumerate(lines, start=1):
         try:

@@ -35,6 +35,7 @@ from datamodules.voters import (
     rules_asked,
     voters_of,
 )
+from writing import write_bytes
 
 log = logging.getLogger(__name__)
 
