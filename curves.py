@@ -5,6 +5,7 @@ Whatever is shown there stands in `metrics.jsonl` and `rollouts.jsonl` of the ru
 
 import logging
 import os
+import re
 import secrets
 import socket
 import threading
@@ -95,7 +96,13 @@ def _identity(run: Run) -> str:
     file = run.dir / "wandb.id"
     if not file.exists():
         write_text(file, f"{run.dir.name}-{secrets.token_hex(4)}")
-    return file.read_text()
+    name = file.read_bytes().decode(errors="backslashreplace")
+    if not re.fullmatch(r"[\w.-]{1,128}", name):
+        raise ValueError(
+            f"{file} is damaged (it begins with {name[:20]!r}), but it names the curves that a "
+            "resumed run goes on with: restore it, or delete it, and new curves begin."
+        )
+    return name
 
 
 def _reach() -> None:

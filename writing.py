@@ -95,8 +95,13 @@ def whole_directory(path: Path, *, needed: int = 0) -> Iterator[Path]:
         try:
             aside.mkdir()
             yield aside
+            mode = aside.stat().st_mode
             for one in (*aside.rglob("*"), aside):
-                flush_directory(one) if one.is_dir() else _flush_file(one)
+                if one.is_dir():
+                    flush_directory(one)
+                else:
+                    one.chmod(mode & 0o666)  # safetensors leaves out the group, whatever the umask
+                    _flush_file(one)
             if path.exists():
                 path.rename(former)
             aside.rename(path)

@@ -9,6 +9,7 @@ judges old answers anew.
 """
 
 import json
+import logging
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -17,6 +18,8 @@ from pathlib import Path
 from configs.ablation import Condition, How
 from modules.verifiers import Verdict
 from writing import append, write_text
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,7 +79,11 @@ def read_answers(folder: Path) -> dict[Asked, Answer]:
     """
     found: dict[Asked, Answer] = {}
     for file in sorted(folder.glob("*.jsonl")):
-        *lines, _torn = file.read_bytes().split(b"\n")  # b"" where the last line is whole
+        try:
+            *lines, _torn = file.read_bytes().split(b"\n")  # b"" where the last line is whole
+        except PermissionError as error:  # another user keeps it to themselves
+            log.warning("%s cannot be read (%s), and its questions are asked here", file, error)
+            continue
         for asked, answer in _parsed(file, lines):
             if asked not in found or found[asked].said is None:
                 found[asked] = answer

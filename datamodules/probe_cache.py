@@ -22,7 +22,15 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.ablation import Condition, How
-from datamodules.probe_scores import SCHEMA, checksum, earliest, encode, identities, read_shards
+from datamodules.probe_scores import (
+    SCHEMA,
+    checksum,
+    earliest,
+    encode,
+    identities,
+    read_shards,
+    tell_unread,
+)
 from writing import flush_directory, write_bytes, write_text
 
 
@@ -223,6 +231,9 @@ def _facts(path: Path) -> dict[str, object]:
     try:
         return dict(json.loads(path.read_text()))
     except FileNotFoundError:
+        return {}
+    except PermissionError as error:
+        tell_unread(path, str(error.strerror))
         return {}
     except (ValueError, TypeError) as error:  # no text, no JSON, no mapping
         raise ValueError(
