@@ -125,18 +125,19 @@ def told(path: Path, *, aside: Path | None = None, needed: int = 0) -> Iterator[
     """
     try:
         yield
-    except OSError as error:
-        name = str(path) if error.filename is None else str(error.filename)
-        error.filename = name if aside is None else name.replace(str(aside), str(path))
-        error.filename2 = None
-        if error.errno in FULL and "free" not in str(error.strerror):
-            error.strerror = f"{os.strerror(error.errno)}; {_room(path, error.errno, needed)}"
-        raise
     except Exception as error:
-        if (found := BY_RUST.search(str(error))) is None:
+        if isinstance(error, OSError):
+            number, name = error.errno, str(error.filename or path)
+        else:
+            by_rust = BY_RUST.search(str(error))
+            number, name = by_rust and int(by_rust[1]), str(path)
+        if number is None:
             raise
-        with told(path, needed=needed):
-            raise OSError(int(found[1]), os.strerror(int(found[1])), str(path)) from error
+        why = str(getattr(error, "strerror", None) or os.strerror(number))
+        if number in FULL and ";" not in why:
+            why = f"{os.strerror(number)}; {_room(path, number, needed)}"
+        place = name if aside is None else name.replace(str(aside), str(path))
+        raise OSError(number, why, place) from error
 
 
 def sweep(directory: Path) -> None:
