@@ -147,7 +147,8 @@ def _claim(identity: Identity, path: Path) -> Run | None:
 
     Of processes that start at the same moment, all may create the directory: the lock decides.
     """
-    path.mkdir(parents=True, exist_ok=True)
+    with told(path):
+        path.mkdir(parents=True, exist_ok=True)
     lock = _locked(path / "run.lock")
     if lock is None:
         return None

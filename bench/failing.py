@@ -232,7 +232,8 @@ def table(records: tuple[Record, ...], conditions: Sequence[str]) -> int:
     """Print the table; return how many cells are faults."""
     warnings = Warnings()
     logging.getLogger().addHandler(warnings)
-    faults, examples = [], {}
+    faults: list[str] = []
+    examples: dict[str, str] = {}
     print(f"{'':<14}" + "".join(f"{record.name[:14]:>16}" for record in records))
     with tempfile.TemporaryDirectory() as folder:
         os.chmod(folder, 0o755)
