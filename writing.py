@@ -6,6 +6,7 @@ and never what stood there before.
 """
 
 import errno
+import fcntl
 import os
 import re
 import resource
@@ -37,7 +38,7 @@ def whole(path: Path, *, needed: int = 0, durable: bool = True) -> Iterator[IO[b
     aside = _aside(path)
     with told(path, aside=aside, needed=needed):
         try:
-            with aside.open("xb") as file:
+            with _begun(aside) as file:
                 yield file
                 file.flush()
                 if durable:
@@ -90,10 +91,12 @@ def whole_directory(path: Path, *, needed: int = 0) -> Iterator[Path]:
     Args:
         needed: bytes that its files will have, about, where that is known.
     """
-    aside, former = _aside(path), _aside(path)
+    aside, former, held = _aside(path), _aside(path), None
     with told(path, aside=aside, needed=needed):
         try:
             aside.mkdir()
+            held = os.open(aside, os.O_RDONLY)
+            _hold(held)
             yield aside
             mode = aside.stat().st_mode
             for one in (*aside.rglob("*"), aside):
@@ -111,6 +114,8 @@ def whole_directory(path: Path, *, needed: int = 0) -> Iterator[Path]:
                 former.rename(path)
             for left in (aside, former):
                 shutil.rmtree(left, ignore_errors=True)
+            if held is not None:
+                os.close(held)
 
 
 @contextmanager
@@ -141,12 +146,33 @@ def told(path: Path, *, aside: Path | None = None, needed: int = 0) -> Iterator[
 
 
 def sweep(directory: Path) -> None:
-    """Clear away what kills left half-written in a directory that is this process's alone."""
+    """Clear away what kills left half-written; whoever still writes holds a lock on it."""
     for left in directory.glob("*.tmp"):
-        if left.is_dir() and not left.is_symlink():
-            shutil.rmtree(left, ignore_errors=True)
-        else:
-            left.unlink(missing_ok=True)
+        if left.is_symlink() or not (left.is_file() or left.is_dir()):
+            continue  # none of ours
+        with suppress(OSError):
+            found = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            finally:
+                os.close(found)
+
+
+def _begun(aside: Path) -> IO[bytes]:
+    """Make a file and hold it, anew where somebody swept it away in between."""
+    while True:
+        file = aside.open("xb")
+        _hold(file.fileno())
+        if aside.exists():
+            return file
+        file.close()
+
+
+def _hold(descriptor: int) -> None:
+    """Tell those who sweep that this is being written; a file system may have no locks."""
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def _aside(path: Path) -> Path:

@@ -17,7 +17,7 @@ from pathlib import Path
 
 from configs.ablation import Condition, How
 from modules.verifiers import Verdict
-from writing import append, write_text
+from writing import append, sweep, write_text
 
 log = logging.getLogger(__name__)
 
@@ -55,6 +55,7 @@ class Answer:
 def describe_key(folder: Path, facts: Mapping[str, object]) -> None:
     """Write down what a key stands for."""
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
     if not (folder / "facts.json").exists():
         write_text(folder / "facts.json", json.dumps(facts, indent=2, sort_keys=True) + "\n")
 

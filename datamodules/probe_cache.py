@@ -31,7 +31,7 @@ from datamodules.probe_scores import (
     read_shards,
     tell_unread,
 )
-from writing import flush_directory, write_bytes, write_text
+from writing import flush_directory, sweep, write_bytes, write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,6 +155,7 @@ def add_table(root: str | Path, key: str, table: pa.Table) -> Path:
 def describe_probe(root: str | Path, key: str, facts: Mapping[str, object]) -> None:
     """Write down what a key stands for; saying the same again changes nothing."""
     path = _folder(root, key) / "probe.json"
+    sweep(path.parent)
     text = json.dumps(dict(facts), indent=2, sort_keys=True, allow_nan=False) + "\n"
     if not path.exists():
         write_text(path, text)

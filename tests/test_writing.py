@@ -2,6 +2,7 @@
 
 import ast
 import errno
+import fcntl
 import os
 import re
 import resource
@@ -174,9 +175,30 @@ def test_what_kills_left_half_written_is_swept_away(tmp_path):
     (tmp_path / "export.9-00.tmp").mkdir()
     (tmp_path / "export.9-00.tmp" / "model.safetensors").write_text("half")
     (tmp_path / "a.json").write_text("whole")
-    (tmp_path / "link.tmp").symlink_to(tmp_path / "a.json")
     sweep(tmp_path)
     assert names(tmp_path) == ["a.json"]
+
+
+def test_what_somebody_still_writes_is_not_swept_away(tmp_path):
+    with whole(tmp_path / "a") as file, whole_directory(tmp_path / "b") as made:
+        file.write(b"whole")
+        (made / "c").touch()
+        sweep(tmp_path)
+    assert names(tmp_path) == ["a", "b"] and names(tmp_path / "b") == ["c"]
+
+
+def test_what_is_swept_away_before_it_is_held_is_begun_again(tmp_path, monkeypatch):
+    lock, swept = fcntl.flock, []
+
+    def late(descriptor: int, how: int) -> None:
+        if not swept:
+            swept.extend(tmp_path.glob("*.tmp"))
+            swept[0].unlink()
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    write_text(tmp_path / "a", "whole")
+    assert swept and (tmp_path / "a").read_text() == "whole" and names(tmp_path) == ["a"]
 
 
 GOES_ROUND = {
