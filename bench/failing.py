@@ -211,7 +211,10 @@ def cell(record: Record, condition: str, disk: Path, warnings: Warnings) -> tupl
     if outcome != "fits" and now != expected[1] and condition != "rename EXDEV":
         return "FAULT", f"the first version is gone: {now}, not {expected[1]}"
     if outcome != "fits" or condition == "gone":  # or went where nobody finds it any more
-        record.write(place, 2)
+        try:
+            record.write(place, 2)
+        except Exception as error:
+            return "FAULT", f"the same command fails: {error!r}"
     if record.read(place) != expected[2]:
         return "FAULT", f"the same command does not go on: {record.read(place)}"
     return outcome, told

@@ -20,17 +20,10 @@ from pathlib import Path
 from typing import final
 
 from bench.failing import INSIDE
-from datamodules.digits.build import Sizes, ensure
-from datamodules.digits.shelf import Amount
+from datamodules.digits.build import ensure
+from tests.test_digits import SMALL
 
 ROOT = Path(__file__).parent.parent
-SPLITS = ("warm", "train", "val", "test")
-AMOUNT = Amount(
-    questions=60, pictures=20, drawings=1, voices=0.25, clips=20, pairs=6, sounds=6, films=6
-)
-SIZES = Sizes(
-    splits=dict.fromkeys(SPLITS, AMOUNT), human_questions=10, human_takes=1, annotated_questions=60
-)
 SETTINGS = (
     *("stage=sft", "data=manifest", "data.train=annotated", "run.name=a", "trainer.max_steps=4"),
     *("trainer.batch_size=2", "trainer.log_every=1", "trainer.checkpoint_every=2"),
@@ -168,7 +161,7 @@ def main() -> None:
         os.chmod(folder, 0o755)
         os.environ["TMP"] = tempfile.gettempdir()
         data = Path(folder, "digits")
-        ensure(data, sizes=SIZES)
+        ensure(data, sizes=SMALL)
         expected, outcomes = None, []
         for case in CASES:
             if sys.argv[1:] and case.name not in ("undisturbed", *sys.argv[1:]):
