@@ -1,15 +1,15 @@
 """Checkpoints that are whole or absent, whenever the process is killed.
 
 A checkpoint `step-00000100.ckpt` counts only beside `step-00000100.ckpt.sha256`, which holds its
-checksum in the format of sha256sum. Both are written under another name in the same directory,
-flushed to the disk, and renamed: first the checksum, then the checkpoint. A kill in between leaves
-a checksum without a checkpoint, which is none.
+checksum in the format of sha256sum. Both are written whole (`writing.py`), the checksum first. A
+kill in between leaves a checksum without a checkpoint, which is none.
 """
 
 import hashlib
 import logging
-import os
 import pickle
+import re
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,9 +19,11 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.trainer.states import TrainerFn
 
-from runs import writing
+from writing import sweep, whole, write_text
 
 log = logging.getLogger(__name__)
+
+NAMED = re.compile(r"step-[0-9]+\.ckpt")
 
 
 class AtomicCheckpointIO(CheckpointIO):
@@ -33,24 +35,10 @@ class AtomicCheckpointIO(CheckpointIO):
     ) -> None:
         """Write a checkpoint and its checksum, each by renaming a file that is on the disk."""
         path = Path(path)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        partial = _partial(path)
-        try:
-            with writing(path):
-                digest = _write(checkpoint, partial)
-                with _partial(_sidecar(path)).open("w") as text:
-                    text.write(f"{digest}  {path.name}\n")
-                    _sync(text)
-        except OSError:  # nobody resumes from a part of one, and the disk may be full of it
-            partial.unlink(missing_ok=True)
-            raise
-        _partial(_sidecar(path)).replace(_sidecar(path))
-        partial.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        path.parent.mkdir(exist_ok=True)  # not the run directory, should that have gone
+        with whole(path, needed=_size(checkpoint)) as file:
+            digest = _write(checkpoint, file)
+            write_text(_sidecar(path), f"{digest}  {path.name}\n")
 
     def load_checkpoint(
         self, path: str | Path, map_location: Any | None = None, weights_only: bool | None = None
@@ -82,18 +70,24 @@ class AtomicCheckpointIO(CheckpointIO):
         _sidecar(Path(path)).unlink(missing_ok=True)
 
 
-def _write(checkpoint: dict[str, Any], path: Path) -> str:
-    """Write a checkpoint through to the disk, and return the checksum of what was written."""
-    with path.open("wb") as file:
-        hashing = _HashingFile(file)
-        try:
-            torch.save(checkpoint, hashing)  # type: ignore[arg-type]  # it only calls write, flush
-        except RuntimeError:  # torch's complaint about its archive hides the system's reason
-            if hashing.failed is not None:
-                raise hashing.failed from None
-            raise
-        _sync(file)
+def _write(checkpoint: dict[str, Any], file: IO[bytes]) -> str:
+    """Write a checkpoint, and return the checksum of what was written."""
+    hashing = _HashingFile(file)
+    try:
+        torch.save(checkpoint, hashing)  # type: ignore[arg-type]  # it only calls write, flush
+    except RuntimeError:  # torch's complaint about its archive hides the system's reason
+        if hashing.failed is not None:
+            raise hashing.failed from None
+        raise
     return hashing.digest.hexdigest()
+
+
+def _size(value: object) -> int:
+    """Count the bytes of all tensors in a checkpoint, which is about what it takes on disk."""
+    if isinstance(value, torch.Tensor):
+        return value.nbytes
+    parts: Iterable[object] = value.values() if isinstance(value, Mapping) else ()
+    return sum(map(_size, value if isinstance(value, list | tuple) else parts))
 
 
 class _HashingFile:
@@ -121,26 +115,18 @@ def _sidecar(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 
 
-def _partial(path: Path) -> Path:
-    """Name the file under which another is written until it is whole."""
-    return path.with_name(f"{path.name}.tmp")
-
-
-def _sync(file: IO[Any]) -> None:
-    """Wait until what was written is on the disk."""
-    file.flush()
-    os.fsync(file.fileno())
-
-
 def damage(path: Path) -> str | None:
     """Say what is wrong with a checkpoint file; None where it is whole."""
-    if not path.exists():
-        return "does not exist"
-    if not _sidecar(path).exists():
-        return f"has no checksum beside it ({_sidecar(path).name})"
-    expected = _sidecar(path).read_text().split(" ")[0]
-    with path.open("rb") as file:
-        found = hashlib.file_digest(file, "sha256").hexdigest()
+    try:
+        if not path.exists():
+            return "does not exist"
+        if not _sidecar(path).exists():
+            return f"has no checksum beside it ({_sidecar(path).name})"
+        expected = _sidecar(path).read_text(errors="backslashreplace").split(" ")[0]
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        return f"cannot be read ({error})"
     return None if found == expected else f"is damaged (sha256 {found[:8]}, not {expected[:8]})"
 
 
@@ -159,9 +145,12 @@ def newest_valid(directory: Path, *, before: int | None = None) -> Path | None:
     return None
 
 
-def prune(directory: Path, keep: int = 2) -> None:
-    """Delete all checkpoints but the newest ones."""
-    for path in _steps(directory)[:-keep]:
+def prune(directory: Path, keep: int = 2, *, saved: int) -> None:
+    """Delete all checkpoints up to the one that was saved now, but the newest of those.
+
+    What lies behind it was damaged when the run was resumed, and must not outlive what is whole.
+    """
+    for path in [path for path in _steps(directory) if _step(path) <= saved][:-keep]:
         AtomicCheckpointIO().remove_checkpoint(path)
 
 
@@ -172,7 +161,8 @@ def _step(path: Path) -> int:
 
 def _steps(directory: Path) -> list[Path]:
     """List the checkpoints of a directory, oldest first."""
-    return sorted(directory.glob("step-*.ckpt"))
+    named = [path for path in directory.glob("step-*.ckpt") if NAMED.fullmatch(path.name)]
+    return sorted((path for path in named if path.is_file()), key=_step)
 
 
 class StepCheckpoint(Checkpoint):
@@ -192,8 +182,8 @@ class StepCheckpoint(Checkpoint):
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Clear away what a kill left half-written; the run directory is ours alone by now."""
         if trainer.is_global_zero:
-            for partial in self.directory.glob("*.tmp"):
-                partial.unlink()
+            self.directory.mkdir(exist_ok=True)
+            sweep(self.directory)
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Count from where the run was resumed."""
@@ -229,4 +219,4 @@ class StepCheckpoint(Checkpoint):
         self.saved_step = trainer.global_step
         trainer.save_checkpoint(self.directory / f"step-{trainer.global_step:08d}.ckpt")
         if trainer.is_global_zero:
-            prune(self.directory, self.keep)
+            prune(self.directory, self.keep, saved=self.saved_step)

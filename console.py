@@ -4,7 +4,9 @@ import logging
 import os
 import sys
 from collections.abc import Callable
+from io import TextIOWrapper
 from signal import SIGPIPE, Signals
+from typing import final
 
 from configs.command import main_config, main_recipe
 from configs.launching import check_launch, check_recipe_launch
@@ -20,6 +22,26 @@ QUIET = ("lightning.pytorch", "lightning.fabric", "transformers", "httpx", "http
 
 PATIENCE = 30.0
 """Seconds in which processes that finished their part of a run end by themselves."""
+
+
+@final
+class Screen(TextIOWrapper):
+    """Standard error that loses words where it cannot be written, as with `2> log` on a full disk:
+    a run goes on without its bar. A pipe that nobody reads ends it, as ever."""
+
+    def write(self, text: str) -> int:
+        """Write and show at once."""
+        try:
+            written = super().write(text)
+            super().flush()
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return len(text)
+        return written
+
+    def flush(self) -> None:
+        """Do nothing: all has been shown."""
 
 
 class Told(SystemExit):
@@ -49,6 +71,7 @@ def _prepare() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive forks
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    sys.stderr = Screen(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 
 

@@ -5,6 +5,7 @@ Whatever is shown there stands in `metrics.jsonl` and `rollouts.jsonl` of the ru
 
 import logging
 import os
+import re
 import secrets
 import socket
 import threading
@@ -17,7 +18,8 @@ import wandb
 from lightning.pytorch.loggers import WandbLogger
 
 from configs.schema import Config
-from runs import Run, write_atomically
+from runs import Run
+from writing import write_text
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +95,14 @@ def _identity(run: Run) -> str:
     """Keep one identity per run directory: a resumed run continues its own curves, no other's."""
     file = run.dir / "wandb.id"
     if not file.exists():
-        write_atomically(file, f"{run.dir.name}-{secrets.token_hex(4)}")
-    return file.read_text()
+        write_text(file, f"{run.dir.name}-{secrets.token_hex(4)}")
+    name = file.read_bytes().decode(errors="backslashreplace")
+    if not re.fullmatch(r"[\w.-]{1,128}", name):
+        raise ValueError(
+            f"{file} is damaged (it begins with {name[:20]!r}), but it names the curves that a "
+            "resumed run goes on with: restore it, or delete it, and new curves begin."
+        )
+    return name
 
 
 def _reach() -> None:

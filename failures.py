@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from configs.schema import SAMPLED, Config
+from writing import FULL
 
 ANSWER_READING = (json.JSONDecodeError, UnicodeError)
 """ValueErrors of Python that say neither of which file they speak nor what to do."""
@@ -28,8 +29,13 @@ NO_GPU = re.compile(
     r"NVIDIA driver|CUDA driver|no kernel image|No CUDA GPUs|CUDA-capable device|invalid device ord"
 )
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
-FORBIDDEN = (errno.EACCES, errno.EPERM, errno.EROFS)
+HOMELESS = re.compile(r"[Cc]ould not determine home directory|getpwuid\(\): uid not found")
+FROM_LOADER = re.compile(r"^\w+: \[Errno (\d+)\] (.+?)(?:: '(.+)')?$", re.MULTILINE)
+"""The last line of what torch tells of an error in a loader process, which loses its parts."""
+
+FORBIDDEN = (errno.EACCES, errno.EPERM)
+LOCKLESS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
+GOES_ON = "What was written before stays whole, and the same command goes on from there."
 MISPLACED = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 BESIDE_DATA = ("data.contribution.cache", "benchmark.cache", "distill.traces.cache")
 """Caches that lie in data.root, unless they are given as absolute paths."""
@@ -73,6 +79,13 @@ def _of_library(error: BaseException, config: Config | None) -> str | None:
     first = words.splitlines()[0].split(". ")[0].rstrip(".")[:300]
     if "MisconfigurationException" in kinds:
         return f"Lightning takes no such trainer settings ({first}): change those that it names."
+    if "Too many open files" in words or "os error 24" in words:
+        return _many_files(first)
+    if HOMELESS.search(words):
+        return (
+            f"this user has no home directory ({first}), where libraries keep settings and caches: "
+            "set HOME to a directory that can be written."
+        )
     if "SafetensorError" in kinds:
         return (
             f"a file of weights could not be read or written ({first}), but weights are used whole "
@@ -170,12 +183,16 @@ def _peers(words: str, first: str) -> str:
 
 def _of_system(error: OSError, config: Config | None) -> str | None:
     """Tell an error of the operating system with its path and the setting that chose it."""
+    if error.errno is None and (told := FROM_LOADER.findall(str(error))):
+        error = OSError(int(told[-1][0]), told[-1][1], told[-1][2] or None)
     what = error.strerror or str(error).strip().split("\n")[0] or type(error).__name__
     number = error.errno
     if number in MANY_FILES:
+        return _many_files(what)
+    if "temporary directory" in what:
         return (
-            f"too many files are open at once ({what}): raise the limit with `ulimit -n 65536`, "
-            "or set fewer data.workers."
+            f"files that are needed for a moment have no place ({what}), but libraries write some: "
+            "set TMPDIR to a directory that can be written."
         )
     if number == errno.ENOMEM:
         return _crowded("this machine's memory", config, said=what)
@@ -186,8 +203,17 @@ def _of_system(error: OSError, config: Config | None) -> str | None:
     if number in FULL:
         return (
             f"{path} could not be written ({what}), and nothing is kept in half: free space, or "
-            f"choose another place with {place}. What was written before stays whole, and the same "
-            "command goes on from there."
+            f"choose another place with {place}. {GOES_ON}"
+        )
+    if number == errno.EROFS:
+        return (
+            f"{path} could not be written ({what}), but what a run leaves has to stay: make its "
+            f"file system writable, or choose another place with {place}. {GOES_ON}"
+        )
+    if number in LOCKLESS:
+        return (
+            f"{path} cannot be locked ({what}), but a lock keeps two processes out of one "
+            f"directory: choose a file system that has locks with {place}."
         )
     if number in FORBIDDEN:
         return f"{path} may not be used by this user ({what}): change that, or {place}."
@@ -198,15 +224,22 @@ def _of_system(error: OSError, config: Config | None) -> str | None:
         )
     if number == errno.ENOENT:
         return f"{path} does not exist ({what}): create it, or correct {place}."
-    return f"{path} cannot be used ({what}): mend that, or change {place}."
+    return f"{path} cannot be used ({what}): mend that, or change {place}. {GOES_ON}"
+
+
+def _many_files(what: str) -> str:
+    return (
+        f"too many files are open at once ({what}): raise the limit with `ulimit -n 65536`, or set "
+        "fewer data.workers."
+    )
 
 
 def _without_path(number: int, what: str) -> str | None:
     """Tell what the system says of no file by name."""
     if number in FULL:
         return (
-            f"a disk is full ({what}): free space where run.root, the caches and TMPDIR are; what "
-            "was written before stays whole, and the same command goes on from there."
+            f"a disk is full ({what}): free space where run.root, the caches and TMPDIR are. "
+            f"{GOES_ON}"
         )
     return f"the operating system refuses ({what}): see to that, then repeat the command."
 

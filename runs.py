@@ -13,8 +13,8 @@ import fcntl
 import itertools
 import json
 import os
+import re
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -23,6 +23,7 @@ from typing import IO, NoReturn, Self
 from configs.launching import SHARED_DIR
 from configs.load import config_hash, to_yaml
 from configs.schema import Config
+from writing import append, sweep, told, write_bytes, write_text
 
 RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
 """Variables by which launchers number the processes of one run; 0 or unset is the leader."""
@@ -48,13 +49,13 @@ class Run:
     resumed: bool
     """An earlier process began this run and did not finish it."""
 
-    lock: IO[str] | None
+    lock: IO[bytes] | None
     """None in the processes that follow a leader: it owns the directory for all of them."""
 
     def finish(self) -> None:
         """Mark the run as finished, so that the same command starts a new one, and let go of it."""
         if self.lock is not None:
-            write_atomically(self.dir / "finished", "")
+            write_text(self.dir / "finished", "")
         self.close()
 
     def close(self) -> None:
@@ -107,7 +108,7 @@ def take(root: Path, name: str | None, stem: str, identity: Identity) -> Run:
     """
     if name is not None:
         return _claim(identity, root / name) or _refuse(root / name)
-    return next(filter(None, (_claim(identity, path) for path in _numbered(root, stem))))
+    return next(filter(None, (_claim_ours(identity, path) for path in _numbered(root, stem))))
 
 
 def _numbered(root: Path, stem: str) -> Iterator[Path]:
@@ -131,32 +132,57 @@ def _slurm_job() -> str | None:
     return f"job{job}" if job else None
 
 
+def _claim_ours(identity: Identity, path: Path) -> Run | None:
+    """Take up a directory; None also where it is another user's, who shares the root."""
+    try:
+        return _claim(identity, path)
+    except PermissionError:
+        if path.exists() and path.stat().st_uid != os.geteuid():
+            return None
+        raise
+
+
 def _claim(identity: Identity, path: Path) -> Run | None:
     """Lock a directory and take up its run; None where another process holds it or it is finished.
 
     Of processes that start at the same moment, all may create the directory: the lock decides.
     """
-    path.mkdir(parents=True, exist_ok=True)
-    lock = (path / "run.lock").open("a")
+    with told(path):
+        path.mkdir(parents=True, exist_ok=True)
+    lock = _locked(path / "run.lock")
+    if lock is None:
+        return None
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         _check_identity(identity, path)
+        if (path / "finished").exists():
+            lock.close()
+            return None
+        sweep(path)
+        resumed = (path / "config.hash").exists()
+        if not resumed:
+            write_text(path / "config.yaml", identity.text)
+            write_text(path / "config.hash", identity.hash)
+    except (OSError, ValueError):
+        lock.close()
+        raise
+    # Forked data workers inherit the lock, and would hold it for seconds after a killed trainer.
+    os.register_at_fork(after_in_child=lock.close)
+    return Run(dir=path, resumed=resumed, lock=lock)
+
+
+def _locked(file: Path) -> IO[bytes] | None:
+    """Open and lock a file; None where another process has the lock."""
+    lock = file.open("ab")
+    try:
+        with told(file):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
         return None
-    except ValueError:
+    except OSError:
         lock.close()
         raise
-    if (path / "finished").exists():
-        lock.close()
-        return None
-    # Forked data workers inherit the lock, and would hold it for seconds after a killed trainer.
-    os.register_at_fork(after_in_child=lock.close)
-    resumed = (path / "config.hash").exists()
-    if not resumed:
-        write_atomically(path / "config.yaml", identity.text)
-        write_atomically(path / "config.hash", identity.hash)
-    return Run(dir=path, resumed=resumed, lock=lock)
+    return lock
 
 
 def _check_identity(identity: Identity, path: Path) -> None:
@@ -164,6 +190,12 @@ def _check_identity(identity: Identity, path: Path) -> None:
     found = _read(path / "config.hash")
     if found is None or found == identity.hash:
         return
+    if not re.fullmatch(r"\w{1,64}", found):
+        raise ValueError(
+            f"{path / 'config.hash'} is damaged (it begins with {found[:20]!r}), but it says which "
+            "settings the run belongs to: restore it, delete it if the settings are those of "
+            f"{path / 'config.yaml'}, or choose another run.name."
+        )
     theirs = (_read(path / "config.yaml") or "").splitlines()
     changed = [line.strip() for line in identity.text.splitlines() if line not in theirs]
     raise ValueError(
@@ -199,45 +231,13 @@ def _follow(path: Path | None) -> Run:
 
 
 def _read(path: Path) -> str | None:
-    """Read a text file; None where there is none."""
-    return path.read_text() if path.exists() else None
-
-
-def write_atomically(path: Path, text: str) -> None:
-    """Write a file that is there in full or not at all, even after a power cut."""
-    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # two may write the same
-    try:
-        with writing(path), partial.open("w") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        partial.replace(path)
-    except BaseException:  # a signal, too
-        partial.unlink(missing_ok=True)
-        raise
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-@contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Put the path into an error that the system raises while a file is written, as on a full disk:
-    it knows the open file by a number alone."""
-    try:
-        yield
-    except OSError as error:
-        if error.filename is None:
-            error.filename = str(path)
-        raise
+    """Read a text file; None where there is none. What is no text shows as such."""
+    return path.read_bytes().decode(errors="backslashreplace") if path.exists() else None
 
 
 def append_jsonl(path: Path, row: Mapping[str, object]) -> None:
     """Append one row, in one write, so that a kill tears at most the last line."""
-    with writing(path), path.open("a") as file:
-        file.write(json.dumps(row, ensure_ascii=False) + "\n")
+    append(path, json.dumps(row, ensure_ascii=False).encode() + b"\n")
 
 
 class MetricsLog:
@@ -254,6 +254,20 @@ class MetricsLog:
         """Drop what a resumed run logs again: rows after its checkpoint, and a torn last line."""
         if not self.path.exists():
             return
-        *lines, _torn = self.path.read_text().split("\n")  # "" where the last line is whole
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
-        write_atomically(self.path, "".join(f"{line}\n" for line in kept))
+        *lines, _torn = self.path.read_bytes().split(b"\n")  # b"" where the last line is whole
+        kept = [line for number, line in enumerate(lines, 1) if self._step(line, number) <= step]
+        write_bytes(self.path, b"".join(line + b"\n" for line in kept))
+
+    def _step(self, line: bytes, number: int) -> int:
+        """Read which step a row is of."""
+        try:
+            step = json.loads(line)["step"]
+            if type(step) is int:
+                return step
+            reason = f"its step is {step!r}"
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            reason = str(error) or type(error).__name__
+        raise ValueError(
+            f"{self.path}:{number} is damaged ({reason}), but every line is a row with its step: "
+            "mend or delete the line, and repeat the command."
+        )

@@ -6,21 +6,21 @@
 
 What is sampled depends on the policy, the prompts and the draws alone, and is kept under a key made
 of them, so that other filters sample nothing again. Whoever samples holds the file: another process
-that wants the same traces waits for them instead of drawing them too.
+that wants the same traces waits for them instead of drawing them too. Where the cache cannot be
+written, traces are sampled without it, and the same ones: draws are keyed.
 """
 
 import fcntl
 import hashlib
 import json
 import logging
-import os
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import Self, final, get_args
 
 from asking import ask, load_frozen
 from building import build_encoder, build_gold_check, compute_dtype, weights_of
@@ -35,7 +35,8 @@ from modules.rollouts import Sampling
 from modules.trace_filters import Dropped, Judged, Traced, sift
 from modules.verifiers import verify_all
 from probing.local import weights_digest
-from runs import Run, write_atomically, writing
+from runs import Run
+from writing import append, told, write_text
 
 log = logging.getLogger(__name__)
 
@@ -124,26 +125,69 @@ def _sampled(config: Config, questions: QuestionSet) -> dict[str, Sampled]:
     elif config.trainer.devices * config.trainer.num_nodes > 1:
         _check_unreadable(config, questions, missing)
     else:
-        cache.mkdir(parents=True, exist_ok=True)
-        with file.open("ab") as out:
-            fcntl.flock(out, fcntl.LOCK_EX)
-            write_atomically(file.with_suffix(".json"), json.dumps(known, indent=1) + "\n")
-            os.truncate(file, file.read_bytes().rfind(b"\n") + 1)  # of a line that a kill tore
-            _, missing = _cached(file, questions.samples)  # another may have been faster
+        with _Kept(file, known) as kept:
+            if kept.grows:
+                cached, missing = _cached(file, questions.samples)  # another may have been faster
             for answers in _asked(config, questions, missing):
+                cached |= {
+                    one.sample.id: Sampled(texts=[*one.completions], finished=[*one.finished])
+                    for one in answers
+                }
                 lines = (json.dumps(_line(one), ensure_ascii=False) for one in answers)
-                text = "".join(f"{line}\n" for line in lines)
-                with writing(file):
-                    out.write(text.encode())
-                    out.flush()
-                    os.fsync(out.fileno())
-        cached, _ = _cached(file, questions.samples)
+                kept.add("".join(f"{line}\n" for line in lines))
     return cached
+
+
+@final
+class _Kept:
+    """The file of the cache, held by this process while it samples.
+
+    A cache that cannot be written costs time, not the run: that is told once.
+    """
+
+    def __init__(self, file: Path, known: Mapping[str, object]) -> None:
+        self.file = file
+        self.known = known
+        self.held = ExitStack()
+        self.grows = True
+
+    def __enter__(self) -> Self:
+        with self._trying():
+            self.file.parent.mkdir(parents=True, exist_ok=True)
+            lock = self.held.enter_context(self.file.open("ab"))
+            with told(self.file):
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            write_text(self.file.with_suffix(".json"), json.dumps(self.known, indent=1) + "\n")
+            # of a line that a kill tore
+            lock.truncate(self.file.read_bytes().rfind(b"\n") + 1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.held.close()
+
+    def add(self, text: str) -> None:
+        """Keep what was sampled, while that can be done."""
+        if self.grows:
+            with self._trying():
+                append(self.file, text.encode(), durable=True)
+
+    @contextmanager
+    def _trying(self) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            self.grows = False
+            log.warning("the cache of traces grows no further: %s", error)
 
 
 def _cached(file: Path, samples: Sequence[Sample]) -> tuple[dict[str, Sampled], list[Sample]]:
     """Read what the cache holds of these questions, and list those that it lacks."""
-    *lines, _torn = file.read_bytes().split(b"\n") if file.exists() else [b""]
+    content = b""
+    try:
+        content = file.read_bytes() if file.exists() else b""
+    except OSError as error:  # another user's, or a disk that fails
+        log.warning("%s cannot be read, and what it holds is sampled anew: %s", file, error)
+    *lines, _torn = content.split(b"\n")
     found: dict[tuple[str, str], Sampled] = {}
     for number, line in enumerate(lines, start=1):
         try:
@@ -251,8 +295,5 @@ def _row(sample: Sample, number: int, trace: Traced, judged: Judged) -> dict[str
 
 def _write(file: Path, rows: Iterable[Mapping[str, object]]) -> Path:
     """Put all rows in place at once; each process of a run writes the same."""
-    partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.tmp")
-    with partial.open("w") as out:
-        out.writelines(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
-    partial.replace(file)
+    write_text(file, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
     return file

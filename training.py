@@ -22,6 +22,7 @@ from runs import Run, open_run
 from stages import build_data, build_module
 from tracing import traces_of
 from trainer import build_trainer
+from writing import whole_directory
 
 log = logging.getLogger(__name__)
 
@@ -46,7 +47,8 @@ def train(config: Config) -> Path:
         if trainer.is_global_zero:
             save(module.policy, encoder, export)
             if module.policy.adapted:
-                module.policy.save_adapter(run.dir / "adapter")
+                with whole_directory(run.dir / "adapter") as made:
+                    module.policy.save_adapter(made)
         run.finish()
     log.info("weights: %s", export)
     return export
@@ -81,8 +83,10 @@ def stopped(
 
 def save(policy: OmniModel, encoder: PromptEncoder, path: Path) -> None:
     """Write a directory that any run can start from: weights and processor."""
-    policy.save(path)
-    encoder.processor.save_pretrained(path)
+    needed = sum(value.nbytes for value in policy.thinker.state_dict().values())
+    with whole_directory(path, needed=needed) as made:
+        policy.save(made)
+        encoder.processor.save_pretrained(made)
 
 
 def fit(trainer: L.Trainer, module: PostTrainingModule, data: QuestionData, run: Run) -> None:

@@ -16,6 +16,7 @@ from datamodules.sources.answers import RowError, written
 from datamodules.sources.containers import read_rows
 from datamodules.sources.formats import format_of
 from datamodules.sources.reader import Reader
+from writing import write_text
 
 UNREAD = 0.1
 """Share of a file's rows that may be no questions, such as those without a published answer."""
@@ -37,10 +38,8 @@ def main(arguments: Sequence[str], file: Path = FILE) -> None:
         keys |= {(name, key) for key in found}
         print(f"{name}: {len(found)} questions of {', '.join(map(str, files))}")
     lines = sorted(f"{name}\t{key.hex()}\n" for name, key in keys)
-    made = file.with_suffix(".tmp")
     remarks = [line for line in file.read_text("utf-8").splitlines(keepends=True) if line[0] == "#"]
-    made.write_text("".join([*remarks, *lines]), encoding="utf-8")
-    made.replace(file)
+    write_text(file, "".join([*remarks, *lines]))
 
 
 def keys_of(path: Path) -> list[bytes]:

@@ -31,7 +31,8 @@ from datamodules.probe_cache import find_probe, probes
 from datamodules.probe_scores import Scores
 from datamodules.sample import Sample
 from datamodules.selection import probe_directory
-from runs import open_run, write_atomically
+from runs import open_run
+from writing import write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,8 +84,8 @@ def clean(config: Config) -> str:
             raise ValueError(_unanswered(lacking, views=len(paths)))
         for one, path in zip(cleaned, paths.values(), strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomically(path, view_text(one.view))
-        write_atomically(run.dir / "results.json", json.dumps(_numbers(cleaned), indent=2))
+            write_text(path, view_text(one.view))
+        write_text(run.dir / "results.json", json.dumps(_numbers(cleaned), indent=2))
         run.finish()
     lines = [*_table(cleaned), "", *_notes(cleaned)]
     lines.append(f"{len(cleaned)} views in {directory}, results.json in {run.dir}")

@@ -8,6 +8,7 @@ import numpy as np
 
 from auditing.shares import Game
 from report import Interval
+from writing import whole
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -41,9 +42,8 @@ def draw(
     bars, dots = figure.subplots(1, 2, width_ratios=(1, 1.05))
     _bars(bars, groups)
     _dots(figure, dots, game)
-    partial = path.with_name(f"{path.name}.tmp")
-    figure.savefig(partial, format="png")
-    partial.replace(path)
+    with whole(path) as file:
+        figure.savefig(file, format="png")
 
 
 def _bars(axes: "Axes", groups: Sequence[tuple[str, Mapping[str, Interval]]]) -> None:

@@ -28,7 +28,8 @@ from datamodules.selection import probe_directory
 from datamodules.sources.containers import manifest_path
 from datamodules.sources.manifest import read_manifest
 from report import Interval
-from runs import open_run, write_atomically
+from runs import open_run
+from writing import write_text
 
 Truth = Mapping[str, Mapping[str, str]]
 """Rows of a truth file by the ids of questions."""
@@ -82,7 +83,7 @@ def audit(config: Config) -> str:
         _write_questions(run.dir / "contribution.jsonl", samples, judged, game)
         results = {"split": settings.split, "questions": len(samples)}
         results |= {section.name: section.numbers for section in sections}
-        write_atomically(run.dir / "results.json", json.dumps(finite(results), indent=2))
+        write_text(run.dir / "results.json", json.dumps(finite(results), indent=2))
         run.finish()
     heading = f"{config.data.name}/{settings.split}: {len(samples)} questions, answers in {cache}"
     told = ["\n".join([heading, *notes]), *(section.text for section in sections)]
@@ -214,7 +215,7 @@ def _write_questions(
         row["bands"] = {name: told[i] for name, told in bands.items()}
         row |= {name: finite(values[i]) for name, values in shares.items()}
         lines.append(json.dumps(row, ensure_ascii=False) + "\n")
-    write_atomically(path, "".join(lines))
+    write_text(path, "".join(lines))
 
 
 def _plain(rows: Sequence[Coverage] | Sequence[Unjudged]) -> list[dict[str, object]]:

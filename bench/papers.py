@@ -24,7 +24,7 @@ from pathlib import Path
 from comparing import compare_arms
 from configs.recipes import read_command, read_recipe
 from recipes.steps import identity
-from runs import write_atomically
+from writing import write_text
 
 TOKENS_A_STEP = 900
 """Of 16 prompts with their answers, about: what a step of the distillation table is worth."""
@@ -92,7 +92,7 @@ class Asked:
 def show(asked: Asked, name: str, arms: Mapping[str, Sequence[Path]], baseline: str) -> None:
     """Print a table, and keep its numbers."""
     compared = compare_arms(arms, baseline)
-    write_atomically(asked.root / f"{name}.json", compared.json)
+    write_text(asked.root / f"{name}.json", compared.json)
     print(f"{name}\n\n{compared.text}\n", flush=True)
 
 

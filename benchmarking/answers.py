@@ -1,7 +1,7 @@
 """Keep what checkpoints answered, so that nothing is asked twice.
 
     <data.root>/<benchmark.cache>/<key>/facts.json              what the key stands for
-                                        <time>-<uuid>.jsonl     an answer a line
+                                        <number>-<uuid>.jsonl   an answer a line
 
 Every process appends to a file of its own, each line in one write: a kill tears the last line at
 most, and that one is asked again. Completions are kept, not verdicts, so that a better verifier
@@ -9,7 +9,7 @@ judges old answers anew.
 """
 
 import json
-import time
+import logging
 import uuid
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
@@ -17,7 +17,9 @@ from pathlib import Path
 
 from configs.ablation import Condition, How
 from modules.verifiers import Verdict
-from runs import write_atomically, writing
+from writing import append, sweep, write_text
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,24 +55,22 @@ class Answer:
 def describe_key(folder: Path, facts: Mapping[str, object]) -> None:
     """Write down what a key stands for."""
     folder.mkdir(parents=True, exist_ok=True)
+    sweep(folder)
     if not (folder / "facts.json").exists():
-        partial = folder / f"{uuid.uuid4().hex}.json"  # others may do the same now
-        write_atomically(partial, json.dumps(facts, indent=2, sort_keys=True) + "\n")
-        partial.replace(folder / "facts.json")
+        write_text(folder / "facts.json", json.dumps(facts, indent=2, sort_keys=True) + "\n")
 
 
 def new_file(folder: Path) -> Path:
-    """Name a file that nobody else writes; names sort by time, so that first answers stay first."""
-    return folder / f"{time.time_ns():020d}-{uuid.uuid4().hex}.jsonl"
+    """Name a file that nobody else writes and that sorts behind those that are there, so that first
+    answers stay first, whatever a clock says."""
+    numbers = [int(file.name[:20]) for file in folder.glob("*-*.jsonl") if file.name[:20].isdigit()]
+    return folder / f"{max(numbers, default=0) + 1:020d}-{uuid.uuid4().hex}.jsonl"
 
 
 def append_answers(file: Path, answers: Mapping[Asked, Answer]) -> None:
     """Add answers to this process's file, in one write."""
     rows = [asdict(asked) | asdict(answer) for asked, answer in answers.items()]
-    text = "".join(json.dumps(row) + "\n" for row in rows).encode()
-    # A full disk takes a part of it; a buffer then tries the rest, and raises.
-    with writing(file), file.open("ab", buffering=len(text) + 2) as out:
-        out.write(text)
+    append(file, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
 def read_answers(folder: Path) -> dict[Asked, Answer]:
@@ -80,7 +80,11 @@ def read_answers(folder: Path) -> dict[Asked, Answer]:
     """
     found: dict[Asked, Answer] = {}
     for file in sorted(folder.glob("*.jsonl")):
-        *lines, _torn = file.read_bytes().split(b"\n")  # b"" where the last line is whole
+        try:
+            *lines, _torn = file.read_bytes().split(b"\n")  # b"" where the last line is whole
+        except PermissionError as error:  # another user keeps it to themselves
+            log.warning("%s cannot be read (%s), and its questions are asked here", file, error)
+            continue
         for asked, answer in _parsed(file, lines):
             if asked not in found or found[asked].said is None:
                 found[asked] = answer

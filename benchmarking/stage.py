@@ -27,7 +27,8 @@ from configs.benchmark import BenchmarkConfig
 from configs.schema import Config
 from datamodules.leaks import Leaks, leaks_notes, leaks_of
 from modules.answering import HARNESS
-from runs import Run, open_run, write_atomically
+from runs import Run, open_run
+from writing import write_text
 
 log = logging.getLogger(__name__)
 
@@ -85,7 +86,7 @@ def benchmark(config: Config) -> str:
         names = [contender.name for contender in contenders]
         report = _report(config, names, sets, groups, scores, notes)
         check_complete(report)
-        write_atomically(run.dir / "results.json", _results(config, contenders, report, leaks))
+        write_text(run.dir / "results.json", _results(config, contenders, report, leaks))
         run.finish()
     return render(report)
 
@@ -110,7 +111,7 @@ def _judge(
                 told = rows(one, verdicts, described=described)
                 lines += [json.dumps(row, ensure_ascii=False) for row in told]
         text = "".join(f"{row}\n" for row in lines)
-        write_atomically(run.dir / f"{contender.name}.jsonl", text)
+        write_text(run.dir / f"{contender.name}.jsonl", text)
     return [
         Scores(found=own, official=summaries)
         for own, summaries in zip(found, officially, strict=True)

@@ -223,11 +223,12 @@ def _segment(media: Media) -> tuple[float, float]:
 def file_digest(path: Path) -> str:
     """Hash the bytes of a file, again only after it changed."""
     status = path.stat()
-    return _digest(path, status.st_size, status.st_mtime_ns)
+    # A time of modification can be set back; that of the last change of any kind cannot.
+    return _digest(path, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
 
 
 @functools.lru_cache(maxsize=1 << 16)
-def _digest(path: Path, size: int, mtime_ns: int) -> str:
+def _digest(path: Path, state: tuple[int, ...]) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=16)).hexdigest()
 

@@ -15,14 +15,23 @@ import math
 import os
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.ablation import Condition, How
-from datamodules.probe_scores import SCHEMA, checksum, earliest, encode, identities, read_shards
+from datamodules.probe_scores import (
+    SCHEMA,
+    checksum,
+    earliest,
+    encode,
+    identities,
+    read_shards,
+    tell_unread,
+)
+from writing import flush_directory, sweep, write_bytes, write_text
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +129,13 @@ def write_shard(root: str | Path, rows: Sequence[ProbeRow]) -> Path:
     return add_table(root, keys[0], pa.table(columns, schema=SCHEMA))
 
 
+def later(root: str | Path, rows: Sequence[ProbeRow]) -> list[ProbeRow]:
+    """Date rows no earlier than the last that their probe wrote: clocks are set back, and of
+    answers to the same question the earliest counts."""
+    last = max(_folder(root, key).stat().st_mtime for key in {row.probe_key for row in rows})
+    return [replace(row, time=max(row.time, last)) for row in rows]
+
+
 def add_table(root: str | Path, key: str, table: pa.Table) -> Path:
     """Add rows that are already in columns, with the promises of `write_shard`.
 
@@ -132,16 +148,17 @@ def add_table(root: str | Path, key: str, table: pa.Table) -> Path:
     content = file.getvalue().to_pybytes()
     name = f"part-{os.getpid()}-{uuid.uuid4().hex}-{checksum(content)}.parquet"
     path = _folder(root, key) / name
-    _write_durably(path, content)
+    write_bytes(path, content)
     return path
 
 
 def describe_probe(root: str | Path, key: str, facts: Mapping[str, object]) -> None:
     """Write down what a key stands for; saying the same again changes nothing."""
     path = _folder(root, key) / "probe.json"
+    sweep(path.parent)
     text = json.dumps(dict(facts), indent=2, sort_keys=True, allow_nan=False) + "\n"
     if not path.exists():
-        _write_durably(path, text.encode())
+        write_text(path, text)
     elif _facts(path) != json.loads(text):
         raise ValueError(
             f"{path} describes another probe than {json.dumps(dict(facts))}, but a key stands for "
@@ -204,7 +221,9 @@ def _standing(root: str | Path, key: str) -> tuple[list[Path], pa.Table]:
 
 def _folder(root: str | Path, key: str) -> Path:
     folder = Path(root) / f"probe={key}"
-    folder.mkdir(parents=True, exist_ok=True)
+    if not folder.is_dir():
+        folder.mkdir(parents=True, exist_ok=True)
+        flush_directory(folder.parent)
     return folder
 
 
@@ -214,24 +233,11 @@ def _facts(path: Path) -> dict[str, object]:
         return dict(json.loads(path.read_text()))
     except FileNotFoundError:
         return {}
+    except PermissionError as error:
+        tell_unread(path, str(error.strerror))
+        return {}
     except (ValueError, TypeError) as error:  # no text, no JSON, no mapping
         raise ValueError(
             f"{path} is damaged ({error}), but it must be the JSON that describe_probe() wrote: "
             "delete it, and the next probe under this key writes it again."
         ) from error
-
-
-def _write_durably(path: Path, content: bytes) -> None:
-    """Let a file appear under its name once it is whole, and survive a power cut from then on."""
-    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
-    with unfinished.open("wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(unfinished, path)
-    for directory in (path.parent, path.parent.parent):
-        descriptor = os.open(directory, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

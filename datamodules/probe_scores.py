@@ -2,14 +2,18 @@
 
 A shard may be gone once it was listed, merged into another, or its rows may be there twice because
 the merging process was killed; both come right here. A file that is no shard is an error and never
-skipped: rows that vanish unseen would change what is trained on.
+skipped: rows that vanish unseen would change what is trained on. What another user keeps to
+themselves is told, and counts as not asked.
 """
 
 import hashlib
+import logging
+import os
 import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import final
 
@@ -21,6 +25,8 @@ from numpy.typing import NDArray
 
 from configs.ablation import Condition, How
 from datamodules.contribution import Counts
+
+log = logging.getLogger(__name__)
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
 
@@ -139,18 +145,24 @@ def read_shards(root: str | Path, key: str, columns: Sequence[str]) -> tuple[lis
     """Read some columns of all rows of one probe, and say which files hold them."""
     folder = Path(root) / f"probe={key}"
     for look in range(_LOOKS):
-        shards = _list_shards(folder)
         try:
-            tables = [_read_shard(shard, key, columns) for shard in shards]
+            found = {shard: _read_shard(shard, key, columns) for shard in _list_shards(folder)}
         except FileNotFoundError:  # it was merged into another after it was listed
             time.sleep(_PAUSE * look)
             continue
+        tables = {shard: table for shard, table in found.items() if table is not None}
         empty = SCHEMA.empty_table().select(columns)
-        return shards, pa.concat_tables([empty, *tables]).unify_dictionaries()
+        return [*tables], pa.concat_tables([empty, *tables.values()]).unify_dictionaries()
     raise ValueError(
         f"Shards of {folder} went away {_LOOKS} times while they were read, but a reader needs "
         "them to stay for a moment: compact less often, or wait until that is done."
     )
+
+
+@cache
+def tell_unread(path: Path, reason: str) -> None:
+    """Say once that somebody else's answers may not be read here."""
+    log.warning("%s cannot be read (%s), and what it holds counts as not asked", path, reason)
 
 
 def checksum(content: bytes) -> str:
@@ -238,18 +250,27 @@ def _list_shards(folder: Path) -> list[Path]:
     """
     before = None
     while True:
-        shards = {*folder.glob("[!.]*.parquet")}
+        try:
+            names = os.listdir(folder) if folder.is_dir() else []
+        except PermissionError as error:
+            tell_unread(folder, str(error.strerror))
+            return []
+        shards = {folder / name for name in names if re.fullmatch(r"[^.].*\.parquet", name)}
         if before is not None and before <= shards:
             return sorted(shards)
         before = shards
 
 
-def _read_shard(shard: Path, key: str, columns: Sequence[str]) -> pa.Table:
-    """Read one file, or say what is wrong with it and what to do.
+def _read_shard(shard: Path, key: str, columns: Sequence[str]) -> pa.Table | None:
+    """Read one file, or say what is wrong with it and what to do; None where it is not for us.
 
     Shards are many and small: threads and read-ahead cost more than they save.
     """
-    content = shard.read_bytes()
+    try:
+        content = shard.read_bytes()
+    except PermissionError as error:
+        tell_unread(shard, str(error.strerror))
+        return None
     if re.fullmatch(r"part-\d+-[0-9a-f]{32}", shard.stem):
         raise ValueError(
             f"{shard} was written by an older version, whose rows do not say which answers they "

@@ -10,6 +10,8 @@ from collections import Counter
 from pathlib import Path
 from typing import final
 
+from writing import append
+
 KNOWN_TEST = "known_test"
 """The reason of questions that are good, but are a test set's, and so nothing to train on."""
 
@@ -49,8 +51,7 @@ class Quarantine:
         self.counts[reason] += 1
         if self.file is not None:
             row = {"id": sample_id, "reason": reason, "detail": detail, "path": path}
-            with self.file.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(row) + "\n")
+            append(self.file, json.dumps(row).encode() + b"\n")
 
     def check(self, total: int) -> None:
         """Stop when too many of `total` records, good and bad, are in quarantine.

@@ -3,10 +3,8 @@
 Arithmetic over the cache: another rule, threshold or control never runs a model again.
 """
 
-import filecmp
 import json
 import logging
-import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +35,7 @@ from datamodules.voters import (
     rules_asked,
     voters_of,
 )
+from writing import write_bytes
 
 log = logging.getLogger(__name__)
 
@@ -279,14 +278,12 @@ def _rows(
 
 def _write(file: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Put all rows in place at once, whichever of the processes of a run is last."""
-    partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.tmp")
     encode = json.JSONEncoder(ensure_ascii=False).encode  # made once: there may be many rows
-    with partial.open("w") as out:
-        out.writelines(f"{encode(row)}\n" for row in rows)
-    if file.exists() and not filecmp.cmp(file, partial, shallow=False):
+    text = "".join(f"{encode(row)}\n" for row in rows).encode()
+    if file.exists() and file.read_bytes() != text:
         log.warning(
             "the probe cache is not what it was when this run began: from here on other questions "
             "may be read than before, see %s",
             file,
         )
-    partial.replace(file)
+    write_bytes(file, text)

@@ -4,7 +4,6 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import final
 
 import numpy as np
@@ -23,13 +22,12 @@ from datamodules.contribution import (
     settled,
     withholds,
 )
-from datamodules.probe_cache import ProbeRow, describe_probe, probes, write_shard
+from datamodules.probe_cache import ProbeRow, describe_probe, later, probes, write_shard
 from datamodules.probe_scores import Scores
 from datamodules.question_set import QuestionSet
 from datamodules.selection import probe_directory
 from datamodules.wording import SUFFIXES
 from probing.probe import Asking, Probe, Tally
-from runs import writing
 
 ROWS_PER_SHARD, SECONDS_PER_SHARD = 4096, 10.0
 """A killed probe repeats at most what fits in here."""
@@ -244,8 +242,7 @@ class Panel:
     def _write(self, seat: Seat, asking: Asking, tallies: Iterable[Tally]) -> None:
         """Keep answers as they come; those that came are kept whatever stops the rest."""
         key = seat.probe.key(greedy=asking.greedy)
-        with writing(Path(self.cache)):
-            describe_probe(self.cache, key, seat.probe.facts(greedy=asking.greedy))
+        describe_probe(self.cache, key, seat.probe.facts(greedy=asking.greedy))
         rows: list[ProbeRow] = []
         since = time.monotonic()
         try:
@@ -260,8 +257,7 @@ class Panel:
             self._read.pop(key, None)
 
     def _keep(self, rows: Sequence[ProbeRow]) -> None:
-        with writing(Path(self.cache)):
-            write_shard(self.cache, rows)
+        write_shard(self.cache, later(self.cache, rows))
 
     def _row(self, tally: Tally, key: str, ask: Ask) -> ProbeRow:
         return ProbeRow(

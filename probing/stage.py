@@ -16,7 +16,8 @@ from probing.local import LocalProbe
 from probing.panel import Panel
 from probing.probe import Probe
 from probing.served import ServedProbe
-from runs import VOTERS, open_run, write_atomically
+from runs import VOTERS, open_run
+from writing import write_text
 
 
 def probe(config: Config) -> str:
@@ -26,7 +27,7 @@ def probe(config: Config) -> str:
     with open_run(config) as run:
         panels = fill(config, config.probe.split, rule, run_dir=run.dir)
         voters = [voter for panel in panels for voter in panel.voters() if voter]
-        write_atomically(run.dir / VOTERS, "".join(f"{voter}\n" for voter in voters))
+        write_text(run.dir / VOTERS, "".join(f"{voter}\n" for voter in voters))
         run.finish()
     return "\n\n".join(panel.summary() for panel in panels)
 

@@ -79,7 +79,7 @@ class Processes:
         log.info("%s: %s", name, step)
         file = step.dir.with_name(f"{step.name}.log")
         file.parent.mkdir(parents=True, exist_ok=True)
-        with file.open("ab") as transcript:
+        with file.open("ab", buffering=0) as transcript:
             status, last = self._wait(step, transcript)
         if self.signal is not None:
             raise Stopped(self.signal)
@@ -145,11 +145,10 @@ class Processes:
         tail: bytearray | None = None,
     ) -> None:
         """Write down what a step says, and show it where no other step speaks."""
-        shown = True
+        shown = written = True
         with source:
             while chunk := os.read(source.fileno(), 1 << 16):
-                transcript.write(chunk)
-                transcript.flush()
+                written = written and _write_down(chunk, transcript)
                 if tail is not None:
                     tail += chunk
                     del tail[:-TAIL]
@@ -161,6 +160,16 @@ def _send(group: int, number: int) -> None:
     """Signal a process group that may have ended."""
     with suppress(ProcessLookupError):
         os.killpg(group, number)
+
+
+def _write_down(chunk: bytes, transcript: IO[bytes]) -> bool:
+    """Keep what a step says; tell whether that can be done: the step has records of its own."""
+    try:
+        transcript.write(chunk)
+    except OSError as error:
+        log.warning("%s is cut off here (%s), and the step goes on", transcript.name, error)
+        return False
+    return True
 
 
 def _show(chunk: bytes, screen: TextIO) -> bool:

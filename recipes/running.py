@@ -12,7 +12,8 @@ from configs.recipes import CONTROLS, Arm, Command
 from recipes.plan import describe
 from recipes.processes import Held, Processes
 from recipes.steps import Step, identity, resolve
-from runs import follows, take, write_atomically
+from runs import follows, take
+from writing import write_text
 
 log = logging.getLogger(__name__)
 
@@ -89,7 +90,7 @@ def compare(command: Command, chains: Sequence[Sequence[Step]], root: Path) -> s
             )
             several = len(settings.sets) > 1
             file = f"{step.name}-{name.replace('/', '-')}" if several else step.name
-            write_atomically(root / f"{file}.json", found.json)
-            write_atomically(root / f"{file}.txt", f"{found.text}\n")
+            write_text(root / f"{file}.json", found.json)
+            write_text(root / f"{file}.txt", f"{found.text}\n")
             tables.append(f"{file}: {root / file}.json\n\n{found.text}")
     return "\n\n".join(tables) or f"no benchmark is left to compare arms by, see {root}"

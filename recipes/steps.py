@@ -107,7 +107,7 @@ def _voters(probe: Path) -> list[str]:
             f"{file} is not there, but a step takes its voters from it: let the probe in {probe} "
             f"run to its end, or name the voters with {PROBES}=[KEY,...]."
         )
-    return file.read_text().split()
+    return file.read_text(errors="backslashreplace").split()
 
 
 @final

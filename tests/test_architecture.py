@@ -12,14 +12,15 @@ ROOT = Path(__file__).parent.parent
 
 MAY_IMPORT = {  # folder or file -> the local packages and modules it may import, besides itself
     "configs": set(),
-    "runs": {"configs"},
+    "writing": set(),
+    "runs": {"configs", "writing"},
     "stopping": set(),
-    "failures": {"configs"},
+    "failures": {"configs", "writing"},
     "console": {"configs", "stopping", "failures"},
-    "checkpoints": {"runs"},
-    "datamodules": {"configs"},
-    "modules": {"configs", "datamodules.batch", "datamodules.sample"},
-    "recipes": {"configs", "runs", "stopping", "datamodules", "comparing"},
+    "checkpoints": {"writing"},
+    "datamodules": {"configs", "writing"},
+    "modules": {"configs", "writing", "datamodules.batch", "datamodules.sample"},
+    "recipes": {"configs", "writing", "runs", "stopping", "datamodules", "comparing"},
 }
 RULES = (
     *("contribution", "presets", "calibration", "shapley", "voters", "selection"),
@@ -37,7 +38,7 @@ PLAIN = (
 )
 NO_TORCH = (
     "configs/",
-    *("runs.py", "stopping.py", "failures.py", "console.py"),
+    *("writing.py", "runs.py", "stopping.py", "failures.py", "console.py"),
     *(f"modules/{name}.py" for name in JUDGES),
     *(f"datamodules/{name}.py" for name in RULES + PLAIN),
     "datamodules/sources/",

@@ -71,7 +71,7 @@ def save_until_killed(directory: Path, step: int, rng: random.Random) -> None:
             for number in count(step):
                 save(directory, number, values=20_000)
                 os.write(tell, b".")
-                prune(directory)
+                prune(directory, saved=number)
         finally:
             os._exit(1)
     os.close(tell)
@@ -161,7 +161,7 @@ def test_a_checkpoint_with_code_in_it_is_refused_and_not_run(tmp_path):
 def test_pruning_keeps_the_newest(tmp_path):
     for step in (9, 10, 100, 1000):
         save(tmp_path, step)
-    prune(tmp_path, keep=2)
+    prune(tmp_path, keep=2, saved=1000)
     assert [name for name in names(tmp_path) if name.endswith(".ckpt")] == [
         "step-00000100.ckpt",
         "step-00001000.ckpt",
@@ -259,3 +259,50 @@ def test_a_resumed_run_does_what_is_missing_and_no_more(tmp_path, accumulate, va
     assert first[:done] + rest == whole
     assert (resumed, step) == (weight, 7)
     assert not list(cut.glob("*.tmp"))
+
+
+def test_a_whole_checkpoint_is_not_deleted_before_damaged_ones_behind_it(tmp_path):
+    """Resumed from 2, since 4 and 6 are damaged, a run that saves 3 keeps 2 and 3."""
+    for step in (1, 2, 4, 6):
+        path = save(tmp_path, step)
+        if step > 2:
+            path.write_bytes(b"damaged")
+    save(tmp_path, 3)
+    prune(tmp_path, keep=2, saved=3)
+    assert [path.name for path in sorted(tmp_path.glob("*.ckpt"))] == [
+        f"step-{step:08d}.ckpt" for step in (2, 3, 4, 6)
+    ]
+    newest = newest_valid(tmp_path)
+    assert newest is not None and newest.name == "step-00000003.ckpt"
+
+
+@pytest.mark.parametrize("checksum", [b"\xff\xfe", b"", b"\0" * 64, b"0" * 10_000_000])
+def test_a_checksum_that_is_none_falls_back(tmp_path, checksum):
+    older, newer = save(tmp_path, 9), save(tmp_path, 10)
+    newer.with_name(f"{newer.name}.sha256").write_bytes(checksum)
+    assert newest_valid(tmp_path) == older
+
+
+def test_a_checkpoint_that_cannot_be_read_falls_back(tmp_path, caplog):
+    older, newer = save(tmp_path, 9), save(tmp_path, 10)
+    sidecar = newer.with_name(f"{newer.name}.sha256")
+    sidecar.unlink()
+    sidecar.mkdir()
+    assert newest_valid(tmp_path) == older
+    assert "step-00000010.ckpt cannot be read ([Errno 21]" in caplog.text
+
+
+def test_what_only_looks_like_a_checkpoint_is_passed_over(tmp_path):
+    path = save(tmp_path, 9)
+    (tmp_path / "step-last.ckpt").touch()
+    (tmp_path / "step-00000011.ckpt").mkdir()
+    os.mkfifo(tmp_path / "step-00000012.ckpt")
+    assert newest_valid(tmp_path) == path
+    prune(tmp_path, keep=1, saved=9)
+    assert path.exists()
+
+
+def test_a_run_directory_that_has_gone_is_not_made_again_for_a_checkpoint(tmp_path):
+    with pytest.raises(FileNotFoundError):
+        save(tmp_path / "run" / "checkpoints", 3)
+    assert not (tmp_path / "run").exists()

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from curves import Curves
+from curves import Curves, _identity
 from runs import Run
 from tests.mortal import mortal
 
@@ -143,3 +143,10 @@ def test_a_run_outlives_its_curves(caplog):
         "wandb takes no more metrics (the service is gone): the run goes on, and metrics.jsonl has "
         "all"
     ]
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a/b", b"a" * 200, b"two words"])
+def test_a_spoiled_identity_of_curves_is_told(run, content):
+    (run.dir / "wandb.id").write_bytes(content)
+    with pytest.raises(ValueError, match=r"wandb.id is damaged .*delete it"):
+        _identity(run)

@@ -20,7 +20,8 @@ from configs.load import SCRIPTS, load_config
 from configs.schema import Config
 from failures import sentence
 from progress import StepProgress
-from runs import MetricsLog, write_atomically
+from runs import MetricsLog
+from tests.test_writing import files_of_at_most
 
 ROOT = Path(__file__).parent.parent
 FULL = Path("/dev/full")
@@ -119,6 +120,28 @@ RECOGNIZED = {
     "no driver": (RuntimeError("Found no NVIDIA driver on your system."), "accelerator=cpu"),
     "weights": (SafetensorError("Error while serializing: I/O error: No space left"), "free space"),
     "lightning": (MisconfigurationException("`x` and `y` clash."), r"Lightning takes no .*\(`x`"),
+    "open files, told by torch": (
+        RuntimeError("unable to open shared memory object </torch_1> : Too many open files (24)"),
+        "too many files are open at once .*ulimit -n 65536",
+    ),
+    "open files, told by Rust": (
+        SafetensorError("Error: No such device (os error 24)"),
+        "too many files are open at once",
+    ),
+    "no place for a moment": (
+        FileNotFoundError(errno.ENOENT, "No usable temporary directory found in ['/tmp', '/x']"),
+        "set TMPDIR",
+    ),
+    "no home": (RuntimeError("Could not determine home directory."), "set HOME"),
+    "a nameless user": (KeyError("getpwuid(): uid not found: 4711"), "set HOME"),
+    "a full disk, met by a loader": (
+        OSError(
+            "Caught OSError in DataLoader worker process 0.\nOriginal Traceback (most recent call "
+            'last):\n  File "a.py", line 1\nOSError: [Errno 28] No space left on device; 9 '
+            "bytes were to be written, 0 are free: '/x/quarantine.jsonl'\n"
+        ),
+        r"/x/quarantine.jsonl could not be written \(No space left on device; 9 bytes were",
+    ),
     "open files": (OSError(errno.EMFILE, "Too many open files", "a"), "ulimit -n 65536"),
     "wrapped": (RuntimeError("cannot"), None),
 }
@@ -128,7 +151,7 @@ RECOGNIZED = {
 def test_each_is_one_sentence_with_a_way_out(case):
     error, told = RECOGNIZED[case]
     if told is None:
-        error.__cause__ = OSError(errno.EROFS, "Read-only file system", "/x/y")
+        error.__cause__ = OSError(errno.EACCES, "Permission denied", "/x/y")
         told = "/x/y may not be used by this user"
     with pytest.raises(AssertionError, match=told):
         raise AssertionError(of(error))
@@ -158,7 +181,14 @@ def test_a_bug_keeps_its_traceback(bug):
         (errno.EACCES, "may not be used by this user"),
         (errno.ENOTDIR, "is a file where a directory should be"),
         (errno.ENOENT, "does not exist"),
-        (errno.EIO, "cannot be used"),
+        (errno.EIO, "cannot be used .*the same command goes on from there"),
+        (errno.ESTALE, "cannot be used"),
+        (errno.ETIMEDOUT, "cannot be used"),
+        (errno.ENAMETOOLONG, r"cannot be used \(File name too long\)"),
+        (errno.EFBIG, "could not be written .File too large"),
+        (errno.EROFS, "make its file system writable, or choose another place with run.root"),
+        (errno.ENOLCK, "choose a file system that has locks with run.root"),
+        (errno.EOPNOTSUPP, "choose a file system that has locks"),
     ],
 )
 def test_an_error_of_the_system_names_its_path_and_the_setting(tmp_path, number, told):
@@ -201,27 +231,17 @@ def test_a_full_disk_is_told_with_the_file(tmp_path):
     assert of(caught.value).startswith(f"{tmp_path}/metrics.jsonl could not be written (No space")
 
 
-def test_a_file_on_a_full_disk_is_not_there_in_part(tmp_path, monkeypatch):
-    def full(_: int) -> None:
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(OSError) as caught:
-        write_atomically(tmp_path / "finished", "x")
-    assert caught.value.filename == str(tmp_path / "finished") and not [*tmp_path.iterdir()]
-
-
-def test_a_checkpoint_on_a_full_disk_leaves_those_before_it(tmp_path, monkeypatch):
+def test_a_checkpoint_on_a_full_disk_leaves_those_before_it(tmp_path):
     """Torch tells of its archive; what matters is what the system said."""
     store = AtomicCheckpointIO()
     store.save_checkpoint({"a": torch.ones(3)}, tmp_path / "step-00000001.ckpt")
     second = tmp_path / "step-00000002.ckpt"
-    checkpoints._partial(second).symlink_to(FULL)
-    with pytest.raises(OSError) as caught:
-        store.save_checkpoint({"a": torch.ones(3_000_000)}, second)
-    assert of(caught.value).startswith(f"{second} could not be written (No space left")
+    with files_of_at_most(900_000), pytest.raises(OSError) as caught:
+        store.save_checkpoint({"a": [torch.ones(3_000_000)]}, second)
+    told = f"{second} could not be written (File too large; 12,000,000 bytes were to be written"
+    assert of(caught.value).startswith(told)
     assert checkpoints.newest_valid(tmp_path) == tmp_path / "step-00000001.ckpt"
-    assert not second.exists() and not [*tmp_path.glob("*.tmp")]
+    assert len([*tmp_path.iterdir()]) == 2
 
 
 RAISING = """
@@ -297,3 +317,29 @@ def test_why_a_training_ends_stands_on_a_line_of_its_own(capsys):
     progress.on_exception(trainer, module, MemoryError())
     drawn = capsys.readouterr().err
     assert "0/7" in drawn and drawn.endswith("\n") and progress.bar.disable
+
+
+SHOWING = """
+import sys
+from console import Screen
+sys.stderr = Screen(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace")
+from tqdm import tqdm
+for _ in tqdm(range(3), mininterval=0): print("word" * 9_000, file=sys.stderr)
+open(sys.argv[1], "w").write("done")
+"""
+
+
+def test_a_run_goes_on_where_its_words_find_no_room(tmp_path):
+    """Standard error goes to a full disk, as with `2> log`; what is written elsewhere stays."""
+    command = [sys.executable, "-c", SHOWING, str(tmp_path / "done")]
+    with FULL.open("w") as full:
+        assert subprocess.run(command, cwd=ROOT, stderr=full).returncode == 0
+    assert (tmp_path / "done").read_text() == "done"
+
+
+def test_a_run_ends_where_nobody_reads_its_words(tmp_path):
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-c", SHOWING, str(tmp_path / "done")]
+    assert subprocess.run(command, cwd=ROOT, stderr=writer).returncode != 0
+    os.close(writer)

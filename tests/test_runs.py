@@ -1,5 +1,7 @@
 """Tests of runs: directories are never shared, and found again by the same command."""
 
+import errno
+import fcntl
 import json
 import math
 import os
@@ -235,3 +237,88 @@ def test_rows_of_any_text_stay_on_one_line(tmp_path):
     lines = (tmp_path / "rollouts.jsonl").read_text().split("\n")
     assert [json.loads(line) for line in lines[:2]] == [row, row]
     assert lines[2:] == [""]
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"", b"0" * 100, b"a b", b"\0\0", b"abc\n"])
+def test_a_hash_that_is_none_is_told_with_the_way_out(tmp_path, content):
+    with open_run(settings(tmp_path, "run.name=a")) as run:
+        (run.dir / "config.hash").write_bytes(content)
+    with pytest.raises(ValueError, match=r"a/config.hash is damaged .*choose another run\.name"):
+        open_run(settings(tmp_path, "run.name=a"))
+
+
+def test_other_settings_are_told_where_those_of_the_run_are_no_text(tmp_path):
+    with open_run(settings(tmp_path, "run.name=a")) as run:
+        (run.dir / "config.yaml").write_bytes(b"\xff\xfe")
+    with pytest.raises(ValueError, match=r"holds a run with config .*different: .*stage: rlvr"):
+        open_run(settings(tmp_path, "run.name=a", "seed=3"))
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"),
+    [
+        (b"{", "Expecting property name"),
+        (b"\xff", "utf-8"),
+        (b"[1]", "list indices"),
+        (b"{}", "'step'"),
+        (b'{"step": "3"}', "its step is '3'"),
+        (b'{"step": true}', "its step is True"),
+        (b"7", "int"),
+        (b"[" * 100_000, "recursion"),
+    ],
+)
+def test_a_damaged_row_is_named_and_nothing_is_dropped(tmp_path, line, reason):
+    log = MetricsLog(tmp_path / "metrics.jsonl")
+    whole = b'{"step": 1}\n' + line + b'\n{"step": 9}\n'
+    log.path.write_bytes(whole)
+    with pytest.raises(
+        ValueError, match=rf"metrics.jsonl:2 is damaged \(.*{reason}.*delete the li"
+    ):
+        log.truncate_after(3)
+    assert log.path.read_bytes() == whole
+
+
+@pytest.mark.parametrize("number", [errno.ENOLCK, errno.EOPNOTSUPP, errno.EIO])
+def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch, number):
+    def refuse(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    with pytest.raises(OSError) as caught:
+        open_run(settings(tmp_path, "run.name=a"))
+    assert caught.value.filename == f"{tmp_path}/a/run.lock"
+
+
+def test_a_run_begins_by_sweeping_away_what_kills_left(tmp_path):
+    with open_run(settings(tmp_path, "run.name=a")) as run:
+        (run.dir / "export.9-00.tmp").mkdir()
+        (run.dir / "metrics.jsonl.9-00.tmp").write_text("half")
+    with open_run(settings(tmp_path, "run.name=a")) as run:
+        assert not [*run.dir.glob("*.tmp")]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become two other users")
+def test_two_users_of_one_root_get_numbers_of_their_own(tmp_path):
+    """The first may not be written by the second, which takes the next; a name is refused."""
+    for place in (tmp_path, *tmp_path.parents[:2]):
+        place.chmod(0o755)
+    root = tmp_path / "runs"
+    root.mkdir()
+    root.chmod(0o1777)
+    code = (
+        "import os, sys; from configs.load import load_config; from runs import open_run;"
+        "os.umask(int(sys.argv[2], 8)); os.setresuid(*3 * [int(sys.argv[1])]);"
+        "print(open_run(load_config(sys.argv[3:], ('rlvr',))).dir.name)"
+    )
+
+    def start(user: int, *words: str, umask: str = "022") -> subprocess.CompletedProcess:
+        command = [sys.executable, "-c", code, str(user), umask, "stage=rlvr", f"run.root={root}"]
+        return subprocess.run([*command, *words], cwd=ROOT, capture_output=True, text=True)
+
+    for seed, umask in enumerate(("022", "077")):
+        first = start(4711, f"seed={seed}", umask=umask)
+        second = start(4712, f"seed={seed}", umask=umask)
+        assert first.stdout.strip().endswith("-0"), first.stderr
+        assert second.stdout.strip() == first.stdout.strip()[:-1] + "1", second.stderr
+    assert start(4711, "run.name=a").returncode == 0
+    assert "PermissionError" in start(4712, "run.name=a").stderr

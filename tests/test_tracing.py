@@ -1,7 +1,10 @@
 """Traces, end to end on a small digits set: sampled once, kept safe, filtered as often as asked."""
 
+import errno
+import fcntl
 import json
 import logging
+import os
 import re
 import shutil
 from concurrent.futures import ThreadPoolExecutor
@@ -199,3 +202,29 @@ def test_only_the_process_that_leads_sums_up(base, root, caplog, leads):  # noqa
         run = Run(dir=base / "run", resumed=False, lock=lock if leads else None)
         traces_of(config(root, base), run)
     assert ("questions with a kept trace" in caplog.text) is leads
+
+
+def test_a_cache_that_cannot_be_written_is_told_once_and_the_traces_are_the_same(
+    base,
+    root,  # noqa: F811
+    caplog,
+):
+    """A file stands where the directory of the cache should be; a disk may be full as well."""
+    known = lines(base / "run" / "traces.jsonl")
+    (base / "file").touch()
+    words = (f"distill.traces.cache={base / 'file' / 'traces'}", "distill.traces.limit=4")
+    rows = traced(config(root, base, *words), base / "again")
+    assert rows and rows == known[: len(rows)]
+    assert caplog.text.count("the cache of traces grows no further") == 1
+
+
+def test_a_file_system_without_locks_does_without_the_cache(base, root, caplog, monkeypatch):  # noqa: F811
+    def refuse(*_: object) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", refuse)
+    known, before = lines(base / "run" / "traces.jsonl"), cache(base).read_bytes()
+    more = config(root, base, "distill.traces.limit=21")
+    assert traced(more, base / "again")[: len(known)] == known
+    assert cache(base).read_bytes() == before
+    assert caplog.text.count("the cache of traces grows no further: [Errno 37]") == 1

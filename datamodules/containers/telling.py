@@ -102,11 +102,12 @@ _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
 def tell(path: Path) -> Container:
     """Say what a file is, once for each state of it, or why it is not whole."""
     status = path.stat()
-    return _told(path, status.st_size, status.st_mtime_ns)
+    state = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
+    return _told(path, status.st_size, state)
 
 
 @functools.lru_cache(maxsize=1 << 12)
-def _told(path: Path, size: int, mtime_ns: int) -> Container:
+def _told(path: Path, size: int, state: tuple[int, ...]) -> Container:
     with path.open("rb") as file:
         head = read_at(file, 0, 400)
         found = (

@@ -30,6 +30,7 @@ from datamodules.digits.scenes import (
     order,
 )
 from datamodules.digits.shelf import Shelf
+from writing import write_text
 
 SHARES: dict[Maker, float] = {
     text: 10,
@@ -90,15 +91,14 @@ def annotated(draft: Draft) -> Draft:
 def write_questions(root: Path, split: str, drafts: Iterable[Draft]) -> None:
     """Write a split's manifest, and apart from it the truth about its questions."""
     (root / "truth").mkdir(exist_ok=True)
-    with (
-        (root / f"{split}.jsonl").open("w") as manifest,
-        (root / "truth" / f"{split}.jsonl").open("w") as truth,
-    ):
-        for index, draft in enumerate(drafts):
-            name = f"{split}-{draft.family}-{index:05d}"
-            manifest.write(json.dumps(row(name, draft, completed=split in COMPLETED)) + "\n")
-            known = {"id": name, "family": draft.family, "evidence": draft.evidence}
-            truth.write(json.dumps(known) + "\n")
+    manifest, truth = [], []
+    for index, draft in enumerate(drafts):
+        name = f"{split}-{draft.family}-{index:05d}"
+        manifest.append(json.dumps(row(name, draft, completed=split in COMPLETED)) + "\n")
+        known = {"id": name, "family": draft.family, "evidence": draft.evidence}
+        truth.append(json.dumps(known) + "\n")
+    write_text(root / f"{split}.jsonl", "".join(manifest))
+    write_text(root / "truth" / f"{split}.jsonl", "".join(truth))
 
 
 def row(name: str, draft: Draft, *, completed: bool) -> dict[str, object]:

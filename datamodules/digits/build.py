@@ -24,6 +24,7 @@ from datamodules.digits.items import Item
 from datamodules.digits.pictures import PICTURES, Picture, balanced
 from datamodules.digits.shelf import Amount, Shelf, plan, plan_recordings
 from datamodules.digits.speech import RECORDINGS, recorded_people, speakers
+from writing import write_bytes, write_text
 
 log = logging.getLogger(__name__)
 
@@ -109,7 +110,7 @@ def write_split(
 
 def write_about(root: Path, about: Mapping[str, object]) -> None:
     """Say what a set holds; before this is said, it holds nothing."""
-    (root / "digits.json").write_text(json.dumps(about, indent=2) + "\n")
+    write_text(root / "digits.json", json.dumps(about, indent=2) + "\n")
 
 
 def ensure(root: Path, *, sizes: Sizes | None = None) -> None:
@@ -231,4 +232,4 @@ def write_media(root: Path, media: Mapping[str, Sequence[Item]], workers: int) -
 def write_items(root: Path, items: Sequence[Item]) -> None:
     """Encode some files, in their order."""
     for item in items:
-        item.write(root / item.path)
+        write_bytes(root / item.path, item.encoded(), durable=False)

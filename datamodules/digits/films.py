@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from fractions import Fraction
-from pathlib import Path
+from io import BytesIO
 from typing import final
 
 import av
@@ -67,9 +67,10 @@ class Film(Item):
             track[start : start + len(sound)] += sound
         return np.clip(track, -1, 1)
 
-    def write(self, file: Path) -> None:
-        """Save it as MP4: H.264 where the library has it, and AAC."""
-        with av.open(str(file), "w") as container:
+    def encoded(self) -> bytes:
+        """Encode it as MP4: H.264 where the library has it, and AAC."""
+        file = BytesIO()
+        with av.open(file, "w", format="mp4") as container:
             picture = container.add_stream(CODEC, rate=FRAMES_PER_SECOND, options=PICTURE)
             sound = container.add_stream("aac", rate=RATE, layout="mono", options=SOUND)
             # A codec chosen by a variable has no stream type of its own.
@@ -84,3 +85,4 @@ class Film(Item):
             track.sample_rate, track.pts, track.time_base = RATE, 0, Fraction(1, RATE)
             container.mux(sound.encode(track))
             container.mux(sound.encode(None))
+        return file.getvalue()

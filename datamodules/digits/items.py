@@ -2,7 +2,6 @@
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from pathlib import Path
 from typing import ClassVar
 
 from datamodules.sample import Modality
@@ -25,5 +24,5 @@ class Item(ABC):
     """Decides its noise, loudness and whatever else tells it from other files of its asset."""
 
     @abstractmethod
-    def write(self, file: Path) -> None:
-        """Encode it to disk."""
+    def encoded(self) -> bytes:
+        """Give the bytes of the file."""

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from io import BytesIO
 from typing import final
 
 import numpy as np
@@ -73,6 +73,8 @@ class Picture(Item):
         pixels: NDArray[np.uint8] = np.round(colored * 255).astype(np.uint8)
         return pixels
 
-    def write(self, file: Path) -> None:
-        """Save it as PNG."""
-        Image.fromarray(self.pixels()).save(file)
+    def encoded(self) -> bytes:
+        """Encode it as PNG."""
+        file = BytesIO()
+        Image.fromarray(self.pixels()).save(file, format="png")
+        return file.getvalue()

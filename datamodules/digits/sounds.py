@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from io import BytesIO
 from typing import final
 
 import numpy as np
@@ -102,6 +102,8 @@ class Sound(Item):
         edge = np.minimum(1, np.minimum(t, t[::-1]) / 0.01)
         return roughen((SOUNDS[self.name](t, rng) * edge).astype(np.float32), rng)
 
-    def write(self, file: Path) -> None:
-        """Save it as 16-bit WAV."""
-        soundfile.write(file, self.samples(), RATE, subtype="PCM_16")
+    def encoded(self) -> bytes:
+        """Encode it as 16-bit WAV."""
+        file = BytesIO()
+        soundfile.write(file, self.samples(), RATE, subtype="PCM_16", format="WAV")
+        return file.getvalue()

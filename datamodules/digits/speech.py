@@ -3,6 +3,7 @@
 import ctypes
 from dataclasses import dataclass
 from functools import lru_cache
+from io import BytesIO
 from pathlib import Path
 from typing import final
 
@@ -170,9 +171,9 @@ class Clip(Item):
                 break
         return word
 
-    def write(self, file: Path) -> None:
-        """Save it as 16-bit FLAC."""
-        soundfile.write(file, self.samples(), RATE, subtype="PCM_16")
+    def encoded(self) -> bytes:
+        """Encode it as 16-bit FLAC."""
+        return as_flac(self.samples())
 
 
 @final
@@ -193,9 +194,9 @@ class Recording(Item):
         word = trim(soxr.resample(recorded, rate * tempo, RATE))
         return roughen(np.concatenate([hush(0.05, rng) * 0.1, word, hush(0.05, rng) * 0.1]), rng)
 
-    def write(self, file: Path) -> None:
-        """Save it as 16-bit FLAC."""
-        soundfile.write(file, self.samples(), RATE, subtype="PCM_16")
+    def encoded(self) -> bytes:
+        """Encode it as 16-bit FLAC."""
+        return as_flac(self.samples())
 
 
 def recorded_people() -> dict[str, list[Path]]:
@@ -206,3 +207,10 @@ def recorded_people() -> dict[str, list[Path]]:
         if all(file.is_file() for file in files):
             people[folder.parent.name] = files
     return people
+
+
+def as_flac(samples: Samples) -> bytes:
+    """Encode a sound as 16-bit FLAC."""
+    file = BytesIO()
+    soundfile.write(file, samples, RATE, subtype="PCM_16", format="FLAC")
+    return file.getvalue()

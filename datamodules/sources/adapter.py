@@ -1,7 +1,6 @@
 """What an adapter is: a function from a published row to rows of our own manifest."""
 
 import hashlib
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -11,6 +10,7 @@ from typing import final
 from configs.inputs import FormatName
 from datamodules.sources.answers import RowError
 from datamodules.sources.golds import WAYS, Golds, Way
+from writing import write_bytes
 
 Row = Mapping[str, object]
 
@@ -65,9 +65,7 @@ class Place:
         try:
             if not path.is_file():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                made = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-                made.write_bytes(data)
-                made.replace(path)
+                write_bytes(path, data)
         except OSError as error:
             raise ValueError(
                 f"{path} cannot be written ({error}), but media inside a manifest are kept in "

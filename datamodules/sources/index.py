@@ -1,7 +1,7 @@
 """Keep what reading a large manifest found, so that it is read once and never held in memory.
 
 An index is a directory `index/NAME-KEY` of the data root, with the good rows as a table and the bad
-ones as a quarantine lists them. The key covers the manifest's files by name, size and time, how
+ones as a quarantine lists them. The key covers the manifest's files by name, size and times, how
 they are read, and the code that reads them, so that a change of any makes another index. Those that
 no run uses may be deleted at any time.
 
@@ -30,6 +30,7 @@ from datamodules.sources.answers import Reason
 from datamodules.sources.fields import Unread
 from datamodules.sources.manifest import read_manifest, samples_of
 from datamodules.sources.table import SampleTable, Stamp, stamp, write_table
+from writing import write_text
 
 log = logging.getLogger(__name__)
 
@@ -75,7 +76,7 @@ def _index_of(
     """Name the index of a manifest; None where it is too small to have one, or not there."""
     files = sorted(path.glob("**/*.parquet")) if path.is_dir() else [path]
     stamps = [(os.path.relpath(file, root), *stamp(file)) for file in files if file.is_file()]
-    if sum(size for _, size, _ in stamps) <= above:
+    if sum(size for _, size, *_ in stamps) <= above:
         return None
     text = json.dumps([stamps, format, outside_root, _reading_code()])
     key = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
@@ -108,7 +109,7 @@ def _build(index: Path, path: Path, root: Path, *, format: FormatName, outside_r
             path, root, bad, format=format, outside_root=outside_root, unread=unread
         )
         write_table(made / "rows.arrow", samples, stamp_of)
-        (made / "unread.json").write_text(json.dumps(unread.as_dict()), encoding="utf-8")
+        write_text(made / "unread.json", json.dumps(unread.as_dict()))
         for file in made.iterdir():
             with file.open("rb") as written:
                 os.fsync(written.fileno())

@@ -2,11 +2,11 @@
 
 import json
 import logging
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 
 from datamodules.sample import Sample
 from datamodules.sources.table import SampleTable
+from writing import write_text
 
 log = logging.getLogger(__name__)
 
@@ -30,10 +30,8 @@ def found_once(
     except (OSError, ValueError):
         whole = SampleTable(samples.file, root=samples.root, outside_root=samples.outside_root)
         found = dict(find(whole))
-        made = file.with_name(f"{file.name}.{uuid.uuid4().hex}.tmp")
         try:
-            made.write_text(json.dumps(found), encoding="utf-8")
-            made.replace(file)
+            write_text(file, json.dumps(found))
         except OSError as error:
             log.warning("%s cannot be written (%s): it is found out again next time", file, error)
     if not found:

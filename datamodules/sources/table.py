@@ -23,7 +23,8 @@ ROWS_TOGETHER = 256
 FEW = 8
 """Up to so many of them are made samples one by one, and more all at once."""
 
-Stamp = tuple[int, int]
+STAMPED = ("size", "mtime_ns", "ctime_ns")
+Stamp = tuple[int, int, int]
 """Bytes of a file, and the time when it was last written in nanoseconds."""
 
 Column = Literal["id", "content_hash", "asset_id"]
@@ -35,7 +36,7 @@ _MEDIUM = pa.struct(
     {
         **dict.fromkeys(("modality", "path", "role", "text"), pa.string()),
         **dict.fromkeys(("start", "end"), pa.float64()),
-        **dict.fromkeys(("size", "mtime_ns"), pa.int64()),
+        **dict.fromkeys(STAMPED, pa.int64()),
     }
 )
 _SCHEMA = pa.schema(
@@ -118,12 +119,13 @@ class SampleTable(Sequence[Sample]):
     def checked(self, index: int) -> Sample:
         """Make a sample whose media are those that were indexed, else raise a `MediaError`.
 
-        A file of the same size and time is taken for the same; any other is hashed.
+        A file of the same size and times is taken for the same; any other is hashed.
         """
         row = self._row(int(self.places[index]))
         sample = _sample(row)
         found = [resolve(self.root, m.path, outside_root=self.outside_root) for m in sample.media]
-        if [stamp(path) for path in found] == [(m["size"], m["mtime_ns"]) for m in row["media"]]:
+        stamps = [tuple(medium[name] for name in STAMPED) for medium in row["media"]]
+        if [stamp(path) for path in found] == stamps:
             return sample
         digests = [file_digest(path) for path in found]
         now = content_hash(
@@ -222,16 +224,15 @@ def write_table(file: Path, samples: Iterable[Sample], stamp_of: Callable[[Media
 
 
 def stamp(file: Path) -> Stamp:
-    """Look at what a change of a file would change."""
+    """Look at what a change of a file would change; the last of it nobody can set back."""
     status = file.stat()
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 
 
 def _row_of(sample: Sample, stamp_of: Callable[[Media], Stamp]) -> Row:
     media = []
     for item in sample.media:
-        size, mtime_ns = stamp_of(item)
-        media.append(vars(item) | {"size": size, "mtime_ns": mtime_ns})
+        media.append(vars(item) | dict(zip(STAMPED, stamp_of(item), strict=True)))
     return vars(sample) | {"media": media, "facts": [*sample.facts.items()]}
 
 
@@ -241,7 +242,7 @@ def _sample(row: Row) -> Sample:
     return Sample(**{**row, **rest})
 
 
-def _medium(*, size: int, mtime_ns: int, **rest: Any) -> Media:
+def _medium(*, size: int, mtime_ns: int, ctime_ns: int, **rest: Any) -> Media:
     return Media(**rest)
 
 

@@ -1,0 +1,219 @@
+"""Write files of ours: whole or not at all, and say where and why when the system refuses.
+
+A file is written under another name, flushed and renamed, and so is a directory; a line that does
+not fit is taken back. So a full disk, a quota, a kill or a power cut costs what was being written,
+and never what stood there before.
+"""
+
+import errno
+import fcntl
+import os
+import re
+import resource
+import secrets
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import IO
+
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""A disk, a quota or a limit on files is used up; whatever was written before stays."""
+
+UNFLUSHED = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
+"""What some file systems say of flushing a directory, and all to those who may not list it."""
+
+BY_RUST = re.compile(r"\(os error (\d+)\)")
+"""How safetensors and tokenizers tell the number of an error of the system."""
+
+
+@contextmanager
+def whole(path: Path, *, needed: int = 0, durable: bool = True) -> Iterator[IO[bytes]]:
+    """Write a file that is there in full or not at all, even after a power cut.
+
+    Args:
+        needed: bytes that it will have, where that is known.
+        durable: wait until it is on the disk; what can be made again need not.
+    """
+    aside = _aside(path)
+    with told(path, aside=aside, needed=needed):
+        try:
+            with _begun(aside) as file:
+                yield file
+                file.flush()
+                if durable:
+                    _flush(file.fileno())
+            aside.replace(path)
+        except BaseException:  # a signal, too
+            with suppress(OSError):
+                aside.unlink()
+            raise
+        if durable:
+            flush_directory(path.parent)
+
+
+def write_bytes(path: Path, data: bytes, *, durable: bool = True) -> None:
+    """Write all of a file."""
+    with whole(path, needed=len(data), durable=durable) as file:
+        file.write(data)
+
+
+def write_text(path: Path, text: str, *, durable: bool = True) -> None:
+    """Write all of a file of text."""
+    write_bytes(path, text.encode(), durable=durable)
+
+
+def append(path: Path, data: bytes, *, durable: bool = False) -> None:
+    """Add to a file in one write, so that a kill tears at most its last line.
+
+    What a disk that has become full took of it is taken back, unless somebody has added more.
+    """
+    done = 0
+    with told(path, needed=len(data)), path.open("ab", buffering=0) as file:
+        try:
+            while done < len(data):
+                done += file.write(data[done:])
+            if durable:
+                _flush(file.fileno())
+        except BaseException:  # a signal, too
+            with suppress(OSError):
+                if done and file.tell() == os.fstat(file.fileno()).st_size:
+                    file.truncate(file.tell() - done)
+            raise
+
+
+@contextmanager
+def whole_directory(path: Path, *, needed: int = 0) -> Iterator[Path]:
+    """Write a directory that is there with all of its files or not at all; yield where.
+
+    It takes the place of one that is there.
+
+    Args:
+        needed: bytes that its files will have, about, where that is known.
+    """
+    aside, former, held = _aside(path), _aside(path), None
+    with told(path, aside=aside, needed=needed):
+        try:
+            aside.mkdir()
+            held = os.open(aside, os.O_RDONLY)
+            _hold(held)
+            yield aside
+            mode = aside.stat().st_mode
+            for one in (*aside.rglob("*"), aside):
+                if one.is_dir():
+                    flush_directory(one)
+                else:
+                    one.chmod(mode & 0o666)  # safetensors leaves out the group, whatever the umask
+                    _flush_file(one)
+            if path.exists():
+                path.rename(former)
+            aside.rename(path)
+            flush_directory(path.parent)
+        finally:
+            if former.exists() and not path.exists():
+                former.rename(path)
+            for left in (aside, former):
+                shutil.rmtree(left, ignore_errors=True)
+            if held is not None:
+                os.close(held)
+
+
+@contextmanager
+def told(path: Path, *, aside: Path | None = None, needed: int = 0) -> Iterator[None]:
+    """Put the path into an error that the system raises inside, and on a full disk the room.
+
+    The system knows an open file by a number alone, and libraries write in their own ways.
+
+    Args:
+        aside: under which name it is written until it is whole.
+        needed: bytes that are to be written, where that is known.
+    """
+    try:
+        yield
+    except Exception as error:
+        if isinstance(error, OSError):
+            number, name = error.errno, str(error.filename or path)
+        else:
+            by_rust = BY_RUST.search(str(error))
+            number, name = by_rust and int(by_rust[1]), str(path)
+        if number is None:
+            raise
+        why = str(getattr(error, "strerror", None) or os.strerror(number))
+        if number in FULL and ";" not in why:
+            why = f"{os.strerror(number)}; {_room(path, number, needed)}"
+        place = name if aside is None else name.replace(str(aside), str(path))
+        raise OSError(number, why, place) from error
+
+
+def sweep(directory: Path) -> None:
+    """Clear away what kills left half-written; whoever still writes holds a lock on it."""
+    for left in directory.glob("*.tmp"):
+        if left.is_symlink() or not (left.is_file() or left.is_dir()):
+            continue  # none of ours
+        with suppress(OSError):
+            found = os.open(left, os.O_RDONLY)
+            try:
+                fcntl.flock(found, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(left) if left.is_dir() else left.unlink()
+            finally:
+                os.close(found)
+
+
+def _begun(aside: Path) -> IO[bytes]:
+    """Make a file and hold it, anew where somebody swept it away in between."""
+    while True:
+        file = aside.open("xb")
+        _hold(file.fileno())
+        if aside.exists():
+            return file
+        file.close()
+
+
+def _hold(descriptor: int) -> None:
+    """Tell those who sweep that this is being written; a file system may have no locks."""
+    with suppress(OSError):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+
+
+def _aside(path: Path) -> Path:
+    """Name what nobody else writes, beside its place: only there can it be renamed at once."""
+    return path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+
+
+def _room(path: Path, number: int, needed: int) -> str:
+    """Say how much was to be written, and what is free or allowed."""
+    wanted = f"{needed:,} bytes were to be written, " if needed else ""
+    if number == errno.EFBIG:
+        most = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        return f"{wanted}and a file may have {most:,} (`ulimit -f`)"
+    try:
+        disk = os.statvfs(path.parent)
+    except OSError:  # it has gone
+        return f"{wanted}and its directory is gone"
+    if disk.f_files and not disk.f_favail:
+        return f"{wanted}and no further files (inodes) are free"
+    quota = " on the disk, but not to this user" if number == errno.EDQUOT else ""
+    return f"{wanted}{disk.f_bavail * disk.f_frsize:,} are free{quota}"
+
+
+def _flush(descriptor: int) -> None:
+    """Wait until what was written is on the disk."""
+    os.fsync(descriptor)
+
+
+def _flush_file(file: Path) -> None:
+    with file.open("rb") as written:
+        _flush(written.fileno())
+
+
+def flush_directory(directory: Path) -> None:
+    """Wait until the names in a directory are on the disk, where the file system can do that."""
+    try:
+        descriptor = os.open(directory, os.O_RDONLY)
+        try:
+            _flush(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        if error.errno not in UNFLUSHED:
+            raise
