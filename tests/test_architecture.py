@@ -12,13 +12,14 @@ ROOT = Path(__file__).parent.parent
 
 MAY_IMPORT = {  # folder or file -> the local packages and modules it may import, besides itself
     "configs": set(),
+    "caching": set(),
     "runs": {"configs"},
     "stopping": set(),
     "failures": {"configs"},
     "console": {"configs", "stopping", "failures"},
     "checkpoints": {"runs"},
-    "datamodules": {"configs"},
-    "modules": {"configs", "datamodules.batch", "datamodules.sample"},
+    "datamodules": {"configs", "caching"},
+    "modules": {"configs", "caching", "datamodules.batch", "datamodules.sample"},
     "recipes": {"configs", "runs", "stopping", "datamodules", "comparing"},
 }
 RULES = (
@@ -31,13 +32,13 @@ JUDGES = (
     *("evidence", "trace_filters", "conclusions", "official", "official_rules"),
 )
 PLAIN = (
-    *("sample", "media", "decoders", "films", "budgets", "media_cache", "ablation"),
+    *("sample", "media", "decoders", "stills", "films", "budgets", "media_cache", "ablation"),
     *("orders", "wording", "probe_cache", "probe_scores"),
     *("frame_choice", "demuxing", "tracks", "animations"),
 )
 NO_TORCH = (
     "configs/",
-    *("runs.py", "stopping.py", "failures.py", "console.py"),
+    *("caching.py", "runs.py", "stopping.py", "failures.py", "console.py"),
     *(f"modules/{name}.py" for name in JUDGES),
     *(f"datamodules/{name}.py" for name in RULES + PLAIN),
     "datamodules/sources/",
