@@ -31,7 +31,7 @@ MOST_ELONGATED = 200
 SLACK = 0.5
 """Seconds by which headers of whole files are wrong: paddings of codecs, rounded times."""
 
-HIGHEST_RATE = 1_000_000
+HIGHEST_RATE = 768_000
 """Samples a second; no recording has more, but a damaged header may."""
 
 MOST_VALUES = 64 * 48_000

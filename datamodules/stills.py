@@ -1,5 +1,6 @@
 """Read pictures with Pillow, no more of which is in memory at once than two of the largest."""
 
+import math
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -8,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
+from PIL.TiffImagePlugin import TiffImageFile
 
 from configs.schema import MediaConfig
 from datamodules.decoders import MOST_PIXELS, MediaError, fit
@@ -20,6 +22,15 @@ IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 MOST_BYTES = 1 << 28
 """Of a file; some decoders read all of it at once, whatever it holds."""
 
+MOST_PACKED = {"JPEG": 40_000_000, "MPO": 40_000_000, "WEBP": 20_000_000}
+"""Bytes of a file whose decoder takes long for each; those of a photograph are fewer."""
+
+LARGEST_TILE = 1 << 24
+"""Pixels of a tile of a TIFF that is larger than its picture."""
+
+MOST_DECODED = 150_000_000
+"""Pixels times channels, three of which are made of one at least."""
+
 MOST_RUNS = 2_000_000
 """Pixels of a BMP in runs, which Pillow decodes one by one in Python."""
 
@@ -29,6 +40,9 @@ in a small file."""
 
 BAND = 1 << 20
 """Pixels that are put on white at a time."""
+
+TILE = (322, 323)
+"""Tags of TIFF: how wide and how long its tiles are."""
 
 ORIENTATION = 0x0112
 TURNS = {
@@ -73,11 +87,17 @@ def open_image(path: Path) -> Iterator[Image.Image]:
 
 
 def _check_work(file: Image.Image, path: Path) -> None:
-    """Refuse what takes long for its size."""
-    pixels = file.width * file.height
+    """Refuse what takes long, or much memory, for its size."""
+    pixels, size, kind = file.width * file.height, path.stat().st_size, file.format or ""
+    if size > (most := MOST_PACKED.get(kind, MOST_BYTES)):
+        raise _too_large(f"{size:,} bytes of {kind}, but at most {most:,} are decoded")
     if any(tile[0] == "bmp_rle" for tile in getattr(file, "tile", ())) and pixels > MOST_RUNS:
         raise _too_large(f"{pixels:,} pixels in runs, but at most {MOST_RUNS:,} are decoded")
-    if file.format in ("JPEG", "MPO"):
+    if isinstance(file, TiffImageFile):
+        tile = math.prod(int(file.tag_v2.get(tag, 0)) for tag in TILE)
+        if tile > max(2 * pixels, LARGEST_TILE):
+            raise _too_large(f"a tile of {tile:,} pixels in a picture of {pixels:,}")
+    if kind in ("JPEG", "MPO"):
         scans = path.read_bytes().count(b"\xff\xda")
         if scans * pixels > MOST_SCANNED:
             raise _too_large(
@@ -106,6 +126,12 @@ def _on_white(path: Path) -> tuple[Image.Image, Image.Transpose | None]:
     """Read a picture as it lies in its file, and how it is to be turned."""
     with open_image(path) as file:
         fit(*file.size, MOST_PIXELS)  # the header alone shows a bomb
+        channels = 4 if file.has_transparency_data or file.mode == "CMYK" else 3
+        if file.width * file.height * channels > MOST_DECODED:
+            raise _too_large(
+                f"{file.width}x{file.height} pixels of {channels} channels, but at most "
+                f"{MOST_DECODED:,} values are decoded"
+            )
         if file.mode.startswith(("I", "F")):
             raise MediaError(
                 f"pixels of mode {file.mode} have no fixed black and white, but 8 bits per channel "

@@ -28,6 +28,9 @@ RUN_UP = 0.5
 MOST_CHANNELS = 8
 """PyAV reads beyond its memory where there are more."""
 
+MOST_PIECES = 500
+"""A second, into which sound is cut: codecs make 400 at most."""
+
 PADDING = 0.15
 """Seconds that decoders leave out of frames that were counted one by one."""
 
@@ -119,7 +122,14 @@ def _decoded(
     offset: float | None = None
     reached: float | None = None
     rate = track.rate
-    for frame in _frames(file, track, begin - RUN_UP):
+    most = MOST_PIECES * (stop - begin + 1)
+    for number, frame in enumerate(_frames(file, track, begin - RUN_UP)):
+        if number > most:
+            raise MediaError(
+                f"its sound lies in more than {MOST_PIECES} pieces a second, but no codec makes "
+                "as many: convert it to FLAC.",
+                kind="too_large",
+            )
         if frame.layout.nb_channels > MOST_CHANNELS:
             raise MediaError("its sound changes to more channels than are read: convert it to WAV.")
         if reached is None:
