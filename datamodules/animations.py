@@ -9,8 +9,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from configs.schema import MediaConfig
-from datamodules.decoders import MediaError, fit, on_white, open_image
+from datamodules.decoders import MediaError, fit
 from datamodules.frame_choice import TICK, Frames, middles, no_frame
+from datamodules.stills import on_white, open_image
+
+MOST_MOVING = 400_000_000
+"""Pixels of all pictures together, each of which is made for the next."""
 
 FASTEST, USUAL = 0.02, 0.1
 """Seconds: what is to be shown for less than the first, all browsers show for the second."""
@@ -26,6 +30,7 @@ def choose_pictures(
     """
     with open_image(path) as file:
         width, height = fit(*file.size, budget.image_max_pixels)
+        _check_moving(len(lasting) * file.width * file.height)
     shown = [seconds if seconds >= FASTEST else USUAL for seconds in lasting]
     *times, stop = [0.0, *accumulate(shown)]
     inside = [time for time in times if start - TICK <= time < end - TICK]
@@ -49,7 +54,7 @@ def read_pictures(path: Path, frames: Frames) -> NDArray[np.uint8]:
     Shapes: -> (frames, height, width, 3)
     """
     numbers = {frames.clock.index(time): time for time in frames.times}
-    size, shown = (frames.width, frames.height), {}
+    size, shown, made = (frames.width, frames.height), {}, 0
     with open_image(path) as file:
         there = getattr(file, "n_frames", 1)  # which only some formats have
         aside = there - len(frames.clock)  # one that a PNG shows where nothing moves
@@ -60,7 +65,18 @@ def read_pictures(path: Path, frames: Frames) -> NDArray[np.uint8]:
             )
         for number in range(there):
             file.seek(number)
+            made += file.width * file.height  # which a GIF may change on the way
+            _check_moving(made)
             if (time := numbers.get(number - aside)) is not None:
                 picture = on_white(file).resize(size, Image.Resampling.BICUBIC)
                 shown[time] = np.array(picture)
     return np.stack([shown[time] for time in frames.times])
+
+
+def _check_moving(pixels: int) -> None:
+    if pixels > MOST_MOVING:
+        raise MediaError(
+            f"{pixels:,} pixels in all of its pictures, but at most {MOST_MOVING:,} are decoded: "
+            "convert it to MP4.",
+            kind="too_large",
+        )

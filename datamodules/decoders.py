@@ -1,11 +1,10 @@
-"""Read a picture or a sound into arrays, within a budget: where foreign bytes come in.
+"""Say what of a medium is read at most, and read sounds: where foreign bytes come in.
 
 Every limit is checked before what it limits is allocated, and nothing that is missing is made up:
 a frame that does not decode is an error, not a repetition of its neighbor.
 """
 
 import math
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +14,6 @@ import numpy as np
 import soundfile
 import soxr
 from numpy.typing import NDArray
-from PIL import Image
 
 from configs.schema import MediaConfig
 
@@ -23,32 +21,28 @@ SAMPLE_RATE = 16_000
 SHORTEST_AUDIO = 0.1
 """Seconds; much less makes no token in an audio tower that reads 40 ms per token."""
 
-MOST_PIXELS = 89_000_000
-"""Pictures larger than this are taken for decompression bombs, as Pillow does."""
+MOST_PIXELS = 50_000_000
+"""Of a picture: those of the largest cameras that people carry. More take longer than a second, or
+more than a gigabyte with all that decoders make beside them."""
 
 MOST_ELONGATED = 200
 """Longer side over shorter side that vision processors accept."""
 
-IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-"""Not all that Pillow knows: its EPS reader starts another program."""
-
 SLACK = 0.5
 """Seconds by which headers of whole files are wrong: paddings of codecs, rounded times."""
 
-HIGHEST_RATE = 1_000_000
+HIGHEST_RATE = 768_000
 """Samples a second; no recording has more, but a damaged header may."""
 
-ORIENTATION = 0x0112
-TURNS = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
-}
-"""What brings a picture upright, by the EXIF tag of the camera that was held another way."""
+MOST_VALUES = 64 * 48_000
+"""Samples a second of all channels together, as of the largest arrays of microphones."""
+
+LOUDEST = 32.0
+"""Times full scale. Mixes in floats and codecs go a few times beyond it. What goes further is
+damaged, or holds integers where floats belong: the loudest of 8 bits is 128."""
+
+BLOCK = 1 << 20
+"""Samples of all channels that are read at a time."""
 
 
 @final
@@ -78,70 +72,8 @@ def fit(width: int, height: int, max_pixels: int) -> tuple[int, int]:
             kind="too_large",
         )
     scale = min(1.0, math.sqrt(max_pixels / (width * height)))
-    return max(1, int(width * scale)), max(1, int(height * scale))
-
-
-def image_size(path: Path, budget: MediaConfig) -> tuple[int, int]:
-    """Read from its header how large a picture is shown, before it is turned upright."""
-    with open_image(path) as file:
-        return fit(*file.size, budget.image_max_pixels)
-
-
-@contextmanager
-def open_image(path: Path) -> Iterator[Image.Image]:
-    """Open a picture without the notes on its tags that Pillow prints: its pixels count."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            file = Image.open(path, formats=IMAGE_FORMATS)
-        except Image.DecompressionBombError as error:
-            raise MediaError(
-                f"its header declares too many pixels ({error}), but at most {MOST_PIXELS:,} are "
-                "decoded: scale it down.",
-                kind="too_large",
-            ) from error
-        with file:
-            yield file
-
-
-def read_image(path: Path, budget: MediaConfig) -> NDArray[np.uint8]:
-    """Read a picture, of a moving one the first, upright and on white.
-
-    Shapes: -> (height, width, 3)
-    """
-    with open_image(path) as file:
-        fit(*file.size, budget.image_max_pixels)  # the header alone shows a bomb
-        if file.mode.startswith(("I", "F")):
-            raise MediaError(
-                f"pixels of mode {file.mode} have no fixed black and white, but 8 bits per channel "
-                "have: convert it to 8 bits."
-            )
-        turn = TURNS.get(_orientation(file))
-        image = on_white(file)
-        image = image if turn is None else image.transpose(turn)
-        size = fit(*image.size, budget.image_max_pixels)
-        return np.array(image.resize(size, Image.Resampling.BICUBIC))
-
-
-def _orientation(file: Image.Image) -> int:
-    """Read which side of a picture is up; a tag that nobody can read says nothing about that.
-
-    Pillow itself turns TIFF files while it loads them, so this comes after that.
-    """
-    file.load()
-    try:
-        found = file.getexif().get(ORIENTATION, 1)
-    except Exception:  # whatever Pillow meets in damaged tags; the pixels are a matter of their own
-        return 1
-    return found if isinstance(found, int) else 1
-
-
-def on_white(image: Image.Image) -> Image.Image:
-    """Put a picture on white: drawings in black on nothing would end as black on black."""
-    if image.has_transparency_data:
-        paper = Image.new("RGBA", image.size, "white")
-        image = Image.alpha_composite(paper, image.convert("RGBA"))
-    return image.convert("RGB")
+    width, height = max(1, int(width * scale)), max(1, int(height * scale))
+    return min(width, MOST_ELONGATED * height), min(height, MOST_ELONGATED * width)
 
 
 def read_sound_file(
@@ -151,11 +83,25 @@ def read_sound_file(
     with _open_sound(path) as file:
         rate = file.samplerate
         first, last = _places(file, start, end)
-        check_length((last - first) / rate, budget)  # before a header that lies fills the memory
+        check_length((last - first) / rate, budget)
         file.seek(first)
-        samples = file.read(last - first, dtype="float32", always_2d=True)  # (samples, channels)
+        samples = np.concatenate([mono(block) for block in _blocks(file, last - first)])
     check_complete(len(samples) / rate, (last - first) / rate, slack=0.0)  # what it counts is there
-    return mono(samples, rate, budget)
+    return resampled(samples, rate, budget)
+
+
+def _blocks(file: soundfile.SoundFile, count: int) -> Iterator[NDArray[np.float32]]:
+    """Read so many samples, or as many as there are: a header that lies fills no memory.
+
+    Shapes: -> (samples, channels) of each
+    """
+    most = max(1, BLOCK // file.channels)
+    while True:
+        block = file.read(min(most, count), dtype="float32", always_2d=True)
+        yield block
+        count -= len(block)
+        if not count or not len(block):
+            return
 
 
 def sound_file_seconds(path: Path, start: float, end: float) -> float:
@@ -178,12 +124,23 @@ def knows_codec(path: Path) -> bool:
 def _open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
     """Open a sound by its bytes alone: given a name, libsndfile believes its ending."""
     with path.open("rb") as raw, soundfile.SoundFile(raw.fileno(), closefd=False) as file:
-        if not 0 < file.samplerate <= HIGHEST_RATE:
-            raise MediaError(
-                f"{file.samplerate:,} samples a second, but at most {HIGHEST_RATE:,} are read: "
-                "its header is damaged; fetch it again."
-            )
+        check_rate(file.samplerate, file.channels)
         yield file
+
+
+def check_rate(rate: int, channels: int) -> None:
+    """Refuse more samples a second than any recording has, in one channel or in all of them."""
+    if not 0 < rate <= HIGHEST_RATE:
+        raise MediaError(
+            f"{rate:,} samples a second, but at most {HIGHEST_RATE:,} are read: its header is "
+            "damaged; fetch it again."
+        )
+    if rate * channels > MOST_VALUES:
+        raise MediaError(
+            f"{channels:,} channels of {rate:,} samples a second, but at most {MOST_VALUES:,} in "
+            "all are read: mix it down, or lower its rate.",
+            kind="too_large",
+        )
 
 
 def _places(file: soundfile.SoundFile, start: float, end: float) -> tuple[int, int]:
@@ -193,17 +150,32 @@ def _places(file: soundfile.SoundFile, start: float, end: float) -> tuple[int, i
     return first, last
 
 
-def mono(samples: NDArray[np.float32], rate: int, budget: MediaConfig) -> NDArray[np.float32]:
-    """Average the channels of a sound and bring it to 16 kHz.
+def mono(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Average the channels of a sound, each of which must be one.
 
-    Shapes: samples (samples, channels) -> (samples,)
+    Shapes: (samples, channels) -> (samples,)
     """
+    check_loudness(samples)
+    return samples.mean(axis=1, dtype=np.float32)
+
+
+def resampled(samples: NDArray[np.float32], rate: int, budget: MediaConfig) -> NDArray[np.float32]:
+    """Bring a sound to 16 kHz. Shapes: (samples,) -> (samples,)"""
     check_length(len(samples) / rate, budget)
-    if not np.isfinite(samples).all():
-        raise MediaError("holds infinite samples, but a sound is finite: record it again.")
-    mono = samples.mean(axis=1, dtype=np.float32)
-    resampled: NDArray[np.float32] = soxr.resample(mono, rate, SAMPLE_RATE)
-    return resampled
+    heard: NDArray[np.float32] = soxr.resample(samples, rate, SAMPLE_RATE)
+    return heard
+
+
+def check_loudness(samples: NDArray[np.float32]) -> None:
+    """Refuse what no sound holds: NaN, infinity, or far more than full scale."""
+    if not len(samples):
+        return
+    loudest = max(float(samples.max()), -float(samples.min()))  # NaN, if there is one
+    if not loudest <= LOUDEST:
+        raise MediaError(
+            f"samples of up to {loudest:g} times full scale, but a sound has none beyond "
+            f"{LOUDEST:g}: it is damaged, or holds integers as floats; fetch or convert it again."
+        )
 
 
 def check_length(seconds: float, budget: MediaConfig) -> None:

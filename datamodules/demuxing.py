@@ -11,7 +11,7 @@ import av.container
 import av.stream
 
 from datamodules.containers.telling import tell
-from datamodules.decoders import SLACK, MediaError
+from datamodules.decoders import MOST_PIXELS, SLACK, MediaError
 from datamodules.frame_choice import TICK
 
 INDEXED = ("mov", "matroska", "avi", "caf")
@@ -22,6 +22,9 @@ EARLIER = (0.0, 2.0, 16.0, math.inf)
 """Seconds before a place at which a key frame is looked for, in turn: indices go by the times of
 decoding, which are earlier than those of showing."""
 
+MOST_PACKETS = 1_000_000
+"""Packets of a stream that are looked through, as of four hours of 60 frames a second."""
+
 
 @contextmanager
 def opened(path: Path) -> Iterator[av.container.InputContainer]:
@@ -31,7 +34,7 @@ def opened(path: Path) -> Iterator[av.container.InputContainer]:
     which name other files.
     """
     demuxer = tell(path).demuxer
-    only = {"protocol_whitelist": "file"}
+    only = {"protocol_whitelist": "file", "max_pixels": str(MOST_PIXELS)}
     with av.open(str(path), format=demuxer, options=only, metadata_errors="ignore") as file:
         yield file
 
@@ -99,7 +102,13 @@ def _in_order(packets: Iterator[av.Packet], *, raw: bool) -> Iterator[av.Packet]
         raw: whether packets are pieces of one size, of which the last is always called damaged.
     """
     before = -math.inf
-    for packet in packets:
+    for number, packet in enumerate(packets):
+        if number == MOST_PACKETS:
+            raise MediaError(
+                f"more than {MOST_PACKETS:,} packets, but no more are looked through: split the "
+                "file, or convert it to a usual number of frames a second.",
+                kind="too_large",
+            )
         if packet.is_corrupt and not raw:
             raise MediaError(
                 f"the packet at {shown_at(packet)} s is damaged, but none may be missing: the file "

@@ -16,7 +16,7 @@ from av.sidedata.sidedata import Type
 from numpy.typing import NDArray
 
 from configs.schema import MediaConfig
-from datamodules.decoders import MediaError, check_complete, fit
+from datamodules.decoders import MOST_PIXELS, MediaError, check_complete, fit
 from datamodules.demuxing import (
     beginning,
     declared,
@@ -32,6 +32,13 @@ from datamodules.tracks import read_track
 GROUP = 600
 """Frames that build upon one key frame, at most: those of a stream are kept until the next."""
 
+MOST_FRAME_BYTES = 8192 * 4096 * 3 // 2
+"""Of a frame as it is decoded, as of 360 degrees in 8 bits; decoders hold up to seventeen."""
+
+MOST_DECODED = 300 * 3840 * 2160
+"""Pixels that are decoded for each frame that is shown, on average: those from one key frame of a
+film in 4K to the next."""
+
 
 def _pictures(file: av.container.InputContainer) -> av.VideoStream:
     """Find the pictures of a file, and a decoder for them; the cover of a record is no film."""
@@ -43,6 +50,7 @@ def _pictures(file: av.container.InputContainer) -> av.VideoStream:
         )
     if moving[0].codec_context is None:
         raise MediaError("no decoder knows its codec: convert its pictures to H.264.")
+    moving[0].codec_context.options = {"max_pixels": str(MOST_PIXELS)}
     return moving[0]
 
 
@@ -85,6 +93,8 @@ def choose_frames(path: Path, start: float, end: float, budget: MediaConfig) -> 
             _check_last([packet for group in groups for packet in group])
         rate, told = stream.average_rate, declared(file, stream)
         width, height = fit(stream.width, stream.height, budget.image_max_pixels)
+        if (pixels := stream.codec_context.format) is not None:
+            _check_frame(stream.width, stream.height, pixels)
     if not times:
         raise no_frame(start, end)
     if told is not None:
@@ -104,6 +114,17 @@ def choose_frames(path: Path, start: float, end: float, budget: MediaConfig) -> 
     )
 
 
+def _check_frame(width: int, height: int, pixels: av.VideoFormat) -> None:
+    """Refuse a frame that takes more memory than any usual one; its size may change on the way."""
+    size = width * height * pixels.padded_bits_per_pixel // 8
+    if size > MOST_FRAME_BYTES:
+        raise MediaError(
+            f"a frame of {width}x{height} pixels ({pixels.name}) takes {size:,} bytes, but at most "
+            f"{MOST_FRAME_BYTES:,} are decoded: scale the film down.",
+            kind="too_large",
+        )
+
+
 def _check_last(packets: Sequence[av.Packet]) -> None:
     """Decode the last frames of a stream, where nothing else says that it was cut.
 
@@ -112,6 +133,7 @@ def _check_last(packets: Sequence[av.Packet]) -> None:
     key = shown_at(packets[0]) if packets else None
     for packet in packets:
         for frame in packet.decode():
+            _check_frame(frame.width, frame.height, frame.format)
             whole = key is None or frame.time is None or frame.time < key or not frame.is_corrupt
             if not whole:
                 raise MediaError(
@@ -127,7 +149,9 @@ def _read_frames(path: Path, frames: Frames) -> NDArray[np.uint8]:
         with opened(path) as file:
             stream = _pictures(file)
             stream.codec_context.thread_count = 1  # the loader's workers run in parallel
-            for time, frame in _frames_at(Decoding(file, stream, frames.clock), frames.times, keys):
+            most = MOST_DECODED * len(frames.times)
+            decoding = Decoding(file, stream, frames.clock, most=most)
+            for time, frame in _frames_at(decoding, frames.times, keys):
                 small = frame.reformat(
                     frames.width, frames.height, "rgb24", interpolation="BICUBIC"
                 )
@@ -165,9 +189,15 @@ class Decoding:
     """The frames of a film one after the other, with leaps to key frames further on."""
 
     def __init__(
-        self, file: av.container.InputContainer, stream: av.VideoStream, clock: Sequence[float]
+        self,
+        file: av.container.InputContainer,
+        stream: av.VideoStream,
+        clock: Sequence[float],
+        *,
+        most: int,
     ) -> None:
         self._file, self._stream, self._clock = file, stream, clock
+        self._most = most  # pixels
         self._packets = file.demux(stream)
         self.reached = -math.inf
         """The key frame that was decoded last."""
@@ -193,8 +223,19 @@ class Decoding:
                 if self._clock:
                     time = self._clock[min(rank, len(self._clock) - 1)]
                 rank += 1
+                self._count(frame)
                 if time is not None:
                     yield time, frame
+
+    def _count(self, frame: av.VideoFrame) -> None:
+        _check_frame(frame.width, frame.height, frame.format)
+        self._most -= frame.width * frame.height
+        if self._most < 0:
+            raise MediaError(
+                "more pixels than are decoded for so few frames, since they lie too far behind "
+                "key frames: convert it with a key frame every few seconds, or scale it down.",
+                kind="too_large",
+            )
 
 
 def _begins(packet: av.Packet, key: float) -> bool:

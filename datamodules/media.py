@@ -4,6 +4,7 @@ Files that others recorded are the one input nobody checked: everything a decode
 damaged or hostile file comes out of here as a `MediaError`, and nothing else does.
 """
 
+import errno
 import functools
 import hashlib
 import json
@@ -22,15 +23,15 @@ from datamodules.containers.telling import Container, tell
 from datamodules.decoders import (
     SAMPLE_RATE,
     MediaError,
-    image_size,
+    check_loudness,
     knows_codec,
-    read_image,
     read_sound_file,
     sound_file_seconds,
 )
 from datamodules.films import choose_frames, read_film
 from datamodules.places import resolve
 from datamodules.sample import Media, Modality, Role
+from datamodules.stills import image_size, read_image
 from datamodules.tracks import read_track, track_seconds
 
 __all__ = [
@@ -47,7 +48,10 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Decoded:
-    """One file as arrays; what it does not have, or no longer has, is None."""
+    """One file as arrays; what it does not have, or no longer has, is None.
+
+    Whoever makes one, a decoder or a cache, nothing else than pixels and sound gets any further.
+    """
 
     modality: Modality
     role: Role = "context"
@@ -62,6 +66,24 @@ class Decoded:
 
     audio: NDArray[np.float32] | None = None
     """(samples,) mono at 16 kHz; of a video, its audio track, starting with the first frame."""
+
+    def __post_init__(self) -> None:
+        """Refuse what is not pixels of 8 bits, a rate, or a sound within its range."""
+        parts = (self.image, np.uint8, 3), (self.frames, np.uint8, 4), (self.audio, np.float32, 1)
+        for part, kind, rank in parts:
+            if part is not None and (part.dtype != kind or part.ndim != rank or not part.size):
+                raise MediaError(
+                    f"{part.dtype} numbers of shape {part.shape}, but pixels are bytes of (height, "
+                    "width, 3), films have (frames, ...) of these, and sounds float32 of (samples,)"
+                    ": make it anew."
+                )
+        if self.fps is not None and not 0 < self.fps < math.inf:
+            raise MediaError(
+                f"{self.fps} frames a second, but a film has more than none and not infinitely "
+                "many: convert it again."
+            )
+        if self.audio is not None:
+            check_loudness(self.audio)
 
 
 def decode(
@@ -201,6 +223,8 @@ def _blamed_on(media: Media) -> Iterator[None]:
     except MediaError as error:
         raise MediaError(f"{media.path}: {error}", kind=error.kind, path=media.path) from error
     except Exception as error:  # damaged files raise ten types in three libraries
+        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
+            raise  # it is the machine that has too few descriptors
         raise MediaError(
             f"{media.path}: unreadable as {media.modality} ({type(error).__name__}: {error}). "
             "Media must decode without errors: convert it to FLAC, PNG or MP4, or drop its rows.",

@@ -1,16 +1,13 @@
 """Keep decoded media on disk: what one run has decoded, no other decodes again.
 
 An entry is named by all that its arrays depend on, the bytes of the file among it, so none is ever
-out of date. It is written aside and renamed, so any number of processes may share a directory.
+out of date. What comes out of it is checked like what comes out of a decoder.
 """
 
 import hashlib
 import json
-import logging
-import os
-import secrets
-from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import final
 
@@ -23,14 +20,14 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
+from caching import Cache
 from configs.schema import MediaConfig
+from datamodules.decoders import SAMPLE_RATE
 from datamodules.media import Decoded, decode, file_digest, resolve
 from datamodules.sample import Media, Modality
 
-log = logging.getLogger(__name__)
-
 DECODERS = (
-    2,  # of what reads media here: raise it when that makes something else of a file
+    3,  # of what reads media here: raise it when that makes something else of a file
     av.library_versions,
     soundfile.__libsndfile_version__,
     soxr.__version__,
@@ -44,7 +41,12 @@ SETTINGS: dict[Modality, tuple[str, ...]] = {
 }
 """What of a budget changes what is decoded; lengths that are refused are not kept."""
 
-GIGABYTE = 10**9
+PARTS: dict[Modality, tuple[frozenset[str], ...]] = {
+    "audio": (frozenset({"audio"}),),
+    "image": (frozenset({"image"}),),
+    "video": (frozenset({"frames", "fps"}), frozenset({"frames", "fps", "audio"})),
+}
+"""What an entry may hold."""
 
 
 @final
@@ -52,10 +54,12 @@ class MediaCache:
     """A directory of decoded media, which stops growing at a size."""
 
     def __init__(self, directory: Path, *, gigabytes: float) -> None:
-        self.directory = directory
-        self.most = gigabytes * GIGABYTE
-        self._size: int | None = None  # of all entries; not counted yet
-        self._full = False
+        self.cache = Cache(
+            directory,
+            gigabytes=gigabytes,
+            holds="decoded media",
+            setting="data.media_cache_gigabytes",
+        )
 
     def decode(
         self,
@@ -68,62 +72,26 @@ class MediaCache:
     ) -> Decoded:
         """Read a medium from here, or decode it and keep it."""
         path = resolve(root, media.path, outside_root=outside_root)
-        entry = self._entry(media, file_digest(path), budget, sound)
-        if (found := _read(entry)) is not None:
-            return _decoded(found, media)
+        name = _name(media, file_digest(path), budget, sound)
+        found = self.cache.find(name, partial(_decoded, media=media), numbers=_bytes(budget))
+        if found is not None:
+            return found
         item = decode(root, media, budget, outside_root=outside_root, sound=sound)
-        if not self._full:
-            self._write(entry, _arrays(item))
+        self.cache.keep(name, safetensors.numpy.save(_arrays(item)))
         return item
 
-    def _entry(self, media: Media, digest: str, budget: MediaConfig, sound: bool) -> Path:
-        settings = [vars(budget)[name] for name in SETTINGS[media.modality]]
-        facts = [DECODERS, digest, media.modality, media.start, media.end, *settings, sound]
-        name = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
-        return self.directory / name[:2] / f"{name}.safetensors"
 
-    def _write(self, entry: Path, arrays: dict[str, NDArray[np.generic]]) -> None:
-        body = safetensors.numpy.save(arrays)
-        data = _checksum(body) + body
-        if self._size is None:
-            self._size = sum(file.stat().st_size for file in self.directory.glob("*/*.safetensors"))
-        if self._size + len(data) > self.most:
-            self._stop(f"it has reached data.media_cache_gigabytes={self.most / GIGABYTE:g}")
-            return
-        aside = entry.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}.tmp")
-        try:
-            entry.parent.mkdir(parents=True, exist_ok=True)
-            aside.write_bytes(data)
-            os.replace(aside, entry)
-        except OSError as error:  # a full disk costs time, not the run
-            with suppress(OSError):
-                aside.unlink()
-            self._stop(str(error))
-            return
-        self._size += len(data)
-
-    def _stop(self, reason: str) -> None:
-        self._full = True
-        log.warning("the cache of decoded media %s grows no further: %s", self.directory, reason)
+def _name(media: Media, digest: str, budget: MediaConfig, sound: bool) -> str:
+    settings = [vars(budget)[name] for name in SETTINGS[media.modality]]
+    facts = [DECODERS, digest, media.modality, media.start, media.end, *settings, sound]
+    name = hashlib.blake2b(json.dumps(facts).encode(), digest_size=16).hexdigest()
+    return f"{name[:2]}/{name}.safetensors"
 
 
-def _checksum(body: bytes) -> bytes:
-    return hashlib.blake2b(body, digest_size=16).digest()
-
-
-def _read(entry: Path) -> dict[str, NDArray[np.generic]] | None:
-    """Read an entry, or return None where there is none or it is damaged."""
-    try:
-        data = entry.read_bytes()
-        if _checksum(data[16:]) == data[:16]:
-            return safetensors.numpy.load(data[16:])
-    except (FileNotFoundError, NotADirectoryError):
-        return None
-    except (OSError, safetensors.SafetensorError) as error:
-        log.warning("%s cannot be read and is decoded again: %s", entry, error)
-        return None
-    log.warning("%s is damaged and is decoded again", entry)
-    return None
+def _bytes(budget: MediaConfig) -> int:
+    """Count those of the largest medium that a budget allows."""
+    pixels = 3 * budget.image_max_pixels * max(2, budget.video_max_frames)
+    return pixels + 4 * round(SAMPLE_RATE * (min(budget.audio_max_seconds, 1e9) + 1))
 
 
 def _arrays(item: Decoded) -> dict[str, NDArray[np.generic]]:
@@ -133,7 +101,11 @@ def _arrays(item: Decoded) -> dict[str, NDArray[np.generic]]:
     return {name: np.ascontiguousarray(part) for name, part in parts.items() if part is not None}
 
 
-def _decoded(arrays: dict[str, NDArray[np.generic]], media: Media) -> Decoded:
+def _decoded(content: bytes, media: Media) -> Decoded:
+    """Read what `_arrays` named, and nothing else."""
+    arrays = safetensors.numpy.load(content)
+    if frozenset(arrays) not in PARTS[media.modality]:
+        raise ValueError(f"it holds {', '.join(sorted(arrays))}, which is no {media.modality}")
     fps = arrays.pop("fps", None)
     item = Decoded(modality=media.modality, role=media.role, **arrays)  # type: ignore[arg-type] # as _arrays names them
-    return item if fps is None else replace(item, fps=float(fps[0]))
+    return item if fps is None else replace(item, fps=fps.astype(float).item())

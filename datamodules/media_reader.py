@@ -136,9 +136,12 @@ class MediaReader:
         self, media: Media, asset_id: str, withheld: Withholding, budget: MediaConfig
     ) -> tuple[Medium | str, ...]:
         left = self.left(media, asset_id, withheld, budget)
-        return tuple(
-            item if isinstance(item, str) else self.encoder.features(item) for item in left
-        )
+        try:
+            return tuple(
+                item if isinstance(item, str) else self.encoder.features(item) for item in left
+            )
+        except MediaError as error:
+            raise MediaError(f"{media.path}: {error}", kind=error.kind, path=media.path) from error
 
     def left(
         self, media: Media, asset_id: str, withheld: Withholding, budget: MediaConfig

@@ -17,7 +17,7 @@ from transformers import AutoConfig, AutoProcessor, PreTrainedTokenizerBase
 from configs.inputs import Ask
 from datamodules.dialects.base import Medium
 from datamodules.dialects.choosing import dialect_of
-from datamodules.dialects.features import Features
+from datamodules.dialects.features import Features, check_range
 from datamodules.media import Decoded, MediaError
 from datamodules.sample import AnswerWith, Role, Sample
 from datamodules.wording import imitated, specimen, turn
@@ -117,8 +117,8 @@ class PromptEncoder:
         return ended
 
     def features(self, decoded: Decoded) -> Medium:
-        """Turn one decoded medium into tower inputs."""
-        return self.dialect.features(decoded)
+        """Turn one decoded medium into tower inputs, within their range."""
+        return tuple(map(check_range, self.dialect.features(decoded)))
 
     def prompt(
         self,

@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 from configs.schema import MediaConfig
 from datamodules.containers.telling import tell
 from datamodules.decoders import (
-    HIGHEST_RATE,
     SLACK,
     MediaError,
     check_complete,
     check_length,
+    check_rate,
     mono,
+    resampled,
 )
 from datamodules.demuxing import beginning, declared, in_seconds, opened, packets_from
 
@@ -26,6 +27,9 @@ RUN_UP = 0.5
 
 MOST_CHANNELS = 8
 """PyAV reads beyond its memory where there are more."""
+
+MOST_PIECES = 500
+"""A second, into which sound is cut: codecs make 400 at most."""
 
 PADDING = 0.15
 """Seconds that decoders leave out of frames that were counted one by one."""
@@ -73,8 +77,9 @@ def read_track(
         track = _track(file)
         if track is None:
             return None
-        if track.codec_context is None or not 0 < track.rate <= HIGHEST_RATE:
+        if track.codec_context is None or not track.rate:
             raise MediaError("no decoder knows its codec: convert its sound to FLAC or AAC.")
+        check_rate(track.rate, track.channels)
         if track.channels > MOST_CHANNELS:
             raise MediaError(
                 f"{track.channels} channels, but at most {MOST_CHANNELS} are read of a film: "
@@ -86,8 +91,8 @@ def read_track(
         if there is not None and there > budget.audio_max_seconds + 1:
             check_length(there, budget)  # without decoding any of it
         seconds = min(end - start, budget.audio_max_seconds + 1)  # enough to refuse
-        begin, rate = beginning(file) + start, track.rate
-        pieces, offset = _decoded(file, track, begin, begin + seconds)
+        begin = beginning(file) + start
+        pieces, offset, rate = _decoded(file, track, begin, begin + seconds)
     if offset is None:
         raise MediaError(
             f"no sound between {start} and {end} s though the file has an audio track: mend the "
@@ -95,25 +100,46 @@ def read_track(
             kind="empty",
         )
     late = round(offset * rate)
-    samples = np.concatenate(pieces, axis=1).T  # (samples, channels)
-    samples = np.pad(samples, ((max(0, late), 0), (0, 0)))[max(0, -late) :][: round(seconds * rate)]
+    samples = np.pad(np.concatenate(pieces), (max(0, late), 0))  # (samples,)
+    samples = samples[max(0, -late) :][: round(seconds * rate)]
     if there is not None:
         slack = SLACK if counted is None else PADDING
         check_complete(len(samples) / rate, min(there, seconds), slack=slack)
-    return mono(samples, rate, budget)
+    return resampled(samples, rate, budget)
 
 
 def _decoded(
     file: av.container.InputContainer, track: av.AudioStream, begin: float, stop: float
-) -> tuple[list[NDArray[np.float32]], float | None]:
-    """Decode sound until a time on the clock of the file; say when it begins, against `begin`."""
+) -> tuple[list[NDArray[np.float32]], float | None, int]:
+    """Decode sound until a time on the clock of the file, and mix it down.
+
+    Returns when it begins, against `begin`, and its samples a second as well.
+
+    Shapes: -> (samples,) of each
+    """
     pieces: list[NDArray[np.float32]] = []
     to_float = av.AudioResampler(format="fltp")
     offset: float | None = None
     reached: float | None = None
-    for frame in _frames(file, track, begin - RUN_UP):
+    rate = track.rate
+    most = MOST_PIECES * (stop - begin + 1)
+    for number, frame in enumerate(_frames(file, track, begin - RUN_UP)):
+        if number > most:
+            raise MediaError(
+                f"its sound lies in more than {MOST_PIECES} pieces a second, but no codec makes "
+                "as many: convert it to FLAC.",
+                kind="too_large",
+            )
         if frame.layout.nb_channels > MOST_CHANNELS:
             raise MediaError("its sound changes to more channels than are read: convert it to WAV.")
+        if reached is None:
+            rate = frame.rate
+            check_rate(rate, frame.layout.nb_channels)
+        elif frame.rate != rate:
+            raise MediaError(
+                f"its sound changes from {rate:,} to {frame.rate:,} samples a second, but a sound "
+                "has one rate: convert it to WAV."
+            )
         time = reached if frame.time is None else frame.time  # as what a decoder held back has none
         if time is None:
             raise MediaError("its sound has no times, but frames need them: convert it to MP4.")
@@ -123,13 +149,12 @@ def _decoded(
         if reached <= begin:
             continue  # the run-up, whose first frame may be late
         if before is not None and time > before + HOLE and offset is not None:
-            silent = round((time - before) * frame.rate)
-            pieces.append(np.zeros((frame.layout.nb_channels, silent), np.float32))
+            pieces.append(np.zeros(round((time - before) * rate), np.float32))
         offset = time - begin if offset is None else offset
         plain = frame.format.name == "fltp"  # as most codecs make
         floats = [frame] if plain else to_float.resample(frame)
-        pieces += [piece.to_ndarray().astype(np.float32) for piece in floats]
-    return pieces, offset
+        pieces += [mono(piece.to_ndarray().astype(np.float32).T) for piece in floats]
+    return pieces, offset, rate
 
 
 def _frames(

@@ -144,6 +144,7 @@ def _draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> tuple[Tensor, 
     Shapes: logits (R, V), uniform (R,) -> token (R,), its tempered logprob (R,)
     """
     logprobs = (logits.float() / (sampling.temperature or 1.0)).log_softmax(-1)
+    _require_numbers(logprobs)
     if sampling.temperature == 0:
         token = logprobs.argmax(-1)
     elif 0 < sampling.top_k < logprobs.shape[1]:
@@ -159,11 +160,18 @@ def _invert(logprobs: Tensor, uniform: Tensor) -> Tensor:
     """Find where the cumulative distribution passes `uniform`. Shapes: (R, V), (R,) -> (R,)"""
     # In double: a float32 cumulative sum over 152k tokens can round past its own end.
     cumulative = logprobs.double().exp().cumsum(-1)
-    if not torch.isfinite(cumulative[:, -1]).all():
+    target = uniform.double().unsqueeze(1) * cumulative[:, -1:]
+    return torch.searchsorted(cumulative, target, right=True).squeeze(1)
+
+
+def _require_numbers(logprobs: Tensor) -> None:
+    """Refuse to take a token where no number says which is likely, be it the likeliest.
+
+    Shapes: (R, V), of which a row is NaN from end to end where one of its logits is
+    """
+    if bool(logprobs[:, 0].isnan().any()):
         raise NonFinite(
             "the policy's logits are infinite or NaN, so that there is nothing to sample from: the "
             "weights or a question went wrong. Look at these, or train with a smaller optim.lr.",
             sound=False,
         )
-    target = uniform.double().unsqueeze(1) * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, target, right=True).squeeze(1)

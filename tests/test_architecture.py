@@ -13,13 +13,14 @@ ROOT = Path(__file__).parent.parent
 MAY_IMPORT = {  # folder or file -> the local packages and modules it may import, besides itself
     "configs": set(),
     "writing": set(),
+    "caching": {"writing"},
     "runs": {"configs", "writing"},
     "stopping": set(),
     "failures": {"configs", "writing"},
     "console": {"configs", "stopping", "failures"},
     "checkpoints": {"writing"},
-    "datamodules": {"configs", "writing"},
-    "modules": {"configs", "writing", "datamodules.batch", "datamodules.sample"},
+    "datamodules": {"configs", "writing", "caching"},
+    "modules": {"configs", "writing", "caching", "datamodules.batch", "datamodules.sample"},
     "recipes": {"configs", "writing", "runs", "stopping", "datamodules", "comparing"},
 }
 RULES = (
@@ -32,13 +33,13 @@ JUDGES = (
     *("evidence", "trace_filters", "conclusions", "official", "official_rules"),
 )
 PLAIN = (
-    *("sample", "media", "decoders", "films", "budgets", "media_cache", "ablation"),
+    *("sample", "media", "decoders", "stills", "films", "budgets", "media_cache", "ablation"),
     *("orders", "wording", "probe_cache", "probe_scores"),
     *("frame_choice", "demuxing", "tracks", "animations"),
 )
 NO_TORCH = (
     "configs/",
-    *("writing.py", "runs.py", "stopping.py", "failures.py", "console.py"),
+    *("writing.py", "caching.py", "runs.py", "stopping.py", "failures.py", "console.py"),
     *(f"modules/{name}.py" for name in JUDGES),
     *(f"datamodules/{name}.py" for name in RULES + PLAIN),
     "datamodules/sources/",

@@ -116,7 +116,7 @@ def test_a_full_cache_grows_no_further_and_says_so_once(cached, policy, ragged, 
         assert torch.equal(model.encode(ragged), expected)
     assert sum(file.stat().st_size for file in entries(tmp_path)) < 20 * 192 * 4 + 8 * 200
     assert 0 < len(entries(tmp_path)) < 8
-    assert caplog.text.count("is full") == 1
+    assert caplog.text.count("grows no further") == 1
 
 
 def test_other_precisions_are_other_entries(cached, ragged, tmp_path):
@@ -147,6 +147,13 @@ def test_no_partial_file_is_left(tmp_path):
     states = [torch.ones(3, 2)]
     media, sizes = [torch.ones(4, 6)], torch.tensor([[1, 2, 2]])
     for _ in range(2):
-        [found] = cache.states("image", media, sizes, lambda missing: [states[n] for n in missing])
+        [found] = cache.states(
+            "image",
+            media,
+            sizes,
+            lambda missing: [states[n] for n in missing],
+            tokens=[3],
+            width=2,
+        )
         assert torch.equal(found, states[0])
     assert [file.suffix for file in tmp_path.rglob("*") if file.is_file()] == [".safetensors"]

@@ -1,8 +1,32 @@
 """What may be wrong with a file as a whole, and the way to read bytes of it."""
 
-from typing import BinaryIO
+import io
+from typing import BinaryIO, final
 
 from datamodules.decoders import MediaError
+
+MOST_PARTS = 2_000_000
+"""Places of a file that are looked at one by one: those of a film of hours are fewer."""
+
+
+@final
+class Followed(io.BufferedReader):
+    """A file whose parts are followed, which ends where they are made to have no end."""
+
+    def __init__(self, raw: io.FileIO) -> None:
+        super().__init__(raw)
+        self._left = MOST_PARTS
+
+    def seek(self, place: int, whence: int = 0) -> int:
+        """Go to a place, as often as any usual file needs."""
+        self._left -= 1
+        if self._left < 0:
+            raise MediaError(
+                f"more than {MOST_PARTS:,} parts, but no more are followed: convert it to FLAC, "
+                "PNG or MP4.",
+                kind="too_large",
+            )
+        return super().seek(place, whence)
 
 
 def read_at(file: BinaryIO, place: int, count: int) -> bytes:

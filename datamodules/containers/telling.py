@@ -6,6 +6,7 @@ one pass over the headers of frames where nothing but these tells a length.
 """
 
 import functools
+import io
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from datamodules.containers import boxes, chunks, frames, streams
-from datamodules.containers.faults import read_at
+from datamodules.containers.faults import Followed, read_at
 from datamodules.decoders import MediaError
 
 SEARCHED = 1 << 16
@@ -108,7 +109,7 @@ def tell(path: Path) -> Container:
 
 @functools.lru_cache(maxsize=1 << 12)
 def _told(path: Path, size: int, state: tuple[int, ...]) -> Container:
-    with path.open("rb") as file:
+    with Followed(io.FileIO(path)) as file:
         head = read_at(file, 0, 400)
         found = (
             _picture(file, size, head)

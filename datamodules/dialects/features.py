@@ -10,6 +10,9 @@ from torch import Tensor
 
 from datamodules.media import MediaError
 
+FARTHEST = 1000.0
+"""From 0, of what towers take: pixels and spectra are scaled to a few units."""
+
 Processor = Any  # the classes of transformers share no typed base
 
 
@@ -31,6 +34,17 @@ class Features:
 
     seconds_per_grid: float = 0.0
     """Seconds between two steps of a video's time axis."""
+
+
+def check_range(feature: Features) -> Features:
+    """Refuse what no processor makes of good media: NaN, infinity, or numbers far from 0."""
+    low, high = feature.values.aminmax()
+    if not max(-float(low), float(high)) <= FARTHEST:  # nor where they are NaN
+        raise MediaError(
+            f"its processor makes numbers from {low:g} to {high:g} of this {feature.kind}, but "
+            f"towers take those up to {FARTHEST:g}: mend the medium or the processor's settings."
+        )
+    return feature
 
 
 def picture(processor: Processor, image: NDArray[np.uint8]) -> Features:

@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import final
 
 from configs.inputs import FormatName
+from datamodules.media import file_digest
 from datamodules.sources.answers import RowError
 from datamodules.sources.golds import WAYS, Golds, Way
 from writing import write_bytes
@@ -63,7 +64,7 @@ class Place:
             return kept
         path = self.root / kept
         try:
-            if not path.is_file():
+            if not path.is_file() or file_digest(path) != digest:  # damaged, or another's
                 path.parent.mkdir(parents=True, exist_ok=True)
                 write_bytes(path, data)
         except OSError as error:

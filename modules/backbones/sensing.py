@@ -77,7 +77,9 @@ class SensingModel(LanguageModel):
             chosen, packed = sizes[[*missing]], torch.cat([media[n] for n in missing], dim)
             return self.sense(kind, packed, chosen).split(self.tokens(kind, chosen))
 
-        return torch.cat(cache.states(kind, media, sizes, sense))
+        tokens = self.tokens(kind, sizes)
+        found = cache.states(kind, media, sizes, sense, tokens=tokens, width=self.width)
+        return torch.cat(found)
 
 
 class Seeing(SensingModel):

@@ -6,20 +6,21 @@ it. Any number of processes may read and write at once.
 """
 
 import json
-import logging
-import os
 from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import blake2b
 from pathlib import Path
 from typing import final
 
 import torch
 import transformers
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load, save
 from torch import Tensor, nn
 
-log = logging.getLogger(__name__)
+from caching import Cache
+
+FORMAT = 2
+"""Raise it when entries are written otherwise."""
 
 Sense = Callable[[Sequence[int]], Sequence[Tensor]]
 """Run a tower over some of the media, by number -> (tokens, W) of each."""
@@ -40,56 +41,71 @@ class TowerCache:
         """Open the directory for towers that are frozen, and are still where they were loaded.
 
         Args:
-            gigabytes: beyond which nothing is added; counted now, and by what this process adds.
+            gigabytes: beyond which nothing is added; counted once, and by what this process adds.
         """
-        self.directory = directory / towers_digest(towers)
-        self.room = int(gigabytes * 1e9) - sum(
-            file.stat().st_size for file in directory.glob("*/*/*.safetensors")
+        self._towers = towers_digest(towers)
+        self._cache = Cache(
+            directory,
+            gigabytes=gigabytes,
+            holds="what towers made of media",
+            setting="model.tower_cache_gigabytes",
         )
 
     def states(
-        self, kind: str, media: Sequence[Tensor], sizes: Tensor, sense: Sense
+        self,
+        kind: str,
+        media: Sequence[Tensor],
+        sizes: Tensor,
+        sense: Sense,
+        *,
+        tokens: Sequence[int],
+        width: int,
     ) -> list[Tensor]:
         """Look up media of one kind, and run the tower once over all that are lacking.
 
         Shapes: sizes (media, ...) -> (tokens, W) of each
+
+        Args:
+            tokens, width: of what the tower makes of each; an entry of another shape is none.
         """
         named = zip(media, sizes.tolist(), strict=True)
-        files = [self._file(kind, values, size) for values, size in named]
-        found = [_read(file, values.device) for file, values in zip(files, media, strict=True)]
+        names = [self._name(kind, values, size) for values, size in named]
+        found = [
+            self._read(name, (count, width), values.device)
+            for name, count, values in zip(names, tokens, media, strict=True)
+        ]
         missing = [number for number, states in enumerate(found) if states is None]
         for number, states in zip(missing, sense(missing) if missing else (), strict=True):
             found[number] = states
-            self._write(files[number], states)
+            if bool(states.isfinite().all()):  # else the loss will name its question
+                kept = {"states": states.detach().cpu().contiguous()}
+                self._cache.keep(names[number], save(kept))
         return [states for states in found if states is not None]
 
-    def _file(self, kind: str, values: Tensor, size: object) -> Path:
+    def _name(self, kind: str, values: Tensor, size: object) -> str:
         """Name a medium by what a tower is given of it."""
         device = values.device.type
         precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
-        facts = json.dumps([kind, size, str(values.dtype), str(precision)])
+        facts = json.dumps([FORMAT, kind, size, str(values.dtype), str(precision)])
         name = blake2b(facts.encode(), digest_size=16)
         name.update(_bytes(values))
         digest = name.hexdigest()
-        return self.directory / digest[:2] / f"{digest}.safetensors"
+        return f"{self._towers}/{digest[:2]}/{digest}.safetensors"
 
-    def _write(self, file: Path, states: Tensor) -> None:
-        """Add an entry, whole or not at all, while there is room."""
-        size = states.nbytes
-        if self.room < size:
-            if self.room >= 0:
-                log.warning(
-                    "the tower cache %s is full: what else is seen and heard is not kept. Raise "
-                    "model.tower_cache_gigabytes, or remove what other towers left there.",
-                    self.directory.parent,
-                )
-            self.room = -1
-            return
-        self.room -= size
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial = file.with_suffix(f".{os.getpid()}.tmp")
-        save_file({"states": states.detach().cpu().contiguous()}, partial)
-        os.replace(partial, file)
+    def _read(self, name: str, shape: tuple[int, int], device: torch.device) -> Tensor | None:
+        parse = partial(_states, shape=shape)
+        states = self._cache.find(name, parse, numbers=8 * shape[0] * shape[1])
+        return None if states is None else states.to(device)
+
+
+def _states(content: bytes, shape: tuple[int, int]) -> Tensor:
+    """Read what a tower made of a medium, and nothing else."""
+    states = load(content)["states"]
+    if tuple(states.shape) != shape or not states.is_floating_point():
+        raise ValueError(f"it holds {states.dtype} of {tuple(states.shape)}, not states of {shape}")
+    if not bool(states.isfinite().all()):
+        raise ValueError("it holds infinite or NaN states")
+    return states
 
 
 def towers_digest(towers: Sequence[nn.Module]) -> str:
@@ -105,17 +121,6 @@ def towers_digest(towers: Sequence[nn.Module]) -> str:
             digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
             digest.update(_bytes(value))
     return digest.hexdigest()
-
-
-def _read(file: Path, device: torch.device) -> Tensor | None:
-    """Read an entry; None where there is none, or a damaged one, which is made anew."""
-    try:
-        return load_file(file, device=str(device))["states"]
-    except FileNotFoundError:
-        return None
-    except (SafetensorError, KeyError, OSError) as error:
-        log.warning("%s is damaged (%s) and is made anew", file, error)
-        return None
 
 
 def _bytes(values: Tensor) -> memoryview:
