@@ -1,13 +1,13 @@
 """Caches: whatever lies in the place of an entry, and whatever the disk says, work goes on."""
 
 import errno
+import fcntl
 import os
 import shutil
 import signal
 import socket
 import subprocess
 import sys
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -19,7 +19,8 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-from caching import CHECKSUM, LEFT, Cache, _checksum
+import writing
+from caching import CHECKSUM, Cache, _checksum
 from configs.policy import ModelConfig
 from configs.schema import DataConfig, MediaConfig
 from datamodules import media_cache
@@ -211,7 +212,7 @@ def test_whatever_the_disk_says_is_one_warning(opened, name, call, tmp_path, mon
 
     touched = {
         "mkdir": (Path, "mkdir"),
-        "open": (Path, "write_bytes"),
+        "open": (writing, "_begun"),
         "rename": (Path, "replace"),
         "scandir": (Cache, "_count"),
     }
@@ -224,7 +225,7 @@ def test_whatever_the_disk_says_is_one_warning(opened, name, call, tmp_path, mon
 
 
 @every_cache
-@pytest.mark.parametrize("name", set(ERRORS) - {"ENOENT", "ENOTDIR", "EISDIR", "ELOOP"})
+@pytest.mark.parametrize("name", sorted({*ERRORS} - {"ENOENT", "ENOTDIR", "EISDIR", "ELOOP"}))
 def test_entries_that_cannot_be_opened_are_one_warning(opened, name, tmp_path, monkeypatch, caplog):
     opened(tmp_path / "cache", monkeypatch)()
     use = opened(tmp_path / "cache", monkeypatch)
@@ -284,14 +285,15 @@ def test_no_cache_goes_round_the_one_place_that_checks(file):
     assert not [word for word in touching if word in text.replace("file_digest", "")]
 
 
-def test_what_killed_processes_left_is_removed_after_a_while(tmp_path):
-    old, new = tmp_path / "ab" / "old.tmp", tmp_path / "ab" / "new.tmp"
-    old.parent.mkdir()
-    for path in (old, new):
-        path.write_text("half")
-    os.utime(old, (time.time() - 2 * LEFT, time.time() - 2 * LEFT))
-    Cache(tmp_path, gigabytes=1.0, holds="things", setting="a.setting").keep("cd/one", b"whole")
-    assert not old.exists() and new.exists()
+def test_what_killed_processes_left_is_removed(tmp_path):
+    """But not what somebody is writing, who holds a lock on it."""
+    left, written = tmp_path / "ab" / "left.tmp", tmp_path / "ab" / "written.tmp"
+    left.parent.mkdir()
+    left.write_text("half")
+    with written.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        Cache(tmp_path, gigabytes=1.0, holds="things", setting="a.setting").keep("cd/one", b"whole")
+        assert not left.exists() and written.exists()
 
 
 LIMITED = """

@@ -202,8 +202,6 @@ def test_what_is_swept_away_before_it_is_held_is_begun_again(tmp_path, monkeypat
 
 
 GOES_ROUND = {
-    "datamodules/media_cache.py": "writes entries by a rule of its own, that of caches",
-    "modules/backbones/tower_cache.py": "the same",
     "datamodules/digits/build.py": "moves directories that it has built beside their place",
     "datamodules/sources/index.py": "builds a directory beside its place, and may lose a race",
     "datamodules/sources/table.py": "write_table lets Arrow write into that directory",
