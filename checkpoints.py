@@ -9,7 +9,7 @@ a checksum without a checkpoint, which is none.
 import hashlib
 import logging
 import os
-import pickle
+import re
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,9 +19,12 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.trainer.states import TrainerFn
 
+from archives import read_archive
 from runs import writing
 
 log = logging.getLogger(__name__)
+
+NAME = re.compile(r"step-\d+\.ckpt")
 
 
 class AtomicCheckpointIO(CheckpointIO):
@@ -66,15 +69,11 @@ class AtomicCheckpointIO(CheckpointIO):
                 f"{path} {reason}, and only whole checkpoints are read: take an older one from "
                 f"{path.parent}, or delete this one and repeat the command to go on from there."
             )
-        try:
-            loaded = torch.load(path, map_location=map_location or "cpu", weights_only=True)
-        except pickle.UnpicklingError as error:
-            raise ValueError(
-                f"{path} holds objects that could run code ({str(error).splitlines()[0]}), and "
-                "only tensors and plain values are read: use checkpoints that this project wrote."
-            ) from error
-        assert isinstance(loaded, dict)
-        return loaded
+        return read_archive(
+            path,
+            step=_step(path) if NAME.fullmatch(path.name) else None,
+            map_location=map_location or "cpu",
+        )
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Delete a checkpoint, then its checksum."""
@@ -138,7 +137,7 @@ def damage(path: Path) -> str | None:
         return "does not exist"
     if not _sidecar(path).exists():
         return f"has no checksum beside it ({_sidecar(path).name})"
-    expected = _sidecar(path).read_text().split(" ")[0]
+    expected = _sidecar(path).read_text(errors="replace").split(" ")[0]
     with path.open("rb") as file:
         found = hashlib.file_digest(file, "sha256").hexdigest()
     return None if found == expected else f"is damaged (sha256 {found[:8]}, not {expected[:8]})"
@@ -172,7 +171,8 @@ def _step(path: Path) -> int:
 
 def _steps(directory: Path) -> list[Path]:
     """List the checkpoints of a directory, oldest first."""
-    return sorted(directory.glob("step-*.ckpt"))
+    files = [path for path in directory.glob("step-*.ckpt") if NAME.fullmatch(path.name)]
+    return sorted(files, key=_step)
 
 
 class StepCheckpoint(Checkpoint):

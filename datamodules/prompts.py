@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 
+import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -22,7 +23,7 @@ from datamodules.media import Decoded, MediaError
 from datamodules.sample import AnswerWith, Role, Sample
 from datamodules.wording import imitated, specimen, turn
 from pretrained.chat_template import render
-from pretrained.loading import commit_of, open_config, open_processor
+from pretrained.loading import commit_of, open_config, open_processor, said_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,6 +93,20 @@ class PromptEncoder:
         self.tokenizer = self.processor if alone else self.processor.tokenizer
         self.system_prompt = system_prompt
         self.answer_with: AnswerWith = answer_with
+        with said_of(path, "the processor or tokenizer"):
+            self._rehearse()
+
+    def _rehearse(self) -> None:
+        """Show a medium of each kind to the processor, which meets its own settings only then."""
+        still = np.zeros((56, 56, 3), np.uint8)
+        examples = {
+            "image": Decoded(modality="image", image=still),
+            "audio": Decoded(modality="audio", audio=np.zeros(16_000, np.float32)),
+            "video": Decoded(modality="video", frames=np.stack([still, still]), fps=2.0),
+        }
+        for kind in self.placeholders:
+            self.features(examples[kind])
+        self.tokenizer("words", add_special_tokens=False)
 
     @cached_property
     def template_hash(self) -> str:

@@ -210,6 +210,7 @@ def _rendered(template: str, chat: Chat, special: Mapping[str, object]) -> dict[
         text = _compiled(template).render(
             special, messages=chat, tools=None, documents=None, add_generation_prompt=True
         )
+        text.encode()  # refuses half a character
         if len(text) <= LONGEST:
             return {"text": text}
         return {"error": f"{len(text):,} characters"}

@@ -59,7 +59,7 @@ def open_config(path: str) -> PretrainedConfig:
     """Read what kind of model a directory holds, and how large its parts are."""
     place = directory_of(path, weights=False)
     check_settings(place)
-    with _said_of(path, "config.json"):
+    with said_of(path, "config.json"):
         config: PretrainedConfig = AutoConfig.from_pretrained(place, trust_remote_code=False)
     return config
 
@@ -68,7 +68,7 @@ def open_processor(path: str) -> Any:  # the classes of transformers share no ty
     """Read how a model is spoken to: its processor, or a tokenizer where it knows text alone."""
     place = directory_of(path, weights=False)
     check_settings(place)
-    with _said_of(path, "the tokenizer or processor"):
+    with said_of(path, "the tokenizer or processor"):
         return AutoProcessor.from_pretrained(place, trust_remote_code=False)
 
 
@@ -83,11 +83,11 @@ def open_weights(
     check_settings(place)
     held = shapes(place)
     assert kind.config_class is not None, "a class that can be loaded has one"
-    with _said_of(path, "config.json"), torch.device("meta"):
+    with said_of(path, "config.json"), torch.device("meta"):
         described = kind.config_class.from_pretrained(place, trust_remote_code=False)
         outline = kind(described)  # without memory for its numbers
     check_implied(place, held, read=_count(outline.parameters()), made=_count(outline.buffers()))
-    with _said_of(path, "the model"):
+    with said_of(path, "the model"):
         # typed as a model alone, but a pair with output_loading_info
         loaded: Any = kind.from_pretrained(
             place,
@@ -114,7 +114,7 @@ def _count(tensors: Iterator[nn.Parameter] | Iterator[torch.Tensor]) -> int:
 
 
 @contextmanager
-def _said_of(path: str, what: str) -> Iterator[None]:
+def said_of(path: str, what: str) -> Iterator[None]:
     """Say of which directory it is that a library complains."""
     try:
         yield

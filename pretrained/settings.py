@@ -58,8 +58,11 @@ def check_settings(place: Path) -> dict[str, Settings]:
                 "read from one directory, adapters merged: name RUN/export of the run that trained "
                 "them, or merge them with peft."
             )
-        for key, value in _walk(place / name, settings):
+        everything = [*_walk(settings)]
+        for key, value in everything:
             _check(place / name, key, value)
+        for part in (settings, *(value for _, value in everything if isinstance(value, dict))):
+            _check_heads(place / name, part)
     return found
 
 
@@ -109,7 +112,7 @@ def _number(word: str) -> float:
     return number
 
 
-def _walk(file: Path, settings: Settings) -> Iterator[tuple[str, object]]:
+def _walk(settings: Settings) -> Iterator[tuple[str, object]]:
     """List every key with its value, however deep; values of a list go by the key of the list."""
     waiting: list[tuple[str, object]] = [*settings.items()]
     while waiting:
@@ -146,6 +149,22 @@ def _check(file: Path, key: str, value: object) -> None:
                     f"{file} gives {key} as {value:.12g}, but {least} to {most:,} can be worked "
                     "with: fetch the file again, or name another model."
                 )
+
+
+def _check_heads(file: Path, part: Settings) -> None:
+    """Refuse heads that a width cannot be divided among; one that has a size of its own need not
+    be."""
+    pairs = [("num_attention_heads", "num_key_value_heads")]
+    if not part.get("head_dim"):
+        heads = ("num_attention_heads", "encoder_attention_heads", "num_heads")
+        pairs += [(width, head) for width in ("hidden_size", "d_model") for head in heads]
+    for whole, parts in pairs:
+        width, count = part.get(whole), part.get(parts)
+        if isinstance(width, int) and isinstance(count, int) and width % count:
+            raise ValueError(
+                f"{file} divides {whole} {width} among {parts} {count}, which leaves a rest: fetch "
+                "the file again, or name another model."
+            )
 
 
 def _shown(value: object) -> str:

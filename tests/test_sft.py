@@ -70,7 +70,7 @@ def test_a_bad_gradient_names_the_samples_of_all_micro_batches(policy, ragged):
     batch = with_targets(ragged, TARGETS)
     before = {name: p.detach().clone() for name, p in policy.named_parameters()}
     policy.backbone.head.weight.register_hook(lambda gradient: gradient * float("nan"))
-    with pytest.raises(NonFinite, match=r"the gradient .* in 3 samples \(s0, s1, s3\)"):
+    with pytest.raises(NonFinite, match=r"the gradient .* in 3 of 3 samples \(s0.*; s1.*; s3"):
         fit(sft_module(policy), [batch.select([0, 1]), batch.select([3])])
     assert all(torch.equal(p, before[name]) for name, p in policy.named_parameters())
 
