@@ -88,7 +88,8 @@ class PromptEncoder:
         self.processor = open_processor(path)
         self.commit = commit_of(path)
         self.path = path
-        self.dialect = dialect_of(path, config, self.processor, audio_in_video=audio_in_video)
+        with said_of(path, "the processor", AttributeError):  # one of another kind of model
+            self.dialect = dialect_of(path, config, self.processor, audio_in_video=audio_in_video)
         alone = isinstance(self.processor, PreTrainedTokenizerBase)
         self.tokenizer = self.processor if alone else self.processor.tokenizer
         self.system_prompt = system_prompt

@@ -84,10 +84,9 @@ def _guilty(term: Term, model: nn.Module) -> Iterator[str]:
             if bool(loss.isfinite()):
                 loss.backward()
         gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
-        if not bool(loss.isfinite()):
-            yield f"{sample.id}: its loss is {float(loss)}{oddity(term.batch, row)}"
-        elif not all(bool(gradient.isfinite().all()) for gradient in gradients):
-            yield f"{sample.id}: its loss is {float(loss):.6g}{oddity(term.batch, row)}"
+        finite = all(bool(number.isfinite().all()) for number in (loss, *gradients))
+        if not finite:
+            yield f"{sample.id}: its loss is {loss.item():.6g}{oddity(term.batch, row)}"
 
 
 def oddity(batch: Batch, row: int) -> str:

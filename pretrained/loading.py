@@ -114,13 +114,17 @@ def _count(tensors: Iterator[nn.Parameter] | Iterator[torch.Tensor]) -> int:
 
 
 @contextmanager
-def said_of(path: str, what: str) -> Iterator[None]:
-    """Say of which directory it is that a library complains."""
+def said_of(path: str, what: str, kinds: type[Exception] = Exception) -> Iterator[None]:
+    """Say of which directory it is that a library complains.
+
+    Args:
+        kinds: of errors; by default all, for over what a stranger wrote libraries raise anything.
+    """
     try:
         yield
     except (MemoryError, torch.OutOfMemoryError):
         raise
-    except Exception as error:  # over what a stranger wrote, libraries raise everything there is
+    except kinds as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise ValueError(

@@ -16,10 +16,12 @@ MAY_IMPORT = {  # folder or file -> the local packages and modules it may import
     "stopping": set(),
     "failures": {"configs"},
     "console": {"configs", "stopping", "failures"},
-    "checkpoints": {"runs"},
-    "datamodules": {"configs"},
-    "modules": {"configs", "datamodules.batch", "datamodules.sample"},
-    "recipes": {"configs", "runs", "stopping", "datamodules", "comparing"},
+    "archives": set(),
+    "checkpoints": {"runs", "archives"},
+    "pretrained": set(),
+    "datamodules": {"configs", "pretrained"},
+    "modules": {"configs", "datamodules.batch", "datamodules.sample", "pretrained"},
+    "recipes": {"configs", "runs", "stopping", "datamodules", "comparing", "pretrained"},
 }
 RULES = (
     *("contribution", "presets", "calibration", "shapley", "voters", "selection"),
@@ -44,10 +46,11 @@ NO_TORCH = (
     "datamodules/containers/",
     "auditing/",
     "recipes/",
+    *("pretrained/settings.py", "pretrained/tensors.py", "pretrained/chat_template.py"),
 )
 TORCH_ONLY = ("modules/losses.py", "modules/advantages.py", "modules/kernels/")
 FOLDERS = (
-    *("configs", "datamodules", "modules"),
+    *("configs", "pretrained", "datamodules", "modules"),
     *("probing", "auditing", "benchmarking", "recipes"),
 )
 TOP = {
