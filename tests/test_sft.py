@@ -91,13 +91,3 @@ def test_the_schedule_ends_where_tokens_do(policy):
     module.tokens_seen = 50
     assert module._lr_factor(1) == pytest.approx(0.5)
     assert module._lr_factor(8) == pytest.approx(0.2)
-
-
-def test_a_checkpoint_remembers_what_was_learned_from(policy):
-    module = sft_module(policy, max_tokens=100)
-    module.tokens_seen = 70
-    checkpoint = {"state_dict": module.state_dict()}
-    module.on_save_checkpoint(checkpoint)
-    other = sft_module(policy, max_tokens=100)
-    other.on_load_checkpoint(checkpoint)
-    assert other.tokens_seen == 70
