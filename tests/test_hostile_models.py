@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import huggingface_hub.constants as hub
 import pytest
 from safetensors.torch import load_file, save_file
 
@@ -323,6 +324,22 @@ def test_a_plan_tells_processors_without_their_numbers(model):
     (model / "config.json").unlink()
     with pytest.raises(Unmeasured):
         _counter(model, "text", "")
+
+
+def test_a_model_of_the_hub_is_read_like_a_directory(tmp_path, monkeypatch, words):
+    """As it lies in the cache once it was fetched, by its commit."""
+    folder, commit = tmp_path / "models--some--model", "0123456789" * 4
+    place = Path(shutil.copytree(TINY, folder / "snapshots" / commit))
+    (folder / "refs").mkdir()
+    (folder / "refs" / "main").write_text(commit)
+    monkeypatch.setattr(hub, "HF_HUB_CACHE", str(tmp_path))
+    monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
+    assert PromptEncoder("some/model").commit == commit
+    OmniModel.load("some/model", words)
+    put(place / "config.json", "auto_map", {"AutoConfig": "evil.Evil"})
+    assert "asks for code of its own" in refusal(place, words)
+    with pytest.raises(ValueError, match="asks for code of its own"):
+        PromptEncoder("some/model")
 
 
 def test_what_ships_is_not_refused():
