@@ -50,9 +50,9 @@ def read_archive(path: Path, *, step: int | None, map_location: Any) -> dict[str
     if not isinstance(found, dict):
         raise _strange(path, f"holds a {type(found).__name__}")
     for name, kind in HELD.items():
-        if type(found.get(name)) is not kind:
-            kinds = type(found.get(name)).__name__, kind.__name__
-            raise _strange(path, f"holds under {name} a {kinds[0]}, not a {kinds[1]}")
+        value = found.get(name)
+        if not isinstance(value, kind) or isinstance(value, bool):
+            raise _strange(path, f"holds under {name} a {type(value).__name__}, no {kind.__name__}")
     if not VERSION.fullmatch(found["pytorch-lightning_version"]):
         raise _strange(path, f"was written by version {found['pytorch-lightning_version']!r:.80}")
     if step not in (None, found["global_step"]):

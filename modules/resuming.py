@@ -68,7 +68,8 @@ def _fault(found: Held, expected: Held, place: str) -> str | None:
         return None if repr(found) == repr(expected.value) else f"{place} is {found!r:.80}"
     if isinstance(expected, float) and type(found) in (int, float):
         return None if abs(found) < float("inf") else f"{place} is {found}"
-    if type(found) is not type(expected):
+    alike = isinstance(found, dict) and isinstance(expected, dict)  # ordered or not
+    if not alike and type(found) is not type(expected):
         return f"{place} is of type {type(found).__name__}, not {type(expected).__name__}"
     if isinstance(expected, int):
         return None if 0 <= found < 1 << 62 else f"{place} is {found}"

@@ -220,3 +220,9 @@ def test_every_weight_and_moment_is_looked_at(written, how):
         moments[max(moments)]["exp_avg"].view(-1)[-1] = value
     with pytest.raises(ValueError, match=WAY_OUT):
         module.on_load_checkpoint(content)
+
+
+def test_what_the_run_wrote_itself_is_taken(written):
+    """Else the tests above would find fault with everything."""
+    module, path = written
+    module.on_load_checkpoint(load(path))
