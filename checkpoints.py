@@ -7,7 +7,6 @@ kill in between leaves a checksum without a checkpoint, which is none.
 
 import hashlib
 import logging
-import pickle
 import re
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -19,6 +18,7 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.trainer.states import TrainerFn
 
+from archives import read_archive
 from writing import sweep, whole, write_text
 
 log = logging.getLogger(__name__)
@@ -54,15 +54,11 @@ class AtomicCheckpointIO(CheckpointIO):
                 f"{path} {reason}, and only whole checkpoints are read: take an older one from "
                 f"{path.parent}, or delete this one and repeat the command to go on from there."
             )
-        try:
-            loaded = torch.load(path, map_location=map_location or "cpu", weights_only=True)
-        except pickle.UnpicklingError as error:
-            raise ValueError(
-                f"{path} holds objects that could run code ({str(error).splitlines()[0]}), and "
-                "only tensors and plain values are read: use checkpoints that this project wrote."
-            ) from error
-        assert isinstance(loaded, dict)
-        return loaded
+        return read_archive(
+            path,
+            step=_step(path) if NAMED.fullmatch(path.name) else None,
+            map_location=map_location or "cpu",
+        )
 
     def remove_checkpoint(self, path: str | Path) -> None:
         """Delete a checkpoint, then its checksum."""

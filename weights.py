@@ -3,7 +3,6 @@
 A directory is looked through; the hub is asked for one small file, once, with little patience.
 """
 
-import json
 import os
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
+
+from pretrained.tensors import parts
 
 HTTPError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # it does not say so
 """Of whichever client the hub's library uses: a connection that failed."""
@@ -58,18 +59,7 @@ def _check_directory(place: Path) -> None:
     lacking = [] if (place / "config.json").is_file() else ["config.json"]
     if not any((place / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
         lacking.append("tokenizer.json")
-    index = place / "model.safetensors.index.json"
-    if index.is_file():
-        try:
-            parts = sorted(set(json.loads(index.read_text())["weight_map"].values()))
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise ValueError(
-                f"{index} does not list the parts of the weights ({type(error).__name__}), but "
-                f"says where each tensor lies: fetch it again, or correct {NAMED_BY}."
-            ) from error
-        lacking += [part for part in parts if not (place / part).is_file()]
-    elif not [*place.glob("*.safetensors"), *place.glob("*.bin")]:
-        lacking.append("model.safetensors")
+    lacking += [part.name for part in parts(place) if not part.is_file()]
     if lacking:
         more = f" and {len(lacking) - 1} more files" if len(lacking) > 1 else ""
         raise ValueError(

@@ -27,6 +27,7 @@ from transformers import (
 from datamodules.digits.build import ensure
 from datamodules.wording import INSTRUCTIONS
 from modules.backbones.loading import open_model
+from pretrained.loading import open_processor
 
 SPECIAL = {
     "image_token": "<|IMAGE|>",
@@ -175,7 +176,7 @@ def keep(export: Path, kept: Path) -> None:
     """Put a trained model where `model=tiny` finds it, at half the size: in bfloat16."""
     thinker = open_model(str(export), dtype=torch.bfloat16)
     thinker.save_pretrained(kept)
-    Qwen2_5OmniProcessor.from_pretrained(export).save_pretrained(kept)
+    open_processor(str(export)).save_pretrained(kept)
 
 
 if __name__ == "__main__":

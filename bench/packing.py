@@ -26,6 +26,7 @@ from datamodules.packing import packed
 from datamodules.prompts import PromptEncoder
 from datamodules.sample import Sample
 from modules.omni import OmniModel
+from pretrained.loading import open_weights
 
 IGNORED = -100
 """What a label holds where nothing is to be learned, in transformers."""
@@ -172,9 +173,10 @@ def main() -> None:
     encoder = PromptEncoder("assets/tiny")
     policy = OmniModel.load("assets/tiny", encoder.tokenizer)
     policy.banned.zero_()  # the plain loss lets media placeholders be said
-    thinker = Qwen2_5OmniThinkerForConditionalGeneration.from_pretrained(
-        "assets/tiny", dtype=torch.float32
-    ).train()
+    thinker, _ = open_weights(
+        Qwen2_5OmniThinkerForConditionalGeneration, "assets/tiny", dtype=torch.float32
+    )
+    thinker.train()
     whole = make_step(encoder, settings.prompts, settings.seed)
     assert whole.targets is not None
     lens = [p + len(t) for p, t in zip(whole.prompt_lens, whole.targets, strict=True)]

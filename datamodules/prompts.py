@@ -10,9 +10,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 
+import numpy as np
 import torch
 from torch import Tensor
-from transformers import AutoConfig, AutoProcessor, PreTrainedTokenizerBase
+from transformers import PreTrainedTokenizerBase
 
 from configs.inputs import Ask
 from datamodules.dialects.base import Medium
@@ -21,6 +22,8 @@ from datamodules.dialects.features import Features, check_range
 from datamodules.media import Decoded, MediaError
 from datamodules.sample import AnswerWith, Role, Sample
 from datamodules.wording import imitated, specimen, turn
+from pretrained.chat_template import render
+from pretrained.loading import commit_of, open_config, open_processor, said_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,23 +84,30 @@ class PromptEncoder:
         Args:
             audio_in_video: the sound of a video stands between its frames, not behind them.
         """
-        try:
-            config = AutoConfig.from_pretrained(path)
-            self.processor = AutoProcessor.from_pretrained(path)
-        except (OSError, ValueError) as error:  # no such place, or nothing that transformers knows
-            raise ValueError(
-                f"{path} is neither a directory with a model and its processor, nor a model that "
-                f"can be fetched from the hub ({str(error).splitlines()[0]}). Check whichever "
-                "setting names it, such as model.path, init_from, benchmark.checkpoints, "
-                "distill.teacher or prealign.reader; a run leaves its weights in RUN/export."
-            ) from error
-        self.commit: str | None = getattr(config, "_commit_hash", None)  # set for hub models only
+        config = open_config(path)
+        self.processor = open_processor(path)
+        self.commit = commit_of(path)
         self.path = path
-        self.dialect = dialect_of(path, config, self.processor, audio_in_video=audio_in_video)
+        with said_of(path, "the processor", AttributeError):  # one of another kind of model
+            self.dialect = dialect_of(path, config, self.processor, audio_in_video=audio_in_video)
         alone = isinstance(self.processor, PreTrainedTokenizerBase)
         self.tokenizer = self.processor if alone else self.processor.tokenizer
         self.system_prompt = system_prompt
         self.answer_with: AnswerWith = answer_with
+        with said_of(path, "the processor or tokenizer"):
+            self._rehearse()
+
+    def _rehearse(self) -> None:
+        """Show a medium of each kind to the processor, which meets its own settings only then."""
+        still = np.zeros((56, 56, 3), np.uint8)
+        examples = {
+            "image": Decoded(modality="image", image=still),
+            "audio": Decoded(modality="audio", audio=np.zeros(16_000, np.float32)),
+            "video": Decoded(modality="video", frames=np.stack([still, still]), fps=2.0),
+        }
+        for kind in self.placeholders:
+            self.features(examples[kind])
+        self.tokenizer("words", add_special_tokens=False)
 
     @cached_property
     def template_hash(self) -> str:
@@ -213,10 +223,12 @@ class PromptEncoder:
             {"role": role, "content": self._content(pieces)}
             for role, pieces in (*turns, ("user", shown))
         ]
-        rendered: str = self.processor.apply_chat_template(
-            chat, add_generation_prompt=True, tokenize=False
+        return render(
+            self.processor.chat_template,
+            chat,
+            named=self.path,
+            special=self.tokenizer.special_tokens_map,
         )
-        return rendered
 
     def _content(self, pieces: Sequence[str | Medium]) -> str | list[dict[str, str]]:
         """List what a turn says and shows; templates of language models of text take a text."""

@@ -10,6 +10,7 @@ from datamodules.batch import Batch, OptionScoring
 from datamodules.sample import LETTERS, Sample
 from modules.omni import OmniModel
 from modules.rollouts import Sampling
+from modules.unreadable import unreadable
 from modules.verifiers import Verdict, verify_all
 
 HARNESS = "4"
@@ -112,16 +113,14 @@ def score(policy: OmniModel, scoring: OptionScoring) -> list[OptionScores]:
     assert branch is not None
     logprobs = policy.logprobs(scoring.batch.to(device), completions, scored=branch > 0)  # (N, T)
     sums = logprobs.new_zeros(len(branch), int(branch.max()) + 1)
+    if not bool(logprobs.isfinite().all()):
+        raise unreadable(
+            policy.backbone, scoring.batch.to(device), completions, dense=policy.dense_attention
+        )
     by_branch = sums.scatter_add(1, branch, logprobs)[:, 1:].tolist()  # (N, O)
     orders: list[list[tuple[float, ...]]] = [[] for _ in scoring.samples]
     rows = zip(scoring.question, scoring.options, by_branch, strict=True)
     for question, options, scores in rows:
-        if not all(map(math.isfinite, scores)):
-            raise ValueError(
-                f"{scoring.samples[question].id}: the options score {scores}, but a log-prob is a "
-                "finite number: the weights hold NaN, or overflow in the precision they run in. "
-                "Try trainer.precision=32-true, or another checkpoint."
-            )
         as_written = dict(zip(options, scores, strict=False))  # rows are as wide as the widest
         orders[question].append(tuple(as_written[n] for n in range(len(options))))
     return [

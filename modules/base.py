@@ -3,7 +3,7 @@
 import math
 from abc import ABC, abstractmethod
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -11,14 +11,16 @@ import lightning as L
 import torch
 from lightning.pytorch.utilities.types import OptimizerLRScheduler
 from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
 
 from configs.schema import OptimConfig
 from datamodules.batch import Batch
 from datamodules.sample import Sample
 from modules.answering import Answers, answer
-from modules.finite import require_finite
+from modules.finite import Term, blamed
 from modules.omni import OmniModel
-from modules.ranks import Pair, pooled, sum_gradients, summed
+from modules.ranks import Pair, pooled, sum_gradients, summed, together
+from modules.resuming import Same, check_checkpoint, optimizer_like
 from modules.rollouts import Sampling
 
 
@@ -61,8 +63,8 @@ class PostTrainingModule(L.LightningModule, ABC):
         self.measured: dict[str, list[Pair]] = defaultdict(list)
         self.published: dict[str, float] = {}
         """Metrics of the training step that ended last."""
-        self.learned_from: list[Sample] = []
-        """The questions behind the gradient that is being summed up."""
+        self.summed: list[Term] = []
+        """What the gradient that is being summed up is of."""
 
     @abstractmethod
     def training_step(self, batch: list[Batch], batch_idx: int) -> None:
@@ -107,9 +109,16 @@ class PostTrainingModule(L.LightningModule, ABC):
         self.tokens_seen += tokens + prompts
         return completions, tokens
 
-    def differentiate(self, loss: Tensor, samples: Sequence[Sample]) -> Tensor:
-        """Add a micro-batch's gradient to what is summed up; return the loss without its graph."""
-        require_finite("the loss", loss, samples)
+    def differentiate(self, loss: Tensor, batch: Batch, alone: Callable[[int], Tensor]) -> Tensor:
+        """Add a micro-batch's gradient to what is summed up; return the loss without its graph.
+
+        Args:
+            alone: computes what one prompt of the batch adds to the loss, without the others.
+        """
+        term = Term(batch=batch, alone=alone)
+        if not bool(loss.isfinite()):
+            raise blamed("the loss", [term], self.policy)
+        self.summed.append(term)
         with torch.autocast(self.device.type, enabled=False):
             loss.backward()
         return loss.detach()
@@ -119,7 +128,10 @@ class PostTrainingModule(L.LightningModule, ABC):
         parameters = [p for p in self.policy.parameters() if p.requires_grad]
         sum_gradients(parameters)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.optim.max_grad_norm)
-        require_finite("the gradient", norm, self.learned_from)
+        with together():
+            if not bool(norm.isfinite()):
+                raise blamed("the gradient", self.summed, self.policy)
+        self.summed = []
         self.note({"grad_norm": norm})
         optimizer, schedule = self.optimizers(), self.lr_schedulers()
         optimizer.step()  # type: ignore[union-attr]  # one optimizer and one schedule, no lists
@@ -184,9 +196,26 @@ class PostTrainingModule(L.LightningModule, ABC):
         checkpoint["tokens_seen"] = self.tokens_seen
 
     def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
-        """Put in what was left out, so that everything else must be there."""
+        """Look whether this run wrote it, and put in what was left out."""
+        check_checkpoint(checkpoint, self._expected(checkpoint), path=str(self.trainer.ckpt_path))
         checkpoint["state_dict"] |= self._frozen()
         self.tokens_seen = checkpoint["tokens_seen"]
+
+    def _expected(self, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+        """Say what this run would write into a checkpoint now, as far as anybody reads it."""
+        frozen, optimizer = self._frozen(), self._optimizer()
+        schedule = self._schedule(optimizer)
+        loops: dict[str, Any] = self.trainer.fit_loop.state_dict()
+        loops["epoch_loop.manual_optimization.optim_step_progress"]["total"]["completed"] = Same(
+            checkpoint["global_step"]
+        )
+        return {
+            "state_dict": {n: w for n, w in self.state_dict().items() if n not in frozen},
+            "tokens_seen": 0,
+            "loops": {**checkpoint["loops"], "fit_loop": loops},
+            "optimizer_states": optimizer_like(checkpoint["optimizer_states"], optimizer),
+            "lr_schedulers": [{**schedule.state_dict(), "base_lrs": Same(schedule.base_lrs)}],
+        }
 
     def _frozen(self) -> dict[str, Tensor]:
         parameters = self.named_parameters(remove_duplicate=False)
@@ -198,19 +227,22 @@ class PostTrainingModule(L.LightningModule, ABC):
         The schedule is a function of the configured `max_steps`: asking the trainer for its own
         estimate would build the loaders too early and lose their place on resume.
         """
+        optimizer = self._optimizer()
+        return {
+            "optimizer": optimizer,
+            "lr_scheduler": {"scheduler": self._schedule(optimizer), "interval": "step"},
+        }
+
+    def _optimizer(self) -> torch.optim.Optimizer:
         trained = [p for p in self.policy.parameters() if p.requires_grad]
         groups: list[dict[str, Any]] = [
             {"params": [p for p in trained if p.ndim >= 2]},
             {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
         ]
-        optimizer = torch.optim.AdamW(
-            groups, lr=self.optim.lr, weight_decay=self.optim.weight_decay
-        )
-        schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, self._lr_factor)
-        return {
-            "optimizer": optimizer,
-            "lr_scheduler": {"scheduler": schedule, "interval": "step"},
-        }
+        return torch.optim.AdamW(groups, lr=self.optim.lr, weight_decay=self.optim.weight_decay)
+
+    def _schedule(self, optimizer: torch.optim.Optimizer) -> LambdaLR:
+        return LambdaLR(optimizer, self._lr_factor)
 
     def _lr_factor(self, step: int) -> float:
         """Scale the peak learning rate: linear warm-up, then the configured shape down to 0 where

@@ -16,7 +16,6 @@ from configs.schema import RlvrConfig
 from datamodules.batch import Batch
 from modules.advantages import informative
 from modules.experience import Experience, Sieve
-from modules.finite import naming
 from modules.omni import OmniModel
 from modules.rewards import Elsewhere, Group, Jury, Utterance
 from modules.rollouts import Rollout, Sampling
@@ -149,7 +148,7 @@ class Collector:
             length=sampling.max_tokens,
             first=numbers.start,
         )  # (N, max_tokens)
-        with naming(batch.samples), self._precision():
+        with self._precision():
             return self.policy.sample(
                 batch, sampling, uniforms=uniforms, encoded=encoded, watch=self.watch
             )

@@ -13,6 +13,7 @@ from modules.finite import NonFinite
 from modules.rollouts import Sampling
 from modules.scoring import next_position, read_row
 from modules.stopwatch import Stopwatch, lap
+from modules.unreadable import readable
 
 Decode = Callable[[Tensor, Tensor, DynamicCache, Tensor], Tensor]
 """(token ids (R,), positions (R,), cache, mask (R, 1, 1, L)) -> logits (R, V) of the next token"""
@@ -33,6 +34,8 @@ def complete(
     watch: Stopwatch | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Read prompts, and what was said after them, in one pass, and go on from there.
+
+    Nothing comes of numbers that are infinite or NaN: the prompts at fault are named.
 
     Shapes: encoded (sum of P, W), uniforms (N, T), banned (V,)
         -> token ids, logprobs, mask (N, T)
@@ -64,7 +67,7 @@ def complete(
             last = layout.prompt_lens.sum() + layout.completion_lens.cumsum(0) - 1  # (N,)
             logits = logits_of(hidden[last])  # (N, V)
             position = position + layout.completion_lens
-    with lap(watch, "decode"):
+    with lap(watch, "decode"), readable(parts, batch, after, dense=dense):
         return decode_rows(
             decode,
             logits,
@@ -132,6 +135,7 @@ def decode_rows(
             cache.batch_select_indices(alive)
         valid = torch.cat([valid, valid.new_ones(len(rows), 1)], dim=1)  # (R, P + step + 1)
         logits = decode(token, next_position + step, cache, valid[:, None, None])
+    _require_finite(logprobs)  # once, which is enough: greedy draws do not look
     return ids, logprobs, mask
 
 
@@ -144,7 +148,6 @@ def _draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> tuple[Tensor, 
     Shapes: logits (R, V), uniform (R,) -> token (R,), its tempered logprob (R,)
     """
     logprobs = (logits.float() / (sampling.temperature or 1.0)).log_softmax(-1)
-    _require_numbers(logprobs)
     if sampling.temperature == 0:
         token = logprobs.argmax(-1)
     elif 0 < sampling.top_k < logprobs.shape[1]:
@@ -160,16 +163,14 @@ def _invert(logprobs: Tensor, uniform: Tensor) -> Tensor:
     """Find where the cumulative distribution passes `uniform`. Shapes: (R, V), (R,) -> (R,)"""
     # In double: a float32 cumulative sum over 152k tokens can round past its own end.
     cumulative = logprobs.double().exp().cumsum(-1)
+    _require_finite(cumulative[:, -1])
     target = uniform.double().unsqueeze(1) * cumulative[:, -1:]
     return torch.searchsorted(cumulative, target, right=True).squeeze(1)
 
 
-def _require_numbers(logprobs: Tensor) -> None:
-    """Refuse to take a token where no number says which is likely, be it the likeliest.
-
-    Shapes: (R, V), of which a row is NaN from end to end where one of its logits is
-    """
-    if bool(logprobs[:, 0].isnan().any()):
+def _require_finite(values: Tensor) -> None:
+    """Refuse what comes of logits that are infinite or NaN."""
+    if not bool(values.isfinite().all()):
         raise NonFinite(
             "the policy's logits are infinite or NaN, so that there is nothing to sample from: the "
             "weights or a question went wrong. Look at these, or train with a smaller optim.lr.",

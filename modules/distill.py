@@ -1,6 +1,7 @@
 """On-policy distillation: the student completes, the teacher has an opinion on every token."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import final
 
 import torch
@@ -9,7 +10,6 @@ from torch import Tensor
 from configs.schema import DistillConfig, OptimConfig
 from datamodules.batch import Batch, Completions
 from modules.base import PostTrainingModule
-from modules.finite import naming
 from modules.imitation import distillation_loss
 from modules.omni import OmniModel
 from modules.ranks import summed, together
@@ -62,7 +62,6 @@ class DistillModule(PostTrainingModule):
 
     def training_step(self, batch: list[Batch], batch_idx: int) -> None:
         """Complete as the student, and bring the student closer to the teacher in every place."""
-        self.learned_from = [sample for one in batch for sample in one.samples]
         shown = [one.to(self.device) for one in batch]
         with together():
             completed = [self.complete(one) for one in shown]
@@ -73,13 +72,24 @@ class DistillModule(PostTrainingModule):
         losses = []
         with together():
             for one, completions in zip(shown, completed, strict=True):
-                apart = self.compare(one, completions)  # (N, T)
-                loss, stats = distillation_loss(apart, completions.valid, denominator=tokens)
-                losses.append(self.differentiate(loss, one.samples))
+                loss, stats = self.loss(one, completions, tokens)
+                alone = partial(self.alone, one, completions, tokens)
+                losses.append(self.differentiate(loss, one, alone))
                 self.note(stats, weight=float(sum(completions.lens)))
         self.note({"loss": summed(torch.stack(losses).sum())})
         self.step()
         self.publish()
+
+    def loss(
+        self, batch: Batch, completions: Completions, tokens: int
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Add up how far student and teacher are apart."""
+        apart = self.compare(batch, completions)  # (N, T)
+        return distillation_loss(apart, completions.valid, denominator=tokens)
+
+    def alone(self, batch: Batch, completions: Completions, tokens: int, row: int) -> Tensor:
+        """Compute what one prompt adds to the loss, for who looks for a fault."""
+        return self.loss(batch.select([row]), completions.select([row]), tokens)[0]
 
     def seen_by_student(self, batch: Batch) -> Batch:
         """Choose what the student is shown of these prompts."""
@@ -96,8 +106,7 @@ class DistillModule(PostTrainingModule):
             uniforms = student.uniforms(
                 seed=self.seed, group_size=1, length=self.sampling.max_tokens
             )
-            with naming(student.samples):
-                rollout = self.policy.sample(student, self.sampling, uniforms=uniforms)
+            rollout = self.policy.sample(student, self.sampling, uniforms=uniforms)
             self.note_accuracy(student, rollout)
             ids, lens = rollout.completions.token_ids, rollout.completions.lens
             said = [row[:length] for row, length in zip(ids.tolist(), lens, strict=True)]

@@ -80,19 +80,31 @@ class Experience:
         }
 
     def select(self, prompts: Sequence[int]) -> "Experience":
-        """Take some prompts with their groups, before anything was compared."""
-        assert self.advantage is None and self.old_logprobs is None, "compared already"
+        """Take some prompts with their groups."""
         rows = torch.tensor(prompts, dtype=torch.long, device=self.reward.device)
         encoded = self.encoded.split(self.batch.prompt_lens)
+        rollout = self.rollout.select(prompts, self.group_size)
+
+        def taken(values: Tensor | None) -> Tensor | None:
+            """Shapes: (N, ...) -> those of the prompts, as wide as what they said"""
+            if values is None:
+                return None
+            groups = values.view(len(self.batch), self.group_size, *values.shape[1:])[rows]
+            return groups.flatten(0, 1)[:, : rollout.logprobs.shape[1]]
+
+        advantage = self.advantage
         return Experience(
             batch=self.batch.select(prompts),
             encoded=torch.cat([encoded[prompt] for prompt in prompts]),
-            rollout=self.rollout.select(prompts, self.group_size),
+            rollout=rollout,
             reward=self.reward[rows],
             parts={name: part[rows] for name, part in self.parts.items()},
             merit=self.merit[rows],
             correct=self.correct[rows],
             parsed=self.parsed[rows],
+            advantage=None if advantage is None else advantage.view_as(self.reward)[rows].flatten(),
+            old_logprobs=taken(self.old_logprobs),
+            reference_logprobs=taken(self.reference_logprobs),
         )
 
     @staticmethod

@@ -1,7 +1,8 @@
 """Reinforcement learning with verifiable rewards: sample, judge, compare, reinforce."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
+from functools import partial
 from typing import final
 
 import torch
@@ -106,9 +107,7 @@ class RlvrModule(PostTrainingModule):
         with together():
             collected, tried, stats = self.collector.collect(batches, step=self.global_step)
             for one in tried:
-                asked, logprobs = one.batch.samples, one.rollout.logprobs
-                require_finite("the reward", one.reward, asked, rows=True)
-                require_finite("a sampled log-prob", logprobs, asked, rows=True)
+                require_finite("the reward", one.reward, one.batch.samples)
         self.note(stats)
         for one in tried:
             self.note(one.summary(), weight=len(one.batch))
@@ -119,18 +118,25 @@ class RlvrModule(PostTrainingModule):
     @torch.no_grad()
     def remember(self, experiences: Sequence[Experience]) -> None:
         """Score the completions under the policy that said them, and under the reference."""
-        with self.watch.lap("scoring"):
+        with self.watch.lap("scoring"), together():
             for one in experiences:
-                if self.rlvr.updates > 1:
-                    one.old_logprobs = self.score(one).logprobs
-                unmoved = self.frozen_towers and self.policy.adapted  # then both encode alike
-                for reference in self._reference:
-                    one.reference_logprobs = reference.logprobs(
-                        one.batch,
-                        one.rollout.completions,
-                        encoded=one.encoded if unmoved else None,
-                        temperature=self.rlvr.temperature,
-                    )
+                alone = partial(self.alone, one, self.recall)
+                require_finite("a log-prob", self.recall(one), one.batch.samples, alone=alone)
+
+    def recall(self, one: Experience) -> Tensor:
+        """Do so for one micro-batch. Shapes: -> (N, T), finite where all is"""
+        if self.rlvr.updates > 1:
+            one.old_logprobs = self.score(one).logprobs
+        unmoved = self.frozen_towers and self.policy.adapted  # then both encode alike
+        for reference in self._reference:
+            one.reference_logprobs = reference.logprobs(
+                one.batch,
+                one.rollout.completions,
+                encoded=one.encoded if unmoved else None,
+                temperature=self.rlvr.temperature,
+            )
+        kept = [one.rollout.logprobs, one.old_logprobs, one.reference_logprobs]
+        return torch.stack([scores for scores in kept if scores is not None]).sum(0)
 
     def compare(self, experiences: Sequence[Experience]) -> None:
         """Turn rewards into advantages, by group or over the whole round and all ranks."""
@@ -159,27 +165,32 @@ class RlvrModule(PostTrainingModule):
     def update(self, minibatch: Sequence[Experience]) -> None:
         """Take one optimizer step on the sum of all micro-batches' gradients."""
         with self.watch.lap("update"):
-            self.learned_from = [sample for one in minibatch for sample in one.batch.samples]
             masks = [
                 one.trained(ended=self.rlvr.mask_truncated) for one in minibatch
             ]  # (N, T) each
             completions, tokens = self.count([one.batch for one in minibatch], masks)
-            losses = []
+            loss_of, losses = partial(self.loss, completions=completions, tokens=tokens), []
             with together():
-                for one, mask in zip(minibatch, masks, strict=True):
-                    loss = self.loss(one, mask, completions=completions, tokens=tokens)
-                    losses.append(self.differentiate(loss, one.batch.samples))
+                for one in minibatch:
+                    alone = partial(self.alone, one, loss_of)
+                    losses.append(self.differentiate(loss_of(one), one.batch, alone))
             self.note({"loss": summed(torch.stack(losses).sum())})
             self.step()
 
-    def loss(self, one: Experience, mask: Tensor, *, completions: int, tokens: int) -> Tensor:
-        """Add up what the marked tokens of a micro-batch teach; `completions` and `tokens` are
-        those of the optimizer step, over micro-batches and ranks. Shapes: mask (N, T) -> ()"""
+    def alone(self, one: Experience, made: Callable[[Experience], Tensor], prompt: int) -> Tensor:
+        """Make a number of one prompt, its media read anew, for who looks for a fault."""
+        own = one.select([prompt])
+        own.encoded = self.policy.encode(own.batch)
+        return made(own)
+
+    def loss(self, one: Experience, *, completions: int, tokens: int) -> Tensor:
+        """Add up what the tokens of a micro-batch teach; `completions` and `tokens` are those of
+        the optimizer step, over micro-batches and ranks. Shapes: -> ()"""
         assert one.advantage is not None, "compared before"
+        mask = one.trained(ended=self.rlvr.mask_truncated)  # (N, T)
         objective = self.rlvr.objective
         scores, blind = self.score(one), self.score_blind(one)
         logprobs = scores.logprobs  # (N, T)
-        require_finite("a log-prob", logprobs, one.batch.samples, rows=True)
         old = logprobs.detach() if one.old_logprobs is None else one.old_logprobs  # (N, T)
         divisor = denominator(
             mask,

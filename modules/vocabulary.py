@@ -51,6 +51,12 @@ class Vocabulary:
     def banned(self, rows: int) -> Tensor:
         """Mark what can never be sampled: every special token but the end of the turn, and the
         rows of the head beyond the tokenizer's last word. Shapes: -> (V,)"""
+        words: dict[str, int] = self.tokenizer.get_vocab()  # type: ignore[attr-defined]
+        if max(words.values()) >= rows:
+            raise ValueError(
+                f"the tokenizer knows token {max(words.values())}, but the model has {rows} rows "
+                "for tokens: both come from the same directory, as somebody saved them together."
+            )
         banned = torch.zeros(rows, dtype=torch.bool)
         banned[self.special_ids] = True
         banned[self.size :] = True

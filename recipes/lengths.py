@@ -5,7 +5,6 @@ the processors that Qwen2.5-Omni's dialect calls; a test compares the two. Of ot
 stay unknown.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,10 +15,7 @@ from pathlib import Path
 from typing import Any, final
 
 import numpy as np
-from jinja2 import Template
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 from numpy.typing import NDArray
-from tokenizers import Tokenizer
 
 from configs.ablation import LEFT, Condition, Part
 from configs.inputs import Ask, FormatName
@@ -34,6 +30,8 @@ from datamodules.sources.formats import format_of
 from datamodules.sources.reader import Reader
 from datamodules.sources.rows import to_sample
 from datamodules.wording import imitated, turn
+from pretrained.chat_template import render
+from pretrained.settings import Settings, check_settings, open_tokenizer
 
 SAMPLED = 32
 """Questions that a mean is taken over, evenly spread over those asked."""
@@ -144,10 +142,19 @@ def _directory(config: Config) -> Path:
 class _Counter:
     """The tokenizer, the chat template and the processors' numbers of one model."""
 
-    def __init__(self, path: Path, answer_with: AnswerWith, system_prompt: str) -> None:
-        self.tokenizer = Tokenizer.from_file(str(path / "tokenizer.json"))
+    def __init__(
+        self,
+        path: Path,
+        settings: Mapping[str, Settings],
+        answer_with: AnswerWith,
+        system_prompt: str,
+    ) -> None:
+        self.named = str(path)
+        self.tokenizer = open_tokenizer(path)
         self.template = _template(path)
-        self.processors = _processors(path)
+        if "processor_config.json" not in settings:
+            raise Unmeasured(f"{path} has no processor_config.json")
+        self.processors = settings["processor_config.json"]
         self.answer_with: AnswerWith = answer_with
         self.system_prompt = system_prompt
 
@@ -177,7 +184,7 @@ class _Counter:
         if self.system_prompt:
             said = [{"type": "text", "text": self.system_prompt}]
             chat = [{"role": "system", "content": said}, *chat]
-        return self.template.render(messages=chat, add_generation_prompt=True)
+        return render(self.template, chat, named=self.named, special={})
 
     def _count(self, text: str) -> int:
         return len(self.tokenizer.encode(text, add_special_tokens=False))
@@ -195,21 +202,18 @@ class _Counter:
         if item.image is not None and "visual" in left:
             shown.append(("image", self._patches("image_processor", item.image)))
         if item.frames is not None and "visual" in left:
-            steps = ceil(
-                len(item.frames) / self.processors["video_processor"]["temporal_patch_size"]
-            )
+            steps = ceil(len(item.frames) / self._of("video_processor", "temporal_patch_size"))
             shown.append(("video", steps * self._patches("video_processor", item.frames[0])))
         if item.audio is not None and "audio" in left:
-            frames = ceil(len(item.audio) / self.processors["feature_extractor"]["hop_length"])
+            frames = ceil(len(item.audio) / self._of("feature_extractor", "hop_length"))
             shown.append(("audio", ((frames - 1) // 2 + 1 - 2) // 2 + 1))
         return shown
 
     def _patches(self, processor: str, picture: NDArray[np.uint8]) -> int:
         """Count the tokens of a picture after it is scaled to whole patches."""
-        settings = self.processors[processor]
         height, width, _ = picture.shape
-        side = settings["patch_size"] * settings["merge_size"]
-        least, most = (settings["size"][edge] for edge in ("shortest_edge", "longest_edge"))
+        side = self._of(processor, "patch_size") * self._of(processor, "merge_size")
+        least, most = (self._of(processor, "size", e) for e in ("shortest_edge", "longest_edge"))
         rows, columns = round(height / side), round(width / side)
         if rows * columns * side**2 > most:
             scale = sqrt(height * width / most)
@@ -220,37 +224,39 @@ class _Counter:
             rows, columns = ceil(height * scale / side), ceil(width * scale / side)
         return rows * columns
 
+    def _of(self, *names: str) -> int:
+        """Look a number of a processor up."""
+        found: Any = self.processors  # what a JSON file holds
+        for name in names:
+            found = found.get(name) if isinstance(found, dict) else None
+        if not isinstance(found, int) or found < 1:
+            raise ValueError(
+                f"{self.named}/processor_config.json gives {'.'.join(names)} as {found!r}, but it "
+                "is a number of pixels, frames or samples: fetch the file again, or name another "
+                "model."
+            )
+        return found
+
 
 @lru_cache(maxsize=8)
 def _counter(path: Path, answer_with: AnswerWith, system_prompt: str) -> _Counter:
-    _refuse_others(path)
-    return _Counter(path, answer_with, system_prompt)
+    settings = check_settings(path)
+    _refuse_others(path, settings)
+    return _Counter(path, settings, answer_with, system_prompt)
 
 
-def _refuse_others(path: Path) -> None:
+def _refuse_others(path: Path, settings: Mapping[str, Settings]) -> None:
     """Let lengths of other models be unknown: each kind has an arithmetic of its own."""
-    file = path / "config.json"
-    if not file.is_file():
+    if "config.json" not in settings:
         raise Unmeasured(f"{path} has no config.json")
-    kind = json.loads(file.read_text()).get("model_type")
+    kind = settings["config.json"].get("model_type")
     if kind not in COUNTED:
         raise Unmeasured(f"{path} is of type {kind}, whose tokens are counted only as it runs")
 
 
-def _template(path: Path) -> Template:
+def _template(path: Path) -> str:
     """Read how a model wants its chats written."""
     file = path / "chat_template.jinja"
     if not file.is_file():
         raise Unmeasured(f"{path} has no chat_template.jinja")
-    # Both as transformers sets them, in a sandbox as there: a template is somebody else's program.
-    sandbox = ImmutableSandboxedEnvironment(trim_blocks=True, lstrip_blocks=True)
-    return sandbox.from_string(file.read_text())
-
-
-def _processors(path: Path) -> Mapping[str, Any]:  # Any: what a JSON file holds
-    """Read the numbers of image, video and audio processors."""
-    file = path / "processor_config.json"
-    if not file.is_file():
-        raise Unmeasured(f"{path} has no processor_config.json")
-    found: Mapping[str, Any] = json.loads(file.read_text())
-    return found
+    return file.read_text(errors="replace")

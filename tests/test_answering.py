@@ -48,7 +48,7 @@ def test_scores_are_summed_and_numbered_as_written(policy, ragged):
 def test_broken_weights_are_told_instead_of_scored(policy, ragged):
     with torch.no_grad():
         policy.backbone.head.weight[200] = float("nan")
-    with pytest.raises(ValueError, match=r"s3: the options score .*nan.*finite.*precision"):
+    with pytest.raises(ValueError, match=r"logits are infinite or NaN whichever prompt .*s3"):
         score(policy, two_orders(ragged))
 
 

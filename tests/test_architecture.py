@@ -18,10 +18,15 @@ MAY_IMPORT = {  # folder or file -> the local packages and modules it may import
     "stopping": set(),
     "failures": {"configs", "writing"},
     "console": {"configs", "stopping", "failures"},
-    "checkpoints": {"writing"},
-    "datamodules": {"configs", "writing", "caching"},
-    "modules": {"configs", "writing", "caching", "datamodules.batch", "datamodules.sample"},
-    "recipes": {"configs", "writing", "runs", "stopping", "datamodules", "comparing"},
+    "archives": set(),
+    "checkpoints": {"writing", "archives"},
+    "pretrained": set(),
+    "datamodules": {"configs", "writing", "caching", "pretrained"},
+    "modules": {
+        *("configs", "writing", "caching", "pretrained"),
+        *("datamodules.batch", "datamodules.sample"),
+    },
+    "recipes": {"configs", "writing", "runs", "stopping", "datamodules", "comparing", "pretrained"},
 }
 RULES = (
     *("contribution", "presets", "calibration", "shapley", "voters", "selection"),
@@ -46,10 +51,11 @@ NO_TORCH = (
     "datamodules/containers/",
     "auditing/",
     "recipes/",
+    *("pretrained/settings.py", "pretrained/tensors.py", "pretrained/chat_template.py"),
 )
 TORCH_ONLY = ("modules/losses.py", "modules/advantages.py", "modules/kernels/")
 FOLDERS = (
-    *("configs", "datamodules", "modules"),
+    *("configs", "pretrained", "datamodules", "modules"),
     *("probing", "auditing", "benchmarking", "recipes"),
 )
 TOP = {

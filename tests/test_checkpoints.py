@@ -21,9 +21,21 @@ from checkpoints import AtomicCheckpointIO, StepCheckpoint, damage, newest_valid
 
 def save(directory: Path, step: int, values: int = 100) -> Path:
     path = directory / f"step-{step:08d}.ckpt"
-    state = {"step": step, "weight": torch.full((values,), step + 0.5)}
-    AtomicCheckpointIO().save_checkpoint(state, path)
+    weight = {"weight": torch.full((values,), step + 0.5)}
+    AtomicCheckpointIO().save_checkpoint(STATE | {"global_step": step, "state_dict": weight}, path)
     return path
+
+
+STATE = {
+    "pytorch-lightning_version": "2.6.6",
+    "global_step": 0,
+    "epoch": 0,
+    "state_dict": {},
+    "loops": {},
+    "callbacks": {},
+    "optimizer_states": [],
+    "lr_schedulers": [],
+}
 
 
 def load(path: Path) -> dict:
@@ -36,8 +48,8 @@ def names(directory: Path) -> list[str]:
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path):
     loaded = load(save(tmp_path, 3))
-    assert loaded["step"] == 3
-    assert torch.equal(loaded["weight"], torch.full((100,), 3.5))
+    assert loaded["global_step"] == 3
+    assert torch.equal(loaded["state_dict"]["weight"], torch.full((100,), 3.5))
 
 
 def test_a_checkpoint_is_two_files(tmp_path):
@@ -55,8 +67,8 @@ def test_the_checksum_is_one_that_sha256sum_checks(tmp_path):
 
 def test_an_overwritten_checkpoint_is_the_later_one(tmp_path):
     path = save(tmp_path, 3)
-    AtomicCheckpointIO().save_checkpoint({"step": -3}, path)
-    assert load(path) == {"step": -3}
+    AtomicCheckpointIO().save_checkpoint(STATE | {"global_step": 3, "epoch": 7}, path)
+    assert load(path)["epoch"] == 7
 
 
 def save_until_killed(directory: Path, step: int, rng: random.Random) -> None:
@@ -93,10 +105,11 @@ def test_kills_at_any_time_leave_the_newest_checkpoint_whole(tmp_path):
         newest = newest_valid(tmp_path)
         assert newest is not None
         loaded = load(newest)
-        assert newest.name == f"step-{loaded['step']:08d}.ckpt"
-        assert torch.equal(loaded["weight"], torch.full((20_000,), loaded["step"] + 0.5))
-        assert loaded["step"] > saved
-        saved = loaded["step"]
+        step = loaded["global_step"]
+        assert newest.name == f"step-{step:08d}.ckpt"
+        assert torch.equal(loaded["state_dict"]["weight"], torch.full((20_000,), step + 0.5))
+        assert step > saved
+        saved = step
     assert all(damage(path) is None for path in tmp_path.glob("*.ckpt"))
 
 

@@ -96,5 +96,5 @@ def test_a_type_that_nobody_knows_is_refused_by_name(vision):
 
 def test_a_directory_without_a_model_is_answered_with_where_weights_are(tmp_path):
     (tmp_path / "config.json").write_text("{}")
-    with pytest.raises(ValueError, match=r"is neither a directory with a model .* RUN/export"):
+    with pytest.raises(ValueError, match=r"config\.json cannot be loaded .* RUN/export"):
         PromptEncoder(str(tmp_path))

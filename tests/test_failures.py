@@ -12,6 +12,7 @@ import pytest
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from safetensors import SafetensorError
+from torch.utils.data import DataLoader
 
 import checkpoints
 from benchmarking.answers import Answer, Asked, append_answers
@@ -343,3 +344,23 @@ def test_a_run_ends_where_nobody_reads_its_words(tmp_path):
     command = [sys.executable, "-c", SHOWING, str(tmp_path / "done")]
     assert subprocess.run(command, cwd=ROOT, stderr=writer).returncode != 0
     os.close(writer)
+
+
+class Refusing:
+    """What a loader reads, and refuses, for a reason that a library gave."""
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, number: int) -> int:
+        try:
+            raise KeyError("inside")
+        except KeyError as error:
+            raise ValueError("a.wav: is too long, but: shorten it.") from error
+
+
+def test_what_a_loader_process_refuses_is_told_in_its_own_words():
+    with pytest.raises(ValueError) as caught:
+        list(DataLoader(Refusing(), batch_size=None, num_workers=1))
+    assert "Traceback" in str(caught.value)
+    assert sentence(caught.value) == "a.wav: is too long, but: shorten it."

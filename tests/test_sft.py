@@ -70,7 +70,7 @@ def test_a_bad_gradient_names_the_samples_of_all_micro_batches(policy, ragged):
     batch = with_targets(ragged, TARGETS)
     before = {name: p.detach().clone() for name, p in policy.named_parameters()}
     policy.backbone.head.weight.register_hook(lambda gradient: gradient * float("nan"))
-    with pytest.raises(NonFinite, match=r"the gradient .* in 3 samples \(s0, s1, s3\)"):
+    with pytest.raises(NonFinite, match=r"the gradient .* in 3 of 3 samples \(s0.*; s1.*; s3"):
         fit(sft_module(policy), [batch.select([0, 1]), batch.select([3])])
     assert all(torch.equal(p, before[name]) for name, p in policy.named_parameters())
 
@@ -91,13 +91,3 @@ def test_the_schedule_ends_where_tokens_do(policy):
     module.tokens_seen = 50
     assert module._lr_factor(1) == pytest.approx(0.5)
     assert module._lr_factor(8) == pytest.approx(0.2)
-
-
-def test_a_checkpoint_remembers_what_was_learned_from(policy):
-    module = sft_module(policy, max_tokens=100)
-    module.tokens_seen = 70
-    checkpoint = {"state_dict": module.state_dict()}
-    module.on_save_checkpoint(checkpoint)
-    other = sft_module(policy, max_tokens=100)
-    other.on_load_checkpoint(checkpoint)
-    assert other.tokens_seen == 70

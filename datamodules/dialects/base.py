@@ -73,14 +73,18 @@ class Dialect(ABC):
             before, found, rest = rest.partition(place.placeholder)
             if not found or any(token in before for token in tokens):
                 raise ValueError(
-                    f"the prompt {text!r} does not hold {place.placeholder} where {len(places)} "
-                    "media expect it. Question and options may not contain media tokens; mend the "
-                    "row, or the model's chat template."
+                    f"the prompt {_short(text)} does not hold {place.placeholder} where "
+                    f"{len(places)} media expect it. Question and options may not contain media "
+                    f"tokens; mend the row, or the chat template of {self.path}."
                 )
             out += before + place.text
         if any(token in rest for token in tokens):
             raise ValueError(
-                f"the prompt {text!r} holds more media tokens than media: question and options "
-                "may not contain them; mend the row."
+                f"the prompt {_short(text)} holds more media tokens than media: question and "
+                f"options may not contain them; mend the row, or the chat template of {self.path}."
             )
         return out + rest
+
+
+def _short(text: str) -> str:
+    return repr(text) if len(text) <= 300 else f"{text[:300]!r}..."

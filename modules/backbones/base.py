@@ -7,15 +7,15 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
-from transformers import AttentionInterface, AutoModelForCausalLM, DynamicCache, PreTrainedModel
+from transformers import AttentionInterface, DynamicCache, PreTrainedModel
 
 from datamodules.batch import Batch
 from modules.backbones.tower_cache import TowerCache
 from modules.kernels.attention import language_attention
+from pretrained.loading import open_weights
 
 ATTENTION = "earwitness"
 """Name under which transformers finds our attention."""
@@ -101,12 +101,12 @@ class LanguageModel(ABC):
 
 
 def load_strictly(
-    kind: type[PreTrainedModel] | type[AutoModelForCausalLM],
+    kind: type[PreTrainedModel],
     path: str,
     *,
     dtype: torch.dtype,
     beside: tuple[str, ...] = (),
-) -> Any:  # the model of the class asked for, which from_pretrained does not type either
+) -> PreTrainedModel:
     """Load weights, or stop: no missing, unexpected or misshapen tensor is glossed over.
 
     transformers only warns, and the run then trains a partly random model.
@@ -115,15 +115,7 @@ def load_strictly(
         beside: beginnings of the names of tensors that belong to other parts of a whole, which are
             left where they are.
     """
-    # typed as a model alone, but a pair with output_loading_info
-    loaded: Any = kind.from_pretrained(
-        path,
-        dtype=dtype,
-        attn_implementation="sdpa",
-        output_loading_info=True,
-        ignore_mismatched_sizes=True,  # reported below with the others, never ignored
-    )
-    model, report = loaded
+    model, report = open_weights(kind, path, dtype=dtype)
     for fault in ("missing_keys", "unexpected_keys", "mismatched_keys"):
         found = sorted(str(name) for name in report[fault])
         names = [n for n in found if not (fault == "unexpected_keys" and n.startswith(beside))]

@@ -1,9 +1,7 @@
 """The one place that tells kinds of models apart, by the type that their configuration names."""
 
 import torch
-from safetensors import SafetensorError
 from transformers import (
-    AutoConfig,
     PreTrainedModel,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2_5OmniThinkerForConditionalGeneration,
@@ -22,6 +20,7 @@ from modules.backbones.qwen2_audio import Qwen2Audio
 from modules.backbones.qwen3_omni import Qwen3Omni
 from modules.backbones.qwen3_vl import Qwen3VL
 from modules.backbones.text import TextModel, load_text_model
+from pretrained.loading import open_config
 
 
 def load_model(
@@ -43,13 +42,7 @@ def load_model(
 
 def open_model(path: str, *, dtype: torch.dtype) -> PreTrainedModel:
     """Load a model whose language model shares prompts; see `load_strictly`."""
-    try:
-        whole = _read(path, dtype=dtype)
-    except SafetensorError as error:
-        raise ValueError(
-            f"{path} holds weights that cannot be read ({error}), as of a copy that was cut "
-            "short, but they are read whole or not at all: fetch or export them again."
-        ) from error
+    whole = _read(path, dtype=dtype)
     parts_of(whole).language.set_attn_implementation(ATTENTION)
     return whole.train()
 
@@ -57,7 +50,7 @@ def open_model(path: str, *, dtype: torch.dtype) -> PreTrainedModel:
 def _read(path: str, *, dtype: torch.dtype) -> PreTrainedModel:
     kind: type[PreTrainedModel]
     beside: tuple[str, ...] = ()
-    match AutoConfig.from_pretrained(path).model_type:
+    match open_config(path).model_type:
         case "qwen2_5_omni" | "qwen2_5_omni_thinker":
             kind = Qwen2_5OmniThinkerForConditionalGeneration
             beside = qwen2_5_omni.SPEAKING
@@ -72,8 +65,7 @@ def _read(path: str, *, dtype: torch.dtype) -> PreTrainedModel:
             kind = Qwen3VLForConditionalGeneration
         case _:
             return load_text_model(path, dtype=dtype)
-    whole: PreTrainedModel = load_strictly(kind, path, dtype=dtype, beside=beside)
-    return whole
+    return load_strictly(kind, path, dtype=dtype, beside=beside)
 
 
 def parts_of(whole: PreTrainedModel) -> LanguageModel:

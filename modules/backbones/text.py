@@ -7,13 +7,24 @@ from typing import cast, final
 
 import torch
 from torch import Tensor, nn
-from transformers import AutoConfig, AutoModelForCausalLM, DynamicCache, PreTrainedModel
+from transformers import (
+    DynamicCache,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    Qwen2ForCausalLM,
+    Qwen3ForCausalLM,
+)
 
 from datamodules.batch import Batch
 from modules.backbones.base import LanguageModel, load_strictly
 from modules.backbones.tower_cache import TowerCache
+from pretrained.loading import open_config
 
-FAMILIES = ("llama", "qwen2", "qwen3")
+FAMILIES: dict[str, type[PreTrainedModel]] = {
+    "llama": LlamaForCausalLM,
+    "qwen2": Qwen2ForCausalLM,
+    "qwen3": Qwen3ForCausalLM,
+}
 """Model types whose attention is no more than ours does: other families cap its logits, add sinks
 or biases, or see a window only, all of which would be dropped without a word."""
 
@@ -67,7 +78,7 @@ class TextModel(LanguageModel):
 
 def load_text_model(path: str, *, dtype: torch.dtype) -> PreTrainedModel:
     """Load a causal language model that shares prompts; see `load_strictly`."""
-    config = AutoConfig.from_pretrained(path)
+    config = open_config(path)
     windows = {*(getattr(config, "layer_types", None) or ())} - {"full_attention"}
     if config.model_type not in FAMILIES or windows:
         raise ValueError(
@@ -76,5 +87,4 @@ def load_text_model(path: str, *, dtype: torch.dtype) -> PreTrainedModel:
             "Qwen2.5-VL and Qwen3-VL can be opened, and text models of full attention of the types "
             f"{', '.join(FAMILIES)}: choose one."
         )
-    model: PreTrainedModel = load_strictly(AutoModelForCausalLM, path, dtype=dtype)
-    return model
+    return load_strictly(FAMILIES[config.model_type], path, dtype=dtype)
