@@ -114,17 +114,21 @@ async def reach(url: str) -> None:
     """
     if proxied(url):
         return
-    if why := await asyncio.to_thread(unreachable, url, PATIENCE):
+    if why := await asyncio.to_thread(unreachable, url, PATIENCE, encrypted=True):
         raise ValueError(
             f"{url} cannot be reached ({why}), but questions are asked of a server that is up: "
             "start it, or check probe.server.url; the same command then asks what is missing."
         )
 
 
-def unreachable(url: str, seconds: float) -> str | None:
-    """Say why no connection can be made, encryption included; None if one can.
+def unreachable(url: str, seconds: float, *, encrypted: bool = False) -> str | None:
+    """Say why no connection can be made; None if one can.
 
     A thread of its own tries, since looking up a name may take longer than anybody waits.
+
+    Args:
+        encrypted: try encryption as well, where the address asks for it; who brings certificates of
+            its own has to find out alone.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or PORTS.get(parts.scheme, 443)
@@ -133,7 +137,7 @@ def unreachable(url: str, seconds: float) -> str | None:
     def connect() -> None:
         try:  # each address of a name has its turn
             with socket.create_connection((host, port), seconds / 3) as plain:
-                if parts.scheme == "https":
+                if encrypted and parts.scheme == "https":
                     context = httpx2.create_ssl_context()
                     context.wrap_socket(plain, server_hostname=host).close()
             reasons.clear()
