@@ -5,12 +5,10 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from configs.ablation import Condition, How
-from configs.checks import a_share, a_variable, an_address, at_least, positive
+from configs.addresses import a_variable, an_address
+from configs.checks import a_share, at_least, positive
+from configs.credentials import SHORTEST
 from configs.inputs import RuleName
-
-
-A_KEY = 8
-"""Characters from which on the value of a key's variable is taken for a secret."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +52,10 @@ class ServerConfig:
         a_variable("probe.server.key_variable", self.key_variable)
         keep = f"the environment variable {self.key_variable}"
         an_address("probe.server.url", self.url, keep=keep)
-        held = os.environ.get(self.key_variable, "").strip()
-        if len(held) >= A_KEY and held in f"{self.url} {self.model} {self.revision}":
+        key = os.environ.get(self.key_variable, "").strip()
+        if len(key) >= SHORTEST and key in f"{self.url} {self.model} {self.revision}":
             raise ValueError(
-                f"probe.server holds the key itself, but its settings are written to config.yaml: "
+                "probe.server holds the key itself, but its settings are written to config.yaml: "
                 f"leave the key in {keep}, and nowhere else."
             )
         at_least("probe.server", 1, concurrency=self.concurrency)

@@ -8,12 +8,13 @@ import unicodedata
 from collections.abc import Iterator
 from urllib.parse import unquote
 
+from configs.credentials import SHORTEST
 from configs.probing import ServerConfig
 from probing.reaching import is_loopback
 
 NO_KEY = "none"  # what a server that needs no key is sent
 
-GIVEAWAY = 8
+GIVEAWAY = SHORTEST
 """Letters and digits of a key in a row that nothing may repeat; a shorter key is no secret."""
 
 WITHHELD = "(not shown, since it repeats the key)"
