@@ -58,7 +58,7 @@ def misbehaving(behave: Callable[[dict[str, Any], socket.socket], None]) -> Iter
     seen = Seen()
 
     def talk(connection: socket.socket) -> None:
-        with connection, suppress(OSError), connection.makefile("rb") as stream:
+        with connection, suppress(OSError, ValueError), connection.makefile("rb") as stream:
             if (found := _request(stream)) is not None:
                 seen.heads.append(found[0])
                 seen.bodies.append(json.loads(found[1]))
