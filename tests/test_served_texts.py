@@ -22,11 +22,11 @@ TOKENS = ["<|im_end|>", "<|AUDIO|>", "<|eot_id|>", "<|anything_at_all|>", *FOREI
 def write(root: Path, texts: list[str], count: int) -> None:
     """Write as many plain questions, and one for each of some texts."""
     rows = [
-        {"id": f"q{number}", "question": f"Is {number} even?", "options": ["yes", "no"], "answer": "A"}
+        {"id": f"q{number}", "question": f"Which is {number}?", "options": ["red", "blue"], "answer": "A"}
         for number in range(count)
     ]
     rows += [
-        {"id": f"bad{at}", "question": f"What is {text}?", "options": ["yes", "no"], "answer": "A"}
+        {"id": f"bad{at}", "question": f"What is {text}?", "options": ["red", "blue"], "answer": "A"}
         for at, text in enumerate(texts)
     ]
     (root / "train.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
@@ -69,8 +69,8 @@ def test_the_cache_holds_counts_of_answers_and_nothing_else(tmp_path):
 
     def behave(body, connection) -> None:
         text = body["messages"][0]["content"]
-        odd = {"Is 7 even?": 5, "Is 8 even?": "\ud800"}
-        content = odd.get(text.splitlines()[0], "<answer>A</answer>")
+        odd = {"Which is 7?": 5, "Which is 8?": "\ud800"}
+        content = odd.get(text.splitlines()[0], "<answer>red</answer>")
         connection.sendall(http(message(content=content)))
 
     with misbehaving(behave) as seen:
@@ -78,6 +78,7 @@ def test_the_cache_holds_counts_of_answers_and_nothing_else(tmp_path):
         probe(one.config)
     rows = read_rows(tmp_path / "probes").to_pylist()
     assert {row["sample_id"] for row in rows} == {f"q{number}" for number in range(41)} - {"q7", "q8"}
-    assert {(row["n"], row["n_unparsed"]) for row in rows} == {(1, 0)}
+    counts = {(row["n"], row["n_correct"], row["n_unparsed"]) for row in rows}
+    assert counts == {(1, 1, 0)}
 
 
