@@ -5,7 +5,9 @@ from urllib.parse import urlsplit
 
 from configs.credentials import key_in
 
-LONG = re.compile(r"(?<![A-Za-z\d])(?=[A-Za-z]*\d)(?=\d*[A-Za-z])(?![\da-f]{32}(?![A-Za-z\d]))[A-Za-z\d]{20,}")
+LONG = re.compile(
+    r"(?<![A-Za-z\d])(?=[A-Za-z]*\d)(?=\d*[A-Za-z])(?![\da-f]{32}(?![A-Za-z\d]))[A-Za-z\d]{20,}"
+)
 """Letters and digits in a row as in keys; 32 hexadecimal digits are the number of an account."""
 
 

@@ -8,10 +8,11 @@ import asyncio
 import ipaddress
 import socket
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import final
+from queue import Empty, SimpleQueue
+from typing import TypeVar, final
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -22,6 +23,8 @@ PATIENCE = 10.0
 
 LARGEST = 2**22
 """Bytes of a reply at most, several times what the longest completion takes."""
+
+Result = TypeVar("Result")
 
 PORTS = {"http": 80, "https": 443}
 
@@ -98,9 +101,7 @@ class Line:
                 whole += chunk
                 if len(whole) > LARGEST:
                     raise Unusable(f"a reply of more than {LARGEST:,} bytes")
-        return Reply(
-            status=response.status_code, headers=dict(response.headers), body=bytes(whole)
-        )
+        return Reply(status=response.status_code, headers=dict(response.headers), body=bytes(whole))
 
     async def close(self) -> None:
         """Let go of the connections."""
@@ -124,30 +125,49 @@ async def reach(url: str) -> None:
 def unreachable(url: str, seconds: float, *, encrypted: bool = False) -> str | None:
     """Say why no connection can be made; None if one can.
 
-    A thread of its own tries, since looking up a name may take longer than anybody waits.
-
     Args:
         encrypted: try encryption as well, where the address asks for it; who brings certificates of
             its own has to find out alone.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or PORTS.get(parts.scheme, 443)
-    reasons = [f"no answer within {seconds:.0f} s"]
 
     def connect() -> None:
-        try:  # each address of a name has its turn
-            with socket.create_connection((host, port), seconds / 3) as plain:
-                if encrypted and parts.scheme == "https":
-                    context = httpx2.create_ssl_context()
-                    context.wrap_socket(plain, server_hostname=host).close()
-            reasons.clear()
-        except (OSError, UnicodeError) as error:
-            reasons.insert(0, _first(error))
+        # A third of the time for each address of a name, so that the next has its turn.
+        with socket.create_connection((host, port), seconds / 3) as plain:
+            if encrypted and parts.scheme == "https":
+                context = httpx2.create_ssl_context()
+                context.wrap_socket(plain, server_hostname=host).close()
 
-    attempt = threading.Thread(target=connect, daemon=True)
-    attempt.start()
-    attempt.join(seconds)
-    return reasons[0] if reasons else None
+    try:
+        within(seconds, connect)
+    except (OSError, UnicodeError) as error:
+        return _first(error)
+    return None
+
+
+def within(seconds: float, action: Callable[[], Result]) -> Result:
+    """Do what waits for a server, or raise a `TimeoutError`, however the server keeps it waiting.
+
+    It is done in a thread of its own, which is left behind: nothing else ends a look-up of a name,
+    or a library that waits for one byte after the other.
+    """
+    done: SimpleQueue[Result | Exception] = SimpleQueue()
+
+    def attempt() -> None:
+        try:
+            done.put(action())
+        except Exception as error:  # whatever it is, the caller raises it
+            done.put(error)
+
+    threading.Thread(target=attempt, daemon=True).start()
+    try:
+        result = done.get(timeout=seconds)
+    except Empty:
+        raise TimeoutError(f"no answer within {seconds:g} s") from None
+    if isinstance(result, Exception):
+        raise result
+    return result
 
 
 def proxied(url: str) -> bool:

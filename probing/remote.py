@@ -199,7 +199,9 @@ class _Session:
                     raise self._verdict(found, away)
                 tell = tries > self.server.retries
                 if tell and not self.waiting:
-                    log.warning("%s: %s Asking again in %.0f s.", self.server.url, found.said, pause)
+                    log.warning(
+                        "%s: %s Asking again in %.0f s.", self.server.url, found.said, pause
+                    )
                 self.waiting += tell
                 await asyncio.sleep(pause)
                 self.waiting -= tell

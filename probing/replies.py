@@ -95,7 +95,12 @@ def _no_number(word: str) -> NoReturn:
 
 def _kind(value: object) -> str:
     """Name what a value is, in words for people."""
-    kinds: dict[type, str] = {dict: "an object", list: "a list", str: "a text", bool: "true or false"}
+    kinds: dict[type, str] = {
+        dict: "an object",
+        list: "a list",
+        str: "a text",
+        bool: "true or false",
+    }
     if value is None or value is ...:
         return "missing"
     return kinds.get(type(value), "a number")

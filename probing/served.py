@@ -25,11 +25,11 @@ ESTIMATED_FROM = 50
 """Questions of each go whose messages are written to estimate the price of all."""
 
 FOREIGN = (
-    *("<s>", "</s>", "<unk>", "<pad>", "<bos>", "<eos>", "[INST]", "[/INST]", "<<SYS>>", "<</SYS>>"),
-    *("<start_of_turn>", "<end_of_turn>", "<image>", "<video>", "<audio>", "<IMG_CONTEXT>"),
+    *("<s>", "</s>", "<unk>", "<pad>", "<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"),
+    *("[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<image>", "<video>", "<audio>"),
     *("<start_of_image>", "<end_of_image>", "<image_soft_token>", "<audio_soft_token>"),
-    *("[IMG]", "[IMG_BREAK]", "[IMG_END]", "[AUDIO]", "[BEGIN_AUDIO]", "<｜User｜>"),
-    *("<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"),
+    *("[IMG]", "[IMG_BREAK]", "[IMG_END]", "[AUDIO]", "[BEGIN_AUDIO]", "<IMG_CONTEXT>"),
+    *("<｜User｜>", "<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"),
 )
 """Special tokens of families that do not write them as <|name|>; whose the server's are, nobody
 knows."""

@@ -35,7 +35,9 @@ def message(**fields: object) -> dict[str, Any]:
     return completion(message={"role": "assistant", "content": "yes"} | fields)
 
 
-def http(body: object, *lines: str, status: str = "200 OK", kind: str = "application/json") -> bytes:
+def http(
+    body: object, *lines: str, status: str = "200 OK", kind: str = "application/json"
+) -> bytes:
     """Write a whole reply; what is neither text nor bytes is written as JSON."""
     raw = body if isinstance(body, bytes | str) else json.dumps(body)
     raw = raw if isinstance(raw, bytes) else raw.encode()

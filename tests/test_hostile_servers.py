@@ -1,4 +1,4 @@
-"""Servers that say anything but an answer: each costs one question, with the reason, and no more."""
+"""Servers that say anything but an answer: each costs one question, and the reason is told."""
 
 import gzip
 import logging
@@ -117,7 +117,10 @@ FINE: dict[str, tuple[bytes, str]] = {
     "thoughts as well": (http(message(reasoning_content="Hm")), "yes"),
     "odd characters": (http(message(content="a\0\x1b[1m\u202e😀")), "a\0\x1b[1m\u202e😀"),
     "called text": (http(completion(), kind="text/plain"), "yes"),
-    "marked as Unicode": (http("\ufeff" + http(completion()).decode().partition("\r\n\r\n")[2]), "yes"),
+    "marked as Unicode": (
+        http("\ufeff" + http(completion()).decode().partition("\r\n\r\n")[2]),
+        "yes",
+    ),
     "told to wait first": (b"HTTP/1.1 100 Continue\r\n\r\n" * 3 + http(completion()), "yes"),
     "created": (http(completion(), status="201 Created"), "yes"),
     "in chunks": (

@@ -52,19 +52,18 @@ def test_the_file_that_does_is_among_those_searched():
     assert {"socket", "httpx2"} <= imports("probing/reaching.py")
 
 
-@pytest.mark.parametrize("status", [300, 301, 302, 303, 304, 307, 308, 399])
-def test_no_redirect_is_followed(status):
+@pytest.mark.parametrize("place", ["{}/chat/completions", "/v1/chat/completions", "//x/"])
+@pytest.mark.parametrize("status", [300, 301, 302, 303, 307, 308, 399])
+def test_no_redirect_is_followed(status, place):
     """To another host or to the same one: neither question nor key goes there."""
     with misbehaving(lambda _, to: to.sendall(WHOLE)) as elsewhere:
-        for place in (f"{elsewhere.url}/chat/completions", "/v1/chat/completions", "//x/", "\x01"):
-            moved = http("", f"location: {place}", status=f"{status} Moved")
-            with misbehaving(lambda _, to, moved=moved: to.sendall(moved)) as seen:
-                with pytest.raises(ValueError) as caught:
-                    asked(seen.config(retries=3), questions(9))
-            assert len(seen.bodies) <= 8
-            if place != "\x01":  # no header at all
-                assert f"Error code: {status} - a redirect to {place}, which is not" in str(caught.value)
-                assert "make it probe.server.url" in str(caught.value)
+        place = place.format(elsewhere.url)
+        moved = http("", f"location: {place}", status=f"{status} Moved")
+        stopped = pytest.raises(ValueError, match=r"make it probe\.server\.url")
+        with misbehaving(lambda _, to: to.sendall(moved)) as seen, stopped as caught:
+            asked(seen.config(retries=3), questions(9))
+        assert len(seen.bodies) <= 8
+        assert f"Error code: {status} - a redirect to {place}, which is not" in str(caught.value)
     assert elsewhere.bodies == []
 
 
@@ -165,8 +164,14 @@ SOON = format_datetime(datetime.now(UTC) + timedelta(seconds=3600), usegmt=True)
 @pytest.mark.parametrize(
     ("said", "seconds"),
     [
-        *((given, 0.0) for given in ("", "soon", "-5", "1e18", "²", "٣", "nan", "inf", "0x10", "1,5")),
-        *((given, 0.0) for given in ("9" * 4000, "1 2", "Wed, 99 Foo 2026", "Wed, 3 Apr 2002 12.34")),
+        *(
+            (given, 0.0)
+            for given in ("", "soon", "-5", "1e18", "²", "٣", "nan", "inf", "0x10", "1,5")
+        ),
+        *(
+            (given, 0.0)
+            for given in ("9" * 4000, "1 2", "Wed, 99 Foo 2026", "Wed, 3 Apr 2002 12.34")
+        ),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
         *(("0", 0.0), ("7", 7.0), (" 7 ", 7.0), ("1.5", 1.5), ("999999999", 999999999.0)),
         (SOON, pytest.approx(3600, abs=120)),
@@ -186,10 +191,10 @@ def test_a_wait_that_is_none_ends_nothing(said):
 
 def test_a_wait_of_years_is_told_and_not_waited():
     reply = http("slow down", "retry-after: 99999999", status="429 Slow")
+    stopped = pytest.raises(ValueError, match=r"429 - slow .* left alone for 99,999,999 s\)")
     began = time.monotonic()
-    with misbehaving(lambda _, to: to.sendall(reply)) as seen:
-        with pytest.raises(ValueError, match=r"429 - slow down \(asks to be left alone for 99,999,999 s"):
-            asked(seen.config(), questions(9))
+    with misbehaving(lambda _, to: to.sendall(reply)) as seen, stopped:
+        asked(seen.config(), questions(9))
     assert time.monotonic() - began < 3
 
 

@@ -22,11 +22,21 @@ TOKENS = ["<|im_end|>", "<|AUDIO|>", "<|eot_id|>", "<|anything_at_all|>", *FOREI
 def write(root: Path, texts: list[str], count: int) -> None:
     """Write as many plain questions, and one for each of some texts."""
     rows = [
-        {"id": f"q{number}", "question": f"Which is {number}?", "options": ["red", "blue"], "answer": "A"}
+        {
+            "id": f"q{number}",
+            "question": f"Which is {number}?",
+            "options": ["red", "blue"],
+            "answer": "A",
+        }
         for number in range(count)
     ]
     rows += [
-        {"id": f"bad{at}", "question": f"What is {text}?", "options": ["red", "blue"], "answer": "A"}
+        {
+            "id": f"bad{at}",
+            "question": f"What is {text}?",
+            "options": ["red", "blue"],
+            "answer": "A",
+        }
         for at, text in enumerate(texts)
     ]
     (root / "train.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
@@ -45,7 +55,9 @@ def test_no_special_token_of_any_family_reaches_a_server(tmp_path):
     with serving(echo) as seen:
         one = served(tmp_path, seen.url)
         questions = load_questions(one.config.data, "train", one.encoder, run_dir=tmp_path)
-        found = {tally.sample.id for tally in one.tallies(questions.under("full", "absent"), ASKING)}
+        found = {
+            tally.sample.id for tally in one.tallies(questions.under("full", "absent"), ASKING)
+        }
     assert found == {"q0", "q1"}
     assert not any(token in json.dumps(seen.bodies, ensure_ascii=False) for token in TOKENS)
     rows = [json.loads(line) for line in (tmp_path / "quarantine.jsonl").read_text().splitlines()]
@@ -77,8 +89,9 @@ def test_the_cache_holds_counts_of_answers_and_nothing_else(tmp_path):
         one = served(tmp_path, seen.url, f"data.contribution.cache={tmp_path / 'probes'}")
         probe(one.config)
     rows = read_rows(tmp_path / "probes").to_pylist()
-    assert {row["sample_id"] for row in rows} == {f"q{number}" for number in range(41)} - {"q7", "q8"}
+    assert {row["sample_id"] for row in rows} == {f"q{number}" for number in range(41)} - {
+        "q7",
+        "q8",
+    }
     counts = {(row["n"], row["n_correct"], row["n_unparsed"]) for row in rows}
     assert counts == {(1, 1, 0)}
-
-

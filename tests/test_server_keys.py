@@ -43,10 +43,21 @@ ADDRESSES = [
 NO_ADDRESSES = [
     *("", "host", "host:8000/v1", "//host/v1", "/v1", "file:///etc/passwd", "ftp://host/v1"),
     *("https://", "https:///v1", "http://host:0/v1", "http://host:99999/v1", "http://host:x/v1"),
-    *("http://[::1/v1", "http://[nine]/v1", "javascript://host/v1", "unix:///run/server", "http://h\0"),
+    *(
+        "http://[::1/v1",
+        "http://[nine]/v1",
+        "javascript://host/v1",
+        "unix:///run/server",
+        "http://h\0",
+    ),
 ]
 GOOD = [
-    *("http://127.0.0.1:8000/v1", "http://[::1]:8000/v1", "http://localhost/v1", "http://gpu-7:1/v1/"),
+    *(
+        "http://127.0.0.1:8000/v1",
+        "http://[::1]:8000/v1",
+        "http://localhost/v1",
+        "http://gpu-7:1/v1/",
+    ),
     "https://api.openai.com/v1",
     "https://generativelanguage.googleapis.com/v1beta/openai/",
     "https://me.openai.azure.com/openai/deployments/gpt-4o-audio-preview-2024-12-17",
@@ -83,7 +94,14 @@ def test_addresses_of_real_servers_are_taken(url):
     "name",
     [
         *(KEY, LONG, "hf_abcDEF1234567890abc", "sk-proj-abcdefgh12345678", "gsk_abc123def456ghi"),
-        *("AKIAIOSFODNN7EXAMPLE", "0123456789abcdef0123456789abcdef01234567", "", "A B", "A=B", "1A"),
+        *(
+            "AKIAIOSFODNN7EXAMPLE",
+            "0123456789abcdef0123456789abcdef01234567",
+            "",
+            "A B",
+            "A=B",
+            "1A",
+        ),
         *("abcdefabcdefabcdefabcdefabcdefabcdefabcd", "OPENAI_API_KEY\n", "é", "a\0", "A" * 65),
     ],
 )
@@ -140,14 +158,18 @@ def test_a_key_is_recognized_in_every_form(form):
     assert KEY[3:10] not in quoted(FORMS[form], KEY)
 
 
-@pytest.mark.parametrize("text", ["", "sk-plant***zZ", "no audio, please", "0123456 planted", "a" * 999])
+@pytest.mark.parametrize(
+    "text", ["", "sk-plant***zZ", "no audio, please", "0123456 planted", "a" * 999]
+)
 def test_what_holds_no_key_is_quoted(text):
     assert not repeats(text, KEY)
     assert quoted(text, KEY)[:400] == text[:400]
     assert quoted("the key EMPTY is wrong", "EMPTY") == "the key EMPTY is wrong"
 
 
-@pytest.mark.parametrize("status", ["200 OK", "302 Found", "400 No", "401 No", "429 Slow", "500 No"])
+@pytest.mark.parametrize(
+    "status", ["200 OK", "302 Found", "400 No", "401 No", "429 Slow", "500 No"]
+)
 def test_no_reply_brings_the_key_into_a_log_or_an_error(monkeypatch, caplog, status):
     """In the body, the reason, the headers, and where JSON has no place for it."""
     monkeypatch.setenv("SOME_KEY", KEY)
