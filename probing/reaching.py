@@ -68,16 +68,23 @@ class Line:
         """
         self.url = url
         self.seconds = seconds
-        host = urlsplit(url).hostname or ""
-        here = f"all://[{host}]" if ":" in host else f"all://{host}"
-        self.client = httpx2.AsyncClient(
-            headers={"accept-encoding": "identity", "user-agent": "earwitness", **headers},
-            follow_redirects=False,
-            timeout=None,  # one deadline holds for all of a request instead
-            limits=httpx2.Limits(max_connections=None, max_keepalive_connections=None),
-            cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
-            mounts={here: None} if is_loopback(url) else None,  # through no proxy
-        )
+        limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
+        try:
+            self.client = httpx2.AsyncClient(
+                headers={"accept-encoding": "identity", "user-agent": "earwitness", **headers},
+                follow_redirects=False,
+                timeout=None,  # one deadline holds for all of a request instead
+                limits=limits,
+                cookies=CookieJar(DefaultCookiePolicy(allowed_domains=[])),
+                # A client that is given its connections asks no proxy.
+                transport=httpx2.AsyncHTTPTransport(limits=limits) if is_loopback(url) else None,
+            )
+        except (ImportError, ValueError, httpx2.InvalidURL):  # which may repeat a password
+            raise ValueError(
+                f"{url} would be asked through the proxy of this environment (HTTPS_PROXY, "
+                "HTTP_PROXY or ALL_PROXY), but only http:// and https:// proxies can be: name one, "
+                "or leave the server out with NO_PROXY."
+            ) from None
 
     async def post(self, body: bytes) -> Reply:
         """Send a body and return the whole reply, whatever its status."""

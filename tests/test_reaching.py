@@ -8,6 +8,7 @@ import ssl
 import subprocess
 import threading
 import time
+import traceback
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
@@ -86,6 +87,17 @@ def test_a_server_on_this_machine_is_asked_past_every_proxy(monkeypatch, name):
     with misbehaving(lambda _, to: to.sendall(WHOLE)) as seen:
         assert len(asked(seen.config(), questions(2))) == 2
     assert not proxied(seen.url) and proxied("http://elsewhere.invalid/v1")
+
+
+@pytest.mark.parametrize("proxy", ["socks5://me:planted@h:1", "ftp://me:planted@h"])
+def test_a_proxy_of_another_kind_is_told_without_its_password(monkeypatch, proxy):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-planted-0123456789")
+    monkeypatch.setenv("all_proxy", proxy)
+    with pytest.raises(ValueError, match="or leave the server out with NO_PROXY") as caught:
+        asked(ServerConfig(url="http://elsewhere.invalid/v1", model="m"), questions(1))
+    assert "planted" not in "".join(traceback.format_exception(caught.value))
+    with misbehaving(lambda _, to: to.sendall(WHOLE)) as seen:
+        assert len(asked(seen.config(), questions(2))) == 2
 
 
 def test_a_proxy_gets_what_is_asked_of_other_hosts(monkeypatch):
