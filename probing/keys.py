@@ -4,10 +4,10 @@ import base64
 import html
 import os
 import re
-import unicodedata
 from collections.abc import Iterator
 from urllib.parse import unquote
 
+from configs.composing import composed
 from configs.credentials import SHORTEST
 from configs.probing import ServerConfig
 from probing.reaching import is_loopback
@@ -41,6 +41,7 @@ def read_key(server: ServerConfig) -> str:
 
 def quoted(text: str, key: str) -> str:
     """Quote a server's words on one line that a terminal can show, without the key in any form."""
+    text = text[: 10 * LONGEST]
     if repeats(text, key):
         return WITHHELD
     line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
@@ -66,8 +67,7 @@ def repeats(text: str, key: str) -> bool:
 
 def _squeezed(text: str) -> str:
     """Leave out all that may stand between the letters of a key, and their case."""
-    folded = unicodedata.normalize("NFKC", text).casefold()
-    return "".join(each for each in folded if each.isalnum())
+    return "".join(each for each in composed(text, "NFKC").casefold() if each.isalnum())
 
 
 def _encoded(key: str) -> Iterator[str]:

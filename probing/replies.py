@@ -1,14 +1,14 @@
 """Read what a server replies: one shape is an answer, and anything else says why it is none."""
 
-import json
 from collections.abc import Mapping
-from typing import NoReturn
 
-ENDS = (
-    *(None, "stop", "length", "eos", "eos_token", "stop_sequence", "end_turn"),
-    *("max_tokens", "model_length"),
-)
-"""Why a completion may have ended: its model was done, or had said as much as it was allowed."""
+from configs.foreign import json_of
+
+CUT = ("length", "max_tokens", "model_length")
+"""The words by which servers say that a completion has all the tokens that it was allowed."""
+
+ENDS = (None, "stop", "eos", "eos_token", "stop_sequence", "end_turn", *CUT)
+"""The same, and those that say that its model was done."""
 
 ELSEWHERE = ("reasoning_content", "reasoning", "tool_calls", "function_call", "audio")
 """Fields of a message that say something in place of its text."""
@@ -33,10 +33,13 @@ def answer(body: bytes) -> str:
     if reply.get("error"):
         raise NoAnswer(f"an error in place of an answer: {body[:400].decode(errors='replace')}")
     choices = reply.get("choices")
-    if not isinstance(choices, list) or len(choices) != 1 or not isinstance(choices[0], dict):
+    if not isinstance(choices, list) or len(choices) != 1:
         shown = f"{len(choices)} choices" if isinstance(choices, list) else _kind(choices)
         raise NoAnswer(f"a reply with {shown} where one choice is due{WAY_OUT}")
-    message, end = choices[0].get("message"), choices[0].get("finish_reason")
+    [choice] = choices
+    if not isinstance(choice, dict):
+        raise NoAnswer(f"a choice that is {_kind(choice)}, not an object")
+    message, end = choice.get("message"), choice.get("finish_reason")
     if not isinstance(message, dict):
         raise NoAnswer(f"a choice whose message is {_kind(message)}, not an object")
     if end not in ENDS:
@@ -56,41 +59,22 @@ def _text(message: Mapping[str, object], end: object) -> str:
                 f"a message that says something in {filled} and nothing in its text: let the "
                 "server put answers there, or raise probe.max_completion_tokens"
             )
-        if end not in ("stop", None):
+        if end in CUT:
             raise NoAnswer(
                 f"no text within the tokens allowed (finish_reason {end!r}): a model that thinks "
                 "first needs a larger probe.max_completion_tokens"
             )
-    try:
-        (text or "").encode()
-    except UnicodeEncodeError:
-        raise NoAnswer("a text with half a character (a lone surrogate), which is none") from None
     return text or ""
 
 
 def parsed(body: bytes) -> object:
-    """Read JSON as strictly as it is defined: nothing named twice, no number that is none."""
+    """Read a reply as JSON, in the way in which all of others is read."""
     try:
-        found: object = json.loads(
-            body.decode("utf-8-sig"), object_pairs_hook=_once, parse_constant=_no_number
-        )
-    except RecursionError:
-        raise NoAnswer("a reply nested too deeply to be read") from None
+        found: object = json_of(body)
     except ValueError as error:
         start = body[:60].decode(errors="replace")
         raise NoAnswer(f"a reply that is no JSON ({error}): {start!r}{WAY_OUT}") from None
     return found
-
-
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        raise ValueError("a field is named twice")
-    return found
-
-
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number")
 
 
 def _kind(value: object) -> str:
@@ -102,5 +86,5 @@ def _kind(value: object) -> str:
         bool: "true or false",
     }
     if value is None or value is ...:
-        return "missing"
+        return "nothing"
     return kinds.get(type(value), "a number")

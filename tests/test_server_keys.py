@@ -4,6 +4,7 @@ import base64
 import json
 import logging
 import socket
+import time
 import traceback
 from typing import Any
 from urllib.parse import quote
@@ -165,6 +166,14 @@ def test_what_holds_no_key_is_quoted(text):
     assert not repeats(text, KEY)
     assert quoted(text, KEY)[:400] == text[:400]
     assert quoted("the key EMPTY is wrong", "EMPTY") == "the key EMPTY is wrong"
+
+
+def test_what_is_quoted_is_short_and_takes_no_time():
+    """Marks on one letter are sorted one by one where a text is brought into a normal form."""
+    began = time.process_time()
+    said = quoted("e" + "\u0301\u0327" * 1_000_000, KEY)
+    assert len(said) < 500
+    assert time.process_time() - began < 1
 
 
 @pytest.mark.parametrize(
