@@ -17,7 +17,7 @@ from stopping import ChildFailed, code_of, end_children, listen, lost, received,
 
 log = logging.getLogger(__name__)
 
-QUIET = ("lightning.pytorch", "lightning.fabric", "transformers", "httpx", "httpx2", "openai")
+QUIET = ("lightning.pytorch", "lightning.fabric", "transformers", "httpx", "httpx2")
 """Libraries whose advice at every start would bury what this project says."""
 
 PATIENCE = 30.0

@@ -7,17 +7,15 @@ import logging
 import os
 import re
 import secrets
-import socket
-import threading
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any, final
-from urllib.parse import urlsplit
 
 import wandb
 from lightning.pytorch.loggers import WandbLogger
 
 from configs.schema import Config
+from probing.reaching import proxied, unreachable
 from runs import Run
 from writing import write_text
 
@@ -28,8 +26,6 @@ LOCAL = ("offline", "dryrun", "disabled")
 
 SECONDS = 5.0
 """Within which a server must be reached; wandb itself tries for minutes."""
-
-PROXIES = ("HTTPS_PROXY", "https_proxy", "ALL_PROXY", "all_proxy")
 
 WAY_OUT = (
     "set WANDB_MODE=offline to write the curves beside the run, for `wandb sync` later, or leave "
@@ -108,8 +104,8 @@ def _identity(run: Run) -> str:
 def _reach() -> None:
     """See that there are a server and a key that it takes, before wandb tries for minutes."""
     address = str(wandb.setup().settings.base_url)
-    proxied = any(map(os.environ.get, PROXIES))  # then wandb knows the way, and this does not
-    if not proxied and (reason := _unreachable(address)):
+    # Behind a proxy, wandb knows the way, and this does not.
+    if not proxied(address) and (reason := unreachable(address, SECONDS)):
         raise ValueError(
             f"{address} cannot be reached ({reason}), but logger=wandb sends metrics there: mend "
             f"the network or WANDB_BASE_URL, or {WAY_OUT}"
@@ -121,25 +117,6 @@ def _reach() -> None:
             f"wandb has no key that it can use ({_first(error)}), but logger=wandb sends metrics "
             f"to its server: run `wandb login`, or set WANDB_API_KEY; or {WAY_OUT}"
         ) from error
-
-
-def _unreachable(address: str) -> str | None:
-    """Say why no connection can be made; looking up a name may take longer than anybody waits."""
-    parts = urlsplit(address)
-    port = parts.port or (80 if parts.scheme == "http" else 443)
-    reasons = [f"no answer within {SECONDS:.0f} s"]
-
-    def connect() -> None:
-        try:
-            socket.create_connection((parts.hostname or "", port), SECONDS).close()
-            reasons.clear()
-        except OSError as error:
-            reasons.insert(0, _first(error))
-
-    attempt = threading.Thread(target=connect, daemon=True)
-    attempt.start()
-    attempt.join(SECONDS)
-    return reasons[0] if reasons else None
 
 
 def _first(error: BaseException) -> str:

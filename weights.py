@@ -17,6 +17,7 @@ from huggingface_hub.errors import (
 )
 
 from pretrained.tensors import parts
+from probing.reaching import within
 
 HTTPError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # it does not say so
 """Of whichever client the hub's library uses: a connection that failed."""
@@ -75,7 +76,8 @@ def _check_hub(name: str) -> None:
     try:
         if isinstance(try_to_load_from_cache(name, "config.json"), str):
             return
-        found = get_hf_file_metadata(hf_hub_url(name, "config.json"), timeout=SECONDS)
+        address = hf_hub_url(name, "config.json")
+        found = within(SECONDS, lambda: get_hf_file_metadata(address, timeout=SECONDS))
     except GatedRepoError as error:
         raise ValueError(
             f"{told} gives it only to whom its owners admit: accept their terms at "

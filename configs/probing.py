@@ -1,10 +1,13 @@
 """Settings of the stages that find out which questions need their media."""
 
+import os
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from configs.ablation import Condition, How
+from configs.addresses import a_variable, an_address
 from configs.checks import a_share, at_least, positive
+from configs.credentials import SHORTEST
 from configs.inputs import RuleName
 
 
@@ -13,7 +16,7 @@ class ServerConfig:
     """A model behind an endpoint that speaks OpenAI's chat completions."""
 
     url: str = "https://api.openai.com/v1"
-    """Base address; a server of your own is often http://127.0.0.1:8000/v1."""
+    """Base address, without a key; a server of your own is often http://127.0.0.1:8000/v1."""
 
     model: str = ""
     """Name of the model as the server knows it."""
@@ -22,7 +25,7 @@ class ServerConfig:
     """Version of the weights behind that name, where you know it: part of the probe's key."""
 
     key_variable: str = "OPENAI_API_KEY"
-    """Environment variable that holds the key; its value is written nowhere."""
+    """Environment variable that holds the key, in capitals; its value is written nowhere."""
 
     concurrency: int = 8
     """Requests under way at once."""
@@ -34,7 +37,7 @@ class ServerConfig:
     """Times that a failed request is sent again, each after a longer wait."""
 
     timeout: float = 120.0
-    """Seconds until a request counts as failed."""
+    """Seconds from the beginning of a request to the end of its reply, or it counts as failed."""
 
     dollars_per_million_input: float = 0.0
     """Price of a million prompt tokens, for the estimate."""
@@ -46,11 +49,14 @@ class ServerConfig:
     """Dollars that the estimate may not exceed; None asks whatever it costs."""
 
     def __post_init__(self) -> None:
-        if "@" in self.url:
+        a_variable("probe.server.key_variable", self.key_variable)
+        keep = f"the environment variable {self.key_variable}"
+        an_address("probe.server.url", self.url, keep=keep)
+        key = os.environ.get(self.key_variable, "").strip()
+        if len(key) >= SHORTEST and key in f"{self.url} {self.model} {self.revision}":
             raise ValueError(
-                "probe.server.url holds a user or a key before its @, and would be written to "
-                "config.yaml: leave that part out, and put the key into the environment variable "
-                f"{self.key_variable}."
+                "probe.server holds the key itself, but its settings are written to config.yaml: "
+                f"leave the key in {keep}, and nowhere else."
             )
         at_least("probe.server", 1, concurrency=self.concurrency)
         positive("probe.server", timeout=self.timeout)

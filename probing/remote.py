@@ -5,24 +5,21 @@ only refuses for now is asked again, and what it refuses for good stops the run 
 """
 
 import asyncio
-import ipaddress
 import json
 import logging
-import os
 import threading
 from collections.abc import Generator, Iterable, Iterator
 from itertools import takewhile
 from queue import SimpleQueue
 from typing import cast, final
-from urllib.parse import urlsplit
-
-import openai
-from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
 from configs.probing import ServerConfig
 from datamodules.sampler import draw_seed
 from probing.chat import Request
-from probing.reaching import reach
+from probing.keys import read_key
+from probing.reaching import Broken, Line, Overdue, Unreachable, Unusable, reach
+from probing.replies import NoAnswer, answer
+from probing.troubles import HOPELESS, RESTARTING, Trouble, failed, refused
 
 log = logging.getLogger(__name__)
 
@@ -35,11 +32,8 @@ TRIALS = 3
 TOLERATED_SHARE = 0.05
 """Questions that may stay unanswered before the run counts as failed."""
 
-HOPELESS = (401, 402, 404, 429)
-"""Statuses that every request would meet; a rate limit is one once waiting did not help."""
-
-RESTARTING = (502, 503, 529)
-NO_KEY = "none"  # the client insists on one
+LEAVING = 2.0
+"""Seconds in which requests under way are let go of, once nobody waits for their answers."""
 
 _Arrived = SimpleQueue[tuple[Request, list[str]] | Exception | None]  # None comes last
 
@@ -75,8 +69,9 @@ def ask_remote(
             yield item
     finally:
         loop.call_soon_threadsafe(task.cancel)
-        thread.join()
-        loop.close()
+        thread.join(LEAVING)
+        if not thread.is_alive():  # else something cannot be cancelled, and ends with the process
+            loop.close()
 
 
 def _drive(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None], arrived: _Arrived) -> None:
@@ -88,12 +83,9 @@ def _drive(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None], arrived: _
         pass
     except Exception as error:  # whatever it is, the caller raises it
         end = error
+    finally:
+        arrived.put(end)
     loop.run_until_complete(loop.shutdown_default_executor())
-    arrived.put(end)
-
-
-class _Unanswered(Exception):
-    """The server refuses one question, and may take the next."""
 
 
 @final
@@ -115,7 +107,7 @@ class _Session:
         self.seed = seed if temperature > 0 else None
         self.temperature = temperature
         self.max_tokens = max_tokens
-        self.key = _key(server)
+        self.key = read_key(server)
         self.reading = asyncio.Lock()
         self.slots = asyncio.Semaphore(server.concurrency)
         self.next_start = 0.0
@@ -123,23 +115,20 @@ class _Session:
 
     async def run(self) -> None:
         """Ask everything, then complain if too much stayed unanswered."""
-        http = openai.DefaultAsyncHttpxClient(event_hooks={"request": [self._pace]})
-        self.client = openai.AsyncOpenAI(
-            api_key=self.key,
-            base_url=self.server.url,
-            timeout=self.server.timeout,
-            max_retries=self.server.retries,
-            http_client=http,
+        self.line = Line(
+            f"{self.server.url.rstrip('/')}/chat/completions",
+            {"authorization": f"Bearer {self.key}", "content-type": "application/json"},
+            seconds=self.server.timeout,
         )
-        async with self.client:
-            try:
-                await reach(self.server.url)
-                await asyncio.gather(*(self._work() for _ in range(self.server.concurrency)))
-            finally:
-                others = asyncio.all_tasks() - {asyncio.current_task()}
-                for task in others:
-                    task.cancel()
-                await asyncio.gather(*others, return_exceptions=True)
+        try:
+            await reach(self.server.url)
+            await asyncio.gather(*(self._work() for _ in range(self.server.concurrency)))
+        finally:
+            others = asyncio.all_tasks() - {asyncio.current_task()}
+            for task in others:
+                task.cancel()
+            await asyncio.gather(*others, return_exceptions=True)
+            await self.line.close()
         asked = self.answered + self.failed
         if self.failed > TOLERATED_SHARE * asked:
             raise ValueError(
@@ -149,8 +138,8 @@ class _Session:
                 "where media are too large, lower data.media, or drop the questions."
             )
 
-    async def _pace(self, _: object) -> None:
-        """Space the starts evenly; the client calls this before every attempt."""
+    async def _pace(self) -> None:
+        """Space the starts evenly, those of further attempts as well."""
         now = asyncio.get_running_loop().time()
         start = max(now, self.next_start)
         if self.server.requests_per_minute:
@@ -168,7 +157,7 @@ class _Session:
                 self.arrived.put((request, cast("list[str]", texts)))  # as taken above
             self.answered += not errors
             for error in errors:
-                if not isinstance(error, _Unanswered):
+                if not isinstance(error, NoAnswer):
                     raise error
             if errors:
                 self._leave_out(request, errors[0])
@@ -191,110 +180,71 @@ class _Session:
 
     async def _answer(self, request: Request, number: int) -> str:
         """Ask once, and again where the server is only away or asks to wait."""
-        waited, wait = 0.0, 2.0
+        waited, tries, broken = 0.0, 0, 0
         async with self.slots:
             while True:
                 seed = self.seed
-                try:
-                    return await self._complete(request, number, seed)
-                except openai.APIError as error:
-                    if seed is not None and self._refuses_seed(error):
-                        self.seed = None
-                        continue
-                    pause = max(wait, _retry_after(error))
-                    hopeful = self._away(error) and waited + pause <= PATIENCE
-                    verdict = None if hopeful else self._verdict(error)
-                    said = self._said(error)
-                if verdict is not None:  # raised here, unchained: the server may repeat the key
-                    raise verdict
-                if not self.waiting:
-                    log.warning("%s: %s Asking again in %.0f s.", self.server.url, said, pause)
-                self.waiting += 1
+                await self._pace()
+                found = await self._attempt(request, number, seed)
+                if isinstance(found, str):
+                    return found
+                if found.seedless and seed is not None:
+                    self._drop_seed()
+                    continue
+                tries, broken = tries + 1, broken + found.broken
+                away = self._away(found) and broken <= TRIALS
+                pause = max(min(0.25 * 2**tries, 15.0), found.pause)
+                again = away or (found.passing and tries <= self.server.retries)
+                if not again or waited + pause > PATIENCE:
+                    raise self._verdict(found, away)
+                tell = tries > self.server.retries
+                if tell and not self.waiting:
+                    log.warning(
+                        "%s: %s Asking again in %.0f s.", self.server.url, found.said, pause
+                    )
+                self.waiting += tell
                 await asyncio.sleep(pause)
-                self.waiting -= 1
-                waited, wait = waited + pause, min(2 * wait, 15.0)
+                self.waiting -= tell
+                waited += pause
 
-    async def _complete(self, request: Request, number: int, seed: int | None) -> str:
-        draw: int | openai.Omit = openai.omit
+    async def _attempt(self, request: Request, number: int, seed: int | None) -> str | Trouble:
+        """Send a question once; what goes wrong is returned, so that no traceback holds the key."""
+        asked: dict[str, object] = {
+            "model": self.server.model,
+            "messages": request.messages,
+            "temperature": self.temperature,
+            "max_completion_tokens": self.max_tokens,
+        }
         if seed is not None:  # 31 bits, since some servers keep seeds in 32
-            draw = draw_seed(seed, request.sample.id, number) >> 32
+            asked["seed"] = draw_seed(seed, request.sample.id, number) >> 32
         try:
-            completion = await self.client.chat.completions.create(
-                model=self.server.model,
-                messages=cast("list[ChatCompletionMessageParam]", request.messages),  # from chat.py
-                temperature=self.temperature,
-                max_completion_tokens=self.max_tokens,
-                seed=draw,
-            )
-        except json.JSONDecodeError as error:
-            raise _Unanswered(f"a reply that is no JSON ({error})") from None
-        if not isinstance(completion, ChatCompletion) or not completion.choices:
-            raise _Unanswered("a reply that is no chat completion: is probe.server.url right?")
-        return completion.choices[0].message.content or ""  # a refusal says nothing, and is wrong
+            reply = await self.line.post(json.dumps(asked).encode())
+            if 200 <= reply.status < 300:
+                return answer(reply.body)
+        except (NoAnswer, Unusable, Overdue, Broken, Unreachable) as error:
+            return failed(error, self.key)
+        return refused(reply, self.key)
 
-    def _refuses_seed(self, error: openai.APIError) -> bool:
-        """Recognize a server that knows no seeds; its draws are then its own."""
-        status = error.status_code if isinstance(error, openai.APIStatusError) else None
-        refuses = status in (400, 422) and "seed" in error.message
-        if refuses and self.seed is not None:
+    def _drop_seed(self) -> None:
+        """Go on without seeds, once the server has shown that it knows none."""
+        if self.seed is not None:
             log.warning("%s takes no seed: its answers cannot be drawn again.", self.server.url)
-        return refuses
+        self.seed = None
 
-    def _away(self, error: openai.APIError) -> bool:
+    def _away(self, trouble: Trouble) -> bool:
         """Tell a server that will answer later from one that never will."""
-        if isinstance(error, openai.RateLimitError):
-            return error.code != "insufficient_quota"
-        status = error.status_code if isinstance(error, openai.APIStatusError) else None
-        return self.answered > 0 and (_lost(error) or status in RESTARTING)
+        if trouble.status == 429:
+            return not trouble.spent
+        lost = trouble.unreachable or trouble.broken
+        return self.answered > 0 and (lost or trouble.status in RESTARTING)
 
-    def _verdict(self, error: openai.APIError) -> Exception:
-        """Decide whether an error costs one question or stops the run."""
-        status = error.status_code if isinstance(error, openai.APIStatusError) else None
-        if not (_lost(error) or self._away(error) or status in HOPELESS):
-            return _Unanswered(self._said(error))
+    def _verdict(self, trouble: Trouble, away: bool) -> Exception:
+        """Decide whether what went wrong costs one question or stops the run."""
+        if not (away or trouble.unreachable or trouble.status in HOPELESS):
+            return NoAnswer(trouble.said)
         return ValueError(
             f"{self.server.url} does not answer for model {self.server.model!r}: "
-            f"{self._said(error).rstrip('.')}. No further request would fare better: check "
+            f"{trouble.said.rstrip('.')}. No further request would fare better: check "
             f"probe.server.url, probe.server.model, the key in {self.server.key_variable}, and the "
             "account; the same command then goes on with what is missing."
         )
-
-    def _said(self, error: openai.APIError) -> str:
-        """Quote an error without the key, which some servers repeat."""
-        cause = f" ({error.__cause__})" if error.__cause__ else ""
-        said = f"{error.message}{cause}"
-        return (said if self.key == NO_KEY else said.replace(self.key, "***"))[:400]
-
-
-def _lost(error: openai.APIError) -> bool:
-    """Tell a connection that failed from a reply that took too long."""
-    failed = isinstance(error, openai.APIConnectionError)
-    return failed and not isinstance(error, openai.APITimeoutError)
-
-
-def _retry_after(error: openai.APIError) -> float:
-    """Read for how many seconds a server asks to be left alone."""
-    headers = error.response.headers if isinstance(error, openai.APIStatusError) else {}
-    seconds = headers.get("retry-after", "")
-    return float(seconds) if seconds.isdigit() else 0.0
-
-
-def _key(server: ServerConfig) -> str:
-    """Read the key from the environment; a server on this machine may need none."""
-    key = os.environ.get(server.key_variable, "").strip()
-    if not key and _is_loopback(server.url):
-        return NO_KEY
-    if not (key and key.isascii() and key.isprintable()):
-        raise ValueError(
-            f"The environment variable {server.key_variable} holds no key that could be sent to "
-            f"{server.url}: set it to the key, or name another with probe.server.key_variable."
-        )
-    return key
-
-
-def _is_loopback(url: str) -> bool:
-    host = urlsplit(url).hostname or ""
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:  # a name
-        return host == "localhost"

@@ -4,6 +4,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from copy import copy
+from functools import cached_property
 from typing import Any, final
 
 from tqdm import tqdm
@@ -11,6 +12,7 @@ from tqdm import tqdm
 from datamodules.media import MediaError
 from datamodules.orders import put
 from datamodules.question_set import QuestionSet
+from datamodules.special_tokens import SpecialTokens
 from modules.answering import Answers
 from modules.verifiers import verify_all
 from probing.chat import Estimate, Request, check_budget, estimate, messages
@@ -21,6 +23,16 @@ log = logging.getLogger(__name__)
 
 ESTIMATED_FROM = 50
 """Questions of each go whose messages are written to estimate the price of all."""
+
+FOREIGN = (
+    *("<s>", "</s>", "<unk>", "<pad>", "<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"),
+    *("[INST]", "[/INST]", "<<SYS>>", "<</SYS>>", "<image>", "<video>", "<audio>"),
+    *("<start_of_image>", "<end_of_image>", "<image_soft_token>", "<audio_soft_token>"),
+    *("[IMG]", "[IMG_BREAK]", "[IMG_END]", "[AUDIO]", "[BEGIN_AUDIO]", "<IMG_CONTEXT>"),
+    *("<｜User｜>", "<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"),
+)
+"""Special tokens of families that do not write them as <|name|>; whose the server's are, nobody
+knows."""
 
 
 @final
@@ -42,8 +54,19 @@ class ServedProbe(Probe):
         server = self.config.probe.server
         return f"{server.model}@{server.revision}"
 
+    @cached_property
+    def special(self) -> SpecialTokens:
+        """What no text that is sent may hold, lest it ends its turn or names media it lacks."""
+        added = self.encoder.tokenizer.added_tokens_decoder.values()
+        return SpecialTokens((*FOREIGN, *(token.content for token in added if token.special)))
+
     def prepare(self, planned: Sequence[tuple[QuestionSet, Asking]]) -> None:
         """Estimate requests, tokens and price from some questions of each go."""
+        if found := self.special.first(self.config.model.system_prompt):
+            raise ValueError(
+                f"model.system_prompt holds {found!r}, but the server's template writes special "
+                "tokens around it: leave them out."
+            )
         total = Estimate()
         for questions, asking in planned:
             total += self._estimate(questions, asking)
@@ -105,6 +128,8 @@ class ServedProbe(Probe):
             )
             try:
                 shown = questions.shown(turned)
+                told = [item for items in shown for item in items if isinstance(item, str)]
+                self.special.refuse(turned, told)
             except MediaError as error:
                 questions.quarantine.add(sample.id, error.kind, str(error), error.path)
                 questions.quarantine.check(questions.manifest_rows)

@@ -103,9 +103,13 @@ def questions(count: int, *, answers: int = 1, first: int = 0) -> list[Request]:
 
 
 def asked(
-    config: ServerConfig, requests: Iterable[Request], *, temperature: float = 0.0
+    config: ServerConfig,
+    requests: Iterable[Request],
+    *,
+    temperature: float = 0.0,
+    into: dict[str, list[str]] | None = None,
 ) -> dict[str, list[str]]:
-    found: dict[str, list[str]] = {}
+    found: dict[str, list[str]] = {} if into is None else into
     for request, texts in ask_remote(
         config, requests, seed=7, temperature=temperature, max_tokens=16
     ):

@@ -2,15 +2,18 @@
 
 import json
 import shutil
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import huggingface_hub.constants as hub
 import pytest
 
+import weights
 from modules.omni import OmniModel
 from weights import check_weights
 
@@ -147,3 +150,23 @@ def test_offline_the_hub_is_not_asked(monkeypatch):
     monkeypatch.setattr(hub, "HF_HUB_OFFLINE", True)
     with pytest.raises(ValueError, match=r"as HF_HUB_OFFLINE=1 says, but the cache"):
         check_weights("somebody/something")
+
+
+def test_a_hub_that_answers_byte_by_byte_is_not_waited_for(hub_says, monkeypatch):
+    """Each byte comes soon; all of them would take minutes."""
+    monkeypatch.setattr(weights, "SECONDS", 0.5)
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def answer() -> None:
+            with suppress(OSError):
+                connection, _ = listening.accept()
+                for byte in b"HTTP/1.1 200 OK\r\nx-repo-commit: " + b"0" * 1000:
+                    connection.sendall(bytes([byte]))
+                    time.sleep(0.1)
+
+        threading.Thread(target=answer, daemon=True).start()
+        hub_says.address(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        began = time.monotonic()
+        with pytest.raises(ValueError, match=r"cannot be reached \(no answer within 0\.5 s"):
+            check_weights("somebody/something")
+        assert time.monotonic() - began < 5
