@@ -132,13 +132,12 @@ def end_with_parent(number: int) -> None:
 
 def _guard(reader: int) -> None:
     """Start the process that ends this one where not even its threads get a turn."""
-    numbers = map(str, sorted(_heard))
-    command = [sys.executable, "-I", "-S", str(WATCHDOG), str(GRACE), str(AGAIN), *numbers]
+    facts = (os.getpid(), GRACE, AGAIN, *sorted(_heard))
+    command = [sys.executable, "-I", "-S", str(WATCHDOG), *map(str, facts)]
     # In a session of its own, as it outlives what is sent to all processes at a terminal.
-    guard = subprocess.Popen(
-        command, stdin=reader, stdout=subprocess.DEVNULL, start_new_session=True
+    _watchdogs.append(
+        subprocess.Popen(command, stdin=reader, stdout=subprocess.DEVNULL, start_new_session=True)
     )
-    _watchdogs.append(guard)
 
 
 def _starter() -> int | None:

@@ -4,7 +4,7 @@ Code in C may keep Python's lock for hours: endless sums do, and texts that nobo
 No thread of that process gets a turn meanwhile, not even the one of `stopping.py` that stands by.
 Its signals still reach a socket, where they lie unread; this process looks for them there.
 
-    python watchdog.py GRACE AGAIN SIGNAL...      with the socket as its standard input
+    python watchdog.py PROCESS GRACE AGAIN SIGNAL...      with the socket as its standard input
 """
 
 import os
@@ -48,9 +48,9 @@ def asking_in(signals: socket.socket, asking: set[int]) -> list[int]:
     return [number for number in lying if number in asking]
 
 
-def main(grace: str, again: str, *numbers: str) -> None:
-    """Watch the process that started this one."""
-    watched = os.getppid()
+def main(process: str, grace: str, again: str, *numbers: str) -> None:
+    """Watch the process that started this one, and may be gone by now."""
+    watched = int(process)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)  # sent to everybody; this one ends with the other
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as signals:

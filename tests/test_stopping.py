@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -120,6 +121,15 @@ def test_a_watchdog_ends_with_its_process(start, ending):
     process.send_signal(signal.SIGTERM)
     process.wait(30)
     _await_end(dog, seconds=1)
+
+
+def test_a_watchdog_whose_process_was_gone_before_it_could_look_watches_nobody():
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    reader, writer = socket.socketpair()
+    writer.send(bytes([signal.SIGTERM]))
+    command = [sys.executable, "watchdog.py", str(gone.pid), "0", "0", "15"]
+    assert subprocess.run(command, cwd=ROOT, stdin=reader, timeout=20).returncode == 0
 
 
 def test_a_child_that_no_thread_could_end_ends_with_its_parent(start):
