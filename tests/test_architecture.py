@@ -14,10 +14,11 @@ MAY_IMPORT = {  # folder or file -> the local packages and modules it may import
     "configs": set(),
     "runs": {"configs"},
     "stopping": set(),
+    "watchdog": set(),
     "failures": {"configs"},
     "console": {"configs", "stopping", "failures"},
     "checkpoints": {"runs"},
-    "datamodules": {"configs"},
+    "datamodules": {"configs", "stopping"},
     "modules": {"configs", "datamodules.batch", "datamodules.sample"},
     "recipes": {"configs", "runs", "stopping", "datamodules", "comparing"},
 }
@@ -37,7 +38,7 @@ PLAIN = (
 )
 NO_TORCH = (
     "configs/",
-    *("runs.py", "stopping.py", "failures.py", "console.py"),
+    *("runs.py", "stopping.py", "watchdog.py", "failures.py", "console.py"),
     *(f"modules/{name}.py" for name in JUDGES),
     *(f"datamodules/{name}.py" for name in RULES + PLAIN),
     "datamodules/sources/",
