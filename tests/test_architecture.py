@@ -15,8 +15,9 @@ MAY_IMPORT = {  # folder or file -> the local packages and modules it may import
     "runs": {"configs"},
     "stopping": set(),
     "watchdog": set(),
+    "opening": set(),
     "failures": {"configs"},
-    "console": {"configs", "stopping", "failures"},
+    "console": {"configs", "stopping", "failures", "opening"},
     "checkpoints": {"runs"},
     "datamodules": {"configs", "stopping"},
     "modules": {"configs", "datamodules.batch", "datamodules.sample"},
@@ -38,7 +39,7 @@ PLAIN = (
 )
 NO_TORCH = (
     "configs/",
-    *("runs.py", "stopping.py", "watchdog.py", "failures.py", "console.py"),
+    *("runs.py", "stopping.py", "watchdog.py", "opening.py", "failures.py", "console.py"),
     *(f"modules/{name}.py" for name in JUDGES),
     *(f"datamodules/{name}.py" for name in RULES + PLAIN),
     "datamodules/sources/",

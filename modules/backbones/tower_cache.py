@@ -109,6 +109,8 @@ def towers_digest(towers: Sequence[nn.Module]) -> str:
 
 def _read(file: Path, device: torch.device) -> Tensor | None:
     """Read an entry; None where there is none, or a damaged one, which is made anew."""
+    if not file.is_file():  # a pipe would never end
+        return None
     try:
         return load_file(file, device=str(device))["states"]
     except FileNotFoundError:
