@@ -1,9 +1,8 @@
-"""Refuse to open what is no file: a pipe waits until somebody writes, and a device may have no end.
+"""Refuse to open what is no file: a pipe waits until somebody writes, a device may have no end.
 
-Python tells a hook of every file that is about to be opened by its path, whoever opens it, libraries
-included. So no reader can forget to look, and no writer either. What libraries in C open by
-themselves is looked at where they are called: media in `datamodules/places.py`, weights in
-`weights.py`.
+Python tells a hook of every file that is about to be opened by its path, by libraries too. So no
+reader can forget to look, and no writer either. What libraries in C open by themselves is looked at
+before they are called: media in `datamodules/places.py`, weights in `weights.py`.
 """
 
 import errno

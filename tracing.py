@@ -20,7 +20,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import get_args
+from typing import IO, get_args
 
 from asking import ask, load_frozen
 from building import build_encoder, build_gold_check, compute_dtype, weights_of
@@ -126,7 +126,7 @@ def _sampled(config: Config, questions: QuestionSet) -> dict[str, Sampled]:
     else:
         cache.mkdir(parents=True, exist_ok=True)
         with file.open("ab") as out:
-            fcntl.flock(out, fcntl.LOCK_EX)
+            _hold(out, file)
             write_atomically(file.with_suffix(".json"), json.dumps(known, indent=1) + "\n")
             os.truncate(file, file.read_bytes().rfind(b"\n") + 1)  # of a line that a kill tore
             _, missing = _cached(file, questions.samples)  # another may have been faster
@@ -139,6 +139,15 @@ def _sampled(config: Config, questions: QuestionSet) -> dict[str, Sampled]:
                     os.fsync(out.fileno())
         cached, _ = _cached(file, questions.samples)
     return cached
+
+
+def _hold(out: IO[bytes], file: Path) -> None:
+    """Lock a file; where another process has it, say so, since it may be at it for hours."""
+    try:
+        fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.info("another process samples the same traces into %s: waiting until it ends", file)
+        fcntl.flock(out, fcntl.LOCK_EX)
 
 
 def _cached(file: Path, samples: Sequence[Sample]) -> tuple[dict[str, Sampled], list[Sample]]:

@@ -88,7 +88,7 @@ def test_what_is_left_before_its_end_leaves_no_process():
 
 def test_an_error_is_raised_as_it_was_told_where_it_came_from():
     with pytest.raises(ValueError, match="the words") as caught:
-        [*loader(failing)]
+        list(loader(failing))
     assert str(caught.value) == "the words of a sentence"
     assert "in failing" in caught.value.__notes__[0]
     assert not active_children()
@@ -96,7 +96,7 @@ def test_an_error_is_raised_as_it_was_told_where_it_came_from():
 
 def test_an_error_that_cannot_be_sent_is_told_by_its_words():
     with pytest.raises(RuntimeError, match="Unsendable: something"):
-        [*loader(unsendable)]
+        list(loader(unsendable))
 
 
 @pytest.mark.parametrize("deal", [large, endless])
@@ -109,7 +109,7 @@ def test_a_process_that_is_killed_ends_the_reading_with_a_sentence(deal, number)
     victim, other = sorted(active_children(), key=lambda process: process.pid)
     os.kill(other.pid if deal is not endless else victim.pid, number)
     with pytest.raises(ValueError, match=rf"workers \(now 2\) ended .*signal {number:d}\)") as told:
-        [*batches]
+        list(batches)
     assert "set fewer data.workers" in str(told.value)
     assert not active_children()
 
@@ -123,7 +123,7 @@ def test_a_process_that_is_stopped_for_a_while_changes_nothing():
     os.kill(process.pid, signal.SIGSTOP)
     threading.Timer(2.5, os.kill, (process.pid, signal.SIGCONT)).start()
     began = time.monotonic()
-    assert read + [*batches] == expected
+    assert [*read, *batches] == expected
     assert time.monotonic() - began > 2
 
 
@@ -135,7 +135,7 @@ def test_a_process_that_sends_nothing_ends_the_reading_with_a_sentence(deal):
     for process in active_children():
         os.kill(process.pid, signal.SIGSTOP)
     with pytest.raises(ValueError, match=r"has sent nothing for 2 s, but .*data\.patience=2"):
-        [*batches]
+        list(batches)
     assert not active_children()
 
 

@@ -1,4 +1,4 @@
-"""What is no file is refused at once, whoever opens it: a pipe with no writer, an endless device."""
+"""What is no file is refused at once, whoever opens it: an idle pipe, an endless device."""
 
 import os
 import socket
