@@ -7,13 +7,13 @@ from functools import partial
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from building import build_encoder, build_policy, compute_dtype, weights_of
 from configs.policy import LoraConfig
 from configs.schema import Config
 from datamodules.batch import Batch
+from datamodules.loader import Loader
 from datamodules.option_scoring import option_scoring
 from datamodules.question_set import InOrder, QuestionSet
 from datamodules.told import asked_batch, judged_batch, told_batch
@@ -89,9 +89,8 @@ def ask(
 def batches(questions: QuestionSet, *, batch_size: int, label: str) -> Iterator[Batch]:
     """Read questions in order, under a bar that shows how many are dealt with."""
     in_order = InOrder(questions, batch_size=batch_size)
-    loader: DataLoader[Batch | None] = DataLoader(
-        in_order, batch_size=None, num_workers=questions.data.workers
-    )
+    data = questions.data
+    loader = Loader(deal=in_order.deal, workers=data.workers, patience=data.patience)
     bar: tqdm[Any]
     with tqdm(
         total=in_order.count, desc=label, unit="question", mininterval=1.0, leave=False

@@ -13,6 +13,7 @@ from configs.launching import check_launch, check_recipe_launch
 from configs.recipes import Command
 from configs.schema import Config
 from failures import sentence
+from opening import refuse_endless
 from stopping import ChildFailed, code_of, end_children, listen, lost, received, settle, stand_by
 
 log = logging.getLogger(__name__)
@@ -51,6 +52,7 @@ class Told(SystemExit):
 def start(stages: tuple[str, ...]) -> Config:
     """Resolve the command line or leave with help or an error; then prepare the process."""
     stand_by()
+    refuse_endless()
     config = main_config(sys.argv[1:], stages)
     _prepare()
     check_launch(config, os.environ)
@@ -60,6 +62,7 @@ def start(stages: tuple[str, ...]) -> Config:
 def start_recipe() -> Command:
     """Do the same for a recipe, whose steps get the environment of this process."""
     listen()
+    refuse_endless()
     command = main_recipe(sys.argv[1:])
     _prepare()
     check_recipe_launch(os.environ)

@@ -19,8 +19,7 @@ CROWDED = re.compile(
     r"out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED"
     r"|can't allocate memory|not enough memory"
 )
-SHARED_MEMORY = re.compile(r"Bus error|shared memory|unable to mmap|/torch_\d+")
-LOADER = re.compile(r"DataLoader worker .*(?:killed by signal|exited unexpectedly)", re.DOTALL)
+SHARED_MEMORY = re.compile(r"Bus error|shared memory|unable to mmap|/dev/shm|/torch_\d+")
 WORKER = re.compile(
     r"\ACaught \w+ in DataLoader worker process \d+\.\nOriginal Traceback.*^[\w.]*Error: ",
     re.DOTALL | re.MULTILINE,
@@ -102,8 +101,12 @@ def _of_library(error: BaseException, config: Config | None) -> str | None:
     if "OutOfMemoryError" in kinds or CROWDED.search(words):
         gpu = "CUDA" in words or "GPU" in words or "CUBLAS" in words or "CUDNN" in words
         return _crowded("the GPU's memory" if gpu else "this machine's memory", config, said=first)
-    if LOADER.search(words) or SHARED_MEMORY.search(words):
-        return _loaders(words, config)
+    if SHARED_MEMORY.search(words):
+        return (
+            f"/dev/shm has too little shared memory ({first}), by which processes that train "
+            "together talk to each other: start the container with a larger one (docker run "
+            "--shm-size=8g), or set trainer.devices=1."
+        )
     if "DistError" in kinds or PEERS.search(words):
         return _peers(words, first)
     if NO_GPU.search(words):
@@ -157,20 +160,6 @@ def _lower(config: Config) -> Iterator[str]:
     yield (
         f"or lower data.media.image_max_pixels (now {media.image_max_pixels}) and "
         f"data.media.video_max_frames (now {media.video_max_frames})"
-    )
-
-
-def _loaders(words: str, config: Config | None) -> str:
-    now = f" (now {config.data.workers})" if config is not None else ""
-    if SHARED_MEMORY.search(words):
-        return (
-            f"data.workers{now} hand over what they decode in shared memory, of which /dev/shm "
-            "has too little: start the container with a larger one (docker run --shm-size=8g), "
-            "or set data.workers=0."
-        )
-    return (
-        f"one of the data.workers{now} was killed, mostly because this machine ran out of memory: "
-        "set fewer data.workers, or lower data.media.video_max_frames."
     )
 
 
@@ -244,8 +233,8 @@ def _without_path(number: int, what: str) -> str | None:
     """Tell what the system says of no file by name."""
     if number in FULL:
         return (
-            f"a disk is full ({what}): free space where run.root, the caches and TMPDIR are. "
-            f"{GOES_ON}"
+            f"a disk is full ({what}): free space where run.root, the caches, TMPDIR and /dev/shm "
+            f"are. {GOES_ON}"
         )
     return f"the operating system refuses ({what}): see to that, then repeat the command."
 

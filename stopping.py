@@ -3,20 +3,26 @@
 The first signal raises `Stopped` in the main thread, wherever that is, so that what is half-written
 is cleared away. A thread stands by that no waiting on other processes holds up: it ends this one
 when that takes too long, when a second signal comes, or when the process that started it is gone.
-Nothing is lost either way, since checkpoints are whole or absent.
+Where no thread gets a turn, `watchdog.py` does it from outside. Nothing is lost either way, since
+checkpoints are whole or absent.
 """
 
+import ctypes
 import multiprocessing
 import os
 import select
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
 from contextlib import suppress
+from pathlib import Path
 from types import FrameType
 from typing import NoReturn
+
+WATCHDOG = Path(__file__).with_name("watchdog.py")
 
 ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 """Signals that ask a process to end; one that it was started to ignore, as by nohup, it ignores."""
@@ -30,11 +36,16 @@ AGAIN = 1.0
 PARENT = "EARWITNESS_PARENT"
 """Variable by which a process tells those it starts to end with it, whatever kills it."""
 
+LIBC = ctypes.CDLL(None)  # found here, as a process that was just forked should not look for it
+PR_SET_PDEATHSIG = 1
+
 CHILDREN: list[subprocess.Popen[bytes]] = []
 """Processes of this run that get its signals, and end with it."""
 
 # A process has one set of handlers, and those have nobody else to tell.
 _received: list[int] = []
+_watchdogs: list[subprocess.Popen[bytes]] = []
+_writers: list[int] = []  # whose ends, once all are closed, tell watchdogs that a process is gone
 _heard: set[int] = set()
 _standing: set[int] = set()  # this process; not a forked one, which has no threads of its parent
 
@@ -95,15 +106,38 @@ def take_back() -> None:
 def stand_by() -> None:
     """Listen, and start the thread that ends this process if it does not end by itself."""
     listen()
-    reader, writer = os.pipe()
+    reader, writer = (end.detach() for end in socket.socketpair())
     os.set_blocking(writer, False)
     signal.set_wakeup_fd(writer, warn_on_full_buffer=False)
+    _writers.append(writer)
     _standing.add(os.getpid())
     parent = _starter()
     os.environ[PARENT] = str(os.getpid())
+    if parent is not None:
+        end_with_parent(signal.SIGTERM)
     # A forked loader process is ended by the one that reads from it, not by what stands here.
     os.register_at_fork(after_in_child=_forget)
     threading.Thread(target=_watch, args=(reader, parent), daemon=True).start()
+    _guard(reader)
+
+
+def end_with_parent(number: int) -> None:
+    """Let Linux send this process a signal when the thread that started it is gone.
+
+    It holds for one process, not for those that it starts.
+    """
+    if hasattr(LIBC, "prctl"):
+        LIBC.prctl(PR_SET_PDEATHSIG, number)
+
+
+def _guard(reader: int) -> None:
+    """Start the process that ends this one where not even its threads get a turn."""
+    facts = (os.getpid(), GRACE, AGAIN, *sorted(_heard))
+    command = [sys.executable, "-I", "-S", str(WATCHDOG), *map(str, facts)]
+    # In a session of its own, as it outlives what is sent to all processes at a terminal.
+    _watchdogs.append(
+        subprocess.Popen(command, stdin=reader, stdout=subprocess.DEVNULL, start_new_session=True)
+    )
 
 
 def _starter() -> int | None:
@@ -207,6 +241,8 @@ def _watch(reader: int, parent: int | None) -> None:
 def _forget() -> None:
     """Undo in a forked process what was set up for this one."""
     signal.set_wakeup_fd(-1)
+    while _writers:
+        os.close(_writers.pop())
     CHILDREN.clear()
     for number in ENDING:
         if signal.getsignal(number) == _stop:

@@ -20,7 +20,7 @@ from contextlib import ExitStack, contextmanager
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Self, final, get_args
+from typing import IO, Self, final, get_args
 
 from asking import ask, load_frozen
 from building import build_encoder, build_gold_check, compute_dtype, weights_of
@@ -156,7 +156,7 @@ class _Kept:
             self.file.parent.mkdir(parents=True, exist_ok=True)
             lock = self.held.enter_context(self.file.open("ab"))
             with told(self.file):
-                fcntl.flock(lock, fcntl.LOCK_EX)
+                _hold(lock, self.file)
             write_text(self.file.with_suffix(".json"), json.dumps(self.known, indent=1) + "\n")
             # of a line that a kill tore
             lock.truncate(self.file.read_bytes().rfind(b"\n") + 1)
@@ -178,6 +178,15 @@ class _Kept:
         except OSError as error:
             self.grows = False
             log.warning("the cache of traces grows no further: %s", error)
+
+
+def _hold(out: IO[bytes], file: Path) -> None:
+    """Lock a file; where another process has it, say so, since it may be at it for hours."""
+    try:
+        fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        log.info("another process samples the same traces into %s: waiting until it ends", file)
+        fcntl.flock(out, fcntl.LOCK_EX)
 
 
 def _cached(file: Path, samples: Sequence[Sample]) -> tuple[dict[str, Sampled], list[Sample]]:

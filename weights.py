@@ -16,6 +16,7 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
+from opening import kind_of
 from pretrained.tensors import parts
 from probing.reaching import within
 
@@ -56,7 +57,13 @@ def check_weights(path: str) -> None:
 
 
 def _check_directory(place: Path) -> None:
-    """See that everything is there that a model is read from."""
+    """See that everything is there that a model is read from, and that all of it are files."""
+    for each in sorted(place.iterdir()):
+        if kind := kind_of(each):
+            raise ValueError(
+                f"{each} is {kind}, which may never end, but a model is read from files: put the "
+                f"file itself there, or correct {NAMED_BY}."
+            )
     lacking = [] if (place / "config.json").is_file() else ["config.json"]
     if not any((place / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
         lacking.append("tokenizer.json")

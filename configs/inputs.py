@@ -214,6 +214,10 @@ class DataConfig:
     workers: int = 0
     """Processes that decode media beside the trainer; 0 decodes in the trainer's own."""
 
+    patience: int = 1800
+    """Seconds that one of `workers` may take for a batch, or for all those of a round, before the
+    run ends."""
+
     media_cache: str = ""
     """Directory of decoded media, each within its budget, shared by all runs; empty keeps none."""
 
@@ -233,6 +237,7 @@ class DataConfig:
 
     def __post_init__(self) -> None:
         at_least("data", 0, workers=self.workers)
+        at_least("data", 1, patience=self.patience)
         positive("data", media_cache_gigabytes=self.media_cache_gigabytes)
         for name in ("max_bad_share", "max_test_share", "val_share"):
             share = vars(self)[name]

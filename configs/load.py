@@ -46,8 +46,9 @@ SCRIPTS = {
     "clean": "eval.py",
     "benchmark": "eval.py",
 }
-PLACEMENT = ("logger", "run.name", "run.root")
-"""Keys that say where results go, not what they are; `config_hash` leaves them out."""
+PLACEMENT = ("logger", "run.name", "run.root", "data.workers", "data.patience")
+"""Keys that say where results go and who reads, not what they are; `config_hash` leaves them out:
+a run whose loader processes used up the memory goes on with fewer."""
 
 
 # Any: a type hint such as `str | None` or `Literal[...]` has no common static type.

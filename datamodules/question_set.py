@@ -1,15 +1,13 @@
 """Questions of one manifest, and the way from any of them to a batch."""
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from copy import copy
 from dataclasses import replace
 from functools import partial
 from itertools import chain
 from pathlib import Path
 from typing import final
-
-from torch.utils.data import Dataset
 
 from configs.ablation import LEFT, Condition, How
 from configs.inputs import Ask
@@ -177,7 +175,7 @@ def in_places(media: Sequence[Media], shown: Shown) -> list[tuple[Role, Medium |
 
 
 @final
-class InOrder(Dataset[Batch | None]):
+class InOrder:
     """Every question once, in the order of the manifest: for validation and evaluation.
 
     None stands for a batch of which nothing can be read.
@@ -190,6 +188,10 @@ class InOrder(Dataset[Batch | None]):
 
     def __len__(self) -> int:
         return -(-self.count // self.batch_size)
+
+    def deal(self, turn: int, turns: int) -> Iterator[Batch | None]:
+        """Read every so many-th batch, see `Loader`."""
+        return (self[number] for number in range(turn, len(self), turns))
 
     def __getitem__(self, number: int) -> Batch | None:
         if not 0 <= number < len(self):

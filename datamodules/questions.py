@@ -8,10 +8,10 @@ from typing import final
 import lightning as L
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import DataLoader
 
 from configs.schema import DataConfig
 from datamodules.batch import Batch, View
+from datamodules.loader import Deal, Loader, T
 from datamodules.media import MediaError
 from datamodules.mixture import mixture_weights
 from datamodules.prompts import PromptEncoder
@@ -164,7 +164,7 @@ class QuestionData(L.LightningDataModule):
                 continue
         return counts
 
-    def train_dataloader(self) -> DataLoader[list[Batch]]:
+    def train_dataloader(self) -> Loader[list[Batch]]:
         """Continue where the trainer stands: its step is all the state there is."""
         stream = self._stream()
         assert self.trainer is not None, "see _stream"
@@ -174,9 +174,7 @@ class QuestionData(L.LightningDataModule):
             first=self.trainer.global_step // self.updates,
             pack_tokens=self.pack_tokens,
         )
-        workers = self.data.workers
-        ahead = 1 if workers else None  # a list is large: one in waiting per process is enough
-        return DataLoader(rounds, batch_size=None, num_workers=workers, prefetch_factor=ahead)
+        return self._loader(rounds.deal)
 
     def refills(self) -> Refills:
         """Offer more prompts for a round, from the pool that it was read from."""
@@ -205,7 +203,10 @@ class QuestionData(L.LightningDataModule):
         begun = min(steps * self.accumulate, self.micro_batches)
         return rounds * self.micro_batches + begun
 
-    def val_dataloader(self) -> DataLoader[Batch | None]:
+    def val_dataloader(self) -> Loader[Batch | None]:
         """The first `val_samples` validation questions, always the same."""
         batches = InOrder(self._scored, batch_size=self.batch_size * 2, limit=self.val_samples)
-        return DataLoader(batches, batch_size=None, num_workers=self.data.workers)
+        return self._loader(batches.deal)
+
+    def _loader(self, deal: Deal[T]) -> Loader[T]:
+        return Loader(deal=deal, workers=self.data.workers, patience=self.data.patience)

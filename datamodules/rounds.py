@@ -11,7 +11,6 @@ from typing import final
 
 import numpy as np
 from numpy.typing import NDArray
-from torch.utils.data import IterableDataset, get_worker_info
 
 from datamodules.batch import Batch, View
 from datamodules.packing import packed
@@ -105,12 +104,9 @@ class Stream:
 
 
 @final
-class Rounds(IterableDataset[list[Batch]]):
+class Rounds:
     """What each training step is handed, without end: the micro-batches of one optimizer step, or
     of one round of sampling. To all draws a list is one step.
-
-    Loader processes deal out the lists in turn, and their loader takes from them in turn, so that
-    lists come in the same order from any number of them.
     """
 
     def __init__(
@@ -121,9 +117,8 @@ class Rounds(IterableDataset[list[Batch]]):
         self.first = first
         self.pack_tokens = pack_tokens
 
-    def __iter__(self) -> Iterator[list[Batch]]:
-        worker = get_worker_info()
-        turn, turns = (0, 1) if worker is None else (worker.id, worker.num_workers)
+    def deal(self, turn: int, turns: int) -> Iterator[list[Batch]]:
+        """Read every so many-th list, see `Loader`."""
         for step in count(self.first + turn, turns):
             batches = [self.stream.batch(n, step=step) for n in _numbers(step, self.micro_batches)]
             yield packed(batches, budget=self.pack_tokens) if self.pack_tokens else batches

@@ -14,12 +14,15 @@ from typing import IO, Self, TextIO, final
 
 from configs.paths import FOLDER
 from recipes.steps import Step, filled
-from stopping import ENDING, PARENT, ChildFailed, Stopped, code_of, signal_of
+from stopping import AGAIN, ENDING, GRACE, PARENT, ChildFailed, Stopped, code_of, signal_of
 
 log = logging.getLogger(__name__)
 
 ROOT = FOLDER.parent
 """Where the scripts lie."""
+
+PATIENCE = 3 * GRACE
+"""Seconds in which a step that was told to end does so, or is killed."""
 
 TAIL = 1 << 14
 """Bytes of a step's errors in which its last line is looked for."""
@@ -31,14 +34,16 @@ class Held(Exception):
 
 @final
 class Processes:
-    """The steps under way, which get each signal that this process gets, once.
+    """The steps under way, which get the signal that this process gets, once.
 
-    They are in groups of their own: a terminal would otherwise send its Ctrl-C to them as well.
+    They are in groups of their own: a terminal would otherwise send its Ctrl-C to them as well. A
+    second signal kills them, and so does time: one that was stopped does not hear any other.
     """
 
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
         self.signal: int | None = None
+        self.since = 0.0
         self.failed = False
         self._running: dict[int, bool] = {}  # process groups, and whether each has the signal
         self._lock = threading.RLock()  # the handler may interrupt whoever holds it
@@ -57,9 +62,16 @@ class Processes:
 
     def _receive(self, number: int, _: FrameType | None) -> None:
         with self._lock:
-            self.signal = number
-            self._running = dict.fromkeys(self._running, False)
-            self._pass_on()
+            if self.signal is None:
+                self.signal, self.since = number, time.monotonic()
+                self._pass_on()
+            elif time.monotonic() - self.since >= AGAIN:
+                self._kill()
+
+    def _kill(self) -> None:
+        with self._lock:
+            for group in self._running:
+                _send(group, signal.SIGKILL)
 
     def _pass_on(self) -> None:
         with self._lock:
@@ -120,22 +132,31 @@ class Processes:
         assert process.stdout is not None and process.stderr is not None, "both are pipes"
         tail = bytearray()
         copies = [
-            threading.Thread(target=self._copy, args=(process.stdout, sys.stdout, transcript)),
-            threading.Thread(
-                target=self._copy, args=(process.stderr, sys.stderr, transcript, tail)
-            ),
+            threading.Thread(target=self._copy, args=each, daemon=True)
+            for each in (
+                (process.stdout, sys.stdout, transcript),
+                (process.stderr, sys.stderr, transcript, tail),
+            )
         ]
         for copy in copies:
             copy.start()
-        status = process.wait()
+        status = self._status(process)
         with self._lock:
             del self._running[process.pid]
         if status:  # processes of the same step would wait for the one that is gone
             _send(process.pid, signal.SIGKILL)
         for copy in copies:
-            copy.join()
+            copy.join(PATIENCE)  # what a step left running may hold its end of the pipe
         said = re.split(r"[\r\n]+", tail.decode(errors="replace").strip())
         return status, said[-1] or "it said nothing"
+
+    def _status(self, process: subprocess.Popen[bytes]) -> int:
+        """Wait until a step has ended; kill it where it does not although it was told to."""
+        while True:
+            with suppress(subprocess.TimeoutExpired):
+                return process.wait(1.0)
+            if self.signal is not None and time.monotonic() - self.since >= PATIENCE:
+                self._kill()
 
     def _copy(
         self,

@@ -4,12 +4,9 @@ A fixture that kills what it started does not run where the tests themselves are
 limit of time. What it started then goes on; a run of many steps for hours.
 """
 
-import ctypes
 import signal
 
-LIBC = ctypes.CDLL(None)  # found here, as a process that was just forked should not look for it
-
-PR_SET_PDEATHSIG = 1
+from stopping import end_with_parent
 
 
 def mortal() -> None:
@@ -17,5 +14,4 @@ def mortal() -> None:
 
     It holds for one process, not for those that it starts.
     """
-    if hasattr(LIBC, "prctl"):
-        LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+    end_with_parent(signal.SIGKILL)

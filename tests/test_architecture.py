@@ -16,12 +16,14 @@ MAY_IMPORT = {  # folder or file -> the local packages and modules it may import
     "caching": {"writing"},
     "runs": {"configs", "writing"},
     "stopping": set(),
+    "watchdog": set(),
+    "opening": set(),
     "failures": {"configs", "writing"},
-    "console": {"configs", "stopping", "failures"},
+    "console": {"configs", "stopping", "failures", "opening"},
     "archives": set(),
     "checkpoints": {"writing", "archives"},
     "pretrained": set(),
-    "datamodules": {"configs", "writing", "caching", "pretrained"},
+    "datamodules": {"configs", "writing", "caching", "pretrained", "stopping"},
     "modules": {
         *("configs", "writing", "caching", "pretrained"),
         *("datamodules.batch", "datamodules.sample"),
@@ -44,7 +46,8 @@ PLAIN = (
 )
 NO_TORCH = (
     "configs/",
-    *("writing.py", "caching.py", "runs.py", "stopping.py", "failures.py", "console.py"),
+    *("writing.py", "caching.py", "runs.py", "stopping.py", "watchdog.py", "opening.py"),
+    *("failures.py", "console.py"),
     *(f"modules/{name}.py" for name in JUDGES),
     *(f"datamodules/{name}.py" for name in RULES + PLAIN),
     "datamodules/sources/",

@@ -273,8 +273,12 @@ def test_a_missing_stage_names_the_stages():
         load_config([], TRAIN)
 
 
-def test_the_hash_ignores_where_results_go():
-    assert config_hash(load("run.name=x", "run.root=y", "logger=wandb")) == config_hash(load())
+@pytest.mark.parametrize(
+    "words",
+    [("run.name=x", "run.root=y", "logger=wandb"), ("data.workers=3",), ("data.patience=9",)],
+)
+def test_the_hash_ignores_where_results_go_and_who_reads(words):
+    assert config_hash(load(*words)) == config_hash(load())
 
 
 @pytest.mark.parametrize("word", ["seed=1", "optim.lr=3.0000001e-4", "data.root=x", "model.path=x"])

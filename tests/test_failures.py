@@ -92,19 +92,10 @@ RECOGNIZED = {
     "host, in Python": (MemoryError(), "this machine's memory is used up, and"),
     "host, in the system": (OSError(errno.ENOMEM, "Cannot allocate memory"), "memory is used up"),
     "shared memory": (
-        RuntimeError(
-            "DataLoader worker (pid 12) is killed by signal: Bus error. It is possible that "
-            "dataloader's workers are out of shared memory."
+        torch.distributed.DistBackendError(
+            "NCCL error in: x.cpp: Error while creating shared memory segment /dev/shm/nccl-x"
         ),
-        "/dev/shm has too little.*--shm-size.*data.workers=0",
-    ),
-    "shared memory, told at once": (
-        RuntimeError("unable to write to file </torch_1_2>: No space left on device (28)"),
-        "/dev/shm has too little",
-    ),
-    "a loader that was killed": (
-        RuntimeError("DataLoader worker (pid 9) is killed by signal: Killed. "),
-        r"one of the data.workers \(now 0\) was killed",
+        "/dev/shm has too little.*--shm-size",
     ),
     "gone, gloo": (
         RuntimeError("[../gloo/pair.cc:534] Connection closed by peer [127.0.0.1]:10567"),

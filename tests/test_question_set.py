@@ -10,9 +10,9 @@ import pytest
 import soundfile
 import torch
 from PIL import Image
-from torch.utils.data import DataLoader
 
 from configs.schema import DataConfig, MediaConfig
+from datamodules.loader import Loader
 from datamodules.media import MediaError
 from datamodules.option_scoring import option_scoring
 from datamodules.question_set import InOrder, QuestionSet, load_questions
@@ -237,9 +237,7 @@ def test_loader_processes_read_the_same(questions):
     asked = questions.under("no_visual", "mismatched", option_seed=2, suffix="Guess.")
     batches = InOrder(asked, batch_size=4, limit=8)
     expected = list(batches)
-    beside = DataLoader(
-        batches, batch_size=None, num_workers=1, multiprocessing_context="forkserver"
-    )
+    beside = Loader(deal=batches.deal, workers=2, patience=60)
     for one, other in zip(expected, beside, strict=True):
         assert torch.equal(one.prompt_ids, other.prompt_ids)
         assert one.samples == other.samples

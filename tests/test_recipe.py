@@ -46,7 +46,7 @@ journal = os.environ["JOURNAL"]
 
 def note(what):
     with open(journal, "a") as file:
-        row = {"step": str(run), "what": what, "words": sys.argv[1:], "time": time.time(),
+        row = {"step": str(run), "what": what, "pid": os.getpid(), "words": sys.argv[1:], "time": time.time(),
                "script": pathlib.Path(sys.argv[0]).name,
                "threads": os.environ.get("OMP_NUM_THREADS")}
         file.write(json.dumps(row) + "\\n")
@@ -79,11 +79,12 @@ note("ended")
 """
 
 CHILD = """
-import sys
+import os, sys
 from pathlib import Path
 from configs import recipes
 from recipes import processes
 recipes.RECIPES, processes.ROOT = Path(sys.argv[1]), Path(sys.argv[1])
+processes.PATIENCE = float(os.environ.get("PATIENCE", 15))
 from recipes.running import follow
 follow(recipes.read_command(["recipe=tea", *sys.argv[2:]]), tell=print)
 """
@@ -330,6 +331,40 @@ def test_a_signal_reaches_all_arms(tea, start):
     child.send_signal(signal.SIGTERM)
     assert child.wait(30) == 128 + signal.SIGTERM
     assert sorted(events(tea)) == [("probe", "SIGTERM")] * 2 + [("probe", "began")] * 2
+
+
+@pytest.mark.parametrize("words", [(), ("seeds=[1,2,3]", "jobs=2")])
+@pytest.mark.parametrize("by", ["a second signal", "time"])
+def test_a_step_that_hears_nothing_is_killed(tea, start, monkeypatch, words, by):
+    """It was stopped, say; the code is still that of the first signal."""
+    if words:
+        (tea / "tea/digits.yaml").write_text(STEPS.replace("shared: true", "shared: false"))
+    if by == "time":
+        monkeypatch.setenv("PATIENCE", "1")
+    child = start(*words)
+    while len(began(tea)) < (2 if words else 1):
+        time.sleep(0.02)
+    steps = [row["pid"] for row in journal(tea)]
+    for step in steps:
+        os.killpg(step, signal.SIGSTOP)
+    child.send_signal(signal.SIGTERM)
+    if by != "time":
+        time.sleep(1.5)
+        assert child.poll() is None
+        child.send_signal(signal.SIGINT)
+    assert child.wait(10) == 128 + signal.SIGTERM
+    assert not any(Path(f"/proc/{step}").exists() for step in steps)
+
+
+def test_what_a_step_left_running_does_not_hold_up_its_recipe(tea, run, monkeypatch):
+    """A service that has its end of the pipe, say."""
+    monkeypatch.setattr(processes, "PATIENCE", 0.5)
+    left = "import subprocess; subprocess.Popen(['sleep', '6'], start_new_session=True)\n"
+    (tea / "eval.py").write_text(left + STAND_IN)
+    began_at = time.monotonic()
+    run()
+    assert time.monotonic() - began_at < 15
+    assert began(tea) == ["probe", "rlvr", "last"]
 
 
 def test_two_starts_at_once_do_not_share_a_directory(tea, start):

@@ -30,7 +30,7 @@ def read(
     questions: QuestionSet, pool: Pool, batches: int, *, first: int = 0, **settings: object
 ) -> list[list[str]]:
     """List the questions of some batches of two, from the first one on that is asked for."""
-    singles = Rounds(stream(questions, pool, **settings), micro_batches=1, first=first)
+    singles = Rounds(stream(questions, pool, **settings), micro_batches=1, first=first).deal(0, 1)
     return [ids(batch) for [batch] in islice(singles, batches)]
 
 
@@ -90,7 +90,7 @@ def rounds(
 ) -> list[list[Batch]]:
     """List the first rounds of a stream over all six questions, or over another pool."""
     whole = stream(questions, settings.pop("pool", ALL), **settings)
-    return list(islice(Rounds(whole, micro_batches=micro_batches, first=first), count))
+    return list(islice(Rounds(whole, micro_batches=micro_batches, first=first).deal(0, 1), count))
 
 
 def test_a_round_is_one_step_to_all_its_micro_batches(questions):
@@ -139,8 +139,8 @@ def test_it_does_not_matter_how_a_round_is_cut(questions, how):
 def test_a_packed_list_holds_the_prompts_that_it_would_unpacked(questions, budget):
     """Whatever the budget, the same four prompts of each of three steps, and all are that step."""
     whole = stream(questions, ALL, with_targets=True)
-    plain = islice(Rounds(whole, micro_batches=2, first=1), 3)
-    packs = islice(Rounds(whole, micro_batches=2, first=1, pack_tokens=budget), 3)
+    plain = islice(Rounds(whole, micro_batches=2, first=1).deal(0, 1), 3)
+    packs = islice(Rounds(whole, micro_batches=2, first=1, pack_tokens=budget).deal(0, 1), 3)
     for step, (batches, cut) in enumerate(zip(plain, packs, strict=True), start=1):
         expected = Counter(chain(*map(ids, batches)))
         assert Counter(chain(*map(ids, cut))) == expected and expected.total() == 4

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -17,7 +18,7 @@ from tests.mortal import mortal
 ROOT = Path(__file__).parent.parent
 
 FRAME = """
-import hashlib, os, subprocess, sys, time
+import hashlib, itertools, os, signal, subprocess, sys, threading, time
 import stopping
 from console import attend
 stopping.GRACE = {grace}
@@ -31,6 +32,7 @@ attend(work)
 """
 
 HELD = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"  # Python hears nothing in there
+LOCKED = "sum(itertools.repeat(0))"  # and neither do its threads, which wait for its lock
 DEAF = """
     try:
         time.sleep(60)
@@ -80,6 +82,69 @@ def test_who_does_not_hear_is_ended(start, work):
     assert process.wait(30) == 143
 
 
+@pytest.mark.parametrize(
+    "work", [LOCKED, f"threading.Thread(target=lambda: {LOCKED}).start(); time.sleep(60)"]
+)
+def test_where_no_thread_gets_a_turn_the_process_is_ended_from_outside(start, work):
+    process = start(work, grace=1)
+    time.sleep(0.5)  # until it is held
+    process.send_signal(signal.SIGTERM)
+    began = time.monotonic()
+    assert process.wait(30) == -signal.SIGKILL
+    assert 0.9 < time.monotonic() - began < 10
+    assert "as Python did not run any more" in process.stderr.read()
+
+
+def test_a_second_signal_ends_what_no_thread_could(start):
+    process = start(LOCKED)
+    time.sleep(0.5)
+    process.send_signal(signal.SIGTERM)
+    time.sleep(1.5)
+    assert process.poll() is None
+    process.send_signal(signal.SIGHUP)
+    assert process.wait(10) == -signal.SIGKILL
+
+
+def test_what_holds_python_without_a_signal_is_left_alone(start):
+    process = start("signal.signal(10, print); os.kill(os.getpid(), 10); sum(range(10**8))", 0.2)
+    assert process.wait(60) == 0
+
+
+@pytest.mark.parametrize("ending", ["return", "os.kill(os.getpid(), 9)", "time.sleep(60)"])
+def test_a_watchdog_ends_with_its_process(start, ending):
+    """Also where processes that it forked are left."""
+    process = start(
+        "print(stopping._watchdogs[0].pid, flush=True);"
+        f"os.fork() or (time.sleep(3), os._exit(0)); {ending}"
+    )
+    dog = int(process.stdout.readline())
+    process.send_signal(signal.SIGTERM)
+    process.wait(30)
+    _await_end(dog, seconds=1)
+
+
+def test_a_watchdog_whose_process_was_gone_before_it_could_look_watches_nobody():
+    gone = subprocess.Popen([sys.executable, "-c", ""])
+    gone.wait()
+    reader, writer = socket.socketpair()
+    writer.send(bytes([signal.SIGTERM]))
+    command = [sys.executable, "watchdog.py", str(gone.pid), "0", "0", "15"]
+    assert subprocess.run(command, cwd=ROOT, stdin=reader, timeout=20).returncode == 0
+
+
+def test_a_child_that_no_thread_could_end_ends_with_its_parent(start):
+    inner = FRAME.format(work=LOCKED, grace=1)
+    process = start(
+        f"child = subprocess.Popen([sys.executable, '-c', {inner!r}], "
+        "stdout=subprocess.PIPE); child.stdout.readline(); print(child.pid, flush=True);"
+        "time.sleep(60)"
+    )
+    child = int(process.stdout.readline())
+    time.sleep(0.5)
+    process.kill()
+    _await_end(child)
+
+
 def test_a_second_signal_does_not_wait(start):
     """The first one's code counts, whichever comes after it, and however long there would be."""
     process = start(HELD)
@@ -94,8 +159,10 @@ def test_a_second_signal_does_not_wait(start):
 def test_the_same_signal_twice_at_once_is_one(start):
     """As timeout and srun send it: there is still time to clear away."""
     process = start(
-        "try:\n        time.sleep(60)\n    finally:\n        print('cleared', flush=True)"
+        "try:\n        print('begun', flush=True), time.sleep(60)\n"
+        "    finally:\n        print('cleared', flush=True)"
     )
+    assert process.stdout.readline() == "begun\n"
     process.send_signal(signal.SIGTERM)
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 143
@@ -162,8 +229,8 @@ def started(pipe: Connection) -> None:
     time.sleep(60)
 
 
-def _await_end(pid: int) -> None:
-    latest = time.monotonic() + 20
+def _await_end(pid: int, seconds: float = 20) -> None:
+    latest = time.monotonic() + seconds
     while _lives(pid):
         assert time.monotonic() < latest
         time.sleep(0.05)
