@@ -95,7 +95,7 @@ def directory_goes(machine: Machine) -> None:
 CASES = (
     Case(name="undisturbed", stops=False),
     Case(name="full-checkpoint", stops=True, megabytes=45),
-    Case(name="full-export", stops=True, megabytes=30, words=("trainer.checkpoint_every=100",)),
+    Case(name="full-export", stops=True, megabytes=40, words=("trainer.checkpoint_every=100",)),
     Case(name="full-start", stops=True, megabytes=0.004),
     Case(name="file-size", stops=True, shell="ulimit -f 4000"),
     Case(name="read-only", stops=True, shell="mount -o bind,ro $DISK $DISK"),

@@ -100,6 +100,13 @@ def test_a_directory_takes_the_place_of_another_as_a_whole(tmp_path):
     assert names(tmp_path) == ["export"] and names(tmp_path / "export") == ["second"]
 
 
+def test_the_longest_name_that_a_file_may_have_can_be_written(tmp_path):
+    write_text(tmp_path / ("x" * 255), "whole")
+    with whole_directory(tmp_path / ("y" * 255)):
+        pass
+    assert names(tmp_path) == ["x" * 255, "y" * 255]
+
+
 @pytest.mark.parametrize("call", ["fsync", "rename"])
 def test_a_directory_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch, call):
     with whole_directory(tmp_path / "export") as made:
