@@ -115,6 +115,13 @@ CASES = (
     Case(name="tmp-full", stops=False, shell="mount -t tmpfs -o size=4k,nr_inodes=2 none $TMP"),
     Case(name="words-full", stops=False, shell='exec "$@" 2> /dev/full'),
     Case(name="umask-077", stops=False, shell="umask 077"),
+    Case(
+        name="wandb-full",
+        stops=False,
+        shell="export WANDB_MODE=offline WANDB=$DISK/runs/a/wandb; mkdir -p $WANDB; "
+        "mount -t tmpfs -o size=8k none $WANDB",
+        words=("logger=wandb",),
+    ),
 )
 
 

@@ -118,6 +118,25 @@ def test_a_directory_that_cannot_be_written_leaves_the_one_before(tmp_path, monk
     assert names(tmp_path) == ["export"] and names(tmp_path / "export") == ["first"]
 
 
+def test_a_directory_comes_back_where_the_one_after_it_cannot_take_its_place(tmp_path, monkeypatch):
+    """The first of two renames is done, the second fails, and the third undoes the first."""
+    with whole_directory(tmp_path / "export") as made:
+        (made / "first").write_text("first")
+    rename, calls = os.rename, []
+
+    def second_fails(*places: Path) -> None:
+        calls.append(places)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        rename(*places)
+
+    monkeypatch.setattr(os, "rename", second_fails)
+    with pytest.raises(OSError), whole_directory(tmp_path / "export"):
+        pass
+    assert len(calls) == 3
+    assert names(tmp_path) == ["export"] and names(tmp_path / "export") == ["first"]
+
+
 def test_a_directory_is_not_made_where_there_is_none_any_more(tmp_path):
     """A run directory that went away must not come back with an export alone."""
     with pytest.raises(FileNotFoundError), whole_directory(tmp_path / "gone" / "export"):
