@@ -6,7 +6,7 @@ import sys
 from collections.abc import Callable
 from io import TextIOWrapper
 from signal import SIGPIPE, Signals
-from typing import final
+from typing import TextIO, final
 
 from configs.command import main_config, main_recipe
 from configs.launching import check_launch, check_recipe_launch
@@ -74,7 +74,8 @@ def _prepare() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive forks
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    sys.stderr = Screen(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace")
+    if sys.stderr is not None:  # it may be closed, as by `2>&-`
+        sys.stderr = Screen(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
 
 
@@ -125,6 +126,10 @@ def _tell(error: BaseException, config: Config | None) -> int | None:
     if told is None:
         return None
     print(f"error: {told}", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:  # no room for what was to be shown
+        _drop(sys.stdout)
     return error.code if isinstance(error, ChildFailed) else 1
 
 
@@ -142,7 +147,12 @@ def _flushed(leaving: SystemExit) -> int:
 
 def _unheard() -> int:
     """End like a program that wrote to a pipe which nobody reads any more, as behind `| head`."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):  # Python would complain at its end otherwise
-        os.dup2(nowhere, stream.fileno())
+    _drop(sys.stdout, sys.stderr)
     return code_of(SIGPIPE)
+
+
+def _drop(*streams: TextIO) -> None:
+    """Send what is left to say nowhere: Python would complain at its end otherwise."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nowhere, stream.fileno())

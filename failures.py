@@ -20,12 +20,6 @@ CROWDED = re.compile(
     r"|can't allocate memory|not enough memory"
 )
 SHARED_MEMORY = re.compile(r"Bus error|shared memory|unable to mmap|/dev/shm|/torch_\d+")
-WORKER = re.compile(
-    r"\ACaught \w+ in DataLoader worker process \d+\.\nOriginal Traceback.*^[\w.]*Error: ",
-    re.DOTALL | re.MULTILINE,
-)
-"""What torch writes before the words of an error that a loader process raised."""
-
 PEERS = re.compile(
     r"Connection (?:closed|reset) by peer|Connection refused|\bgloo\b|\bNCCL\b|ProcessGroup"
     r"|Timed out (?:initializing|waiting)|Broken pipe|failed to connect|has timed out"
@@ -56,7 +50,7 @@ def sentence(error: BaseException, config: Config | None = None) -> str | None:
     """
     for each in _causes(error):
         if isinstance(each, ValueError):
-            found = None if isinstance(each, ANSWER_READING) else WORKER.sub("", str(each))
+            found = None if isinstance(each, ANSWER_READING) else str(each)
         elif isinstance(each, MemoryError):
             found = _crowded("this machine's memory is used up", config)
         elif isinstance(each, OSError):

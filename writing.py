@@ -177,7 +177,8 @@ def _hold(descriptor: int) -> None:
 
 def _aside(path: Path) -> Path:
     """Name what nobody else writes, beside its place: only there can it be renamed at once."""
-    return path.with_name(f"{path.name}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
+    # Of a long name a part, so that this one is not too long where that is not.
+    return path.with_name(f"{path.name[:200]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def _room(path: Path, number: int, needed: int) -> str:

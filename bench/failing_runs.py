@@ -95,7 +95,7 @@ def directory_goes(machine: Machine) -> None:
 CASES = (
     Case(name="undisturbed", stops=False),
     Case(name="full-checkpoint", stops=True, megabytes=45),
-    Case(name="full-export", stops=True, megabytes=30, words=("trainer.checkpoint_every=100",)),
+    Case(name="full-export", stops=True, megabytes=40, words=("trainer.checkpoint_every=100",)),
     Case(name="full-start", stops=True, megabytes=0.004),
     Case(name="file-size", stops=True, shell="ulimit -f 4000"),
     Case(name="read-only", stops=True, shell="mount -o bind,ro $DISK $DISK"),
@@ -115,6 +115,13 @@ CASES = (
     Case(name="tmp-full", stops=False, shell="mount -t tmpfs -o size=4k,nr_inodes=2 none $TMP"),
     Case(name="words-full", stops=False, shell='exec "$@" 2> /dev/full'),
     Case(name="umask-077", stops=False, shell="umask 077"),
+    Case(
+        name="wandb-full",
+        stops=False,
+        shell="export WANDB_MODE=offline WANDB=$DISK/runs/a/wandb; mkdir -p $WANDB; "
+        "mount -t tmpfs -o size=8k none $WANDB",
+        words=("logger=wandb",),
+    ),
 )
 
 

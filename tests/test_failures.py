@@ -12,7 +12,6 @@ import pytest
 import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from safetensors import SafetensorError
-from torch.utils.data import DataLoader
 
 import checkpoints
 from benchmarking.answers import Answer, Asked, append_answers
@@ -21,7 +20,7 @@ from configs.load import SCRIPTS, load_config
 from configs.schema import Config
 from failures import sentence
 from progress import StepProgress
-from runs import MetricsLog
+from runs import MetricsLog, open_run
 from tests.test_writing import files_of_at_most
 
 ROOT = Path(__file__).parent.parent
@@ -337,21 +336,20 @@ def test_a_run_ends_where_nobody_reads_its_words(tmp_path):
     os.close(writer)
 
 
-class Refusing:
-    """What a loader reads, and refuses, for a reason that a library gave."""
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, number: int) -> int:
-        try:
-            raise KeyError("inside")
-        except KeyError as error:
-            raise ValueError("a.wav: is too long, but: shorten it.") from error
+def test_a_report_that_finds_no_room_is_an_error_and_one_sentence():
+    """Standard output goes to a full disk, as with `> report`."""
+    command = [sys.executable, "-c", RAISING.format(raised="print('x' * 9_000)")]
+    with FULL.open("w") as full:
+        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr.startswith("error: a disk is full (No space left on device): free space")
+    assert len(done.stderr.splitlines()) == 1
 
 
-def test_what_a_loader_process_refuses_is_told_in_its_own_words():
-    with pytest.raises(ValueError) as caught:
-        list(DataLoader(Refusing(), batch_size=None, num_workers=1))
-    assert "Traceback" in str(caught.value)
-    assert sentence(caught.value) == "a.wav: is too long, but: shorten it."
+@pytest.mark.parametrize("root", ["x" * 300, "/".join(["y" * 200] * 30)])
+def test_a_path_that_is_too_long_is_told(tmp_path, root):
+    settings = config("stage=sft", f"run.root={tmp_path}/{root}")
+    with pytest.raises(OSError) as caught:
+        open_run(settings)
+    told = sentence(caught.value, settings)
+    assert told is not None and "(File name too long): mend that, or change run.root" in told

@@ -100,6 +100,13 @@ def test_a_directory_takes_the_place_of_another_as_a_whole(tmp_path):
     assert names(tmp_path) == ["export"] and names(tmp_path / "export") == ["second"]
 
 
+def test_the_longest_name_that_a_file_may_have_can_be_written(tmp_path):
+    write_text(tmp_path / ("x" * 255), "whole")
+    with whole_directory(tmp_path / ("y" * 255)):
+        pass
+    assert names(tmp_path) == ["x" * 255, "y" * 255]
+
+
 @pytest.mark.parametrize("call", ["fsync", "rename"])
 def test_a_directory_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch, call):
     with whole_directory(tmp_path / "export") as made:
@@ -108,6 +115,25 @@ def test_a_directory_that_cannot_be_written_leaves_the_one_before(tmp_path, monk
     with pytest.raises(OSError) as caught, whole_directory(tmp_path / "export") as made:
         (made / "second").write_text("second")
     assert caught.value.filename == str(tmp_path / "export")
+    assert names(tmp_path) == ["export"] and names(tmp_path / "export") == ["first"]
+
+
+def test_a_directory_comes_back_where_the_one_after_it_cannot_take_its_place(tmp_path, monkeypatch):
+    """The first of two renames is done, the second fails, and the third undoes the first."""
+    with whole_directory(tmp_path / "export") as made:
+        (made / "first").write_text("first")
+    rename, calls = os.rename, []
+
+    def second_fails(*places: Path) -> None:
+        calls.append(places)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        rename(*places)
+
+    monkeypatch.setattr(os, "rename", second_fails)
+    with pytest.raises(OSError), whole_directory(tmp_path / "export"):
+        pass
+    assert len(calls) == 3
     assert names(tmp_path) == ["export"] and names(tmp_path / "export") == ["first"]
 
 
