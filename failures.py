@@ -51,7 +51,7 @@ def sentence(error: BaseException, config: Config | None = None) -> str | None:
     """
     for each in _causes(error):
         if isinstance(each, ValueError):
-            found = None if isinstance(each, ANSWER_READING) else WORKER.sub("", str(each))
+            found = None if isinstance(each, ANSWER_READING) else WORKER.sub("", str(each)).rstrip()
         elif isinstance(each, MemoryError):
             found = _crowded("this machine's memory is used up", config)
         elif isinstance(each, OSError):
