@@ -114,9 +114,9 @@ def _sidecar(path: Path) -> Path:
 def damage(path: Path) -> str | None:
     """Say what is wrong with a checkpoint file; None where it is whole."""
     try:
-        if not path.exists():
+        if not path.is_file():
             return "does not exist"
-        if not _sidecar(path).exists():
+        if not _sidecar(path).is_file():
             return f"has no checksum beside it ({_sidecar(path).name})"
         expected = _sidecar(path).read_text(errors="backslashreplace").split(" ")[0]
         with path.open("rb") as file:

@@ -29,9 +29,6 @@ NO_GPU = re.compile(
 )
 
 HOMELESS = re.compile(r"[Cc]ould not determine home directory|getpwuid\(\): uid not found")
-FROM_LOADER = re.compile(r"^\w+: \[Errno (\d+)\] (.+?)(?:: '(.+)')?$", re.MULTILINE)
-"""The last line of what torch tells of an error in a loader process, which loses its parts."""
-
 FORBIDDEN = (errno.EACCES, errno.EPERM)
 LOCKLESS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 GOES_ON = "What was written before stays whole, and the same command goes on from there."
@@ -172,8 +169,6 @@ def _peers(words: str, first: str) -> str:
 
 def _of_system(error: OSError, config: Config | None) -> str | None:
     """Tell an error of the operating system with its path and the setting that chose it."""
-    if error.errno is None and (told := FROM_LOADER.findall(str(error))):
-        error = OSError(int(told[-1][0]), told[-1][1], told[-1][2] or None)
     what = error.strerror or str(error).strip().split("\n")[0] or type(error).__name__
     number = error.errno
     if number in MANY_FILES:

@@ -19,7 +19,10 @@ NAMES = ("*config*.json", "special_tokens_map.json", "added_tokens.json", "chat_
 """Files that transformers reads settings from, those that others refer it to included."""
 
 BYTES = 1 << 24
-"""The most that one of them may hold; a vocabulary is no setting, and may be larger."""
+"""The most that one of them may hold, or a chat template."""
+
+VOCABULARY = 1 << 28
+"""The most that any other file may hold but weights."""
 
 CODE = frozenset({"auto_map", "auto_mapping", "custom_generate", "custom_pipelines"})
 """Settings that name Python files to be imported."""
@@ -35,7 +38,6 @@ ELSEWHERE = {
 
 LIMITS = (
     (r"^(?:spatial_|temporal_)?(?:patch|merge)_size$", 1, 1024),
-    (r"^(?:spatial|temporal)_patch_size$|^spatial_merge_size$", 1, 1024),
     (r"layers$|^depth$|^n_layer$|experts$", 0, 2048),
     (r"^(?:window_size|n_window\w*|hop_length|num_mel_bins|feature_size|in_channels)$", 1, 1 << 16),
     (r"^(?:n_fft|num_heads|\w+_heads|chunk_length)$", 1, 1 << 16),
@@ -49,6 +51,8 @@ the weights are of that size is told by their headers."""
 
 def check_settings(place: Path) -> dict[str, Settings]:
     """Read all settings of a directory, by file name, and refuse what is not to be trusted."""
+    for file in sorted(place.iterdir()):
+        _check_kind(file)
     files = sorted({file for name in NAMES for file in place.glob(name)})
     found = {file.name: read_object(file) for file in files}
     for name, settings in found.items():
@@ -64,6 +68,20 @@ def check_settings(place: Path) -> dict[str, Settings]:
         for part in (settings, *(value for _, value in everything if isinstance(value, dict))):
             _check_heads(place / name, part)
     return found
+
+
+def _check_kind(file: Path) -> None:
+    """Refuse what would be read for ever: pipes, devices, and files larger than any such is."""
+    if not file.exists() or file.is_dir():
+        return
+    most = BYTES if file.suffix == ".jinja" else VOCABULARY
+    size = file.stat().st_size if file.is_file() else -1
+    if size < 0 or (size > most and file.suffix in (".json", ".jinja", ".txt", ".model")):
+        what = "is no file" if size < 0 else f"holds {size:,} bytes"
+        raise ValueError(
+            f"{file} {what}, but a model directory holds files, of which all but weights are at "
+            f"most {most:,} bytes: fetch it again, or name another model."
+        )
 
 
 def open_tokenizer(place: Path) -> Tokenizer:

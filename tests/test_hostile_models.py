@@ -177,6 +177,21 @@ def test_a_damaged_tokenizer_is_told_by_name(model, words, how):
         open_tokenizer(model)
 
 
+def test_what_would_be_read_for_ever_is_refused(model, words):
+    os.mkfifo(model / "special_tokens_map.json")
+    assert "special_tokens_map.json is no file" in refusal(model, words)
+    (model / "special_tokens_map.json").unlink()
+    (model / "merges.txt").symlink_to("/dev/zero")
+    assert "merges.txt is no file" in refusal(model, words)
+
+
+@pytest.mark.parametrize(("name", "size"), [("tokenizer.json", 1 << 29), ("x.jinja", 1 << 25)])
+def test_files_that_are_too_large_are_not_read(model, words, name, size):
+    with (model / name).open("wb") as file:
+        file.truncate(size)
+    assert f"{name} holds {size:,} bytes" in refusal(model, words)
+
+
 HUGE = 10**9
 ABSURD = [
     *((("text_config", "hidden_size"), value) for value in (HUGE, 10**30, -1, 0, "x", None, [1])),
