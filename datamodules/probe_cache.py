@@ -21,8 +21,13 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from caching import read_regular
 from configs.ablation import Condition, How
-from datamodules.probe_scores import SCHEMA, checksum, earliest, encode, identities, read_shards
+from datamodules.probe_scores import earliest, encode, identities, read_shards
+from datamodules.probe_shards import SCHEMA, checksum
+
+MOST_FACTS = 1 << 24
+"""Bytes that say what a key stands for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,10 +216,10 @@ def _folder(root: str | Path, key: str) -> Path:
 def _facts(path: Path) -> dict[str, object]:
     """Read what is known of a probe: nothing, where nobody described it."""
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(json.loads(read_regular(path, MOST_FACTS, linked=True)))
     except FileNotFoundError:
         return {}
-    except (ValueError, TypeError) as error:  # no text, no JSON, no mapping
+    except (ValueError, TypeError, OSError) as error:  # no file, no text, no JSON, no mapping
         raise ValueError(
             f"{path} is damaged ({error}), but it must be the JSON that describe_probe() wrote: "
             "delete it, and the next probe under this key writes it again."

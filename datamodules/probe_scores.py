@@ -5,8 +5,6 @@ the merging process was killed; both come right here. A file that is no shard is
 skipped: rows that vanish unseen would change what is trained on.
 """
 
-import hashlib
-import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -16,31 +14,11 @@ from typing import final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from configs.ablation import Condition, How
 from datamodules.contribution import Counts
-
-_WORD = pa.dictionary(pa.int32(), pa.string())
-
-SCHEMA = pa.schema(
-    {
-        "sample_id": pa.string(),
-        "content_hash": pa.binary(16),
-        "probe_key": _WORD,
-        "condition": _WORD,
-        "how": _WORD,
-        "option_seed": pa.int64(),
-        "first": pa.int32(),
-        "n": pa.int32(),
-        "n_correct": pa.int32(),
-        "n_unparsed": pa.int32(),
-        "option_logprobs": pa.list_(pa.float32()),
-        "shard": _WORD,
-        "time": pa.float64(),
-    }
-)
+from datamodules.probe_shards import SCHEMA, read_shard
 
 _NEEDED = [name for name in SCHEMA.names if name not in ("sample_id", "option_logprobs", "shard")]
 
@@ -141,7 +119,7 @@ def read_shards(root: str | Path, key: str, columns: Sequence[str]) -> tuple[lis
     for look in range(_LOOKS):
         shards = _list_shards(folder)
         try:
-            tables = [_read_shard(shard, key, columns) for shard in shards]
+            tables = [read_shard(shard, key, columns) for shard in shards]
         except FileNotFoundError:  # it was merged into another after it was listed
             time.sleep(_PAUSE * look)
             continue
@@ -151,11 +129,6 @@ def read_shards(root: str | Path, key: str, columns: Sequence[str]) -> tuple[lis
         f"Shards of {folder} went away {_LOOKS} times while they were read, but a reader needs "
         "them to stay for a moment: compact less often, or wait until that is done."
     )
-
-
-def checksum(content: bytes) -> str:
-    """Return what the name of a shard ends with, for Parquet does not check all of its bytes."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def identities(table: pa.Table, content: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
@@ -242,31 +215,3 @@ def _list_shards(folder: Path) -> list[Path]:
         if before is not None and before <= shards:
             return sorted(shards)
         before = shards
-
-
-def _read_shard(shard: Path, key: str, columns: Sequence[str]) -> pa.Table:
-    """Read one file, or say what is wrong with it and what to do.
-
-    Shards are many and small: threads and read-ahead cost more than they save.
-    """
-    content = shard.read_bytes()
-    if re.fullmatch(r"part-\d+-[0-9a-f]{32}", shard.stem):
-        raise ValueError(
-            f"{shard} was written by an older version, whose rows do not say which answers they "
-            f"are of, but counts must add up: delete {shard.parent} and probe again."
-        )
-    if not shard.stem.endswith(f"-{checksum(content)}"):
-        raise ValueError(
-            f"{shard} is damaged or no shard, for its bytes do not have the checksum in its name, "
-            f"but every *.parquet in {shard.parent} is read: restore it, or take it away and "
-            "repeat the probe, which asks again what is missing."
-        )
-    with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False) as file:
-        table = file.read(list(columns), use_threads=False).select(list(columns))
-    strangers = {*table["probe_key"].unique().to_pylist()} - {key}
-    if strangers:
-        raise ValueError(
-            f"{shard} holds answers of probe {', '.join(sorted(strangers))}, but lies with those "
-            f"of {key}: move it to the directory of its own probe."
-        )
-    return table

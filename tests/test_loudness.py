@@ -163,7 +163,7 @@ WAVE = np.zeros(9, np.float32)
 )
 def test_nobody_makes_media_of_anything_but_pixels_and_sounds(parts):
     """Whatever reader or cache comes, what it makes is one of these."""
-    with pytest.raises(MediaError, match="make it anew|convert it"):
+    with pytest.raises(MediaError, match=r"make it anew|convert it"):
         Decoded(modality="video", **parts)
 
 
