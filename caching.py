@@ -64,7 +64,7 @@ class Cache:
         """
         path = self.directory / name
         try:
-            data = _whole(path, CHECKSUM + numbers + HEADER)
+            data = read_regular(path, CHECKSUM + numbers + HEADER)
             if data[:CHECKSUM] != _checksum(name, data[CHECKSUM:]):
                 raise ValueError("its checksum is that of something else")
             return parse(data[CHECKSUM:])
@@ -119,10 +119,14 @@ class Cache:
             log.warning(message, place, error)
 
 
-def _whole(path: Path, most: int) -> bytes:
-    """Read a regular file of so many bytes at most; nothing else is followed or waited for."""
+def read_regular(path: Path, most: int, *, linked: bool = False) -> bytes:
+    """Read a regular file of so many bytes at most; nothing else is waited for.
+
+    Args:
+        linked: whether it may be found through a link.
+    """
     try:
-        with open(path, "rb", opener=_unfollowed) as file:
+        with open(path, "rb", opener=_at_once if linked else _unfollowed) as file:
             status = os.fstat(file.fileno())
             if stat.S_ISREG(status.st_mode) and status.st_size <= most:
                 return file.read(most)
@@ -132,8 +136,12 @@ def _whole(path: Path, most: int) -> bytes:
     raise ValueError(f"it is no file of at most {most:,} bytes")
 
 
+def _at_once(path: str, flags: int) -> int:
+    return os.open(path, flags | os.O_NONBLOCK)
+
+
 def _unfollowed(path: str, flags: int) -> int:
-    return os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK)
+    return os.open(path, flags | os.O_NONBLOCK | os.O_NOFOLLOW)
 
 
 def _remove(path: Path) -> None:

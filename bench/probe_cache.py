@@ -30,7 +30,8 @@ import pyarrow.parquet as pq
 from configs.ablation import Condition
 from datamodules.contribution import PRESETS, Counts, Items, decide
 from datamodules.probe_cache import ProbeRow, add_table, compact, write_shard
-from datamodules.probe_scores import SCHEMA, Scores
+from datamodules.probe_scores import Scores
+from datamodules.probe_shards import SCHEMA
 
 KEY = "ab" * 16
 CONDITIONS: tuple[Condition, ...] = ("full", "no_audio", "no_visual", "text_only")

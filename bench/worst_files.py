@@ -67,7 +67,7 @@ def streams(path: Path, *, count: int) -> None:
             file.mux(track.encode(piece) + track.encode(None))
 
 
-def noise(width: int, height: int, bands: int) -> NDArray[np.uint8]:
+def noise_of(width: int, height: int, bands: int) -> NDArray[np.uint8]:
     """Paint what packs badly, from a tile of noise."""
     tile = np.random.default_rng(0).integers(0, 256, (499, 501, bands), dtype=np.uint8)
     repeats = (-(-height // 499), -(-width // 501), 1)
@@ -77,7 +77,7 @@ def noise(width: int, height: int, bands: int) -> NDArray[np.uint8]:
 def picture(path: Path, *, mode: str, container: str, side: int, **how: Any) -> None:
     """Write one picture."""
     bands = {"RGBA": 4, "CMYK": 4, "LA": 2, "L": 1, "P": 1}.get(mode, 3)
-    pixels = noise(side, side, bands)
+    pixels = noise_of(side, side, bands)
     image = Image.fromarray(pixels.squeeze(2) if bands == 1 else pixels, None)
     if mode in ("CMYK", "P"):
         image = Image.frombuffer(mode, (side, side), pixels, "raw", mode, 0, 1)
@@ -118,8 +118,16 @@ def tiles(path: Path, *, side: int, tile: int) -> None:
 
 def animation(path: Path, *, container: str, side: int, count: int) -> None:
     """Write pictures that move all over."""
-    pictures = [Image.fromarray(np.roll(noise(side, side, 3), 7 * n, axis=1)) for n in range(count)]
-    pictures[0].save(path, container, save_all=True, append_images=pictures[1:], duration=100)
+    noise = noise_of(side, side, 3) if container != "GIF" else noise_of(side, side, 1)[:, :, 0]
+    pictures = [Image.fromarray(np.roll(noise, 7 * number, axis=1)) for number in range(count)]
+    how: dict[str, Any] = {
+        "GIF": {},
+        "PNG": {"compress_level": 1},
+        "WEBP": {"quality": 10, "method": 0},
+    }[container]
+    pictures[0].save(
+        path, container, save_all=True, append_images=pictures[1:], duration=100, **how
+    )
 
 
 def film(
@@ -144,7 +152,7 @@ def film(
             if first is None:
                 first = file.add_stream(codec, rate=rate)
                 first.width, first.height, first.pix_fmt = width, height, pixels
-            frame = av.VideoFrame.from_ndarray(noise(width, height, 3)).reformat(format=pixels)
+            frame = av.VideoFrame.from_ndarray(noise_of(width, height, 3)).reformat(format=pixels)
             frame.time_base = Fraction(1, rate)
             packets = []
             for n in range(count):

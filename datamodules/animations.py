@@ -13,7 +13,7 @@ from datamodules.decoders import MediaError, fit
 from datamodules.frame_choice import TICK, Frames, middles, no_frame
 from datamodules.stills import on_white, open_image
 
-MOST_MOVING = 400_000_000
+MOST_MOVING = 60_000_000
 """Pixels of all pictures together, each of which is made for the next."""
 
 FASTEST, USUAL = 0.02, 0.1

@@ -21,17 +21,14 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from caching import read_regular
 from configs.ablation import Condition, How
-from datamodules.probe_scores import (
-    SCHEMA,
-    checksum,
-    earliest,
-    encode,
-    identities,
-    read_shards,
-    tell_unread,
-)
+from datamodules.probe_scores import earliest, encode, identities, read_shards
+from datamodules.probe_shards import SCHEMA, checksum, tell_unread
 from writing import flush_directory, sweep, write_bytes, write_text
+
+MOST_FACTS = 1 << 24
+"""Bytes that say what a key stands for."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,13 +227,13 @@ def _folder(root: str | Path, key: str) -> Path:
 def _facts(path: Path) -> dict[str, object]:
     """Read what is known of a probe: nothing, where nobody described it."""
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(json.loads(read_regular(path, MOST_FACTS, linked=True)))
     except FileNotFoundError:
         return {}
     except PermissionError as error:
         tell_unread(path, str(error.strerror))
         return {}
-    except (ValueError, TypeError) as error:  # no text, no JSON, no mapping
+    except (ValueError, TypeError, OSError) as error:  # no file, no text, no JSON, no mapping
         raise ValueError(
             f"{path} is damaged ({error}), but it must be the JSON that describe_probe() wrote: "
             "delete it, and the next probe under this key writes it again."

@@ -6,47 +6,22 @@ skipped: rows that vanish unseen would change what is trained on. What another u
 themselves is told, and counts as not asked.
 """
 
-import hashlib
-import logging
 import os
 import re
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from configs.ablation import Condition, How
 from datamodules.contribution import Counts
-
-log = logging.getLogger(__name__)
-
-_WORD = pa.dictionary(pa.int32(), pa.string())
-
-SCHEMA = pa.schema(
-    {
-        "sample_id": pa.string(),
-        "content_hash": pa.binary(16),
-        "probe_key": _WORD,
-        "condition": _WORD,
-        "how": _WORD,
-        "option_seed": pa.int64(),
-        "first": pa.int32(),
-        "n": pa.int32(),
-        "n_correct": pa.int32(),
-        "n_unparsed": pa.int32(),
-        "option_logprobs": pa.list_(pa.float32()),
-        "shard": _WORD,
-        "time": pa.float64(),
-    }
-)
+from datamodules.probe_shards import SCHEMA, read_shard, tell_unread
 
 _NEEDED = [name for name in SCHEMA.names if name not in ("sample_id", "option_logprobs", "shard")]
 
@@ -146,7 +121,7 @@ def read_shards(root: str | Path, key: str, columns: Sequence[str]) -> tuple[lis
     folder = Path(root) / f"probe={key}"
     for look in range(_LOOKS):
         try:
-            found = {shard: _read_shard(shard, key, columns) for shard in _list_shards(folder)}
+            found = {shard: read_shard(shard, key, columns) for shard in _list_shards(folder)}
         except FileNotFoundError:  # it was merged into another after it was listed
             time.sleep(_PAUSE * look)
             continue
@@ -157,17 +132,6 @@ def read_shards(root: str | Path, key: str, columns: Sequence[str]) -> tuple[lis
         f"Shards of {folder} went away {_LOOKS} times while they were read, but a reader needs "
         "them to stay for a moment: compact less often, or wait until that is done."
     )
-
-
-@cache
-def tell_unread(path: Path, reason: str) -> None:
-    """Say once that somebody else's answers may not be read here."""
-    log.warning("%s cannot be read (%s), and what it holds counts as not asked", path, reason)
-
-
-def checksum(content: bytes) -> str:
-    """Return what the name of a shard ends with, for Parquet does not check all of its bytes."""
-    return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def identities(table: pa.Table, content: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
@@ -259,35 +223,3 @@ def _list_shards(folder: Path) -> list[Path]:
         if before is not None and before <= shards:
             return sorted(shards)
         before = shards
-
-
-def _read_shard(shard: Path, key: str, columns: Sequence[str]) -> pa.Table | None:
-    """Read one file, or say what is wrong with it and what to do; None where it is not for us.
-
-    Shards are many and small: threads and read-ahead cost more than they save.
-    """
-    try:
-        content = shard.read_bytes()
-    except PermissionError as error:
-        tell_unread(shard, str(error.strerror))
-        return None
-    if re.fullmatch(r"part-\d+-[0-9a-f]{32}", shard.stem):
-        raise ValueError(
-            f"{shard} was written by an older version, whose rows do not say which answers they "
-            f"are of, but counts must add up: delete {shard.parent} and probe again."
-        )
-    if not shard.stem.endswith(f"-{checksum(content)}"):
-        raise ValueError(
-            f"{shard} is damaged or no shard, for its bytes do not have the checksum in its name, "
-            f"but every *.parquet in {shard.parent} is read: restore it, or take it away and "
-            "repeat the probe, which asks again what is missing."
-        )
-    with pq.ParquetFile(pa.BufferReader(content), pre_buffer=False) as file:
-        table = file.read(list(columns), use_threads=False).select(list(columns))
-    strangers = {*table["probe_key"].unique().to_pylist()} - {key}
-    if strangers:
-        raise ValueError(
-            f"{shard} holds answers of probe {', '.join(sorted(strangers))}, but lies with those "
-            f"of {key}: move it to the directory of its own probe."
-        )
-    return table

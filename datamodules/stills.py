@@ -1,6 +1,7 @@
 """Read pictures with Pillow, no more of which is in memory at once than two of the largest."""
 
 import math
+import os
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,14 +23,15 @@ IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
 MOST_BYTES = 1 << 28
 """Of a file; some decoders read all of it at once, whatever it holds."""
 
-MOST_PACKED = {"JPEG": 40_000_000, "MPO": 40_000_000, "WEBP": 20_000_000}
+MOST_PACKED = {"JPEG": 40_000_000, "WEBP": 20_000_000}
 """Bytes of a file whose decoder takes long for each; those of a photograph are fewer."""
 
 LARGEST_TILE = 1 << 24
 """Pixels of a tile of a TIFF that is larger than its picture."""
 
-MOST_DECODED = 150_000_000
-"""Pixels times channels, three of which are made of one at least."""
+MOST_DECODED = {"WEBP": 100_000_000, "": 150_000_000}
+"""Pixels times channels: three of which are made of one at least, and five of four where one of
+them is alpha. Of WebP fewer, whose decoder is the slowest and holds two canvases."""
 
 MOST_RUNS = 2_000_000
 """Pixels of a BMP in runs, which Pillow decodes one by one in Python."""
@@ -69,9 +71,11 @@ def open_image(path: Path) -> Iterator[Image.Image]:
 
     The notes on its tags that Pillow prints are left out: its pixels count.
     """
-    size = path.stat().st_size
-    if size > MOST_BYTES:
-        raise _too_large(f"{size:,} bytes, but a picture has at most {MOST_BYTES:,}")
+    with path.open("rb") as raw:
+        head, size = raw.read(12), os.fstat(raw.fileno()).st_size
+    kind = "WEBP" if head[8:] == b"WEBP" else "JPEG" if head[:2] == b"\xff\xd8" else ""
+    if size > (most := MOST_PACKED.get(kind, MOST_BYTES)):
+        raise _too_large(f"{size:,} bytes, but at most {most:,} are decoded of a picture")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         try:
@@ -88,16 +92,14 @@ def open_image(path: Path) -> Iterator[Image.Image]:
 
 def _check_work(file: Image.Image, path: Path) -> None:
     """Refuse what takes long, or much memory, for its size."""
-    pixels, size, kind = file.width * file.height, path.stat().st_size, file.format or ""
-    if size > (most := MOST_PACKED.get(kind, MOST_BYTES)):
-        raise _too_large(f"{size:,} bytes of {kind}, but at most {most:,} are decoded")
+    pixels = file.width * file.height
     if any(tile[0] == "bmp_rle" for tile in getattr(file, "tile", ())) and pixels > MOST_RUNS:
         raise _too_large(f"{pixels:,} pixels in runs, but at most {MOST_RUNS:,} are decoded")
     if isinstance(file, TiffImageFile):
         tile = math.prod(int(file.tag_v2.get(tag, 0)) for tag in TILE)
         if tile > max(2 * pixels, LARGEST_TILE):
             raise _too_large(f"a tile of {tile:,} pixels in a picture of {pixels:,}")
-    if kind in ("JPEG", "MPO"):
+    if file.format in ("JPEG", "MPO"):
         scans = path.read_bytes().count(b"\xff\xda")
         if scans * pixels > MOST_SCANNED:
             raise _too_large(
@@ -126,11 +128,12 @@ def _on_white(path: Path) -> tuple[Image.Image, Image.Transpose | None]:
     """Read a picture as it lies in its file, and how it is to be turned."""
     with open_image(path) as file:
         fit(*file.size, MOST_PIXELS)  # the header alone shows a bomb
-        channels = 4 if file.has_transparency_data or file.mode == "CMYK" else 3
-        if file.width * file.height * channels > MOST_DECODED:
+        channels = 5 if file.has_transparency_data else 4 if file.mode == "CMYK" else 3
+        most = MOST_DECODED.get(file.format or "", MOST_DECODED[""])
+        if file.width * file.height * channels > most:
             raise _too_large(
-                f"{file.width}x{file.height} pixels of {channels} channels, but at most "
-                f"{MOST_DECODED:,} values are decoded"
+                f"{file.width}x{file.height} pixels of mode {file.mode}, but at most "
+                f"{most // channels:,} of these are decoded"
             )
         if file.mode.startswith(("I", "F")):
             raise MediaError(

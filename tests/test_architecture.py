@@ -41,7 +41,7 @@ JUDGES = (
 )
 PLAIN = (
     *("sample", "media", "decoders", "stills", "films", "budgets", "media_cache", "ablation"),
-    *("orders", "wording", "probe_cache", "probe_scores"),
+    *("orders", "wording", "probe_cache", "probe_scores", "probe_shards"),
     *("frame_choice", "demuxing", "tracks", "animations"),
 )
 NO_TORCH = (

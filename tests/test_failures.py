@@ -125,14 +125,6 @@ RECOGNIZED = {
     ),
     "no home": (RuntimeError("Could not determine home directory."), "set HOME"),
     "a nameless user": (KeyError("getpwuid(): uid not found: 4711"), "set HOME"),
-    "a full disk, met by a loader": (
-        OSError(
-            "Caught OSError in DataLoader worker process 0.\nOriginal Traceback (most recent call "
-            'last):\n  File "a.py", line 1\nOSError: [Errno 28] No space left on device; 9 '
-            "bytes were to be written, 0 are free: '/x/quarantine.jsonl'\n"
-        ),
-        r"/x/quarantine.jsonl could not be written \(No space left on device; 9 bytes were",
-    ),
     "open files": (OSError(errno.EMFILE, "Too many open files", "a"), "ulimit -n 65536"),
     "wrapped": (RuntimeError("cannot"), None),
 }

@@ -20,7 +20,8 @@ from datamodules.probe_cache import (
     read_rows,
     write_shard,
 )
-from datamodules.probe_scores import SCHEMA, Scores
+from datamodules.probe_scores import Scores
+from datamodules.probe_shards import SCHEMA
 from datamodules.sample import Media
 
 KEY, OTHER_KEY = "ab" * 16, "cd" * 16
