@@ -121,7 +121,7 @@ def _others(texts: Sequence[str]) -> list[tuple[int, str]]:
         return []
     letters = [next(filter(None, mark.groups())) for mark in set_off]
     tight = any(mark[0][-1] == ":" for mark in set_off)  # as in the chords C:maj and A:min
-    return [] if tight or len({*letters}) == 1 else [*enumerate(letters)]
+    return [] if tight else [*enumerate(letters)]
 
 
 def _printed(texts: Sequence[str]) -> int | None:

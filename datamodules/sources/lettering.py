@@ -30,7 +30,7 @@ INSTRUCTION = re.compile(
 )
 """What a prompt says behind its options, and no option does."""
 
-FURTHER = re.compile(r"[(\[（]?[K-Z]\s?[.):\]、。）．：]")
+FURTHER = re.compile(r"(?:^|\s)[(\[（]?[Kk]\s?[.):\]、。）．：]")
 """The mark of an option beyond the last letter that there is."""
 
 ALPHABETS = (
@@ -141,7 +141,11 @@ def split_options(text: str) -> tuple[str, list[str]]:
     once and in order, and none of the options holds more than a sentence. What follows on later
     lines is part of the question.
     """
-    return _by_lines(text) or _within(text, INLINE) or _within(text, INLINE_SMALL) or (text, [])
+    found = _by_lines(text) or _within(text, INLINE) or _within(text, INLINE_SMALL)
+    if found is None or any(map(INSTRUCTION.search, found[1])):
+        return text, []
+    more = len(found[1]) == len(LETTERS) and FURTHER.search(found[0]) is not None
+    return (text, []) if more else found
 
 
 def lists_options(text: str, answer: str) -> bool:
@@ -180,13 +184,9 @@ def _by_lines(text: str) -> tuple[str, list[str]] | None:
         count = end - start
         if count >= 2:
             options = _rests(lines[start:end], marks[start:end])
-            more = LETTERS[count : count + 1] if first == "A" else LETTERS[count].lower()
+            more = LETTERS[count : count + 1]
             if any(_of(mark) == more for one in options for mark in INLINE.finditer(narrow(one))):
                 return None  # two to a line
-            if any(map(FURTHER.match, lines[end : end + 1])) or any(
-                map(INSTRUCTION.search, options)
-            ):
-                return None
             rest = text.splitlines()
             return "\n".join(line.strip() for line in rest[:start] + rest[end:]).strip(), options
     return None
@@ -203,7 +203,5 @@ def _within(text: str, pattern: re.Pattern[str]) -> tuple[str, list[str]] | None
     options = [text[mark.end() : behind.start()] for mark, behind in pairwise(run)] + [last]
     options = [option.strip().rstrip(",;，；").strip() for option in options]
     if not asked.strip() or not all(options) or any(map(SENTENCE.search, options)):
-        return None
-    if any(map(INSTRUCTION.search, options)):
         return None
     return "\n".join(part.strip() for part in (asked, after) if part.strip()), options
