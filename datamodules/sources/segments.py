@@ -12,7 +12,7 @@ from datamodules.sources.columns import absent
 from datamodules.sources.fields import Fields
 from datamodules.sources.hints import SAID, words_of
 from datamodules.sources.printed import held_in
-from datamodules.sources.times import BETWEEN, is_time
+from datamodules.sources.times import BETWEEN, ONE_TIME, is_time
 
 Bound = Literal["start", "end", "both"]
 
@@ -95,7 +95,8 @@ def _times(value: object) -> list[object]:
     """List the times that a cell holds: one, or those of a list or of "00:12-00:31"."""
     held = held_in(value)
     if isinstance(held, str):
-        return [*re.split(BETWEEN, held.strip())]
+        one = re.fullmatch(ONE_TIME, held.strip())
+        return [held] if one else [*re.split(BETWEEN, held.strip())]
     if isinstance(held, Mapping):
         return []
     return held if isinstance(held, list) else [held]
