@@ -1,4 +1,4 @@
-"""Values that name, hold or speak of media, times and marks of quality, whatever they are called."""
+"""Values that name or hold media, times and marks of quality, whatever they are called."""
 
 import base64
 import json
@@ -117,12 +117,7 @@ FINE = (
 
 @pytest.mark.parametrize("columns", BAD)
 def test_a_row_that_says_it_is_bad_is_set_aside(root, columns):
-    assert [
-        one.media[0].path for one in read(root, HEARD | columns, ASKED | {"audio": "b.wav"})
-    ] in (
-        ["b.wav"],
-        [],  # a file that is all preference data is refused
-    )
+    assert read(root, HEARD | columns) == []
 
 
 @pytest.mark.parametrize("columns", FINE)
@@ -137,10 +132,8 @@ def test_another_answer_by_another_name_sets_the_row_aside(root, name):
 
 @pytest.mark.parametrize("name", ["negatives", "foils", "wrong_1", "hard_negatives", "decoys"])
 def test_what_is_not_the_answer_is_an_option(root, name):
-    columns = (
-        {name: "cat", name.replace("1", "2"): "cow"} if "1" in name else {name: ["cat", "cow"]}
-    )
-    assert read(root, HEARD | columns) == []
+    columns = {name: "cat", name.replace("1", "2"): "cow"}
+    assert read(root, HEARD | (columns if "1" in name else {name: ["cat", "cow"]})) == []
 
 
 @pytest.mark.parametrize("menu", ["cat|dog|pig", "A. cat B. dog C. pig", "A. cat\nB. dog\nC. pig"])

@@ -171,7 +171,7 @@ def lists_options(text: str, answer: str) -> bool:
 
 def _by_lines(text: str) -> tuple[str, list[str]] | None:
     lines = [BULLET.sub("", line.strip(), count=1) for line in text.splitlines()]
-    for pattern, first in ((POINTED, "A"), (POINTED_SMALL, "a")):
+    for pattern in (POINTED, POINTED_SMALL):
         marks = [pattern.match(narrow(line)) for line in lines]
         letters = [
             _of(mark).upper() if mark and mark.end() < len(line) else ""
