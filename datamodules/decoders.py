@@ -170,7 +170,9 @@ def knows_codec(path: Path) -> bool:
     place on."""
     try:
         with _open_sound(path) as file:
-            return file.seekable() and not file.subtype.startswith("MPEG")  # whose length it guesses
+            return file.seekable() and not file.subtype.startswith(
+                "MPEG"
+            )  # whose length it guesses
     except soundfile.LibsndfileError:
         return False
 

@@ -9,7 +9,7 @@ from itertools import accumulate
 
 from datamodules.sample import LETTERS, MODALITIES, Modality, Role
 from datamodules.sources.adapter import Place, Row
-from datamodules.sources.answers import RowError, is_number, written
+from datamodules.sources.answers import NUMBER, RowError, is_number, written
 from datamodules.sources.fields import Fields, whole
 from datamodules.sources.golds import Golds, Way, plain
 from datamodules.sources.lettering import Offered
@@ -25,6 +25,8 @@ FILE_KEYS = (
 
 
 BOX = "\\boxed{"
+COUNTED = re.compile(rf"^#### ({NUMBER.pattern})\s*\Z", re.MULTILINE)
+"""What a solution of GSM8K ends in."""
 
 SHORTEST_BASE64 = 256
 """Characters without a point from which on a text is no path, but may be a file itself."""
@@ -158,11 +160,13 @@ def is_short(answer: str) -> bool:
 
 
 def tagged(text: str) -> str:
-    """Take an answer out of its <answer> tags, or its box at the end, if it stands in such."""
+    """Take an answer out of its <answer> tags, its box or its line at the end, if it has one."""
     _, opened, rest = text.rpartition("<answer>")
     inside, closed, _ = rest.partition("</answer>")
     if opened and closed:
         return inside.strip()
+    if (number := COUNTED.search(text)) is not None:
+        return number[1]
     _, opened, rest = text.rpartition(BOX)
     depth = [*accumulate(((mark == "{") - (mark == "}") for mark in rest), initial=1)]
     end = depth.index(0) - 1 if opened and 0 in depth else len(rest)

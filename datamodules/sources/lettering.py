@@ -51,6 +51,9 @@ LISTED = re.compile(
 SAID = re.compile(
     rf"[(\[（<*'\"]*(?P<mark>{LABEL})(?:[)\]）>*'\".:]*|(?:[)\]）]|\s?[.):])\s*\S.*)", re.DOTALL
 )
+PRINTED = re.compile(r"\[\s*(['\"])[^\[\]]{1,2000}\1\s*,\s*['\"][^\[\]]{1,2000}\]")
+"""Options as a list of Python or JSON."""
+
 SEVERAL = re.compile(r"[A-J](?:(?:\s*[,;/&+]\s*|\s+(?:and|or)\s+|)[A-J]){1,9}")
 """Answers that are marks of options: one, one with its text, or several letters."""
 
@@ -157,6 +160,8 @@ def lists_options(text: str, answer: str) -> bool:
     said, several = SAID.fullmatch(narrow(answer)), SEVERAL.fullmatch(narrow(answer))
     if said is None and several is None:
         return False
+    if PRINTED.search(text) and (several or (said is not None and said["mark"].isalpha())):
+        return True
     found = [match["mark"] for match in LISTED.finditer(narrow(text))]
     for marks in ALPHABETS:
         if marks[0] in found and marks[1] in found[found.index(marks[0]) :]:

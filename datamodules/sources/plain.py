@@ -115,9 +115,9 @@ def _groups(row: Fields) -> list[list[str]]:
 
 def _refuse_lost_options(row: Fields, answer: str) -> None:
     """Raise a `RowError` where the answer is one of some texts that nobody knows for options."""
-    for name, texts, numbered in _several(row):
-        letters = LETTERS[: len(texts)]
-        alone = LONE_SMALL.fullmatch(answer) and answer.strip("()[].: ").upper() in letters
+    lone = LONE_SMALL.fullmatch(answer) is not None
+    for name, texts, numbered in _several(row, facts=lone):
+        alone = lone and answer.strip("()[].: ").upper() in LETTERS[: len(texts)]
         counted = numbered and NUMBERED.fullmatch(answer) and float(answer) <= len(texts)
         if alone or counted or plain(answer) in map(plain, texts):
             raise RowError(
@@ -127,13 +127,17 @@ def _refuse_lost_options(row: Fields, answer: str) -> None:
             )
 
 
-def _several(row: Fields) -> Iterator[tuple[str, list[str], bool]]:
+def _several(row: Fields, *, facts: bool) -> Iterator[tuple[str, list[str], bool]]:
     """List texts that stand together, in one unread column or in several of one name, with this
-    name and whether it numbers them or gives them letters."""
+    name and whether it numbers them or gives them letters.
+
+    Args:
+        facts: whether columns that are facts by their names count.
+    """
     families: dict[tuple[str, str], list[str]] = {}
     for name in row:
         value = held_in(row.peek(name))
-        if name in row.taken or absent(value) or is_fact(name):
+        if name in row.taken or absent(value) or (is_fact(name) and not facts):
             continue
         texts = [*value.values()] if isinstance(value, Mapping) else value
         if isinstance(texts, str):
