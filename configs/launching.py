@@ -19,6 +19,21 @@ TRAINS = ("sft", "rlvr", "distill", "prealign")
 INTERACTIVE = ("bash", "interactive")
 """Names of SLURM jobs in which somebody types; Lightning goes by them as well."""
 
+MPI = (
+    *(("jsrun", "JSM_NAMESPACE_SIZE"), ("mpirun", "OMPI_COMM_WORLD_SIZE")),
+    *(("mpiexec", "MV2_COMM_WORLD_SIZE"), ("mpiexec", "PMI_SIZE"), ("flux", "FLUX_JOB_SIZE")),
+)
+"""Launchers by the variable that counts their processes; within a job of SLURM, srun's win."""
+
+RANKS = (
+    *(("RANK", "WORLD_SIZE"), ("LOCAL_RANK", "LOCAL_WORLD_SIZE")),
+    *(("GROUP_RANK", "GROUP_WORLD_SIZE"), ("OMPI_COMM_WORLD_RANK", "OMPI_COMM_WORLD_SIZE")),
+    *(("PMI_RANK", "PMI_SIZE"), ("MV2_COMM_WORLD_RANK", "MV2_COMM_WORLD_SIZE")),
+    *(("PMIX_RANK", "PMIX_SIZE"), ("PALS_RANKID", "PALS_SIZE")),
+    ("SLURM_PROCID", "SLURM_STEP_NUM_TASKS"),
+)
+"""Numbers of a process, from 0, each with that of those it is one of."""
+
 SHARED_DIR = "EARWITNESS_RUN_DIR"
 """Variable by which a leader tells the processes that it starts where the run is."""
 
@@ -57,10 +72,11 @@ def _launches(environ: Mapping[str, str]) -> Iterator[Launch]:
         )
     if environ.get("SLURM_JOB_NAME") not in INTERACTIVE:
         yield from _slurm(environ)
-    for by, name in (("jsrun", "JSM_NAMESPACE_SIZE"), ("mpirun", "OMPI_COMM_WORLD_SIZE")):
+    for by, name in () if "SLURM_JOB_ID" in environ else MPI:
         if count := _number(environ, name):
             yield Launch(by=by, processes=count, said=f"{name}={count}")
-    if "RANK" in environ and (count := _number(environ, "WORLD_SIZE")):
+    numbered = not {"RANK", "LOCAL_RANK"}.isdisjoint(environ)
+    if numbered and (count := _number(environ, "WORLD_SIZE")):
         yield Launch(by="a launcher", processes=count, said=f"WORLD_SIZE={count}")
 
 
@@ -106,12 +122,20 @@ def _number(environ: Mapping[str, str], name: str) -> int | None:
 
 def check_launch(config: Config, environ: Mapping[str, str]) -> None:
     """Refuse a launch whose numbers contradict the settings, or each other."""
-    launch = launched(environ)
-    if environ.get(SHARED_DIR) or launch is None:
+    if environ.get(SHARED_DIR):
+        return
+    _check_ranks(environ)
+    launch, trainer = launched(environ), config.trainer
+    node = _number(environ, "NODE_RANK")
+    if node and node >= trainer.num_nodes:
+        raise ValueError(
+            f"NODE_RANK={node}, but trainer.num_nodes is {trainer.num_nodes}, and nodes count from "
+            "0: unset it, or set trainer.num_nodes to how many there are."
+        )
+    if launch is None:
         return
     if config.stage not in TRAINS:
         return _check_evaluation(config, launch)
-    trainer = config.trainer
     wanted = trainer.devices * trainer.num_nodes
     told = f"trainer.devices={trainer.devices} times trainer.num_nodes={trainer.num_nodes}"
     if wanted == 1 and launch.beside and launch.processes > 1:
@@ -144,6 +168,33 @@ def check_launch(config: Config, environ: Mapping[str, str]) -> None:
         raise ValueError(
             f"mpirun started {launch.processes} processes ({launch.said}), which find each other "
             "by the package mpi4py, but it is not installed: start them with torchrun or srun."
+        )
+
+
+def _check_ranks(environ: Mapping[str, str]) -> None:
+    """Refuse numbers of this process that cannot be: it would wait for others, or save nothing."""
+    for name, of in RANKS:
+        rank, size = _number(environ, name), _number(environ, of)
+        if of in environ and not size:
+            raise ValueError(
+                f"{of} is {environ[of]!r}, but it counts processes: unset it, or start them with "
+                "torchrun or srun, which set it."
+            )
+        if size is None and name.startswith("SLURM_"):
+            continue  # as in a batch script
+        most = size or _number(environ, "WORLD_SIZE") or 1
+        if rank and rank >= most:
+            told = f"{of}={size}" if size else f"{most} in all"
+            raise ValueError(
+                f"{name}={rank} with {told}, but processes count from 0 and below how many there "
+                "are: unset it, or start them with torchrun or srun, which set both."
+            )
+    tasks, nodes = _number(environ, "SLURM_STEP_NUM_TASKS"), _number(environ, "GROUP_WORLD_SIZE")
+    if "TORCHELASTIC_RUN_ID" in environ and by_srun(environ) and tasks and nodes and tasks != nodes:
+        raise ValueError(
+            f"srun starts torchrun {tasks} times (SLURM_STEP_NUM_TASKS={tasks}), but each is told "
+            f"of {nodes} (GROUP_WORLD_SIZE={nodes}), and would train a run of its own: give "
+            f"torchrun --nnodes={tasks}, or start it once."
         )
 
 

@@ -112,10 +112,13 @@ def sound_file_seconds(path: Path, start: float, end: float) -> float:
 
 
 def knows_codec(path: Path) -> bool:
-    """Tell whether libsndfile reads the codec in a container that it knows, and its length."""
+    """Tell whether libsndfile reads a codec in a container that it knows, and its length, from any
+    place on."""
     try:
         with _open_sound(path) as file:
-            return not file.subtype.startswith("MPEG")  # whose length it guesses
+            return file.seekable() and not file.subtype.startswith(
+                "MPEG"
+            )  # whose length it guesses
     except soundfile.LibsndfileError:
         return False
 

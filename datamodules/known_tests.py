@@ -35,18 +35,33 @@ ASCII_WORDS = bytes(
 LETTER = re.compile(r"^\s*\(?[A-J][.):]\)?\s*", re.MULTILINE)
 """A letter before an option, whatever else sets it apart."""
 
-MARK = re.compile(r"(?<!\w)\(?([A-Ja-j1-9])[.):]\)?\s*|(?:^|(?<=\n))([A-Ja-j1-9])\s+")
+MARK = re.compile(
+    r"(?<!\w)(?i:(?:option|choice)\s+)?\(?([A-Ja-j1-9])[.):]\)?\s*|(?:^|(?<=\n))([A-Ja-j1-9])\s+"
+)
 """A letter or number before an option, wherever it stands, or alone where a line begins."""
+
+SPELLED = r"(?:(?:option|choice)[\s_]{0,3})?"
+ALONE = re.compile(rf"(?i:{SPELLED})(?<![^\W_])([A-J1-9])(?![^\W_])")
+"""A capital or a digit by itself, with whatever sets it apart: "[A] x", "| A | x |", "1 - x"."""
+
+HEAD = re.compile(rf"\W{{0,8}}(?i:{SPELLED})([A-Ja-j1-9])(?![^\W_])")
+"""The same at the beginning of an option."""
+
+TAG = re.compile(r"<[^<>\n]{2,40}>|\[/?[A-Z]{2,}\]")
+"""Marks of a prompt: places of media, turns, and names of options."""
 
 ORDERS = (LETTERS, LETTERS.lower(), "123456789")
 
-COMMA = re.compile(r"[,;|] ?or |[,;|]| or ")
+COMMA = re.compile(r"[,;|/] ?or |[,;|/]| or ")
 """What stands between options that are part of a sentence."""
+
+BEFORE = re.compile(r"[:.?!(]\s")
+"""What stands before such options."""
 
 LIST = re.compile(r"\[[^\[\]]{1,2000}\]")
 """Options that a prompt shows as a list of Python or JSON."""
 
-PIECE = re.compile(r"\n+|[.?!:]\s+|[。？！：]")
+PIECE = re.compile(r"\n+|[.?!:]\s+|[。？！：]|\s[-–—]\s")
 """Where what is said around a question may end: at lines and sentences."""
 
 MOST_PIECES = 8
@@ -54,6 +69,10 @@ MOST_PIECES = 8
 
 MOST_LISTS = 3
 """Of what may be lists of options in a text, so many at its end are tried."""
+
+LONGEST = 400
+MOST_WORDS = 8
+"""Of the last option, so many words are tried in a line of so many characters: more may be said."""
 
 FIELDS = ("id", "question", "options", "source", "asset_id", "facts", "media")
 
@@ -86,11 +105,12 @@ def known_set(question: str, options: Texts) -> str | None:
     A prompt may say more around a question, and may hold its options itself.
     """
     known = _known()
-    for text, held in [(question, options)] if options else _readings(question):
-        endings = [_lines(texts) for texts in _offered(held)] if held else [b""]
-        for asked in _runs(text):
-            for ending in endings if held or asked.count(b" ") >= OPEN_WORDS - 1 else ():
-                if (found := known.get(_hashed(asked, ending))) is not None:
+    text = TAG.sub("\n", question)
+    for asked, some in [(text, [options])] if options else _readings(text):
+        endings = dict.fromkeys(_lines(texts) for held in some for texts in _offered(held))
+        for words in _runs(asked):
+            for ending in endings or ([b""] if words.count(b" ") >= OPEN_WORDS - 1 else ()):
+                if (found := known.get(_hashed(words, ending))) is not None:
                     return found
     return None
 
@@ -173,27 +193,38 @@ def _offered(options: Texts) -> Iterator[list[bytes]]:
     yield [b"%c %b" % pair for pair in zip(b"abcdefghij", texts, strict=False)]
     if LETTER.search("\n".join(options)):
         yield _stripped(options)
+    heads = [HEAD.match(option) for option in options]
+    marks = [head[1] for head in heads if head is not None]
+    if len(marks) == len(options) and any(marks == [*order[: len(marks)]] for order in ORDERS):
+        yield [plain(one[head.end() :]) for one, head in zip(options, heads, strict=True) if head]
 
 
-def _readings(text: str) -> Iterator[tuple[str, Texts]]:
+def _readings(text: str) -> Iterator[tuple[str, Sequence[Texts]]]:
     """Find the options that a text may hold: behind letters, in a list, or line by line."""
     yield text, ()
     for order in ORDERS:
-        yield from _marked(text, order)
+        yield from _marked(text, order, MARK)
+    for order in ORDERS[::2]:
+        yield from _marked(text, order, ALONE)
     for held in [*LIST.finditer(text)][-MOST_LISTS:]:
         if (listed := _list(held[0])) is not None:
-            yield text[: held.start()], listed
-    before, colon, listed_there = text.strip(" .\n").rpartition(":")
-    if colon and 2 <= len(parts := COMMA.split(listed_there)) <= len(LETTERS):
-        yield before, parts
+            yield text[: held.start()], [listed]
+    bare = text.strip(" .?!)\n")
+    for found in [*BEFORE.finditer(bare)][-MOST_LISTS:]:
+        if 2 <= len(parts := COMMA.split(bare[found.end() :])) <= len(LETTERS):
+            yield bare[: found.start()], [parts]
     question, *lines = [line for line in text.splitlines() if line.strip()] or [""]
-    if 2 <= len(lines) <= len(LETTERS):
-        yield question, lines
+    for first in range(min(MOST_LISTS, len(lines))):
+        for end in (len(lines), len(lines) - 1):
+            if 2 <= end - first <= len(LETTERS):
+                yield "\n".join([question, *lines[:first]]), [lines[first:end]]
 
 
-def _marked(text: str, order: str) -> Iterator[tuple[str, Texts]]:
+def _marked(
+    text: str, order: str, pattern: re.Pattern[str]
+) -> Iterator[tuple[str, Sequence[Texts]]]:
     """Find options behind letters or numbers that stand in this order."""
-    marks = [(mark[1] or mark[2], mark) for mark in MARK.finditer(text)]
+    marks = [(next(filter(None, mark.groups())), mark) for mark in pattern.finditer(text)]
     begins = [at for at, (letter, _) in enumerate(marks) if letter == order[0]]
     for first in begins[-MOST_LISTS:]:
         run: list[re.Match[str]] = []
@@ -202,9 +233,17 @@ def _marked(text: str, order: str) -> Iterator[tuple[str, Texts]]:
                 run.append(mark)
         if len(run) > 1:
             parts = [text[one.end() : two.start()] for one, two in pairwise(run)]
-            rest = text[run[-1].end() :]
-            yield text[: run[0].start()], [*parts, rest]
-            yield text[: run[0].start()], [*parts, rest.lstrip().partition("\n")[0]]
+            yield text[: run[0].start()], [[*parts, last] for last in _lasts(text[run[-1].end() :])]
+
+
+def _lasts(rest: str) -> Iterator[str]:
+    """List what of the rest of a text may be its last option: all, its line, its first words."""
+    yield rest
+    line = rest.lstrip().partition("\n")[0]
+    yield line
+    words = line[:LONGEST].split()
+    for count in range(1, min(MOST_WORDS, len(words) - 1) + 1):
+        yield " ".join(words[:count])
 
 
 def _list(text: str) -> Texts | None:

@@ -324,3 +324,31 @@ def test_what_a_chat_says_twice_or_in_ways_that_are_not_read_sets_it_aside(
 )
 def test_options_are_lines_that_begin_with_letters_in_order(text, question, options):
     assert split_options(text) == (question, options)
+
+
+WHICH = "Which?\nA. cat\nB. dog"
+
+
+@pytest.mark.parametrize("solution", ["\\boxed{B}", "It barks: \\boxed{B}.", "<answer>B</answer>"])
+def test_a_box_holds_an_answer_as_tags_do(tmp_path, solution):
+    found = one(tmp_path, user(WHICH), solution=solution)
+    assert (found.options, found.answer) == (("cat", "dog"), "B")
+    assert one(tmp_path, user("How many?"), assistant("3 + 4 is 7.\n#### 7")).answer == "7"
+
+
+def test_a_bare_answer_that_is_another_is_not_imitated(tmp_path):
+    assert refused(tmp_path, user(WHICH), assistant("A"), solution="B") == "bad_answer"
+
+
+def test_what_the_assistant_says_twice_is_not_half_read(tmp_path):
+    assert refused(tmp_path, user("Who?"), assistant("Ann"), assistant("Bo")) == "malformed"
+
+
+@pytest.mark.parametrize("mark", [{"loss_scale": 0}, {"loss_mask": 0}, {"train": 0}, {"mask": 1}])
+def test_a_turn_of_no_weight_is_not_imitated(tmp_path, mark):
+    assert refused(tmp_path, user("Who?"), assistant("Ann", **mark)) == "missing_answer"
+
+
+def test_reasoning_beside_what_is_said_is_not_lost(tmp_path):
+    told = assistant("Ann", reasoning_content="She said so.")
+    assert refused(tmp_path, user("Who?"), told) == "unread_field"

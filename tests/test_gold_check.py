@@ -127,3 +127,24 @@ def test_the_embedded_data_are_right_by_construction(tmp_path_factory, answer_wi
         samples = read_manifest(root / f"{split}.jsonl", root, Quarantine(max_bad_share=0))
         assert len(samples) > 10
         assert not any(wrong_golds(samples, answer_with))
+
+
+@pytest.mark.parametrize("answer_with", ["letter", "text"])
+@pytest.mark.parametrize(
+    ("asked", "wrong"),
+    [
+        (sample("A", "choice", NOTES), "<answer>B</answer>"),
+        (sample("A", "choice", NOTES), "It is high. \\boxed{D}"),
+        (sample("5", "number"), "3"),
+        (sample("5", "number"), "I hear <answer>3</answer>"),
+        (sample("Paris", "text"), "<answer>Rome</answer>"),
+        (sample("yes", "yes_no"), "No."),
+    ],
+)
+def test_a_completion_that_answers_otherwise_sets_its_question_aside(asked, wrong, answer_with):
+    """What is imitated must not be wrong; what says no answer of its own is no contradiction."""
+    right = f"So it is. <answer>{replace(asked, answer_with=answer_with).named_answer}</answer>"
+    for fine in ("", right, "I hear it well, and say nothing of it, however long I think of it."):
+        assert wrong_golds([replace(asked, completion=fine)], answer_with) == [""]
+    [why] = wrong_golds([replace(asked, completion=wrong)], answer_with)
+    assert "one of them would be learned" in why

@@ -162,3 +162,42 @@ def test_numbers_are_texts_however_a_table_writes_them(tmp_path):
     assert read(tmp_path, (PETS, 1.0), (PETS, 0.0)) == ["B", "A"]
     truths = ["True", "False"]
     assert read(tmp_path, (truths, True), (truths, False)) == ["A", "B"]
+
+
+def test_a_number_with_nothing_behind_its_point_counts_as_one_without(tmp_path):
+    """A column that has gaps becomes one of floats, of which a table keeps the points: the third
+    of some numbers is not the one that is 2."""
+    rows = ((PETS, "0.0"), (PETS, "2.0"), (["4", "2", "3"], "2.0"))
+    assert read(tmp_path, *rows) == ["A", "C", "C"]
+
+
+@pytest.mark.parametrize("mark", ["{}:{}", "{}.{}", "[{}] {}", "{}、{}", "{} - {}", "({}) {}"])
+def test_a_number_that_is_printed_before_an_option_names_it(mark):
+    pets = [mark.format(number, pet) for number, pet in enumerate(PETS, start=1)]
+    assert readings("2", offered(pets)) == {"from_1": 1}
+    assert readings("2", offered([mark.format(n, pet) for n, pet in enumerate(PETS)])) == {
+        "from_0": 2
+    }
+    for numbers in ((2, 3, 4), (3, 2, 1), (1, 3, 4)):
+        odd = [mark.format(number, pet) for number, pet in zip(numbers, PETS, strict=True)]
+        assert readings("2", offered(odd)) == {}
+
+
+def test_sizes_and_ratios_are_no_printed_numbers():
+    assert readings("1", offered(["1.5 kg", "2.5 kg"])) == {"from_0": 1, "from_1": 0}
+    assert readings("1", offered(["1:30", "2:30"])) == {"from_0": 1, "from_1": 0}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        ["Option B: dog", "Option A: cat"],
+        ["B.dog", "C.cat"],
+        ["A．x", "B．y", "D．z"],
+        ["[B]dog", "[A]cat"],
+        ["choice B. dog", "choice C. cat"],
+    ],
+)
+def test_letters_out_of_order_count_however_they_are_set_off(options):
+    letter = next(mark for mark in options[-1] if mark in "ABCDEFG")
+    assert readings(letter, offered(options)) == {}

@@ -74,7 +74,7 @@ def test_words_and_names_are_never_stripped(options):
 )
 def test_options_may_stand_behind_one_another(text, question, options):
     assert split_options(text) == (question, options)
-    assert lists_options(text)
+    assert lists_options(text, "b" if "b)" in text else "B")
 
 
 @pytest.mark.parametrize(
@@ -89,13 +89,13 @@ def test_options_may_stand_behind_one_another(text, question, options):
 )
 def test_options_that_cannot_be_told_apart_stay_but_are_noticed(text):
     assert split_options(text) == (text, [])
-    assert lists_options(text)
+    assert lists_options(text, "B")
 
 
 @pytest.mark.parametrize("text", ["Which note is it?", "Is it A or B?", "In 3 B.C. or 4 A.D.?"])
 def test_a_text_with_letters_need_not_list_options(text):
     assert split_options(text) == (text, [])
-    assert not lists_options(text)
+    assert not lists_options(text, "B")
 
 
 def test_letters_may_be_as_wide_as_chinese_characters():
@@ -103,3 +103,71 @@ def test_letters_may_be_as_wide_as_chinese_characters():
     assert lettered(["（ａ） Ａ猫", "（ｂ） Ｂ狗"]) == ["Ａ猫", "Ｂ狗"]
     assert lettered(["Ａ", "Ｂ"]) == ["Ａ", "Ｂ"]
     assert lettered(["Ａ級", "Ｂ級"]) == ["Ａ級", "Ｂ級"]
+
+
+MARKED = (
+    *("**{}.** x", "<{}> x", "{}> x", "{} = x", "- {}. x", "* {}) x", "| {} | x |", "{{{}}} x"),
+    *("'{}': 'x'", "{}/x", "{} x", "[{}] x", "（{}）x", "{}: x", "Option {}: x"),
+)
+
+
+@pytest.mark.parametrize("mark", MARKED)
+@pytest.mark.parametrize("answer", ["B", "(b)", "B. y", "C", "**B**", "A, C", "AC", "A and B"])
+def test_a_mark_of_an_option_is_no_answer_in_words_however_it_is_set_off(mark, answer):
+    text = "Which?\n" + "\n".join(mark.format(letter) for letter in "ABC")
+    small = answer == "(b)"
+    assert lists_options(text.replace("A", "a").replace("B", "b") if small else text, answer) or (
+        small and mark in ("{} = x", "{}/x", "{} x")  # which small letters are not set off by
+    )
+    assert not lists_options("Which?\nx\ny", answer)
+
+
+@pytest.mark.parametrize(
+    ("marks", "answer"),
+    [
+        (("1.", "2.", "3."), "2"),
+        (("(1)", "(2)", "(3)"), "(3)"),
+        (("1)", "2)"), "2. y"),
+        (("①", "②"), "②"),
+        (("(i)", "(ii)"), "ii"),
+        (("I.", "II."), "II"),
+        (("А)", "Б)"), "Б"),
+        (("K.", "A.", "B."), "K"),
+    ],
+)
+def test_numbers_and_other_letters_mark_options_too(marks, answer):
+    text = "Which?\n" + "\n".join(
+        f"{mark} {word}" for mark, word in zip(marks, "xyz", strict=False)
+    )
+    assert lists_options(text, answer)
+    assert not lists_options(text, "19")
+
+
+def test_a_word_or_a_count_is_no_mark_of_an_option():
+    text = "Which?\nA. cat\nB. dog"
+    assert not lists_options(text, "owl") and not lists_options(text, "2")
+    assert not lists_options("Is speaker A or speaker B louder?", "B")
+    assert not lists_options("It began at 1:30 and ended at 2:45. How many came?", "2")
+
+
+def test_options_as_a_list_are_noticed():
+    for answer, noticed in (("B", True), ("cat", False), ("2", False)):
+        assert lists_options("Which? Choices: ['cat', 'dog']", answer) == noticed
+
+
+def test_bullets_and_instructions_are_no_part_of_an_option():
+    assert split_options("Which?\n- A. cat\n- B. dog") == ("Which?", ["cat", "dog"])
+    for text in (
+        "Which? A. cat B. dog Please answer with the letter.",
+        "Which?\nA. cat\nB. dog Answer with the option's letter from the given choices directly.",
+    ):
+        assert split_options(text) == (text, [])
+
+
+@pytest.mark.parametrize("mark", ["{}. x", "({}) x"])
+def test_no_option_is_left_behind(mark):
+    lines = [mark.format(letter) for letter in "ABCDEFGHIJK"]
+    text = "\n".join(["Which?", *lines])
+    assert split_options(text) == (text, [])
+    for ten in (lines[:10], [line.lower() for line in lines[:10]]):
+        assert split_options("\n".join(["Which?", *ten])) == ("Which?", ["x"] * 10)

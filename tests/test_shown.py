@@ -272,9 +272,12 @@ def test_a_number_names_one_of_some_numbered_texts(root):
 
 def test_prose_that_nobody_is_shown_is_told_and_a_text_to_be_read_sets_the_row_aside(root, caplog):
     words = "He says that he will come back later, and leaves."
-    [one] = read(root, ASKED | {"transcript": words, "place": "a kitchen"})
+    [one] = read(root, ASKED | {"audio": "a.wav", "transcript": words, "place": "a kitchen"})
     assert one.facts == {"place": "a kitchen"}
     assert "transcript (1 rows, such as 'He says" in caplog.text
-    for name in ("context", "Passage", "hint", "story_text"):
+    for name in ("transcript", "table", "system", "anything"):
+        assert read(root, ASKED | {name: words}) == []
+    assert len(read(root, ASKED | {"explanation": words})) == 1
+    for name in ("context", "Passage", "hint", "story_text", "dialogue", "instruction"):
         assert read(root, ASKED | {name: words}) == []
         assert len(read(root, ASKED | {name: "in a kitchen"})) == 1

@@ -10,6 +10,8 @@ from datamodules.sample import LETTERS, MAX_EXPRESSION, AnswerType
 NUMBER = re.compile(r"([-+]?)([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.([0-9]+))?(%?)")
 """Sign, whole part with or without commas, decimals, percent."""
 
+CODE = re.compile(r"[-+]?0[0-9]")
+
 LONGEST_NUMBER = 40
 """From so many characters on, its sign aside, a number is not read (see modules/readings.py)."""
 
@@ -39,6 +41,11 @@ class RowError(ValueError):
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
         self.reason = reason
+
+
+def is_number(text: str) -> bool:
+    """Tell whether a text is a number by itself: 007 and 0042 are codes, told digit by digit."""
+    return NUMBER.fullmatch(text) is not None and CODE.match(text) is None
 
 
 def canonical_answer(answer: object, options: Sequence[str], answer_type: AnswerType) -> str:

@@ -7,13 +7,13 @@ from typing import final
 from datamodules.sample import LETTERS, MAX_EXPRESSION
 from datamodules.sources.answers import RowError, written
 from datamodules.sources.columns import absent, is_short, tagged
-from datamodules.sources.golds import LONE_SMALL, readings
-from datamodules.sources.lettering import Offered, lists_options, narrow, split_options
+from datamodules.sources.golds import readings
+from datamodules.sources.lettering import Offered, lists_options, split_options
 
 BEHIND_LETTER = re.compile(r"[(\[]?[A-J](?:[)\]]|\s?[.):])\s*\S.*")
 """An answer that is a letter and a text, as in "C. Rashid"."""
 
-LATEX = re.compile(r"\\[A-Za-z]{2,}|\^|^\$.*\$$")
+LATEX = re.compile(r"\\[A-Za-z]{2,}|\\%|\^|^\$.*\$$")
 """What no words have in them but algebra."""
 
 
@@ -46,12 +46,11 @@ def parts_of(question: object, answer: object) -> Parts:
         published=tuple(f"{letter}. {one}" for letter, one in zip(LETTERS, texts, strict=False)),
     )
     chosen = named(said, options)
-    lettered = any(form.fullmatch(narrow(said)) for form in (LONE_SMALL, BEHIND_LETTER))
-    if chosen is None and lettered and lists_options(text):
+    if chosen is None and lists_options(text, said):
         raise RowError(
             "bad_answer",
             f"answer is {said[:80]!r} and the question lists options, but none that could be told "
-            "apart has that letter: write the options as a list of their own.",
+            "apart has that mark: write the options as a list of their own.",
         )
     return Parts(text=text, question=asked, options=options, answer=said, chosen=chosen)
 

@@ -119,8 +119,14 @@ def asked(text: str, given: str, completion: str) -> dict[str, object]:
         return {"question": text, "answer": given, "completion": completion}
     question = open_question(parts)
     if parts.chosen is not None:
-        bare = "<answer>" not in completion and named(completion.strip(), parts.options) is not None
-        return {**question, "completion": "" if bare else completion}
+        said = None if "<answer>" in completion else named(completion.strip(), parts.options)
+        if said not in (None, parts.chosen):
+            raise RowError(
+                "bad_answer",
+                f"the assistant says {completion.strip()[:80]!r}, but the answer is "
+                f"{parts.chosen[:80]!r}, and one of them would be learned: drop either.",
+            )
+        return {**question, "completion": completion if said is None else ""}
     short = is_short(parts.answer) and completion.strip() == parts.answer
     return {**question, "completion": "" if short else completion}
 

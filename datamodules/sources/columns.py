@@ -5,14 +5,16 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from itertools import accumulate
 
 from datamodules.sample import LETTERS, MODALITIES, Modality, Role
 from datamodules.sources.adapter import Place, Row
-from datamodules.sources.answers import NUMBER, RowError, written
+from datamodules.sources.answers import NUMBER, RowError, is_number, written
 from datamodules.sources.fields import Fields, whole
 from datamodules.sources.golds import Golds, Way, plain
-from datamodules.sources.hints import LONGEST_LIST, held_in, stem_of
 from datamodules.sources.lettering import Offered
+from datamodules.sources.naming import stem_of
+from datamodules.sources.printed import LONGEST_LIST, held_in
 from datamodules.sources.rows import bare
 
 FILE_KEYS = (
@@ -21,6 +23,10 @@ FILE_KEYS = (
 )
 """Fields of an object that name its file."""
 
+
+BOX = "\\boxed{"
+COUNTED = re.compile(rf"^#### ({NUMBER.pattern})\s*\Z", re.MULTILINE)
+"""What a solution of GSM8K ends in."""
 
 SHORTEST_BASE64 = 256
 """Characters without a point from which on a text is no path, but may be a file itself."""
@@ -150,14 +156,22 @@ def answer_of(
 
 def is_short(answer: str) -> bool:
     """Know an answer that tells its own type: a number, or yes or no."""
-    return NUMBER.fullmatch(answer) is not None or answer.lower() in ("yes", "no")
+    return is_number(answer) or answer.lower() in ("yes", "no")
 
 
 def tagged(text: str) -> str:
-    """Take an answer out of its <answer> tags, if it stands in such."""
+    """Take an answer out of its <answer> tags, its box or its line at the end, if it has one."""
     _, opened, rest = text.rpartition("<answer>")
     inside, closed, _ = rest.partition("</answer>")
-    return inside.strip() if opened and closed else text
+    if opened and closed:
+        return inside.strip()
+    if (number := COUNTED.search(text)) is not None:
+        return number[1]
+    _, opened, rest = text.rpartition(BOX)
+    depth = [*accumulate(((mark == "{") - (mark == "}") for mark in rest), initial=1)]
+    end = depth.index(0) - 1 if opened and 0 in depth else len(rest)
+    ends = end < len(rest) and not rest[end + 1 :].strip(" .*$\n")
+    return rest[:end].strip() if ends else text
 
 
 def medium(

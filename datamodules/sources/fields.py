@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import final
 
 from datamodules.sources.answers import RowError
-from datamodules.sources.hints import Shown, held_in, is_empty, looks_like, stem_of
+from datamodules.sources.hints import Shown, is_empty, looks_like
+from datamodules.sources.naming import stem_of
+from datamodules.sources.printed import held_in
 
 log = logging.getLogger(__name__)
 

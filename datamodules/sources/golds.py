@@ -21,7 +21,7 @@ from typing import Literal, final, get_args
 
 from datamodules.sample import LETTERS
 from datamodules.sources.answers import RowError
-from datamodules.sources.lettering import POINTED, Offered, narrow
+from datamodules.sources.lettering import INITIALS, POINTED, Offered, narrow
 
 Way = Literal["text", "letter", "from_0", "from_1"]
 """How an option is named: by its text; its letter, with its text behind it or without; its number,
@@ -42,7 +42,13 @@ SAID = re.compile(
 
 LONE = re.compile(r"[(\[]?[A-J][)\].:]?")
 LONE_SMALL = re.compile(LONE.pattern, re.IGNORECASE)
-NUMBERED = re.compile(r"[0-9]{1,2}")
+NUMBERED = re.compile(r"[0-9]{1,2}(?:\.0)?")
+"""A number of an option, also as tables write whole numbers in a column that has gaps."""
+
+PRINTED = re.compile(r"[\[(（]?([0-9]{1,2})(?:[\])）]\s*|[.:、．](?![0-9])\s*|\s+[-–—]\s+)(?=\S)")
+"""A number before an option: "1. x", "(1) x", "1、x", "1 - x"."""
+
+SPELLED = re.compile(r"(?:option|choice)\s+", re.IGNORECASE)
 EXPECTED: Mapping[Way, str] = {
     "text": "its text",
     "letter": "its letter",
@@ -67,9 +73,9 @@ def readings(answer: str, offered: Offered, ways: Collection[Way] = WAYS) -> Rea
     if letter is not None and (alone or text in (None, letter)):
         found["letter"] = letter
     if NUMBERED.fullmatch(answer):
-        number, printed = int(answer), _printed(offered.texts)
-        found |= {"from_0": number} if number < count and printed != 1 else {}
-        found |= {"from_1": number - 1} if 1 <= number <= count and printed != 0 else {}
+        number, first = int(float(answer)), _printed(offered.texts)
+        found |= {"from_0": number} if number < count and first in (None, 0) else {}
+        found |= {"from_1": number - 1} if 1 <= number <= count and first in (None, 1) else {}
     return {way: index for way, index in found.items() if way in ways}
 
 
@@ -108,19 +114,27 @@ def _letter(answer: str, offered: Offered) -> int | None:
 def _others(texts: Sequence[str]) -> list[tuple[int, str]]:
     """List the letters that all options begin with where they are not in order, as in B. x, A. y:
     nobody knows whether a letter is that, or says the place."""
-    marks = [POINTED.match(narrow(text)) for text in texts]
-    set_off = [mark for mark in marks if mark is not None and mark[0][-1].isspace()]
+    seen = [SPELLED.sub("", narrow(text), count=1) for text in texts]
+    marks = [POINTED.match(text) for text in seen]
+    set_off = [mark for mark in marks if mark is not None and not mark[0][-1].isalnum()]
+    if len(set_off) < len(texts) or all(map(INITIALS.fullmatch, seen)):
+        return []
     letters = [next(filter(None, mark.groups())) for mark in set_off]
-    return [*enumerate(letters)] if len(letters) == len(texts) else []
+    tight = any(mark[0][-1] == ":" for mark in set_off)  # as in the chords C:maj and A:min
+    return [] if tight else [*enumerate(letters)]
 
 
 def _printed(texts: Sequence[str]) -> int | None:
-    """Say which number is printed before the first option, where each has its own: "1. x"."""
-    for first in (0, 1):
-        numbers = range(first, first + len(texts))
-        if all(re.match(rf"\(?{n}[.):]\s", text) for n, text in zip(numbers, texts, strict=True)):
-            return first
-    return None
+    """Say which number is printed before the first option, where each has its own: "1. x".
+
+    -1 is none that options are counted from, of numbers that are not in order.
+    """
+    marks = [mark for mark in map(PRINTED.match, texts) if mark is not None]
+    numbers = [int(mark[1]) for mark in marks]
+    if len(marks) < len(texts) or len({*numbers}) < len(numbers):
+        return None
+    first = numbers[0]
+    return first if first < 2 and numbers == [*range(first, first + len(numbers))] else -1
 
 
 def plain(text: str) -> str:

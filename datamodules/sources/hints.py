@@ -1,16 +1,20 @@
 """What the name of a field, or its value, says that it holds: a medium, options, an answer."""
 
-import ast
-import json
 import re
-from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, final
 
 from datamodules.sample import Modality
-from datamodules.sources.printed import joined, spaced
+from datamodules.sources.naming import (
+    SENTENCE_WORDS,
+    media_in,
+    speaks_of_another,
+    stem_of,
+)
+from datamodules.sources.printed import held_in
+from datamodules.sources.times import is_pair, is_span, is_time
 
 Kind = Literal[
     "a medium",
@@ -24,17 +28,20 @@ Kind = Literal[
 
 WORDS: Mapping[Kind, str] = {
     "a medium": "audio image img picture pic photo video film movie clip frame sound speech voice "
-    "recording wav mp3 flac mp4 png jpg jpeg media medium multimedia file filename "
-    "filepath path byte attachment track screenshot",
+    "recording wav mp3 flac ogg opus m4a mp4 mkv webm png jpg jpeg vid yt media medium multimedia "
+    "file filename fname filepath path byte attachment track screenshot waveform spectrogram pixel",
     "a segment": "start begin stop end from to offset onset segment span timestamp interval trim "
-    "range window finish until seek",
-    "options": "option opt choice candidate distractor alternative",
+    "range window finish until seek t st ed ss tstart tend tspan",
+    "options": "option opt choice candidate alternative distractor distracter foil decoy lure "
+    "confounder filler negative neg wrong false",
     "a label of quality": "label chosen rejected reject score reward preference preferred rating "
-    "margin correct correctness incorrect",
+    "margin desirable hallucination hallucinated correct correctness incorrect winner vote upvote "
+    "downvote thumb helpfulness advantage",
     "a second answer": "answer ans solution gold golden gt target response output truth reference "
-    "completion",
-    "a part of what is said": "tool function",
-    "a text to be read": "context passage hint premise paragraph article story scenario document",
+    "completion alias synonym expected reply corrected correction",
+    "a part of what is said": "tool function content",
+    "a text to be read": "context passage hint premise hypothesis paragraph article story scenario "
+    "situation document dialogue dialog conversation poem email instruction preamble",
 }
 """Words in a field's name that say what it holds, in the singular."""
 
@@ -57,44 +64,40 @@ ABOUT = frozenset(FACTS.split())
 
 SAID: Mapping[str, Modality] = {
     **dict.fromkeys(("audio", "sound", "speech", "voice", "recording"), "audio"),
-    **dict.fromkeys(("wav", "mp3", "flac"), "audio"),
+    **dict.fromkeys(("wav", "mp3", "flac", "ogg", "opus", "m4a"), "audio"),
     **dict.fromkeys(("image", "img", "picture", "pic", "photo", "screenshot", "frame"), "image"),
     **dict.fromkeys(("png", "jpg", "jpeg"), "image"),
-    **dict.fromkeys(("video", "film", "movie", "mp4"), "video"),
+    **dict.fromkeys(("video", "film", "movie", "vid", "mp4", "mkv", "webm"), "video"),
 }
 """Words that say of which kind a medium is."""
 
-FILES: Mapping[Modality, str] = {
-    "audio": "wav flac ogg oga opus mp3 m4a aac ac3 aif aiff au caf w64 wma amr",
-    "image": "png jpg jpeg webp bmp gif tif tiff",
-    "video": "mp4 m4v mkv webm avi mov mpg mpeg ts flv wmv ogv 3gp asf",
-}
-ENDINGS: Mapping[str, Modality] = {
-    ending: kind for kind, endings in FILES.items() for ending in endings.split()
-}
-NAMED = re.compile(rf"\.({'|'.join(ENDINGS)})(?:[?#]\S*)?$", re.IGNORECASE)
-OTHER_FILE = re.compile(r"\.(jsonl?|csv|tsv|parquet|arrow|txt|md|py|ya?ml|gz|zip|tar|srt|vtt)$")
+PRAISE = "good valid verified accepted acceptable passed pass keep usable answerable approved"
+BLAME = "bad invalid wrong discard noisy error broken flagged deleted blocked unsafe toxic"
+JUDGMENT = "status review decision verdict judgement judgment outcome quality grade feedback"
+REFUSAL = "bad poor wrong incorrect reject rejected fail failed invalid negative discard discarded"
+GOOD, BAD, JUDGED, REFUSED = (
+    frozenset(words.split()) for words in (f"{PRAISE} weight win", BLAME, JUDGMENT, REFUSAL)
+)
+"""Words by which a field says that its row is bad: that it is not good, or is bad, or is judged."""
+
+NO = ("false", "no", "0", "0.0")
+
+TELLING = "explanation rationale reason reasoning thought thinking cot note comment analysis"
+EXPLAINED = frozenset(TELLING.split())
+"""Words of a field whose prose is about the answer, and not what the question is about."""
+
 COUNTS = ("n", "num", "number", "count", "total")
-SENTENCE = re.compile(r"[.!?;:]\s")
-SENTENCE_WORDS = 8
+OTHER_FILE = re.compile(r"\.(jsonl?|csv|tsv|parquet|arrow|txt|md|py|ya?ml|gz|zip|tar|srt|vtt)$")
 FACT_WORDS = 3
 """Of what may be a text to be read, so few are a fact, as in "context: indoors"."""
 
-LONGEST_NAME = 1_000
-
 LETTER_NAME = re.compile(r"([A-J]|[a-j])[.):]?")
-ONE_TIME = r"(?:(?:[0-9]{1,3}:)?[0-9]{1,3}:[0-9]{1,2}(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)? ?s?)"
-BETWEEN = r"\s*(?:[-–~,;]|to)\s*"
-TIME = re.compile(rf"(?![0-9]{{4}}-[0-9]{{2}}\b){ONE_TIME}(?:{BETWEEN}{ONE_TIME})?")
-TIMES = re.compile(rf"{ONE_TIME}{BETWEEN}{ONE_TIME}")
-MOMENTS = frozenset(("time", "moment", "cut", "grounding", "temporal", "period", "slice"))
+MOMENT = (
+    "time moment cut grounding temporal period slice sec second t ts boundary bound crop chunk "
+    "part duration length position"
+)
+MOMENTS = frozenset(MOMENT.split())
 """Words of a segment where the value is two times, and else of a fact."""
-
-LATEST = 1e9
-"""Seconds from which on a number is a date."""
-
-LONGEST_LIST = 20_000
-"""Characters of a text that is read as a list: nesting costs memory out of proportion."""
 
 
 @final
@@ -107,18 +110,6 @@ class Shown:
     """Names of their files without folder and ending."""
 
 
-def held_in(value: object) -> object:
-    """Read what a text holds in JSON or in Python, a list or an object; else the value itself."""
-    text = value.strip() if isinstance(value, str) else ""
-    if text.startswith(("[", "{")) and len(text) <= LONGEST_LIST:
-        for read in (json.loads, spaced, ast.literal_eval):
-            with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
-                found: object = read(text)
-                if isinstance(found, list | dict) and not joined(text, found):
-                    return found
-    return value
-
-
 @lru_cache(maxsize=4096)
 def words_of(name: str) -> tuple[str, ...]:
     """Take a name apart at marks, digits and capitals: `audioPaths2` is audio and path."""
@@ -129,47 +120,15 @@ def words_of(name: str) -> tuple[str, ...]:
 
 
 def _singular(word: str) -> str:
-    return word.removesuffix("s") if len(word) > 3 and not word.endswith("ss") else word
+    if len(word) < 4 or word.endswith(("ss", "us", "is", "ias")):
+        return word
+    return word.removesuffix("es") if word.endswith("iases") else word.removesuffix("s")
 
 
 def is_fact(name: str) -> bool:
     """Tell whether a field is by its name no more than a fact about a question."""
     words = words_of(name)
     return bool(words) and words[-1] in ABOUT
-
-
-def ending_of(text: str) -> Modality | None:
-    """Tell what a file is by its ending; None for a text that names no medium.
-
-    Prose that ends in the name of a file names none: it has lines, or sentences and many words.
-    """
-    text = text.strip()
-    found = NAMED.search(text)
-    if found is None or len(text) > LONGEST_NAME or "\n" in text:
-        return None
-    if SENTENCE.search(text) and len(text.split()) >= SENTENCE_WORDS:
-        return None
-    return ENDINGS[found[1].lower()]
-
-
-def media_in(value: object) -> Iterator[str]:
-    """List the files of sound, pictures or film that a value names, however deep; `""` is bytes."""
-    if isinstance(value, bytes | bytearray) and value:
-        yield ""
-    elif isinstance(value, str):
-        if ending_of(value) is not None:
-            yield value.strip()
-        elif isinstance(held := held_in(value), list | dict):
-            yield from media_in(held)
-    elif isinstance(value, Mapping | list | tuple):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from media_in(item)
-
-
-def stem_of(path: str) -> str:
-    """Name a file without its folder and ending."""
-    name = path.split("?")[0].replace("\\", "/").rstrip("/").rpartition("/")[2]
-    return name.rpartition(".")[0] or name
 
 
 def looks_like(name: str, value: object, shown: Shown | None = None) -> Kind | None:
@@ -181,9 +140,14 @@ def looks_like(name: str, value: object, shown: Shown | None = None) -> Kind | N
     shown = shown or Shown()
     if any(not file or stem_of(file) not in shown.stems for file in media_in(value)):
         return "a medium"
+    if not shown.kinds and speaks_of_another(value):
+        return "a medium"
     if isinstance(value, str) and isinstance(held := held_in(value), dict):
         value = held
-    return _by_name(name, value, shown) or _within(value, shown)
+    found = _by_name(name, value, shown) or _within(value, shown)
+    if found is None and not shown.kinds and is_prose(value):
+        return None if EXPLAINED.intersection(words_of(name)) else "a text to be read"
+    return found
 
 
 def _within(value: object, shown: Shown) -> Kind | None:
@@ -209,13 +173,16 @@ def _by_name(name: str, value: object, shown: Shown) -> Kind | None:
         if head in NEARBY or said & ADDRESSES:
             if _is_shown(head, said, shown):
                 return None
-            return None if head in ("name", "title") and not said & SAID.keys() else "a medium"
+            other = head == "title" or (head == "name" and said.isdisjoint({*SAID, "file"}))
+            return None if other else "a medium"
         if head not in ABOUT and not _other(value):
             return "a medium"
+    if is_span(value) or (said & MOMENTS and is_pair(value)):
+        return "a segment"
+    if _is_bad(said, value):
+        return "a label of quality"
     if head in ABOUT - {"id", "index", "idx"}:
         return None
-    if said & MOMENTS and _is_pair(value):
-        return "a segment"
     plain = isinstance(value, bool | int | float)
     for kind, known in KNOWN.items():
         if kind == "a medium" or said.isdisjoint(known):
@@ -230,6 +197,16 @@ def _by_name(name: str, value: object, shown: Shown) -> Kind | None:
             continue
         return kind
     return None
+
+
+def _is_bad(said: frozenset[str], value: object) -> bool:
+    """Tell whether a field says that its row is bad; that it is good is a fact."""
+    text = str(value).strip().lower()
+    if said & GOOD and text in NO:
+        return True
+    if said & BAD and (value is True or text in ("true", "yes", "1")):
+        return True
+    return bool(said & JUDGED) and said.isdisjoint(SAID) and text in REFUSED
 
 
 def _is_long(value: object) -> bool:
@@ -259,26 +236,6 @@ def _other(value: object) -> bool:
     if isinstance(value, str):
         return OTHER_FILE.search(value.strip().lower()) is not None
     return isinstance(value, bool | int | float)
-
-
-def is_time(value: object) -> bool:
-    """Tell whether a value is a time in seconds or on a clock, or holds some."""
-    if isinstance(value, str):
-        held = held_in(value)
-        return is_time(held) if held is not value else TIME.fullmatch(value.strip()) is not None
-    if isinstance(value, Mapping):
-        return any(map(is_time, value.values()))
-    if isinstance(value, list | tuple):
-        return any(map(is_time, value))
-    return isinstance(value, int | float) and not isinstance(value, bool) and value < LATEST
-
-
-def _is_pair(value: object) -> bool:
-    """Tell whether a value is two times, the second of which is later where they are numbers."""
-    held = held_in(value)
-    if isinstance(held, list) and len(held) == 2 and all(isinstance(x, int | float) for x in held):
-        return bool(held[0] < held[1])
-    return isinstance(held, str) and TIMES.fullmatch(held.strip()) is not None
 
 
 def is_empty(value: object) -> bool:

@@ -23,8 +23,40 @@ SPLIT = r"[(\[（]([A-J])[)\]）]\s*|([A-J])(?:\s?[.)]\s+|[.)](?![A-Z]\.)(?=\S)|
 
 INLINE = re.compile(r"(?:^|(?<=[\s,;。；?？：]))(?:" + SPLIT + ")", re.MULTILINE)
 INLINE_SMALL = re.compile(INLINE.pattern.replace("A-J", "a-j"), re.MULTILINE)
-LISTED = re.compile(r"(?:^|[\s,;。；?？：])[(\[（]?([A-Ja-j])\s?[.):\]、。）．：]")
-PAIRS = (("A", "B"), ("a", "b"))
+BULLET = re.compile(r"[-*•·]\s+")
+INSTRUCTION = re.compile(
+    r"\b(?:answer|respond|reply|choose|select|pick)\b.{0,40}\b(?:letter|option|choice|directly)",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What a prompt says behind its options, and no option does."""
+
+FURTHER = re.compile(r"(?:^|\s)[(\[（]?[Kk]\s?[.):\]、。）．：]")
+"""The mark of an option beyond the last letter that there is."""
+
+ALPHABETS = (
+    *(tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"), tuple("abcdefghijklmnopqrstuvwxyz")),
+    *(tuple("АБВГДЕЖЗИК"), tuple("абвгдежзик"), tuple("①②③④⑤⑥⑦⑧⑨⑩")),
+    *(tuple(map(str, range(1, 21))), ("I", "II", "III", "IV", "V", "VI", "VII", "VIII")),
+    ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii"),
+)
+"""What people mark options with, in order."""
+
+LABEL = "|".join(sorted((mark for marks in ALPHABETS for mark in marks), key=len, reverse=True))
+LISTED = re.compile(
+    rf"(?:^|(?<=[\s,;。；?？：|(\[（{{<*'\"-]))(?P<mark>{LABEL})"
+    r"(?:['\"*]{0,2}\s?(?:[)\]、）．>|}]|[.:。：](?![0-9]))|(?<=[①-⑩])|(?<=[A-J])(?:/(?=\S)| = )"
+    r"|(?<=^[A-J])\s+(?=\S))",
+    re.MULTILINE,
+)
+SAID = re.compile(
+    rf"[(\[（<*'\"]*(?P<mark>{LABEL})(?:[)\]）>*'\".:]*|(?:[)\]）]|\s?[.):])\s*\S.*)", re.DOTALL
+)
+PRINTED = re.compile(r"\[\s*(['\"])[^\[\]]{1,2000}\1\s*,\s*['\"][^\[\]]{1,2000}\]")
+"""Options as a list of Python or JSON."""
+
+SEVERAL = re.compile(r"[A-J](?:(?:\s*[,;/&+]\s*|\s+(?:and|or)\s+|)[A-J]){1,9}")
+"""Answers that are marks of options: one, one with its text, or several letters."""
+
 WIDE = {ord(letter) + 0xFEE0: letter for letter in "ABCDEFGHIJabcdefghij"}
 """Letters as wide as Chinese characters, "Ａ．猫", by those that they are."""
 
@@ -112,21 +144,39 @@ def split_options(text: str) -> tuple[str, list[str]]:
     once and in order, and none of the options holds more than a sentence. What follows on later
     lines is part of the question.
     """
-    return _by_lines(text) or _within(text, INLINE) or _within(text, INLINE_SMALL) or (text, [])
+    found = _by_lines(text) or _within(text, INLINE) or _within(text, INLINE_SMALL)
+    if found is None or any(map(INSTRUCTION.search, found[1])):
+        return text, []
+    more = len(found[1]) == len(LETTERS) and FURTHER.search(found[0]) is not None
+    return (text, []) if more else found
 
 
-def lists_options(text: str) -> bool:
-    """Tell whether a text lists options, perhaps in a way that `split_options` cannot take apart.
+def lists_options(text: str, answer: str) -> bool:
+    """Tell whether a text lists options of which an answer is the mark, perhaps in a way that
+    `split_options` cannot take apart.
 
-    It does if letters are set off in it, one that is A and a later one that is B.
+    It does if marks of the same kind are set off in it, the first of them and then the second.
     """
-    found = "".join(match[1] for match in LISTED.finditer(narrow(text)))
-    return any(small in found and later in found[found.index(small) :] for small, later in PAIRS)
+    said, several = SAID.fullmatch(narrow(answer)), SEVERAL.fullmatch(narrow(answer))
+    if said is None and several is None:
+        return False
+    if PRINTED.search(text) and (several or (said is not None and said["mark"].isalpha())):
+        return True
+    found = [match["mark"] for match in LISTED.finditer(narrow(text))]
+    for marks in ALPHABETS:
+        if marks[0] in found and marks[1] in found[found.index(marks[0]) :]:
+            number = marks[0] == "1"
+            named = said is not None and said["mark"] in marks
+            if number and said is not None and named:
+                return int(said["mark"]) <= sum(mark in marks for mark in found)
+            if named or (several is not None and marks[0] == "A"):
+                return True
+    return False
 
 
 def _by_lines(text: str) -> tuple[str, list[str]] | None:
-    lines = [line.strip() for line in text.splitlines()]
-    for pattern, first in ((POINTED, "A"), (POINTED_SMALL, "a")):
+    lines = [BULLET.sub("", line.strip(), count=1) for line in text.splitlines()]
+    for pattern in (POINTED, POINTED_SMALL):
         marks = [pattern.match(narrow(line)) for line in lines]
         letters = [
             _of(mark).upper() if mark and mark.end() < len(line) else ""
@@ -139,10 +189,11 @@ def _by_lines(text: str) -> tuple[str, list[str]] | None:
         count = end - start
         if count >= 2:
             options = _rests(lines[start:end], marks[start:end])
-            more = LETTERS[count : count + 1] if first == "A" else LETTERS[count].lower()
+            more = LETTERS[count : count + 1]
             if any(_of(mark) == more for one in options for mark in INLINE.finditer(narrow(one))):
                 return None  # two to a line
-            return "\n".join(lines[:start] + lines[end:]).strip(), options
+            rest = text.splitlines()
+            return "\n".join(line.strip() for line in rest[:start] + rest[end:]).strip(), options
     return None
 
 

@@ -10,9 +10,11 @@ from datamodules.sources.asking import open_question, parts_of
 from datamodules.sources.columns import absent, answer_of, facts, offered
 from datamodules.sources.fields import Fields, whole
 from datamodules.sources.golds import LONE_SMALL, NUMBERED, plain
-from datamodules.sources.hints import Shown, held_in, is_fact, is_prose, looks_like, stem_of
-from datamodules.sources.lettering import Offered
+from datamodules.sources.hints import Shown, is_fact, is_prose, looks_like
+from datamodules.sources.lettering import Offered, split_options
 from datamodules.sources.marks import without_tags
+from datamodules.sources.naming import stem_of
+from datamodules.sources.printed import held_in
 from datamodules.sources.rows import ROW_FIELDS
 from datamodules.sources.segments import in_segments
 from datamodules.sources.shown import medium_of, named_media
@@ -26,6 +28,9 @@ OPTION_COLUMN = re.compile(
 
 FAMILY = re.compile(r"(?P<stem>.*?)[ _-]?\(?(?P<member>[A-J]|[a-j]|[0-9]{1,2})[.):]?")
 """How columns are called that hold one thing of several each."""
+
+PARTED = re.compile(r"\s*[|;\n]\s*")
+"""What parts options in one cell."""
 
 OWN = frozenset(ROW_FIELDS) - {"options", "answer", "media", "facts"}
 
@@ -61,7 +66,7 @@ def plain_columns(row: Row, place: Place) -> Iterator[Row]:
     taken = {name: fields[name] for name in named if name == "answer_type" or name not in asked}
     row = {**asked, **taken}
     if isinstance(question := row.get("question"), str):
-        row["question"] = without_tags(question, len(media))
+        row["question"] = without_tags(question, media)
     yield {
         **row,
         "media": media,
@@ -110,10 +115,10 @@ def _groups(row: Fields) -> list[list[str]]:
 
 def _refuse_lost_options(row: Fields, answer: str) -> None:
     """Raise a `RowError` where the answer is one of some texts that nobody knows for options."""
-    for name, texts, numbered in _several(row):
-        letters = LETTERS[: len(texts)]
-        alone = LONE_SMALL.fullmatch(answer) and answer.strip("()[].: ").upper() in letters
-        counted = numbered and NUMBERED.fullmatch(answer) and int(answer) <= len(texts)
+    lone = LONE_SMALL.fullmatch(answer) is not None
+    for name, texts, numbered in _several(row, facts=lone):
+        alone = lone and answer.strip("()[].: ").upper() in LETTERS[: len(texts)]
+        counted = numbered and NUMBERED.fullmatch(answer) and float(answer) <= len(texts)
         if alone or counted or plain(answer) in map(plain, texts):
             raise RowError(
                 "bad_options",
@@ -122,15 +127,23 @@ def _refuse_lost_options(row: Fields, answer: str) -> None:
             )
 
 
-def _several(row: Fields) -> Iterator[tuple[str, list[str], bool]]:
+def _several(row: Fields, *, facts: bool) -> Iterator[tuple[str, list[str], bool]]:
     """List texts that stand together, in one unread column or in several of one name, with this
-    name and whether it numbers them or gives them letters."""
+    name and whether it numbers them or gives them letters.
+
+    Args:
+        facts: whether columns that are facts by their names count.
+    """
     families: dict[tuple[str, str], list[str]] = {}
     for name in row:
         value = held_in(row.peek(name))
-        if name in row.taken or absent(value) or is_fact(name):
+        if name in row.taken or absent(value) or (is_fact(name) and not facts):
             continue
         texts = [*value.values()] if isinstance(value, Mapping) else value
+        if isinstance(texts, str):
+            listed = split_options(f"?\n{texts}")[1] or PARTED.split(texts)
+            if len(listed) > 1 and not is_prose(listed[0]):
+                yield name, listed, False
         if isinstance(texts, list) and len(texts) > 1 and all(isinstance(x, str) for x in texts):
             yield name, texts, False
         found = FAMILY.fullmatch(name.strip())

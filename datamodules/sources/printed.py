@@ -1,10 +1,27 @@
-"""Lists of texts in cells of tables, as Python and numpy print them."""
+"""Lists and objects in cells of tables, as JSON, Python and numpy write them."""
 
 import ast
+import json
 import re
+from contextlib import suppress
+
+LONGEST_LIST = 20_000
+"""Characters of a text that is read as a list: nesting costs memory out of proportion."""
 
 TEXT = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 """A text in either kind of quotes, as Python prints one."""
+
+
+def held_in(value: object) -> object:
+    """Read what a text holds in JSON or in Python, a list or an object; else the value itself."""
+    text = value.strip() if isinstance(value, str) else ""
+    if text.startswith(("[", "{")) and len(text) <= LONGEST_LIST:
+        for read in (json.loads, spaced, ast.literal_eval):
+            with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
+                found: object = read(text)
+                if isinstance(found, list | dict) and not joined(text, found):
+                    return found
+    return value
 
 
 def spaced(text: str) -> list[object] | None:

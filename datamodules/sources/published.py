@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 
 from datamodules.sources.adapter import Place, Row
-from datamodules.sources.answers import NUMBER, RowError, written
+from datamodules.sources.answers import RowError, is_number, written
 from datamodules.sources.columns import absent, listed, offered, tagged
 from datamodules.sources.golds import LONE, Way, readings, refused
 from datamodules.sources.lettering import Offered
@@ -108,4 +108,4 @@ def open_answer(answer: object) -> dict[str, object]:
             )
         answer = answer[0]
     text = "" if absent(answer) else written(answer)
-    return {"answer": text, "answer_type": "number" if NUMBER.fullmatch(text) else "text"}
+    return {"answer": text, "answer_type": "number" if is_number(text) else "text"}

@@ -37,7 +37,10 @@ class Reader:
         place = self._place(found, self.golds)
         try:
             if self.format is MANIFEST:
-                yield from self.format.adapt(found.row, place)
+                for row in self.format.adapt(found.row, place):
+                    if not isinstance(row, RowError):
+                        refuse_lost_media(row)
+                    yield row
                 return
             if self.format.generic:
                 refuse_preferences(found.row)

@@ -9,7 +9,7 @@ from typing import cast, final, get_args
 from datamodules.media import MediaError, content_hash, file_digest, resolve
 from datamodules.sample import ANSWER_TYPES, LETTERS, MODALITIES, AnswerType, Media, Role, Sample
 from datamodules.sources.adapter import Row
-from datamodules.sources.answers import NUMBER, Reason, RowError, canonical_answer, written
+from datamodules.sources.answers import Reason, RowError, canonical_answer, is_number, written
 
 ROW_FIELDS = (
     *("id", "question", "options", "answer", "answer_type", "tolerance"),
@@ -144,7 +144,7 @@ def _answer_type(row: Row, options: Sequence[str]) -> AnswerType:
     if given is None and not isinstance(answer, list):
         text = written(answer)
         given = "yes_no" if text.lower() in ("yes", "no") else None
-        given = "number" if NUMBER.fullmatch(text) else given
+        given = "number" if is_number(text) else given
     if given not in ANSWER_TYPES:
         raise RowError(
             "bad_answer_type",

@@ -10,7 +10,9 @@ from datamodules.sources.adapter import Row
 from datamodules.sources.answers import RowError
 from datamodules.sources.columns import absent
 from datamodules.sources.fields import Fields
-from datamodules.sources.hints import BETWEEN, SAID, held_in, is_time, words_of
+from datamodules.sources.hints import SAID, words_of
+from datamodules.sources.printed import held_in
+from datamodules.sources.times import BETWEEN, ONE_TIME, is_time
 
 Bound = Literal["start", "end", "both"]
 
@@ -93,7 +95,8 @@ def _times(value: object) -> list[object]:
     """List the times that a cell holds: one, or those of a list or of "00:12-00:31"."""
     held = held_in(value)
     if isinstance(held, str):
-        return [*re.split(BETWEEN, held.strip())]
+        one = re.fullmatch(ONE_TIME, held.strip())
+        return [held] if one else [*re.split(BETWEEN, held.strip())]
     if isinstance(held, Mapping):
         return []
     return held if isinstance(held, list) else [held]
@@ -115,8 +118,8 @@ def seconds(value: object, scale: float = 1.0) -> float | None:
     """Read seconds from a number, a text that holds one, or a clock as in "00:01:05.5"."""
     if absent(value):
         return None
-    text = str(value).strip().removesuffix("s").strip()
-    parts = text.split(":")
+    text = re.sub(r"\s*s(?:ecs?|econds?)?$", "", str(value).strip())
+    parts = (text.replace(",", ".") if ":" in text else text).split(":")
     numbers = all(re.fullmatch(r"[0-9]+(?:\.[0-9]+)?", part) for part in parts)
     if isinstance(value, bool) or not numbers:
         raise RowError(

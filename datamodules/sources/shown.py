@@ -1,7 +1,7 @@
 """Media as rows name them: in columns, lists and objects."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
 
 from datamodules.sample import Modality
@@ -9,7 +9,9 @@ from datamodules.sources.adapter import Place, Row
 from datamodules.sources.answers import RowError
 from datamodules.sources.columns import FILE_KEYS, absent, file_of, medium
 from datamodules.sources.fields import Fields
-from datamodules.sources.hints import SAID, ending_of, held_in, stem_of, words_of
+from datamodules.sources.hints import SAID, words_of
+from datamodules.sources.naming import ending_of, stem_of
+from datamodules.sources.printed import held_in
 from datamodules.sources.segments import within
 
 NAMES = frozenset(("path", "file", "filename", "filepath", "url", "uri", "link", "src", "byte"))
@@ -42,11 +44,23 @@ def named_media(row: Row) -> list[Named]:
     """
     fields = row if isinstance(row, Fields) else Fields(row)
     found: dict[tuple[Modality, str], list[tuple[str, object]]] = {}
-    for name in fields:
+    for name in _numbered(fields):
         for kind, item in _of_column(name, fields):
             number = "".join(re.findall(r"[0-9]+", name))
             found.setdefault((kind, number), []).append((name, item))
     return [(kind, item) for (kind, _), items in found.items() for item in _told_once(items)]
+
+
+def _numbered(names: Iterable[str]) -> list[str]:
+    """Put columns that differ by their number alone in its order: `image_10` behind `image_2`."""
+    families: dict[str, list[tuple[int, str]]] = {}
+    for name in names:
+        if len(numbers := re.findall(r"[0-9]+", name)) == 1:
+            family = families.setdefault(re.sub(r"[0-9]+", "#", name), [])
+            family.append((int(numbers[0]), name))
+    following = {name: iter(sorted(family)) for name, family in families.items()}
+    stems = [(name, re.sub(r"[0-9]+", "#", name)) for name in names]
+    return [next(following[stem])[1] if stem in following else name for name, stem in stems]
 
 
 def _of_column(name: str, row: Fields) -> list[Named]:

@@ -21,7 +21,8 @@ SPEAKERS: dict[str, Speaker] = {
     **{"assistant": "assistant", "gpt": "assistant", "model": "assistant"},
 }
 
-WEIGHTS = ("loss", "weight", "loss_weight")
+WEIGHTS = ("loss", "weight", "loss_weight", "loss_scale", "loss_mask", "train", "trainable")
+MASKS = ("mask", "masked")
 UNLEARNED = (False, 0, "false", "False", "0")
 PLACEHOLDER = re.compile(r"<(?:ref-object|bbox|cot-process)>")
 KINDS: tuple[Modality, ...] = get_args(Modality)
@@ -139,6 +140,7 @@ def _turn(
                 shown = medium_of(waiting[one][used[one] - 1], place, one)
                 media.append(shown if own is None else within(own, shown))
     learned = all(fields.get(name) not in UNLEARNED for name in WEIGHTS)
+    learned &= all(fields.get(name) in (None, *UNLEARNED) for name in MASKS)
     text = "".join(texts).strip()
     return Turn(speaker=speaker, text=text, media=tuple(media), learned=learned)
 
@@ -186,6 +188,12 @@ def exchange(turns: Sequence[Turn], *, answered: bool) -> tuple[list[Turn], str]
     if answered and any(turn.speaker == "user" for turn in turns[at:]):
         at = len(turns)
     prompt = list(turns[:at])
+    if at < len(turns) and prompt and prompt[-1].speaker == "assistant" and prompt[-1].text:
+        raise RowError(
+            "malformed",
+            f"the assistant says {prompt[-1].text[:40]!r}, and then {turns[at].text[:40]!r}, but "
+            "one turn answers a question: make them one.",
+        )
     while prompt and prompt[-1].speaker == "assistant":
         prompt.pop()
     if not prompt or prompt[-1].speaker != "user":
