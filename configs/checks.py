@@ -1,7 +1,10 @@
 """Range checks that several sections share."""
 
 import re
-from math import inf
+from math import inf, isfinite
+
+MOST_BYTES = 255
+"""Of the name of a file or directory, by the rule of the file systems of Linux."""
 
 
 def at_least(section: str, minimum: float, **values: float) -> None:
@@ -32,3 +35,28 @@ def a_share(section: str, shard: str) -> None:
             f"{section}.shard is {shard!r}, but names one of several equal shares, counted from 1: "
             f"give {section}.shard=3/8, or auto."
         )
+
+
+def a_name(setting: str, name: str) -> None:
+    """Refuse what cannot be the name of one directory inside another."""
+    if not name.strip(".") or set(name) & set("/\\\n\t\0"):
+        raise ValueError(
+            f"{setting} is {name!r}, but names one directory inside run.root: give a plain "
+            "name, and choose its parent with run.root=..."
+        )
+    if (size := len(name.encode(errors="surrogatepass"))) > MOST_BYTES:
+        raise ValueError(
+            f"{setting} has {size} bytes and begins with {name[:40]!r}, but the name of a "
+            f"directory has at most {MOST_BYTES}: give a shorter one."
+        )
+
+
+def countable(key: str, value: object) -> None:
+    """Refuse numbers that no machine counts with: too large, infinite, or none at all."""
+    if isinstance(value, int) and value.bit_length() > 63:
+        raise ValueError(
+            f"{key} is a whole number of {value.bit_length()} bits, but numbers are counted in 63: "
+            "give a smaller one."
+        )
+    if isinstance(value, float) and not isfinite(value):
+        raise ValueError(f"{key} is {value}, but must be finite: give a number.")

@@ -11,7 +11,7 @@ Imports nothing heavy, so that help and mistakes are answered at once.
 import ast
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, is_dataclass
 from difflib import get_close_matches
 from functools import lru_cache
@@ -21,8 +21,12 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from configs.checks import countable
+from configs.credentials import refuse_keys
+from configs.files import read_yaml
 from configs.paths import FOLDER, SHIPPED, placed, shipped
 from configs.schema import Config
+from configs.texts import refuse_unseen
 
 GROUPS = {
     "stage": None,
@@ -46,6 +50,9 @@ SCRIPTS = {
     "clean": "eval.py",
     "benchmark": "eval.py",
 }
+PROSE = "model.system_prompt"
+"""The setting that may have several lines."""
+
 PLACEMENT = ("logger", "run.name", "run.root")
 """Keys that say where results go, not what they are; `config_hash` leaves them out."""
 
@@ -108,15 +115,18 @@ def suggest(word: str, known: list[str]) -> str:
 def split_words(argv: list[str]) -> dict[str, Any]:
     """Read `k=v`, `--k=v`, `+k=v`, `++k=v`, `--k v`, `--flag` and W&B's JSON; the last one wins."""
     given: dict[str, Any] = {}
+    for number, word in enumerate(argv, start=1):
+        key = word.lstrip("-+").partition("=")[0]
+        _check_texts(key if key in HINTS else f"word {number} of the command", [word], lines=True)
     words = iter(argv)
     for word in words:
         key, equals, value = word.removeprefix("--").lstrip("+").partition("=")
         if word.startswith("{"):
-            given |= flatten(json.loads(word))
+            given |= _sections(json.loads, word, "")
         elif (
             equals and value.startswith("{") and any(known.startswith(f"{key}.") for known in HINTS)
         ):
-            given |= flatten(ast.literal_eval(value), f"{key}.")  # W&B writes sections as Python
+            given |= _sections(ast.literal_eval, value, f"{key}.")  # W&B writes them as Python
         elif equals:
             given[key] = value
         elif word.startswith("--") and HINTS.get(key) is bool:
@@ -129,6 +139,35 @@ def split_words(argv: list[str]) -> dict[str, Any]:
                 f"optim.lr=1e-5{suggest(key, [*HINTS])}"
             )
     return given
+
+
+def _sections(read: Callable[[str], Any], text: str, prefix: str) -> dict[str, Any]:
+    """Read sections that stand in one word."""
+    try:
+        flat = flatten(dict(read(text)), prefix)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        raise ValueError(
+            f"{prefix.rstrip('.') or 'a word of the command'} is {text[:80]!r}, which cannot be "
+            f"read ({_first(error)}), but sections are written as in W&B's sweeps: give each "
+            "setting as key=value instead."
+        ) from None
+    for key, value in flat.items():
+        _check_texts("a word of the command", [key], lines=True)
+        _check_texts(key, value, lines=True)
+    return flat
+
+
+def _check_texts(where: str, value: object, *, lines: bool) -> None:
+    """Refuse keys, and characters that nobody sees, in a setting or its list."""
+    for text in value if isinstance(value, list) else [value]:
+        if isinstance(text, str):
+            refuse_keys(where, text)
+            refuse_unseen(where, text, lines=lines)
+
+
+def _first(error: BaseException) -> str:
+    """Quote the first line of an error."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
 
 
 def _arms(hint: Any) -> tuple[Any, ...]:
@@ -168,18 +207,26 @@ def _lay_over(config: Any, flat: dict[str, Any], source: str) -> Any:
             inside = [known for known in HINTS if known.startswith(f"{key}.")]
             hint = f"; it is a section: set {inside[0]}, ..." if inside else suggest(key, [*HINTS])
             raise ValueError(f"{source}: there is no setting {key!r}{hint}")
+        countable(key, flat[key])
     try:
         return OmegaConf.merge(config, _nest(flat))
-    except OmegaConfBaseException as error:
-        key = (error.full_key or "").split("[")[0]
-        if key not in flat:
-            raise
+    except (OmegaConfBaseException, RecursionError):
+        key = next(key for key in flat if not _fits(config, key, flat[key]))
         hints = [HINTS[key], *_arms(HINTS[key])]
         words = [word for hint in hints if get_origin(hint) is Literal for word in get_args(hint)]
         near = suggest(str(flat[key]), words) if words else ""
         raise ValueError(
             f"{source}: {key} is {flat[key]!r}, but must be {_allowed(HINTS[key])}{near}"
         ) from None
+
+
+def _fits(config: Any, key: str, value: Any) -> bool:
+    """Say whether OmegaConf takes a setting by itself."""
+    try:
+        OmegaConf.merge(config, _nest({key: value}))
+    except (OmegaConfBaseException, RecursionError):
+        return False
+    return True
 
 
 def _read_choice(group: str, choice: str | None, stages: tuple[str, ...]) -> dict[str, Any]:
@@ -195,10 +242,7 @@ def _read_choice(group: str, choice: str | None, stages: tuple[str, ...]) -> dic
         raise ValueError(
             f"{group}={choice} is not known: choose from {listed}{suggest(choice, known)}"
         )
-    path = FOLDER / group / f"{choice}.yaml"
-    tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    assert isinstance(tree, dict), f"{path} holds no mapping"
-    return flatten({str(key): value for key, value in tree.items()})
+    return flatten(read_yaml(FOLDER / group / f"{choice}.yaml"))
 
 
 def _check_groups(given: Mapping[str, Any]) -> None:
@@ -229,7 +273,8 @@ def load_config(argv: list[str], stages: tuple[str, ...]) -> Config:
     """
     given = split_words(argv)
     _check_groups(given)
-    config = _chosen(tuple(given.pop(group, default) for group, default in GROUPS.items()), stages)
+    names = (given.pop(group, default) for group, default in GROUPS.items())
+    config = _chosen(tuple(None if name is None else str(name) for name in names), stages)
     known = {
         key: placed(key, _typed(key, value)) if key in HINTS else value
         for key, value in given.items()
@@ -240,10 +285,32 @@ def load_config(argv: list[str], stages: tuple[str, ...]) -> Config:
         raise ValueError(f"{missing[0]} is not set and has no default: give {missing[0]}=...")
     try:
         resolved = OmegaConf.to_object(config)
-    except OmegaConfBaseException as error:  # an interpolation such as ${oc.env:HOM}
-        raise ValueError(f"{error.full_key} cannot be resolved: {error}".splitlines()[0]) from None
+    except (OmegaConfBaseException, RecursionError) as error:  # an interpolation: ${oc.env:HOM}
+        raise _unresolved(config, error) from None
     assert isinstance(resolved, Config)
+    for key, value in flatten(asdict(resolved)).items():
+        countable(key, value)
+        _check_texts(key, value, lines=key == PROSE)
     return resolved
+
+
+def _unresolved(config: Any, error: Exception) -> ValueError:
+    """Say which setting stands for nothing that can be found, and why."""
+    key = next((key for key in HINTS if not _resolves(config, key)), "a setting")
+    return ValueError(
+        f"{key} cannot be resolved ({_first(error.__cause__ or error)}), but a setting stands for "
+        "one text or number: give that, or ${oc.env:NAME} of a variable that is set and holds no "
+        "key."
+    )
+
+
+def _resolves(config: Any, key: str) -> bool:
+    """Say whether a setting stands for something."""
+    try:
+        OmegaConf.to_container(OmegaConf.create([OmegaConf.select(config, key)]), resolve=True)
+    except (OmegaConfBaseException, RecursionError):
+        return False
+    return True
 
 
 def to_yaml(config: Config) -> str:

@@ -1,0 +1,87 @@
+"""Keys and passwords in settings: recognized by how they look, and refused.
+
+Settings are written to `config.yaml`, printed, and sent to Weights & Biases, so none may hold a
+key. Whoever needs one reads it from the environment, or from the files of its own library.
+
+What is recognized: the forms of keys that are well known, a user or password in an address, and,
+whatever it looks like, the value of an environment variable that is called a key.
+"""
+
+import os
+import re
+from typing import Any
+
+from omegaconf import OmegaConf
+from omegaconf.resolvers import oc
+
+KEYS = {
+    "a Hugging Face token": r"\bhf_(?:(?=[a-z]*[A-Z\d])[A-Za-z\d]{12,}|[a-z]{30,})",
+    "an API key": r"\b[spr]k[-_](?:ant|proj|or|svcacct|admin|live|test)[-_][\w-]{6,}"
+    r"|\b(?:sk|gsk|pplx|xai|nvapi|r8|npm|pypi|tgp)[-_][\w-]*?(?=[A-Za-z]*\d)[A-Za-z\d]{12,}",
+    "an AWS key": r"\b(?:AKIA|ASIA)[A-Z\d]{12,}",
+    "a GitHub token": r"\b(?:gh[pousr]_[A-Za-z\d]{12,}|github_pat_\w{12,})",
+    "a GitLab token": r"\bgl[a-z]+-[\w-]{16,}",
+    "a Slack token": r"\bx(?:ox[a-z]|app)-[\w-]{8,}",
+    "a Google key": r"\b(?:AIza[\w-]{20,}|ya29\.[\w-]{12,}|GOCSPX-[\w-]{12,})",
+    "a JSON web token": r"\beyJ[\w-]{6,}\.[\w-]{6,}",
+    "a private key": r"BEGIN [A-Z\d ]*PRIVATE KEY|\bAGE-SECRET-KEY-",
+    "a Weights & Biases key": r"\bwandb_v\d_\w{12,}|wandb\W.*\b[\da-f]{40}\b|\blocal-[\da-f]{40}\b",
+    "a header with a key": r"\b(?i:bearer|basic)\s+(?=\S*\d|\S{20})[\w.~+/=-]{8,}",
+    "a user or password in an address": r"\w://[^/?#\s]*@|\w://[^/?#\s@]*:(?!\d+(?:[/?#]|$))\S*@",
+    "a key in the query of an address": r"[?&;#](?i:[\w-]*(?:key|token|secret|passw(?:or)?d|auth"
+    r"|credential|signature)|pwd|sig)=[^&\s]",
+}
+"""What is recognized, in words, each with its expression."""
+
+NAMED = re.compile(
+    r"(?:^|_)(?:KEYS?|KEY_ID|TOKENS?|SECRETS?|PASS|PASSPHRASE|PAT|CREDENTIALS?|AUTH|COOKIE|JWT)"
+    r"(?=_|\d|$)|APIKEY|ACCESSKEY|PASSW(?:OR)?D|(?:TOKEN|SECRET)$",
+    re.IGNORECASE,
+)
+PLACED = re.compile(r"_(?:PATH|FILE|DIR|SOCK)$", re.IGNORECASE)
+"""Names of environment variables that hold keys, unless they say where one is."""
+
+SHORTEST = 8
+"""Shorter values of such variables are found in ordinary words."""
+
+WAY_OUT = (
+    "settings are written to config.yaml, printed and shown by loggers: leave it out, and put the "
+    "key into the environment variable from which its library reads it, such as HF_TOKEN, or the "
+    "one that probe.server.key_variable names"
+)
+
+
+def is_called_key(name: str) -> bool:
+    """Say whether an environment variable holds a key, by its name."""
+    return NAMED.search(name) is not None and PLACED.search(name) is None
+
+
+def key_in(text: str) -> str | None:
+    """Say which kind of key a text holds, without the key; None where it holds none."""
+    for what, shape in KEYS.items():
+        if re.search(shape, text):
+            return what
+    for name, value in os.environ.items():
+        if len(value) >= SHORTEST and value in text and is_called_key(name):
+            return f"the value of the environment variable {name}"
+    return None
+
+
+def refuse_keys(where: str, text: str) -> None:
+    """Refuse a text that holds a key, and do not repeat it."""
+    if what := key_in(text):
+        raise ValueError(f"{where} holds {what}, but {WAY_OUT}.")
+
+
+# Any: what OmegaConf hands to a resolver and takes from it
+def from_environment(name: Any, *default: Any) -> Any:
+    """Look up `${oc.env:NAME}`, unless that is a key."""
+    what = "a key by its name" if is_called_key(str(name)) else None
+    value = None if what else oc.env(name, *default)
+    what = what or (key_in(value) if isinstance(value, str) else None)
+    if what:
+        raise ValueError(f"the environment variable {name}, which it asks for, holds {what}")
+    return value
+
+
+OmegaConf.register_resolver("oc.env", from_environment, replace=True)
