@@ -6,15 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from configs.files import read_text
-from configs.load import (
-    GROUPS,
-    SCRIPTS,
-    SERVES,
-    choices,
-    flatten,
-    load_config,
-    to_yaml,
-)
+from configs.load import SCRIPTS, SERVES, choices, load_config, to_yaml
+from configs.names import GROUPS, flatten
 from configs.paths import FOLDER
 from configs.recipes import RECIPES, Command, read_command, recipes
 from configs.schema import Config

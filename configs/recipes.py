@@ -37,8 +37,10 @@ from typing import Any, get_args
 
 from configs.checks import a_name
 from configs.files import read_yaml
-from configs.load import GROUPS, HINTS, SCRIPTS, flatten, split_words, suggest
+from configs.load import SCRIPTS
+from configs.names import GROUPS, HINTS, flatten, suggest
 from configs.paths import FOLDER, at_home
+from configs.words import split_words
 
 Settings = Mapping[str, Any]
 """Dotted settings and names of groups; Any: values of every type that YAML knows."""
