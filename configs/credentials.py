@@ -9,6 +9,7 @@ whatever it looks like, the value of an environment variable that is called a ke
 
 import os
 import re
+from collections.abc import Iterator
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -56,13 +57,27 @@ def is_called_key(name: str) -> bool:
     return NAMED.search(name) is not None and PLACED.search(name) is None
 
 
+def environment_keys() -> Iterator[tuple[str, str]]:
+    """List the environment variables that hold keys."""
+    for name, value in os.environ.items():
+        if len(value.strip()) >= SHORTEST and is_called_key(name):
+            yield name, value.strip()
+
+
+def masked(text: str) -> str:
+    """Leave the keys of the environment out of what libraries say in their errors."""
+    for _, value in environment_keys():
+        text = text.replace(value, "***")
+    return text
+
+
 def key_in(text: str) -> str | None:
     """Say which kind of key a text holds, without the key; None where it holds none."""
     for what, shape in KEYS.items():
         if re.search(shape, text):
             return what
-    for name, value in os.environ.items():
-        if len(value) >= SHORTEST and value in text and is_called_key(name):
+    for name, value in environment_keys():
+        if value in text:
             return f"the value of the environment variable {name}"
     return None
 

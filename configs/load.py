@@ -24,7 +24,7 @@ from configs.files import read_yaml
 from configs.names import GROUPS, HINTS, flatten, nest, suggest
 from configs.paths import FOLDER, SHIPPED, placed, shipped
 from configs.schema import Config
-from configs.words import PROSE, check_texts, first_line, split_words
+from configs.words import PROSE, check_references, check_texts, first_line, split_words
 
 SERVES: dict[str, tuple[str, ...]] = {"objective": ("rlvr", "prealign"), "reward": ("rlvr",)}
 """The stages that have a use for a group which not all have a use for."""
@@ -87,6 +87,7 @@ def _lay_over(config: Any, flat: dict[str, Any], source: str) -> Any:
             hint = f"; it is a section: set {inside[0]}, ..." if inside else suggest(key, [*HINTS])
             raise ValueError(f"{source}: there is no setting {key!r}{hint}")
         countable(key, flat[key])
+        check_references(key, flat[key])
     try:
         return OmegaConf.merge(config, nest(flat))
     except (OmegaConfBaseException, RecursionError):
