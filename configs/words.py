@@ -20,8 +20,10 @@ def split_words(argv: list[str]) -> dict[str, Any]:
     """Read `k=v`, `--k=v`, `+k=v`, `++k=v`, `--k v`, `--flag` and W&B's JSON; the last one wins."""
     given: dict[str, Any] = {}
     for number, word in enumerate(argv, start=1):
-        key = word.lstrip("-+").partition("=")[0]
-        check_texts(key if key in HINTS else f"word {number} of the command", [word], lines=True)
+        key, _, value = word.lstrip("-+").partition("=")
+        where = key if key in HINTS else f"word {number} of the command"
+        lines = "{" in (word[:1], value[:1]) or key.endswith(PROSE)
+        check_texts(where, word, lines=lines)
     words = iter(argv)
     for word in words:
         key, equals, value = word.removeprefix("--").lstrip("+").partition("=")
@@ -56,8 +58,8 @@ def _sections(read: Callable[[str], Any], text: str, prefix: str) -> dict[str, A
             "setting as key=value instead."
         ) from None
     for key, value in flat.items():
-        check_texts("a word of the command", [key], lines=True)
-        check_texts(key, value, lines=True)
+        check_texts("a word of the command", key, lines=False)
+        check_texts(key, value, lines=key.endswith(PROSE))
     return flat
 
 
