@@ -65,10 +65,10 @@ def environment_keys() -> Iterator[tuple[str, str]]:
 
 
 def masked(text: str) -> str:
-    """Leave the keys of the environment out of what libraries say in their errors."""
+    """Leave keys of the environment, and passwords in addresses, out of what libraries say."""
     for _, value in environment_keys():
         text = text.replace(value, "***")
-    return text
+    return re.sub(r"(\w://)[^/?#\s@:]*:[^/?#\s@]*@", r"\1***@", text)
 
 
 def key_in(text: str) -> str | None:

@@ -177,8 +177,9 @@ def load_config(argv: list[str], stages: tuple[str, ...]) -> Config:
 def _unresolved(config: Any, error: Exception) -> ValueError:
     """Say which setting stands for nothing that can be found, and why."""
     key = next((key for key in HINTS if not _resolves(config, key)), "a setting")
+    reason = first_line(error).rpartition("while resolving interpolation: ")[2]
     return ValueError(
-        f"{key} cannot be resolved ({first_line(error.__cause__ or error)}), but a setting stands "
+        f"{key} cannot be resolved ({reason}), but a setting stands "
         "for one text or number: give that, or ${oc.env:NAME} of a variable that is set and holds "
         "no key."
     )

@@ -56,10 +56,9 @@ def forms(value: str) -> dict[str, bytes]:
         "plain": raw,
         "reversed": raw[::-1],
         "hex": raw.hex().encode(),
-        "HEX": raw.hex().upper().encode(),
+        "hex in capitals": raw.hex().upper().encode(),
         "utf-16": value.encode("utf-16-le"),
         "utf-16, big": value.encode("utf-16-be"),
-        "utf-32": value.encode("utf-32-le"),
         "quoted": quote(value, safe="").encode(),
         "quoted for a form": quote_plus(value).encode(),
         "quoted letter by letter": "".join(f"%{byte:02X}" for byte in raw).encode(),
@@ -128,16 +127,18 @@ def contents(data: bytes) -> Iterator[tuple[str, bytes]]:
     """Unpack what some bytes are, or hold: archives, streams, tables, and W&B's records."""
     if data[:4] == b"PK\3\4":
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            yield from ((name, archive.read(name)) for name in archive.namelist())
+            # What is stored as it is has been searched with the archive.
+            members = [one for one in archive.infolist() if one.compress_type]
+            yield from ((one.filename, archive.read(one)) for one in members)
     elif data[:4] == b"PAR1":
         rows = pq.read_table(io.BytesIO(data)).to_pylist()
         yield "rows", "\n".join(map(repr, rows)).encode(errors="replace")
     elif data[:4] == b":W&B":
         yield "records", records(data)
     elif data[257:262] == b"ustar":
-        with tarfile.open(fileobj=io.BytesIO(data)) as archive:
-            members = [(one.name, archive.extractfile(one)) for one in archive.getmembers()]
-            yield from ((name, file.read()) for name, file in members if file is not None)
+        with tarfile.open(fileobj=io.BytesIO(data)) as tar:
+            files = [(one.name, tar.extractfile(one)) for one in tar.getmembers()]
+            yield from ((name, file.read()) for name, file in files if file is not None)
     for start in re.finditer(rb"\x1f\x8b\x08|\x78[\x01\x5e\x9c\xda]", data):
         wbits = 31 if data[start.start()] == 0x1F else 15
         try:
