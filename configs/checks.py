@@ -6,6 +6,9 @@ from math import inf, isfinite
 MOST_BYTES = 255
 """Of the name of a file or directory, by the rule of the file systems of Linux."""
 
+REFERENCES = 8
+"""Interpolations in one setting."""
+
 
 def at_least(section: str, minimum: float, **values: float) -> None:
     """Refuse numbers below a minimum, infinity, and NaN, which compares with nothing."""
@@ -60,3 +63,12 @@ def countable(key: str, value: object) -> None:
         )
     if isinstance(value, float) and not isfinite(value):
         raise ValueError(f"{key} is {value}, but must be finite: give a number.")
+
+
+def check_references(key: str, value: object) -> None:
+    """Refuse settings that speak of so many others that resolving them would take for ever."""
+    if (count := str(value).count("${")) > REFERENCES:
+        raise ValueError(
+            f"{key} holds {count} interpolations ${{...}}, but a setting may hold {REFERENCES}: "
+            "give the text itself."
+        )

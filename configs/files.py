@@ -8,6 +8,7 @@ import yaml
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from configs.checks import check_references
 from configs.credentials import refuse_keys
 from configs.texts import refuse_unseen
 
@@ -74,7 +75,10 @@ def _check_plain(text: str) -> None:
             depth -= 1
         elif isinstance(event, yaml.ScalarEvent | yaml.CollectionStartEvent):
             depth += isinstance(event, yaml.CollectionStartEvent)
+            line = f"line {event.start_mark.line + 1}"
             if event.tag is not None:
-                raise ValueError(f"line {event.start_mark.line + 1} has the tag {event.tag}")
+                raise ValueError(f"{line} has the tag {event.tag}")
+            if isinstance(event, yaml.ScalarEvent):
+                check_references(line, event.value)
         if depth > DEEPEST:
             raise ValueError(f"more than {DEEPEST} levels of sections in sections")

@@ -19,12 +19,12 @@ from typing import Any, Literal, Union, get_args, get_origin
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from configs.checks import countable
+from configs.checks import check_references, countable
 from configs.files import read_yaml
 from configs.names import GROUPS, HINTS, flatten, nest, suggest
 from configs.paths import FOLDER, SHIPPED, placed, shipped
 from configs.schema import Config
-from configs.words import PROSE, check_references, check_texts, first_line, split_words
+from configs.words import PROSE, check_texts, first_line, split_words
 
 SERVES: dict[str, tuple[str, ...]] = {"objective": ("rlvr", "prealign"), "reward": ("rlvr",)}
 """The stages that have a use for a group which not all have a use for."""
@@ -160,7 +160,8 @@ def load_config(argv: list[str], stages: tuple[str, ...]) -> Config:
         for key, value in given.items()
     }
     try:
-        files = {key: OmegaConf.select(config, key) for key in SHIPPED}
+        there = [key for key in SHIPPED if not OmegaConf.is_missing(config, key.split(".")[0])]
+        files = {key: OmegaConf.select(config, key) for key in there}
         config = _lay_over(config, {**shipped(files, known), **known}, "command line")
         if missing := sorted(OmegaConf.missing_keys(config)):
             raise ValueError(f"{missing[0]} is not set and has no default: give {missing[0]}=...")

@@ -16,6 +16,9 @@ GROUPS = {
 }
 """Folders of YAML files in the order in which they are laid over each other, and the default."""
 
+LONGEST = 100
+"""Letters of a word that may be a slip of another one."""
+
 
 # Any: a type hint such as `str | None` or `Literal[...]` has no common static type.
 def _leaf_hints(section: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -54,6 +57,8 @@ def nest(flat: dict[str, Any]) -> dict[str, Any]:
 def suggest(word: str, known: list[str]) -> str:
     """Name a slip within the section, or the same last part, as sections get forgotten, or the
     nearest."""
+    if len(word) > LONGEST:
+        return ""
     last = {key: key.split(".")[-1] for key in known}
     section = [
         key for key in known if "." in word and key.startswith(word.rpartition(".")[0] + ".")

@@ -12,9 +12,6 @@ from configs.texts import refuse_unseen
 PROSE = "model.system_prompt"
 """The setting that may have several lines."""
 
-REFERENCES = 8
-"""Interpolations in one setting."""
-
 
 def split_words(argv: list[str]) -> dict[str, Any]:
     """Read `k=v`, `--k=v`, `+k=v`, `++k=v`, `--k v`, `--flag` and W&B's JSON; the last one wins."""
@@ -69,15 +66,6 @@ def check_texts(where: str, value: object, *, lines: bool) -> None:
         if isinstance(text, str):
             refuse_keys(where, text)
             refuse_unseen(where, text, lines=lines)
-
-
-def check_references(key: str, value: object) -> None:
-    """Refuse settings that speak of so many others that resolving them would take for ever."""
-    if (count := str(value).count("${")) > REFERENCES:
-        raise ValueError(
-            f"{key} holds {count} interpolations ${{...}}, but a setting may hold {REFERENCES}: "
-            "give the text itself."
-        )
 
 
 def first_line(error: BaseException) -> str:
