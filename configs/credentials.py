@@ -18,19 +18,23 @@ from omegaconf.resolvers import oc
 KEYS = {
     "a Hugging Face token": r"\bhf_(?:(?=[a-z]*[A-Z\d])[A-Za-z\d]{12,}|[a-z]{30,})",
     "an API key": r"\b[spr]k[-_](?:ant|proj|or|svcacct|admin|live|test)[-_][\w-]{6,}"
-    r"|\b(?:sk|gsk|pplx|xai|nvapi|r8|npm|pypi|tgp)[-_][\w-]{0,80}?(?=[A-Za-z]{0,80}\d)[A-Za-z\d]{12}",
+    r"|\b(?:sk|gsk|pplx|xai|nvapi|r8|npm|pypi|tgp|dop|shpat|tskey)[-_][\w-]{0,80}?(?=[A-Za-z]{0,80}\d)[A-Za-z\d]{12}",
     "an AWS key": r"\b(?:AKIA|ASIA)[A-Z\d]{12,}",
     "a GitHub token": r"\b(?:gh[pousr]_[A-Za-z\d]{12,}|github_pat_\w{12,})",
-    "a GitLab token": r"\bgl[a-z]+-[\w-]{16,}",
+    "a GitLab token": r"\bgl(?:pat|dt|rt|ft|ptt|cbt|imt|soat|agent)-[\w-]{8}",
     "a Slack token": r"\bx(?:ox[a-z]|app)-[\w-]{8,}",
     "a Google key": r"\b(?:AIza[\w-]{20,}|ya29\.[\w-]{12,}|GOCSPX-[\w-]{12,})",
-    "a JSON web token": r"\beyJ[\w-]{6,999}\.[\w-]{6}",
+    "a JSON web token": r"\beyJ[\w-]{4,999}\.[\w-]{4}",
     "a private key": r"BEGIN [A-Z\d ]{0,20}PRIVATE KEY|\bAGE-SECRET-KEY-",
-    "a Weights & Biases key": r"\bwandb_v\d_\w{12,}|wandb\W.{0,40}\b[\da-f]{40}\b|\blocal-[\da-f]{40}\b",
+    "a Weights & Biases key": r"\bwandb_v\d_\w{12}|wandb\W.{0,40}\b[\da-f]{40}\b"
+    r"|\blocal-[\da-f]{40}\b",
     "a header with a key": r"\b(?i:bearer|basic)\s+(?=\S{0,80}\d|\S{20})[\w.~+/=-]{8}",
-    "a user or password in an address": r"\w://[^/?#\s]*@|\w://[^/?#\s@]*:(?!\d+(?:[/?#]|$))\S{0,300}@",
+    "a user or password in an address": r"\w://[^/?#\s]*@"
+    r"|//[^/?#\s@]*:(?!\d+(?:[/?#]|$))\S{0,300}@",
     "a key in the query of an address": r"[?&;#](?i:[\w-]*(?:key|token|secret|passw(?:or)?d|auth"
     r"|credential|signature)|pwd|sig)=[^&\s]",
+    "a key by its name": r"(?i:(?:api|access|account|secret)[-_]?key|token|secret|passw(?:or)?d)"
+    r"[\"']?\s*[=:]\s*[\"']?(?=\S{0,40}\d)[^\s\"',;]{8}",
 }
 """What is recognized, in words, each with its expression."""
 

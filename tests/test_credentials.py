@@ -10,7 +10,7 @@ from configs.credentials import is_called_key, key_in, masked
 from configs.load import SCRIPTS, load_config
 from configs.recipes import read_command
 from tests.canaries import BODY, CANARIES, HEX
-from tests.test_hostile_words import files  # noqa: F401 - a fixture
+from tests.test_hostile_words import MEDIA, files  # noqa: F401 - a fixture
 
 STAGES = tuple(SCRIPTS)
 
@@ -44,6 +44,10 @@ PASTED = {
     "token for a user": "https://tok3n@host/model",
     "user and password": "https://user:pw@host/model",
     "no user": "redis://:pw@host",
+    "no scheme": "//user:pw@host/model",
+    "a name": "api_key=a1b2c3d4",
+    "a name of W&B": f"WANDB_API_KEY={HEX}deadc0de",
+    "a name in JSON": '"password": "hunter2hunter2"',
     "query": "https://host/x?a=1&api_key=abc",
     "query, signed": "https://host/x?sv=1&sig=abc",
     "query, Amazon": "https://host/x?X-Amz-Signature=abc",
@@ -54,6 +58,7 @@ HARMLESS = (
     *("http://127.0.0.1:8000/v1", "http://[::1]:8000/v1", "https://host/a?page=2&by=time"),
     *("/data/risk-assessment-2024-models", "hf_models_and_more", "hf_transformersmodels", "sk-1"),
     *(f"{HEX}deadc0de", "basic training of it", "bearer of news", "task_live_recordings"),
+    *("global-experiment-2024", "tokens: many", "max_tokens=100000", "secretary=0123456789"),
     *("keyboard-0123456789abcdef", "ghp_short", "eyJ", "2024-01-01T12:30:45@night", "a?b=c;d"),
 )
 
@@ -150,11 +155,11 @@ def test_places_are_looked_up_in_the_environment():
 @pytest.mark.parametrize(
     "text",
     [
-        f"data: {{name: mine, media: {{image_max_pixels: 9}}, root: hf_{BODY}}}\n",
-        f"# the key is hf_{BODY}\ndata: {{name: mine, media: {{image_max_pixels: 9}}, root: x}}\n",
+        f"data: {{name: mine, {MEDIA}, root: hf_{BODY}}}\n",
+        f"# the key is hf_{BODY}\ndata: {{name: mine, {MEDIA}, root: x}}\n",
         f"data: [{{hf_{BODY}\n",
-        f'data: {{name: mine, media: {{image_max_pixels: 9}}, root: "\\x68f_{BODY}"}}\n',
-        "data: {name: mine, media: {image_max_pixels: 9}, root: '${oc.env:HF_TOKEN}'}\n",
+        f'data: {{name: mine, {MEDIA}, root: "\\x68f_{BODY}"}}\n',
+        f"data: {{name: mine, {MEDIA}, root: '${{oc.env:HF_TOKEN}}'}}\n",
         f"hf_{BODY}: 1\n",
     ],
 )

@@ -107,8 +107,7 @@ def test_a_word_is_refused_in_a_line_and_nothing_is_written(start, word, capsys,
 
 @pytest.mark.parametrize("key", [key for key, hint in HINTS.items() if hint in (int, float)])
 def test_every_number_is_one_that_machines_count_with(key):
-    odd = ["nan", "inf", "-inf", "1e999", *(["1" + "0" * 30] if HINTS[key] is int else [])]
-    for text in odd:
+    for text in ["1" + "0" * 30] if HINTS[key] is int else ["nan", "inf", "-1e999"]:
         with pytest.raises(ValueError, match=key.rpartition(".")[2]):
             load_config(["stage=audit", f"{key}={text}"], STAGES)
 
@@ -119,7 +118,8 @@ def test_commands_of_odd_pieces_are_settings_or_a_sentence():
     assert {*found.values()} == {"a configuration", "a sentence"}, found
 
 
-GOOD = "data: {name: mine, root: x, media: {image_max_pixels: 9}}\n"
+MEDIA = "media: {image_max_pixels: &a 9, video_max_frames: *a, audio_max_seconds: *a}"
+GOOD = f"data: {{name: mine, root: x, {MEDIA}}}\n"
 FILES: dict[str, tuple[str | bytes, str]] = {
     "nothing": ("", "data is not set"),
     "a list": ("- a\n", "is ['a'], but it is made of keys with values"),
@@ -216,8 +216,7 @@ def test_help_tells_of_a_file_that_cannot_be_read(files, capsys, monkeypatch):
 
 
 def test_aliases_within_reason_are_read(files):
-    text = "data: {name: mine, root: x, media: {image_max_pixels: &a 9, video_max_frames: *a}}\n"
-    (files / "data/mine.yaml").write_text(text)
+    (files / "data/mine.yaml").write_text(GOOD)
     assert load_config(["stage=sft", "data=mine"], STAGES).data.media.video_max_frames == 9
     assert read_command(["recipe=distillation"]).recipe.steps
 
