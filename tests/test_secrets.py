@@ -44,7 +44,9 @@ for line in sys.stdin:
         sys.argv = [script, *(word for word in words if word != "bug")]
         attend({"train.py": train, "eval.py": eval}[script].main)
         sys.exit(0)
-    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
+    _, status, used = os.wait3(0)
+    print(script, words[:8], used.ru_utime + used.ru_stime, file=open("/tmp/secrets_scratch/cpu", "a"))
+    print(os.waitstatus_to_exitcode(status), flush=True)
 """
 
 
