@@ -3,8 +3,8 @@
 import re
 from math import inf, isfinite
 
-MOST_BYTES = 255
-"""Of the name of a file or directory, by the rule of the file systems of Linux."""
+MOST_BYTES = 200
+"""Of a name; file systems take 255, endings included."""
 
 REFERENCES = 8
 """Interpolations in one setting."""
@@ -41,16 +41,16 @@ def a_share(section: str, shard: str) -> None:
 
 
 def a_name(setting: str, name: str) -> None:
-    """Refuse what cannot be the name of one directory inside another."""
+    """Refuse what cannot be the name of one file or directory inside another."""
     if not name.strip(".") or set(name) & set("/\\\n\t\0"):
         raise ValueError(
-            f"{setting} is {name!r}, but names one directory inside run.root: give a plain "
-            "name, and choose its parent with run.root=..."
+            f"{setting} is {name!r}, but names one file or directory inside run.root: give a "
+            "plain name, and choose its parent with run.root=..."
         )
     if (size := len(name.encode(errors="surrogatepass"))) > MOST_BYTES:
         raise ValueError(
-            f"{setting} has {size} bytes and begins with {name[:40]!r}, but the name of a "
-            f"directory has at most {MOST_BYTES}: give a shorter one."
+            f"{setting} has {size} bytes and begins with {name[:40]!r}, but the name of a file or "
+            f"directory may have {MOST_BYTES}: give a shorter one."
         )
 
 

@@ -44,9 +44,7 @@ for line in sys.stdin:
         sys.argv = [script, *(word for word in words if word != "bug")]
         attend({"train.py": train, "eval.py": eval}[script].main)
         sys.exit(0)
-    _, status, used = os.wait3(0)
-    print(script, words[:8], used.ru_utime + used.ru_stime, file=open("/tmp/secrets_scratch/cpu", "a"))
-    print(os.waitstatus_to_exitcode(status), flush=True)
+    print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
 """
 
 
@@ -140,10 +138,7 @@ def commands(echo: str, refusing: str) -> dict[str, list[str]]:
         "bug": [*train, "stage=sft", "seed=5", "bug"],
         "recipe": ["train.py", "recipe=vidground", "init_from=nowhere"],
         "key as a name": [*train, "stage=sft", f"run.name={CANARIES['HF_TOKEN']}"],
-        "key by its variable": [*train, "stage=sft", "run.name=${oc.env:SERVED_MODEL_KEY}"],
-        "key in an address": [*train, "stage=sft", f"init_from=s3://me:{KEY}@bucket/x"],
         "key of no form": [*evaluate, "stage=audit", f"run.name={KEY}"],
-        "key of a recipe": ["train.py", "recipe=vidground", f"run.root={KEY}"],
     }
 
 
