@@ -34,6 +34,6 @@ def refuse_unseen(where: str, text: str, *, lines: bool = False) -> None:
     found = OBEYED.search(text) or (None if lines else re.search(r"[\n\t]", text))
     if found:
         raise ValueError(
-            f"{where} holds the character {found[0]!a}, but nobody could see it in a name or "
-            "a file: give a text in UTF-8, without control characters."
+            f"{where} holds the character {found[0]!a}, but settings are written for people to "
+            "read: give a text in UTF-8, without control characters."
         )
