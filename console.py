@@ -3,15 +3,19 @@
 import logging
 import os
 import sys
+import traceback
 from collections.abc import Callable
 from io import TextIOWrapper
 from signal import SIGPIPE, Signals
+from types import TracebackType
 from typing import TextIO, final
 
 from configs.command import main_config, main_recipe
+from configs.credentials import masked
 from configs.launching import check_launch, check_recipe_launch
 from configs.recipes import Command
 from configs.schema import Config
+from configs.texts import shown, told
 from failures import sentence
 from opening import refuse_endless
 from stopping import ChildFailed, code_of, end_children, listen, lost, received, settle, stand_by
@@ -74,9 +78,33 @@ def _prepare() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive forks
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if isinstance(sys.stdout, TextIOWrapper):  # which may be set to letters of one country
+        sys.stdout.reconfigure(errors="backslashreplace")
     if sys.stderr is not None:  # it may be closed, as by `2>&-`
         sys.stderr = Screen(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace")
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Plain())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    sys.excepthook = _trace
+
+
+@final
+class Plain(logging.Formatter):
+    """Messages as a terminal may have them, whatever data, models and servers put into them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a message without keys, and without what a terminal obeys."""
+        return shown(masked(super().format(record)))
+
+
+def say(text: str) -> None:
+    """Print what was asked for, before anything else speaks."""
+    print(shown(masked(text)), flush=True)
+
+
+def _trace(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the traceback of a bug."""
+    print(shown(masked("".join(traceback.format_exception(error)))), end="", file=sys.stderr)
 
 
 def quiet() -> None:
@@ -122,10 +150,10 @@ def _tell(error: BaseException, config: Config | None) -> int | None:
         code, words = gone
         log.error("error: %s", words)
         return code
-    told = sentence(error, config)
-    if told is None:
+    found = sentence(error, config)
+    if found is None:
         return None
-    print(f"error: {told}", file=sys.stderr)
+    print(f"error: {told(masked(found))}", file=sys.stderr)
     try:
         sys.stdout.flush()
     except OSError:  # no room for what was to be shown
@@ -141,7 +169,7 @@ def _flushed(leaving: SystemExit) -> int:
         return _unheard()
     if leaving.code is None or isinstance(leaving.code, int):
         return leaving.code or 0
-    print(leaving.code, file=sys.stderr)
+    print(told(masked(str(leaving.code))), file=sys.stderr)
     return 1
 
 

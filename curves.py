@@ -75,7 +75,8 @@ def curves_of(config: Config, run: Run) -> Curves:
         id=_identity(run),
         save_dir=run.dir,
         config=asdict(config),
-        settings=wandb.Settings(init_timeout=SECONDS),
+        # The address of a repository may hold a key.
+        settings=wandb.Settings(init_timeout=SECONDS, disable_git=True),
     )
     try:
         _ = curves.experiment  # in the process that leads; the others get a stand-in

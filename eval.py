@@ -1,6 +1,6 @@
 """Evaluate: `python eval.py stage=benchmark`; `--help` lists the rest."""
 
-from console import attend, quiet, start
+from console import attend, quiet, say, start
 
 STAGES = ("probe", "audit", "clean", "benchmark")
 
@@ -18,7 +18,7 @@ def main() -> None:
         case _:
             from benchmarking.stage import benchmark as evaluate  # noqa: PLC0415
     quiet()
-    attend(lambda: print(evaluate(config)), config)
+    attend(lambda: say(evaluate(config)), config)
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ import sys
 from functools import partial
 
 from configs.command import asks_recipe
-from console import attend, quiet, start, start_recipe
+from console import attend, quiet, say, start, start_recipe
 
 STAGES = ("sft", "rlvr", "distill", "prealign")
 
@@ -28,7 +28,7 @@ def follow_recipe() -> None:
     command = start_recipe()
     from recipes.running import follow  # noqa: PLC0415 - help does without what plans need
 
-    follow(command, tell=partial(print, flush=True))  # before the first step speaks
+    follow(command, tell=say)
 
 
 if __name__ == "__main__":

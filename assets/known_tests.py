@@ -9,8 +9,10 @@ other sets stay. Media are not looked at. `datamodules/known_tests.py` says what
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 
+from console import attend, say
 from datamodules.known_tests import FILE, question_key, read_known
 from datamodules.sources.answers import RowError, written
 from datamodules.sources.containers import read_rows
@@ -36,7 +38,7 @@ def main(arguments: Sequence[str], file: Path = FILE) -> None:
     for name, files in paths.items():
         found = {key for path in files for key in keys_of(path)}
         keys |= {(name, key) for key in found}
-        print(f"{name}: {len(found)} questions of {', '.join(map(str, files))}")
+        say(f"{name}: {len(found)} questions of {', '.join(map(str, files))}")
     lines = sorted(f"{name}\t{key.hex()}\n" for name, key in keys)
     remarks = [line for line in file.read_text("utf-8").splitlines(keepends=True) if line[0] == "#"]
     write_text(file, "".join([*remarks, *lines]))
@@ -63,4 +65,4 @@ def _options(given: object) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    attend(partial(main, sys.argv[1:]))

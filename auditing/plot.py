@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditing.shares import Game
+from configs.texts import shown
 from report import Interval
 from writing import whole
 
@@ -38,7 +39,7 @@ def draw(
 
     figure = Figure(figsize=(12, 6), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(title, fontsize=12)
+    figure.suptitle(shown(title), fontsize=12, parse_math=False)
     bars, dots = figure.subplots(1, 2, width_ratios=(1, 1.05))
     _bars(bars, groups)
     _dots(figure, dots, game)
@@ -51,16 +52,16 @@ def _bars(axes: "Axes", groups: Sequence[tuple[str, Mapping[str, Interval]]]) ->
     names = list(groups[0][1])
     fitting = max(1, BARS // len(names))
     largest = sorted(groups, key=lambda group: -group[1][names[0]].n)[:fitting]
-    shown = [group for group in groups if group in largest]
+    drawn = [group for group in groups if group in largest]
     height = 0.8 / len(names)
     for row, name in enumerate(names):
-        intervals = [shares[name] for _, shares in shown]
+        intervals = [shares[name] for _, shares in drawn]
         means = np.array([interval.mean for interval in intervals])
         bounds = [(interval.low, interval.high) for interval in intervals]
         # No interval where a group is about a single asset.
         reach = np.nan_to_num(np.abs(np.array(bounds) - means[:, None]).T)
         axes.barh(
-            np.arange(len(shown)) + (row - (len(names) - 1) / 2) * height,
+            np.arange(len(drawn)) + (row - (len(names) - 1) / 2) * height,
             100 * means,
             height,
             xerr=100 * reach,
@@ -68,14 +69,16 @@ def _bars(axes: "Axes", groups: Sequence[tuple[str, Mapping[str, Interval]]]) ->
             label=name,
             error_kw={"elinewidth": 1, "capsize": 2},
         )
-    axes.set_yticks(range(len(shown)), [f"{name}\n(n = {_n(shares)})" for name, shares in shown])
-    axes.tick_params(axis="y", labelsize=max(6, 10 - len(shown) // 3))
+    # A name of the data may hold `$`, which would begin a formula.
+    labels = [f"{shown(name)}\n(n = {_n(shares)})" for name, shares in drawn]
+    axes.set_yticks(range(len(drawn)), labels, parse_math=False)
+    axes.tick_params(axis="y", labelsize=max(6, 10 - len(drawn) // 3))
     axes.invert_yaxis()
     axes.axvline(0, color="black", linewidth=0.8)
     axes.grid(axis="x", alpha=0.3)
     axes.set_axisbelow(True)
     axes.set_xlabel("mean share (accuracy points)")
-    left_out = f", the {len(shown)} largest of {len(groups)} groups" if shown != groups else ""
+    left_out = f", the {len(drawn)} largest of {len(groups)} groups" if drawn != groups else ""
     axes.set_title(f"What each part adds{left_out}", fontsize=10)
     axes.legend(fontsize=9, ncols=len(names), loc="upper center", bbox_to_anchor=(0.5, -0.1))
 

@@ -5,18 +5,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from configs.load import (
-    GROUPS,
-    SCRIPTS,
-    SERVES,
-    choices,
-    flatten,
-    load_config,
-    to_yaml,
-)
+from configs.files import read_text
+from configs.load import SCRIPTS, SERVES, choices, load_config, to_yaml
+from configs.names import GROUPS, flatten
 from configs.paths import FOLDER
 from configs.recipes import RECIPES, Command, read_command, recipes
 from configs.schema import Config
+from configs.texts import told
 
 RECIPE_USAGE = """\
        python train.py recipe=RECIPE [scale=digits|paper] [key=value ...] [STEP:key=value ...]
@@ -70,7 +65,7 @@ COMMON_KEYS = (
 
 def _captions(files: Mapping[str, Path]) -> list[str]:
     """List choices, each with the caption from the second line of its YAML file."""
-    heads = {name: file.read_text().splitlines()[1] for name, file in files.items()}
+    heads = {name: [*read_text(file).splitlines(), "", ""][1] for name, file in files.items()}
     return [f"  {name:<16} {head.lstrip('# ')}" for name, head in heads.items()]
 
 
@@ -120,19 +115,19 @@ def main_recipe(argv: list[str]) -> Command:
     try:
         return read_command(argv)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {told(error)}", file=sys.stderr)
         raise SystemExit(2) from None
 
 
 def main_config(argv: list[str], stages: tuple[str, ...]) -> Config:
     """Resolve the command line of an entry script; answer help and mistakes, then leave."""
-    if not argv or {"-h", "--help"} & {*argv}:
-        print(help_text(SCRIPTS[stages[0]], stages))
-        raise SystemExit(0 if argv else 2)
     try:
+        if not argv or {"-h", "--help"} & {*argv}:
+            print(help_text(SCRIPTS[stages[0]], stages))
+            raise SystemExit(0 if argv else 2)
         config = load_config([word for word in argv if word != "--print-config"], stages)
     except ValueError as error:
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {told(error)}", file=sys.stderr)
         raise SystemExit(2) from None
     if "--print-config" in argv:
         print(to_yaml(config), end="")

@@ -8,30 +8,23 @@ on the model it is applied to.
 Imports nothing heavy, so that help and mistakes are answered at once.
 """
 
-import ast
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, is_dataclass
-from difflib import get_close_matches
+from collections.abc import Mapping
+from dataclasses import asdict
 from functools import lru_cache
 from types import UnionType
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import Any, Literal, Union, get_args, get_origin
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from configs.checks import check_references, countable
+from configs.files import read_yaml
+from configs.names import GROUPS, HINTS, flatten, nest, suggest
 from configs.paths import FOLDER, SHIPPED, placed, shipped
 from configs.schema import Config
-
-GROUPS = {
-    "stage": None,
-    "objective": "default",
-    "reward": "default",
-    "model": "tiny",
-    "data": "digits",
-}
-"""Folders of YAML files in the order in which they are laid over each other, and the default."""
+from configs.words import PROSE, check_texts, first_line, split_words
 
 SERVES: dict[str, tuple[str, ...]] = {"objective": ("rlvr", "prealign"), "reward": ("rlvr",)}
 """The stages that have a use for a group which not all have a use for."""
@@ -51,87 +44,12 @@ PLACEMENT = ("logger", "run.name", "run.root", "data.workers", "data.patience")
 a run whose loader processes used up the memory goes on with fewer."""
 
 
-# Any: a type hint such as `str | None` or `Literal[...]` has no common static type.
-def _leaf_hints(section: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """Walk the dotted keys of the schema, each with its type hint."""
-    for name, hint in get_type_hints(section).items():
-        if is_dataclass(hint) and isinstance(hint, type):
-            yield from _leaf_hints(hint, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", hint
-
-
-HINTS = dict(_leaf_hints(Config))
-
-
-def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Turn nested sections into dotted keys: {"optim": {"lr": 1}} -> {"optim.lr": 1}."""
-    flat: dict[str, Any] = {}  # Any: values of every type that YAML knows
-    for name, value in tree.items():
-        nested = isinstance(value, dict)
-        flat |= flatten(value, f"{prefix}{name}.") if nested else {f"{prefix}{name}": value}
-    return flat
-
-
-def _nest(flat: dict[str, Any]) -> dict[str, Any]:
-    """Undo `flatten`."""
-    tree: dict[str, Any] = {}
-    for key, value in flat.items():
-        *sections, name = key.split(".")
-        place = tree
-        for section in sections:
-            place = place.setdefault(section, {})
-        place[name] = value
-    return tree
-
-
 def choices(group: str) -> list[str]:
     """List what a group offers, by the YAML files in its folder."""
     return sorted(path.stem for path in (FOLDER / group).glob("*.yaml"))
 
 
-def suggest(word: str, known: list[str]) -> str:
-    """Name a slip within the section, or the same last part, as sections get forgotten, or the
-    nearest."""
-    last = {key: key.split(".")[-1] for key in known}
-    section = [
-        key for key in known if "." in word and key.startswith(word.rpartition(".")[0] + ".")
-    ]
-    near = get_close_matches(word, section, n=1, cutoff=0.85)
-    near = near or [key for key in known if last[key] == word.split(".")[-1]]
-    near = near or get_close_matches(word, known, n=1)
-    near = near or [
-        key for key in known if last[key] in get_close_matches(word, last.values(), n=1)
-    ]
-    return f"; did you mean {' or '.join(near[:3])}?" if near else ""
-
-
-def split_words(argv: list[str]) -> dict[str, Any]:
-    """Read `k=v`, `--k=v`, `+k=v`, `++k=v`, `--k v`, `--flag` and W&B's JSON; the last one wins."""
-    given: dict[str, Any] = {}
-    words = iter(argv)
-    for word in words:
-        key, equals, value = word.removeprefix("--").lstrip("+").partition("=")
-        if word.startswith("{"):
-            given |= flatten(json.loads(word))
-        elif (
-            equals and value.startswith("{") and any(known.startswith(f"{key}.") for known in HINTS)
-        ):
-            given |= flatten(ast.literal_eval(value), f"{key}.")  # W&B writes sections as Python
-        elif equals:
-            given[key] = value
-        elif word.startswith("--") and HINTS.get(key) is bool:
-            given[key] = "true"
-        elif word.startswith("--") and (key in HINTS or key in GROUPS):
-            given[key] = next(words, "")
-        else:
-            raise ValueError(
-                f"{word!r} is not an assignment: settings are given as key=value, such as "
-                f"optim.lr=1e-5{suggest(key, [*HINTS])}"
-            )
-    return given
-
-
+# Any: a type hint such as `str | None` or `Literal[...]` has no common static type.
 def _arms(hint: Any) -> tuple[Any, ...]:
     """List what a union admits; one with a Literal in it is of another class than the rest."""
     return get_args(hint) if get_origin(hint) in (Union, UnionType) else ()
@@ -169,18 +87,27 @@ def _lay_over(config: Any, flat: dict[str, Any], source: str) -> Any:
             inside = [known for known in HINTS if known.startswith(f"{key}.")]
             hint = f"; it is a section: set {inside[0]}, ..." if inside else suggest(key, [*HINTS])
             raise ValueError(f"{source}: there is no setting {key!r}{hint}")
+        countable(key, flat[key])
+        check_references(key, flat[key])
     try:
-        return OmegaConf.merge(config, _nest(flat))
-    except OmegaConfBaseException as error:
-        key = (error.full_key or "").split("[")[0]
-        if key not in flat:
-            raise
+        return OmegaConf.merge(config, nest(flat))
+    except (OmegaConfBaseException, RecursionError):
+        key = next(key for key in flat if not _fits(config, key, flat[key]))
         hints = [HINTS[key], *_arms(HINTS[key])]
         words = [word for hint in hints if get_origin(hint) is Literal for word in get_args(hint)]
         near = suggest(str(flat[key]), words) if words else ""
         raise ValueError(
             f"{source}: {key} is {flat[key]!r}, but must be {_allowed(HINTS[key])}{near}"
         ) from None
+
+
+def _fits(config: Any, key: str, value: Any) -> bool:
+    """Say whether OmegaConf takes a setting by itself."""
+    try:
+        OmegaConf.merge(config, nest({key: value}))
+    except (OmegaConfBaseException, RecursionError):
+        return False
+    return True
 
 
 def _read_choice(group: str, choice: str | None, stages: tuple[str, ...]) -> dict[str, Any]:
@@ -196,10 +123,7 @@ def _read_choice(group: str, choice: str | None, stages: tuple[str, ...]) -> dic
         raise ValueError(
             f"{group}={choice} is not known: choose from {listed}{suggest(choice, known)}"
         )
-    path = FOLDER / group / f"{choice}.yaml"
-    tree = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    assert isinstance(tree, dict), f"{path} holds no mapping"
-    return flatten({str(key): value for key, value in tree.items()})
+    return flatten(read_yaml(FOLDER / group / f"{choice}.yaml"))
 
 
 def _check_groups(given: Mapping[str, Any]) -> None:
@@ -230,21 +154,46 @@ def load_config(argv: list[str], stages: tuple[str, ...]) -> Config:
     """
     given = split_words(argv)
     _check_groups(given)
-    config = _chosen(tuple(given.pop(group, default) for group, default in GROUPS.items()), stages)
+    names = (given.pop(group, default) for group, default in GROUPS.items())
+    config = _chosen(tuple(None if name is None else str(name) for name in names), stages)
     known = {
         key: placed(key, _typed(key, value)) if key in HINTS else value
         for key, value in given.items()
     }
-    files = {key: OmegaConf.select(config, key) for key in SHIPPED}
-    config = _lay_over(config, {**shipped(files, known), **known}, "command line")
-    if missing := sorted(OmegaConf.missing_keys(config)):
-        raise ValueError(f"{missing[0]} is not set and has no default: give {missing[0]}=...")
     try:
+        there = [key for key in SHIPPED if not OmegaConf.is_missing(config, key.split(".")[0])]
+        files = {key: OmegaConf.select(config, key) for key in there}
+        config = _lay_over(config, {**shipped(files, known), **known}, "command line")
+        if missing := sorted(OmegaConf.missing_keys(config)):
+            raise ValueError(f"{missing[0]} is not set and has no default: give {missing[0]}=...")
         resolved = OmegaConf.to_object(config)
-    except OmegaConfBaseException as error:  # an interpolation such as ${oc.env:HOM}
-        raise ValueError(f"{error.full_key} cannot be resolved: {error}".splitlines()[0]) from None
+    except (OmegaConfBaseException, RecursionError) as error:  # an interpolation: ${oc.env:HOM}
+        raise _unresolved(config, error) from None
     assert isinstance(resolved, Config)
+    for key, value in flatten(asdict(resolved)).items():
+        countable(key, value)
+        check_texts(key, value, lines=key == PROSE)
     return resolved
+
+
+def _unresolved(config: Any, error: Exception) -> ValueError:
+    """Say which setting stands for nothing that can be found, and why."""
+    key = next((key for key in HINTS if not _resolves(config, key)), "a setting")
+    reason = first_line(error).rpartition("while resolving interpolation: ")[2]
+    return ValueError(
+        f"{key} cannot be resolved ({reason}), but a setting stands "
+        "for one text or number: give that, or ${oc.env:NAME} of a variable that is set and holds "
+        "no key."
+    )
+
+
+def _resolves(config: Any, key: str) -> bool:
+    """Say whether a setting stands for something."""
+    try:
+        OmegaConf.to_container(OmegaConf.create([OmegaConf.select(config, key)]), resolve=True)
+    except (OmegaConfBaseException, RecursionError):
+        return False
+    return True
 
 
 def to_yaml(config: Config) -> str:

@@ -36,7 +36,7 @@ def placed(key: str, value: Any) -> Any:
     if key not in PATHS:
         return value
     if isinstance(value, list):
-        return [at_home(str(item)) for item in value]
+        return [at_home(item) if isinstance(item, str) else item for item in value]
     return at_home(value) if isinstance(value, str) else value
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from configs.checks import at_least, positive
+from configs.checks import a_name, at_least, positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,6 +79,7 @@ class ModelConfig:
     """The tower cache grows no further than this."""
 
     def __post_init__(self) -> None:
+        a_name("model.name", self.name)  # a benchmark calls a file by it
         positive("model", tower_cache_gigabytes=self.tower_cache_gigabytes)
         if self.tower_cache and not self.freeze_towers:
             raise ValueError(

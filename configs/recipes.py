@@ -35,10 +35,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
-from omegaconf import OmegaConf
-
-from configs.load import GROUPS, HINTS, SCRIPTS, flatten, split_words, suggest
+from configs.checks import a_name
+from configs.files import read_yaml
+from configs.load import SCRIPTS
+from configs.names import GROUPS, HINTS, flatten, suggest
 from configs.paths import FOLDER, at_home
+from configs.words import split_words
 
 Settings = Mapping[str, Any]
 """Dotted settings and names of groups; Any: values of every type that YAML knows."""
@@ -139,9 +141,7 @@ def read_recipe(name: str, scale: str) -> Recipe:
     _choice("recipe", name, recipes())
     path = RECIPES / name / f"{_choice('scale', scale, scales(name))}.yaml"
     where = f"recipe/{name}/{path.name}"
-    # Any: what a YAML file holds; the stages check the values.
-    tree: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=False)
-    tree = _section(tree, where)
+    tree = read_yaml(path)  # the stages check the values
     if strays := sorted(map(str, tree.keys() - {"settings", "steps"})):
         raise ValueError(
             f"{where} holds {', '.join(strays)}, but a recipe has settings and steps: move what "
@@ -184,6 +184,7 @@ def _template(step: dict[str, Any], where: str) -> Template:  # Any: as in Setti
             f"{where}: step {name!r} has stage {stage!r}, but a step is one of "
             f"{', '.join(SCRIPTS)}{suggest(stage, [*SCRIPTS])}"
         )
+    a_name(f"{where}: the name of a step", name)
     marks = {mark: bool(step.pop(mark, False)) for mark in ("shared", "filtered")}
     return Template(name=name, stage=stage, settings=flatten(step), **marks)
 
@@ -195,6 +196,9 @@ def read_command(argv: list[str]) -> Command:
     own = {key: given.pop(key, None) for key in OWN}
     recipe = read_recipe(str(own["recipe"]), str(own["scale"] or "digits"))
     name, root = given.pop("run.name", None), given.pop("run.root", "runs")
+    name = None if name in (None, "", "None", "none", "null") else str(name)
+    if name is not None:
+        a_name("run.name", name)
     names = [step.name for step in recipe.steps]
     of_step: dict[str, dict[str, Any]] = {}  # Any: as in Settings
     for key in [key for key in given if ":" in key]:
@@ -216,7 +220,7 @@ def read_command(argv: list[str]) -> Command:
         jobs=_number("jobs", own["jobs"] or 1, at_least=1),
         dry_run=any(word.lstrip("-") == "dry-run" for word in argv),
         root=Path(at_home(str(root))),
-        name=None if name in (None, "", "None", "none", "null") else str(name),
+        name=name,
     )
 
 

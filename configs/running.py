@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from configs.checks import at_least, positive
+from configs.checks import a_name, at_least, positive
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,11 +17,8 @@ class RunConfig:
     """Directory that holds all run directories."""
 
     def __post_init__(self) -> None:
-        if self.name is not None and (not self.name.strip(".") or set(self.name) & set("/\\")):
-            raise ValueError(
-                f"run.name is {self.name!r}, but names one directory inside run.root: give a plain "
-                "name, and choose its parent with run.root=..."
-            )
+        if self.name is not None:
+            a_name("run.name", self.name)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from configs.recipes import CONTROLS, Arm, Command
+from configs.texts import shown
 from recipes.plan import describe
 from recipes.processes import Held, Processes
 from recipes.steps import Step, identity, resolve
@@ -91,6 +92,6 @@ def compare(command: Command, chains: Sequence[Sequence[Step]], root: Path) -> s
             several = len(settings.sets) > 1
             file = f"{step.name}-{name.replace('/', '-')}" if several else step.name
             write_text(root / f"{file}.json", found.json)
-            write_text(root / f"{file}.txt", f"{found.text}\n")
+            write_text(root / f"{file}.txt", f"{shown(found.text)}\n")
             tables.append(f"{file}: {root / file}.json\n\n{found.text}")
     return "\n\n".join(tables) or f"no benchmark is left to compare arms by, see {root}"

@@ -8,7 +8,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
 
-from configs.load import SCRIPTS, SERVES, config_hash, load_config, suggest
+from configs.load import SCRIPTS, SERVES, config_hash, load_config
+from configs.names import suggest
 from configs.recipes import CONTROL, START, Arm, Command, Settings, Template, items
 from configs.schema import Config
 from datamodules.splits import check_names

@@ -1,0 +1,73 @@
+"""The words of a command: settings, as people and sweeps spell them."""
+
+import ast
+import json
+from collections.abc import Callable
+from typing import Any
+
+from configs.credentials import refuse_keys
+from configs.names import GROUPS, HINTS, flatten, suggest
+from configs.texts import refuse_unseen
+
+PROSE = "model.system_prompt"
+"""The setting that may have several lines."""
+
+
+def split_words(argv: list[str]) -> dict[str, Any]:
+    """Read `k=v`, `--k=v`, `+k=v`, `++k=v`, `--k v`, `--flag` and W&B's JSON; the last one wins."""
+    given: dict[str, Any] = {}
+    for number, word in enumerate(argv, start=1):
+        key, _, value = word.lstrip("-+").partition("=")
+        where = key if key in HINTS else f"word {number} of the command"
+        lines = "{" in (word[:1], value[:1]) or key.endswith(PROSE)
+        check_texts(where, word, lines=lines)
+    words = iter(argv)
+    for word in words:
+        key, equals, value = word.removeprefix("--").lstrip("+").partition("=")
+        if word.startswith("{"):
+            given |= _sections(json.loads, word, "")
+        elif (
+            equals and value.startswith("{") and any(known.startswith(f"{key}.") for known in HINTS)
+        ):
+            given |= _sections(ast.literal_eval, value, f"{key}.")  # W&B writes them as Python
+        elif equals:
+            given[key] = value
+        elif word.startswith("--") and HINTS.get(key) is bool:
+            given[key] = "true"
+        elif word.startswith("--") and (key in HINTS or key in GROUPS):
+            given[key] = next(words, "")
+        else:
+            raise ValueError(
+                f"{word!r} is not an assignment: settings are given as key=value, such as "
+                f"optim.lr=1e-5{suggest(key, [*HINTS])}"
+            )
+    return given
+
+
+def _sections(read: Callable[[str], Any], text: str, prefix: str) -> dict[str, Any]:
+    """Read sections that stand in one word."""
+    try:
+        flat = flatten(dict(read(text)), prefix)
+    except (ValueError, TypeError, SyntaxError, RecursionError, MemoryError) as error:
+        raise ValueError(
+            f"{prefix.rstrip('.') or 'a word of the command'} is {text[:80]!r}, which cannot be "
+            f"read ({first_line(error)}), but sections are written as in W&B's sweeps: give each "
+            "setting as key=value instead."
+        ) from None
+    for key, value in flat.items():
+        check_texts("a word of the command", key, lines=False)
+        check_texts(key, value, lines=key.endswith(PROSE))
+    return flat
+
+
+def check_texts(where: str, value: object, *, lines: bool) -> None:
+    """Refuse keys, and characters that nobody sees, in a setting or its list."""
+    for text in value if isinstance(value, list) else [value]:
+        if isinstance(text, str):
+            refuse_keys(where, text)
+            refuse_unseen(where, text, lines=lines)
+
+
+def first_line(error: BaseException) -> str:
+    """Quote the first line of an error."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
