@@ -26,6 +26,7 @@ Reason = Literal[
     "missing_id",
     "missing_question",
     "preference",
+    "too_large",
     "unknown_field",
     "unread_field",
 ]
