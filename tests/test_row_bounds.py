@@ -96,7 +96,9 @@ def test_a_number_without_end_is_one_bad_row(tmp_path, name, digits):
 
 
 def repeated(text: str, count: int) -> pa.DictionaryArray:
-    return pa.DictionaryArray.from_arrays(pa.array(np.zeros(count, dtype="int32")), pa.array([text]))
+    return pa.DictionaryArray.from_arrays(
+        pa.array(np.zeros(count, dtype="int32")), pa.array([text])
+    )
 
 
 def test_a_text_that_is_repeated_within_a_row_counts_as_often_as_it_comes(tmp_path):
