@@ -1,14 +1,15 @@
 """What an adapter is: a function from a published row to rows of our own manifest."""
 
 import hashlib
-import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import final
 
 from configs.inputs import FormatName
+from configs.partial import partial_of, sweep
 from datamodules.sources.answers import RowError
 from datamodules.sources.golds import WAYS, Golds, Way
 
@@ -65,15 +66,22 @@ class Place:
         try:
             if not path.is_file():
                 path.parent.mkdir(parents=True, exist_ok=True)
-                made = path.with_name(f"{path.name}.{os.getpid()}.tmp")
-                made.write_bytes(data)
-                made.replace(path)
+                _clear(path.parent)
+                with partial_of(path) as made:
+                    made.write_bytes(data)
+                    made.replace(path)
         except OSError as error:
             raise ValueError(
                 f"{path} cannot be written ({error}), but media inside a manifest are kept in "
                 "files beside it: make its directory writable, or copy it to one that is."
             ) from error
         return kept
+
+
+@cache
+def _clear(directory: Path) -> None:
+    """Remove what killed processes left among the media of a manifest, once."""
+    sweep(directory)
 
 
 def _is_file(path: Path) -> bool:

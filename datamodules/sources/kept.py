@@ -2,10 +2,11 @@
 
 import json
 import logging
-import uuid
 from collections.abc import Callable, Mapping, Sequence
 
+from configs.partial import partial_of, sweep
 from datamodules.sample import Sample
+from datamodules.sources.sealed import read_sealed, sealed
 from datamodules.sources.table import SampleTable
 
 log = logging.getLogger(__name__)
@@ -26,14 +27,15 @@ def found_once(
         return find(samples)
     file = samples.file.with_name(f"{name}.json")
     try:
-        found = {int(place): text for place, text in json.loads(file.read_text("utf-8")).items()}
+        found = {int(place): text for place, text in json.loads(read_sealed(file)).items()}
     except (OSError, ValueError):
         whole = SampleTable(samples.file, root=samples.root, outside_root=samples.outside_root)
         found = dict(find(whole))
-        made = file.with_name(f"{file.name}.{uuid.uuid4().hex}.tmp")
+        sweep(file.parent)
         try:
-            made.write_text(json.dumps(found), encoding="utf-8")
-            made.replace(file)
+            with partial_of(file) as made:
+                made.write_text(sealed(json.dumps(found)), encoding="utf-8")
+                made.replace(file)
         except OSError as error:
             log.warning("%s cannot be written (%s): it is found out again next time", file, error)
     if not found:
