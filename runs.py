@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, NoReturn, Self
 
+from configs.foreign import json_of
 from configs.launching import SHARED_DIR
 from configs.load import config_hash, to_yaml
 from configs.schema import Config
@@ -255,5 +256,5 @@ class MetricsLog:
         if not self.path.exists():
             return
         *lines, _torn = self.path.read_text().split("\n")  # "" where the last line is whole
-        kept = [line for line in lines if json.loads(line)["step"] <= step]
+        kept = [line for line in lines if json_of(line)["step"] <= step]
         write_atomically(self.path, "".join(f"{line}\n" for line in kept))

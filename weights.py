@@ -3,7 +3,6 @@
 A directory is looked through; the hub is asked for one small file, once, with little patience.
 """
 
-import json
 import os
 from pathlib import Path
 
@@ -16,6 +15,8 @@ from huggingface_hub.errors import (
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
 )
+
+from configs.foreign import json_of
 
 HTTPError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # it does not say so
 """Of whichever client the hub's library uses: a connection that failed."""
@@ -61,7 +62,7 @@ def _check_directory(place: Path) -> None:
     index = place / "model.safetensors.index.json"
     if index.is_file():
         try:
-            parts = sorted(set(json.loads(index.read_text())["weight_map"].values()))
+            parts = sorted(set(json_of(index.read_text())["weight_map"].values()))
         except (ValueError, LookupError, TypeError, AttributeError) as error:
             raise ValueError(
                 f"{index} does not list the parts of the weights ({type(error).__name__}), but "

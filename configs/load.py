@@ -21,6 +21,7 @@ from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from configs.foreign import json_of
 from configs.paths import FOLDER, SHIPPED, placed, shipped
 from configs.schema import Config
 
@@ -112,7 +113,7 @@ def split_words(argv: list[str]) -> dict[str, Any]:
     for word in words:
         key, equals, value = word.removeprefix("--").lstrip("+").partition("=")
         if word.startswith("{"):
-            given |= flatten(json.loads(word))
+            given |= flatten(json_of(word))
         elif (
             equals and value.startswith("{") and any(known.startswith(f"{key}.") for known in HINTS)
         ):

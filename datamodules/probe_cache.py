@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.ablation import Condition, How
+from configs.foreign import json_of
 from datamodules.probe_scores import SCHEMA, checksum, earliest, encode, identities, read_shards
 
 
@@ -142,7 +143,7 @@ def describe_probe(root: str | Path, key: str, facts: Mapping[str, object]) -> N
     text = json.dumps(dict(facts), indent=2, sort_keys=True, allow_nan=False) + "\n"
     if not path.exists():
         _write_durably(path, text.encode())
-    elif _facts(path) != json.loads(text):
+    elif _facts(path) != json_of(text):
         raise ValueError(
             f"{path} describes another probe than {json.dumps(dict(facts))}, but a key stands for "
             "one probe only: give describe_probe() what probe_key() was given, or mend the file."
@@ -211,7 +212,7 @@ def _folder(root: str | Path, key: str) -> Path:
 def _facts(path: Path) -> dict[str, object]:
     """Read what is known of a probe: nothing, where nobody described it."""
     try:
-        return dict(json.loads(path.read_text()))
+        return dict(json_of(path.read_text()))
     except FileNotFoundError:
         return {}
     except (ValueError, TypeError) as error:  # no text, no JSON, no mapping

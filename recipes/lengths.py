@@ -5,7 +5,6 @@ the processors that Qwen2.5-Omni's dialect calls; a test compares the two. Of ot
 stay unknown.
 """
 
-import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -22,6 +21,7 @@ from numpy.typing import NDArray
 from tokenizers import Tokenizer
 
 from configs.ablation import LEFT, Condition, Part
+from configs.foreign import json_of
 from configs.inputs import Ask, FormatName
 from configs.schema import Config, MediaConfig
 from datamodules.budgets import shared_budget
@@ -232,7 +232,7 @@ def _refuse_others(path: Path) -> None:
     file = path / "config.json"
     if not file.is_file():
         raise Unmeasured(f"{path} has no config.json")
-    kind = json.loads(file.read_text()).get("model_type")
+    kind = json_of(file.read_text()).get("model_type")
     if kind not in COUNTED:
         raise Unmeasured(f"{path} is of type {kind}, whose tokens are counted only as it runs")
 
@@ -252,5 +252,5 @@ def _processors(path: Path) -> Mapping[str, Any]:  # Any: what a JSON file holds
     file = path / "processor_config.json"
     if not file.is_file():
         raise Unmeasured(f"{path} has no processor_config.json")
-    found: Mapping[str, Any] = json.loads(file.read_text())
+    found: Mapping[str, Any] = json_of(file.read_text())
     return found

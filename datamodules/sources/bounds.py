@@ -5,6 +5,7 @@ Parquet is weighed as Arrow holds it.
 """
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import final
 
@@ -24,7 +25,7 @@ MOST_VALUES = 200_000
 
 MOST_COLUMNS = 1_000
 
-LONGEST_TEXT = 131_072
+LONGEST_TEXT = 262_144
 """Characters of a question, an option, an answer or a completion: more than any model reads."""
 
 
@@ -43,6 +44,21 @@ def too_large(what: str, most: int, unit: str) -> RowError:
         f"{what}, but a row has at most {most:,} {unit}: shorten it, put its media into files of "
         "their own, or leave it out.",
     )
+
+
+def refuse_long_texts(row: Row) -> None:
+    """Refuse a row of our own manifest with a text that no model would read to its end."""
+    left: list[object] = [row]
+    while left:
+        value = left.pop()
+        if isinstance(value, str) and len(value) > LONGEST_TEXT:
+            raise too_large(
+                f"{value[:40]!r}... has {len(value):,} characters", LONGEST_TEXT, "in a text"
+            )
+        if isinstance(value, Mapping):
+            left += value.values()
+        elif isinstance(value, list | tuple):
+            left += value
 
 
 def refuse_many_values(line: bytes) -> None:

@@ -1,7 +1,5 @@
 """What the name of a field, or its value, says that it holds: a medium, options, an answer."""
 
-import ast
-import json
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -9,8 +7,9 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal, final
 
+from configs.foreign import json_of
 from datamodules.sample import Modality
-from datamodules.sources.printed import joined, spaced
+from datamodules.sources.printed import joined, python_of, spaced
 
 Kind = Literal[
     "a medium",
@@ -111,7 +110,7 @@ def held_in(value: object) -> object:
     """Read what a text holds in JSON or in Python, a list or an object; else the value itself."""
     text = value.strip() if isinstance(value, str) else ""
     if text.startswith(("[", "{")) and len(text) <= LONGEST_LIST:
-        for read in (json.loads, spaced, ast.literal_eval):
+        for read in (json_of, spaced, python_of):
             with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
                 found: object = read(text)
                 if isinstance(found, list | dict) and not joined(text, found):
@@ -144,8 +143,8 @@ def ending_of(text: str) -> Modality | None:
     Prose that ends in the name of a file names none: it has lines, or sentences and many words.
     """
     text = text.strip()
-    found = NAMED.search(text)
-    if found is None or len(text) > LONGEST_NAME or "\n" in text:
+    found = NAMED.search(text) if len(text) <= LONGEST_NAME and "\n" not in text else None
+    if found is None:
         return None
     if SENTENCE.search(text) and len(text.split()) >= SENTENCE_WORDS:
         return None

@@ -23,6 +23,7 @@ from typing import get_args
 
 import numpy as np
 
+from configs.foreign import json_of
 from configs.inputs import FormatName
 from configs.partial import holding, partial_of, sweep
 from datamodules.media import resolve
@@ -143,7 +144,7 @@ def _lacking(index: Path) -> bool:
 def _replay(index: Path, quarantine: Quarantine) -> None:
     """Set aside what was when the manifest was indexed."""
     file = index / "quarantine.jsonl"
-    rows = map(json.loads, file.read_text().splitlines() if file.exists() else ())
+    rows = map(json_of, file.read_text().splitlines() if file.exists() else ())
     unseen = 0
     for row in rows:
         quarantine.add(row["id"], row["reason"], row["detail"], row["path"])
@@ -159,7 +160,7 @@ def _replay(index: Path, quarantine: Quarantine) -> None:
 
 def _unread(index: Path) -> Unread:
     """Read which fields nobody read when the manifest was indexed."""
-    return Unread(**json.loads((index / "unread.json").read_text(encoding="utf-8")))
+    return Unread(**json_of((index / "unread.json").read_text(encoding="utf-8")))
 
 
 def _without(

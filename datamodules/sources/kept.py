@@ -4,6 +4,7 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
+from configs.foreign import json_of
 from configs.partial import partial_of, sweep
 from datamodules.sample import Sample
 from datamodules.sources.sealed import read_sealed, sealed
@@ -27,7 +28,7 @@ def found_once(
         return find(samples)
     file = samples.file.with_name(f"{name}.json")
     try:
-        found = {int(place): text for place, text in json.loads(read_sealed(file)).items()}
+        found = {int(place): text for place, text in json_of(read_sealed(file)).items()}
     except (OSError, ValueError):
         whole = SampleTable(samples.file, root=samples.root, outside_root=samples.outside_root)
         found = dict(find(whole))

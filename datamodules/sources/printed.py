@@ -3,8 +3,22 @@
 import ast
 import re
 
+from configs.foreign import same_name
+
 TEXT = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 """A text in either kind of quotes, as Python prints one."""
+
+
+def python_of(text: str) -> object:
+    """Read a value as Python prints it, but no object that names a field twice."""
+    tree = ast.parse(text, mode="eval")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
+            names = [same_name(str(key)) for key in keys]
+            if len(set(names)) < len(names):
+                raise ValueError("an object names a field twice")
+    return ast.literal_eval(tree)
 
 
 def spaced(text: str) -> list[object] | None:

@@ -18,7 +18,10 @@ def seal(directory: Path) -> None:
 
 
 def broken(directory: Path) -> str | None:
-    """Say what is not as it was sealed; None where everything is. Files added later are not read."""
+    """Say what is not as it was sealed; None where everything is.
+
+    Files that were added later are not looked at.
+    """
     try:
         if not _is_plain(directory / SEAL):
             return f"it has no file {SEAL}"
