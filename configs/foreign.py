@@ -7,17 +7,15 @@ behind such a file then says one thing to its reader and another to us.
 import json
 import re
 import sys
-import unicodedata
 from collections import Counter
 from collections.abc import Callable
 from functools import partial
 from typing import Any, NoReturn
 
+from configs.composing import composed
+
 MOST_DIGITS = sys.get_int_max_str_digits() or 4_300
 """Digits of the longest whole number that Python reads in less than a second."""
-
-LONGEST_NAME = 1_000
-"""Characters of a name beyond which it is compared as it is: composing it may take long."""
 
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 """An escape that may be half a character."""
@@ -55,9 +53,7 @@ def json_of(text: str | bytes, *, spoiled: Callable[[str], object] | None = None
 
 def same_name(name: str) -> str:
     """Write names alike that people take for one: full-width letters, white space around."""
-    if name.isascii() or len(name) > LONGEST_NAME:
-        return name.strip()
-    return unicodedata.normalize("NFKC", name).strip()
+    return name.strip() if name.isascii() else composed(name, "NFKC").strip()
 
 
 def _object(instead: Callable[[str], object], pairs: list[tuple[str, object]]) -> object:
