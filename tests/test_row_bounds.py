@@ -8,9 +8,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from datamodules.quarantine import Quarantine
 from datamodules.sources import bounds, containers, shards
 from datamodules.sources.answers import RowError
 from datamodules.sources.containers import count_rows, read_rows
+from datamodules.sources.manifest import read_manifest
 
 
 def rows(path: Path) -> list[object]:
@@ -152,6 +154,21 @@ def test_a_parquet_file_that_is_made_to_harm_says_so(tmp_path, table, message):
     pq.write_table(pa.table(table), tmp_path / "a.parquet", compression="zstd")
     with pytest.raises(ValueError, match=message):
         rows(tmp_path / "a.parquet")
+
+
+def test_an_explanation_quotes_a_row_but_not_all_of_it(tmp_path, caplog):
+    """An option of 100,000 letters in each of three rows, and as many fields that nobody reads."""
+    held = {"question": "What?", "options": ["x" * 100_000, "y"], "answer": "z"}
+    fields = {f"zork {n}": "He walks in. He goes out again. Then he sits." for n in range(500)}
+    lines = [json.dumps(held | {"id": f"q{n}"}) for n in range(3)]
+    lines.append(json.dumps({"question": "What?", "options": ["a", "b"], "answer": "a"} | fields))
+    path = written(tmp_path / "a.jsonl", "\n".join(lines).encode())
+    bad = Quarantine(max_bad_share=1.0, run_dir=tmp_path)
+    read_manifest(path, tmp_path, bad, format="columns")
+    assert len(bad) == 3
+    assert (tmp_path / "quarantine.jsonl").stat().st_size < 10_000
+    assert len(caplog.text) < 20_000
+    assert "and 400 more" in caplog.text
 
 
 def test_the_memory_of_the_process_is_bounded_only_while_rows_are_unpacked(tmp_path):

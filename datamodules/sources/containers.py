@@ -8,6 +8,7 @@ import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from os import SEEK_CUR
 from pathlib import Path
 from typing import BinaryIO, Self, TextIO, final
 
@@ -128,8 +129,10 @@ def _lines(file: BinaryIO) -> Iterator[bytes | None]:
         if len(line) <= LONGEST_ROW or line.endswith(b"\n"):
             yield line
             continue
-        while (rest := file.readline(MEBIBYTE)) and not rest.endswith(b"\n"):
-            pass
+        while rest := file.read(MEBIBYTE):
+            if (end := rest.find(b"\n")) >= 0:
+                file.seek(end + 1 - len(rest), SEEK_CUR)
+                break
         yield None
 
 
