@@ -17,7 +17,7 @@ MEBIBYTE = 2**20
 LONGEST_ROW = 32 * MEBIBYTE
 """Bytes of a row as text; a medium in base64 may be three quarters of it."""
 
-LARGEST_ROW = 128 * MEBIBYTE
+LARGEST_ROW = 64 * MEBIBYTE
 """Bytes of all media that a row of Parquet holds as bytes."""
 
 MOST_VALUES = 200_000

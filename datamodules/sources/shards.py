@@ -137,7 +137,7 @@ def _batches(file: pq.ParquetFile, group: int, size: int) -> Iterator[pa.RecordB
     """
     about = file.metadata.row_group(group)
     columns = [*map(about.column, range(about.num_columns))]
-    room = ROOM + 4 * min(sum(max(0, one.total_compressed_size) for one in columns), size)
+    room = ROOM + 8 * min(sum(max(0, one.total_compressed_size) for one in columns), size)
     values = sum(max(0, one.num_values) for one in columns)
     each = max(1, max(about.total_byte_size, 8 * values) // max(1, about.num_rows))
     done = 0
