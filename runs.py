@@ -154,7 +154,7 @@ def _claim(identity: Identity, path: Path) -> Run | None:
         return None
     # Forked data workers inherit the lock, and would hold it for seconds after a killed trainer.
     os.register_at_fork(after_in_child=lock.close)
-    sweep(path, "**/*.tmp")
+    sweep(path)
     resumed = (path / "config.hash").exists()
     if not resumed:
         write_atomically(path / "config.yaml", identity.text)

@@ -8,6 +8,7 @@ whoever takes more is marked, and the exit code is 1.
 import argparse
 import importlib
 import importlib.util
+import logging
 import multiprocessing
 import os
 import resource
@@ -28,6 +29,9 @@ SECONDS = 1.0
 BYTES = 10**9
 PATIENCE = 60.0
 """Seconds after which a case is ended."""
+
+PREPARED = 600.0
+"""Seconds for writing what it reads."""
 
 
 class Cost(NamedTuple):
@@ -59,6 +63,7 @@ def cases() -> list[Case]:
 def measured(number: int, folder: Path, reply: Connection) -> None:
     """Run a case that is prepared, and reply with what it cost."""
     run = cases()[number].run
+    logging.disable()  # the table shows what came of it
     before = _bytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     start, busy = time.perf_counter(), _processor()
@@ -79,15 +84,15 @@ def prepared(number: int, folder: Path, reply: Connection) -> None:
 def cost_of(number: int) -> Cost:
     """Prepare a case and run it, each in a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        _in_process(prepared, number, Path(folder))
+        _in_process(prepared, number, Path(folder), PREPARED)
         start = time.perf_counter()
-        cost = _in_process(measured, number, Path(folder))
+        cost = _in_process(measured, number, Path(folder), PATIENCE)
         if isinstance(cost, Cost):
             return cost
         return Cost(0.0, time.perf_counter() - start, 0, f"ended ({cost})")
 
 
-def _in_process(task: object, number: int, folder: Path) -> object:
+def _in_process(task: object, number: int, folder: Path, patience: float) -> object:
     """Do something in a process, and return its reply, or else the code with which it ended."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([name for name in FILES if importlib.util.find_spec(name)])
@@ -96,7 +101,7 @@ def _in_process(task: object, number: int, folder: Path) -> object:
     child.start()
     theirs.close()
     try:
-        return ours.recv() if ours.poll(PATIENCE) else "too long"
+        return ours.recv() if ours.poll(patience) else "too long"
     except EOFError:
         child.join()
         return child.exitcode

@@ -173,10 +173,10 @@ DELTA = PLAIN | {"column_encoding": {"question": "DELTA_BYTE_ARRAY", "id": "PLAI
 
 PARQUET = (
     _parquet("media as large as allowed", lambda: _media(LARGEST_ROW)),
-    _parquet("media of 300 MB", lambda: _media(300_000_000)),
+    _parquet("media of 100 MB", lambda: _media(100_000_000)),
     _parquet("a text as long as a row", lambda: _long(LONGEST_ROW - 100), **PLAIN),
-    _parquet("a text of 700 MB in 23 kB", lambda: _long(700_000_000), **PLAIN),
-    _parquet("200 million values in 2 kB", lambda: _in_list(pa.array(np.zeros(200_000_000, bool)))),
+    _parquet("a text of 300 MB in 10 kB", lambda: _long(300_000_000), **PLAIN),
+    _parquet("100 million values in 1 kB", lambda: _in_list(pa.array(np.zeros(100_000_000, bool)))),
     _parquet("1 kB a million times", lambda: _in_list(pa.array(["x" * 1_000] * 1_000_000))),
     _parquet("as many values as allowed", lambda: _in_list(pa.array(["x"] * (MOST_VALUES - 9)))),
     _parquet("50,000 texts of 1 MB in 117 kB", lambda: _alike(50_000, 1_000_000)),

@@ -30,7 +30,7 @@ def partial_of(path: Path, *, folder: bool = False) -> Iterator[Path]:
         else:
             made.touch(exist_ok=False)
         lock = os.open(made, os.O_RDONLY)
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _locked(lock, fcntl.LOCK_EX)
     try:
         yield made
     finally:
@@ -58,12 +58,23 @@ def _is_left(found: Path) -> bool:
         return False
     lock = os.open(found, os.O_RDONLY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        _remove(found)
-    except BlockingIOError:
-        return False
+        left = _locked(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if left:
+            _remove(found)
     finally:
         os.close(lock)
+    return left
+
+
+def _locked(file: int, how: int) -> bool:
+    """Lock a file; False where another has, or where its file system knows no locks.
+
+    There nothing is ever swept, as nobody can tell what is left from what is written.
+    """
+    try:
+        fcntl.flock(file, how)
+    except OSError:
+        return False
     return True
 
 
@@ -79,7 +90,7 @@ def holding(directory: Path) -> Iterator[None]:
     """Hold a directory against others that begin something in it, or sweep it."""
     lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        _locked(lock, fcntl.LOCK_EX)
         yield
     finally:
         os.close(lock)

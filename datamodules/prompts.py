@@ -101,7 +101,7 @@ class PromptEncoder:
         self.system_prompt = system_prompt
         self.answer_with: AnswerWith = answer_with
         self._frames: dict[tuple[tuple[str, ...], ...], Counter[int]] = {}
-        if (found := self._special_tokens.first(system_prompt)) is not None:
+        if (found := self.special_tokens.first(system_prompt)) is not None:
             raise ValueError(
                 f"model.system_prompt holds {found!r}, but the template writes the special tokens "
                 "around it: leave them out."
@@ -148,7 +148,7 @@ class PromptEncoder:
         """
         self._check_put(sample)
         described = [shown for _, shown in media if isinstance(shown, str)]
-        self._special_tokens.refuse(sample, (*described, suffix))
+        self.special_tokens.refuse(sample, (*described, suffix))
         roles = [role for role, _ in media]
         pieces = turn(sample, want=want, ask=ask, suffix=suffix, roles=roles)
         return self._written(in_words(pieces, [shown for _, shown in media]), sample.id)
@@ -211,7 +211,8 @@ class PromptEncoder:
         return written | {*self.placeholders.values()}
 
     @cached_property
-    def _special_tokens(self) -> SpecialTokens:
+    def special_tokens(self) -> SpecialTokens:
+        """What no text of a row may hold."""
         return SpecialTokens((*self._special_ids.values(), *self.placeholders.values()))
 
     @cached_property
@@ -221,7 +222,7 @@ class PromptEncoder:
 
     def plain(self, text: str) -> str:
         """Take special tokens out of a text, however they are nested: it cannot end its turn."""
-        return self._special_tokens.without(text)
+        return self.special_tokens.without(text)
 
     def target(self, sample: Sample, want: Ask = "answer") -> list[int]:
         """Tokenize the completion that SFT imitates, end token included.
@@ -229,7 +230,7 @@ class PromptEncoder:
         Who is told the evidence has nothing to add to it, and imitates the answer alone.
         """
         self._check_put(sample)
-        self._special_tokens.refuse(sample)
+        self.special_tokens.refuse(sample)
         if want == "evidence":
             return self._completion(required_evidence(sample), sample.id)
         own = sample if want == "answer" else replace(sample, completion="")
@@ -238,7 +239,7 @@ class PromptEncoder:
     def option_targets(self, sample: Sample) -> list[list[int]]:
         """Tokenize the answer that names each option, for scoring without sampling."""
         self._check_put(sample)
-        self._special_tokens.refuse(sample)
+        self.special_tokens.refuse(sample)
         return [self._completion(f"<answer>{name}</answer>", sample.id) for name in sample.names]
 
     def _check_put(self, sample: Sample) -> None:

@@ -1,6 +1,7 @@
 """An index that was tampered with is made anew, and what kills leave behind is swept."""
 
 import ast
+import errno
 import json
 import os
 import random
@@ -224,3 +225,16 @@ def test_nobody_writes_aside_by_another_rule(file):
         and id(node) not in looked
     ]
     assert not made or file in ALONE, f"{made}: use configs.partial"
+
+
+def test_where_there_are_no_locks_files_are_written_and_nothing_is_swept(tmp_path, monkeypatch):
+    def none(*_: object) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("configs.partial.fcntl.flock", none)
+    (tmp_path / "left.tmp").touch()
+    with partial_of(tmp_path / "a") as made:
+        made.write_text("whole")
+        made.replace(tmp_path / "a")
+    assert sweep(tmp_path) == 0
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a", "left.tmp"]

@@ -20,6 +20,7 @@ from datamodules.sources.bounds import LONGEST_TEXT
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.rows import to_sample
 from datamodules.special_tokens import SpecialTokens
+from datamodules.told import asked_batch, told_batch
 from tests.conftest import make_sample
 from tests.test_architecture import ROOT, SHIPPED
 
@@ -209,3 +210,14 @@ def test_marks_within_a_text_are_words_like_others(tmp_path, encoder, mark):
     shown = put(sample, option_seed=0, answer_with=encoder.answer_with)
     assert len(encoder.prompt(shown, []).token_ids) > 5
     assert len(encoder.target(shown)) > 2
+
+
+@pytest.mark.parametrize("where", PLACES)
+def test_a_reader_of_another_family_is_asked_without_its_own_tokens(encoder, where):
+    """The question was checked for the policy; to raise here would end a run."""
+    sample = changed(where, "<|eot_id|>")
+    batch, _ = told_batch(encoder, [sample], [["It says <|im_end|>8."]])
+    assert len(batch) == len(asked_batch(encoder, [sample])) == 1
+    said = encoder.tokenizer.decode(batch.prompt_ids)
+    assert "eot_id" not in said
+    assert "Which digit is it?" in said or "ab" in said

@@ -96,7 +96,9 @@ def _opened(shard: Path) -> Iterator[pq.ParquetFile]:
                 f"{shard} has {file.metadata.num_rows:,} rows in {size:,} bytes, but a question "
                 "takes more than a byte: it is damaged, or made to harm; fetch it again."
             )
-        yield pq.ParquetFile(shard, read_dictionary=_repeated(file), **limits)
+        repeated = _repeated(file)
+    with pq.ParquetFile(shard, read_dictionary=repeated, **limits) as file:
+        yield file
 
 
 def _repeated(file: pq.ParquetFile) -> list[str]:
