@@ -23,7 +23,6 @@ from typing import IO, NoReturn, Self
 from configs.foreign import json_of
 from configs.launching import SHARED_DIR
 from configs.load import config_hash, to_yaml
-from configs.partial import partial_of, sweep
 from configs.schema import Config
 
 RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
@@ -154,7 +153,6 @@ def _claim(identity: Identity, path: Path) -> Run | None:
         return None
     # Forked data workers inherit the lock, and would hold it for seconds after a killed trainer.
     os.register_at_fork(after_in_child=lock.close)
-    sweep(path)
     resumed = (path / "config.hash").exists()
     if not resumed:
         write_atomically(path / "config.yaml", identity.text)
@@ -208,12 +206,16 @@ def _read(path: Path) -> str | None:
 
 def write_atomically(path: Path, text: str) -> None:
     """Write a file that is there in full or not at all, even after a power cut."""
-    with partial_of(path) as made:  # two may write the same
-        with writing(path), made.open("w") as file:
+    partial = path.with_name(f"{path.name}.{os.getpid()}.tmp")  # two may write the same
+    try:
+        with writing(path), partial.open("w") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        made.replace(path)
+        partial.replace(path)
+    except BaseException:  # a signal, too
+        partial.unlink(missing_ok=True)
+        raise
     folder = os.open(path.parent, os.O_RDONLY)
     try:
         os.fsync(folder)

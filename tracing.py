@@ -14,6 +14,7 @@ import hashlib
 import json
 import logging
 import os
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from copy import copy
@@ -25,7 +26,6 @@ from asking import ask, load_frozen
 from building import build_encoder, build_gold_check, compute_dtype, weights_of
 from configs.distill import TraceConfig
 from configs.foreign import json_of
-from configs.partial import partial_of
 from configs.schema import Config
 from datamodules.question_set import QuestionSet, load_splits
 from datamodules.sample import Sample
@@ -252,8 +252,8 @@ def _row(sample: Sample, number: int, trace: Traced, judged: Judged) -> dict[str
 
 def _write(file: Path, rows: Iterable[Mapping[str, object]]) -> Path:
     """Put all rows in place at once; each process of a run writes the same."""
-    with partial_of(file) as made:
-        with made.open("w") as out:
-            out.writelines(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
-        made.replace(file)
+    partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.tmp")
+    with partial.open("w") as out:
+        out.writelines(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)
+    partial.replace(file)
     return file

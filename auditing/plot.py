@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from auditing.shares import Game
-from configs.partial import partial_of
 from report import Interval
 
 if TYPE_CHECKING:
@@ -42,9 +41,9 @@ def draw(
     bars, dots = figure.subplots(1, 2, width_ratios=(1, 1.05))
     _bars(bars, groups)
     _dots(figure, dots, game)
-    with partial_of(path) as made:
-        figure.savefig(made, format="png")
-        made.replace(path)
+    partial = path.with_name(f"{path.name}.tmp")
+    figure.savefig(partial, format="png")
+    partial.replace(path)
 
 
 def _bars(axes: "Axes", groups: Sequence[tuple[str, Mapping[str, Interval]]]) -> None:

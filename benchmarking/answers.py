@@ -17,7 +17,6 @@ from pathlib import Path
 
 from configs.ablation import Condition, How
 from configs.foreign import json_of
-from configs.partial import sweep
 from modules.verifiers import Verdict
 from runs import write_atomically, writing
 
@@ -56,9 +55,9 @@ def describe_key(folder: Path, facts: Mapping[str, object]) -> None:
     """Write down what a key stands for."""
     folder.mkdir(parents=True, exist_ok=True)
     if not (folder / "facts.json").exists():
-        sweep(folder)
-        text = json.dumps(facts, indent=2, sort_keys=True) + "\n"
-        write_atomically(folder / "facts.json", text)  # others may do the same now
+        partial = folder / f"{uuid.uuid4().hex}.json"  # others may do the same now
+        write_atomically(partial, json.dumps(facts, indent=2, sort_keys=True) + "\n")
+        partial.replace(folder / "facts.json")
 
 
 def new_file(folder: Path) -> Path:

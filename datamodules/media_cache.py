@@ -7,6 +7,9 @@ out of date. It is written aside and renamed, so any number of processes may sha
 import hashlib
 import json
 import logging
+import os
+import secrets
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import final
@@ -20,7 +23,6 @@ import soundfile
 import soxr
 from numpy.typing import NDArray
 
-from configs.partial import partial_of, sweep
 from configs.schema import MediaConfig
 from datamodules.media import Decoded, decode, file_digest, resolve
 from datamodules.sample import Media, Modality
@@ -84,17 +86,18 @@ class MediaCache:
         body = safetensors.numpy.save(arrays)
         data = _checksum(body) + body
         if self._size is None:
-            sweep(self.directory, "*/*.tmp")
             self._size = sum(file.stat().st_size for file in self.directory.glob("*/*.safetensors"))
         if self._size + len(data) > self.most:
             self._stop(f"it has reached data.media_cache_gigabytes={self.most / GIGABYTE:g}")
             return
+        aside = entry.with_suffix(f".{os.getpid()}-{secrets.token_hex(4)}.tmp")
         try:
             entry.parent.mkdir(parents=True, exist_ok=True)
-            with partial_of(entry) as aside:
-                aside.write_bytes(data)
-                aside.replace(entry)
+            aside.write_bytes(data)
+            os.replace(aside, entry)
         except OSError as error:  # a full disk costs time, not the run
+            with suppress(OSError):
+                aside.unlink()
             self._stop(str(error))
             return
         self._size += len(data)

@@ -23,7 +23,6 @@ import pyarrow.parquet as pq
 
 from configs.ablation import Condition, How
 from configs.foreign import json_of
-from configs.partial import partial_of, sweep
 from datamodules.probe_scores import SCHEMA, checksum, earliest, encode, identities, read_shards
 
 
@@ -141,7 +140,6 @@ def add_table(root: str | Path, key: str, table: pa.Table) -> Path:
 def describe_probe(root: str | Path, key: str, facts: Mapping[str, object]) -> None:
     """Write down what a key stands for; saying the same again changes nothing."""
     path = _folder(root, key) / "probe.json"
-    sweep(path.parent)
     text = json.dumps(dict(facts), indent=2, sort_keys=True, allow_nan=False) + "\n"
     if not path.exists():
         _write_durably(path, text.encode())
@@ -226,12 +224,12 @@ def _facts(path: Path) -> dict[str, object]:
 
 def _write_durably(path: Path, content: bytes) -> None:
     """Let a file appear under its name once it is whole, and survive a power cut from then on."""
-    with partial_of(path) as unfinished:
-        with unfinished.open("wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(path)
+    unfinished = path.with_name(f"{path.name}.{uuid.uuid4().hex}.tmp")
+    with unfinished.open("wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(unfinished, path)
     for directory in (path.parent, path.parent.parent):
         descriptor = os.open(directory, os.O_RDONLY)
         try:

@@ -6,6 +6,7 @@ Arithmetic over the cache: another rule, threshold or control never runs a model
 import filecmp
 import json
 import logging
+import uuid
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -15,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.foreign import json_of
-from configs.partial import partial_of
 from configs.schema import ContributionConfig, DataConfig
 from datamodules.contribution import (
     Counts,
@@ -280,14 +280,14 @@ def _rows(
 
 def _write(file: Path, rows: Iterable[Mapping[str, object]]) -> None:
     """Put all rows in place at once, whichever of the processes of a run is last."""
+    partial = file.with_name(f"{file.name}.{uuid.uuid4().hex}.tmp")
     encode = json.JSONEncoder(ensure_ascii=False).encode  # made once: there may be many rows
-    with partial_of(file) as made:
-        with made.open("w") as out:
-            out.writelines(f"{encode(row)}\n" for row in rows)
-        if file.exists() and not filecmp.cmp(file, made, shallow=False):
-            log.warning(
-                "the probe cache is not what it was when this run began: from here on other "
-                "questions may be read than before, see %s",
-                file,
-            )
-        made.replace(file)
+    with partial.open("w") as out:
+        out.writelines(f"{encode(row)}\n" for row in rows)
+    if file.exists() and not filecmp.cmp(file, partial, shallow=False):
+        log.warning(
+            "the probe cache is not what it was when this run began: from here on other questions "
+            "may be read than before, see %s",
+            file,
+        )
+    partial.replace(file)

@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
 from configs.foreign import json_of
-from configs.partial import partial_of, sweep
 from datamodules.digits.asking import ask, write_questions
 from datamodules.digits.items import Item
 from datamodules.digits.pictures import PICTURES, Picture, balanced
@@ -128,19 +128,18 @@ def ensure(root: Path, *, sizes: Sizes | None = None) -> None:
         )
     root.parent.mkdir(parents=True, exist_ok=True)
     started = time.monotonic()
-    sweep(root.parent, f"{root.name}.*.tmp")
-    stale = root.with_name(f".{root.name}-{secrets.token_hex(4)}")  # may hold caches for a moment
+    fresh, stale = (root.with_name(f".{root.name}-{secrets.token_hex(4)}") for _ in range(2))
     try:
-        with partial_of(root, folder=True) as fresh:
-            build(fresh, sizes=sizes)
-            if not _current(root):
+        build(fresh, sizes=sizes)
+        if not _current(root):
+            with suppress(FileNotFoundError):
+                root.rename(stale)
+            _install(fresh, root)
+            for name in CACHES:
                 with suppress(FileNotFoundError):
-                    root.rename(stale)
-                _install(fresh, root)
-                for name in CACHES:
-                    with suppress(FileNotFoundError):
-                        (stale / name).rename(root / name)
+                    (stale / name).rename(root / name)
     finally:
+        shutil.rmtree(fresh, ignore_errors=True)
         shutil.rmtree(stale, ignore_errors=True)
     log.info("Built the digits set in %s in %.0f seconds.", root, time.monotonic() - started)
 
@@ -164,8 +163,8 @@ def extend(root: Path, sizes: Sizes) -> bool:
         return False
     seed: int = about["seed"]
     media = plan_media(sizes, seed)
-    sweep(root.parent, f"{root.name}.*.tmp")
-    with partial_of(root, folder=True) as fresh:
+    with TemporaryDirectory(prefix=f".{root.name}-", dir=root.parent) as folder:
+        fresh = Path(folder)
         write_split(fresh, "warm", media["warm"], sizes.questions("warm"), seed)
         if (fresh / "warm.jsonl").read_bytes() != (root / "warm.jsonl").read_bytes():
             return False

@@ -7,6 +7,7 @@ it. Any number of processes may read and write at once.
 
 import json
 import logging
+import os
 from collections.abc import Callable, Sequence
 from hashlib import blake2b
 from pathlib import Path
@@ -17,8 +18,6 @@ import transformers
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
-
-from configs.partial import partial_of, sweep
 
 log = logging.getLogger(__name__)
 
@@ -44,7 +43,6 @@ class TowerCache:
             gigabytes: beyond which nothing is added; counted now, and by what this process adds.
         """
         self.directory = directory / towers_digest(towers)
-        sweep(directory, "*/*/*.tmp")
         self.room = int(gigabytes * 1e9) - sum(
             file.stat().st_size for file in directory.glob("*/*/*.safetensors")
         )
@@ -89,9 +87,9 @@ class TowerCache:
             return
         self.room -= size
         file.parent.mkdir(parents=True, exist_ok=True)
-        with partial_of(file) as made:
-            save_file({"states": states.detach().cpu().contiguous()}, made)
-            made.replace(file)
+        partial = file.with_suffix(f".{os.getpid()}.tmp")
+        save_file({"states": states.detach().cpu().contiguous()}, partial)
+        os.replace(partial, file)
 
 
 def towers_digest(towers: Sequence[nn.Module]) -> str:
