@@ -1,6 +1,5 @@
 """Probe the policy again while it learns: what was out of reach without media may be within."""
 
-import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +10,7 @@ import numpy as np
 from lightning.pytorch.callbacks import Callback
 from numpy.typing import NDArray
 
+from configs.foreign import json_of
 from configs.inputs import ContributionConfig
 from configs.probing import ProbeConfig
 from datamodules.contribution import (
@@ -168,7 +168,7 @@ class Reaudit(Callback):
         """Take the bands of the last audit, on disk, and for want of one those of the cache."""
         bands = dict(self.cached)
         if self.rows.path.exists():
-            rows = map(json.loads, self.rows.path.read_text().splitlines())
+            rows = map(json_of, self.rows.path.read_text().splitlines())
             bands |= {row["id"]: row["band"] for row in rows}
         return [bands[id_] for id_ in self._ids()]
 

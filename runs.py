@@ -20,6 +20,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, NoReturn, Self
 
+from configs.foreign import json_of
 from configs.launching import SHARED_DIR
 from configs.load import config_hash, to_yaml
 from configs.schema import Config
@@ -261,7 +262,7 @@ class MetricsLog:
     def _step(self, line: bytes, number: int) -> int:
         """Read which step a row is of."""
         try:
-            step = json.loads(line)["step"]
+            step = json_of(line)["step"]
             if type(step) is int:
                 return step
             reason = f"its step is {step!r}"

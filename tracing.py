@@ -25,6 +25,7 @@ from typing import IO, Self, final, get_args
 from asking import ask, load_frozen
 from building import build_encoder, build_gold_check, compute_dtype, weights_of
 from configs.distill import TraceConfig
+from configs.foreign import json_of
 from configs.schema import Config
 from datamodules.question_set import QuestionSet, load_splits
 from datamodules.sample import Sample
@@ -200,7 +201,7 @@ def _cached(file: Path, samples: Sequence[Sample]) -> tuple[dict[str, Sampled], 
     found: dict[tuple[str, str], Sampled] = {}
     for number, line in enumerate(lines, start=1):
         try:
-            row = json.loads(line)
+            row = json_of(line)
             found[row["id"], row["content_hash"]] = Sampled(
                 texts=row["texts"], finished=row["finished"]
             )

@@ -83,12 +83,11 @@ def append(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 
 @contextmanager
-def whole_directory(path: Path, *, needed: int = 0) -> Iterator[Path]:
+def whole_directory(path: Path, *, needed: int = 0, replaces: bool = True) -> Iterator[Path]:
     """Write a directory that is there with all of its files or not at all; yield where.
 
-    It takes the place of one that is there.
-
     Args:
+        replaces: take the place of one that is there, which else is an error.
         needed: bytes that its files will have, about, where that is known.
     """
     aside, former, held = _aside(path), _aside(path), None
@@ -105,7 +104,7 @@ def whole_directory(path: Path, *, needed: int = 0) -> Iterator[Path]:
                 else:
                     one.chmod(mode & 0o666)  # safetensors leaves out the group, whatever the umask
                     _flush_file(one)
-            if path.exists():
+            if replaces and path.exists():
                 path.rename(former)
             aside.rename(path)
             flush_directory(path.parent)
@@ -157,6 +156,17 @@ def sweep(directory: Path) -> None:
                 shutil.rmtree(left) if left.is_dir() else left.unlink()
             finally:
                 os.close(found)
+
+
+@contextmanager
+def holding(directory: Path) -> Iterator[None]:
+    """Hold a directory against others that look what is missing in it, or wrong."""
+    lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        _hold(lock)
+        yield
+    finally:
+        os.close(lock)
 
 
 def _begun(aside: Path) -> IO[bytes]:

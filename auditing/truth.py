@@ -6,7 +6,6 @@ can be answered without. A rule that is silent on hard questions should not look
 recall is given over all questions that it judged, and apart from that over those it decided.
 """
 
-import json
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -17,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.ablation import LEFT, Condition, Part
+from configs.foreign import json_of
 from report import Interval
 
 ENOUGH: Mapping[str, tuple[frozenset[Part], ...]] = {
@@ -71,8 +71,15 @@ def read_fields(file: Path, fields: Sequence[str]) -> dict[str, dict[str, str]]:
     lines = file.read_bytes().splitlines() if file.exists() else []  # of bytes: at newlines alone
     truth = {}
     for number, line in enumerate(lines, start=1):
-        row = json.loads(line)
-        if lacking := sorted(wanted - row.keys()):
+        try:
+            row = json_of(line)
+            lacking = sorted(wanted - row.keys())
+        except (ValueError, AttributeError) as error:
+            raise ValueError(
+                f"{file}:{number} is no object of JSON ({error}), but each line of a truth file "
+                "is: mend it."
+            ) from error
+        if lacking:
             raise ValueError(
                 f"{file}:{number} has no {lacking[0]!r}, but every row of a truth file names "
                 f"{', '.join(sorted(wanted))}: add it, or choose another group_by."

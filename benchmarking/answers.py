@@ -16,6 +16,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from configs.ablation import Condition, How
+from configs.foreign import json_of
 from modules.verifiers import Verdict
 from writing import append, sweep, write_text
 
@@ -94,7 +95,7 @@ def read_answers(folder: Path) -> dict[Asked, Answer]:
 def _parsed(file: Path, lines: Iterable[bytes]) -> Iterable[tuple[Asked, Answer]]:
     for number, line in enumerate(lines, start=1):
         try:
-            row = json.loads(line)
+            row = json_of(line)
             prompt, said, read = (row.pop(name) for name in ("prompt", "said", "read"))
             verdict = None if read is None else Verdict(**read)
             asked = Asked(**row)

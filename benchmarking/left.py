@@ -1,6 +1,5 @@
 """Read what benchmarks and trainings left behind, for whoever compares them."""
 
-import json
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from omegaconf import OmegaConf
 
 from auditing.truth import known_fields
 from configs.benchmark import shown
+from configs.foreign import json_of
 
 METRICS, TOKENS = "metrics.jsonl", "train/tokens"
 
@@ -45,7 +45,7 @@ def read_left(path: Path, wanted: str | None) -> Left:
             f"{folder} holds no results.json, but a finished stage=benchmark leaves one: name its "
             "run directory, and let it finish."
         )
-    results = json.loads((folder / "results.json").read_text())
+    results = json_of((folder / "results.json").read_text())
     sets, condition = results["sets"], results["conditions"][0]
     if wanted not in (sets if wanted is not None or len(sets) > 1 else [None]):
         raise ValueError(
@@ -109,4 +109,4 @@ def _lineage(weights: Path) -> Iterator[Path]:
 
 def _rows(path: Path) -> list[dict[str, Any]]:  # whatever was written there
     """Read a row a line; texts may hold what Unicode calls a line break, and are not torn there."""
-    return [json.loads(line) for line in path.read_text().split("\n") if line]
+    return [json_of(line) for line in path.read_text().split("\n") if line]

@@ -1,11 +1,11 @@
 """The words of a command: settings, as people and sweeps spell them."""
 
 import ast
-import json
 from collections.abc import Callable
 from typing import Any
 
 from configs.credentials import refuse_keys
+from configs.foreign import json_of
 from configs.names import GROUPS, HINTS, flatten, suggest
 from configs.texts import refuse_unseen
 
@@ -25,7 +25,7 @@ def split_words(argv: list[str]) -> dict[str, Any]:
     for word in words:
         key, equals, value = word.removeprefix("--").lstrip("+").partition("=")
         if word.startswith("{"):
-            given |= _sections(json.loads, word, "")
+            given |= _sections(json_of, word, "")
         elif (
             equals and value.startswith("{") and any(known.startswith(f"{key}.") for known in HINTS)
         ):

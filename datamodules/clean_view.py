@@ -21,6 +21,7 @@ from typing import final, get_args
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.foreign import json_of
 from configs.inputs import RuleName
 from datamodules.sample import Sample
 
@@ -110,7 +111,7 @@ def view_text(view: CleanView) -> str:
 def read_view(path: Path) -> CleanView:
     """Read what `view_text` wrote, all of it."""
     try:
-        head, *lines = map(json.loads, path.read_bytes().splitlines())
+        head, *lines = map(json_of, path.read_bytes().splitlines())
         questions, kept = head.pop("questions"), head.pop("kept")
         view = CleanView(**head, rows=[JudgedQuestion(**line) for line in lines])
         found = (len(view.rows), sum(row.kept for row in view.rows))

@@ -36,6 +36,7 @@ def option_scoring(
         ]
         try:
             whole = _prompts(questions, turned)
+            named = [encoder.option_targets(one) for one in turned]
         except MediaError as error:
             questions.quarantine.add(sample.id, error.kind, str(error), error.path)
             questions.quarantine.check(questions.manifest_rows)
@@ -46,7 +47,7 @@ def option_scoring(
             if shared is None or seed == 0:
                 prompts.append((asked, prompt.beginning(length)))
             trunks.append(prompt.token_ids[length:].tolist())
-            branches.append(encoder.option_targets(asked))
+            branches.append(named[seed])
             owner.append(len(prompts) - 1)
             question.append(len(samples))
             options.append(option_order(sample, seed))

@@ -23,6 +23,7 @@ import pyarrow.parquet as pq
 
 from caching import read_regular
 from configs.ablation import Condition, How
+from configs.foreign import json_of
 from datamodules.probe_scores import earliest, encode, identities, read_shards
 from datamodules.probe_shards import SCHEMA, checksum, tell_unread
 from writing import flush_directory, sweep, write_bytes, write_text
@@ -156,7 +157,7 @@ def describe_probe(root: str | Path, key: str, facts: Mapping[str, object]) -> N
     text = json.dumps(dict(facts), indent=2, sort_keys=True, allow_nan=False) + "\n"
     if not path.exists():
         write_text(path, text)
-    elif _facts(path) != json.loads(text):
+    elif _facts(path) != json_of(text):
         raise ValueError(
             f"{path} describes another probe than {json.dumps(dict(facts))}, but a key stands for "
             "one probe only: give describe_probe() what probe_key() was given, or mend the file."
@@ -227,7 +228,7 @@ def _folder(root: str | Path, key: str) -> Path:
 def _facts(path: Path) -> dict[str, object]:
     """Read what is known of a probe: nothing, where nobody described it."""
     try:
-        return dict(json.loads(read_regular(path, MOST_FACTS, linked=True)))
+        return dict(json_of(read_regular(path, MOST_FACTS, linked=True)))
     except FileNotFoundError:
         return {}
     except PermissionError as error:

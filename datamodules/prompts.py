@@ -5,7 +5,8 @@ medium is then processed once however many questions use it, audio is not padded
 and the result does not depend on which transformers release wrote the joint call.
 """
 
-from collections.abc import Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
@@ -21,6 +22,7 @@ from datamodules.dialects.choosing import dialect_of
 from datamodules.dialects.features import Features, check_range
 from datamodules.media import Decoded, MediaError
 from datamodules.sample import AnswerWith, Role, Sample
+from datamodules.special_tokens import TOKEN, SpecialTokens, held
 from datamodules.wording import imitated, specimen, turn
 from pretrained.chat_template import render
 from pretrained.loading import commit_of, open_config, open_processor, said_of
@@ -94,6 +96,12 @@ class PromptEncoder:
         self.tokenizer = self.processor if alone else self.processor.tokenizer
         self.system_prompt = system_prompt
         self.answer_with: AnswerWith = answer_with
+        self._frames: dict[tuple[tuple[str, ...], ...], Counter[int]] = {}
+        if (found := self.special_tokens.first(system_prompt)) is not None:
+            raise ValueError(
+                f"model.system_prompt holds {found!r}, but the template writes the special tokens "
+                "around it: leave them out."
+            )
         with said_of(path, "the processor or tokenizer"):
             self._rehearse()
 
@@ -150,47 +158,81 @@ class PromptEncoder:
         """
         self._check_put(sample)
         described = [shown for _, shown in media if isinstance(shown, str)]
-        self._refuse_special_tokens(sample, described)
+        self.special_tokens.refuse(sample, (*described, suffix))
         roles = [role for role, _ in media]
         pieces = turn(sample, want=want, ask=ask, suffix=suffix, roles=roles)
-        return self._written(in_words(pieces, [shown for _, shown in media]))
+        return self._written(in_words(pieces, [shown for _, shown in media]), sample.id)
 
     def say(self, text: str) -> Prompt:
         """Write a chat turn of words alone; special tokens in them are left out."""
-        return self._written([self.plain(text)])
+        return self._written([self.plain(text)], "what is said")
 
-    def _written(self, shown: Sequence[str | Medium]) -> Prompt:
+    def _written(self, shown: Sequence[str | Medium], whose: str) -> Prompt:
         media = [medium for medium in shown if not isinstance(medium, str)]
         text = self.dialect.expand(self._text(shown), media)
-        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = self._ids(text, whose, framed=self._frame(shown), media=self._names(media))
         features = [feature for medium in media for feature in medium]
         ordered = sorted(features, key=lambda feature: feature.kind)  # audio, image, video
         positions = self.dialect.positions(ids, media)
         return Prompt(token_ids=torch.tensor(ids), positions=positions, features=tuple(ordered))
 
-    def _refuse_special_tokens(self, sample: Sample, described: Sequence[str]) -> None:
-        """Keep a question from closing its own turn or naming media that it does not have."""
-        said = (sample.question, *sample.options, sample.completion, sample.evidence)
-        for text in (*said, *described):
-            if found := next((token for token in self._special_tokens if token in text), None):
-                raise MediaError(  # set aside like a file that cannot be shown
-                    f"{sample.id} holds {found!r}, but question, options, completion, evidence and "
-                    "descriptions may not contain special tokens of the model: reword it, or leave "
-                    "it out.",
-                    kind="malformed",
-                    path=sample.id,
-                )
+    def _ids(
+        self,
+        text: str,
+        whose: str,
+        *,
+        framed: Counter[int] | None = None,
+        media: Set[str] = frozenset(),
+    ) -> list[int]:
+        """Tokenize a text; nowhere else does what a row says become tokens.
+
+        Raises a `MediaError` where it comes to more special tokens than stand around it, however
+        that came about: tokenizers join and normalize what they are given.
+
+        Args:
+            framed: how often each special token stands in the chat around the text.
+            media: tokens that media are written as; `Dialect.expand` counts these.
+        """
+        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        found = Counter(id_ for id_ in ids if id_ in self._special_ids)
+        for id_ in found - (framed or Counter()):
+            if (token := self._special_ids[id_]) not in media:
+                raise held(whose, token)
+        return ids
+
+    def _frame(self, shown: Sequence[str | Medium]) -> Counter[int]:
+        """Count the special tokens of a chat that shows the same and says nothing special."""
+        kinds = tuple(
+            ("",)
+            if isinstance(one, str)
+            else tuple(place.kind for place in self.dialect.places(one))
+            for one in shown
+        )
+        if kinds not in self._frames:
+            plain = self._text(["x" if isinstance(one, str) else one for one in shown])
+            ids = self.tokenizer(plain, add_special_tokens=False)["input_ids"]
+            self._frames[kinds] = Counter(id_ for id_ in ids if id_ in self._special_ids)
+        return self._frames[kinds]
+
+    def _names(self, media: Sequence[Medium]) -> Set[str]:
+        """List the tokens that media are written as."""
+        places = [place for medium in media for place in self.dialect.places(medium)]
+        written = {token for place in places for token in TOKEN.findall(place.text)}
+        return written | {*self.placeholders.values()}
 
     @cached_property
-    def _special_tokens(self) -> list[str]:
-        added = self.tokenizer.added_tokens_decoder.values()
-        return [token.content for token in added if token.special]
+    def special_tokens(self) -> SpecialTokens:
+        """What no text of a row may hold."""
+        return SpecialTokens((*self._special_ids.values(), *self.placeholders.values()))
+
+    @cached_property
+    def _special_ids(self) -> Mapping[int, str]:
+        added = self.tokenizer.added_tokens_decoder.items()
+        return {id_: token.content for id_, token in added if token.special}
 
     def plain(self, text: str) -> str:
         """Take special tokens out of a text, however they are nested: it cannot end its turn."""
-        while found := next((token for token in self._special_tokens if token in text), None):
-            text = text.replace(found, "")
-        return text
+        return self.special_tokens.without(text)
 
     def target(self, sample: Sample, want: Ask = "answer") -> list[int]:
         """Tokenize the completion that SFT imitates, end token included.
@@ -198,23 +240,24 @@ class PromptEncoder:
         Who is told the evidence has nothing to add to it, and imitates the answer alone.
         """
         self._check_put(sample)
+        self.special_tokens.refuse(sample)
         if want == "evidence":
-            return self._completion(required_evidence(sample))
+            return self._completion(required_evidence(sample), sample.id)
         own = sample if want == "answer" else replace(sample, completion="")
-        return self._completion(imitated(own))
+        return self._completion(imitated(own), sample.id)
 
     def option_targets(self, sample: Sample) -> list[list[int]]:
         """Tokenize the answer that names each option, for scoring without sampling."""
         self._check_put(sample)
-        return [self._completion(f"<answer>{name}</answer>") for name in sample.names]
+        self.special_tokens.refuse(sample)
+        return [self._completion(f"<answer>{name}</answer>", sample.id) for name in sample.names]
 
     def _check_put(self, sample: Sample) -> None:
         """Show nothing in a way that whoever judges it does not know of; see `orders.put`."""
         assert sample.answer_with == self.answer_with, f"{sample.id} was not put to this model"
 
-    def _completion(self, text: str) -> list[int]:
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
-        return [*ids, self.end_id]
+    def _completion(self, text: str, whose: str) -> list[int]:
+        return [*self._ids(text, whose), self.end_id]
 
     def _text(self, shown: Sequence[str | Medium]) -> str:
         """Render the chat; every medium is still one placeholder."""

@@ -15,6 +15,9 @@ from writing import append
 KNOWN_TEST = "known_test"
 """The reason of questions that are good, but are a test set's, and so nothing to train on."""
 
+LONGEST_DETAIL = 2_000
+"""Characters of an explanation that are kept: it may quote a row, and rows may be long."""
+
 log = logging.getLogger(__name__)
 
 
@@ -42,6 +45,7 @@ class Quarantine:
             detail: what is wrong, the rule, and the way out.
             path: the file that is bad, or the manifest and row, as in `train.jsonl:17`.
         """
+        detail = detail if len(detail) <= LONGEST_DETAIL else f"{detail[:LONGEST_DETAIL]}..."
         key = (sample_id, reason, path)
         if key in self._seen:
             return

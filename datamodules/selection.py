@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from configs.foreign import json_of
 from configs.schema import ContributionConfig, DataConfig
 from datamodules.contribution import (
     Counts,
@@ -182,7 +183,7 @@ def _read_by(exports: Sequence[str], samples: Sequence[Sample]) -> NDArray[np.bo
                 f"data.contribution.disjoint_from names {export}, but there is no {file}, which a "
                 "run with a contribution rule leaves beside its export: name such an export."
             )
-        rows = map(json.loads, file.read_bytes().splitlines())  # of bytes: at newlines alone
+        rows = map(json_of, file.read_bytes().splitlines())  # of bytes: at newlines alone
         read |= {row["id"] for row in rows if row["kept"]}
     return np.array([sample.id in read for sample in samples], dtype=np.bool_)
 

@@ -67,8 +67,12 @@ def asked_batch(encoder: PromptEncoder, samples: Sequence[Sample], *, step: int 
 
 
 def _put(encoder: PromptEncoder, sample: Sample) -> Sample:
-    """Make a question as it is asked of who answers it now, who has nothing to imitate."""
-    return replace(sample, answer_with=encoder.answer_with, completion="")
+    """Make a question as it is asked of who answers it now, who has nothing to imitate.
+
+    It was checked for the policy, and another model has other special tokens.
+    """
+    own = encoder.special_tokens.cleared(sample)
+    return replace(own, answer_with=encoder.answer_with, completion="")
 
 
 def _shared(samples: Sequence[Sample], prompts: Sequence[Sequence[Prompt]], step: int) -> Told:

@@ -1,11 +1,11 @@
 """Questions with the traces that a policy wrote to them, for imitation."""
 
-import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from configs.foreign import json_of
 from datamodules.sample import AnswerWith, Sample
 
 Question = tuple[str, str]
@@ -89,7 +89,7 @@ def with_traces(samples: Sequence[Sample], traces: Mapping[Question, list[Trace]
 def _parse(line: bytes, place: str, *, torn: bool) -> Trace | None:
     """Turn a row into a trace; None where it was not kept, or is torn."""
     try:
-        row = json.loads(line)
+        row = json_of(line)
         wanted = {"id": str, "content_hash": str, "number": int, "completion": str, "kept": bool}
         if wrong := [name for name, kind in wanted.items() if not isinstance(row[name], kind)]:
             raise TypeError(f"{wrong[0]} is {row[wrong[0]]!r}")

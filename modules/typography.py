@@ -9,6 +9,7 @@ is kept: two answers that differ in it are two answers.
 import unicodedata
 from itertools import accumulate
 
+from configs.composing import composed
 from modules.symbols import symbols
 
 _TYPED: dict[int, str | None] = {
@@ -65,7 +66,7 @@ def typed(text: str) -> str:
     """Write a text as the simplest keyboard would, with single spaces; case and marks stay."""
     if text.isascii():
         return " ".join(text.split())
-    return " ".join(plain(unicodedata.normalize("NFC", text)).translate(_QUOTED).split())
+    return " ".join(plain(composed(text)).translate(_QUOTED).split())
 
 
 def normalize(text: str) -> str:

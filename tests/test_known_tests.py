@@ -31,6 +31,7 @@ from datamodules.question_set import load_questions, load_splits
 from datamodules.sample import Media, Sample
 from datamodules.sources.index import open_samples
 from datamodules.sources.manifest import read_manifest
+from datamodules.sources.sealed import sealed
 from datamodules.sources.table import SampleTable
 from datamodules.splits import without_tests
 
@@ -250,7 +251,7 @@ def test_an_index_keeps_what_was_found(tmp_path):
     samples = read_manifest(path, tmp_path, Quarantine(max_bad_share=0))
     assert known_in(table) == known_tests(samples) == {698: "mmau", 699: "mmau"}
     [kept] = table.file.parent.glob("tests-*.json")
-    kept.write_text('{"3": "mmar"}')
+    kept.write_text(sealed('{"3": "mmar"}'))
     assert known_in(table) == {3: "mmar"}  # it was read, not found anew
     assert known_in(table, but="mmau") == {698: "mmau", 699: "mmau"}
     assert known_in(table[1:]) == {2: "mmar"} == known_in(table.take(np.array([0, 1, 3])))

@@ -1,10 +1,10 @@
 """Make the digits set: `python -m datamodules.digits [--root data/digits]`."""
 
 import argparse
-import json
 import logging
 from pathlib import Path
 
+from configs.foreign import json_of
 from datamodules.digits.build import ensure
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ def main() -> None:
     root = parser.parse_args().root
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     ensure(root)
-    for split, families in json.loads((root / "digits.json").read_text())["counts"].items():
+    for split, families in json_of((root / "digits.json").read_text())["counts"].items():
         listed = ", ".join(f"{family} {count}" for family, count in families.items())
         log.info("%s: %d questions (%s)", split, sum(families.values()), listed)
 

@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 
+from configs.foreign import json_of
 from datamodules.digits.asking import ask, write_questions
 from datamodules.digits.items import Item
 from datamodules.digits.pictures import PICTURES, Picture, balanced
@@ -184,7 +185,7 @@ def _current(root: Path) -> bool:
 
 def _about(root: Path) -> dict[str, Any] | None:  # of JSON
     try:
-        about: dict[str, Any] = json.loads((root / "digits.json").read_text())
+        about: dict[str, Any] = json_of((root / "digits.json").read_text())
     except FileNotFoundError:
         return None
     return about

@@ -4,6 +4,7 @@ import hashlib
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import final
 
@@ -11,7 +12,7 @@ from configs.inputs import FormatName
 from datamodules.media import file_digest
 from datamodules.sources.answers import RowError
 from datamodules.sources.golds import WAYS, Golds, Way
-from writing import write_bytes
+from writing import sweep, write_bytes
 
 Row = Mapping[str, object]
 
@@ -66,6 +67,7 @@ class Place:
         try:
             if not path.is_file() or file_digest(path) != digest:  # damaged, or another's
                 path.parent.mkdir(parents=True, exist_ok=True)
+                _clear(path.parent)
                 write_bytes(path, data)
         except OSError as error:
             raise ValueError(
@@ -73,6 +75,12 @@ class Place:
                 "files beside it: make its directory writable, or copy it to one that is."
             ) from error
         return kept
+
+
+@cache
+def _clear(directory: Path) -> None:
+    """Remove what killed processes left among the media of a manifest, once."""
+    sweep(directory)
 
 
 def _is_file(path: Path) -> bool:

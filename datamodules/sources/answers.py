@@ -28,6 +28,7 @@ Reason = Literal[
     "missing_id",
     "missing_question",
     "preference",
+    "too_large",
     "unknown_field",
     "unread_field",
 ]
@@ -86,6 +87,11 @@ def _readable(text: str) -> bool:
     return any(kind[0] in "LN" or kind in ("Sc", "Sm", "So") for kind in kinds)
 
 
+def visible(text: str) -> bool:
+    """Tell whether anything of a text is seen: spaces, and marks of no width, are not."""
+    return any(unicodedata.category(mark)[0] not in "CZ" for mark in text)
+
+
 def _choice(answer: str, options: Sequence[str]) -> str:
     letter, _, text = answer.partition(". ")
     if answer in options:
@@ -140,6 +146,6 @@ def written(value: object) -> str:
     """Accept what JSON writes without quotes: 3 is "3", true is "yes"; NaN is an empty cell."""
     if isinstance(value, bool):
         return "yes" if value else "no"
-    if isinstance(value, str | int | float) and value == value and str(value).strip():
+    if isinstance(value, str | int | float) and value == value and visible(str(value)):
         return str(value).strip()
     raise RowError("bad_answer", f"{value!r} is no text, but options and answers are: quote it.")

@@ -5,25 +5,35 @@ A row that cannot be read is one bad row; only a file without rows stops the rea
 
 import codecs
 import csv
-import json
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
+from os import SEEK_CUR
 from pathlib import Path
-from typing import final
+from typing import BinaryIO, Self, TextIO, final
 
-import pyarrow.parquet as pq
-from pyarrow import ArrowException, RecordBatch
-
+from configs.foreign import json_of, same_name
 from datamodules.sources.adapter import Row
 from datamodules.sources.answers import RowError
+from datamodules.sources.bounds import (
+    LONGEST_ROW,
+    MEBIBYTE,
+    MOST_COLUMNS,
+    Spoiled,
+    checked,
+    refuse_many_values,
+    too_large,
+)
 from datamodules.sources.nested import questions_in
+from datamodules.sources.shards import Raw, count_parquet, parquet_rows
 
 ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz")
 """Files that hold others: who looked into them at every opening would read them over and over."""
+
+LARGEST_JSON = 2**30
+"""Bytes of a file that is one value of JSON; parsed, it takes several times as much memory."""
 
 
 @final
@@ -70,17 +80,13 @@ def read_rows(path: Path, *, every: int = 1) -> Iterator[Found]:
 def count_rows(path: Path) -> int:
     """Count rows, good and bad, without reading more than where they end."""
     if path.suffix == ".parquet" or path.is_dir():
-        return sum(pq.read_metadata(shard).num_rows for shard in _shards(path))
+        return count_parquet(path)
     return sum(1 for _ in _raws(path))
-
-
-Raw = tuple[str, int, Callable[[], Row]]
-"""Place and number of a row, and what is left to do to read it."""
 
 
 def _raws(path: Path) -> Iterator[Raw]:
     if path.is_dir() or path.suffix == ".parquet":
-        return _parquet(path)
+        return parquet_rows(path)
     if path.suffix in PACKED:
         raise ValueError(
             f"{path} is packed, but manifests are read as they are: unpack it, and name the file "
@@ -103,23 +109,40 @@ def _is_list(path: Path) -> bool:
     with path.open("rb") as file:
         if not file.read(64).lstrip(codecs.BOM_UTF8).lstrip().startswith(b"["):
             return False
+    content = _whole(path)
     try:
-        return isinstance(json.loads(path.read_bytes().decode("utf-8-sig")), list)
-    except (ValueError, RecursionError):
+        return isinstance(json_of(content, spoiled=_spoiled), list)
+    except ValueError:
         return False
 
 
 def _jsonl(path: Path) -> Iterator[Raw]:
     with path.open("rb") as file:  # bytes, so that one line that is not UTF-8 is one bad row
-        for number, line in enumerate(file, start=1):
-            if line.strip():
+        for number, line in enumerate(_lines(file), start=1):
+            if line is None or line.strip():
                 yield f"{path}:{number}", number, partial(_parsed, line)
 
 
-def _parsed(line: bytes) -> Row:
+def _lines(file: BinaryIO) -> Iterator[bytes | None]:
+    """List lines; None is one that is too long, of which no more is held than shows that."""
+    while line := file.readline(LONGEST_ROW + 1):
+        if len(line) <= LONGEST_ROW or line.endswith(b"\n"):
+            yield line
+            continue
+        while rest := file.read(MEBIBYTE):
+            if (end := rest.find(b"\n")) >= 0:
+                file.seek(end + 1 - len(rest), SEEK_CUR)
+                break
+        yield None
+
+
+def _parsed(line: bytes | None) -> Row:
+    if line is None:
+        raise too_large("the row is a line without end", LONGEST_ROW, "bytes")
+    refuse_many_values(line)
     try:
-        return _checked(json.loads(line.decode("utf-8-sig"), object_pairs_hook=_once))
-    except (ValueError, RecursionError) as error:
+        return checked(json_of(line, spoiled=_spoiled))
+    except ValueError as error:
         if isinstance(error, RowError):
             raise
         raise RowError(
@@ -127,41 +150,17 @@ def _parsed(line: bytes) -> Row:
         ) from error
 
 
-def _once(pairs: list[tuple[str, object]]) -> dict[str, object]:
-    """Make an object, unless it has a field twice: of two answers, one would go unread."""
-    made = dict(pairs)
-    if len(made) < len(pairs):
-        twice = Counter(name for name, _ in pairs).most_common(1)[0][0]
-        raise RowError(
-            "malformed", f"an object names {twice!r} twice, but one would go unread: mend it."
-        )
-    return made
-
-
-def _checked(row: object) -> Row:
-    """Let in objects whose texts can be written in UTF-8: a character may have lost its half."""
-    if not isinstance(row, dict):
-        raise RowError(
-            "malformed",
-            f"the row is a JSON {type(row).__name__}, but must be an object as in "
-            '{"id": ..., "question": ..., "answer": ...}.',
-        )
-    try:
-        json.dumps(row, ensure_ascii=False, default=str).encode()
-    except (ValueError, RecursionError) as error:
-        raise RowError(
-            "malformed", f"the row is not in UTF-8 ({error}), but all texts must be: mend it."
-        ) from error
-    return row
+def _spoiled(fault: str) -> Spoiled:
+    return Spoiled(fault=fault)
 
 
 def _json(path: Path) -> Iterator[Raw]:
-    content = path.read_bytes()
+    content = _whole(path)
     try:
         # Bytes that are no UTF-8 become half characters, which spoil their own row only.
         text = content.decode("utf-8-sig", errors="surrogateescape")
-        held = json.loads(text, object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
+        held = json_of(text, spoiled=_spoiled)
+    except ValueError as error:
         if _is_lines(content):
             yield from _jsonl(path)
             return
@@ -170,15 +169,27 @@ def _json(path: Path) -> Iterator[Raw]:
             "it .jsonl if each line is an object of its own."
         ) from error
     for number, (place, row) in enumerate(questions_in(held, path), start=1):
-        yield f"{path}{place}", number, partial(_checked, row)
+        yield f"{path}{place}", number, partial(checked, row)
+
+
+def _whole(path: Path) -> bytes:
+    """Read a file of JSON that is one value, which has to be held in memory at once."""
+    size = path.stat().st_size
+    if size > LARGEST_JSON:
+        raise ValueError(
+            f"{path} is one value of JSON of {size:,} bytes, but such a file is held in memory as "
+            f"a whole and has at most {LARGEST_JSON:,}: write each question on a line of its own, "
+            "as .jsonl."
+        )
+    return path.read_bytes()
 
 
 def _is_lines(content: bytes) -> bool:
     """Know a file of JSON lines that is named `.json`: its first line is an object by itself."""
     first = content.lstrip(codecs.BOM_UTF8).lstrip().split(b"\n", 1)[0]
     try:
-        return isinstance(json.loads(first), dict)
-    except (ValueError, RecursionError):
+        return isinstance(json_of(first, spoiled=_spoiled), dict)
+    except ValueError:
         return False
 
 
@@ -186,18 +197,21 @@ def _table(path: Path) -> Iterator[Raw]:
     """Read a table whose first line names the columns; an empty cell is an absent field."""
     tabs = "\t" if path.suffix == ".tsv" else ","
     with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
-        reader = csv.reader(file, delimiter=tabs, strict=True)
+        lines = _TableLines(file)
+        reader = csv.reader(lines, delimiter=tabs, strict=True)
         try:
             names: list[str] = [name.strip() for name in next(reader, [])]
         except csv.Error:
             names = []
-        if not any(names) or len(set(names)) < len(names) or "\0" in "".join(names):
+        once = len({same_name(name) for name in names}) == len(names) <= MOST_COLUMNS
+        if not any(names) or not once or "\0" in "".join(names):
             raise ValueError(
-                f"{path} begins with {names[:20]}, but its first line names the columns, each "
-                "once and in UTF-8: write them there."
+                f"{path} begins with {str(names[:20])[:300]}, but its first line names the "
+                f"columns, each once, in UTF-8 and at most {MOST_COLUMNS:,}: write them there."
             )
         while True:
             first = reader.line_num + 1
+            lines.taken = 0
             try:
                 cells: list[str] | csv.Error | None = next(reader, None)
             except csv.Error as error:  # the reader goes on with the next line
@@ -206,11 +220,39 @@ def _table(path: Path) -> Iterator[Raw]:
                 return
             if cells:
                 last = reader.line_num
-                lines = f"{last}" if isinstance(cells, list) or first >= last else f"{first}-{last}"
-                yield f"{path}:{lines}", last, partial(_filled, names, cells)
+                place = f"{last}" if isinstance(cells, list) or first >= last else f"{first}-{last}"
+                parse = partial(_filled, names, None if lines.taken > LONGEST_ROW else cells)
+                yield f"{path}:{place}", last, parse
 
 
-def _filled(names: list[str], cells: list[str] | csv.Error) -> Row:
+@final
+class _TableLines:
+    """Hands lines to a reader of tables, and ends a row that grows too long by one that is none."""
+
+    NONE = '"x"x\n'
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+        self.taken = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = self.file.readline(LONGEST_ROW + 1)
+        if not line:
+            raise StopIteration
+        self.taken += len(line)
+        if self.taken <= LONGEST_ROW:
+            return line
+        while line and not line.endswith("\n"):
+            line = self.file.readline(MEBIBYTE)
+        return self.NONE
+
+
+def _filled(names: list[str], cells: list[str] | csv.Error | None) -> Row:
+    if cells is None:
+        raise too_large("the row is a line, or a quote, without end", LONGEST_ROW, "characters")
     if isinstance(cells, csv.Error) or len(cells) > len(names):
         found = f"is no line of a table ({cells})"
         if not isinstance(cells, csv.Error):
@@ -220,48 +262,4 @@ def _filled(names: list[str], cells: list[str] | csv.Error) -> Row:
             f"the row {found}, but the first line names {len(names)} columns: put texts that hold "
             "commas, tabs, quotes or line breaks in quotes, and double those within.",
         )
-    return _checked({name: cell for name, cell in zip(names, cells, strict=False) if cell})
-
-
-def _parquet(path: Path) -> Iterator[Raw]:
-    """Read shards a few rows at a time: a row may hold its media."""
-    number = 0
-    for shard in _shards(path):
-        try:
-            with pq.ParquetFile(shard) as file:
-                names, index = file.schema_arrow.names, 0
-                if len(set(names)) < len(names):
-                    raise ValueError(
-                        f"{shard} has the columns {names[:20]}, but each is named once, since one "
-                        "of two would go unread: rename it."
-                    )
-                for batch in file.iter_batches(batch_size=64):
-                    for place in range(batch.num_rows):
-                        number += 1
-                        one = batch.slice(place, 1)
-                        yield f"{shard}[{index}]", number, partial(_record, one)
-                        index += 1
-        except (ArrowException, OSError) as error:
-            raise ValueError(
-                f"{shard} is not readable as Parquet ({error}), but manifests of this ending are: "
-                "fetch it again."
-            ) from error
-
-
-def _record(one: RecordBatch) -> Row:
-    try:
-        return _checked(one.to_pylist(maps_as_pydicts="strict")[0])
-    except UnicodeDecodeError as error:
-        raise RowError(
-            "malformed", f"the row is not in UTF-8 ({error}), but all texts must be: mend it."
-        ) from error
-
-
-def _shards(path: Path) -> list[Path]:
-    shards = sorted(path.glob("**/*.parquet")) if path.is_dir() else [path]
-    if not shards or not all(shard.is_file() for shard in shards):
-        raise ValueError(
-            f"There is no Parquet file {path}, but questions are read from it: name a file, or a "
-            "directory of .parquet files."
-        )
-    return shards
+    return checked({name: cell for name, cell in zip(names, cells, strict=False) if cell})

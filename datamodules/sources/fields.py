@@ -22,6 +22,9 @@ Row = Mapping[str, object]
 EXAMPLE = 60
 """Characters of a value that are shown."""
 
+MOST_TOLD = 100
+"""Fields that are told by name; the others are counted."""
+
 
 @final
 class Fields(Mapping[str, object]):
@@ -175,10 +178,12 @@ class Unread:
         if not self.counts:
             return
         told = "; ".join(
-            f"{name} ({count} rows, such as {self.examples[name]})"
-            for name, count in self.counts.most_common()
+            f"{name[:EXAMPLE]} ({count} rows, such as {self.examples[name]})"
+            for name, count in self.counts.most_common(MOST_TOLD)
         )
-        log.warning("%s has fields that are not read: %s", path, told)
+        more = max(0, len(self.counts) - MOST_TOLD)
+        more_told = f"; and {more} more" if more else ""
+        log.warning("%s has fields that are not read: %s%s", path, told, more_told)
 
     def as_dict(self) -> dict[str, dict[str, int] | dict[str, str]]:
         """Write it down, for an index that keeps what a manifest held."""

@@ -13,12 +13,12 @@ What is decided depends on all rows of a file, whatever part of it is read.
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from decimal import Decimal
 from functools import cached_property
 from typing import Literal, final, get_args
 
+from configs.composing import composed
 from datamodules.sample import LETTERS
 from datamodules.sources.answers import RowError
 from datamodules.sources.lettering import INITIALS, POINTED, Offered, narrow
@@ -139,7 +139,7 @@ def _printed(texts: Sequence[str]) -> int | None:
 
 def plain(text: str) -> str:
     """Write a text without case, with single spaces, and each character in one way."""
-    return " ".join(unicodedata.normalize("NFC", text.casefold()).split())
+    return " ".join(composed(text.casefold()).split())
 
 
 def decide(found: Iterable[Readings], ways: Collection[Way] = WAYS) -> frozenset[Way]:

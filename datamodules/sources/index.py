@@ -5,6 +5,8 @@ ones as a quarantine lists them. The key covers the manifest's files by name, si
 they are read, and the code that reads them, so that a change of any makes another index. Those that
 no run uses may be deleted at any time.
 
+Its checksum is looked at when it is opened; one that was changed since is made anew.
+
 Media are hashed when they are indexed, and not again when the index is opened; `table.checked`
 looks whether they are still those. A row whose medium could not be found stays set aside.
 """
@@ -14,7 +16,6 @@ import json
 import logging
 import os
 import shutil
-import uuid
 from collections.abc import Container, Sequence
 from functools import cache
 from pathlib import Path
@@ -22,6 +23,7 @@ from typing import get_args
 
 import numpy as np
 
+from configs.foreign import json_of
 from configs.inputs import FormatName
 from datamodules.media import resolve
 from datamodules.quarantine import Quarantine
@@ -29,8 +31,9 @@ from datamodules.sample import Media, Sample
 from datamodules.sources.answers import Reason
 from datamodules.sources.fields import Unread
 from datamodules.sources.manifest import read_manifest, samples_of
+from datamodules.sources.sealed import broken, seal
 from datamodules.sources.table import SampleTable, Stamp, stamp, write_table
-from writing import write_text
+from writing import holding, sweep, whole_directory, write_text
 
 log = logging.getLogger(__name__)
 
@@ -53,10 +56,11 @@ def open_samples(
     The questions are the same in either case, and so is what is quarantined.
     """
     index = _index_of(path, root, format, outside_root, above=above)
-    if index is not None and not index.is_dir():
-        log.info("indexing %s in %s, once", path, index)
+    if index is not None:
         try:
-            _build(index, path, root, format=format, outside_root=outside_root)
+            if _lacking(index):
+                log.info("indexing %s in %s, once", path, index)
+                _build(index, path, root, format=format, outside_root=outside_root)
         except OSError as error:
             log.warning("%s cannot be written (%s): the questions are kept in memory", index, error)
             index = None
@@ -100,31 +104,43 @@ def _build(index: Path, path: Path, root: Path, *, format: FormatName, outside_r
     def stamp_of(item: Media) -> Stamp:
         return stamp(resolve(root, item.path, outside_root=outside_root))
 
-    made = index.with_name(f"{index.name}.{uuid.uuid4().hex}.tmp")
     try:
-        made.mkdir(parents=True)
-        bad = Quarantine(max_bad_share=1.0, run_dir=made)
-        unread = Unread()
-        samples = samples_of(
-            path, root, bad, format=format, outside_root=outside_root, unread=unread
-        )
-        write_table(made / "rows.arrow", samples, stamp_of)
-        write_text(made / "unread.json", json.dumps(unread.as_dict()))
-        for file in made.iterdir():
-            with file.open("rb") as written:
-                os.fsync(written.fileno())
-        made.rename(index)
+        with whole_directory(index, replaces=False) as made:
+            bad = Quarantine(max_bad_share=1.0, run_dir=made)
+            unread = Unread()
+            samples = samples_of(
+                path, root, bad, format=format, outside_root=outside_root, unread=unread
+            )
+            write_table(made / "rows.arrow", samples, stamp_of)
+            write_text(made / "unread.json", json.dumps(unread.as_dict()))
+            seal(made)
     except OSError:
-        if not index.is_dir():  # else another process was faster, and its index is as good
+        if broken(index) is not None:  # else another process was faster, and its index is as good
             raise
-    finally:
-        shutil.rmtree(made, ignore_errors=True)
+
+
+def _lacking(index: Path) -> bool:
+    """Tell whether an index has to be made; one that is not what was written is taken away."""
+    index.parent.mkdir(parents=True, exist_ok=True)
+    sweep(index.parent)
+    with holding(index.parent):  # another process may have made it anew by now
+        if not os.path.lexists(index):
+            return True
+        reason = broken(index) if index.is_dir() and not index.is_symlink() else "it is no folder"
+        if reason is None:
+            return False
+        log.warning("the index %s is damaged (%s), and is made anew", index, reason)
+        if index.is_dir() and not index.is_symlink():
+            shutil.rmtree(index)
+        else:
+            index.unlink()
+    return True
 
 
 def _replay(index: Path, quarantine: Quarantine) -> None:
     """Set aside what was when the manifest was indexed."""
     file = index / "quarantine.jsonl"
-    rows = map(json.loads, file.read_text().splitlines() if file.exists() else ())
+    rows = map(json_of, file.read_text().splitlines() if file.exists() else ())
     unseen = 0
     for row in rows:
         quarantine.add(row["id"], row["reason"], row["detail"], row["path"])
@@ -140,7 +156,7 @@ def _replay(index: Path, quarantine: Quarantine) -> None:
 
 def _unread(index: Path) -> Unread:
     """Read which fields nobody read when the manifest was indexed."""
-    return Unread(**json.loads((index / "unread.json").read_text(encoding="utf-8")))
+    return Unread(**json_of((index / "unread.json").read_text(encoding="utf-8")))
 
 
 def _without(

@@ -4,9 +4,11 @@ import json
 import logging
 from collections.abc import Callable, Mapping, Sequence
 
+from configs.foreign import json_of
 from datamodules.sample import Sample
+from datamodules.sources.sealed import read_sealed, sealed
 from datamodules.sources.table import SampleTable
-from writing import write_text
+from writing import sweep, write_text
 
 log = logging.getLogger(__name__)
 
@@ -26,12 +28,13 @@ def found_once(
         return find(samples)
     file = samples.file.with_name(f"{name}.json")
     try:
-        found = {int(place): text for place, text in json.loads(file.read_text("utf-8")).items()}
+        found = {int(place): text for place, text in json_of(read_sealed(file)).items()}
     except (OSError, ValueError):
         whole = SampleTable(samples.file, root=samples.root, outside_root=samples.outside_root)
         found = dict(find(whole))
+        sweep(file.parent)
         try:
-            write_text(file, json.dumps(found))
+            write_text(file, sealed(json.dumps(found)))
         except OSError as error:
             log.warning("%s cannot be written (%s): it is found out again next time", file, error)
     if not found:

@@ -47,8 +47,8 @@ def ending_of(text: str) -> Modality | None:
     Prose that ends in the name of a file names none: it has lines, or sentences and many words.
     """
     text = text.strip()
-    found = NAMED.search(text)
-    if found is None or len(text) > LONGEST_NAME or "\n" in text:
+    found = NAMED.search(text) if len(text) <= LONGEST_NAME and "\n" not in text else None
+    if found is None:
         return None
     if SENTENCE.search(text) and len(text.split()) >= SENTENCE_WORDS:
         return None

@@ -1,9 +1,10 @@
 """Lists and objects in cells of tables, as JSON, Python and numpy write them."""
 
 import ast
-import json
 import re
 from contextlib import suppress
+
+from configs.foreign import json_of, same_name
 
 LONGEST_LIST = 20_000
 """Characters of a text that is read as a list: nesting costs memory out of proportion."""
@@ -16,12 +17,24 @@ def held_in(value: object) -> object:
     """Read what a text holds in JSON or in Python, a list or an object; else the value itself."""
     text = value.strip() if isinstance(value, str) else ""
     if text.startswith(("[", "{")) and len(text) <= LONGEST_LIST:
-        for read in (json.loads, spaced, ast.literal_eval):
+        for read in (json_of, spaced, python_of):
             with suppress(ValueError, SyntaxError, RecursionError, MemoryError):
                 found: object = read(text)
                 if isinstance(found, list | dict) and not joined(text, found):
                     return found
     return value
+
+
+def python_of(text: str) -> object:
+    """Read a value as Python prints it, but no object that names a field twice."""
+    tree = ast.parse(text, mode="eval")
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Dict):
+            keys = [key.value for key in node.keys if isinstance(key, ast.Constant)]
+            names = [same_name(str(key)) for key in keys]
+            if len(set(names)) < len(names):
+                raise ValueError("an object names a field twice")
+    return ast.literal_eval(tree)
 
 
 def spaced(text: str) -> list[object] | None:

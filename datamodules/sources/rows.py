@@ -9,7 +9,15 @@ from typing import cast, final, get_args
 from datamodules.media import MediaError, content_hash, file_digest, resolve
 from datamodules.sample import ANSWER_TYPES, LETTERS, MODALITIES, AnswerType, Media, Role, Sample
 from datamodules.sources.adapter import Row
-from datamodules.sources.answers import Reason, RowError, canonical_answer, is_number, written
+from datamodules.sources.answers import (
+    Reason,
+    RowError,
+    canonical_answer,
+    is_number,
+    visible,
+    written,
+)
+from datamodules.sources.bounds import refuse_long_texts
 
 ROW_FIELDS = (
     *("id", "question", "options", "answer", "answer_type", "tolerance"),
@@ -42,6 +50,7 @@ def to_sample(row: Row, *, root: Path, source: str, outside_root: bool = False) 
         outside_root: media may lie elsewhere than below `root`.
     """
     _known(row, ROW_FIELDS)
+    refuse_long_texts(row)
     question = _text(row, "question", "missing_question")
     options = _options(row)
     if row.get("answer") in (None, "", []):
@@ -106,7 +115,7 @@ def _text(row: Row, name: str, reason: Reason, *, default: str | None = None) ->
     value = bare(row.get(name))
     if value is None and default is not None:
         return default
-    if not isinstance(value, str) or (not value.strip() and default is None):
+    if not isinstance(value, str) or (not visible(value) and (value or default is None)):
         raise RowError(reason, f"{name} is {value!r}, but must be a text that is not empty.")
     return value.strip()
 

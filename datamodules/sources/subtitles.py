@@ -1,10 +1,10 @@
 """What is said in a film, from subtitles that a publisher ships: words beside a question."""
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 
+from configs.foreign import json_of
 from datamodules.sources.adapter import Place
 from datamodules.sources.columns import absent
 
@@ -30,7 +30,7 @@ def subtitles(place: Place, *names: str, begin: float = 0.0, duration: float | N
         if not inside or path.stat().st_size > LONGEST_SUBTITLES:
             return ""
         content = path.read_text(encoding="utf-8-sig")
-        spoken = _lines(json.loads(content)) if path.suffix == ".json" else _subrip(content)
+        spoken = _lines(json_of(content)) if path.suffix == ".json" else _subrip(content)
     except (OSError, ValueError, RecursionError):  # words beside a question; it is asked without
         return ""
     last = float("inf") if duration is None else begin + duration
