@@ -7,6 +7,7 @@ import torch
 from configs.schema import Config
 from datamodules.prompts import PromptEncoder
 from datamodules.sources.gold_check import GoldCheck
+from datamodules.wording import imitated
 from modules.answering import HARNESS
 from modules.golds import wrong_golds
 from modules.omni import OmniModel
@@ -32,7 +33,9 @@ def build_encoder(config: Config) -> PromptEncoder:
 def build_gold_check(config: Config) -> GoldCheck:
     """Say how the answers of a manifest are judged when it is opened."""
     named = config.model.answer_with
-    return GoldCheck(key=f"{HARNESS}-{named}", judge=partial(wrong_golds, answer_with=named))
+    return GoldCheck(
+        key=f"{HARNESS}-{named}", judge=partial(wrong_golds, answer_with=named, imitated=imitated)
+    )
 
 
 def compute_dtype(config: Config) -> torch.dtype:

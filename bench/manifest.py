@@ -31,6 +31,7 @@ from datamodules.sources.gold_check import GoldCheck, with_right_golds
 from datamodules.sources.index import open_samples
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.table import checked
+from datamodules.wording import imitated
 from modules.golds import wrong_golds
 
 SPAWN = multiprocessing.get_context("spawn")
@@ -117,7 +118,9 @@ def walk(sent: bytes) -> float:
 def judge(sent: bytes) -> dict[str, Any]:
     """Judge every gold and look for known tests, as runs do that find the index new, and old."""
     samples, found = pickle.loads(sent), {}
-    check = GoldCheck(key="bench", judge=partial(wrong_golds, answer_with="letter"))
+    check = GoldCheck(
+        key="bench", judge=partial(wrong_golds, answer_with="letter", imitated=imitated)
+    )
     for name in ("first", "again"):
         quarantine = Quarantine(max_bad_share=1.0)
         start = time.perf_counter()

@@ -1,21 +1,23 @@
 """Judge the answers of a manifest as completions are judged, before anybody is asked for them."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from datamodules.sample import AnswerWith, Sample
-from datamodules.wording import imitated
 from modules.extraction import CLOSE, OPEN
 from modules.verifiers import Verdict, verify_all
 
 
-def wrong_golds(samples: Sequence[Sample], answer_with: AnswerWith) -> list[str]:
+def wrong_golds(
+    samples: Sequence[Sample], answer_with: AnswerWith, imitated: Callable[[Sample], str]
+) -> list[str]:
     """Say of each question why its answer, given as it is asked for, is not right; else `""`.
 
     A completion that answers is judged too: what is imitated must not be wrong.
 
     Args:
         answer_with: how the options are named where the questions are put.
+        imitated: writes what is imitated of a question as it is put.
     """
     asked = [replace(one, answer_with=answer_with) for one in samples]
     told = [one for one in asked if one.completion]
@@ -28,8 +30,8 @@ def wrong_golds(samples: Sequence[Sample], answer_with: AnswerWith) -> list[str]
             return [f"{samples[0].id!r} cannot be judged: {error}"]
         half = len(samples) // 2
         return [
-            *wrong_golds(samples[:half], answer_with),
-            *wrong_golds(samples[half:], answer_with),
+            *wrong_golds(samples[:half], answer_with, imitated),
+            *wrong_golds(samples[half:], answer_with, imitated),
         ]
     reasons = [
         "" if verdict.correct else _why(sample, said, verdict.parsed)

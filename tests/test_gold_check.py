@@ -12,6 +12,7 @@ from datamodules.sources.gold_check import GoldCheck, with_right_golds
 from datamodules.sources.index import open_samples
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.table import SampleTable
+from datamodules.wording import imitated
 from modules.golds import wrong_golds
 from tests.test_digits import SMALL
 
@@ -52,7 +53,7 @@ NOTES = ("C", "A", "B", "D")
     ids=lambda one: f"{one.answer_type}-{one.answer}",
 )
 def test_who_gives_the_right_answer_is_right(good, answer_with):
-    assert wrong_golds([good], answer_with) == [""]
+    assert wrong_golds([good], answer_with, imitated) == [""]
 
 
 BAD = [
@@ -67,7 +68,7 @@ BAD = [
 def test_a_gold_that_is_no_answer_of_its_type_is_named_among_good_ones(bad):
     """Of three, the one in the middle, and neither of its neighbors."""
     good = sample("A", "choice", NOTES)
-    first, second, third = wrong_golds([good, bad, good], "letter")
+    first, second, third = wrong_golds([good, bad, good], "letter", imitated)
     assert (first, third) == ("", "")
     assert repr(bad.id) in second or bad.id in second
 
@@ -115,7 +116,7 @@ def test_what_an_index_holds_is_judged_once(tmp_path):
 def test_a_free_text_is_judged_as_it_is_asked_for():
     """Without tags where the words themselves are imitated, and in tags where they are not."""
     free = sample("see <answer>", "text", completion="see <answer>")
-    assert wrong_golds([free, replace(free, completion="")], "letter") == ["", ""]
+    assert wrong_golds([free, replace(free, completion="")], "letter", imitated) == ["", ""]
 
 
 @pytest.mark.parametrize("answer_with", ["letter", "text"])
@@ -126,7 +127,7 @@ def test_the_embedded_data_are_right_by_construction(tmp_path_factory, answer_wi
     for split in ("train", "val", "test", "warm"):
         samples = read_manifest(root / f"{split}.jsonl", root, Quarantine(max_bad_share=0))
         assert len(samples) > 10
-        assert not any(wrong_golds(samples, answer_with))
+        assert not any(wrong_golds(samples, answer_with, imitated))
 
 
 @pytest.mark.parametrize("answer_with", ["letter", "text"])
@@ -145,6 +146,6 @@ def test_a_completion_that_answers_otherwise_sets_its_question_aside(asked, wron
     """What is imitated must not be wrong; what says no answer of its own is no contradiction."""
     right = f"So it is. <answer>{replace(asked, answer_with=answer_with).named_answer}</answer>"
     for fine in ("", right, "I hear it well, and say nothing of it, however long I think of it."):
-        assert wrong_golds([replace(asked, completion=fine)], answer_with) == [""]
-    [why] = wrong_golds([replace(asked, completion=wrong)], answer_with)
+        assert wrong_golds([replace(asked, completion=fine)], answer_with, imitated) == [""]
+    [why] = wrong_golds([replace(asked, completion=wrong)], answer_with, imitated)
     assert "one of them would be learned" in why

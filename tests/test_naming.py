@@ -48,7 +48,7 @@ ENDINGS = (
 )
 ELSEWHERE = (
     *("https://youtu.be/dQw4w9WgXcQ", "www.youtube.com/watch?v=x", "https://m.bilibili.com/v/1"),
-    *("s3://bucket/clip", "file:///x/y", "/mnt/data/00123", "../clips/00123", "~/clips/00123"),
+    *("s3://bucket/clip", "file:///x/y", "/clips/a/00123", "../clips/00123", "~/clips/00123"),
     *("feats/x.npy", "x.pdf", "shard-0001.tar", [0.5] * 32, [[1, 2, 3, 4]] * 8),
 )
 

@@ -39,7 +39,7 @@ WORDS: Mapping[Kind, str] = {
     "downvote thumb helpfulness advantage",
     "a second answer": "answer ans solution gold golden gt target response output truth reference "
     "completion alias synonym expected reply corrected correction",
-    "a part of what is said": "tool function content",
+    "a part of what is said": "tool function",
     "a text to be read": "context passage hint premise hypothesis paragraph article story scenario "
     "situation document dialogue dialog conversation poem email instruction preamble",
 }
@@ -57,7 +57,7 @@ FACTS = (
     "fps rate language lang domain topic difficulty level source dataset license version date "
     "model token author creator genre quality format style split task subject modality codec "
     "bitrate platform year index idx uid uuid tag keyword comment note created updated id "
-    "ability at by caption transcript transcription description"
+    "ability at by caption transcript transcription description hash md5 sha checksum"
 )
 ABOUT = frozenset(FACTS.split())
 """Words that end the name of a mere fact, alone or about something as in `audio_type`."""
@@ -85,6 +85,9 @@ NO = ("false", "no", "0", "0.0")
 TELLING = "explanation rationale reason reasoning thought thinking cot note comment analysis"
 EXPLAINED = frozenset(TELLING.split())
 """Words of a field whose prose is about the answer, and not what the question is about."""
+
+DENIED = frozenset(("negative", "neg", "wrong", "false"))
+"""Words of options that are not the answer, which also say that something is so or not."""
 
 COUNTS = ("n", "num", "number", "count", "total")
 OTHER_FILE = re.compile(r"\.(jsonl?|csv|tsv|parquet|arrow|txt|md|py|ya?ml|gz|zip|tar|srt|vtt)$")
@@ -177,9 +180,10 @@ def _by_name(name: str, value: object, shown: Shown) -> Kind | None:
             return None if other else "a medium"
         if head not in ABOUT and not _other(value):
             return "a medium"
-    if is_span(value) or (said & MOMENTS and is_pair(value)):
+    timed = shown.kinds != {"image"}
+    if timed and (is_span(value) or (said & MOMENTS and is_pair(value))):
         return "a segment"
-    if _is_bad(said, value):
+    if _is_bad(head, said, value):
         return "a label of quality"
     if head in ABOUT - {"id", "index", "idx"}:
         return None
@@ -187,7 +191,9 @@ def _by_name(name: str, value: object, shown: Shown) -> Kind | None:
     for kind, known in KNOWN.items():
         if kind == "a medium" or said.isdisjoint(known):
             continue
-        if kind == "a segment" and not is_time(value):
+        if kind == "a segment" and not (is_time(value) and name.strip() not in ("t", "T")):
+            continue
+        if said & known <= DENIED and isinstance(value, bool):
             continue
         if kind == "options" and plain and words[0] in COUNTS:
             continue
@@ -199,14 +205,14 @@ def _by_name(name: str, value: object, shown: Shown) -> Kind | None:
     return None
 
 
-def _is_bad(said: frozenset[str], value: object) -> bool:
+def _is_bad(head: str, said: frozenset[str], value: object) -> bool:
     """Tell whether a field says that its row is bad; that it is good is a fact."""
     text = str(value).strip().lower()
-    if said & GOOD and text in NO:
-        return True
-    if said & BAD and (value is True or text in ("true", "yes", "1")):
-        return True
-    return bool(said & JUDGED) and said.isdisjoint(SAID) and text in REFUSED
+    if head in GOOD:
+        return text in NO
+    if head in BAD:
+        return text in ("true", "yes", "1", "1.0")
+    return head in JUDGED and said.isdisjoint(SAID) and text in REFUSED
 
 
 def _is_long(value: object) -> bool:

@@ -22,6 +22,7 @@ SPEAKERS: dict[str, Speaker] = {
 }
 
 WEIGHTS = ("loss", "weight", "loss_weight", "loss_scale", "loss_mask", "train", "trainable")
+THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 MASKS = ("mask", "masked")
 UNLEARNED = (False, 0, "false", "False", "0")
 PLACEHOLDER = re.compile(r"<(?:ref-object|bbox|cot-process)>")
@@ -118,6 +119,12 @@ def _turn(
     """Read one turn, counting in `used` the media that its tags take from those `waiting`."""
     speaker = _speaker(fields)
     content = _content(fields)
+    if any(not absent(fields.peek(name)) for name in THOUGHTS):
+        raise RowError(
+            "unread_field",
+            f"a turn has {' or '.join(THOUGHTS)} beside what is said, but only what is said is "
+            "read: put it in front, in <think></think>, or drop it.",
+        )
     texts, media = [], []
     for part in content if isinstance(content, list) else [content]:
         text, kind, own = _part(part)
