@@ -128,8 +128,8 @@ class PostTrainingModule(L.LightningModule, ABC):
         parameters = [p for p in self.policy.parameters() if p.requires_grad]
         sum_gradients(parameters)
         norm = torch.nn.utils.clip_grad_norm_(parameters, self.optim.max_grad_norm)
-        with together():
-            if not bool(norm.isfinite()):
+        if not bool(norm.isfinite()):  # alike in all processes, whose gradients were summed
+            with together():
                 raise blamed("the gradient", self.summed, self.policy)
         self.summed = []
         self.note({"grad_norm": norm})
