@@ -1,15 +1,21 @@
 """The costliest media that the limits allow, some beyond them, and the costliest cache entries."""
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+
+import torch
+from torch import nn
 
 from bench import worst_files as files
 from bench.worst_case import Case
 from configs.schema import MediaConfig
 from datamodules.media import MediaError, decode
+from datamodules.media_cache import MediaCache
 from datamodules.sample import Media, Modality
+from modules.backbones.tower_cache import TowerCache
 
 BUDGET = MediaConfig(image_max_pixels=401_408, video_max_frames=32, audio_max_seconds=30.0)
 """Of `data=manifest`, where nothing else is asked for."""
@@ -23,10 +29,11 @@ FOUR, ALPHA = 6123, 5477
 NAME = "medium"
 
 
-def _read(folder: Path, modality: Modality, **segment: float) -> str:
+def _read(folder: Path, modality: Modality, segment: tuple[float | None, float | None]) -> str:
     """Decode a medium; say what came of it."""
     try:
-        found = decode(folder, Media(modality=modality, path=NAME, **segment), BUDGET)
+        media = Media(modality=modality, path=NAME, start=segment[0], end=segment[1])
+        found = decode(folder, media, BUDGET)
     except MediaError as error:
         return f"refused: {error.kind}"
     parts = (found.image, found.frames, found.audio)
@@ -35,12 +42,16 @@ def _read(folder: Path, modality: Modality, **segment: float) -> str:
 
 def _case(modality: Modality, name: str, write: Callable[..., object], **how: Any) -> Case:
     """Let a writer make the medium; `start` and `end` are of the segment that is read."""
-    segment = {name: how.pop(name) for name in ("start", "end") if name in how}
+    segment = how.pop("start", None), how.pop("end", None)
+
+    def prepare(folder: Path) -> None:
+        write(folder / NAME, **how)
+
     return Case(
         room=modality,
         name=name,
-        prepare=lambda folder: write(folder / NAME, **how) and None,
-        run=partial(_read, modality=modality, **segment),
+        prepare=prepare,
+        run=partial(_read, modality=modality, segment=segment),
     )
 
 
@@ -124,11 +135,16 @@ def _tower_cache(folder: Path) -> TowerCache:
 def _states(folder: Path, *, tokens: int, width: int) -> str:
     """Look up a film in the tower cache; it is made anew where there is none that is good."""
     made: list[int] = []
+
+    def sense(missing: Sequence[int]) -> list[torch.Tensor]:
+        made.extend(missing)
+        return [torch.ones(tokens, width)]
+
     [found] = _tower_cache(folder).states(
         "video",
         [torch.zeros(4, 1176)],
         torch.tensor([[16, 32, 64]]),
-        lambda missing: made.extend(missing) or [torch.ones(tokens, width)],
+        sense,
         tokens=[tokens],
         width=width,
     )
@@ -156,11 +172,17 @@ def _swollen(folder: Path) -> None:
 
 
 _large = partial(_states, tokens=8192, width=3584)
+
+
+def _kept_states(folder: Path) -> None:
+    _large(folder)
+
+
 CACHES = (
     Case(
         room="tower cache",
         name="32 frames, 8,192 tokens",
-        prepare=lambda folder: _large(folder) and None,
+        prepare=_kept_states,
         run=_large,
     ),
     Case(
