@@ -15,9 +15,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from caching import read_regular
 from configs.ablation import Condition, How
 from modules.verifiers import Verdict
 from runs import write_atomically, writing
+
+MOST_BYTES = 1 << 34
+"""Of a file of answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -80,7 +84,8 @@ def read_answers(folder: Path) -> dict[Asked, Answer]:
     """
     found: dict[Asked, Answer] = {}
     for file in sorted(folder.glob("*.jsonl")):
-        *lines, _torn = file.read_bytes().split(b"\n")  # b"" where the last line is whole
+        content = read_regular(file, MOST_BYTES, linked=True)
+        *lines, _torn = content.split(b"\n")  # b"" where the last line is whole
         for asked, answer in _parsed(file, lines):
             if asked not in found or found[asked].said is None:
                 found[asked] = answer

@@ -14,7 +14,7 @@ from datamodules.frame_choice import TICK, Frames, middles, no_frame
 from datamodules.stills import on_white, open_image
 
 MOST_MOVING = {"WEBP": 30_000_000, "": 50_000_000}
-"""Pixels of all pictures together, each of which is made for the next; see `stills.MOST_DECODED`."""
+"""Pixels of all pictures together, each of which is made for the next."""
 
 FASTEST, USUAL = 0.02, 0.1
 """Seconds: what is to be shown for less than the first, all browsers show for the second."""

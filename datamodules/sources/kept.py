@@ -5,10 +5,14 @@ import logging
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 
+from caching import read_regular
 from datamodules.sample import Sample
 from datamodules.sources.table import SampleTable
 
 log = logging.getLogger(__name__)
+
+MOST_BYTES = 1 << 30
+"""Of what was found; a line for each question, of those that say something."""
 
 Found = Mapping[int, str]
 """What was found out about some questions, by their places."""
@@ -26,8 +30,9 @@ def found_once(
         return find(samples)
     file = samples.file.with_name(f"{name}.json")
     try:
-        found = {int(place): text for place, text in json.loads(file.read_text("utf-8")).items()}
-    except (OSError, ValueError):
+        kept: dict[str, str] = dict(json.loads(read_regular(file, MOST_BYTES)))
+        found = {int(place): str(text) for place, text in kept.items()}
+    except (OSError, ValueError, TypeError):
         whole = SampleTable(samples.file, root=samples.root, outside_root=samples.outside_root)
         found = dict(find(whole))
         made = file.with_name(f"{file.name}.{uuid.uuid4().hex}.tmp")
