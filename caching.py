@@ -120,7 +120,7 @@ class Cache:
 
 
 def read_regular(path: Path, most: int, *, linked: bool = False) -> bytes:
-    """Read a regular file of so many bytes at most; nothing else is waited for.
+    """Read a regular file of so many bytes at most, or say that there is none; wait for nothing.
 
     Args:
         linked: whether it may be found through a link.
@@ -133,7 +133,10 @@ def read_regular(path: Path, most: int, *, linked: bool = False) -> bytes:
     except OSError as error:
         if error.errno not in NO_FILE:
             raise
-    raise ValueError(f"it is no file of at most {most:,} bytes")
+    raise ValueError(
+        f"{path} is no regular file of at most {most:,} bytes, but nothing else is read in its "
+        "place: take it away."
+    )
 
 
 def _at_once(path: str, flags: int) -> int:

@@ -144,7 +144,7 @@ def film(
         first: Any = None
         number = 0
         for count, width, height in sizes:
-            encoder = av.CodecContext.create(codec, "w")
+            encoder: Any = av.CodecContext.create(codec, "w")
             encoder.width, encoder.height, encoder.pix_fmt = width, height, pixels
             encoder.time_base, encoder.framerate = Fraction(1, rate), Fraction(rate)
             if codec == "libx264":

@@ -111,8 +111,8 @@ PICTURES = (
 
 FILMS = (
     *(
-        _film(f"{container} of 60 Mpx", files.animation, container=container, side=1000, count=60)
-        for container in ("GIF", "PNG", "WEBP")
+        _film(container, files.animation, container=container, side=1000, count=count)
+        for container, count in (("GIF", 50), ("PNG", 50), ("WEBP", 30))
     ),
     _film("12 s of 720p", files.film, sizes=((300, 1280, 720),)),
     _film("4 s of 4K", files.film, sizes=((100, 3840, 2160),)),

@@ -15,12 +15,16 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from caching import read_regular
 from configs.ablation import Condition, How
 from configs.foreign import json_of
 from modules.verifiers import Verdict
 from writing import append, sweep, write_text
 
 log = logging.getLogger(__name__)
+
+MOST_BYTES = 1 << 34
+"""Of a file of answers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,10 +86,11 @@ def read_answers(folder: Path) -> dict[Asked, Answer]:
     found: dict[Asked, Answer] = {}
     for file in sorted(folder.glob("*.jsonl")):
         try:
-            *lines, _torn = file.read_bytes().split(b"\n")  # b"" where the last line is whole
+            content = read_regular(file, MOST_BYTES, linked=True)
         except PermissionError as error:  # another user keeps it to themselves
             log.warning("%s cannot be read (%s), and its questions are asked here", file, error)
             continue
+        *lines, _torn = content.split(b"\n")  # b"" where the last line is whole
         for asked, answer in _parsed(file, lines):
             if asked not in found or found[asked].said is None:
                 found[asked] = answer

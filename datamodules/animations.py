@@ -13,7 +13,7 @@ from datamodules.decoders import MediaError, fit
 from datamodules.frame_choice import TICK, Frames, middles, no_frame
 from datamodules.stills import on_white, open_image
 
-MOST_MOVING = 60_000_000
+MOST_MOVING = {"WEBP": 30_000_000, "": 50_000_000}
 """Pixels of all pictures together, each of which is made for the next."""
 
 FASTEST, USUAL = 0.02, 0.1
@@ -30,7 +30,7 @@ def choose_pictures(
     """
     with open_image(path) as file:
         width, height = fit(*file.size, budget.image_max_pixels)
-        _check_moving(len(lasting) * file.width * file.height)
+        _check_moving(len(lasting) * file.width * file.height, file.format)
     shown = [seconds if seconds >= FASTEST else USUAL for seconds in lasting]
     *times, stop = [0.0, *accumulate(shown)]
     inside = [time for time in times if start - TICK <= time < end - TICK]
@@ -66,17 +66,18 @@ def read_pictures(path: Path, frames: Frames) -> NDArray[np.uint8]:
         for number in range(there):
             file.seek(number)
             made += file.width * file.height  # which a GIF may change on the way
-            _check_moving(made)
+            _check_moving(made, file.format)
             if (time := numbers.get(number - aside)) is not None:
                 picture = on_white(file).resize(size, Image.Resampling.BICUBIC)
                 shown[time] = np.array(picture)
     return np.stack([shown[time] for time in frames.times])
 
 
-def _check_moving(pixels: int) -> None:
-    if pixels > MOST_MOVING:
+def _check_moving(pixels: int, kind: str | None) -> None:
+    most = MOST_MOVING.get(kind or "", MOST_MOVING[""])
+    if pixels > most:
         raise MediaError(
-            f"{pixels:,} pixels in all of its pictures, but at most {MOST_MOVING:,} are decoded: "
-            "convert it to MP4.",
+            f"{pixels:,} pixels in all of its pictures, but at most {most:,} are decoded: convert "
+            "it to MP4.",
             kind="too_large",
         )

@@ -20,6 +20,7 @@ from safetensors.torch import save
 from torch import nn
 
 import writing
+from benchmarking.answers import read_answers
 from caching import CHECKSUM, Cache, _checksum
 from configs.policy import ModelConfig
 from configs.schema import DataConfig, MediaConfig
@@ -327,3 +328,10 @@ def test_real_limits_of_the_system_are_one_warning(tmp_path, limit, alive):
     )
     assert done.stdout.strip() == alive, done.stderr
     assert done.stderr.count("grows no further") == 1
+
+
+@pytest.mark.parametrize("make", [os.mkfifo, os.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_answers_of_a_benchmark_that_are_no_file_are_named_and_not_waited_for(tmp_path, make):
+    make(tmp_path / "1.jsonl")
+    with pytest.raises(ValueError, match=r"1\.jsonl is no regular file .* take it away"):
+        read_answers(tmp_path)

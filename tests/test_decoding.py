@@ -5,6 +5,7 @@ import torch
 
 from datamodules.batch import Batch, Completions
 from modules.decoding import _draw
+from modules.finite import NonFinite
 from modules.omni import OmniModel
 from modules.rollouts import Sampling
 from modules.stopwatch import Stopwatch
@@ -120,6 +121,14 @@ def test_impossible_tokens_are_never_drawn():
     uniforms = torch.linspace(0, 1 - 2**-53, 1001, dtype=torch.float64)
     token, _ = _draw(logits.expand(1001, -1), uniforms, sampling())
     assert set(token.tolist()) == {1, 3}
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+@pytest.mark.parametrize("how", [sampling(), sampling(0.0), sampling(top_k=2)])
+def test_nothing_is_drawn_where_a_logit_is_no_number_not_even_the_likeliest(value, how):
+    logits = torch.tensor([[0.1, 0.3, 0.2], [0.1, 0.3, value]])
+    with pytest.raises(NonFinite, match="nothing to sample from"):
+        _draw(logits, torch.tensor([0.2, 0.2]), how)
 
 
 def test_temperature_sharpens():

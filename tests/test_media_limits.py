@@ -95,7 +95,7 @@ def test_what_is_decoded_for_a_frame_that_is_shown_is_limited(tmp_path, monkeypa
 @pytest.mark.parametrize("container", ["GIF", "PNG", "WEBP"])
 def test_pictures_of_an_animation_are_limited_together(tmp_path, monkeypatch, container):
     files.animation(tmp_path / "a.bin", container=container, side=20, count=6)
-    monkeypatch.setattr(animations, "MOST_MOVING", 20 * 20 * 5)
+    monkeypatch.setattr(animations, "MOST_MOVING", {"": 20 * 20 * 5})
     assert "in all of its pictures" in str(refusal(tmp_path / "a.bin", "video"))
 
 
@@ -107,7 +107,7 @@ def test_a_gif_that_grows_on_the_way_is_measured_again(tmp_path, monkeypatch):
         place = data.index(b"\x2c", place + 1)
     struct.pack_into("<2H", data, place + 1, 900, 900)  # where it lies
     (tmp_path / "a.gif").write_bytes(data)
-    monkeypatch.setattr(animations, "MOST_MOVING", 20 * 20 * 2 + 900)
+    monkeypatch.setattr(animations, "MOST_MOVING", {"": 20 * 20 * 2 + 900})
     assert "in all of its pictures" in str(refusal(tmp_path / "a.gif", "video"))
 
 

@@ -223,6 +223,29 @@ def test_damaged_media_are_quarantined_and_counted(questions, data, tmp_path):
     assert [(row["id"], row["path"]) for row in rows] == [("q1", "1.png")]
 
 
+def test_a_deafening_sound_is_quarantined_and_shown_to_nobody(questions, data, tmp_path):
+    soundfile.write(tmp_path / "3.wav", np.full(8_000, 1e18), 16_000, subtype="FLOAT")
+    batch = questions.batch([3, 4], step=0)
+    assert [sample.id for sample in batch.samples] == ["q4"]
+    assert questions.quarantine.counts == {"unreadable": 1}
+    with pytest.raises(MediaError, match=r"3\.wav: samples of up to 1e\+18 times full scale"):
+        questions.shown(questions.put(questions.samples[3]))
+
+
+def test_features_that_are_no_numbers_set_their_question_aside(questions, monkeypatch, tmp_path):
+    made = questions.encoder.dialect.features
+
+    def spoiled(decoded):
+        found = made(decoded)
+        found[0].values[:] *= float("nan") if len(decoded.audio) == 16_000 * SECONDS[3] else 1
+        return found
+
+    monkeypatch.setattr(questions.encoder.dialect, "features", spoiled)
+    assert [sample.id for sample in questions.batch([3, 4], step=0).samples] == ["q4"]
+    row = json.loads((tmp_path / "quarantine.jsonl").read_text())
+    assert (row["id"], row["path"]) == ("q3", "3.wav")
+
+
 def test_too_many_damaged_media_stop_the_run(questions, tmp_path):
     for number in range(3):
         (tmp_path / f"{number}.png").write_bytes(b"not a picture")

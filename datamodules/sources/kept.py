@@ -29,7 +29,7 @@ def found_once(
     file = samples.file.with_name(f"{name}.json")
     try:
         found = {int(place): text for place, text in json_of(read_sealed(file)).items()}
-    except (OSError, ValueError):
+    except (OSError, ValueError, TypeError, AttributeError):
         whole = SampleTable(samples.file, root=samples.root, outside_root=samples.outside_root)
         found = dict(find(whole))
         sweep(file.parent)

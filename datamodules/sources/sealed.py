@@ -8,13 +8,15 @@ import hashlib
 import stat
 from pathlib import Path
 
+from writing import write_text
+
 SEAL = "checksums"
 
 
 def seal(directory: Path) -> None:
     """Write down the checksum of every file of a directory, last of all."""
     lines = [f"{_digest(file)}  {file.name}\n" for file in sorted(directory.iterdir())]
-    (directory / SEAL).write_text("".join(lines), encoding="utf-8")
+    write_text(directory / SEAL, "".join(lines))
 
 
 def broken(directory: Path) -> str | None:
