@@ -22,8 +22,8 @@ WITHHELD = "(not shown, since it repeats the key)"
 LONGEST = 400
 """Characters of a server's words that are shown."""
 
-ESCAPE = re.compile(r"\\(?:u00|x)([0-9a-fA-F]{2})")
-"""A character of a key as JSON and others may write it."""
+ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[bfnrt])")
+"""A character as JSON and others may write it."""
 
 
 def read_key(server: ServerConfig) -> str:
@@ -57,8 +57,7 @@ def repeats(text: str, key: str) -> bool:
     parts = {
         secret[at : at + GIVEAWAY] for secret in secrets for at in range(len(secret) - GIVEAWAY + 1)
     }
-    escaped = ESCAPE.sub(lambda found: chr(int(found[1], 16)), text)
-    for reading in (text, unquote(text), html.unescape(text), escaped):
+    for reading in (text, unquote(html.unescape(ESCAPE.sub(_unescaped, text)))):
         seen = _squeezed(reading)
         if any(seen[at : at + GIVEAWAY] in parts for at in range(len(seen) - GIVEAWAY + 1)):
             return True
@@ -77,3 +76,8 @@ def _encoded(key: str) -> Iterator[str]:
     for before in range(3):
         whole = base64.b64encode(b"\0" * before + raw).decode().rstrip("=")
         yield whole[4 if before else 0 : -1]
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    digits = found[1] or found[2]
+    return chr(int(digits, 16)) if digits else " "

@@ -1,7 +1,9 @@
 """Servers that say anything but an answer: each costs one question, and the reason is told."""
 
 import gzip
+import json
 import logging
+import random
 import re
 import socket
 import time
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from probing.chat import Request
+from probing.replies import NoAnswer, answer
 from tests.hostile_server import completion, http, message, misbehaving
 from tests.test_remote import asked, questions
 
@@ -187,3 +190,31 @@ def test_what_is_an_answer_beyond_doubt_is_taken(outcome, name):
 def test_the_session_ends_with_a_count_of_what_was_left_out(outcome):
     everything = len(REPLIES) + len(FINE) + 1
     assert outcome["end"].startswith(f"{len(REPLIES)} of {everything} questions got no answer")
+
+
+ODD = (None, True, 0, -1, 1e308, "", "yes", [], [[]], {}, {"content": "no"}, [{"message": 1}])
+
+
+def damaged(rng: random.Random) -> bytes:
+    """Put something else into any place of a completion, then now and then bytes anywhere."""
+    tree = completion()
+    choice = tree["choices"][0]
+    place = rng.choice([tree, choice, choice["message"]])
+    place[rng.choice([*place, "error", "refusal", "tool_calls"])] = rng.choice(ODD)
+    raw = bytearray(json.dumps(tree).encode())
+    for _ in range(rng.choice([0, 0, 1, 3])):
+        at = rng.randrange(len(raw))
+        raw[at : at + rng.randrange(3)] = rng.randbytes(rng.randrange(3))
+    return bytes(raw)
+
+
+def test_whatever_is_damaged_a_reply_is_a_text_or_tells_why_it_is_none():
+    rng = random.Random(7)
+    read = []
+    for _ in range(3_000):
+        try:
+            read.append(answer(damaged(rng)))
+        except NoAnswer as error:
+            assert 0 < len(str(error)) < 700
+    assert 300 < len(read) < 2_000
+    assert all(isinstance(text, str) for text in read)

@@ -14,7 +14,7 @@ import pytest
 from configs.load import load_config
 from configs.probing import ServerConfig
 from probing import remote
-from probing.keys import quoted, repeats
+from probing.keys import WITHHELD, quoted, repeats
 from tests.hostile_server import http, message, misbehaving
 from tests.test_remote import asked, questions
 
@@ -135,6 +135,9 @@ FORMS = {
     "its second half": KEY[len(KEY) // 2 :],
     "quoted for addresses": quote(KEY, safe=""),
     "all of it quoted": "".join(f"%{ord(each):02x}" for each in KEY),
+    "every other letter quoted": "".join(
+        f"%{ord(each):02x}" if at % 2 else each for at, each in enumerate(KEY)
+    ),
     "JSON escapes": "".join(f"\\u{ord(each):04x}" for each in KEY),
     "JSON escapes in JSON": json.dumps("".join(f"\\u{ord(each):04x}" for each in KEY)),
     "Python escapes": "".join(f"\\x{ord(each):02X}" for each in KEY),
@@ -155,8 +158,11 @@ FORMS = {
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_key_is_recognized_in_every_form(form):
-    assert repeats(f"before {FORMS[form]} after", KEY)
-    assert KEY[3:10] not in quoted(FORMS[form], KEY)
+    """Alone, in a text, and in JSON once and twice, as replies are quoted before they are read."""
+    text = f"before {FORMS[form]} after"
+    for said in (FORMS[form], text, json.dumps(text), json.dumps(json.dumps({"error": text}))):
+        assert repeats(said, KEY)
+        assert quoted(said, KEY) == WITHHELD
 
 
 @pytest.mark.parametrize(
