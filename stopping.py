@@ -7,6 +7,7 @@ Where no thread gets a turn, `watchdog.py` does it from outside. Nothing is lost
 checkpoints are whole or absent.
 """
 
+import atexit
 import ctypes
 import multiprocessing
 import os
@@ -115,6 +116,7 @@ def stand_by() -> None:
     os.environ[PARENT] = str(os.getpid())
     if parent is not None:
         end_with_parent(signal.SIGTERM)
+    atexit.register(_leave)  # before others do, and so after all of theirs
     # A forked loader process is ended by the one that reads from it, not by what stands here.
     os.register_at_fork(after_in_child=_forget)
     threading.Thread(target=_watch, args=(reader, parent), daemon=True).start()
@@ -197,6 +199,15 @@ def settle() -> None:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
     signal.alarm(int(2 * GRACE))
+
+
+def _leave() -> None:
+    """End where a signal asks for it, before Python takes itself apart, which may take seconds."""
+    if _received and os.getpid() in _standing:
+        for stream in (sys.stdout, sys.stderr):
+            with suppress(OSError, ValueError):
+                stream.flush()
+        os._exit(code_of(_received[0]))
 
 
 def end_now(status: int) -> NoReturn:

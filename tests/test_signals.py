@@ -5,6 +5,7 @@ Processes are forked off one that has imported everything, which spares each the
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -250,6 +251,53 @@ def test_a_signal_ends_an_evaluation_by_its_code(start, name, words):
     child.await_(lambda: "question/s" in child.said.read_text())
     os.kill(child.pid, getattr(signal, name))
     assert child.end() == 128 + getattr(signal, name)
+    assert unfinished(child)
+
+
+def test_a_run_that_is_stopped_for_a_while_comes_to_the_same_metrics(start):
+    """All its processes, or one that reads for it; as SLURM suspends jobs."""
+    told = []
+    for stopped in (None, "all", "a reader"):
+        words = ["data.workers=2", "trainer.max_steps=8", "trainer.checkpoint_every=4"]
+        child = start("train.py", "stage=sft", "trainer.log_every=1", *words)
+        if stopped is not None:
+            child.await_(steps(child))
+            members = group(child.pid) if stopped == "all" else kids(child.pid)[:1]
+            for number, pause in ((signal.SIGSTOP, 2.0), (signal.SIGCONT, 0.0)):
+                for member in members:
+                    os.kill(member, number)
+                time.sleep(pause)
+        assert child.end() == 0, child.said.read_text()[-2000:]
+        told.append((child.run / "metrics.jsonl").read_text())
+        shutil.rmtree(child.run)
+    assert told[0] == told[1] == told[2] and told[0].count("\n") == 8
+
+
+def test_a_reader_that_is_killed_ends_the_run_with_a_sentence(start):
+    child = start("train.py", *SFT, "data.workers=2")
+    child.await_(steps(child))
+    os.kill(kids(child.pid)[1], signal.SIGKILL)
+    assert child.end() == 1
+    assert "one of the data.workers (now 2) ended in the middle" in child.said.read_text()
+
+
+ENDLESS = "{% for a in range(9999) %}{% for b in range(99999) %}{% endfor %}{% endfor %}"
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+@pytest.mark.parametrize("name", ["SIGTERM", "SIGKILL"])
+def test_a_template_that_never_ends_does_not_hold_up_a_signal(start, tmp_path, workers, name):
+    shutil.copytree(ROOT / "assets/tiny", tmp_path / "model")
+    for file in (tmp_path / "model").glob("*.jinja"):
+        file.write_text(ENDLESS + file.read_text())
+    words = [f"model.path={tmp_path / 'model'}", "stage=probe", f"data.workers={workers}"]
+    child = start("eval.py", *words)
+    child.await_(child.run.exists)
+    time.sleep(3)
+    os.kill(child.pid, getattr(signal, name))
+    began = time.monotonic()
+    assert child.end() == (143 if name == "SIGTERM" else -9)
+    assert time.monotonic() - began < 12
     assert unfinished(child)
 
 

@@ -1,0 +1,209 @@
+"""How soon each stage ends at each signal, at each moment, and what the same command makes of it.
+
+    python -m bench.signals --root runs/signals
+    python -m bench.signals --root runs/signals --stages sft benchmark --moments works
+
+A cell starts a run, waits for its moment, sends the signal, and counts the seconds until no process
+of the run is left. Then the same command has to end the work, with the same metrics as a run that
+nobody disturbed. `stop` stops all processes of a run for three seconds and lets them go on.
+"""
+
+import argparse
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+from datamodules.digits.build import Sizes, ensure
+from datamodules.digits.shelf import Amount
+
+TRAIN = ("trainer.max_steps=6", "trainer.log_every=1", "trainer.checkpoint_every=2")
+SHORT = (*TRAIN, "trainer.batch_size=2", "rlvr.group_size=2", "rlvr.max_completion_tokens=8")
+STAGES: Mapping[str, tuple[str, ...]] = {
+    "sft": ("train.py", "stage=sft", "data.workers=2", *SHORT),
+    "rlvr": ("train.py", "stage=rlvr", *SHORT),
+    "distill": ("train.py", "stage=distill", "distill.method=on_policy", *SHORT),
+    "prealign": ("train.py", "stage=prealign", *SHORT),
+    "probe": ("eval.py", "stage=probe", "probe.limit=40", "probe.batch_size=1"),
+    "served": ("eval.py", "stage=probe", "probe.backend=openai", "probe.server.model=none"),
+    "benchmark": ("eval.py", "stage=benchmark", "benchmark.limit=40", "benchmark.batch_size=1"),
+    "audit": ("eval.py", "stage=audit"),
+    "clean": ("eval.py", "stage=clean"),
+    "recipe": ("train.py", "recipe=vidground", "rlvr:trainer.max_steps=4", "benchmark.limit=20"),
+}
+SIZES = Sizes(
+    splits=dict.fromkeys(
+        ("warm", "train", "val", "test"),
+        Amount(
+            questions=300,
+            pictures=20,
+            drawings=2,
+            voices=0.25,
+            clips=20,
+            pairs=4,
+            sounds=8,
+            films=20,
+        ),
+    ),
+    human_questions=40,
+    human_takes=1,
+    annotated_questions=100,
+)
+MOMENTS = ("starts", "reads", "works")
+SIGNALS = ("TERM", "INT", "HUP", "KILL", "stop")
+LATEST = 300.0
+"""Seconds until a moment has come, or has been missed."""
+
+AT_WORK = re.compile(r"question/s|step/s|it/s|took")
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """What became of one run."""
+
+    code: int | None
+    seconds: float
+    left: int
+    """Processes that outlived it by ten seconds."""
+
+    again: int | None
+    """How the same command ended; None where it was not started again."""
+
+    same: bool | None
+    """Whether its metrics are those of an undisturbed run; None where it leaves none."""
+
+
+def members(group: int) -> list[int]:
+    """List the living processes of a group."""
+    found = []
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if int(fields[2]) == group and fields[0] != "Z":
+            found.append(int(entry.parent.name))
+    return found
+
+
+def started(words: Sequence[str], root: Path, name: str) -> subprocess.Popen[bytes]:
+    """Start one run in a group of its own, which leaves what it says beside its directory."""
+    said = (root / f"{name}.said").open("wb")
+    command = [sys.executable, *words, f"run.root={root}", f"run.name={name}"]
+    return subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
+
+
+def reached(moment: str, root: Path, name: str) -> bool:
+    """Tell whether a run has come to a moment."""
+    if moment == "starts":
+        return True
+    if moment == "reads":
+        return (root / name).exists()
+    said = (root / f"{name}.said").read_text(errors="replace")
+    return (root / name / "metrics.jsonl").exists() or AT_WORK.search(said) is not None
+
+
+def cell(words: Sequence[str], root: Path, name: str, moment: str, how: str) -> Cell:
+    """Run one stage, disturb it, and repeat its command."""
+    process = started(words, root, name)
+    latest = time.monotonic() + LATEST
+    time.sleep(0.5)
+    while not reached(moment, root, name) and process.poll() is None and time.monotonic() < latest:
+        time.sleep(0.02)
+    began = time.monotonic()
+    if how == "stop":
+        os.killpg(process.pid, signal.SIGSTOP)
+        time.sleep(3)
+        os.killpg(process.pid, signal.SIGCONT)
+        process.wait(LATEST)
+    else:
+        process.send_signal(getattr(signal, f"SIG{how}"))
+        ended(process, lambda: not members(process.pid), LATEST)
+    seconds = time.monotonic() - began
+    ended(process, lambda: not members(process.pid), 10)
+    left = members(process.pid)
+    for each in left:
+        os.kill(each, signal.SIGKILL)
+    again = None if how == "stop" or "backend=openai" in str(words) else repeat(words, root, name)
+    return Cell(
+        code=process.returncode,
+        seconds=seconds,
+        left=len(left),
+        again=again,
+        same=alike(root, name),
+    )
+
+
+def ended(process: subprocess.Popen[bytes], gone: Callable[[], bool], seconds: float) -> None:
+    """Wait for a process and those that it started, but not for longer."""
+    latest = time.monotonic() + seconds
+    while (process.poll() is None or not gone()) and time.monotonic() < latest:
+        time.sleep(0.02)
+
+
+def repeat(words: Sequence[str], root: Path, name: str) -> int:
+    """Give the same command again; a run that had ended is left alone."""
+    if (root / name / "finished").exists():
+        return 0
+    return started(words, root, name).wait(LATEST)
+
+
+def alike(root: Path, name: str) -> bool | None:
+    """Compare the metrics of a run with those of the undisturbed one of its stage."""
+    ours = root / name / "metrics.jsonl"
+    whole = root / name.split("-", maxsplit=1)[0] / "metrics.jsonl"
+    if not (ours.exists() and whole.exists()):
+        return None
+    return ours.read_text() == whole.read_text()
+
+
+@contextmanager
+def silent_server() -> Iterator[str]:
+    """Listen at a port, take connections, and never answer."""
+    with socket.create_server(("127.0.0.1", 0), backlog=128) as server:
+        yield f"probe.server.url=http://127.0.0.1:{server.getsockname()[1]}/v1"
+
+
+def main() -> None:
+    """Print a line for every cell as soon as it is known."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--root", type=Path, required=True)
+    parser.add_argument("--stages", nargs="+", choices=STAGES, default=[*STAGES])
+    parser.add_argument("--moments", nargs="+", choices=MOMENTS, default=MOMENTS)
+    parser.add_argument("--signals", nargs="+", choices=SIGNALS, default=SIGNALS)
+    asked = parser.parse_args()
+    root = asked.root.resolve()
+    root.mkdir(parents=True)
+    ensure(root / "digits", sizes=SIZES)
+    given = ("data=manifest", f"data.root={root / 'digits'}", "trainer.accelerator=cpu")
+    print(
+        f"{'stage':10} {'moment':7} {'signal':6} {'code':>5} {'s':>6} left again same", flush=True
+    )
+    with silent_server() as url:
+        for stage in asked.stages:
+            words = (*STAGES[stage], *given, *((url,) if stage == "served" else ()))
+            if stage != "served":
+                started(words, root, stage).wait(LATEST)
+            for moment in asked.moments:
+                for how in asked.signals:
+                    if stage == "served" and how == "stop":
+                        continue  # it waits for an answer that never comes
+                    found = cell(words, root, f"{stage}-{moment}-{how}", moment, how)
+                    print(
+                        f"{stage:10} {moment:7} {how:6} {found.code!s:>5} {found.seconds:6.1f} "
+                        f"{found.left:4} {found.again!s:>5} {found.same}",
+                        flush=True,
+                    )
+
+
+if __name__ == "__main__":
+    main()
