@@ -94,6 +94,8 @@ def plant(home: Path, work: Path, model: Path) -> set[Path]:
     subprocess.run(["git", "init", "-q", work], check=True)
     address = f"https://{CANARIES['git remote']}:x-oauth-basic@github.com/a/b"
     subprocess.run(["git", "-C", work, "remote", "add", "origin", address], check=True)
+    commit = ["-c", "user.name=a", "-c", "user.email=a@b", "commit", "-q", "--allow-empty", "-mx"]
+    subprocess.run(["git", "-C", work, *commit], check=True)
     return {*texts, work / ".git/config"}
 
 
