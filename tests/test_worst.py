@@ -50,7 +50,7 @@ def test_the_peak_of_a_case_is_its_own(monkeypatch, tmp_path, size):
     reply = Reply()
     measured(0, Path(tmp_path), reply)  # type: ignore[arg-type] # all that it does is send
     assert reply.cost.outcome == f"{size} bytes"
-    assert size <= reply.cost.peak < size + 40_000_000
+    assert 0.95 * size <= reply.cost.peak < size + 40_000_000
     assert len(before) == 100_000_000
 
 

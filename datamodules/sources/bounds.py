@@ -25,7 +25,7 @@ MOST_VALUES = 200_000
 
 MOST_COLUMNS = 1_000
 
-LONGEST_TEXT = 262_144
+LONGEST_TEXT = 131_072
 """Characters of a question, an option, an answer or a completion: more than any model reads."""
 
 
