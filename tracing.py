@@ -10,22 +10,19 @@ that wants the same traces waits for them instead of drawing them too. Where the
 written, traces are sampled without it, and the same ones: draws are keyed.
 """
 
-import fcntl
 import hashlib
 import json
 import logging
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import ExitStack, contextmanager
 from copy import copy
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import IO, Self, final, get_args
+from typing import get_args
 
 from asking import ask, load_frozen
 from building import build_encoder, build_gold_check, compute_dtype, weights_of
 from configs.distill import TraceConfig
-from configs.foreign import json_of
 from configs.schema import Config
 from datamodules.question_set import QuestionSet, load_splits
 from datamodules.sample import Sample
@@ -37,7 +34,8 @@ from modules.trace_filters import Dropped, Judged, Traced, sift
 from modules.verifiers import verify_all
 from probing.local import weights_digest
 from runs import Run
-from writing import append, told, write_text
+from trace_cache import Kept, Sampled, read_cached
+from writing import write_text
 
 log = logging.getLogger(__name__)
 
@@ -45,14 +43,6 @@ FILE = "traces.jsonl"
 """In the run directory: what `sft.traces` of another run may name."""
 
 DROPPED = tuple(filter(None, get_args(Dropped)))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Sampled:
-    """The traces of one question, as they were drawn."""
-
-    texts: list[str]
-    finished: list[bool]
 
 
 def traces_of(config: Config, run: Run) -> Path:
@@ -120,15 +110,17 @@ def _sampled(config: Config, questions: QuestionSet) -> dict[str, Sampled]:
     key = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16).hexdigest()
     cache = Path(config.data.root) / config.distill.traces.cache  # an absolute one replaces it
     file = cache / f"{key}.jsonl"
-    cached, missing = _cached(file, questions.samples)
+    cached, missing = read_cached(file, questions.samples)
     if not missing:
         log.info("traces: all %d questions are in %s", len(questions.samples), file)
     elif config.trainer.devices * config.trainer.num_nodes > 1:
         _check_unreadable(config, questions, missing)
     else:
-        with _Kept(file, known) as kept:
+        with Kept(file, known) as kept:
             if kept.grows:
-                cached, missing = _cached(file, questions.samples)  # another may have been faster
+                cached, missing = read_cached(
+                    file, questions.samples
+                )  # another may have been faster
             for answers in _asked(config, questions, missing):
                 cached |= {
                     one.sample.id: Sampled(texts=[*one.completions], finished=[*one.finished])
@@ -137,83 +129,6 @@ def _sampled(config: Config, questions: QuestionSet) -> dict[str, Sampled]:
                 lines = (json.dumps(_line(one), ensure_ascii=False) for one in answers)
                 kept.add("".join(f"{line}\n" for line in lines))
     return cached
-
-
-@final
-class _Kept:
-    """The file of the cache, held by this process while it samples.
-
-    A cache that cannot be written costs time, not the run: that is told once.
-    """
-
-    def __init__(self, file: Path, known: Mapping[str, object]) -> None:
-        self.file = file
-        self.known = known
-        self.held = ExitStack()
-        self.grows = True
-
-    def __enter__(self) -> Self:
-        with self._trying():
-            self.file.parent.mkdir(parents=True, exist_ok=True)
-            lock = self.held.enter_context(self.file.open("ab"))
-            with told(self.file):
-                _hold(lock, self.file)
-            write_text(self.file.with_suffix(".json"), json.dumps(self.known, indent=1) + "\n")
-            # of a line that a kill tore
-            lock.truncate(self.file.read_bytes().rfind(b"\n") + 1)
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.held.close()
-
-    def add(self, text: str) -> None:
-        """Keep what was sampled, while that can be done."""
-        if self.grows:
-            with self._trying():
-                append(self.file, text.encode(), durable=True)
-
-    @contextmanager
-    def _trying(self) -> Iterator[None]:
-        try:
-            yield
-        except OSError as error:
-            self.grows = False
-            log.warning("the cache of traces grows no further: %s", error)
-
-
-def _hold(out: IO[bytes], file: Path) -> None:
-    """Lock a file; where another process has it, say so, since it may be at it for hours."""
-    try:
-        fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        log.info("another process samples the same traces into %s: waiting until it ends", file)
-        fcntl.flock(out, fcntl.LOCK_EX)
-
-
-def _cached(file: Path, samples: Sequence[Sample]) -> tuple[dict[str, Sampled], list[Sample]]:
-    """Read what the cache holds of these questions, and list those that it lacks."""
-    content = b""
-    try:
-        content = file.read_bytes() if file.exists() else b""
-    except OSError as error:  # another user's, or a disk that fails
-        log.warning("%s cannot be read, and what it holds is sampled anew: %s", file, error)
-    *lines, _torn = content.split(b"\n")
-    found: dict[tuple[str, str], Sampled] = {}
-    for number, line in enumerate(lines, start=1):
-        try:
-            row = json_of(line)
-            found[row["id"], row["content_hash"]] = Sampled(
-                texts=row["texts"], finished=row["finished"]
-            )
-        except (ValueError, KeyError, TypeError) as error:
-            raise ValueError(
-                f"{file}:{number} is no question with its traces ({error}), but every line that "
-                "this project writes there is one: delete the line, or the file, and what it held "
-                "is sampled again."
-            ) from error
-    names = {sample.id: (sample.id, sample.content_hash) for sample in samples}
-    cached = {id_: found[name] for id_, name in names.items() if name in found}
-    return cached, [sample for sample in samples if sample.id not in cached]
 
 
 def _asked(

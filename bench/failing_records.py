@@ -178,7 +178,7 @@ def with_torch(tiny: str) -> tuple[Record, ...]:
     from checkpoints import AtomicCheckpointIO, newest_valid  # noqa: PLC0415
     from datamodules.prompts import PromptEncoder  # noqa: PLC0415
     from modules.omni import OmniModel  # noqa: PLC0415
-    from tracing import _cached, _Kept  # noqa: PLC0415
+    from trace_cache import Kept, read_cached  # noqa: PLC0415
     from training import save  # noqa: PLC0415
 
     encoder = PromptEncoder(tiny)
@@ -199,12 +199,12 @@ def with_torch(tiny: str) -> tuple[Record, ...]:
         save(policy, encoder, place / "export")
 
     def traces(place: Path, version: int) -> None:
-        with _Kept(place / "traces" / "key.jsonl", {"model": "tiny"}) as kept:
+        with Kept(place / "traces" / "key.jsonl", {"model": "tiny"}) as kept:
             row = {"id": f"{version}", "content_hash": KEY, "texts": [LONG], "finished": [True]}
             kept.add(json.dumps(row) + "\n")
 
     def traced(place: Path) -> object:
-        _cached(place / "traces" / "key.jsonl", [])  # raises where a line is torn
+        read_cached(place / "traces" / "key.jsonl", [])  # raises where a line is torn
         return None
 
     return (

@@ -86,6 +86,14 @@ class Decoded:
             check_loudness(self.audio)
 
 
+def blanks() -> Iterator[Decoded]:
+    """Make a small medium of each kind, in which there is nothing to see or hear."""
+    frames = np.zeros((2, 56, 56, 3), np.uint8)
+    yield Decoded(modality="image", image=frames[0])
+    yield Decoded(modality="audio", audio=np.zeros(SAMPLE_RATE, np.float32))
+    yield Decoded(modality="video", frames=frames, fps=2.0)
+
+
 def decode(
     root: Path,
     media: Media,

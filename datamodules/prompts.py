@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from hashlib import blake2b
 
-import numpy as np
 import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
@@ -20,7 +19,7 @@ from configs.inputs import Ask
 from datamodules.dialects.base import Medium
 from datamodules.dialects.choosing import dialect_of
 from datamodules.dialects.features import Features, check_range
-from datamodules.media import Decoded, MediaError
+from datamodules.media import Decoded, MediaError, blanks
 from datamodules.sample import AnswerWith, Role, Sample
 from datamodules.special_tokens import TOKEN, SpecialTokens, held
 from datamodules.wording import imitated, specimen, turn
@@ -107,14 +106,9 @@ class PromptEncoder:
 
     def _rehearse(self) -> None:
         """Show a medium of each kind to the processor, which meets its own settings only then."""
-        still = np.zeros((56, 56, 3), np.uint8)
-        examples = {
-            "image": Decoded(modality="image", image=still),
-            "audio": Decoded(modality="audio", audio=np.zeros(16_000, np.float32)),
-            "video": Decoded(modality="video", frames=np.stack([still, still]), fps=2.0),
-        }
-        for kind in self.placeholders:
-            self.features(examples[kind])
+        for example in blanks():
+            if example.modality in self.placeholders:
+                self.features(example)
         self.tokenizer("words", add_special_tokens=False)
 
     @cached_property

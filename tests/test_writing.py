@@ -229,14 +229,14 @@ def test_what_is_swept_away_before_it_is_held_is_begun_again(tmp_path, monkeypat
 
 GOES_ROUND = {
     "datamodules/digits/build.py": "moves directories that it has built beside their place",
-    "datamodules/sources/index.py": "builds a directory beside its place, and may lose a race",
     "datamodules/sources/table.py": "write_table lets Arrow write into that directory",
     "modules/backbones/base.py": "save_model lets transformers write into a whole_directory",
     "modules/backbones/adapters.py": "save_adapters lets peft write into a whole_directory",
     "training.py": "save lets a processor write into a whole_directory",
     "assets/make_tiny.py": "makes what is committed, not what a run leaves",
     "runs.py": "opens run.lock, which has no content",
-    "tracing.py": "opens the cache to lock it, and cuts off a torn line",
+    "datamodules/loader.py": "sends batches through a pipe",
+    "trace_cache.py": "opens the cache to lock it, and cuts off a torn line",
     "recipes/processes.py": "copies what a step says as it says it, and goes on without",
 }
 """Files that write in another way than `writing.py`, and why they may."""
