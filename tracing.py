@@ -118,9 +118,8 @@ def _sampled(config: Config, questions: QuestionSet) -> dict[str, Sampled]:
     else:
         with Kept(file, known) as kept:
             if kept.grows:
-                cached, missing = read_cached(
-                    file, questions.samples
-                )  # another may have been faster
+                # another may have been faster
+                cached, missing = read_cached(file, questions.samples)
             for answers in _asked(config, questions, missing):
                 cached |= {
                     one.sample.id: Sampled(texts=[*one.completions], finished=[*one.finished])

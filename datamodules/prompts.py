@@ -101,15 +101,11 @@ class PromptEncoder:
                 f"model.system_prompt holds {found!r}, but the template writes the special tokens "
                 "around it: leave them out."
             )
-        with said_of(path, "the processor or tokenizer"):
-            self._rehearse()
-
-    def _rehearse(self) -> None:
-        """Show a medium of each kind to the processor, which meets its own settings only then."""
-        for example in blanks():
-            if example.modality in self.placeholders:
-                self.features(example)
-        self.tokenizer("words", add_special_tokens=False)
+        with said_of(path, "the processor or tokenizer"):  # which meet their settings only now
+            for example in blanks():
+                if example.modality in self.placeholders:
+                    self.features(example)
+            self.tokenizer("words", add_special_tokens=False)
 
     @cached_property
     def template_hash(self) -> str:
