@@ -52,7 +52,7 @@ def test_every_part_of_the_weights_must_be_there(copied):
     (copied / "one.safetensors").touch()
     with pytest.raises(ValueError, match=r"has no two\.safetensors, but"):
         check_weights(str(copied))
-    index.write_text("[]")
+    index.write_text("{}")
     with pytest.raises(ValueError, match="does not list the parts"):
         check_weights(str(copied))
 
