@@ -65,9 +65,11 @@ class Cache:
         path = self.directory / name
         try:
             data = read_regular(path, CHECKSUM + numbers + HEADER)
-            if data[:CHECKSUM] != _checksum(name, data[CHECKSUM:]):
+            found, content = data[:CHECKSUM], data[CHECKSUM:]
+            del data  # entries may be large
+            if found != _checksum(name, content):
                 raise ValueError("its checksum is that of something else")
-            return parse(data[CHECKSUM:])
+            return parse(content)
         except (FileNotFoundError, NotADirectoryError):
             return None
         except OSError as error:
