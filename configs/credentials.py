@@ -18,7 +18,8 @@ from omegaconf.resolvers import oc
 KEYS = {
     "a Hugging Face token": r"\bhf_(?:(?=[a-z]*[A-Z\d])[A-Za-z\d]{12,}|[a-z]{30,})",
     "an API key": r"\b[spr]k[-_](?:ant|proj|or|svcacct|admin|live|test)[-_][\w-]{6,}"
-    r"|\b(?:sk|gsk|pplx|xai|nvapi|r8|npm|pypi|tgp|dop|shpat|tskey)[-_][\w-]{0,80}?(?=[A-Za-z]{0,80}\d)[A-Za-z\d]{12}",
+    r"|\b(?:sk|gsk|pplx|xai|nvapi|r8|npm|pypi|tgp|dop|shpat|tskey)[-_]"
+    r"[\w-]{0,80}?(?=[A-Za-z]{0,80}\d)[A-Za-z\d]{12}",
     "an AWS key": r"\b(?:AKIA|ASIA)[A-Z\d]{12,}",
     "a GitHub token": r"\b(?:gh[pousr]_[A-Za-z\d]{12,}|github_pat_\w{12,})",
     "a GitLab token": r"\bgl(?:pat|dt|rt|ft|ptt|cbt|imt|soat|agent)-[\w-]{8}",

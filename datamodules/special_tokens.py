@@ -6,6 +6,7 @@ is the one list of what a row says, for models in this process and behind an end
 
 import re
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from typing import final
 
 from datamodules.media import MediaError
@@ -52,6 +53,18 @@ class SpecialTokens:
         for text in (*said_by(sample), *more):
             if (found := self.first(text)) is not None:
                 raise held(sample.id, found)
+
+    def cleared(self, sample: Sample) -> Sample:
+        """Take them out of all that a sample says, for a model that it was not checked for."""
+        return replace(
+            sample,
+            question=self.without(sample.question),
+            answer=self.without(sample.answer),
+            completion=self.without(sample.completion),
+            evidence=self.without(sample.evidence),
+            options=tuple(map(self.without, sample.options)),
+            media=tuple(replace(one, text=self.without(one.text)) for one in sample.media),
+        )
 
 
 def said_by(sample: Sample) -> Sequence[str]:
