@@ -20,7 +20,7 @@ def an_address(setting: str, url: str, *, keep: str) -> None:
     place = f"and would be written to config.yaml: leave that part out, and put the key into {keep}"
     if "@" in url:
         raise ValueError(f"{setting} holds a user or a key before its @, {place}.")
-    if set("?#=&;") & {*url}:
+    if set("?#") & {*url}:
         raise ValueError(f"{setting} holds more than a host and a path, such as a key, {place}.")
     try:
         parts = urlsplit(url)

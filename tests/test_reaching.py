@@ -5,6 +5,7 @@ import asyncio
 import re
 import socket
 import ssl
+import struct
 import subprocess
 import threading
 import time
@@ -212,13 +213,24 @@ def test_a_wait_of_years_is_told_and_not_waited():
     assert time.monotonic() - began < 3
 
 
-def test_a_question_that_breaks_every_connection_is_one_question(monkeypatch):
+def hang_up(_: socket.socket) -> None:
+    """Say nothing."""
+
+
+def reset(connection: socket.socket) -> None:
+    """Take back the connection in the middle of the body."""
+    connection.sendall(WHOLE[:-20])
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+@pytest.mark.parametrize("breaks", [hang_up, reset])
+def test_a_question_that_breaks_every_connection_is_one_question(monkeypatch, breaks):
     """Behind a first answer a lost connection is waited for; not by one question for ever."""
     monkeypatch.setattr(remote, "TRIALS", 1)
 
     def behave(body, connection) -> None:
-        if body["messages"][0]["content"] != "question 5":
-            connection.sendall(WHOLE)
+        bad = body["messages"][0]["content"] == "question 5"
+        breaks(connection) if bad else connection.sendall(WHOLE)
 
     with misbehaving(behave) as seen:
         found = asked(seen.config(concurrency=2), questions(30))
