@@ -36,7 +36,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "served": ("eval.py", "stage=probe", "probe.backend=openai", "probe.server.model=none"),
     "benchmark": ("eval.py", "stage=benchmark", "benchmark.limit=40", "benchmark.batch_size=1"),
     "audit": ("eval.py", "stage=audit"),
-    "clean": ("eval.py", "stage=clean"),
+    "clean": ("eval.py", "stage=clean", "clean.sets=[train]", "clean.rules=[vidground]"),
     "recipe": ("train.py", "recipe=vidground", "rlvr:trainer.max_steps=4", "benchmark.limit=20"),
 }
 SIZES = Sizes(
@@ -57,6 +57,9 @@ SIZES = Sizes(
     human_takes=1,
     annotated_questions=100,
 )
+PROBED = ("eval.py", "stage=probe", "probe.conditions=[full,text_only]")
+"""What audits and views of clean questions are made from."""
+
 MOMENTS = ("starts", "reads", "works")
 SIGNALS = ("TERM", "INT", "HUP", "KILL", "stop")
 LATEST = 300.0
@@ -191,6 +194,8 @@ def main() -> None:
     with silent_server() as url:
         for stage in asked.stages:
             words = (*STAGES[stage], *given, *((url,) if stage == "served" else ()))
+            if stage in ("audit", "clean"):
+                started((*PROBED, *given), root, f"probed_for_{stage}").wait(LATEST)
             if stage != "served":
                 started(words, root, stage).wait(LATEST)
             for moment in asked.moments:

@@ -46,9 +46,8 @@ journal = os.environ["JOURNAL"]
 
 def note(what):
     with open(journal, "a") as file:
-        row = {"step": str(run), "what": what, "pid": os.getpid(), "words": sys.argv[1:],
-               "time": time.time(),
-               "script": pathlib.Path(sys.argv[0]).name,
+        row = {"step": str(run), "what": what, "words": sys.argv[1:], "time": time.time(),
+               "script": pathlib.Path(sys.argv[0]).name, "pid": os.getpid(),
                "threads": os.environ.get("OMP_NUM_THREADS")}
         file.write(json.dumps(row) + "\\n")
 

@@ -255,22 +255,22 @@ def test_a_signal_ends_an_evaluation_by_its_code(start, name, words):
 
 
 def test_a_run_that_is_stopped_for_a_while_comes_to_the_same_metrics(start):
-    """All its processes, or one that reads for it; as SLURM suspends jobs."""
+    """First all its processes, as SLURM suspends jobs, then one that reads for it."""
     told = []
-    for stopped in (None, "all", "a reader"):
-        words = ["data.workers=2", "trainer.max_steps=8", "trainer.checkpoint_every=4"]
+    for disturbed in (False, True):
+        words = ["data.workers=2", "trainer.max_steps=8", "trainer.batch_size=2"]
         child = start("train.py", "stage=sft", "trainer.log_every=1", *words)
-        if stopped is not None:
+        if disturbed:
             child.await_(steps(child))
-            members = group(child.pid) if stopped == "all" else kids(child.pid)[:1]
-            for number, pause in ((signal.SIGSTOP, 2.0), (signal.SIGCONT, 0.0)):
-                for member in members:
-                    os.kill(member, number)
-                time.sleep(pause)
+            for members in (group(child.pid), kids(child.pid)[:1]):
+                for number, pause in ((signal.SIGSTOP, 1.5), (signal.SIGCONT, 0.0)):
+                    for member in members:
+                        os.kill(member, number)
+                    time.sleep(pause)
         assert child.end() == 0, child.said.read_text()[-2000:]
         told.append((child.run / "metrics.jsonl").read_text())
         shutil.rmtree(child.run)
-    assert told[0] == told[1] == told[2] and told[0].count("\n") == 8
+    assert told[0] == told[1] and told[0].count("\n") == 8
 
 
 def test_a_reader_that_is_killed_ends_the_run_with_a_sentence(start):
