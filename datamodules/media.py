@@ -29,7 +29,7 @@ from datamodules.decoders import (
     sound_file_seconds,
 )
 from datamodules.films import choose_frames, read_film
-from datamodules.places import resolve
+from datamodules.places import of_machine, resolve
 from datamodules.sample import Media, Modality, Role
 from datamodules.tracks import read_track, track_seconds
 
@@ -201,6 +201,8 @@ def _blamed_on(media: Media) -> Iterator[None]:
     except MediaError as error:
         raise MediaError(f"{media.path}: {error}", kind=error.kind, path=media.path) from error
     except Exception as error:  # damaged files raise ten types in three libraries
+        if of_machine(error):
+            raise
         raise MediaError(
             f"{media.path}: unreadable as {media.modality} ({type(error).__name__}: {error}). "
             "Media must decode without errors: convert it to FLAC, PNG or MP4, or drop its rows.",
