@@ -71,6 +71,7 @@ def _prepare() -> None:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive forks
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    logging.raiseExceptions = False  # a message that finds no room is lost, without a traceback
     if sys.stderr is not None:  # it may be closed, as by `2>&-`
         sys.stderr = Screen(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace")
     logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)

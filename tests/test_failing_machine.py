@@ -233,11 +233,12 @@ def test_a_row_is_set_aside_for_its_file_and_not_for_the_machine(
         raise OSError(number, os.strerror(number), str(tmp_path / "0.wav"))
 
     item = Media(modality="audio", path="0.wav")
+    budget = MediaConfig(image_max_pixels=9_000, video_max_frames=4, audio_max_seconds=9)
     raised = MediaError if of_row else OSError
     with monkeypatch.context() as patch:
         patch.setattr(media, "tell", refuse)
         with pytest.raises(raised):
-            media.decode(tmp_path, item, MediaConfig())
+            media.decode(tmp_path, item, budget)
     with monkeypatch.context() as patch:
         patch.setattr(rows, "file_digest", refuse)
         with pytest.raises(raised):
