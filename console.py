@@ -80,6 +80,7 @@ def _prepare() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     if isinstance(sys.stdout, TextIOWrapper):  # which may be set to letters of one country
         sys.stdout.reconfigure(errors="backslashreplace")
+    logging.raiseExceptions = False  # a message that finds no room is lost, without a traceback
     if sys.stderr is not None:  # it may be closed, as by `2>&-`
         sys.stderr = Screen(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace")
     handler = logging.StreamHandler(sys.stderr)

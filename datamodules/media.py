@@ -29,7 +29,7 @@ from datamodules.decoders import (
     sound_file_seconds,
 )
 from datamodules.films import choose_frames, read_film
-from datamodules.places import resolve
+from datamodules.places import of_machine, resolve
 from datamodules.sample import Media, Modality, Role
 from datamodules.stills import image_size, read_image
 from datamodules.tracks import read_track, track_seconds
@@ -231,8 +231,8 @@ def _blamed_on(media: Media) -> Iterator[None]:
     except MediaError as error:
         raise MediaError(f"{media.path}: {error}", kind=error.kind, path=media.path) from error
     except Exception as error:  # damaged files raise ten types in three libraries
-        if isinstance(error, OSError) and error.errno in (errno.EMFILE, errno.ENFILE):
-            raise  # it is the machine that has too few descriptors
+        if of_machine(error):
+            raise
         raise MediaError(
             f"{media.path}: unreadable as {media.modality} ({type(error).__name__}: {error}). "
             "Media must decode without errors: convert it to FLAC, PNG or MP4, or drop its rows.",

@@ -1,9 +1,18 @@
 """Find media files below the data root, and nowhere else."""
 
+import errno
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote, urlsplit
 
 from datamodules.decoders import MediaError
+
+OF_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT)
+
+
+def of_machine(error: BaseException) -> bool:
+    """Tell whether an error is about the machine and not about a file: it ends the run, for another
+    time the file can be read, and the same questions are to be asked."""
+    return isinstance(error, OSError) and error.errno in OF_MACHINE
 
 
 def resolve(root: Path, path: str, *, outside_root: bool = False) -> Path:
@@ -12,6 +21,8 @@ def resolve(root: Path, path: str, *, outside_root: bool = False) -> Path:
     try:
         root, found = root.resolve(), (root / local).resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:  # missing, looping link, NUL in the name
+        if of_machine(error):
+            raise
         raise MediaError(
             f"{path!r} is not in {root} ({type(error).__name__}), but every medium of a question "
             "must be: fetch the file, or set data.root to the directory that holds it.",

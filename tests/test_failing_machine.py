@@ -1,5 +1,6 @@
 """A failing machine: full disks, users who share caches, and clocks that are set back."""
 
+import errno
 import logging
 import os
 import subprocess
@@ -18,8 +19,12 @@ from benchmarking.answers import (
     new_file,
     read_answers,
 )
+from configs.inputs import MediaConfig
+from datamodules import media
 from datamodules.containers.telling import tell
+from datamodules.decoders import MediaError
 from datamodules.media import file_digest
+from datamodules.places import OF_MACHINE, resolve
 from datamodules.probe_cache import (
     describe_probe,
     later,
@@ -28,6 +33,8 @@ from datamodules.probe_cache import (
     write_shard,
 )
 from datamodules.probe_scores import Scores
+from datamodules.sample import Media
+from datamodules.sources import rows
 from datamodules.sources.index import open_samples
 from datamodules.sources.table import SampleTable, checked
 from probing.panel import Panel
@@ -207,3 +214,35 @@ def test_a_step_goes_on_where_its_transcript_cannot_be_written(tmp_path, caplog,
         processes._copy(os.fdopen(reader, "rb"), sys.stdout, transcript)
     assert capsysbinary.readouterr().out == b"first\nsecond\n"
     assert caplog.text.count("is cut off here (") == 1
+
+
+@pytest.mark.parametrize(
+    ("number", "of_row"),
+    [
+        *((number, False) for number in OF_MACHINE),
+        *((number, True) for number in (errno.ENOENT, errno.EACCES, errno.EIO, errno.ELOOP)),
+    ],
+)
+def test_a_row_is_set_aside_for_its_file_and_not_for_the_machine(
+    tmp_path, monkeypatch, number, of_row
+):
+    """As where too many files are open, or a server of files does not answer for a while."""
+    write(tmp_path, rows=1)
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number), str(tmp_path / "0.wav"))
+
+    item = Media(modality="audio", path="0.wav")
+    budget = MediaConfig(image_max_pixels=9_000, video_max_frames=4, audio_max_seconds=9)
+    raised = MediaError if of_row else OSError
+    with monkeypatch.context() as patch:
+        patch.setattr(media, "tell", refuse)
+        with pytest.raises(raised):
+            media.decode(tmp_path, item, budget)
+    with monkeypatch.context() as patch:
+        patch.setattr(rows, "file_digest", refuse)
+        with pytest.raises(raised):
+            rows._digest(tmp_path, "0.wav", False)
+    monkeypatch.setattr(Path, "resolve", refuse)
+    with pytest.raises(raised):
+        resolve(tmp_path, "0.wav")

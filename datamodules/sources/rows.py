@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import cast, final, get_args
 
 from datamodules.media import MediaError, content_hash, file_digest, resolve
+from datamodules.places import of_machine
 from datamodules.sample import ANSWER_TYPES, LETTERS, MODALITIES, AnswerType, Media, Role, Sample
 from datamodules.sources.adapter import Row
 from datamodules.sources.answers import (
@@ -260,6 +261,8 @@ def _digest(root: Path, path: str, outside_root: bool) -> str:
     try:
         return file_digest(resolve(root, path, outside_root=outside_root))
     except OSError as error:
+        if of_machine(error):
+            raise
         raise MediaError(
             f"{path!r} cannot be read ({error}), but its bytes are part of the question: mend its "
             "permissions or fetch it again.",

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 
 from configs.foreign import json_of
+from datamodules.places import of_machine
 from datamodules.sources.adapter import Place
 from datamodules.sources.columns import absent
 
@@ -31,8 +32,10 @@ def subtitles(place: Place, *names: str, begin: float = 0.0, duration: float | N
             return ""
         content = path.read_text(encoding="utf-8-sig")
         spoken = _lines(json_of(content)) if path.suffix == ".json" else _subrip(content)
-    except (OSError, ValueError, RecursionError):  # words beside a question; it is asked without
-        return ""
+    except (OSError, ValueError, RecursionError) as error:  # words beside a question
+        if of_machine(error):
+            raise
+        return ""  # it is asked without
     last = float("inf") if duration is None else begin + duration
     said = [line for middle, line in spoken if middle is None or begin <= middle <= last]
     return " ".join(" ".join(said).encode(errors="ignore").decode().split())  # no half characters
