@@ -320,6 +320,15 @@ def _same(one: Decoded, other: Decoded) -> bool:
     return all(a is b or (a is not None and np.array_equal(a, b)) for a, b in pairs)
 
 
+@pytest.mark.parametrize("codec", ["GSM610", "G721_32"])
+def test_sounds_of_telephones_are_read_and_refused_when_cut(tmp_path, codec):
+    """libsndfile reads them from their beginning alone, and FFmpeg from any place."""
+    by_libsndfile(tmp_path / "a.wav", container="WAV", codec=codec, rate=8_000)
+    data = (tmp_path / "a.wav").read_bytes()
+    assert seconds(tmp_path, data) == pytest.approx(2.0, abs=0.05)
+    assert "truncated" in str(refusal(tmp_path, data[: len(data) // 2], "audio"))
+
+
 def test_no_decoder_talks_to_the_terminal(tmp_path):
     """Two MP3 files in a row, a cut one, a WAV of MP3, a damaged film and a photo of bad tags."""
     by_libsndfile(tmp_path / "a.mp3", container="MP3", codec="MPEG_LAYER_III")

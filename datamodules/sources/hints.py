@@ -191,7 +191,7 @@ def _by_name(name: str, value: object, shown: Shown) -> Kind | None:
     for kind, known in KNOWN.items():
         if kind == "a medium" or said.isdisjoint(known):
             continue
-        if kind == "a segment" and not (is_time(value) and name.strip() not in ("t", "T")):
+        if kind == "a segment" and not is_time(value):
             continue
         if said & known <= DENIED and isinstance(value, bool):
             continue
