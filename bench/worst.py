@@ -15,7 +15,7 @@ import resource
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
@@ -63,7 +63,6 @@ def cases() -> list[Case]:
 def measured(number: int, folder: Path, reply: Connection) -> None:
     """Run a case that is prepared, and reply with what it cost."""
     run = cases()[number].run
-    logging.disable()  # the table shows what came of it
     before = _bytes("VmRSS")
     Path("/proc/self/clear_refs").write_text("5")  # the peak begins anew
     start, busy = time.perf_counter(), _processor()
@@ -92,12 +91,21 @@ def cost_of(number: int) -> Cost:
         return Cost(0.0, time.perf_counter() - start, 0, f"ended ({cost})")
 
 
-def _in_process(task: object, number: int, folder: Path, patience: float) -> object:
+Task = Callable[[int, Path, Connection], None]
+
+
+def _quietly(task: Task, number: int, folder: Path, reply: Connection) -> None:
+    """Do something without what it logs: the table shows what came of it."""
+    logging.disable()
+    task(number, folder, reply)
+
+
+def _in_process(task: Task, number: int, folder: Path, patience: float) -> object:
     """Do something in a process, and return its reply, or else the code with which it ended."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([name for name in FILES if importlib.util.find_spec(name)])
     ours, theirs = context.Pipe(duplex=False)
-    child = context.Process(target=task, args=(number, folder, theirs))  # type: ignore[arg-type]
+    child = context.Process(target=_quietly, args=(task, number, folder, theirs))
     child.start()
     theirs.close()
     try:

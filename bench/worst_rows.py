@@ -70,9 +70,9 @@ def _line(name: str, make: Callable[[], bytes]) -> Case:
 
 
 def _endless(folder: Path) -> None:
-    """Write a line of 2 GB that takes no place."""
+    """Write a line of zeros that takes no place."""
     with (folder / "a.jsonl").open("wb") as file:
-        file.truncate(2 << 30)
+        file.truncate(256 << 20)
 
 
 LINES = (
@@ -88,7 +88,9 @@ LINES = (
     _line("escapes", lambda: b'{"a": "' + b"\\u00e9" * (LONGEST_ROW // 6 - 9) + b'"}'),
     _line("half characters", lambda: b'{"a": "' + b"\\ud83d" * (LONGEST_ROW // 6 - 9) + b'"}'),
     _line("a name of marks", lambda: json.dumps({"\u0316\u0301" * 100_000: 1}).encode()),
-    Case(room="lines", name="2 GB of zeros", prepare=_endless, run=partial(_rows, name="a.jsonl")),
+    Case(
+        room="lines", name="256 MB of zeros", prepare=_endless, run=partial(_rows, name="a.jsonl")
+    ),
 )
 
 

@@ -198,9 +198,9 @@ def test_no_hostile_description_raises_or_leaves_its_bounds(sample):
     ["\n" * 40_000, "so it " * 9_000, "the first" + " " * 40_000 + "x", "option two\n" * 5_000],
 )
 def test_a_runaway_is_read_in_no_time(text):
-    start = time.perf_counter()
+    start = time.process_time()
     gives_away(text, BARKS)
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 def test_both_sides_of_the_rule_are_shown():

@@ -174,9 +174,9 @@ def test_what_is_said_of_the_content_is_no_claim(text):
 
 @pytest.mark.parametrize("text", ["so " * 11_000, "i cannot hear the " * 2_000, "<audio" * 9_000])
 def test_a_runaway_is_judged_in_no_time(text):
-    start = time.perf_counter()
+    start = time.process_time()
     judged(f"{text}<answer>B</answer>")
-    assert time.perf_counter() - start < 0.5
+    assert time.process_time() - start < 0.5
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ from datamodules.places import of_machine
 from datamodules.sources.adapter import Place
 from datamodules.sources.columns import absent
 
-LONGEST_SUBTITLES = 4_000_000
-"""Bytes of a file of subtitles; a day of speech is less than half of it."""
+LONGEST_SUBTITLES = 2_000_000
+"""Bytes of a file of subtitles; a day of speech is less."""
 
 
 def subtitles(place: Place, *names: str, begin: float = 0.0, duration: float | None = None) -> str:
@@ -46,7 +46,7 @@ def _subrip(content: str) -> Iterator[tuple[None, str]]:
     lines = [line.strip() for line in content.splitlines()]
     for line, following in zip_longest(lines, lines[1:], fillvalue=""):
         if "-->" not in line and not (line.isdecimal() and "-->" in following):
-            yield None, re.sub(r"<[^<>]{1,100}>", "", line)
+            yield None, re.sub(r"<[^<>]{1,100}>", "", line) if "<" in line else line
 
 
 def _lines(given: object) -> Iterator[tuple[float | None, str]]:
