@@ -4,7 +4,6 @@ Files that others recorded are the one input nobody checked: everything a decode
 damaged or hostile file comes out of here as a `MediaError`, and nothing else does.
 """
 
-import errno
 import functools
 import hashlib
 import json
