@@ -102,6 +102,10 @@ def started(words: Sequence[str], root: Path, name: str) -> subprocess.Popen[byt
     """Start one run in a group of its own, which leaves what it says beside its directory."""
     said = (root / f"{name}.said").open("wb")
     command = [sys.executable, *words, f"run.root={root}", f"run.name={name}"]
+    if {"stage=probe", "stage=benchmark"} & {*words} and "probed" not in name:
+        # What was asked once is not asked again, and a run with nothing to ask is soon over.
+        command.append(f"data.contribution.cache={root / name}.counts")
+        command.append(f"benchmark.cache={root / name}.answers")
     return subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
 
 
