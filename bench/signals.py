@@ -32,9 +32,9 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "rlvr": ("train.py", "stage=rlvr", *SHORT),
     "distill": ("train.py", "stage=distill", "distill.method=on_policy", *SHORT),
     "prealign": ("train.py", "stage=prealign", *SHORT),
-    "probe": ("eval.py", "stage=probe", "probe.limit=40", "probe.batch_size=1"),
+    "probe": ("eval.py", "stage=probe", "probe.batch_size=1"),
     "served": ("eval.py", "stage=probe", "probe.backend=openai", "probe.server.model=none"),
-    "benchmark": ("eval.py", "stage=benchmark", "benchmark.limit=40", "benchmark.batch_size=1"),
+    "benchmark": ("eval.py", "stage=benchmark", "benchmark.batch_size=1"),
     "audit": ("eval.py", "stage=audit"),
     "clean": ("eval.py", "stage=clean", "clean.sets=[train]", "clean.rules=[vidground]"),
     "recipe": ("train.py", "recipe=vidground", "rlvr:trainer.max_steps=4", "benchmark.limit=20"),
@@ -102,6 +102,10 @@ def started(words: Sequence[str], root: Path, name: str) -> subprocess.Popen[byt
     """Start one run in a group of its own, which leaves what it says beside its directory."""
     said = (root / f"{name}.said").open("wb")
     command = [sys.executable, *words, f"run.root={root}", f"run.name={name}"]
+    if {"stage=probe", "stage=benchmark"} & {*words} and "probed" not in name:
+        # What was asked once is not asked again, and a run with nothing to ask is soon over.
+        command.append(f"data.contribution.cache={root / name}.counts")
+        command.append(f"benchmark.cache={root / name}.answers")
     return subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
 
 
@@ -115,13 +119,15 @@ def reached(moment: str, root: Path, name: str) -> bool:
     return (root / name / "metrics.jsonl").exists() or AT_WORK.search(said) is not None
 
 
-def cell(words: Sequence[str], root: Path, name: str, moment: str, how: str) -> Cell:
-    """Run one stage, disturb it, and repeat its command."""
+def cell(words: Sequence[str], root: Path, name: str, moment: str, how: str) -> Cell | None:
+    """Run one stage, disturb it, and repeat its command; None where it ended before its moment."""
     process = started(words, root, name)
     latest = time.monotonic() + LATEST
     time.sleep(0.5)
     while not reached(moment, root, name) and process.poll() is None and time.monotonic() < latest:
         time.sleep(0.02)
+    if process.poll() is not None:
+        return None
     began = time.monotonic()
     if how == "stop":
         os.killpg(process.pid, signal.SIGSTOP)
@@ -169,6 +175,14 @@ def alike(root: Path, name: str) -> bool | None:
     return ours.read_text() == whole.read_text()
 
 
+def line(found: Cell | None) -> str:
+    """Write what became of a run as columns."""
+    if found is None:
+        return "ended before"
+    again, same = found.again, found.same
+    return f"{found.code!s:>5} {found.seconds:6.1f} {found.left:4} {again!s:>5} {same}"
+
+
 @contextmanager
 def silent_server() -> Iterator[str]:
     """Listen at a port, take connections, and never answer."""
@@ -203,11 +217,7 @@ def main() -> None:
                     if stage == "served" and how == "stop":
                         continue  # it waits for an answer that never comes
                     found = cell(words, root, f"{stage}-{moment}-{how}", moment, how)
-                    print(
-                        f"{stage:10} {moment:7} {how:6} {found.code!s:>5} {found.seconds:6.1f} "
-                        f"{found.left:4} {found.again!s:>5} {found.same}",
-                        flush=True,
-                    )
+                    print(f"{stage:10} {moment:7} {how:6} {line(found)}", flush=True)
 
 
 if __name__ == "__main__":
