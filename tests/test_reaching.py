@@ -35,7 +35,11 @@ OPENING = {
 ASKS = re.compile(r"open_connection|urlopen|urlretrieve|create_connection|from_url|load_dataset")
 
 
-@pytest.mark.parametrize("file", [file for file in SHIPPED if file != "probing/reaching.py"])
+WITHIN = ("probing/reaching.py", "stopping.py", "watchdog.py")
+"""The one that opens them, and two that talk to each other over a pair of sockets."""
+
+
+@pytest.mark.parametrize("file", [file for file in SHIPPED if file not in WITHIN])
 def test_no_other_file_opens_connections(file):
     found = {
         name for name in imports(file) for root in OPENING if f"{name}.".startswith(f"{root}.")
@@ -173,9 +177,6 @@ def test_who_says_nothing_while_encryption_begins_is_not_waited_for(monkeypatch)
         assert time.monotonic() - began < 2
 
 
-SOON = format_datetime(datetime.now(UTC) + timedelta(seconds=3600), usegmt=True)
-
-
 @pytest.mark.parametrize(
     ("said", "seconds"),
     [
@@ -189,12 +190,17 @@ SOON = format_datetime(datetime.now(UTC) + timedelta(seconds=3600), usegmt=True)
         ),
         ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
         *(("0", 0.0), ("7", 7.0), (" 7 ", 7.0), ("1.5", 1.5), ("999999999", 999999999.0)),
-        (SOON, pytest.approx(3600, abs=120)),
-        (SOON.replace("GMT", "-0000"), pytest.approx(3600, abs=120)),
     ],
 )
 def test_a_wait_is_read_as_what_it_is(said, seconds):
     assert retry_after({"retry-after": said}) == seconds
+
+
+@pytest.mark.parametrize("zone", ["GMT", "-0000"])
+def test_a_date_is_a_wait_until_then(zone):
+    soon = format_datetime(datetime.now(UTC) + timedelta(seconds=3600), usegmt=True)
+    said = soon.replace("GMT", zone)
+    assert retry_after({"retry-after": said}) == pytest.approx(3600, abs=120)
 
 
 @pytest.mark.parametrize("said", ["²", "1e18", "-1", "nan", "soon"])
