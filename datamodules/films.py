@@ -152,8 +152,9 @@ def _read_frames(path: Path, frames: Frames) -> NDArray[np.uint8]:
             most = MOST_DECODED * len(frames.times)
             decoding = Decoding(file, stream, frames.clock, most=most)
             for time, frame in _frames_at(decoding, frames.times, keys):
+                # One thread: a forked process that frees what others scale waits for ever.
                 small = frame.reformat(
-                    frames.width, frames.height, "rgb24", interpolation="BICUBIC"
+                    frames.width, frames.height, "rgb24", interpolation="BICUBIC", threads=1
                 )
                 shown[time] = _upright(np.asarray(small.to_ndarray(), np.uint8), frame)
         if missing := sum(time not in shown for time in frames.times):

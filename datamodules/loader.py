@@ -6,6 +6,7 @@ of the others. They take turns, so that batches come in the same order from any 
 """
 
 import copyreg
+import gc
 import io
 import multiprocessing
 import os
@@ -160,6 +161,7 @@ def _read(
             closed them.
     """
     end_with_parent(signal.SIGKILL)
+    gc.freeze()  # what the other process left to be freed may wait for threads that are not here
     for source in inherited:
         source.close()
     torch.set_num_threads(1)  # those of a process that was forked off another would wait for ever

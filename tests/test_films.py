@@ -1,6 +1,8 @@
 """Frames and sound of containers: which are chosen, how much is decoded, what is refused."""
 
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -15,6 +17,7 @@ from configs.schema import MediaConfig
 from datamodules import films
 from datamodules.media import MediaError, decode, measure
 from datamodules.sample import Media
+from tests.test_architecture import ROOT
 from tests.test_media import audio, film, grays, kind, video
 
 BUDGET = MediaConfig(image_max_pixels=48 * 32, video_max_frames=8, audio_max_seconds=3.0)
@@ -210,6 +213,32 @@ def test_what_a_file_does_not_have_is_said(tmp_path):
     (tmp_path / "none.mp4").touch()
     with pytest.raises(MediaError, match=r"none\.mp4: 0 bytes"):
         decode(tmp_path, video("none.mp4"), BUDGET)
+
+
+FORKED = """
+import gc, os, signal, sys
+from pathlib import Path
+from configs.schema import MediaConfig
+from datamodules.media import decode
+from datamodules.sample import Media
+
+gc.disable()
+budget = MediaConfig(video_max_frames=8, image_max_pixels=10_000, audio_max_seconds=9.0)
+decode(Path(sys.argv[1]), Media(modality="video", path="v.mp4"), budget)
+child = os.fork()
+if not child:
+    signal.alarm(10)
+    gc.collect()
+    os._exit(0)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
+"""
+
+
+def test_what_a_film_leaves_can_be_freed_in_a_forked_process(tmp_path):
+    """FFmpeg waits for its threads when it is freed, and a fork has none of them."""
+    film(tmp_path / "v.mp4", grays(20))
+    command = [sys.executable, "-c", FORKED, str(tmp_path)]
+    assert subprocess.run(command, cwd=ROOT).returncode == 0
 
 
 def cut(path: Path, share: float) -> None:
