@@ -236,7 +236,7 @@ sys.exit(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]))
 
 def test_what_a_film_leaves_can_be_freed_in_a_forked_process(tmp_path):
     """FFmpeg waits for its threads when it is freed, and a fork has none of them."""
-    film(tmp_path / "v.mp4", grays(20))
+    film(tmp_path / "v.mp4", frames=20)
     command = [sys.executable, "-c", FORKED, str(tmp_path)]
     assert subprocess.run(command, cwd=ROOT).returncode == 0
 
