@@ -6,8 +6,6 @@ whoever takes more is marked, and the exit code is 1.
 """
 
 import argparse
-import importlib
-import importlib.util
 import logging
 import multiprocessing
 import os
@@ -20,10 +18,11 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import NamedTuple
 
+from bench import worst_media, worst_rows, worst_text
 from bench.worst_case import Case
 
-FILES = ("bench.worst_rows", "bench.worst_text", "bench.worst_media")
-"""Modules whose tuples of cases are run."""
+FILES = (worst_rows, worst_text, worst_media)
+"""Those whose tuples of cases are run."""
 
 SECONDS = 1.0
 BYTES = 10**9
@@ -54,8 +53,7 @@ class Cost(NamedTuple):
 
 def cases() -> list[Case]:
     """List the cases of all files that there are."""
-    there = [name for name in FILES if importlib.util.find_spec(name)]
-    tuples = (one for name in there for one in vars(importlib.import_module(name)).values())
+    tuples = (one for file in FILES for one in vars(file).values())
     listed = (case for one in tuples if isinstance(one, tuple) for case in one)
     return [*dict.fromkeys(case for case in listed if isinstance(case, Case))]
 
@@ -103,7 +101,7 @@ def _quietly(task: Task, number: int, folder: Path, reply: Connection) -> None:
 def _in_process(task: Task, number: int, folder: Path, patience: float) -> object:
     """Do something in a process, and return its reply, or else the code with which it ended."""
     context = multiprocessing.get_context("forkserver")
-    context.set_forkserver_preload([name for name in FILES if importlib.util.find_spec(name)])
+    context.set_forkserver_preload([file.__name__ for file in FILES])
     ours, theirs = context.Pipe(duplex=False)
     child = context.Process(target=_quietly, args=(task, number, folder, theirs))
     child.start()

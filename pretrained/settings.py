@@ -13,6 +13,8 @@ from typing import Any, NoReturn
 
 from tokenizers import Tokenizer
 
+from configs.foreign import json_of
+
 Settings = Mapping[str, Any]  # Any: what a JSON file holds
 
 NAMES = ("*config*.json", "special_tokens_map.json", "added_tokens.json", "chat_template.json")
@@ -102,13 +104,14 @@ def read_object(file: Path) -> Settings:
         size = file.stat().st_size
         if size > BYTES:
             _malformed(file, f"{size:,} bytes are more than settings take")
-        found = json.loads(file.read_bytes(), parse_constant=_no_number, parse_float=_number)
-    except RecursionError:
-        _malformed(file, "nested deeper than can be read")
+        found = json_of(file.read_bytes())
     except ValueError as error:  # of JSON, of UTF-8, or of a number
         _malformed(file, str(error))
     if not isinstance(found, dict):
         _malformed(file, f"a {type(found).__name__}")
+    for key, value in _walk(found):
+        if isinstance(value, float) and not math.isfinite(value):
+            _malformed(file, f"{key} is {value}, which is no number")
     return found
 
 
@@ -117,17 +120,6 @@ def _malformed(file: Path, what: str) -> NoReturn:
         f"{file} cannot be used ({what.rstrip('.')}), but the settings of a model are one JSON "
         "object of finite numbers: fetch the file again, or name another model."
     ) from None
-
-
-def _no_number(word: str) -> NoReturn:
-    raise ValueError(f"{word} is no number")
-
-
-def _number(word: str) -> float:
-    number = float(word)
-    if not math.isfinite(number):
-        raise ValueError(f"{word} is too large for a number")
-    return number
 
 
 def _walk(settings: Settings) -> Iterator[tuple[str, object]]:

@@ -22,7 +22,7 @@ MAY_IMPORT = {  # folder or file -> the local packages and modules it may import
     "console": {"configs", "stopping", "failures", "opening"},
     "archives": set(),
     "checkpoints": {"writing", "archives"},
-    "pretrained": set(),
+    "pretrained": {"configs"},
     "datamodules": {"configs", "writing", "caching", "pretrained", "stopping"},
     "modules": {
         *("configs", "writing", "caching", "pretrained"),

@@ -19,7 +19,8 @@ from tests.test_architecture import ROOT, SHIPPED
 
 OWN = {
     "configs/foreign.py",
-    "modules/math_answers.py",  # what its own processes say to each other
+    "modules/math_answers.py",  # what its own processes say to each other, as in the next
+    "pretrained/chat_template.py",
     "comparing.py",  # what it has just written itself, as is the next
     "benchmarking/measures.py",
 }

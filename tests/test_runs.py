@@ -264,7 +264,7 @@ def test_other_settings_are_told_where_those_of_the_run_are_no_text(tmp_path):
         (b'{"step": "3"}', "its step is '3'"),
         (b'{"step": true}', "its step is True"),
         (b"7", "int"),
-        (b"[" * 100_000, "recursion"),
+        (b"[" * 100_000, "without end"),
     ],
 )
 def test_a_damaged_row_is_named_and_nothing_is_dropped(tmp_path, line, reason):

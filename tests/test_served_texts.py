@@ -61,9 +61,10 @@ def test_no_special_token_of_any_family_reaches_a_server(tmp_path):
     assert found == {"q0", "q1"}
     assert not any(token in json.dumps(seen.bodies, ensure_ascii=False) for token in TOKENS)
     rows = [json.loads(line) for line in (tmp_path / "quarantine.jsonl").read_text().splitlines()]
-    assert {row["reason"] for row in rows} == {"malformed"}
+    assert {row["reason"] for row in rows} <= {"malformed", "bad_media"}
     assert len(rows) == len(TOKENS)
-    assert all(token in row["detail"] for token, row in zip(TOKENS[:4], rows[:4], strict=True))
+    told = "\n".join(row["detail"] for row in rows if row["reason"] == "malformed")
+    assert all(token in told for token in TOKENS[:4])
 
 
 @pytest.mark.parametrize("token", ["<|im_start|>", "</s>"])

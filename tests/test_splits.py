@@ -63,7 +63,7 @@ def test_splits_of_a_table_are_compared_without_making_its_samples(tmp_path):
     """Options that are null make no sample: of the first two questions, nobody needs one."""
     rows = [sample("a", "1"), sample("b", "2"), sample("c", "3")]
     broken = [replace(one, options=None) for one in rows[:2]]
-    write_table(tmp_path / "rows.arrow", [*broken, rows[2]], lambda _: (1, 1))
+    write_table(tmp_path / "rows.arrow", [*broken, rows[2]], lambda _: (1, 1, 1))
     train = SampleTable(tmp_path / "rows.arrow", root=tmp_path)
     assert shared_assets(train, [sample("d", "2")]) == {"2": 1}
     sides = [[places.tolist() for places in held_out(some, 0.3)] for some in (train, rows)]
