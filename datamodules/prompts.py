@@ -105,7 +105,7 @@ class PromptEncoder:
             for example in blanks():
                 if example.modality in self.placeholders:
                     self.features(example)
-            self.tokenizer("words", add_special_tokens=False)
+            self._ids("words", path)
 
     @cached_property
     def template_hash(self) -> str:

@@ -63,7 +63,7 @@ WORDS = {
     '{"model": ["tiny"]}': "model=['tiny'] is not known",
     '{"stage": null}': "stage is not given",
     '{"seed": NaN}': "seed is nan, but must be finite",
-    '{"run.name": "\\ud800"}': r"the character '\ud800'",
+    '{"run.name": "\\ud800"}': "surrogates not allowed",
     '{"run.name": "a\\u0000"}': r"the character '\x00'",
     '{"benchmark.sets": [null, {}]}': "benchmark.sets is [None, {}], but must be a list",
     "benchmark.sets=" + "[" * DEEP: "must be a list such as",

@@ -159,7 +159,9 @@ def test_a_parquet_file_that_is_made_to_harm_says_so(tmp_path, table, message):
 def test_an_explanation_quotes_a_row_but_not_all_of_it(tmp_path, caplog):
     """An option of 100,000 letters in each of three rows, and as many fields that nobody reads."""
     held = {"question": "What?", "options": ["x" * 100_000, "y"], "answer": "z"}
-    fields = {f"zork {n}": "wide" for n in range(500)}
+    fields = {f"zork {n}": "He walks in. He goes out again. Then he sits." for n in range(500)}
+    fields["audio"] = "a.wav"
+    (tmp_path / "a.wav").write_bytes(b"sound")
     lines = [json.dumps(held | {"id": f"q{n}"}) for n in range(3)]
     lines.append(json.dumps({"question": "What?", "options": ["a", "b"], "answer": "a"} | fields))
     path = written(tmp_path / "a.jsonl", "\n".join(lines).encode())

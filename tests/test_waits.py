@@ -16,11 +16,15 @@ KNOWN = {
     # reaches the main thread, and where threads are waited for the one that stands by ends it all.
     "modules/math_answers.py": {"wait", "communicate", "get", "recv", "join"},
     # Every request has a limit of time. A signal ends the wait, as above.
-    "probing/remote.py": {"get", "join"},
+    "probing/remote.py": {"get"},
     # Its thread looks every fifth of a second whether it should end.
     "followers.py": {"join"},
     # Whoever samples the same traces, which is said. The kernel lets go of what a dead one held.
-    "tracing.py": {"flock"},
+    "trace_cache.py": {"flock"},
+    # What nobody else knows the name of yet, or a directory for the moment of a look.
+    "writing.py": {"flock"},
+    # A process that has been killed.
+    "pretrained/chat_template.py": {"communicate"},
 }
 
 
