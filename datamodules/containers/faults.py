@@ -5,7 +5,7 @@ from typing import BinaryIO, final
 
 from datamodules.decoders import MediaError
 
-MOST_PARTS = 800_000
+MOST_PARTS = 600_000
 """Places of a file that are looked at one by one: those of a film of hours are fewer."""
 
 
