@@ -1,5 +1,6 @@
 """What several tests share: an untrained tiny model, and questions with media of every kind."""
 
+import signal
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,13 @@ CORPUS = ["Which digit is in the image?\nA. 3\nB. 7", "What do you hear?", *INST
 @pytest.fixture(scope="session", autouse=True)
 def _few_threads() -> None:
     torch.set_num_threads(2)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _hear_interrupts() -> None:
+    """Let the processes that tests start hear SIGINT, which `make test &` in a script ignores."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
