@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.signals import members
 from checkpoints import damage
 from datamodules.digits.build import ensure
 from tests.mortal import mortal
@@ -80,7 +81,7 @@ class Child:
         """Wait until the group is empty."""
         self.code = code
         latest = time.monotonic() + 20  # a second to notice, five of grace, on a busy machine
-        while left := group(self.pid):
+        while left := members(self.pid):
             assert time.monotonic() < latest, f"{left} outlived their run"
             time.sleep(0.05)
         return code
@@ -97,21 +98,8 @@ def state(pid: int) -> str | None:
         return None
 
 
-def group(leader: int) -> list[int]:
-    """List the living processes of a group."""
-    found = []
-    for entry in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            fields = entry.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(fields[2]) == leader and fields[0] != "Z":
-            found.append(int(entry.parent.name))
-    return found
-
-
 def kids(pid: int) -> list[int]:
-    return [member for member in group(pid) if member != pid and parent(member) == pid]
+    return [member for member in members(pid) if member != pid and parent(member) == pid]
 
 
 def parent(pid: int) -> int:
@@ -167,7 +155,7 @@ def start(nursery, digits, tmp_path) -> Iterator[Callable[..., Child]]:
 
     yield start
     for child in children:
-        for member in group(child.pid):
+        for member in members(child.pid):
             os.kill(member, signal.SIGKILL)
         if child.code is None:
             child.replies()
@@ -264,9 +252,9 @@ def test_a_run_that_is_stopped_for_a_while_comes_to_the_same_metrics(start):
         child = start("train.py", "stage=sft", "trainer.log_every=1", *words)
         if disturbed:
             child.await_(steps(child))
-            for members in (group(child.pid), kids(child.pid)[:1]):
+            for some in (members(child.pid), kids(child.pid)[:1]):
                 for number, pause in ((signal.SIGSTOP, 1.5), (signal.SIGCONT, 0.0)):
-                    for member in members:
+                    for member in some:
                         os.kill(member, number)
                     time.sleep(pause)
         assert child.end() == 0, child.said.read_text()[-2000:]
