@@ -76,6 +76,8 @@ def start_recipe() -> Command:
 def _prepare() -> None:
     # Threads that spin while they wait make a run several times slower on cores shared with others.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Arrow's own pool reserves addresses ahead, which limits of memory count as had already.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive forks
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     if isinstance(sys.stdout, TextIOWrapper):  # which may be set to letters of one country
