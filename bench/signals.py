@@ -30,7 +30,13 @@ SHORT = (*TRAIN, "trainer.batch_size=2", "rlvr.group_size=2", "rlvr.max_completi
 STAGES: Mapping[str, tuple[str, ...]] = {
     "sft": ("train.py", "stage=sft", "data.workers=2", *SHORT),
     "rlvr": ("train.py", "stage=rlvr", *SHORT),
-    "distill": ("train.py", "stage=distill", "distill.method=on_policy", *SHORT),
+    "distill": (
+        "train.py",
+        "stage=distill",
+        "distill.method=on_policy",
+        "distill.student.condition=no_audio",
+        *SHORT,
+    ),
     "prealign": ("train.py", "stage=prealign", *SHORT),
     "probe": ("eval.py", "stage=probe", "probe.batch_size=1"),
     "served": ("eval.py", "stage=probe", "probe.backend=openai", "probe.server.model=none"),
@@ -107,6 +113,13 @@ def started(words: Sequence[str], root: Path, name: str) -> subprocess.Popen[byt
         command.append(f"data.contribution.cache={root / name}.counts")
         command.append(f"benchmark.cache={root / name}.answers")
     return subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
+
+
+def undisturbed(words: Sequence[str], root: Path, name: str) -> None:
+    """Run one stage to its end; where it fails by itself, no cell of it would prove anything."""
+    if started(words, root, name).wait(LATEST):
+        said = (root / f"{name}.said").read_text(errors="replace")
+        sys.exit(f"{name} fails undisturbed: {said[-500:]}")
 
 
 def reached(moment: str, root: Path, name: str) -> bool:
@@ -209,9 +222,9 @@ def main() -> None:
         for stage in asked.stages:
             words = (*STAGES[stage], *given, *((url,) if stage == "served" else ()))
             if stage in ("audit", "clean"):
-                started((*PROBED, *given), root, f"probed_for_{stage}").wait(LATEST)
+                undisturbed((*PROBED, *given), root, f"probed_for_{stage}")
             if stage != "served":
-                started(words, root, stage).wait(LATEST)
+                undisturbed(words, root, stage)
             for moment in asked.moments:
                 for how in asked.signals:
                     if stage == "served" and how == "stop":
