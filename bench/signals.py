@@ -211,6 +211,9 @@ def main() -> None:
     parser.add_argument("--moments", nargs="+", choices=MOMENTS, default=MOMENTS)
     parser.add_argument("--signals", nargs="+", choices=SIGNALS, default=SIGNALS)
     asked = parser.parse_args()
+    # Whoever starts this in the background has signals ignored, and runs would inherit that.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
     root = asked.root.resolve()
     root.mkdir(parents=True)
     ensure(root / "digits", sizes=SIZES)
