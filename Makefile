@@ -1,7 +1,7 @@
 # `make help` lists what there is. Everything runs in .venv, which `make setup` makes.
 
 PY ?= .venv/bin/python
-ROOMS := configs pretrained datamodules modules probing auditing benchmarking recipes
+ROOMS := untrusted configs runtime pretrained datamodules modules inference evaluation training recipes
 NOW := $(shell date +%Y%m%d-%H%M%S)
 DEMO ?= runs/demo-$(NOW)
 TINY ?= runs/tiny-$(NOW)

@@ -1,6 +1,6 @@
 """Evaluate: `python eval.py stage=benchmark`; `--help` lists the rest."""
 
-from console import attend, quiet, say, start
+from runtime.console import attend, quiet, say, start
 
 STAGES = ("probe", "audit", "clean", "benchmark")
 
@@ -10,13 +10,13 @@ def main() -> None:
     config = start(STAGES)
     match config.stage:
         case "probe":
-            from probing.stage import probe as evaluate  # noqa: PLC0415 - torch takes seconds
+            from evaluation.probing.stage import probe as evaluate  # noqa: PLC0415 - torch takes seconds
         case "audit":
-            from auditing.stage import audit as evaluate  # noqa: PLC0415 - this one does without
+            from evaluation.auditing.stage import audit as evaluate  # noqa: PLC0415 - this one does without
         case "clean":
-            from auditing.clean import clean as evaluate  # noqa: PLC0415
+            from evaluation.auditing.clean import clean as evaluate  # noqa: PLC0415
         case _:
-            from benchmarking.stage import benchmark as evaluate  # noqa: PLC0415
+            from evaluation.benchmarking.stage import benchmark as evaluate  # noqa: PLC0415
     quiet()
     attend(lambda: say(evaluate(config)), config)
 

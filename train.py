@@ -7,7 +7,7 @@ import sys
 from functools import partial
 
 from configs.command import asks_recipe
-from console import attend, quiet, say, start, start_recipe
+from runtime.console import attend, quiet, say, start, start_recipe
 
 STAGES = ("sft", "rlvr", "distill", "prealign")
 
@@ -17,7 +17,7 @@ def main() -> None:
     if asks_recipe(sys.argv[1:]):
         return follow_recipe()
     config = start(STAGES)
-    from training import train  # noqa: PLC0415 - seconds of imports that --help does without
+    from training.run import train  # noqa: PLC0415 - seconds of imports that --help does without
 
     quiet()
     attend(partial(train, config), config)

@@ -3,7 +3,8 @@
     python -m assets.known_tests mmsu=MMSU/mmsu.jsonl mmau=old.json mmau=new.json
 
 Each set is written anew from the files that are named for it, in whatever format they come, and the
-other sets stay. Media are not looked at. `datamodules/known_tests.py` says what is hashed.
+other sets stay. Media are not looked at. `datamodules/sources/published/known_tests.py` says what
+is hashed.
 """
 
 import sys
@@ -12,13 +13,13 @@ from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
 
-from console import attend, say
-from datamodules.known_tests import FILE, question_key, read_known
-from datamodules.sources.answers import RowError, written
-from datamodules.sources.containers import read_rows
+from datamodules.sources.answers.normalize import RowError, written
 from datamodules.sources.formats import format_of
+from datamodules.sources.published.known_tests import FILE, question_key, read_known
 from datamodules.sources.reader import Reader
-from writing import write_text
+from datamodules.sources.row_files import read_rows
+from runtime.console import attend, say
+from runtime.writing import write_text
 
 UNREAD = 0.1
 """Share of a file's rows that may be no questions, such as those without a published answer."""

@@ -30,7 +30,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.failing_records import RECORDS, Record, settings, with_torch
-from failures import sentence
+from runtime.failures import sentence
 
 INSIDE = "EARWITNESS_FAILING"
 """Variable that tells a process that its mounts are its own."""

@@ -7,18 +7,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, final
 
-from benchmarking.answers import Answer, Asked, append_answers, describe_key, new_file, read_answers
 from configs.load import load_config
 from configs.schema import Config
-from datamodules import selection
+from datamodules.contribution import selection
+from datamodules.contribution.probe_cache import ProbeRow, describe_probe, read_rows, write_shard
 from datamodules.digits.build import write_items
 from datamodules.digits.sounds import Sound
-from datamodules.probe_cache import ProbeRow, describe_probe, read_rows, write_shard
-from datamodules.quarantine import Quarantine
-from datamodules.sources.index import open_samples
-from datamodules.sources.kept import found_once
-from runs import MetricsLog, open_run
-from writing import write_text
+from datamodules.sources.index.kept import found_once
+from datamodules.sources.index.manifest_index import open_samples
+from datamodules.sources.quarantine import Quarantine
+from evaluation.benchmarking.answers import (
+    Answer,
+    Asked,
+    append_answers,
+    describe_key,
+    new_file,
+    read_answers,
+)
+from runtime.runs import MetricsLog, open_run
+from runtime.writing import write_text
 
 KEY = "0123456789abcdef" * 2
 LONG = "x" * 9_000
@@ -175,11 +182,11 @@ def with_torch(tiny: str) -> tuple[Record, ...]:
     """
     import torch  # noqa: PLC0415 - seconds that the rest does without
 
-    from checkpoints import AtomicCheckpointIO, newest_valid  # noqa: PLC0415
-    from datamodules.prompts import PromptEncoder  # noqa: PLC0415
-    from modules.omni import OmniModel  # noqa: PLC0415
-    from trace_cache import Kept, read_cached  # noqa: PLC0415
-    from training import save  # noqa: PLC0415
+    from datamodules.prompts.encoder import PromptEncoder  # noqa: PLC0415
+    from modules.policy.omni import OmniModel  # noqa: PLC0415
+    from training.callbacks.checkpoints import AtomicCheckpointIO, newest_valid  # noqa: PLC0415
+    from training.run import save  # noqa: PLC0415
+    from training.trace_cache import Kept, read_cached  # noqa: PLC0415
 
     encoder = PromptEncoder(tiny)
     policy = OmniModel.load(tiny, encoder.tokenizer)

@@ -19,9 +19,9 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from datamodules.quarantine import Quarantine
 from datamodules.sources.formats import format_of
 from datamodules.sources.manifest import read_manifest
+from datamodules.sources.quarantine import Quarantine
 from tests.format_media import FIXTURES, values, with_media
 
 ODD: tuple[object, ...] = (

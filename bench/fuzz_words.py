@@ -20,9 +20,9 @@ from configs.command import asks_recipe, main_config, main_recipe
 from configs.load import SCRIPTS, to_yaml
 from configs.names import GROUPS, HINTS
 from configs.recipes import recipes
-from configs.texts import told
-from failures import sentence
 from recipes.steps import resolve
+from runtime.failures import sentence
+from untrusted.terminal import told
 
 STAGES = tuple(SCRIPTS)
 
@@ -91,7 +91,7 @@ def outcome(argv: Sequence[str]) -> str:
         found = "a configuration"
     except SystemExit:
         found = "a sentence"
-    except (ValueError, OSError) as error:  # of a recipe's steps: see failures.py
+    except (ValueError, OSError) as error:  # of a recipe's steps: see runtime/failures.py
         found = "a sentence" if sentence(error) else f"a traceback: {error!r:.120}"
         print("error:", told(error), file=said)
     except Exception as error:  # whatever it is, it would be a traceback

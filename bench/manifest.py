@@ -24,15 +24,15 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from datamodules.known_tests import known_in
-from datamodules.quarantine import Quarantine
+from datamodules.prompts.wording import imitated
 from datamodules.sample import Sample
-from datamodules.sources.gold_check import GoldCheck, with_right_golds
-from datamodules.sources.index import open_samples
+from datamodules.sources.index.gold_check import GoldCheck, with_right_golds
+from datamodules.sources.index.manifest_index import open_samples
+from datamodules.sources.index.table import checked
 from datamodules.sources.manifest import read_manifest
-from datamodules.sources.table import checked
-from datamodules.wording import imitated
-from modules.golds import wrong_golds
+from datamodules.sources.published.known_tests import known_in
+from datamodules.sources.quarantine import Quarantine
+from modules.verifiers.golds import wrong_golds
 
 SPAWN = multiprocessing.get_context("spawn")
 WORDS = ("dog", "bark", "rain", "door", "bell", "voice", "engine", "wind", "is", "louder", "after")

@@ -34,9 +34,9 @@ from PIL import Image
 from bench.media_cases import CASES, Case, contents
 from bench.media_matrix import table
 from configs.schema import MediaConfig
-from datamodules.decoders import MediaError
-from datamodules.media import decode, measure
-from datamodules.media_cache import MediaCache
+from datamodules.media.cache import MediaCache
+from datamodules.media.decoders import MediaError
+from datamodules.media.files import decode, measure
 from datamodules.sample import Media
 
 ENDINGS = ("wav", "flac", "ogg", "mp3", "png", "jpg", "webp", "gif", "tiff", "mp4", "m4a")

@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from bench.media_cases import CASES, Case, contents
 from bench.media_files import RATE, SECONDS, STEP
 from configs.schema import MediaConfig
-from datamodules.decoders import MediaError
-from datamodules.media import Decoded, decode, measure
+from datamodules.media.decoders import MediaError
+from datamodules.media.files import Decoded, decode, measure
 from datamodules.sample import Media
 
 COLUMNS = ("whole", "half", "tail", "twice", "misnamed", "streamed", "torn", "segment")

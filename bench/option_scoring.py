@@ -24,12 +24,12 @@ from torch import Tensor
 from bench.shared_prompt import medians
 from configs.schema import DataConfig, MediaConfig
 from datamodules.batch import Batch, Completions, OptionScoring
-from datamodules.option_scoring import option_scoring
-from datamodules.orders import option_order, put
-from datamodules.prompts import PromptEncoder
-from datamodules.question_set import QuestionSet, load_questions
-from modules.answering import score
-from modules.omni import OmniModel
+from datamodules.loading.option_scoring import option_scoring
+from datamodules.loading.question_set import QuestionSet, load_questions
+from datamodules.prompts.encoder import PromptEncoder
+from datamodules.prompts.orders import option_order, put
+from modules.grading import score
+from modules.policy.omni import OmniModel
 
 WORDS = ("dog", "barks", "twice", "while", "rain", "falls", "loud", "on", "some", "tin", "roof")
 Scored = Callable[[], list[float]]

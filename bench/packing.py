@@ -20,12 +20,12 @@ from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
 from bench.shared_prompt import medians
 from datamodules.batch import Batch, Completions
-from datamodules.collate import collate
-from datamodules.media import Decoded
-from datamodules.packing import packed
-from datamodules.prompts import PromptEncoder
+from datamodules.loading.packing import packed
+from datamodules.media.files import Decoded
+from datamodules.prompts.collate import collate
+from datamodules.prompts.encoder import PromptEncoder
 from datamodules.sample import Sample
-from modules.omni import OmniModel
+from modules.policy.omni import OmniModel
 from pretrained.loading import open_weights
 
 IGNORED = -100

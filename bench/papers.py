@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from comparing import compare_arms
 from configs.recipes import read_command, read_recipe
+from evaluation.benchmarking.arms import compare_arms
 from recipes.steps import identity
-from writing import write_text
+from runtime.writing import write_text
 
 TOKENS_A_STEP = 900
 """Of 16 prompts with their answers, about: what a step of the distillation table is worth."""

@@ -28,17 +28,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.ablation import Condition
-from datamodules.contribution import PRESETS, Counts, Items, decide
-from datamodules.probe_cache import ProbeRow, add_table, compact, write_shard
-from datamodules.probe_scores import Scores
-from datamodules.probe_shards import SCHEMA
+from datamodules.contribution.decide import PRESETS, Counts, Items, decide
+from datamodules.contribution.probe_cache import ProbeRow, add_table, compact, write_shard
+from datamodules.contribution.probe_scores import Scores
+from datamodules.contribution.probe_shards import SCHEMA
 
 KEY = "ab" * 16
 CONDITIONS: tuple[Condition, ...] = ("full", "no_audio", "no_visual", "text_only")
 BATCH, PAUSE = 20, 0.02
 SPAWN = multiprocessing.get_context("spawn")
 QUICK = multiprocessing.get_context("forkserver")
-QUICK.set_forkserver_preload(["datamodules.contribution", "datamodules.probe_cache"])
+QUICK.set_forkserver_preload(
+    ["datamodules.contribution.decide", "datamodules.contribution.probe_cache"]
+)
 
 T = TypeVar("T")
 

@@ -15,12 +15,12 @@ import numpy as np
 import torch
 
 from datamodules.batch import Batch, Completions
-from datamodules.collate import collate
-from datamodules.media import Decoded
-from datamodules.prompts import PromptEncoder
+from datamodules.media.files import Decoded
+from datamodules.prompts.collate import collate
+from datamodules.prompts.encoder import PromptEncoder
 from datamodules.sample import Sample
-from modules.omni import OmniModel
-from modules.rollouts import Sampling
+from modules.policy.omni import OmniModel
+from modules.policy.sampling import Sampling
 
 
 def make_batch(encoder: PromptEncoder, pictures: int, copies: int) -> Batch:

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from datamodules.sample import Sample
-from modules.math_answers import close
-from modules.verifiers import Verdict, verify
+from modules.verifiers.math_answers import close
+from modules.verifiers.verify import Verdict, verify
 
 LONGEST = 131_072
 PLAIN = Sample(

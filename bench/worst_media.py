@@ -12,8 +12,8 @@ from torch import nn
 from bench import worst_files as files
 from bench.worst_case import Case
 from configs.schema import MediaConfig
-from datamodules.media import MediaError, decode
-from datamodules.media_cache import MediaCache
+from datamodules.media.cache import MediaCache
+from datamodules.media.files import MediaError, decode
 from datamodules.sample import Media, Modality
 from modules.backbones.tower_cache import TowerCache
 

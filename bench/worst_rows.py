@@ -18,13 +18,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from bench.worst_case import Case
-from datamodules.quarantine import Quarantine
-from datamodules.sources.answers import RowError
+from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.bounds import LARGEST_ROW, LONGEST_ROW, LONGEST_TEXT, MOST_VALUES
-from datamodules.sources.containers import count_rows, read_rows
 from datamodules.sources.formats import format_of
-from datamodules.sources.index import open_samples
+from datamodules.sources.index.manifest_index import open_samples
 from datamodules.sources.manifest import read_manifest
+from datamodules.sources.quarantine import Quarantine
+from datamodules.sources.row_files import count_rows, read_rows
 from tests.format_media import FIXTURES, values, with_media
 
 FEW = MOST_VALUES // 2 - 2

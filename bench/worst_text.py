@@ -13,24 +13,24 @@ from bench.verifiers import GIANTS, SAMPLES
 from bench.worst_case import Case
 from configs.rewards import RewardConfig
 from configs.rlvr import RlvrConfig
-from datamodules.known_tests import known_set
-from datamodules.media import MediaError
-from datamodules.near_duplicates import near_duplicates
-from datamodules.prompts import PromptEncoder
+from datamodules.contamination.near_duplicates import near_duplicates
+from datamodules.media.files import MediaError
+from datamodules.prompts.encoder import PromptEncoder
 from datamodules.sample import Sample
 from datamodules.sources.adapter import Place
-from datamodules.sources.asking import parts_of
 from datamodules.sources.bounds import LONGEST_TEXT
-from datamodules.sources.columns import offered
-from datamodules.sources.hints import looks_like
-from datamodules.sources.subtitles import LONGEST_SUBTITLES, subtitles
-from modules.evidence import gives_away
-from modules.extraction import MAX_CHARACTERS
-from modules.golds import wrong_golds
-from modules.official import official_score
-from modules.rewards import Group, Utterance, VerifierJury
-from modules.trace_filters import quality
-from modules.verifiers import verify
+from datamodules.sources.fields.columns import offered
+from datamodules.sources.fields.hints import looks_like
+from datamodules.sources.generic.asking import parts_of
+from datamodules.sources.published.known_tests import known_set
+from datamodules.sources.published.subtitles import LONGEST_SUBTITLES, subtitles
+from modules.rewards.evidence_reward import gives_away
+from modules.rewards.verifier_reward import Group, Utterance, VerifierJury
+from modules.verifiers.extraction import MAX_CHARACTERS
+from modules.verifiers.golds import wrong_golds
+from modules.verifiers.publisher import official_score
+from modules.verifiers.trace_filters import quality
+from modules.verifiers.verify import verify
 
 TINY = Path(__file__).parent.parent / "assets" / "tiny"
 

@@ -1,0 +1,1 @@
+"""Settings, each documented where it is defined, and the words of the command line."""

@@ -11,7 +11,7 @@ from configs.names import GROUPS, flatten
 from configs.paths import FOLDER
 from configs.recipes import RECIPES, Command, read_command, recipes
 from configs.schema import Config
-from configs.texts import told
+from untrusted.terminal import told
 
 RECIPE_USAGE = """\
        python train.py recipe=RECIPE [scale=digits|paper] [key=value ...] [STEP:key=value ...]

@@ -10,7 +10,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from configs.checks import check_references
 from configs.credentials import refuse_keys
-from configs.texts import refuse_unseen
+from untrusted.terminal import refuse_unseen
 
 LARGEST = 1 << 16
 """Bytes of a file of settings; each that ships has a few thousand."""

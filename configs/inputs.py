@@ -9,7 +9,7 @@ from configs.checks import at_least, positive
 RuleName = Literal[
     "omniclean", "audiomcq", "vidground", "vidground_m1", "vidground_m2", "calibrated", "soft"
 ]
-"""Rules that tell weak questions from strong ones; datamodules/contribution.py defines them."""
+"""Rules that tell weak questions from strong ones, defined in datamodules/contribution/."""
 
 Ask = Literal["answer", "evidence", "told"]
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Any
 
 from configs.credentials import refuse_keys
-from configs.foreign import json_of
 from configs.names import GROUPS, HINTS, flatten, suggest
-from configs.texts import refuse_unseen
+from untrusted.json_text import json_of
+from untrusted.terminal import refuse_unseen
 
 PROSE = "model.system_prompt"
 """The setting that may have several lines."""

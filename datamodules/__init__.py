@@ -1,0 +1,1 @@
+"""From files to batches: questions, media, prompts, and which of them are learned from."""

@@ -19,8 +19,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from datamodules.draws import draw_seed
 from datamodules.sample import Sample
-from datamodules.sampler import draw_seed
 
 View = Literal["blind", "shuffled", "student", "teacher"]
 """Another showing of the same prompts: with media withheld, frames of films in disorder, or as much

@@ -11,18 +11,18 @@ from numpy.typing import NDArray
 
 from configs.schema import DataConfig
 from datamodules.batch import Batch, View
-from datamodules.loader import Deal, Loader, T
-from datamodules.media import MediaError
-from datamodules.mixture import mixture_weights
-from datamodules.prompts import PromptEncoder
-from datamodules.question_set import InOrder, QuestionSet, load_splits
-from datamodules.rounds import Pool, Refills, Rounds, Stream
+from datamodules.contribution.selection import Selected, select_questions
+from datamodules.loading.loader import Deal, Loader, T
+from datamodules.loading.mixture import mixture_weights
+from datamodules.loading.question_set import InOrder, QuestionSet, load_splits
+from datamodules.loading.streams import Pool, Refills, Rounds, Stream
+from datamodules.loading.too_long import Longest, judged, too_long, without
+from datamodules.loading.traces import check_named_alike, read_traces, with_traces
+from datamodules.loading.views import Showing, shown
+from datamodules.media.files import MediaError
+from datamodules.prompts.encoder import PromptEncoder
 from datamodules.sample import Sample
-from datamodules.selection import Selected, select_questions
-from datamodules.sources.gold_check import GoldCheck
-from datamodules.too_long import Longest, judged, too_long, without
-from datamodules.traces import check_named_alike, read_traces, with_traces
-from datamodules.views import Showing, shown
+from datamodules.sources.index.gold_check import GoldCheck
 
 
 @final

@@ -1,0 +1,1 @@
+"""Training stages as Lightning modules, and all that they compute with."""

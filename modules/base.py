@@ -16,12 +16,12 @@ from torch.optim.lr_scheduler import LambdaLR
 from configs.schema import OptimConfig
 from datamodules.batch import Batch
 from datamodules.sample import Sample
-from modules.answering import Answers, answer
-from modules.finite import Term, blamed
-from modules.omni import OmniModel
-from modules.ranks import Pair, pooled, sum_gradients, summed, together
-from modules.resuming import Same, check_checkpoint, optimizer_like
-from modules.rollouts import Sampling
+from modules.grading import Answers, answer
+from modules.policy.omni import OmniModel
+from modules.policy.sampling import Sampling
+from modules.step.distributed import Pair, pooled, sum_gradients, summed, together
+from modules.step.nonfinite import Term, blamed
+from modules.step.resuming import Same, check_checkpoint, optimizer_like
 
 
 class PostTrainingModule(L.LightningModule, ABC):

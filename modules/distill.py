@@ -10,12 +10,12 @@ from torch import Tensor
 from configs.schema import DistillConfig, OptimConfig
 from datamodules.batch import Batch, Completions
 from modules.base import PostTrainingModule
-from modules.imitation import distillation_loss
-from modules.omni import OmniModel
-from modules.ranks import summed, together
-from modules.reference import Reference
-from modules.rollouts import Rollout, Sampling
-from modules.verifiers import verify_all
+from modules.losses.supervised import distillation_loss
+from modules.policy.omni import OmniModel
+from modules.policy.reference import Reference
+from modules.policy.sampling import Rollout, Sampling
+from modules.step.distributed import summed, together
+from modules.verifiers.verify import verify_all
 
 
 @final

@@ -10,13 +10,11 @@ from torch import Tensor
 
 from configs.schema import OptimConfig, RlvrConfig
 from datamodules.batch import Batch
-from modules.advantages import centered, scaled
-from modules.answering import Answers, answer
 from modules.base import PostTrainingModule
-from modules.collector import Collector, Refill
-from modules.experience import Experience
-from modules.finite import require_finite
-from modules.losses import (
+from modules.grading import Answers, answer
+from modules.losses.advantages import centered, scaled
+from modules.losses.perception import contribution_weights, entropy_loss, perception_loss
+from modules.losses.policy_gradient import (
     correction_weights,
     denominator,
     divergence,
@@ -25,12 +23,14 @@ from modules.losses import (
     masked_mean,
     policy_loss,
 )
-from modules.omni import OmniModel
-from modules.perception import contribution_weights, entropy_loss, perception_loss
-from modules.ranks import moments, summed, together
-from modules.rewards import Jury
-from modules.scoring import TokenScores
-from modules.stopwatch import Stopwatch
+from modules.policy.omni import OmniModel
+from modules.policy.scoring import TokenScores
+from modules.rewards.verifier_reward import Jury
+from modules.rollout.collector import Collector, Refill
+from modules.rollout.experience import Experience
+from modules.step.distributed import moments, summed, together
+from modules.step.nonfinite import require_finite
+from modules.step.timer import Stopwatch
 
 
 @final

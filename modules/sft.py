@@ -10,9 +10,9 @@ from torch import Tensor
 from configs.schema import OptimConfig, SftConfig
 from datamodules.batch import Batch, Completions
 from modules.base import PostTrainingModule
-from modules.imitation import sft_loss
-from modules.omni import OmniModel
-from modules.ranks import summed, together
+from modules.losses.supervised import sft_loss
+from modules.policy.omni import OmniModel
+from modules.step.distributed import summed, together
 
 
 @final

@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 
 from tokenizers import Tokenizer
 
-from configs.foreign import json_of
+from untrusted.json_text import json_of
 
 Settings = Mapping[str, Any]  # Any: what a JSON file holds
 

@@ -1,8 +1,8 @@
 """Count the tokens of questions without loading torch: a plan is shown at once.
 
-The same words, template and tokenizer as `datamodules.prompts`, and for media the arithmetic of
-the processors that Qwen2.5-Omni's dialect calls; a test compares the two. Of other models, lengths
-stay unknown.
+The same words, template and tokenizer as `datamodules.prompts.encoder`, and for media the
+arithmetic of the processors that Qwen2.5-Omni's dialect calls; a test compares the two. Of other
+models, lengths stay unknown.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -20,16 +20,16 @@ from numpy.typing import NDArray
 from configs.ablation import LEFT, Condition, Part
 from configs.inputs import Ask, FormatName
 from configs.schema import Config, MediaConfig
-from datamodules.budgets import shared_budget
-from datamodules.media import Decoded, MediaError, decode
-from datamodules.media import measure as size_of
+from datamodules.media.budgets import shared_budget
+from datamodules.media.files import Decoded, MediaError, decode
+from datamodules.media.files import measure as size_of
+from datamodules.prompts.wording import imitated, turn
 from datamodules.sample import AnswerWith, Media, Sample
-from datamodules.sources.answers import RowError
-from datamodules.sources.containers import count_rows, manifest_path, read_rows
+from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.formats import format_of
 from datamodules.sources.reader import Reader
+from datamodules.sources.row_files import count_rows, manifest_path, read_rows
 from datamodules.sources.rows import to_sample
-from datamodules.wording import imitated, turn
 from pretrained.chat_template import render
 from pretrained.settings import Settings, check_settings, open_tokenizer
 

@@ -7,7 +7,7 @@ from configs.ablation import Condition
 from configs.benchmark import shown
 from configs.recipes import Command
 from configs.schema import SAMPLED, Config
-from datamodules.contribution import asks, rule_of
+from datamodules.contribution.decide import asks, rule_of
 from recipes.lengths import Unmeasured, count_questions, measure
 from recipes.steps import Step
 

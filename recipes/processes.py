@@ -14,7 +14,7 @@ from typing import IO, Self, TextIO, final
 
 from configs.paths import FOLDER
 from recipes.steps import Step, filled
-from stopping import AGAIN, ENDING, GRACE, PARENT, ChildFailed, Stopped, code_of, signal_of
+from runtime.stopping import AGAIN, ENDING, GRACE, PARENT, ChildFailed, Stopped, code_of, signal_of
 
 log = logging.getLogger(__name__)
 

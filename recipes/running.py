@@ -9,12 +9,12 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from configs.recipes import CONTROLS, Arm, Command
-from configs.texts import shown
 from recipes.plan import describe
 from recipes.processes import Held, Processes
 from recipes.steps import Step, identity, resolve
-from runs import follows, take
-from writing import write_text
+from runtime.runs import follows, take
+from runtime.writing import write_text
+from untrusted.terminal import shown
 
 log = logging.getLogger(__name__)
 
@@ -71,7 +71,7 @@ def _side_by_side(processes: Processes, command: Command, chains: Sequence[Seque
 
 def compare(command: Command, chains: Sequence[Sequence[Step]], root: Path) -> str:
     """Set the arms side by side in one table for each benchmark, and leave it in the directory."""
-    from comparing import compare_arms  # noqa: PLC0415 - a plan does without its arrays
+    from evaluation.benchmarking.arms import compare_arms  # noqa: PLC0415 - a plan does without its arrays
 
     tables, baseline = [], CONTROLS[0]
     for number, step in enumerate(chains[0]):

@@ -12,8 +12,8 @@ from configs.load import SCRIPTS, SERVES, config_hash, load_config
 from configs.names import suggest
 from configs.recipes import CONTROL, START, Arm, Command, Settings, Template, items
 from configs.schema import Config
-from datamodules.splits import check_names
-from runs import VOTERS, Identity
+from datamodules.contamination.splits import check_names
+from runtime.runs import VOTERS, Identity
 
 PROBES = "data.contribution.probes"
 """The setting in which `@NAME` of a probe stands for its voters."""

@@ -10,12 +10,12 @@ import torch
 
 from assets.make_tiny import make_tiny
 from datamodules.batch import Batch, Completions
-from datamodules.collate import collate
-from datamodules.media import Decoded
-from datamodules.prompts import Prompt, PromptEncoder
+from datamodules.media.files import Decoded
+from datamodules.prompts.collate import collate
+from datamodules.prompts.encoder import Prompt, PromptEncoder
+from datamodules.prompts.wording import INSTRUCTIONS
 from datamodules.sample import Sample
-from datamodules.wording import INSTRUCTIONS
-from modules.omni import OmniModel
+from modules.policy.omni import OmniModel
 
 CORPUS = ["Which digit is in the image?\nA. 3\nB. 7", "What do you hear?", *INSTRUCTIONS.values()]
 

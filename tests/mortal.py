@@ -6,7 +6,7 @@ limit of time. What it started then goes on; a run of many steps for hours.
 
 import signal
 
-from stopping import end_with_parent
+from runtime.stopping import end_with_parent
 
 
 def mortal() -> None:

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from configs.ablation import How
-from datamodules.ablation import Donors, Withholding, ablate, extent, words_for
-from datamodules.media import Decoded, MediaError
+from datamodules.media.ablation import Donors, Withholding, ablate, extent, words_for
+from datamodules.media.files import Decoded, MediaError
 from datamodules.sample import Media, Modality, Sample
 
 SOUND = np.full(5, 0.25, dtype=np.float32)

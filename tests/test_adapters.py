@@ -3,13 +3,13 @@ import torch
 from peft import PeftModel
 from torch import Tensor, nn
 
-from building import build_encoder, build_policy
 from configs.load import load_config
 from configs.policy import LoraConfig
+from inference.loading import build_encoder, build_policy
 from modules.backbones.adapters import adapters_off, merged_weights
 from modules.backbones.loading import open_model, parts_of
-from modules.omni import OmniModel
-from modules.rollouts import Sampling
+from modules.policy.omni import OmniModel
+from modules.policy.sampling import Sampling
 from tests.test_omni import gradients
 
 LORA = LoraConfig(rank=3, alpha=7.0, targets=["q_proj", "down_proj"])

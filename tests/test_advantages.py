@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from modules.advantages import STD_EPS, centered, informative, scaled
+from modules.losses.advantages import STD_EPS, centered, informative, scaled
 
 REWARD = torch.tensor([[3.0, 0.0, 0.0], [0.75, 0.0, 0.0]], dtype=torch.float64)
 

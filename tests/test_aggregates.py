@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarking.aggregates import Scored, macro_mean, over_sets, weighted_mean
+from evaluation.benchmarking.aggregates import Scored, macro_mean, over_sets, weighted_mean
 
 RETAINED = {
     "Daily": 237,

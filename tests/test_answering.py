@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from datamodules.batch import Completions, OptionScoring
-from modules.answering import OptionScores, answer, score
-from modules.rollouts import Sampling
+from modules.grading import OptionScores, answer, score
+from modules.policy.sampling import Sampling
 from tests.conftest import make_sample
 
 

@@ -10,69 +10,42 @@ import pytest
 
 ROOT = Path(__file__).parent.parent
 
-MAY_IMPORT = {  # folder or file -> the local packages and modules it may import, besides itself
-    "configs": set(),
-    "writing": set(),
-    "caching": {"writing"},
-    "runs": {"configs", "writing"},
-    "stopping": set(),
-    "watchdog": set(),
-    "opening": set(),
-    "failures": {"configs", "writing"},
-    "console": {"configs", "stopping", "failures", "opening"},
-    "archives": set(),
-    "checkpoints": {"writing", "archives"},
-    "pretrained": {"configs"},
-    "datamodules": {"configs", "writing", "caching", "pretrained", "stopping"},
-    "modules": {
-        *("configs", "writing", "caching", "pretrained"),
-        *("datamodules.batch", "datamodules.sample"),
-    },
-    "recipes": {"configs", "writing", "runs", "stopping", "datamodules", "comparing", "pretrained"},
+ORDER = (
+    *("untrusted", "configs", "runtime", "pretrained", "datamodules", "modules", "inference"),
+    *("evaluation", "training", "recipes"),
+)
+"""The rooms, from the lowest: each may import those before it, but for what `NOT` takes away."""
+
+NOT = {
+    "pretrained": {"runtime"},
+    "modules": {"datamodules"},
+    "recipes": {"modules", "inference", "training", "evaluation"},
 }
-RULES = (
-    *("contribution", "presets", "calibration", "shapley", "voters", "selection"),
-    *("mixture", "traces", "clean_view", "splits", "leaks", "near_duplicates"),
-    *("known_tests", "benchmark_names"),
-)
-JUDGES = (
-    *("verifiers", "extraction", "readings", "similarity", "rewards", "math_answers"),
-    *("evidence", "trace_filters", "conclusions", "official", "official_rules"),
-)
-PLAIN = (
-    *("sample", "media", "decoders", "stills", "films", "budgets", "media_cache", "ablation"),
-    *("orders", "wording", "probe_cache", "probe_scores", "probe_shards"),
-    *("frame_choice", "demuxing", "tracks", "animations"),
+BESIDES = {
+    "modules": {"datamodules.batch", "datamodules.sample"},
+    "recipes": {"evaluation.benchmarking.arms"},
+}
+MAY_IMPORT = {
+    room: {*ORDER[: place + 1]} - NOT.get(room, set()) | BESIDES.get(room, set())
+    for place, room in enumerate(ORDER)
+}
+TORCH_FREE = (
+    *("conditions", "sample", "contribution/", "contamination/", "media/", "sources/"),
+    *("prompts/orders", "prompts/wording", "loading/mixture", "loading/traces"),
 )
 NO_TORCH = (
-    "configs/",
-    *("writing.py", "caching.py", "runs.py", "stopping.py", "watchdog.py", "opening.py"),
-    *("failures.py", "console.py"),
-    *(f"modules/{name}.py" for name in JUDGES),
-    *(f"datamodules/{name}.py" for name in RULES + PLAIN),
-    "datamodules/sources/",
-    "datamodules/containers/",
-    "auditing/",
-    "recipes/",
+    *("untrusted/", "configs/", "runtime/", "modules/verifiers/", "recipes/"),
+    *("evaluation/auditing/", "evaluation/statistics/"),
+    *(f"modules/rewards/{name}.py" for name in ("verifier_reward", "evidence_reward")),
+    *(f"datamodules/{name}" for name in TORCH_FREE),
     *("pretrained/settings.py", "pretrained/tensors.py", "pretrained/chat_template.py"),
 )
-TORCH_ONLY = ("modules/losses.py", "modules/advantages.py", "modules/kernels/")
-FOLDERS = (
-    *("configs", "pretrained", "datamodules", "modules"),
-    *("probing", "auditing", "benchmarking", "recipes"),
-)
-TOP = {
-    *MAY_IMPORT,
-    *FOLDERS,
-    "bench",
-    "tests",
-    "assets",
-    *(path.stem for path in ROOT.glob("*.py")),
-}
+TORCH_ONLY = ("modules/losses/", "modules/kernels/")
+TOP = {*ORDER, "bench", "tests", "assets", "scripts", "train", "eval"}
 
 SOURCES = sorted(
     str(path.relative_to(ROOT))
-    for folder in (*FOLDERS, "bench", "assets", "tests", "scripts")
+    for folder in (*ORDER, "bench", "assets", "tests", "scripts")
     for path in (ROOT / folder).rglob("*.py")
 ) + sorted(path.name for path in ROOT.glob("*.py"))
 SHIPPED = [file for file in SOURCES if not file.startswith(("tests/", "bench/"))]
@@ -103,7 +76,7 @@ def inside(name: str, places: set[str]) -> bool:
 
 def test_there_are_files_to_test():
     assert len(ARROWS) > 10
-    assert {"configs/load.py", "datamodules/batch.py", "runs.py"} <= {*ARROWS}
+    assert {"configs/load.py", "datamodules/batch.py", "runtime/runs.py"} <= {*ARROWS}
     assert "pyproject.toml" in TEXTS
 
 
@@ -124,7 +97,7 @@ def test_pure_files_never_import_torch(file):
 
 def test_configs_and_runs_do_not_bring_torch_with_them():
     code = (
-        "import sys, configs.load, console, runs;"
+        "import sys, configs.load, runtime.console, runtime.runs;"
         "sys.exit('torch was imported' if 'torch' in sys.modules else 0)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
@@ -133,7 +106,7 @@ def test_configs_and_runs_do_not_bring_torch_with_them():
 
 @pytest.mark.parametrize("file", [file for file in SHIPPED if file.startswith(TORCH_ONLY)])
 def test_losses_and_kernels_need_torch_only(file):
-    allowed = {"torch", "modules.kernels", *sys.stdlib_module_names}
+    allowed = {"torch", "modules.kernels", "modules.losses", *sys.stdlib_module_names}
     strays = sorted(name for name in imports(file) if not inside(name, allowed))
     assert not strays, f"{file} imports {strays}; losses and kernels need torch only"
 

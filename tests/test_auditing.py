@@ -10,13 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from auditing.stage import audit
 from configs.ablation import Condition
 from configs.load import load_config
-from datamodules.probe_cache import ProbeRow, describe_probe, write_shard
-from datamodules.quarantine import Quarantine
+from datamodules.contribution.probe_cache import ProbeRow, describe_probe, write_shard
 from datamodules.sample import Sample
 from datamodules.sources.manifest import read_manifest
+from datamodules.sources.quarantine import Quarantine
+from evaluation.auditing.stage import audit
 
 A, B, C = "a1" * 16, "b2" * 16, "c3" * 16
 

@@ -6,8 +6,8 @@ import math
 import numpy as np
 import pytest
 
-from auditing.truth import answerable, check, clustered_share, halfway, read_truth
-from report import Interval
+from evaluation.auditing.truth import answerable, check, clustered_share, halfway, read_truth
+from evaluation.statistics.intervals import Interval
 
 
 @pytest.mark.parametrize(

@@ -11,11 +11,11 @@ from torch import Tensor, nn
 
 from configs.policy import LoraConfig
 from datamodules.batch import Batch, Completions
-from datamodules.collate import collate
-from datamodules.media import Decoded, MediaError
-from datamodules.prompts import PromptEncoder
-from modules.omni import OmniModel
-from modules.rollouts import Sampling
+from datamodules.media.files import Decoded, MediaError
+from datamodules.prompts.collate import collate
+from datamodules.prompts.encoder import PromptEncoder
+from modules.policy.omni import OmniModel
+from modules.policy.sampling import Sampling
 from tests.conftest import clip, film, make_prompt, make_sample, picture
 from tests.test_omni import distance, gradients, repeated
 from tests.tiny_backbones import TAKES, processed, published, tiny

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarking.baselines import first_option, longest_option
-from datamodules.orders import reorder
+from datamodules.prompts.orders import reorder
+from evaluation.benchmarking.baselines import first_option, longest_option
 from tests.conftest import make_sample
 
 SAMPLE = replace(make_sample(), options=("a cat", "a horse", "a whale", "no"), answer="C")

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from datamodules.batch import Batch, Completions
-from datamodules.collate import collate
-from datamodules.prompts import PromptEncoder
+from datamodules.prompts.collate import collate
+from datamodules.prompts.encoder import PromptEncoder
 from tests.conftest import clip, film, make_prompt, make_sample, picture
 
 WHOLE = range(5)

@@ -13,15 +13,15 @@ import pytest
 from format_media import FIXTURES, values, with_media
 
 from configs.inputs import FormatName
-from datamodules.quarantine import Quarantine
 from datamodules.sample import Media, Sample
-from datamodules.sources.audio_benchmarks import AUDIO_BENCHMARKS
 from datamodules.sources.formats import FORMATS, format_of, is_test_set
 from datamodules.sources.manifest import read_manifest
-from datamodules.sources.omni_benchmarks import OMNI_BENCHMARKS
-from datamodules.sources.video_benchmarks import VIDEO_BENCHMARKS
-from modules.official import official_score
-from modules.verifiers import verify
+from datamodules.sources.published.audio_benchmarks import AUDIO_BENCHMARKS
+from datamodules.sources.published.omni_benchmarks import OMNI_BENCHMARKS
+from datamodules.sources.published.video_benchmarks import VIDEO_BENCHMARKS
+from datamodules.sources.quarantine import Quarantine
+from modules.verifiers.publisher import official_score
+from modules.verifiers.verify import verify
 
 BENCHMARKS = {one.name for one in (*AUDIO_BENCHMARKS, *VIDEO_BENCHMARKS, *OMNI_BENCHMARKS)}
 EXCERPTS = sorted(  # but those in the form of a benchmark, which are read where they are named

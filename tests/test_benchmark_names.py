@@ -6,12 +6,16 @@ from pathlib import Path
 import pytest
 from format_media import FIXTURES, with_media
 
-from datamodules.benchmark_names import benchmark_named, named_in_fields, named_in_path
-from datamodules.known_tests import known_tests
-from datamodules.quarantine import Quarantine
-from datamodules.question_set import load_splits
+from datamodules.contamination.splits import check_splits
+from datamodules.loading.question_set import load_splits
 from datamodules.sources.manifest import read_manifest
-from datamodules.splits import check_splits
+from datamodules.sources.published.benchmark_names import (
+    benchmark_named,
+    named_in_fields,
+    named_in_path,
+)
+from datamodules.sources.published.known_tests import known_tests
+from datamodules.sources.quarantine import Quarantine
 from tests.test_known_tests import data, sample
 
 

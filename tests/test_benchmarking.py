@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from asking import ask, load_frozen, load_reader
-from benchmarking.stage import benchmark
-from building import build_encoder
 from configs.load import load_config
 from configs.schema import Config
-from datamodules.question_set import load_questions
-from modules.rollouts import Sampling
+from datamodules.loading.question_set import load_questions
+from evaluation.benchmarking.stage import benchmark
+from inference.generate import ask, load_frozen, load_reader
+from inference.loading import build_encoder
+from modules.policy.sampling import Sampling
 from tests.test_digits import root  # noqa: F401 - a fixture: a small digits set
 
 

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarking.answers import Answer, Asked, append_answers, new_file, read_answers
-from benchmarking.sets import media_shown, orders_of
-from benchmarking.stage import benchmark
 from configs.load import load_config
 from configs.schema import Config
 from datamodules.sample import Media
-from datamodules.sources.index import INDEXED_BYTES
-from modules.verifiers import NOTHING
+from datamodules.sources.index.manifest_index import INDEXED_BYTES
+from evaluation.benchmarking.answers import Answer, Asked, append_answers, new_file, read_answers
+from evaluation.benchmarking.datasets import media_shown, orders_of
+from evaluation.benchmarking.stage import benchmark
+from modules.verifiers.verify import NOTHING
 from tests.conftest import make_sample
 from tests.test_digits import root  # noqa: F401 - a fixture: a small digits set
 

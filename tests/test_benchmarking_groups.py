@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarking.stage import benchmark
+from evaluation.benchmarking.stage import benchmark
 from tests.test_benchmarking_answers import answers_in, config, results_of, rows_of, write
 from tests.test_benchmarking_answers import small as small  # a fixture: five choices
 from tests.test_digits import root as root  # a fixture: a small digits set

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from benchmarking.measures import Ablation, Comparison, Grounding, Mean, Report
-from benchmarking.tables import short_names
-from report import Interval, Row
+from evaluation.benchmarking.metrics import Ablation, Comparison, Grounding, Mean, Report
+from evaluation.benchmarking.tables import short_names
+from evaluation.statistics.intervals import Interval, Row
 from tests.test_benchmarking_tables import LINE, REPORT, ROW, SCORE, table_of
 
 

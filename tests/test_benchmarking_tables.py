@@ -7,9 +7,15 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from benchmarking.aggregates import Scored, over_sets
-from benchmarking.answers import Answer
-from benchmarking.measures import (
+from configs.load import load_config
+from datamodules.loading.question_set import QuestionSet
+from datamodules.prompts.encoder import PromptEncoder
+from datamodules.sample import Media
+from datamodules.sources.quarantine import Quarantine
+from evaluation.benchmarking.aggregates import Scored, over_sets
+from evaluation.benchmarking.answers import Answer
+from evaluation.benchmarking.datasets import BenchmarkSet
+from evaluation.benchmarking.metrics import (
     Ablation,
     Comparison,
     Drawing,
@@ -22,17 +28,11 @@ from benchmarking.measures import (
     line,
     mean_of,
 )
-from benchmarking.outcomes import Judged, Outcome, official, outcome
-from benchmarking.sets import BenchmarkSet
-from benchmarking.tables import check_complete, render
-from configs.load import load_config
-from datamodules.prompts import PromptEncoder
-from datamodules.quarantine import Quarantine
-from datamodules.question_set import QuestionSet
-from datamodules.sample import Media
-from modules.official import official_score
-from modules.verifiers import NOTHING, verify
-from report import Interval, compare
+from evaluation.benchmarking.scoring import Judged, Outcome, official, outcome
+from evaluation.benchmarking.tables import check_complete, render
+from evaluation.statistics.intervals import Interval, compare
+from modules.verifiers.publisher import official_score
+from modules.verifiers.verify import NOTHING, verify
 from tests.conftest import make_sample
 
 USUAL = {"resamples": 50, "confidence": 0.95, "seed": 1}

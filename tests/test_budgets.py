@@ -9,11 +9,11 @@ import soundfile
 from PIL import Image
 
 from configs.schema import DataConfig, MediaConfig
-from datamodules.ablation import Withholding
-from datamodules.budgets import shared_budget
-from datamodules.media import MediaError, Size
-from datamodules.media_reader import MediaReader
-from datamodules.prompts import PromptEncoder
+from datamodules.loading.media_reader import MediaReader
+from datamodules.media.ablation import Withholding
+from datamodules.media.budgets import shared_budget
+from datamodules.media.files import MediaError, Size
+from datamodules.prompts.encoder import PromptEncoder
 from datamodules.sample import Media
 from tests.test_media import film
 from tests.tiny_backbones import tiny

@@ -19,15 +19,15 @@ import torch
 from safetensors.torch import save
 from torch import nn
 
-import writing
-from benchmarking.answers import read_answers
-from caching import CHECKSUM, Cache, _checksum
 from configs.policy import ModelConfig
 from configs.schema import DataConfig, MediaConfig
-from datamodules import media_cache
-from datamodules.media import decode
+from datamodules.media import cache as media_cache
+from datamodules.media.files import decode
 from datamodules.sample import Media
+from evaluation.benchmarking.answers import read_answers
 from modules.backbones.tower_cache import TowerCache
+from runtime import writing
+from runtime.caching import CHECKSUM, Cache, _checksum
 
 BUDGET = MediaConfig(image_max_pixels=900, video_max_frames=4, audio_max_seconds=3.0)
 WAVE = np.linspace(0, 0.5, 1_600, dtype=np.float32)
@@ -234,7 +234,7 @@ def test_entries_that_cannot_be_opened_are_one_warning(opened, name, tmp_path, m
     def refuse(path, _flags):
         raise OSError(errno.__dict__[name], os.strerror(errno.__dict__[name]), path)
 
-    monkeypatch.setattr("caching._unfollowed", refuse)
+    monkeypatch.setattr("runtime.caching._unfollowed", refuse)
     assert use() and use()
     assert [record.message.count("cannot be read") for record in caplog.records] == [1]
 
@@ -278,7 +278,7 @@ def test_every_cache_that_a_setting_bounds_is_tried_here():
     assert named == {*CACHES}
 
 
-@pytest.mark.parametrize("file", ["datamodules/media_cache.py", "modules/backbones/tower_cache.py"])
+@pytest.mark.parametrize("file", ["datamodules/media/cache.py", "modules/backbones/tower_cache.py"])
 def test_no_cache_goes_round_the_one_place_that_checks(file):
     text = (Path(__file__).parent.parent / file).read_text()
     touching = ("import os", "open(", "_file", "read_bytes", "write_bytes", "replace(path", "glob")
@@ -300,7 +300,7 @@ def test_what_killed_processes_left_is_removed(tmp_path):
 LIMITED = """
 import logging, resource, sys
 from pathlib import Path
-from caching import Cache
+from runtime.caching import Cache
 cache = Cache(Path(sys.argv[1]), gigabytes=1.0, holds="things", setting="a.setting")
 cache.keep("ab/one", b"x" * 500)
 resource.setrlimit(*eval(sys.argv[2]))

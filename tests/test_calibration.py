@@ -8,7 +8,7 @@ from math import comb
 import numpy as np
 import pytest
 
-from datamodules.calibration import (
+from datamodules.contribution.calibration import (
     calibrated,
     combination_interval,
     guesser_share,
@@ -19,8 +19,8 @@ from datamodules.calibration import (
     upper_tail,
     wilson,
 )
-from datamodules.contribution import BANDS, Counts, Items, decide, settled
-from datamodules.presets import PRESETS, CalibratedRule, Vote, Voter, asks
+from datamodules.contribution.decide import BANDS, Counts, Items, decide, settled
+from datamodules.contribution.presets import PRESETS, CalibratedRule, Vote, Voter, asks
 
 
 def exact(k, n, p):

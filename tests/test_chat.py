@@ -9,9 +9,9 @@ import soundfile
 from PIL import Image
 
 from configs.probing import ServerConfig
-from datamodules.media import Decoded
+from datamodules.media.files import Decoded
 from datamodules.sample import Media
-from probing.chat import Estimate, Request, check_budget, estimate, messages
+from evaluation.probing.chat_messages import Estimate, Request, check_budget, estimate, messages
 from tests.conftest import clip, film, make_sample, picture
 
 

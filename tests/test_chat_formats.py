@@ -7,10 +7,10 @@ import pyarrow.parquet as pq
 import pytest
 from test_training_formats import read, rows, same
 
-from datamodules.quarantine import Quarantine
 from datamodules.sample import Media, Sample
-from datamodules.sources.lettering import split_options
+from datamodules.sources.answers.lettering import split_options
 from datamodules.sources.manifest import read_manifest
+from datamodules.sources.quarantine import Quarantine
 
 
 def user(content: object) -> dict[str, object]:

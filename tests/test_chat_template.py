@@ -13,7 +13,7 @@ from torch.utils.data import DataLoader
 from transformers import AutoProcessor
 
 from assets.make_tiny import CHAT_TEMPLATE
-from datamodules.prompts import PromptEncoder
+from datamodules.prompts.encoder import PromptEncoder
 from pretrained import chat_template
 from pretrained.chat_template import LONGEST, render
 from tests.test_architecture import ROOT

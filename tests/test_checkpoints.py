@@ -16,7 +16,13 @@ import pytest
 import torch
 from torch import Tensor
 
-from checkpoints import AtomicCheckpointIO, StepCheckpoint, damage, newest_valid, prune
+from training.callbacks.checkpoints import (
+    AtomicCheckpointIO,
+    StepCheckpoint,
+    damage,
+    newest_valid,
+    prune,
+)
 
 
 def save(directory: Path, step: int, values: int = 100) -> Path:

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from auditing.clean import clean
 from configs.load import load_config
-from datamodules.clean_view import CleanView, find_views, read_view
-from datamodules.probe_cache import ProbeRow, describe_probe, write_shard
+from datamodules.contamination.clean_view import CleanView, find_views, read_view
+from datamodules.contribution.probe_cache import ProbeRow, describe_probe, write_shard
+from evaluation.auditing.clean import clean
 from tests.test_auditing import FOUR, A, B, answer, questions
 from tests.test_auditing import root as root  # a fixture: eight questions, no probe yet
 

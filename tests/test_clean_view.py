@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.clean_view import (
+from datamodules.contamination.clean_view import (
     CleanView,
     JudgedQuestion,
     find_views,

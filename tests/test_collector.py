@@ -12,15 +12,15 @@ from configs.prealign import PrealignConfig
 from configs.rewards import RewardConfig
 from configs.rlvr import RefillConfig, RlvrConfig
 from datamodules.batch import Batch
+from datamodules.prompts.description_prompts import asked_batch, told_batch
 from datamodules.sample import Sample
-from datamodules.told import asked_batch, told_batch
-from modules.collector import Collector, Refill
-from modules.evidence import EvidenceJury, Texts
-from modules.omni import OmniModel
-from modules.reader import Reader
-from modules.rewards import Elsewhere, Group, Jury, Paid, VerifierJury
-from modules.stopwatch import Stopwatch
-from modules.verifiers import Verdict, verify, verify_all
+from modules.policy.omni import OmniModel
+from modules.rewards.evidence_reward import EvidenceJury, Texts
+from modules.rewards.reader import Reader
+from modules.rewards.verifier_reward import Elsewhere, Group, Jury, Paid, VerifierJury
+from modules.rollout.collector import Collector, Refill
+from modules.step.timer import Stopwatch
+from modules.verifiers.verify import Verdict, verify, verify_all
 
 
 @final

@@ -5,8 +5,10 @@ import base64
 import pytest
 
 from datamodules.sources.adapter import Place
-from datamodules.sources.answers import RowError
-from datamodules.sources.columns import (
+from datamodules.sources.answers.golds import Golds
+from datamodules.sources.answers.lettering import lettered
+from datamodules.sources.answers.normalize import RowError
+from datamodules.sources.fields.columns import (
     answer_of,
     facts,
     file_of,
@@ -15,8 +17,6 @@ from datamodules.sources.columns import (
     tagged,
     text_of,
 )
-from datamodules.sources.golds import Golds
-from datamodules.sources.lettering import lettered
 
 TEXT, LETTER, INDEX = (Golds(ways=(way,)) for way in ("text", "letter", "from_0"))
 ANIMALS = ["a cat", "A dog", "an owl"]

@@ -7,8 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarking.left import learned
-from comparing import ALL, NEEDS_MEDIA, Comparison, compare_arms, crossed_difference
+from evaluation.benchmarking.arms import (
+    ALL,
+    NEEDS_MEDIA,
+    Comparison,
+    compare_arms,
+    crossed_difference,
+)
+from evaluation.benchmarking.results import learned
 
 ASKED = [("q0", "x", "text"), ("q1", "x", "visual"), ("q2", "y", "audio")]
 """Questions with their assets, and what they truly need."""

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from datamodules.sources.answers import RowError
-from datamodules.sources.containers import count_rows, manifest_path, read_rows
+from datamodules.sources.answers.normalize import RowError
+from datamodules.sources.row_files import count_rows, manifest_path, read_rows
 
 
 def rows(path: Path) -> list[object]:

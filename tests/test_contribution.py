@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from datamodules.contribution import (
+from datamodules.contribution.decide import (
     PRESETS,
     Counts,
     Items,

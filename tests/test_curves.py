@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from curves import Curves, _identity
-from runs import Run
+from runtime.runs import Run
 from tests.mortal import mortal
+from training.wandb_curves import Curves, _identity
 
 ROOT = Path(__file__).parent.parent
 
@@ -46,8 +46,8 @@ NURSERY = """
 import json, os, pathlib, sys, time
 import wandb
 from configs.load import load_config
-from curves import curves_of
-from runs import Run
+from training.wandb_curves import curves_of
+from runtime.runs import Run
 from tests.mortal import mortal
 for line in sys.stdin:
     place, environ = json.loads(line)

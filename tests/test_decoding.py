@@ -4,11 +4,11 @@ import pytest
 import torch
 
 from datamodules.batch import Batch, Completions
-from modules.decoding import _draw
-from modules.finite import NonFinite
-from modules.omni import OmniModel
-from modules.rollouts import Sampling
-from modules.stopwatch import Stopwatch
+from modules.policy.decoding import _draw
+from modules.policy.omni import OmniModel
+from modules.policy.sampling import Sampling
+from modules.step.nonfinite import NonFinite
+from modules.step.timer import Stopwatch
 
 
 def sampling(temperature: float = 1.0, top_k: int = 0) -> Sampling:

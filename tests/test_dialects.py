@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from transformers import AutoConfig, AutoProcessor, BertConfig
 
-from datamodules.dialects.choosing import dialect_of
-from datamodules.dialects.refusals import leave_out
-from datamodules.media import MediaError
-from datamodules.prompts import PromptEncoder
+from datamodules.media.files import MediaError
+from datamodules.prompts.encoder import PromptEncoder
+from datamodules.prompts.renderers.choosing import dialect_of
+from datamodules.prompts.renderers.refusals import leave_out
 from tests.conftest import clip, film, make_prompt, make_sample, picture
 from tests.tiny_backbones import tiny
 

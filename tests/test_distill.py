@@ -9,9 +9,9 @@ from torch import Tensor
 from configs.schema import DistillConfig, OptimConfig
 from datamodules.batch import Batch, Completions, View
 from modules.distill import DistillModule
-from modules.finite import NonFinite
-from modules.omni import OmniModel
-from modules.reference import Reference
+from modules.policy.omni import OmniModel
+from modules.policy.reference import Reference
+from modules.step.nonfinite import NonFinite
 from tests.fitting import fit, gradients
 
 TARGETS = [[50, 60], [70, 80, 90], [100], [110, 120]]

@@ -4,16 +4,16 @@ from dataclasses import replace
 
 import pytest
 
-from benchmarking.baselines import first_option, longest_option
-from datamodules.contribution import items_of
-from datamodules.orders import put, reorder
+from datamodules.contribution.decide import items_of
+from datamodules.prompts.orders import put, reorder
+from datamodules.prompts.wording import imitated
 from datamodules.sample import Media
-from datamodules.wording import imitated
-from modules.conclusions import conclusion
-from modules.readings import choice, items
-from modules.rewards import matches_exactly
-from modules.trace_filters import consistency
-from modules.verifiers import verify
+from evaluation.benchmarking.baselines import first_option, longest_option
+from modules.rewards.verifier_reward import matches_exactly
+from modules.verifiers.conclusions import conclusion
+from modules.verifiers.parsing import choice, items
+from modules.verifiers.trace_filters import consistency
+from modules.verifiers.verify import verify
 from tests.golden_choices import golden_sample
 
 TWICE = golden_sample("choice", "B", "a dog", "a cat", "an owl", "a cat")

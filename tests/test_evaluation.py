@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarking.contenders import distinct
-from benchmarking.stage import benchmark
 from configs.load import load_config
 from configs.schema import Config
-from datamodules.probe_cache import read_rows
-from probing.stage import probe
+from datamodules.contribution.probe_cache import read_rows
+from evaluation.benchmarking.models import distinct
+from evaluation.benchmarking.stage import benchmark
+from evaluation.probing.stage import probe
 from tests.test_digits import root  # noqa: F401 - a fixture: a small digits set
-from training import train
+from training.run import train
 
 STAGES = ("rlvr", "probe", "benchmark")
 

@@ -8,9 +8,15 @@ import pytest
 from bench.verifiers import SAMPLES, completions
 from configs.prealign import PrealignConfig
 from datamodules.sample import Sample
-from modules.evidence import EvidenceJury, Texts, distinct, evidence_reward, gives_away
-from modules.rewards import Group, Paid, Utterance
-from modules.verifiers import Verdict, verify
+from modules.rewards.evidence_reward import (
+    EvidenceJury,
+    Texts,
+    distinct,
+    evidence_reward,
+    gives_away,
+)
+from modules.rewards.verifier_reward import Group, Paid, Utterance
+from modules.verifiers.verify import Verdict, verify
 
 
 def ask(answer_type: str, answer: str, options: tuple[str, ...] = (), name: str = "q1") -> Sample:

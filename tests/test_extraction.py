@@ -2,7 +2,7 @@
 
 import pytest
 
-from modules.extraction import MAX_BARE, MAX_CHARACTERS, extract, unwrap, well_formed
+from modules.verifiers.extraction import MAX_BARE, MAX_CHARACTERS, extract, unwrap, well_formed
 
 
 def test_tags_come_before_boxes_and_boxes_before_the_whole():

@@ -11,7 +11,25 @@ from pathlib import Path
 
 import pytest
 
-from benchmarking.answers import (
+from configs.inputs import MediaConfig
+from datamodules.contribution.probe_cache import (
+    describe_probe,
+    later,
+    probes,
+    read_rows,
+    write_shard,
+)
+from datamodules.contribution.probe_scores import Scores
+from datamodules.media import files as media
+from datamodules.media.containers.telling import tell
+from datamodules.media.decoders import MediaError
+from datamodules.media.files import file_digest
+from datamodules.media.places import OF_MACHINE, resolve
+from datamodules.sample import Media
+from datamodules.sources import rows
+from datamodules.sources.index.manifest_index import open_samples
+from datamodules.sources.index.table import SampleTable, checked
+from evaluation.benchmarking.answers import (
     Answer,
     Asked,
     append_answers,
@@ -19,25 +37,7 @@ from benchmarking.answers import (
     new_file,
     read_answers,
 )
-from configs.inputs import MediaConfig
-from datamodules import media
-from datamodules.containers.telling import tell
-from datamodules.decoders import MediaError
-from datamodules.media import file_digest
-from datamodules.places import OF_MACHINE, resolve
-from datamodules.probe_cache import (
-    describe_probe,
-    later,
-    probes,
-    read_rows,
-    write_shard,
-)
-from datamodules.probe_scores import Scores
-from datamodules.sample import Media
-from datamodules.sources import rows
-from datamodules.sources.index import open_samples
-from datamodules.sources.table import SampleTable, checked
-from probing.panel import Panel
+from evaluation.probing.panel import Panel
 from recipes.processes import Processes
 from tests.test_index import ROOT, quarantine, write
 from tests.test_probe_cache import KEY, OTHER_KEY, content, row

@@ -13,15 +13,15 @@ import torch
 from lightning.fabric.utilities.exceptions import MisconfigurationException
 from safetensors import SafetensorError
 
-import checkpoints
-from benchmarking.answers import Answer, Asked, append_answers
-from checkpoints import AtomicCheckpointIO
 from configs.load import SCRIPTS, load_config
 from configs.schema import Config
-from failures import sentence
-from progress import StepProgress
-from runs import MetricsLog, open_run
+from evaluation.benchmarking.answers import Answer, Asked, append_answers
+from runtime.failures import sentence
+from runtime.runs import MetricsLog, open_run
 from tests.test_writing import files_of_at_most
+from training.callbacks import checkpoints
+from training.callbacks.checkpoints import AtomicCheckpointIO
+from training.callbacks.metrics import StepProgress
 
 ROOT = Path(__file__).parent.parent
 FULL = Path("/dev/full")
@@ -230,7 +230,7 @@ def test_a_checkpoint_on_a_full_disk_leaves_those_before_it(tmp_path):
 RAISING = """
 import sys
 from configs.load import load_config
-from console import attend
+from runtime.console import attend
 
 def step():
     {raised}
@@ -247,7 +247,11 @@ attend(step, load_config(["stage=rlvr"], ("rlvr",)))
             1,
             "error: the GPU's memory",
         ),
-        ("open('runs.py/x')", 1, "error: runs.py/x is a file where a directory should be"),
+        (
+            "open('train.py/x')",
+            1,
+            "error: train.py/x is a file where a directory should be",
+        ),
         ("raise ValueError('the tea is cold')", 1, "error: the tea is cold"),
         ("sys.exit(3)", 3, ""),
         ("{}['x']", 1, "Traceback"),
@@ -304,7 +308,7 @@ def test_why_a_training_ends_stands_on_a_line_of_its_own(capsys):
 
 SHOWING = """
 import sys
-from console import Screen
+from runtime.console import Screen
 sys.stderr = Screen(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace")
 from tqdm import tqdm
 for _ in tqdm(range(3), mininterval=0): print("word" * 9_000, file=sys.stderr)

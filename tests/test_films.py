@@ -14,8 +14,8 @@ import pytest
 import soundfile
 
 from configs.schema import MediaConfig
-from datamodules import films
-from datamodules.media import MediaError, decode, measure
+from datamodules.media import video as films
+from datamodules.media.files import MediaError, decode, measure
 from datamodules.sample import Media
 from tests.test_architecture import ROOT
 from tests.test_media import audio, film, grays, kind, video
@@ -219,7 +219,7 @@ FORKED = """
 import gc, os, signal, sys
 from pathlib import Path
 from configs.schema import MediaConfig
-from datamodules.media import decode
+from datamodules.media.files import decode
 from datamodules.sample import Media
 
 gc.disable()

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor
 
 from datamodules.batch import Batch, Completions, OptionScoring
-from modules.answering import answer, score
-from modules.finite import NonFinite
-from modules.omni import OmniModel
-from modules.rollouts import Sampling
+from modules.grading import answer, score
+from modules.policy.omni import OmniModel
+from modules.policy.sampling import Sampling
+from modules.step.nonfinite import NonFinite
 from tests.fitting import fit
 from tests.test_distill import distill_module, seen_as
 from tests.test_rlvr import fit as fit_rounds

@@ -6,23 +6,23 @@ from pathlib import Path
 
 import pytest
 
-from auditing.truth import read_fields
-from configs.foreign import json_of
-from datamodules.clean_view import read_view
-from datamodules.probe_cache import probes
-from datamodules.sources.answers import RowError
-from datamodules.sources.columns import offered
-from datamodules.sources.containers import read_rows
-from datamodules.sources.hints import held_in
-from datamodules.traces import read_traces
+from datamodules.contamination.clean_view import read_view
+from datamodules.contribution.probe_cache import probes
+from datamodules.loading.traces import read_traces
+from datamodules.sources.answers.normalize import RowError
+from datamodules.sources.fields.columns import offered
+from datamodules.sources.fields.hints import held_in
+from datamodules.sources.row_files import read_rows
+from evaluation.auditing.truth import read_fields
 from tests.test_architecture import ROOT, SHIPPED
+from untrusted.json_text import json_of
 
 OWN = {
-    "configs/foreign.py",
-    "modules/math_answers.py",  # what its own processes say to each other, as in the next
+    "untrusted/json_text.py",
+    "modules/verifiers/math_answers.py",  # what its own processes say to each other, as in the next
     "pretrained/chat_template.py",
-    "comparing.py",  # what it has just written itself, as is the next
-    "benchmarking/measures.py",
+    "evaluation/benchmarking/arms.py",  # what it has just written itself, as is the next
+    "evaluation/benchmarking/metrics.py",
 }
 """Files that may call `json.loads`."""
 
@@ -40,7 +40,7 @@ def test_nobody_reads_json_otherwise(file):
         )
         or (isinstance(node, ast.ImportFrom) and node.module == "json")
     ]
-    assert not found or file in OWN | {"assets/make_tiny.py"}, f"{found}: use configs.foreign"
+    assert not found or file in OWN | {"assets/make_tiny.py"}, f"{found}: use untrusted.json_text"
 
 
 @pytest.mark.parametrize(

@@ -9,10 +9,10 @@ from format_media import FIXTURES, with_media
 
 from bench.fuzz_records import fuzz
 from configs.inputs import FormatName
-from datamodules.quarantine import Quarantine
-from datamodules.sources.answers import RowError
+from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.formats import FORMATS, format_of, is_test_set, recognize
 from datamodules.sources.manifest import read_manifest
+from datamodules.sources.quarantine import Quarantine
 
 EXCERPTS = sorted(path for path in FIXTURES.iterdir() if path.suffix != ".media")
 PUBLISHED = [path for path in EXCERPTS if path.stem != "manifest"]

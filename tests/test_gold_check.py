@@ -6,14 +6,14 @@ from dataclasses import replace
 import pytest
 
 from datamodules.digits.build import ensure
-from datamodules.quarantine import Quarantine
+from datamodules.prompts.wording import imitated
 from datamodules.sample import Sample
-from datamodules.sources.gold_check import GoldCheck, with_right_golds
-from datamodules.sources.index import open_samples
+from datamodules.sources.index.gold_check import GoldCheck, with_right_golds
+from datamodules.sources.index.manifest_index import open_samples
+from datamodules.sources.index.table import SampleTable
 from datamodules.sources.manifest import read_manifest
-from datamodules.sources.table import SampleTable
-from datamodules.wording import imitated
-from modules.golds import wrong_golds
+from datamodules.sources.quarantine import Quarantine
+from modules.verifiers.golds import wrong_golds
 from tests.test_digits import SMALL
 
 

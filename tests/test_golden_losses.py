@@ -17,8 +17,8 @@ from torch import Tensor
 from configs.load import choices, load_config
 from configs.schema import OptimConfig
 from datamodules.batch import Batch
-from modules.omni import OmniModel
-from modules.rewards import VerifierJury
+from modules.policy.omni import OmniModel
+from modules.rewards.verifier_reward import VerifierJury
 from modules.rlvr import RlvrModule
 from tests.fitting import train
 

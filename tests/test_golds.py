@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.quarantine import Quarantine
-from datamodules.sources.golds import Golds, decide, readings
-from datamodules.sources.index import open_samples
-from datamodules.sources.lettering import Offered
+from datamodules.sources.answers.golds import Golds, decide, readings
+from datamodules.sources.answers.lettering import Offered
+from datamodules.sources.index.manifest_index import open_samples
 from datamodules.sources.manifest import read_manifest
+from datamodules.sources.quarantine import Quarantine
 
 NOTES, PETS, COUNTS = ["C", "A", "B", "D"], ["cat", "dog", "owl"], ["3", "2", "1", "0"]
 UNCLEAR = "?"

@@ -12,18 +12,18 @@ from transformers import Qwen2_5OmniThinkerConfig, Qwen2_5OmniThinkerForConditio
 from configs.load import load_config
 from configs.schema import OptimConfig, RlvrConfig
 from datamodules.batch import Batch, Completions
-from datamodules.collate import collate
-from datamodules.prompts import PromptEncoder
+from datamodules.prompts.collate import collate
+from datamodules.prompts.encoder import PromptEncoder
 from modules.backbones.base import ATTENTION
 from modules.backbones.loading import parts_of
-from modules.omni import OmniModel
-from modules.rewards import VerifierJury
+from modules.policy.omni import OmniModel
+from modules.policy.sampling import Sampling
+from modules.policy.vocabulary import Vocabulary
+from modules.rewards.verifier_reward import VerifierJury
 from modules.rlvr import RlvrModule
-from modules.rollouts import Sampling
-from modules.vocabulary import Vocabulary
 from tests.conftest import clip, film, make_prompt, make_sample, picture
 from tests.test_omni import gradients, repeated
-from training import train
+from training.run import train
 
 pytestmark = [
     pytest.mark.gpu,

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from benchmarking.grids import audio_score, swap_grid
+from evaluation.benchmarking.grounding import audio_score, swap_grid
 
 USUAL = {"resamples": 1000, "confidence": 0.95, "seed": 3}
 FOUR = list("abcd")

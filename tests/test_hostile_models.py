@@ -15,9 +15,9 @@ import huggingface_hub.constants as hub
 import pytest
 from safetensors.torch import load_file, save_file
 
-from datamodules.prompts import PromptEncoder
-from modules.omni import OmniModel
-from modules.vocabulary import Vocabulary
+from datamodules.prompts.encoder import PromptEncoder
+from modules.policy.omni import OmniModel
+from modules.policy.vocabulary import Vocabulary
 from pretrained.loading import open_config, open_processor
 from pretrained.settings import check_settings, open_tokenizer
 from recipes.lengths import Unmeasured, _counter
@@ -105,8 +105,8 @@ def test_no_code_runs_whatever_the_terminal_and_the_environment_say(model, tmp_p
     put(model / "config.json", "model_type", "evil")
     code = """
 import sys
-from datamodules.prompts import PromptEncoder
-from modules.omni import OmniModel
+from datamodules.prompts.encoder import PromptEncoder
+from modules.policy.omni import OmniModel
 for opened in (PromptEncoder, lambda path: OmniModel.load(path, None)):
     try:
         opened(sys.argv[1])

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from probing.chat import Request
-from probing.replies import NoAnswer, answer
+from evaluation.probing.chat_messages import Request
+from evaluation.probing.replies import NoAnswer, answer
 from tests.hostile_server import completion, http, message, misbehaving
 from tests.test_remote import asked, questions
 
@@ -160,13 +160,13 @@ def outcome() -> Iterator[dict[str, Any]]:
     said: list[str] = []
     handler = logging.Handler()
     handler.emit = lambda record: said.append(record.getMessage())  # type: ignore[method-assign]
-    logging.getLogger("probing.remote").addHandler(handler)
+    logging.getLogger("evaluation.probing.openai_client").addHandler(handler)
     with misbehaving(behave) as seen:
         try:
             asked(seen.config(concurrency=16), ordered(), into=texts)
         except ValueError as error:
             said.append(str(error))
-    logging.getLogger("probing.remote").removeHandler(handler)
+    logging.getLogger("evaluation.probing.openai_client").removeHandler(handler)
     found: dict[str, Any] = {"end": said[-1]}
     for number, name in enumerate(replies, start=1):
         reasons = [line for line in said if line.startswith(f"s{number} is left out")]

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from modules.imitation import distillation_loss, sft_loss
+from modules.losses.supervised import distillation_loss, sft_loss
 
 MASK = torch.tensor([[True, True, False], [True, False, False]])
 

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from datamodules.media import MediaError
-from datamodules.quarantine import Quarantine
+from datamodules.media.files import MediaError
 from datamodules.sample import Sample
-from datamodules.sources.index import INDEXED_BYTES, open_samples
+from datamodules.sources.index.manifest_index import INDEXED_BYTES, open_samples
+from datamodules.sources.index.table import ROWS_TOGETHER, SampleTable, checked, ids_of
 from datamodules.sources.manifest import read_manifest
-from datamodules.sources.table import ROWS_TOGETHER, SampleTable, checked, ids_of
+from datamodules.sources.quarantine import Quarantine
 
 ROOT = Path(__file__).parent.parent
 ROWS = 2 * ROWS_TOGETHER + 45
@@ -227,8 +227,8 @@ def test_ids_of_other_manifests_are_set_aside_as_reading_does(tmp_path):
 MAKER = """
 import sys
 from pathlib import Path
-from datamodules.quarantine import Quarantine
-from datamodules.sources.index import open_samples
+from datamodules.sources.quarantine import Quarantine
+from datamodules.sources.index.manifest_index import open_samples
 path = Path(sys.argv[1])
 print("started", flush=True)
 open_samples(path, path.parent, Quarantine(max_bad_share=1.0), above=0)

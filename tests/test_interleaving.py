@@ -11,11 +11,11 @@ import transformers.processing_utils
 from torch import Tensor
 
 from datamodules.batch import Completions
-from datamodules.collate import collate
-from datamodules.dialects.interleaving import in_chunks, in_time, woven
-from datamodules.media import Decoded
-from datamodules.prompts import Prompt, PromptEncoder
-from modules.omni import OmniModel
+from datamodules.media.files import Decoded
+from datamodules.prompts.collate import collate
+from datamodules.prompts.encoder import Prompt, PromptEncoder
+from datamodules.prompts.renderers.interleaving import in_chunks, in_time, woven
+from modules.policy.omni import OmniModel
 from tests.conftest import clip, film, make_prompt, make_sample, picture
 from tests.tiny_backbones import SIZE, each_alone, published, tiny
 

@@ -14,10 +14,17 @@ import pyarrow.parquet as pq
 import pytest
 from format_media import FIXTURES
 
-import datamodules.known_tests as known_tests_module
+import datamodules.sources.published.known_tests as known_tests_module
 from assets.known_tests import main
 from configs.schema import DataConfig, MediaConfig
-from datamodules.known_tests import (
+from datamodules.contamination.splits import without_tests
+from datamodules.loading.question_set import load_questions, load_splits
+from datamodules.sample import Media, Sample
+from datamodules.sources.index.manifest_index import open_samples
+from datamodules.sources.index.sealed import sealed
+from datamodules.sources.index.table import SampleTable
+from datamodules.sources.manifest import read_manifest
+from datamodules.sources.published.known_tests import (
     FILE,
     TEMPLATE_ASSETS,
     known_in,
@@ -26,14 +33,7 @@ from datamodules.known_tests import (
     question_key,
     read_known,
 )
-from datamodules.quarantine import Quarantine
-from datamodules.question_set import load_questions, load_splits
-from datamodules.sample import Media, Sample
-from datamodules.sources.index import open_samples
-from datamodules.sources.manifest import read_manifest
-from datamodules.sources.sealed import sealed
-from datamodules.sources.table import SampleTable
-from datamodules.splits import without_tests
+from datamodules.sources.quarantine import Quarantine
 
 BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.5)
 ROARS = "Based on the given audio, identify the source of the roars."

@@ -4,10 +4,10 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from datamodules.leaks import Leaks, leaks_notes, leaks_of, wording
-from datamodules.quarantine import Quarantine
+from datamodules.contamination.overlap import Leaks, leaks_notes, leaks_of, wording
 from datamodules.sample import Sample
 from datamodules.sources.manifest import read_manifest
+from datamodules.sources.quarantine import Quarantine
 
 Question = tuple[str, str, str]  # id, words, file
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from datamodules.sources.lettering import lettered, lists_options, split_options
+from datamodules.sources.answers.lettering import lettered, lists_options, split_options
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,7 @@ import pytest
 import torch
 
 from datamodules.batch import Batch
-from datamodules.loader import Loader
+from datamodules.loading.loader import Loader
 from tests.mortal import mortal
 
 ROOT = Path(__file__).parent.parent

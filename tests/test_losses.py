@@ -6,8 +6,7 @@ from functools import partial
 import pytest
 import torch
 
-from modules.imitation import distillation_loss, sft_loss
-from modules.losses import (
+from modules.losses.policy_gradient import (
     correction_weights,
     denominator,
     divergence,
@@ -15,6 +14,7 @@ from modules.losses import (
     kl_loss,
     policy_loss,
 )
+from modules.losses.supervised import distillation_loss, sft_loss
 
 MASK = torch.tensor([[True, True, False], [True, False, False]])
 CLIP = {"surrogate": "clip", "clip_low": 0.1, "clip_high": 0.3, "ratio_max": None}

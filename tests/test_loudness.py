@@ -11,9 +11,9 @@ import soundfile
 import torch
 
 from configs.schema import MediaConfig
-from datamodules.decoders import LOUDEST
-from datamodules.dialects.features import Features, check_range
-from datamodules.media import Decoded, MediaError, decode
+from datamodules.media.decoders import LOUDEST
+from datamodules.media.files import Decoded, MediaError, decode
+from datamodules.prompts.renderers.features import Features, check_range
 from datamodules.sample import Media
 from tests.test_media import film
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.quarantine import Quarantine
 from datamodules.sample import Media, Sample
 from datamodules.sources.manifest import read_manifest
+from datamodules.sources.quarantine import Quarantine
 
 CHOICE = {"id": "q1", "question": "What barks?", "options": ["cat", "dog", "D"], "answer": "dog"}
 OPEN = {"id": "q1", "question": "How many barks?", "answer": "3"}

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.quarantine import Quarantine
 from datamodules.sample import Sample
 from datamodules.sources.manifest import read_manifest
+from datamodules.sources.quarantine import Quarantine
 
 
 def read(root: Path, *rows: dict[str, object]) -> list[Sample]:

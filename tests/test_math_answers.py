@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 
 from datamodules.sample import MAX_EXPRESSION
-from modules import math_answers
-from modules.math_answers import close, equivalent
+from modules.verifiers import math_answers
+from modules.verifiers.math_answers import close, equivalent
 
 needed = pytest.mark.skipif(
     importlib.util.find_spec("math_verify") is None, reason="math-verify is not installed"

@@ -14,7 +14,7 @@ from PIL import Image
 from bench.media import BUDGET as FUZZED
 from bench.media import ENDINGS, intact, mutated
 from configs.schema import MediaConfig
-from datamodules.media import (
+from datamodules.media.files import (
     Decoded,
     MediaError,
     content_hash,

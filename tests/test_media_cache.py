@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from configs.schema import MediaConfig
-from datamodules.media import Decoded, MediaError, decode
-from datamodules.media_cache import MediaCache
+from datamodules.media.cache import MediaCache
+from datamodules.media.files import Decoded, MediaError, decode
 from tests.test_media import audio, film, image, tone, video
 
 BUDGET = MediaConfig(image_max_pixels=900, video_max_frames=4, audio_max_seconds=3.0)
@@ -70,7 +70,7 @@ def test_what_is_kept_is_what_was_decoded_to_the_bit(root, cache, media):
 def test_what_is_kept_is_not_decoded_again(root, cache, monkeypatch):
     for media in MEDIA:
         cache.decode(root, media, BUDGET)
-    monkeypatch.delattr("datamodules.media_cache.decode")
+    monkeypatch.delattr("datamodules.media.cache.decode")
     for media in MEDIA:
         cache.decode(root, media, BUDGET)
 

@@ -19,7 +19,7 @@ from PIL import Image
 from bench.media_cases import CASES, Case, contents
 from bench.media_files import RATE, by_av, by_libsndfile, picture
 from bench.media_matrix import BUDGET
-from datamodules.media import Decoded, MediaError, decode, measure
+from datamodules.media.files import Decoded, MediaError, decode, measure
 from datamodules.sample import Media, Modality
 
 BY_NAME = {case.name: case for case in CASES}
@@ -345,7 +345,7 @@ def test_no_decoder_talks_to_the_terminal(tmp_path):
 import sys
 from pathlib import Path
 from bench.media_matrix import BUDGET
-from datamodules.media import MediaError, decode
+from datamodules.media.files import MediaError, decode
 from datamodules.sample import Media
 kinds = dict(a="audio", b="audio", c="audio", d="audio", e="video", f="image")
 for name, modality in kinds.items():

@@ -13,11 +13,12 @@ from PIL import Image
 
 from bench import worst_files as files
 from configs.schema import MediaConfig
-from datamodules import animations, demuxing, films, stills
-from datamodules.containers import faults
-from datamodules.containers.telling import tell
-from datamodules.decoders import MOST_ELONGATED, MOST_PIXELS, fit
-from datamodules.media import MediaError, decode
+from datamodules.media import animations, demuxing, stills
+from datamodules.media import video as films
+from datamodules.media.containers import faults
+from datamodules.media.containers.telling import tell
+from datamodules.media.decoders import MOST_ELONGATED, MOST_PIXELS, fit
+from datamodules.media.files import MediaError, decode
 from datamodules.sample import Media, Modality
 from datamodules.sources.adapter import Place
 
@@ -173,7 +174,7 @@ MEASURED = """
 import re, sys
 from pathlib import Path
 from configs.schema import MediaConfig
-from datamodules.media import decode
+from datamodules.media.files import decode
 from datamodules.sample import Media
 budget = MediaConfig(image_max_pixels=3136, video_max_frames=4, audio_max_seconds=30.0)
 def held(name):
@@ -232,7 +233,7 @@ def test_too_few_descriptors_are_no_fault_of_a_row(tmp_path, monkeypatch):
     def refuse(*_args):
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr("datamodules.media.tell", refuse)
+    monkeypatch.setattr("datamodules.media.files.tell", refuse)
     with pytest.raises(OSError, match="Too many open files"):
         decode(tmp_path, Media(modality="audio", path="a.wav"), BUDGET)
 

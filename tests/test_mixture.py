@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from configs.inputs import MixtureConfig
-from datamodules.mixture import mixture_weights
+from datamodules.draws import prompts_at
+from datamodules.loading.mixture import mixture_weights
 from datamodules.sample import Media, Modality, Sample
-from datamodules.sampler import prompts_at
 from tests.conftest import make_sample
 
 KINDS: list[tuple[Modality, ...]] = [

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from datamodules.near_duplicates import Near, grams, near_duplicates
+from datamodules.contamination.near_duplicates import Near, grams, near_duplicates
 
 
 def test_grams_do_not_cross_lines():

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.sources.answers import RowError
-from datamodules.sources.containers import read_rows
+from datamodules.sources.answers.normalize import RowError
+from datamodules.sources.row_files import read_rows
 
 ASKED = {"question": "What barks?", "answer": "a dog"}
 ALSO = {"question": "What mews?", "answer": "a cat"}

@@ -5,8 +5,8 @@ from decimal import Decimal
 
 import pytest
 
-from modules.numerals import number
-from modules.verifiers import verify
+from modules.verifiers.numerals import number
+from modules.verifiers.verify import verify
 from tests.golden_choices import golden_sample
 
 READ = {

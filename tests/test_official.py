@@ -7,9 +7,10 @@ from dataclasses import replace
 
 import pytest
 
-from modules import official, official_rules
-from modules.official import OfficialScore, official_score, official_summary
-from modules.verifiers import verify
+from modules.verifiers import publisher as official
+from modules.verifiers import publisher_rules as official_rules
+from modules.verifiers.publisher import OfficialScore, official_score, official_summary
+from modules.verifiers.verify import verify
 from tests.golden_choices import VOICES, golden_sample
 from tests.golden_official import asked
 from tests.golden_official_omni import OFFICIAL, SET_SAMPLE, SETS, told

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from modules.official import official_score, official_summary
+from modules.verifiers.publisher import official_score, official_summary
 from tests.golden_choices import golden_sample
 
 SAID = [

@@ -8,10 +8,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from datamodules.batch import Batch, Completions
-from datamodules.prompts import PromptEncoder
-from modules.omni import OmniModel
-from modules.rollouts import Sampling
-from modules.stopwatch import Stopwatch
+from datamodules.prompts.encoder import PromptEncoder
+from modules.policy.omni import OmniModel
+from modules.policy.sampling import Sampling
+from modules.step.timer import Stopwatch
 
 Gradients = dict[str, Tensor]
 

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from opening import kind_of
-from weights import check_weights
+from pretrained.finding import check_weights
+from untrusted.special_files import kind_of
 
 ROOT = Path(__file__).parent.parent
 KINDS = ("pipe", "zero")

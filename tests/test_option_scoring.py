@@ -13,12 +13,12 @@ from PIL import Image
 
 from configs.schema import DataConfig, MediaConfig
 from datamodules.batch import Batch, Completions
-from datamodules.option_scoring import option_scoring
-from datamodules.orders import put
-from datamodules.prompts import PromptEncoder
-from datamodules.question_set import QuestionSet, load_questions
-from modules.answering import score
-from modules.omni import OmniModel
+from datamodules.loading.option_scoring import option_scoring
+from datamodules.loading.question_set import QuestionSet, load_questions
+from datamodules.prompts.encoder import PromptEncoder
+from datamodules.prompts.orders import put
+from modules.grading import score
+from modules.policy.omni import OmniModel
 
 BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.0)
 

@@ -2,7 +2,7 @@ from itertools import permutations
 
 import pytest
 
-from datamodules.orders import option_order, reorder, speaks_of_places
+from datamodules.prompts.orders import option_order, reorder, speaks_of_places
 from datamodules.sample import Media, Sample
 
 

@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from datamodules.batch import Batch, Completions
-from datamodules.collate import collate
-from datamodules.media import Decoded
-from datamodules.packing import packed
-from datamodules.prompts import PromptEncoder
-from modules.omni import OmniModel
+from datamodules.loading.packing import packed
+from datamodules.media.files import Decoded
+from datamodules.prompts.collate import collate
+from datamodules.prompts.encoder import PromptEncoder
+from modules.policy.omni import OmniModel
 from tests.conftest import clip, film, make_prompt, make_sample, picture
 from tests.test_batch import assert_same
 from tests.test_omni import distance, gradients

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from modules.perception import (
+from modules.losses.perception import (
     MAX_DIVERGENCE,
     MIN_CONTRIBUTION,
     contribution_weights,

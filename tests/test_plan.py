@@ -15,8 +15,8 @@ from configs.ablation import LEFT
 from configs.load import SCRIPTS, load_config
 from configs.recipes import read_command
 from configs.schema import Config
-from datamodules.prompts import PromptEncoder
-from datamodules.question_set import load_questions
+from datamodules.loading.question_set import load_questions
+from datamodules.prompts.encoder import PromptEncoder
 from recipes.lengths import Unmeasured, count_questions, measure
 from recipes.plan import Amounts, amounts, describe
 from recipes.steps import resolve

@@ -1,6 +1,6 @@
 import torch
 
-from datamodules.dialects.positions import Block, moments, rope_positions, visual_block
+from datamodules.prompts.renderers.positions import Block, moments, rope_positions, visual_block
 
 STILL = torch.zeros(1, dtype=torch.long)
 

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from datamodules.quarantine import Quarantine
 from datamodules.sources.manifest import read_manifest
+from datamodules.sources.quarantine import Quarantine
 
 TURNS = [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Ann."}]
 SAID = {"from": "gpt", "value": "Bo."}

@@ -6,7 +6,7 @@ import pytest
 
 from configs.inputs import ContributionConfig
 from configs.load import load_config
-from datamodules.presets import (
+from datamodules.contribution.presets import (
     PRESETS,
     CalibratedRule,
     SoftRule,

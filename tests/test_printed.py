@@ -5,8 +5,8 @@ import json
 import numpy as np
 import pytest
 
-from datamodules.sources.answers import RowError
-from datamodules.sources.columns import listed, options_of
+from datamodules.sources.answers.normalize import RowError
+from datamodules.sources.fields.columns import listed, options_of
 
 TEXTS = [
     ["A cat", "a dog's tail", 'he said "no"', 'it\'s "x"'],

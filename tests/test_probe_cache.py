@@ -9,8 +9,7 @@ import time
 import pyarrow.parquet as pq
 import pytest
 
-from datamodules.media import content_hash, file_digest
-from datamodules.probe_cache import (
+from datamodules.contribution.probe_cache import (
     ProbeRow,
     compact,
     describe_probe,
@@ -20,8 +19,9 @@ from datamodules.probe_cache import (
     read_rows,
     write_shard,
 )
-from datamodules.probe_scores import Scores
-from datamodules.probe_shards import SCHEMA
+from datamodules.contribution.probe_scores import Scores
+from datamodules.contribution.probe_shards import SCHEMA
+from datamodules.media.files import content_hash, file_digest
 from datamodules.sample import Media
 
 KEY, OTHER_KEY = "ab" * 16, "cd" * 16

@@ -8,9 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from datamodules import probe_scores
-from datamodules.probe_cache import compact, write_shard
-from datamodules.probe_scores import Scores
+from datamodules.contribution import probe_scores
+from datamodules.contribution.probe_cache import compact, write_shard
+from datamodules.contribution.probe_scores import Scores
 from tests.test_probe_cache import KEY, OTHER_KEY, content, row
 
 

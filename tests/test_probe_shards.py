@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from datamodules.probe_cache import describe_probe, probes, write_shard
-from datamodules.probe_scores import Scores
-from datamodules.probe_shards import SCHEMA, checksum
+from datamodules.contribution.probe_cache import describe_probe, probes, write_shard
+from datamodules.contribution.probe_scores import Scores
+from datamodules.contribution.probe_shards import SCHEMA, checksum
 from tests.test_probe_scores import KEY, content, row
 
 

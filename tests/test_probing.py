@@ -7,12 +7,12 @@ import pytest
 
 from configs.load import load_config
 from configs.schema import Config
-from datamodules.contribution import decide, items_of, rule_of
-from datamodules.probe_cache import probes, read_rows
-from datamodules.probe_scores import Scores
-from datamodules.question_set import load_questions
-from probing.panel import share_of
-from probing.stage import probe
+from datamodules.contribution.decide import decide, items_of, rule_of
+from datamodules.contribution.probe_cache import probes, read_rows
+from datamodules.contribution.probe_scores import Scores
+from datamodules.loading.question_set import load_questions
+from evaluation.probing.panel import share_of
+from evaluation.probing.stage import probe
 from tests.test_digits import root  # noqa: F401 - a fixture: a small digits set
 
 STAGES = ("probe",)

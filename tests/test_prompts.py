@@ -8,11 +8,11 @@ import torch
 from transformers import Qwen2Config
 
 from assets.make_tiny import make_tokenizer
-from datamodules.media import MediaError
-from datamodules.prompts import PromptEncoder, shared_tokens
+from datamodules.media.files import MediaError
+from datamodules.prompts.encoder import PromptEncoder, shared_tokens
+from datamodules.prompts.wording import DESCRIBE, INSTRUCTIONS
 from datamodules.sample import Sample
-from datamodules.wording import DESCRIBE, INSTRUCTIONS
-from modules.omni import OmniModel
+from modules.policy.omni import OmniModel
 from tests.conftest import clip, film, make_prompt, make_sample, picture
 
 

@@ -12,10 +12,10 @@ import torch
 from PIL import Image
 
 from configs.schema import DataConfig, MediaConfig
-from datamodules.loader import Loader
-from datamodules.media import MediaError
-from datamodules.option_scoring import option_scoring
-from datamodules.question_set import InOrder, QuestionSet, load_questions
+from datamodules.loading.loader import Loader
+from datamodules.loading.option_scoring import option_scoring
+from datamodules.loading.question_set import InOrder, QuestionSet, load_questions
+from datamodules.media.files import MediaError
 from tests.test_media import film
 
 BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.0)

@@ -15,12 +15,12 @@ from PIL import Image
 from configs.ablation import Condition
 from configs.inputs import MixtureConfig
 from configs.schema import ContributionConfig, DataConfig, MediaConfig
-from datamodules.ablation import Withholding
-from datamodules.probe_cache import ProbeRow, write_shard
-from datamodules.question_set import QuestionSet, load_questions, load_splits
+from datamodules.contribution.probe_cache import ProbeRow, write_shard
+from datamodules.loading.question_set import QuestionSet, load_questions, load_splits
+from datamodules.loading.views import Showing
+from datamodules.media.ablation import Withholding
 from datamodules.questions import QuestionData
-from datamodules.sources.index import open_samples
-from datamodules.views import Showing
+from datamodules.sources.index.manifest_index import open_samples
 
 BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.0)
 KEY = "a" * 32

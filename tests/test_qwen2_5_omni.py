@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from transformers import Qwen2_5OmniConfig, Qwen2_5OmniForConditionalGeneration
 
 from assets.make_tiny import SPECIAL, make_processor, make_thinker
-from datamodules.prompts import PromptEncoder
+from datamodules.prompts.encoder import PromptEncoder
 from modules.backbones.loading import open_model
 from tests.tiny_backbones import multimodal_rope, words
 

@@ -16,13 +16,13 @@ from transformers import (
 )
 
 from datamodules.batch import Completions
-from datamodules.collate import collate
-from datamodules.dialects import qwen3_omni as dialect
-from datamodules.media import MediaError
-from datamodules.prompts import PromptEncoder
+from datamodules.media.files import MediaError
+from datamodules.prompts.collate import collate
+from datamodules.prompts.encoder import PromptEncoder
+from datamodules.prompts.renderers import qwen3_omni as dialect
 from modules.backbones import qwen3_omni as backbone
 from modules.backbones.loading import open_model
-from modules.omni import OmniModel
+from modules.policy.omni import OmniModel
 from tests.conftest import clip, film, make_prompt, make_sample, picture
 from tests.tiny_backbones import multimodal_rope, tiny
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from datamodules.media import Decoded
-from datamodules.prompts import PromptEncoder
+from datamodules.media.files import Decoded
+from datamodules.prompts.encoder import PromptEncoder
 from tests.conftest import film, make_prompt, make_sample
 from tests.tiny_backbones import processed, published, tiny
 

@@ -8,10 +8,10 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
-from datamodules.prompts import PromptEncoder
-from modules.finite import NonFinite
-from modules.omni import OmniModel
-from modules.ranks import moments, pooled, sum_gradients, summed, together
+from datamodules.prompts.encoder import PromptEncoder
+from modules.policy.omni import OmniModel
+from modules.step.distributed import moments, pooled, sum_gradients, summed, together
+from modules.step.nonfinite import NonFinite
 from tests.test_rlvr import ObjectiveConfig, gradients, rlvr_module
 
 SETTINGS = [

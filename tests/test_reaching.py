@@ -19,12 +19,13 @@ from pathlib import Path
 import pytest
 
 from configs.probing import ServerConfig
-from probing import reaching, remote
-from probing.reaching import is_loopback, proxied, reach, unreachable
-from probing.troubles import retry_after
+from evaluation.probing import openai_client as remote
+from evaluation.probing.troubles import retry_after
 from tests.hostile_server import completion, http, misbehaving
 from tests.test_architecture import ROOT, SHIPPED, imports
 from tests.test_remote import asked, questions
+from untrusted import servers as reaching
+from untrusted.servers import is_loopback, proxied, reach, unreachable
 
 WHOLE = http(completion())
 OPENING = {
@@ -35,7 +36,7 @@ OPENING = {
 ASKS = re.compile(r"open_connection|urlopen|urlretrieve|create_connection|from_url|load_dataset")
 
 
-WITHIN = ("probing/reaching.py", "stopping.py", "watchdog.py")
+WITHIN = ("untrusted/servers.py", "runtime/stopping.py", "runtime/watchdog.py")
 """The one that opens them, and two that talk to each other over a pair of sockets."""
 
 
@@ -44,7 +45,7 @@ def test_no_other_file_opens_connections(file):
     found = {
         name for name in imports(file) for root in OPENING if f"{name}.".startswith(f"{root}.")
     }
-    assert not found, f"{file} imports {sorted(found)}: see probing/reaching.py"
+    assert not found, f"{file} imports {sorted(found)}: see untrusted/servers.py"
     called = {
         node.attr if isinstance(node, ast.Attribute) else node.id
         for node in ast.walk(ast.parse((ROOT / file).read_text()))
@@ -54,8 +55,8 @@ def test_no_other_file_opens_connections(file):
 
 
 def test_the_file_that_does_is_among_those_searched():
-    assert "probing/reaching.py" in SHIPPED
-    assert {"socket", "httpx2"} <= imports("probing/reaching.py")
+    assert "untrusted/servers.py" in SHIPPED
+    assert {"socket", "httpx2"} <= imports("untrusted/servers.py")
 
 
 @pytest.mark.parametrize("place", ["{}/chat/completions", "/v1/chat/completions", "//x/"])

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from datamodules.batch import Batch, Completions
-from datamodules.prompts import PromptEncoder
+from datamodules.prompts.description_prompts import asked_batch, judged_batch, told_batch
+from datamodules.prompts.encoder import PromptEncoder
 from datamodules.sample import Sample
-from datamodules.told import asked_batch, judged_batch, told_batch
-from modules.evidence import Texts
-from modules.omni import OmniModel
-from modules.reader import JUDGING, Judge, Reader, opinion
-from modules.rollouts import Sampling
-from modules.verifiers import Verdict, verify, verify_all
+from modules.policy.omni import OmniModel
+from modules.policy.sampling import Sampling
+from modules.rewards.evidence_reward import Texts
+from modules.rewards.reader import JUDGING, Judge, Reader, opinion
+from modules.verifiers.verify import Verdict, verify, verify_all
 from tests.conftest import make_sample
 
 SAMPLES = [

@@ -9,24 +9,24 @@ from pathlib import Path
 
 import pytest
 
-from benchmarking.answers import Answer
-from benchmarking.left import read_left
-from benchmarking.outcomes import judged, outcome, rows
-from benchmarking.sets import BenchmarkSet, load_set
-from building import build_encoder
 from configs.load import load_config
 from configs.schema import Config
-from datamodules.option_scoring import option_scoring
-from datamodules.question_set import QuestionSet, load_questions
+from datamodules.loading.option_scoring import option_scoring
+from datamodules.loading.question_set import QuestionSet, load_questions
+from datamodules.prompts.description_prompts import asked_batch, told_batch
 from datamodules.questions import QuestionData
-from datamodules.told import asked_batch, told_batch
-from modules.rewards import matches_exactly
-from modules.verifiers import verify
-from probing.probe import Asking
-from probing.served import ServedProbe
-from runs import Run
+from evaluation.benchmarking.answers import Answer
+from evaluation.benchmarking.datasets import BenchmarkSet, load_set
+from evaluation.benchmarking.results import read_left
+from evaluation.benchmarking.scoring import judged, outcome, rows
+from evaluation.probing.probe import Asking
+from evaluation.probing.served import ServedProbe
+from inference.loading import build_encoder
+from modules.rewards.verifier_reward import matches_exactly
+from modules.verifiers.verify import verify
+from runtime.runs import Run
 from tests.test_remote import said, serving
-from tracing import facts, traces_of
+from training.rejection_sampling import facts, traces_of
 
 STAGES = ("sft", "probe", "benchmark", "distill")
 NOTES = ["C", "A", "B", "D"]

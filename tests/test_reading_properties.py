@@ -7,13 +7,13 @@ from typing import get_args
 
 import pytest
 
-from datamodules.orders import put
+from datamodules.prompts.orders import put
+from datamodules.prompts.wording import imitated
 from datamodules.sample import LETTERS, AnswerWith, Sample
-from datamodules.wording import imitated
-from modules.answering import OptionScores
-from modules.readings import choice
-from modules.rewards import matches_exactly
-from modules.verifiers import verify
+from modules.grading import OptionScores
+from modules.rewards.verifier_reward import matches_exactly
+from modules.verifiers.parsing import choice
+from modules.verifiers.verify import verify
 from tests.adversarial_options import SETS
 from tests.golden_choices import golden_sample
 

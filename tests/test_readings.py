@@ -4,9 +4,9 @@ from decimal import Decimal
 
 import pytest
 
-from modules.numerals import number
-from modules.readings import choice, items
-from modules.typography import normalize
+from modules.verifiers.numerals import number
+from modules.verifiers.parsing import choice, items
+from modules.verifiers.typography import normalize
 from tests.golden_choices import golden_sample
 
 

@@ -13,9 +13,9 @@ from configs.command import asks_recipe, main_config
 from configs.load import HINTS, SERVES, choices, flatten, load_config
 from configs.paths import FOLDER
 from configs.recipes import read_command
-from datamodules.quarantine import Quarantine
-from datamodules.sources.answers import Reason
+from datamodules.sources.answers.normalize import Reason
 from datamodules.sources.manifest import read_manifest
+from datamodules.sources.quarantine import Quarantine
 from eval import STAGES as EVAL_STAGES
 from recipes.steps import resolve
 from train import STAGES as TRAIN_STAGES
@@ -34,7 +34,6 @@ INDENTED = re.compile(r"^ {4}\S.*$", re.MULTILINE)
 SPAN = re.compile(r"`([^`]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 TARGET = re.compile(r"^([a-z-]+):(?!=)", re.MULTILINE)
-ENTRY = re.compile(r"( *)(\S+)  +(\S.*)")
 
 
 def spans(page: Path) -> list[str]:
@@ -62,21 +61,6 @@ def named(part: str | list[str]) -> str:
     return part if isinstance(part, str) else " ".join(part)
 
 
-def tree() -> list[tuple[str, str]]:
-    """List the paths of the README's tree, each with its caption."""
-    block = FENCED.search((ROOT / "README.md").read_text().split("## The house")[1])
-    assert block is not None
-    entries, above = [], [""]
-    for line in block[1].splitlines():
-        entry = ENTRY.fullmatch(line)
-        assert entry is not None, f"{line!r} has no caption"
-        depth = len(entry[1]) // 2
-        path = above[depth] + entry[2]
-        above[depth + 1 :] = [path]
-        entries.append((path, entry[3]))
-    return entries
-
-
 def test_there_are_pages_and_commands_to_test():
     names = {str(page.relative_to(ROOT)) for page in PAGES}
     assert names >= {"README.md", "CONTRIBUTING.md", "docs/data.md", "docs/probes.md"}
@@ -85,7 +69,6 @@ def test_there_are_pages_and_commands_to_test():
     assert scripts == {"train.py", "eval.py"}
     assert stages == {f"stage={stage}" for stage in TRAIN_STAGES + EVAL_STAGES}
     assert {"demo", "test"} <= {word for _, words in MAKES for word in words}
-    assert len(tree()) > 1
 
 
 @pytest.mark.parametrize(("page", "words"), RUNS, ids=named)
@@ -189,31 +172,14 @@ def test_the_tables_of_algorithms_say_what_their_files_set(group):
 
 
 def test_every_metric_listed_is_measured():
-    sources = "".join(path.read_text() for path in (ROOT / "modules").glob("*.py"))
-    sources += (ROOT / "watching.py").read_text()
+    sources = "".join(path.read_text() for path in (ROOT / "modules").rglob("*.py"))
+    sources += (ROOT / "training/callbacks/rollouts.py").read_text()
     listed = set(re.findall(r"`(train|val|time)/([a-z_]+)`", (ROOT / "docs/rlvr.md").read_text()))
     assert len(listed) > 20
     quoted = {
         (of, name) for of, name in listed if f'"{name}"' in sources or f"{of}/{name}" in sources
     }
     assert listed - quoted == set()
-
-
-@pytest.mark.parametrize(("path", "caption"), tree(), ids=lambda part: part)
-def test_the_tree_shows_what_is_there_in_a_few_words(path, caption):
-    assert (ROOT / path).is_dir() if path.endswith("/") else (ROOT / path).is_file()
-    assert len(caption.split()) <= 6
-
-
-def test_the_tree_leaves_no_source_out():
-    """Rooms are named file by file, and the folders inside them as one."""
-    rooms = ("probing", "auditing", "benchmarking", "recipes", "configs", "datamodules", "modules")
-    files = [path for room in ("", *rooms) for path in (ROOT / room).glob("*.py")]
-    inner = {path.parent for room in rooms for path in (ROOT / room).glob("*/*.py")}
-    sources = [str(path.relative_to(ROOT)) for path in files if path.name != "__init__.py"]
-    sources += [f"{folder.relative_to(ROOT)}/" for folder in inner]
-    named = {path for path, _ in tree()}
-    assert [source for source in sources if source not in named] == []
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -14,12 +14,12 @@ from PIL import Image
 
 from configs.load import load_config
 from configs.schema import ContributionConfig
-from datamodules.contribution import VotingRule, rule_of
-from datamodules.probe_cache import ProbeRow, write_shard
-from datamodules.quarantine import Quarantine
+from datamodules.contribution.decide import VotingRule, rule_of
+from datamodules.contribution.probe_cache import ProbeRow, write_shard
 from datamodules.sources.manifest import read_manifest
-from reaudit import _alone
-from training import train
+from datamodules.sources.quarantine import Quarantine
+from training.callbacks.reaudit import _alone
+from training.run import train
 
 Row = dict  # of JSON, whose values are of any type
 

@@ -19,8 +19,8 @@ from configs import recipes
 from configs.recipes import read_command
 from recipes import processes
 from recipes.running import follow
-from runs import RANKS
-from stopping import ChildFailed
+from runtime.runs import RANKS
+from runtime.stopping import ChildFailed
 from tests.mortal import mortal
 
 ROOT = Path(__file__).parent.parent

@@ -8,8 +8,8 @@ from transformers import PreTrainedTokenizerFast
 
 from configs.policy import LoraConfig
 from datamodules.batch import Completions
-from modules.omni import OmniModel
-from modules.vocabulary import Vocabulary
+from modules.policy.omni import OmniModel
+from modules.policy.vocabulary import Vocabulary
 
 
 @pytest.fixture(scope="module")

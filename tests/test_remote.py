@@ -15,11 +15,11 @@ import numpy as np
 import pytest
 
 from configs.probing import ServerConfig
-from probing import remote
-from probing.chat import Request
-from probing.reaching import reach
-from probing.remote import ask_remote
+from evaluation.probing import openai_client as remote
+from evaluation.probing.chat_messages import Request
+from evaluation.probing.openai_client import ask_remote
 from tests.conftest import make_sample
+from untrusted.servers import reach
 
 KEY = "sk-planted-0123456789"
 Reply = tuple[int, dict[str, str], object]

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from report import (
+from evaluation.statistics.intervals import (
     Interval,
     cluster_interval,
     compare,
@@ -65,7 +65,7 @@ def test_the_seed_alone_decides_the_interval():
 
 
 def test_resampling_in_pieces_covers_every_resample(monkeypatch):
-    monkeypatch.setattr("report.DRAWS_AT_ONCE", 7)
+    monkeypatch.setattr("evaluation.statistics.intervals.DRAWS_AT_ONCE", 7)
     found = cluster_interval([0, 0, 0, 1], list("aaab"), resamples=1001, confidence=0.95, seed=1)
     assert (found.low, found.high) == (0.0, 1.0)
 

@@ -12,13 +12,13 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from checkpoints import AtomicCheckpointIO, _sidecar, newest_valid
 from datamodules.batch import Batch
-from modules.omni import OmniModel
+from modules.policy.omni import OmniModel
 from modules.sft import SftModule
 from tests.fitting import Again
 from tests.test_checkpoints import STATE
 from tests.test_sft import TARGETS, sft_module, with_targets
+from training.callbacks.checkpoints import AtomicCheckpointIO, _sidecar, newest_valid
 
 WAY_OUT = r"is whole, but .* delete that checkpoint and its checksum"
 

@@ -10,7 +10,7 @@ from bench.verifiers import SAMPLES, completions, nothing
 from configs.rewards import RewardConfig
 from configs.rlvr import RlvrConfig
 from datamodules.sample import Media, Sample
-from modules.rewards import (
+from modules.rewards.verifier_reward import (
     Group,
     Said,
     Setting,
@@ -22,7 +22,7 @@ from modules.rewards import (
     total,
     weights_at,
 )
-from modules.verifiers import verify, verify_all
+from modules.verifiers.verify import verify, verify_all
 
 FILM = (Media(modality="video", path="film.mp4"),)
 

@@ -10,12 +10,12 @@ from configs.rewards import PerceptionConfig, RewardConfig
 from configs.rlvr import KlConfig, ObjectiveConfig, RefillConfig, RlvrConfig
 from configs.schema import OptimConfig
 from datamodules.batch import Batch
-from modules.collector import Refill
-from modules.experience import Experience
-from modules.finite import NonFinite
-from modules.omni import OmniModel
-from modules.rewards import VerifierJury
+from modules.policy.omni import OmniModel
+from modules.rewards.verifier_reward import VerifierJury
 from modules.rlvr import RlvrModule
+from modules.rollout.collector import Refill
+from modules.rollout.experience import Experience
+from modules.step.nonfinite import NonFinite
 from tests.fitting import gradients, train
 
 TEMPERATURE = 1.5

@@ -1,7 +1,7 @@
 import torch
 
 from datamodules.batch import Completions
-from modules.rollouts import Rollout
+from modules.policy.sampling import Rollout
 
 
 def rollout() -> Rollout:

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from datamodules.batch import Batch
-from datamodules.question_set import QuestionSet, load_questions
-from datamodules.rounds import Pool, Refills, Rounds, Stream
+from datamodules.loading.question_set import QuestionSet, load_questions
+from datamodules.loading.streams import Pool, Refills, Rounds, Stream
 from tests.test_questions import six_questions
 
 

@@ -11,11 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from datamodules.quarantine import Quarantine
-from datamodules.sources import bounds, containers, shards
-from datamodules.sources.answers import RowError
-from datamodules.sources.containers import count_rows, read_rows
+from datamodules.sources import bounds
+from datamodules.sources import parquet as shards
+from datamodules.sources import row_files as containers
+from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.manifest import read_manifest
+from datamodules.sources.quarantine import Quarantine
+from datamodules.sources.row_files import count_rows, read_rows
 from tests.test_architecture import ROOT
 
 
@@ -136,8 +138,8 @@ print(rows(Path(sys.argv[1])))
 def test_what_unpacks_beyond_its_room_is_set_aside_with_what_is_behind_it(tmp_path):
     """80 million zeros take half a megabyte; the next row group is read all the same.
 
-    In a process of its own, as console.py sets it up: one that has memory to spare from before
-    needs none, and reads on.
+    In a process of its own, as runtime/console.py sets it up: one that has memory to spare from
+    before needs none, and reads on.
     """
     many = pa.ListArray.from_arrays(
         pa.array([0, 1, 80_000_001, 80_000_002], pa.int32()),

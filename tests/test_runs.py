@@ -15,14 +15,14 @@ import pytest
 
 from configs.load import config_hash, load_config
 from configs.schema import Config
-from runs import RANKS, MetricsLog, append_jsonl, open_run
+from runtime.runs import RANKS, MetricsLog, append_jsonl, open_run
 from tests.mortal import mortal
 
 ROOT = Path(__file__).parent.parent
 HOLDER = """
 import sys, time
 from configs.load import load_config
-from runs import open_run
+from runtime.runs import open_run
 run = open_run(load_config(sys.argv[1:], ("sft", "rlvr")))
 print(run.dir, run.resumed, flush=True)
 time.sleep(60)

@@ -5,7 +5,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from datamodules.sampler import draw_seed, prompts_at, random_order
+from datamodules.draws import draw_seed, prompts_at, random_order
 
 
 def walk(steps: int, **how: object) -> list[int]:

@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.quarantine import Quarantine
 from datamodules.sample import Sample
-from datamodules.sources import index as indexing
-from datamodules.sources.index import open_samples
-from datamodules.sources.kept import found_once
-from datamodules.sources.sealed import broken, seal
-from datamodules.sources.table import SampleTable
+from datamodules.sources.index import manifest_index as indexing
+from datamodules.sources.index.kept import found_once
+from datamodules.sources.index.manifest_index import open_samples
+from datamodules.sources.index.sealed import broken, seal
+from datamodules.sources.index.table import SampleTable
+from datamodules.sources.quarantine import Quarantine
+from runtime.writing import sweep, whole, whole_directory, write_text
 from tests.test_architecture import ROOT
-from writing import sweep, whole, whole_directory, write_text
 
 
 def manifest(root: Path, rows: int = 300) -> Path:
@@ -155,7 +155,7 @@ def test_what_nobody_writes_any_more_is_swept_and_what_somebody_writes_is_not(tm
 WRITER = """
 import sys, time
 from pathlib import Path
-from datamodules.quarantine import Quarantine
+from datamodules.sources.quarantine import Quarantine
 from datamodules.sources import index
 def forever(*_):
     print("writing", flush=True)
@@ -195,7 +195,7 @@ def test_where_there_are_no_locks_files_are_written_and_nothing_is_swept(tmp_pat
     def none(*_: object) -> None:
         raise OSError(errno.ENOLCK, "No locks available")
 
-    monkeypatch.setattr("writing.fcntl.flock", none)
+    monkeypatch.setattr("runtime.writing.fcntl.flock", none)
     (tmp_path / "left.tmp").touch()
     write_text(tmp_path / "a", "whole")
     sweep(tmp_path)

@@ -26,8 +26,9 @@ KEY = CANARIES["SERVED_MODEL_KEY"]
 NURSERY = """
 import json, os, sys
 import eval, train
-import auditing.clean, auditing.stage, benchmarking.stage, probing.stage, training
-from console import attend
+import evaluation.auditing.clean, evaluation.auditing.stage
+import evaluation.benchmarking.stage, evaluation.probing.stage, training.run
+from runtime.console import attend
 from tests.mortal import mortal
 
 def broken(*_):

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from configs.schema import ContributionConfig, DataConfig, MediaConfig
-from datamodules.probe_cache import ProbeRow, describe_probe, write_shard
+from datamodules.contribution.probe_cache import ProbeRow, describe_probe, write_shard
+from datamodules.contribution.selection import Selected, select_questions
 from datamodules.sample import Media, Sample
-from datamodules.selection import Selected, select_questions
 
 BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.0)
 KEY, OTHER, THIRD = "a" * 32, "b" * 32, "c" * 32

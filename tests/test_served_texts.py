@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from configs.load import load_config
-from datamodules.probe_cache import read_rows
-from datamodules.question_set import load_questions
-from probing.probe import Asking
-from probing.served import FOREIGN, ServedProbe
-from probing.stage import probe
+from datamodules.contribution.probe_cache import read_rows
+from datamodules.loading.question_set import load_questions
+from evaluation.probing.probe import Asking
+from evaluation.probing.served import FOREIGN, ServedProbe
+from evaluation.probing.stage import probe
 from tests.hostile_server import http, message, misbehaving
 from tests.test_remote import echo, serving
 

@@ -13,8 +13,8 @@ import pytest
 
 from configs.load import load_config
 from configs.probing import ServerConfig
-from probing import remote
-from probing.keys import WITHHELD, quoted, repeats
+from evaluation.probing import openai_client as remote
+from evaluation.probing.keys import WITHHELD, quoted, repeats
 from tests.hostile_server import http, message, misbehaving
 from tests.test_remote import asked, questions
 

@@ -17,8 +17,8 @@ import pytest
 
 from configs.probing import ServerConfig
 from datamodules.sample import Media
-from probing.chat import Request, messages
-from probing.remote import ask_remote
+from evaluation.probing.chat_messages import Request, messages
+from evaluation.probing.openai_client import ask_remote
 from tests.conftest import clip, film, make_sample, picture
 from tests.mortal import mortal
 

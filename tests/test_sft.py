@@ -5,9 +5,9 @@ import torch
 
 from configs.schema import OptimConfig, SftConfig
 from datamodules.batch import Batch, Completions
-from modules.finite import NonFinite
-from modules.omni import OmniModel
+from modules.policy.omni import OmniModel
 from modules.sft import SftModule
+from modules.step.nonfinite import NonFinite
 from tests.fitting import fit, gradients
 
 TARGETS = [[50, 60], [70, 80, 90], [100], [110, 120]]

@@ -5,9 +5,9 @@ from itertools import permutations
 import numpy as np
 import pytest
 
-from datamodules.contribution import Counts
+from datamodules.contribution.decide import Counts
+from datamodules.contribution.shapley import has_part, shares
 from datamodules.sample import Media, Sample
-from datamodules.shapley import has_part, shares
 
 SUBSETS = {
     "avt": "full",

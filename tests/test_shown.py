@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.quarantine import Quarantine
 from datamodules.sample import Sample
 from datamodules.sources.manifest import read_manifest
+from datamodules.sources.quarantine import Quarantine
 
 ASKED = {"question": "Who?", "answer": "Ann"}
 CHAT = {"messages": [{"role": "user", "content": "Who?"}, {"role": "assistant", "content": "Ann"}]}

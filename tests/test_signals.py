@@ -18,18 +18,18 @@ from pathlib import Path
 import pytest
 
 from bench.signals import members
-from checkpoints import damage
 from datamodules.digits.build import ensure
 from tests.mortal import mortal
 from tests.test_digits import SMALL
+from training.callbacks.checkpoints import damage
 
 ROOT = Path(__file__).parent.parent
 
 NURSERY = """
 import json, os, signal, sys
 import eval, train
-import benchmarking.stage, probing.stage, training
-from console import attend
+import evaluation.benchmarking.stage, evaluation.probing.stage, training.run
+from runtime.console import attend
 from tests.mortal import mortal
 for line in sys.stdin:
     order = json.loads(line)

@@ -6,7 +6,7 @@ import pytest
 from torchmetrics.functional.text import rouge_score
 from torchmetrics.functional.text import word_error_rate as reference_error_rate
 
-from modules.similarity import MAX_WORDS, rouge, set_f1, word_error_rate
+from modules.verifiers.similarity import MAX_WORDS, rouge, set_f1, word_error_rate
 
 
 def texts(seed: int) -> tuple[list[str], list[str]]:

@@ -14,9 +14,9 @@ from typing import Any
 
 import pytest
 
-from probing import remote
-from probing.chat import Request
-from probing.remote import ask_remote
+from evaluation.probing import openai_client as remote
+from evaluation.probing.chat_messages import Request
+from evaluation.probing.openai_client import ask_remote
 from tests.hostile_server import completion, http, misbehaving
 from tests.mortal import mortal
 from tests.test_remote import asked, questions
@@ -125,12 +125,12 @@ def test_what_cannot_be_cancelled_is_left_behind(monkeypatch):
 
 WAITING = """
 import sys
-from console import attend
+from runtime.console import attend
 from configs.probing import ServerConfig
 from datamodules.sample import Sample
-from probing.chat import Request
-from probing.remote import ask_remote
-from stopping import stand_by
+from evaluation.probing.chat_messages import Request
+from evaluation.probing.openai_client import ask_remote
+from runtime.stopping import stand_by
 from tests.mortal import mortal
 mortal()
 stand_by()
@@ -167,5 +167,5 @@ def test_a_process_that_waits_for_a_server_ends_at_the_first_signal(stalled, num
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 128 + number
-    assert time.monotonic() - began < 4  # before the grace of stopping.py is over
+    assert time.monotonic() - began < 4  # before the grace of runtime/stopping.py is over
     assert "Traceback" not in said and f"stopped by {signal.Signals(number).name}" in said

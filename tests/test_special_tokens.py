@@ -6,11 +6,11 @@ import pytest
 import torch
 
 from datamodules.batch import Batch
-from datamodules.prompts import PromptEncoder
+from datamodules.prompts.encoder import PromptEncoder
 from modules.backbones.loading import open_model
-from modules.omni import OmniModel
-from modules.rollouts import Rollout, Sampling
-from modules.vocabulary import Vocabulary
+from modules.policy.omni import OmniModel
+from modules.policy.sampling import Rollout, Sampling
+from modules.policy.vocabulary import Vocabulary
 
 BEYOND = 40
 """Rows that the head has beyond the tokenizer's last word, as published models do."""

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from configs.schema import DataConfig, MediaConfig
-from datamodules.clean_view import CleanView, JudgedQuestion, view_text
-from datamodules.quarantine import Quarantine
+from datamodules.contamination.clean_view import CleanView, JudgedQuestion, view_text
+from datamodules.contamination.splits import check_splits, held_out, shared_assets
 from datamodules.sample import Media, Sample
+from datamodules.sources.index.table import SampleTable, write_table
 from datamodules.sources.manifest import read_manifest
-from datamodules.sources.table import SampleTable, write_table
-from datamodules.splits import check_splits, held_out, shared_assets
+from datamodules.sources.quarantine import Quarantine
 from tests.test_digits import root as root  # a fixture: a small digits set
 
 BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.5)

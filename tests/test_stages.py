@@ -6,10 +6,10 @@ import pytest
 
 from configs.load import load_config
 from configs.schema import Config
-from datamodules.ablation import Withholding
-from datamodules.views import Showing
-from runs import Run
-from stages import build_data, imitation, known_needs, wanted_views
+from datamodules.loading.views import Showing
+from datamodules.media.ablation import Withholding
+from runtime.runs import Run
+from training.stages import build_data, imitation, known_needs, wanted_views
 
 STAGES = ("sft", "rlvr", "distill", "prealign")
 

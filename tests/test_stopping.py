@@ -12,15 +12,15 @@ from pathlib import Path
 
 import pytest
 
-from stopping import PARENT, signal_of, take_back
+from runtime.stopping import PARENT, signal_of, take_back
 from tests.mortal import mortal
 
 ROOT = Path(__file__).parent.parent
 
 FRAME = """
 import hashlib, itertools, os, signal, subprocess, sys, threading, time
-import stopping
-from console import attend
+from runtime import stopping
+from runtime.console import attend
 stopping.GRACE = {grace}
 
 def work():
@@ -128,7 +128,7 @@ def test_a_watchdog_whose_process_was_gone_before_it_could_look_watches_nobody()
     gone.wait()
     reader, writer = socket.socketpair()
     writer.send(bytes([signal.SIGTERM]))
-    command = [sys.executable, "watchdog.py", str(gone.pid), "0", "0", "15"]
+    command = [sys.executable, "runtime/watchdog.py", str(gone.pid), "0", "0", "15"]
     assert subprocess.run(command, cwd=ROOT, stdin=reader, timeout=20).returncode == 0
 
 

@@ -2,7 +2,7 @@ import time
 
 import pytest
 
-from modules.stopwatch import Stopwatch, lap
+from modules.step.timer import Stopwatch, lap
 
 
 def test_laps_of_one_name_add_up():

@@ -14,10 +14,10 @@ from transformers import (
 
 from configs.policy import LoraConfig
 from datamodules.batch import Batch, Completions
-from datamodules.prompts import PromptEncoder
+from datamodules.prompts.encoder import PromptEncoder
 from modules.kernels.divergence import plain_divergence
-from modules.omni import OmniModel
-from modules.rollouts import Sampling
+from modules.policy.omni import OmniModel
+from modules.policy.sampling import Sampling
 from tests.conftest import make_sample
 
 SHAPE = {

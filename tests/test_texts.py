@@ -12,11 +12,11 @@ import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from auditing.plot import _bars
 from configs.load import SCRIPTS, load_config
-from configs.texts import LONGEST, shown, told
-from console import Plain, say
-from report import Interval
+from evaluation.auditing.plot import _bars
+from evaluation.statistics.intervals import Interval
+from runtime.console import Plain, say
+from untrusted.terminal import LONGEST, shown, told
 
 ROOT = Path(__file__).parent.parent
 STAGES = tuple(SCRIPTS)
@@ -70,7 +70,7 @@ def test_a_book_is_cut_in_the_middle():
 
 BUG = """
 import os, sys
-from console import _prepare, attend, say
+from runtime.console import _prepare, attend, say
 _prepare()
 say("caf\\u00e9 \\u6f22")
 def broken():

@@ -7,15 +7,15 @@ import pytest
 import torch
 
 from configs.load import load_config
-from datamodules.collate import collate
-from datamodules.prompts import PromptEncoder
-from datamodules.question_set import InOrder, QuestionSet, load_questions
-from modules.answering import answer
-from modules.omni import OmniModel
-from modules.rollouts import Sampling
+from datamodules.loading.question_set import InOrder, QuestionSet, load_questions
+from datamodules.prompts.collate import collate
+from datamodules.prompts.encoder import PromptEncoder
+from modules.grading import answer
+from modules.policy.omni import OmniModel
+from modules.policy.sampling import Sampling
 from tests.conftest import make_sample
 from tests.test_digits import root  # noqa: F401 - a fixture: a small digits set
-from training import build_encoder, build_policy
+from training.run import build_encoder, build_policy
 
 TINY = Path("assets/tiny")
 

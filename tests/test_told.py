@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
-from datamodules.prompts import PromptEncoder
-from datamodules.told import asked_batch, judged_batch, told_batch
-from probing.chat import messages
+from datamodules.prompts.description_prompts import asked_batch, judged_batch, told_batch
+from datamodules.prompts.encoder import PromptEncoder
+from evaluation.probing.chat_messages import messages
 from tests.conftest import make_sample
 
 SAMPLES = [replace(make_sample("a"), completion="Hm."), make_sample("b", "Which is larger?")]

@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 
 from configs.load import load_config
-from datamodules.rounds import Pool
+from datamodules.loading.streams import Pool
+from datamodules.loading.too_long import AROUND, Longest, judged, too_long, without
 from datamodules.sample import Sample
-from datamodules.too_long import AROUND, Longest, judged, too_long, without
-from stages import longest_given
 from tests.conftest import make_sample
 from tests.test_questions import module, six_questions
+from training.stages import longest_given
 
 SETTING = "sft.max_completion_tokens"
 

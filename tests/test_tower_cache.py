@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from datamodules.batch import Batch
-from datamodules.collate import collate
+from datamodules.prompts.collate import collate
 from modules.backbones.tower_cache import TowerCache, towers_digest
-from modules.omni import OmniModel
+from modules.policy.omni import OmniModel
 from tests.conftest import clip, film, make_prompt, make_sample, picture
 
 

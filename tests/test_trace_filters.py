@@ -7,7 +7,7 @@ import pytest
 
 from configs.distill import TraceConfig
 from datamodules.sample import Sample
-from modules.trace_filters import (
+from modules.verifiers.trace_filters import (
     Judged,
     Traced,
     consistency,
@@ -16,7 +16,7 @@ from modules.trace_filters import (
     repaired,
     sift,
 )
-from modules.verifiers import verify
+from modules.verifiers.verify import verify
 from tests.golden_choices import golden_sample
 
 ANIMALS = golden_sample("choice", "B", "cat", "dog", "cat and dog", "horse")

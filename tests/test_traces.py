@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.traces import Trace, read_traces, with_traces
+from datamodules.loading.traces import Trace, read_traces, with_traces
 from tests.conftest import make_sample
 
 ROW = {"id": "a", "content_hash": "c1", "number": 2, "completion": "A 7.", "kept": True}

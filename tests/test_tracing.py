@@ -13,13 +13,13 @@ from pathlib import Path
 import pytest
 import torch
 
-from building import build_encoder
 from configs.load import load_config
 from configs.schema import Config
-from datamodules.question_set import load_questions
-from runs import Run
+from datamodules.loading.question_set import load_questions
+from inference.loading import build_encoder
+from runtime.runs import Run
 from tests.test_digits import root  # noqa: F401 - a fixture: a small digits set
-from tracing import facts, traces_of
+from training.rejection_sampling import facts, traces_of
 
 Row = dict[str, object]
 

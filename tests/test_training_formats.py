@@ -9,9 +9,9 @@ import pyarrow.parquet as pq
 import pytest
 from format_media import FIXTURES, with_media
 
-from datamodules.quarantine import Quarantine
 from datamodules.sample import Media, Sample
 from datamodules.sources.manifest import read_manifest
+from datamodules.sources.quarantine import Quarantine
 
 
 def read(name: str, root: Path) -> tuple[list[Sample], list[str]]:

@@ -10,8 +10,8 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from modules.advantages import centered, scaled
-from modules.losses import (
+from modules.losses.advantages import centered, scaled
+from modules.losses.policy_gradient import (
     correction_weights,
     denominator,
     divergence,

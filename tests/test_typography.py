@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from modules.typography import normalize, typed, without_article
-from modules.verifiers import verify
+from modules.verifiers.typography import normalize, typed, without_article
+from modules.verifiers.verify import verify
 from tests.golden_choices import golden_sample
 from tests.golden_texts import DIFFERENT, SAME
 

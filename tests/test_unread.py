@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from format_media import FIXTURES, values, with_media
 
-from datamodules.media import MediaError
+from datamodules.media.files import MediaError
 from datamodules.sample import Sample
-from datamodules.sources.answers import RowError
-from datamodules.sources.containers import Found
+from datamodules.sources.answers.normalize import RowError
+from datamodules.sources.fields.hints import WORDS
 from datamodules.sources.formats import FORMATS, format_of
-from datamodules.sources.hints import WORDS
 from datamodules.sources.reader import Reader
+from datamodules.sources.row_files import Found
 from datamodules.sources.rows import to_sample
 
 EXCERPTS = sorted(

@@ -8,10 +8,10 @@ import pytest
 from format_media import FIXTURES, values, with_media
 from test_benchmark_formats import EXCERPTS, changed, load, name_of
 
-from datamodules.sources.audio_benchmarks import AUDIO_BENCHMARKS
-from datamodules.sources.omni_benchmarks import OMNI_BENCHMARKS
-from datamodules.sources.training import TRAINING
-from datamodules.sources.video_benchmarks import VIDEO_BENCHMARKS
+from datamodules.sources.published.audio_benchmarks import AUDIO_BENCHMARKS
+from datamodules.sources.published.omni_benchmarks import OMNI_BENCHMARKS
+from datamodules.sources.published.training import TRAINING
+from datamodules.sources.published.video_benchmarks import VIDEO_BENCHMARKS
 
 NAMED = (*AUDIO_BENCHMARKS, *VIDEO_BENCHMARKS, *OMNI_BENCHMARKS, *TRAINING)
 HARMLESS = {name: one.harmless for one in NAMED for name in [one.name]}

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from configs.schema import MediaConfig
-from datamodules.media import decode
+from datamodules.media.files import decode
 from tests.test_media import image, video
 
 BUDGET = MediaConfig(image_max_pixels=64 * 48, video_max_frames=2, audio_max_seconds=3.0)

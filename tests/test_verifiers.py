@@ -12,8 +12,10 @@ from pathlib import Path
 
 import pytest
 
-from modules import extraction, readings, similarity, verifiers
-from modules.verifiers import NOTHING, verify, verify_all
+from modules.verifiers import extraction, similarity
+from modules.verifiers import parsing as readings
+from modules.verifiers import verify as verifiers
+from modules.verifiers.verify import NOTHING, verify, verify_all
 from tests.golden_choices import CHOICES, TEN, VOICES, golden_sample
 from tests.golden_completions import GOLDEN, GOLDEN_MATH, MATH, NUMBERS, WORDS
 
@@ -254,7 +256,7 @@ def test_no_verdict_rests_on_chance_or_on_a_regular_expression():
 def test_verdicts_do_not_depend_on_the_order_of_sets():
     """Twenty interpreters, each with another order, give the same verdicts to the last digit."""
     code = (
-        "from hashlib import sha256; from modules.verifiers import verify_all;"
+        "from hashlib import sha256; from modules.verifiers.verify import verify_all;"
         "from tests.golden_completions import GOLDEN;"
         "told = verify_all([row[2] for _, row in GOLDEN], [sample for sample, _ in GOLDEN]);"
         "print(sha256(repr(told).encode()).hexdigest())"

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.ablation import Withholding
-from datamodules.question_set import QuestionSet, load_questions
-from datamodules.views import Showing, batch_with_views, shown
+from datamodules.loading.question_set import QuestionSet, load_questions
+from datamodules.loading.views import Showing, batch_with_views, shown
+from datamodules.media.ablation import Withholding
 from tests.test_media import film
 from tests.test_questions import six_questions
 

@@ -11,18 +11,18 @@ WAITS = {"wait", "join", "get", "acquire", "result", "recv", "recv_bytes", "comm
 
 KNOWN = {
     # A sum over processes: their group has a limit of its own, Lightning's half an hour.
-    "modules/ranks.py": {"wait"},
+    "modules/step/distributed.py": {"wait"},
     # Answers come within limits of processor time; a process that is gone closes its pipe. A signal
     # reaches the main thread, and where threads are waited for the one that stands by ends it all.
-    "modules/math_answers.py": {"wait", "communicate", "get", "recv", "join"},
+    "modules/verifiers/math_answers.py": {"wait", "communicate", "get", "recv", "join"},
     # Every request has a limit of time. A signal ends the wait, as above.
-    "probing/remote.py": {"get"},
+    "evaluation/probing/openai_client.py": {"get"},
     # Its thread looks every fifth of a second whether it should end.
-    "followers.py": {"join"},
+    "training/followers.py": {"join"},
     # Whoever samples the same traces, which is said. The kernel lets go of what a dead one held.
-    "trace_cache.py": {"flock"},
+    "training/trace_cache.py": {"flock"},
     # What nobody else knows the name of yet, or a directory for the moment of a look.
-    "writing.py": {"flock"},
+    "runtime/writing.py": {"flock"},
     # A process that has been killed.
     "pretrained/chat_template.py": {"communicate"},
 }

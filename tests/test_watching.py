@@ -11,9 +11,9 @@ from lightning.pytorch.loggers import Logger
 from torch.utils.data import DataLoader
 
 from modules.rlvr import RlvrModule
-from progress import MetricsWriter
 from tests.test_rlvr import rlvr_module
-from watching import RolloutTable, Timings
+from training.callbacks.metrics import MetricsWriter
+from training.callbacks.rollouts import RolloutTable, Timings
 
 
 class Recorder(Logger):

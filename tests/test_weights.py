@@ -13,9 +13,9 @@ from pathlib import Path
 import huggingface_hub.constants as hub
 import pytest
 
-import weights
-from modules.omni import OmniModel
-from weights import check_weights
+from modules.policy.omni import OmniModel
+from pretrained import finding as weights
+from pretrained.finding import check_weights
 
 TINY = Path("assets/tiny")
 

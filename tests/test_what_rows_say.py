@@ -8,19 +8,19 @@ from pathlib import Path
 import pytest
 
 from configs.schema import DataConfig, MediaConfig
-from datamodules.media import MediaError
-from datamodules.option_scoring import option_scoring
-from datamodules.orders import put
-from datamodules.prompts import PromptEncoder
-from datamodules.quarantine import Quarantine
-from datamodules.question_set import QuestionSet, load_questions
+from datamodules.loading.option_scoring import option_scoring
+from datamodules.loading.question_set import QuestionSet, load_questions
+from datamodules.media.files import MediaError
+from datamodules.prompts.description_prompts import asked_batch, told_batch
+from datamodules.prompts.encoder import PromptEncoder
+from datamodules.prompts.orders import put
+from datamodules.prompts.special_tokens import SpecialTokens
 from datamodules.sample import ANSWER_TYPES, Media, Sample
-from datamodules.sources.answers import RowError
+from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.bounds import LONGEST_TEXT
 from datamodules.sources.manifest import read_manifest
+from datamodules.sources.quarantine import Quarantine
 from datamodules.sources.rows import to_sample
-from datamodules.special_tokens import SpecialTokens
-from datamodules.told import asked_batch, told_batch
 from tests.conftest import make_sample
 from tests.test_architecture import ROOT, SHIPPED
 
@@ -134,7 +134,7 @@ def test_only_one_function_makes_tokens_of_what_rows_say(file):
         if isinstance(node, ast.Call)
         and ast.unparse(node.func).rpartition(".")[2] in ("tokenizer", "encode_plus", "tokenize")
     ]
-    allowed = 2 if file == "datamodules/prompts.py" else 0  # `_ids`, and `_frame` of no row
+    allowed = 2 if file == "datamodules/prompts/encoder.py" else 0  # `_ids`, and `_frame` of no row
     assert len(calls) == allowed, calls
 
 

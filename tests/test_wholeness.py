@@ -12,7 +12,7 @@ from bench.media_cases import CASES, contents
 from bench.media_files import RATE, picture
 from bench.media_matrix import BUDGET
 from configs.schema import MediaConfig
-from datamodules.media import MediaError, decode, measure
+from datamodules.media.files import MediaError, decode, measure
 from datamodules.sample import Media
 
 BY_NAME = {case.name: case for case in CASES}

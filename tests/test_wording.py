@@ -4,8 +4,8 @@ from typing import get_args
 
 import pytest
 
+from datamodules.prompts.wording import DESCRIBE, INSTRUCTIONS, SUFFIXES, asked, specimen, turn
 from datamodules.sample import AnswerType, Media, Sample
-from datamodules.wording import DESCRIBE, INSTRUCTIONS, SUFFIXES, asked, specimen, turn
 
 
 def make(**fields: object) -> Sample:
@@ -151,7 +151,7 @@ def test_answers_are_asked_for_as_before_evidence_could_be(answer_with, digest):
 
 def test_another_way_to_ask_for_evidence_is_another_specimen_of_that_alone(monkeypatch):
     before = [specimen("letter", want) for want in ("answer", "evidence", "told")]
-    monkeypatch.setattr("datamodules.wording.DESCRIBE", "Describe.")
+    monkeypatch.setattr("datamodules.prompts.wording.DESCRIBE", "Describe.")
     after = [specimen("letter", want) for want in ("answer", "evidence", "told")]
     assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, True]
     assert len(set(after)) == 3

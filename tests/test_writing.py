@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from runtime.writing import append, sweep, told, whole, whole_directory, write_bytes, write_text
 from tests.test_architecture import ROOT, SHIPPED
-from writing import append, sweep, told, whole, whole_directory, write_bytes, write_text
 
 FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EROFS)
 
@@ -229,17 +229,17 @@ def test_what_is_swept_away_before_it_is_held_is_begun_again(tmp_path, monkeypat
 
 GOES_ROUND = {
     "datamodules/digits/build.py": "moves directories that it has built beside their place",
-    "datamodules/sources/table.py": "write_table lets Arrow write into that directory",
+    "datamodules/sources/index/table.py": "write_table lets Arrow write into that directory",
     "modules/backbones/base.py": "save_model lets transformers write into a whole_directory",
     "modules/backbones/adapters.py": "save_adapters lets peft write into a whole_directory",
-    "training.py": "save lets a processor write into a whole_directory",
+    "training/run.py": "save lets a processor write into a whole_directory",
     "assets/make_tiny.py": "makes what is committed, not what a run leaves",
-    "runs.py": "opens run.lock, which has no content",
-    "datamodules/loader.py": "sends batches through a pipe",
-    "trace_cache.py": "opens the cache to lock it, and cuts off a torn line",
+    "runtime/runs.py": "opens run.lock, which has no content",
+    "datamodules/loading/loader.py": "sends batches through a pipe",
+    "training/trace_cache.py": "opens the cache to lock it, and cuts off a torn line",
     "recipes/processes.py": "copies what a step says as it says it, and goes on without",
 }
-"""Files that write in another way than `writing.py`, and why they may."""
+"""Files that write in another way than `runtime/writing.py`, and why they may."""
 
 WRITING = {
     *("write_text", "write_bytes", "save_file", "save_pretrained", "savefig", "tofile"),
@@ -247,7 +247,11 @@ WRITING = {
     *("rename", "renames", "link", "symlink", "write_table", "savez", "dump", "OSFile"),
 }
 OF_MODULE = {"torch": {"save"}, "np": {"save", "savez", "savetxt"}, "os": {"replace"}}
-GIVEN_A_FILE = ("auditing/plot.py", "checkpoints.py", "datamodules/probe_cache.py")
+GIVEN_A_FILE = (
+    "evaluation/auditing/plot.py",
+    "training/callbacks/checkpoints.py",
+    "datamodules/contribution/probe_cache.py",
+)
 """Files that hand a library what `whole` yields, or a buffer."""
 
 
@@ -277,7 +281,7 @@ def strays(file: str) -> list[str]:
 
 
 def test_all_that_a_run_leaves_is_written_in_one_place():
-    allowed = {"writing.py", *GOES_ROUND, *GIVEN_A_FILE}
+    allowed = {"runtime/writing.py", *GOES_ROUND, *GIVEN_A_FILE}
     found = [stray for file in SHIPPED if file not in allowed for stray in strays(file)]
     assert not found, "write with writing.whole, append or whole_directory:\n" + "\n".join(found)
 

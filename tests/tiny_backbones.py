@@ -34,7 +34,7 @@ from transformers import (
 )
 
 from assets.make_tiny import CHAT_TEMPLATE, SPECIAL, make_processor, make_thinker
-from datamodules.media import Decoded
+from datamodules.media.files import Decoded
 
 TAKES = {
     "qwen2_5_omni": {"audio", "image", "video"},

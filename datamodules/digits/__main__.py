@@ -4,8 +4,8 @@ import argparse
 import logging
 from pathlib import Path
 
-from configs.foreign import json_of
 from datamodules.digits.build import ensure
+from untrusted.json_text import json_of
 
 log = logging.getLogger(__name__)
 

@@ -30,7 +30,7 @@ from datamodules.digits.scenes import (
     order,
 )
 from datamodules.digits.shelf import Shelf
-from writing import write_text
+from runtime.writing import write_text
 
 SHARES: dict[Maker, float] = {
     text: 10,

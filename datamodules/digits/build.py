@@ -19,13 +19,13 @@ from typing import Any
 
 import numpy as np
 
-from configs.foreign import json_of
 from datamodules.digits.asking import ask, write_questions
 from datamodules.digits.items import Item
 from datamodules.digits.pictures import PICTURES, Picture, balanced
 from datamodules.digits.shelf import Amount, Shelf, plan, plan_recordings
 from datamodules.digits.speech import RECORDINGS, recorded_people, speakers
-from writing import write_bytes, write_text
+from runtime.writing import write_bytes, write_text
+from untrusted.json_text import json_of
 
 log = logging.getLogger(__name__)
 

@@ -9,10 +9,10 @@ from pathlib import Path, PurePosixPath
 from typing import final
 
 from configs.inputs import FormatName
-from datamodules.media import file_digest
-from datamodules.sources.answers import RowError
-from datamodules.sources.golds import WAYS, Golds, Way
-from writing import sweep, write_bytes
+from datamodules.media.files import file_digest
+from datamodules.sources.answers.golds import WAYS, Golds, Way
+from datamodules.sources.answers.normalize import RowError
+from runtime.writing import sweep, write_bytes
 
 Row = Mapping[str, object]
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import final
 
 from datamodules.sources.adapter import Row
-from datamodules.sources.answers import RowError
+from datamodules.sources.answers.normalize import RowError
 
 MEBIBYTE = 2**20
 

@@ -6,20 +6,20 @@ from itertools import islice
 from pathlib import Path
 
 from configs.inputs import FormatName
-from datamodules.known_tests import sets_known
 from datamodules.sources.adapter import Format, Place, Row
-from datamodules.sources.answers import RowError
-from datamodules.sources.audio_benchmarks import AUDIO_BENCHMARKS
-from datamodules.sources.chat import CHAT
-from datamodules.sources.columns import answer_of
-from datamodules.sources.containers import Found, read_rows
-from datamodules.sources.lettering import lettered
-from datamodules.sources.omni_benchmarks import OMNI_BENCHMARKS
-from datamodules.sources.plain import COLUMNS
-from datamodules.sources.preferences import preference_in, told_of
+from datamodules.sources.answers.lettering import lettered
+from datamodules.sources.answers.normalize import RowError
+from datamodules.sources.fields.columns import answer_of
+from datamodules.sources.generic.chat import CHAT
+from datamodules.sources.generic.plain import COLUMNS
+from datamodules.sources.generic.preferences import preference_in, told_of
+from datamodules.sources.published.audio_benchmarks import AUDIO_BENCHMARKS
+from datamodules.sources.published.known_tests import sets_known
+from datamodules.sources.published.omni_benchmarks import OMNI_BENCHMARKS
+from datamodules.sources.published.training import TRAINING
+from datamodules.sources.published.video_benchmarks import VIDEO_BENCHMARKS
+from datamodules.sources.row_files import Found, read_rows
 from datamodules.sources.rows import ROW_FIELDS
-from datamodules.sources.training import TRAINING
-from datamodules.sources.video_benchmarks import VIDEO_BENCHMARKS
 
 TWIN = "_train"
 """What a format is called after the benchmark's, where a publisher ships both in one form."""

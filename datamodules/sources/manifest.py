@@ -16,15 +16,15 @@ from itertools import chain, islice
 from pathlib import Path
 
 from configs.inputs import FormatName
-from datamodules.media import MediaError
-from datamodules.quarantine import Quarantine
+from datamodules.media.files import MediaError
 from datamodules.sample import Sample
 from datamodules.sources.adapter import Row
-from datamodules.sources.answers import RowError
-from datamodules.sources.containers import read_rows
-from datamodules.sources.fields import Unread
+from datamodules.sources.answers.normalize import RowError
+from datamodules.sources.fields.row import Unread
 from datamodules.sources.formats import LOOKED_AT, choose
+from datamodules.sources.quarantine import Quarantine
 from datamodules.sources.reader import Reader
+from datamodules.sources.row_files import read_rows
 from datamodules.sources.rows import bare, to_sample
 
 

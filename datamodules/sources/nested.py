@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import final
 
-from datamodules.sources.naming import ending_of
+from datamodules.sources.fields.naming import ending_of
 
 QUESTION = re.compile(r"question([ _-]?(text|en))?|problem|prompt|query|instruction", re.IGNORECASE)
 """Names of a text in which a row asks something."""

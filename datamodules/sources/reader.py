@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import final
 
 from datamodules.sources.adapter import Format, Place, Row
-from datamodules.sources.answers import RowError
-from datamodules.sources.columns import plain_name
-from datamodules.sources.containers import Found, read_rows
-from datamodules.sources.fields import Fields, Unread, whole
+from datamodules.sources.answers.golds import Golds, Readings
+from datamodules.sources.answers.normalize import RowError
+from datamodules.sources.fields.columns import plain_name
+from datamodules.sources.fields.hints import is_empty, is_fact
+from datamodules.sources.fields.marks import refuse_lost_media
+from datamodules.sources.fields.row import Fields, Unread, whole
 from datamodules.sources.formats import MANIFEST
-from datamodules.sources.golds import Golds, Readings
-from datamodules.sources.hints import is_empty, is_fact
-from datamodules.sources.marks import refuse_lost_media
-from datamodules.sources.preferences import refuse_preferences
+from datamodules.sources.generic.preferences import refuse_preferences
+from datamodules.sources.row_files import Found, read_rows
 
 
 @final

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import cast, final, get_args
 
-from datamodules.media import MediaError, content_hash, file_digest, resolve
-from datamodules.places import of_machine
+from datamodules.media.files import MediaError, content_hash, file_digest, resolve
+from datamodules.media.places import of_machine
 from datamodules.sample import ANSWER_TYPES, LETTERS, MODALITIES, AnswerType, Media, Role, Sample
 from datamodules.sources.adapter import Row
-from datamodules.sources.answers import (
+from datamodules.sources.answers.normalize import (
     Reason,
     RowError,
     canonical_answer,

@@ -17,7 +17,7 @@ import transformers
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from caching import Cache
+from runtime.caching import Cache
 
 FORMAT = 2
 """Raise it when entries are written otherwise."""

@@ -1,0 +1,1 @@
+"""Attention, log-probabilities and divergences, fast and beside a plain twin."""

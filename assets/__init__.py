@@ -1,0 +1,1 @@
+"""The tiny model, the known test questions, and how both are made."""

@@ -1,1 +1,0 @@
-"""What a file says about its own length, read without decoding any of it."""

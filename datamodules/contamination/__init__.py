@@ -1,0 +1,1 @@
+"""Keep the questions of training, validation and tests apart."""

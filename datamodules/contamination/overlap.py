@@ -1,0 +1,238 @@
+"""Tell what the questions that are scored have in common with those that weights were trained on.
+
+A score is about recordings and questions that training has not shown. Where that cannot be had,
+because data sets overlap, it can at least be said beside the score.
+"""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache, lru_cache
+from pathlib import Path
+
+from omegaconf import OmegaConf
+
+from configs.inputs import FormatName
+from datamodules.contamination.near_duplicates import near_duplicates
+from datamodules.media.files import file_digest
+from datamodules.sample import Sample
+from datamodules.sources.adapter import Row
+from datamodules.sources.answers.normalize import RowError
+from datamodules.sources.formats import format_of
+from datamodules.sources.reader import Reader
+from datamodules.sources.row_files import manifest_path, read_rows
+
+ALIKE = 0.8
+"""Share of 3-grams in common from which two wordings count as nearly the same."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Leaks:
+    """What the questions of a set have in common with those that weights were trained on."""
+
+    questions: int
+    """Of the set."""
+
+    manifests: Sequence[str] = ()
+    """Those of the trainings that are known, which all of the rest is about."""
+
+    trained: int = 0
+    """Their questions."""
+
+    unknown: Sequence[str] = ()
+    """Weights and manifests of the trainings about which nothing is known here."""
+
+    assets: Mapping[str, int] = field(default_factory=dict)
+    """Questions of the set by the asset that they share with training."""
+
+    alike: Mapping[str, tuple[str, float]] = field(default_factory=dict)
+    """By the id of a question that is nearly worded like one in training: that one's, and how much
+    alike the two are."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trained:
+    """What a training question is known by."""
+
+    id: str
+    wording: str
+    asset_id: str
+    media: tuple[str, ...]
+
+
+def leaks_of(export: Path, sets: Mapping[str, Sequence[Sample]], *, root: Path) -> dict[str, Leaks]:
+    """Compare the questions of sets with all those behind an export, which are gone through once.
+
+    A run's `config.yaml`, beside its export, names its manifests, and the weights that it started
+    from; and so on back to weights that no run made. All questions of a manifest count, whichever
+    of them a filter has kept. Within one data root an asset is the same if its id is. Elsewhere ids
+    mean nothing, and it is the same if one of its files is, in name and in every byte.
+
+    Args:
+        sets: questions by the name of their set.
+        root: the data root of the sets.
+    """
+    manifests, unknown = _behind(export)
+    trained: list[Trained] = []
+    assets = {name: Counter[str]() for name in sets}
+    for one in manifests:
+        rows = _trained(one)
+        trained += rows
+        for name, samples in sets.items():
+            assets[name] |= _shared(rows, one.root, samples, root)
+    asked = [(name, sample) for name, samples in sets.items() for sample in samples]
+    wordings = [wording(sample.question, sample.options) for _, sample in asked]
+    alike: dict[str, dict[str, tuple[str, float]]] = {name: {} for name in sets}
+    for near in near_duplicates((row.wording for row in trained), wordings, ALIKE):
+        name, sample = asked[near.test]
+        alike[name][sample.id] = (trained[near.train].id, near.similarity)
+    return {
+        name: Leaks(
+            questions=len(samples),
+            manifests=[str(one.path) for one in manifests],
+            trained=len(trained),
+            unknown=unknown,
+            assets=assets[name],
+            alike=alike[name],
+        )
+        for name, samples in sets.items()
+    }
+
+
+def leaks_notes(found: Mapping[tuple[str, str], Leaks]) -> list[str]:
+    """Say each thing once: what weights were trained on, and what that has in common with sets.
+
+    Args:
+        found: by the names of set and checkpoint.
+    """
+    notes = []
+    for checkpoint in dict.fromkeys(name for _, name in found):
+        own = {one: leaks for (one, name), leaks in found.items() if name == checkpoint}
+        known = next(iter(own.values()))
+        if not known.manifests:
+            continue
+        listed = ", ".join(known.manifests)
+        notes.append(f"{checkpoint} was trained on {known.trained} questions of {listed}")
+        apart = [one for one, leaks in own.items() if not (leaks.assets or leaks.alike)]
+        notes += [_shares(one, own[one], checkpoint) for one in own if one not in apart]
+        if apart:
+            notes.append(
+                f"of the questions of {', '.join(apart)}, none is about an asset that {checkpoint} "
+                "was trained on, and none is worded nearly like a question that it was"
+            )
+    unknown = dict.fromkeys(weights for leaks in found.values() for weights in leaks.unknown)
+    return notes + [f"what {weights} was trained on is not known here" for weights in unknown]
+
+
+def _shares(name: str, leaks: Leaks, checkpoint: str) -> str:
+    """Say what one set has in common with the training of one checkpoint."""
+    about, assets = sum(leaks.assets.values()), len(leaks.assets)
+    told = f"of {leaks.questions} questions of {name}, {_are(about)} about "
+    told += f"{assets} assets" if assets > 1 else "an asset"
+    told += f" that {checkpoint} was trained on"
+    told += f" (such as {min(leaks.assets)})" if assets else ""
+    told += f"; {_are(len(leaks.alike))} worded nearly like a question that it was"
+    test, (train, _) = next(iter(leaks.alike.items()), ("", ("", 0.0)))
+    return told + (f" ({test} like {train})" if test else "")
+
+
+def _are(count: int) -> str:
+    return f"{count} are" if count > 1 else "1 is" if count else "none is"
+
+
+def wording(question: str, options: Iterable[object]) -> str:
+    """Join a question and its options, a line each."""
+    return "\n".join([question, *map(str, options)])
+
+
+@dataclass(frozen=True, kw_only=True)
+class Manifest:
+    """Questions that a run was trained on, as its settings name them."""
+
+    path: Path
+    root: Path
+    format: FormatName
+
+
+def _behind(export: Path) -> tuple[list[Manifest], list[str]]:
+    """Walk back through the runs behind an export: what they read, and of what nothing is known."""
+    manifests: dict[Path, Manifest] = {}
+    unknown: list[str] = []
+    weights, seen = str(export), set[str]()
+    while weights not in seen:
+        seen.add(weights)
+        file = Path(weights).parent / "config.yaml"
+        settings = OmegaConf.load(file) if file.exists() else OmegaConf.create()
+        names = OmegaConf.select(settings, "data.train")
+        if names is None:
+            unknown.append(weights)
+            break
+        root = Path(OmegaConf.select(settings, "data.root"))
+        written = OmegaConf.select(settings, "data.format", default="auto")
+        for path in (manifest_path(root, name) for name in names.split("+")):
+            if path.exists():
+                manifests[path] = Manifest(path=path, root=root, format=written)
+            else:
+                unknown.append(f"{weights} with {path}, which is not there,")
+        weights = OmegaConf.select(settings, "init_from") or OmegaConf.select(
+            settings, "model.path"
+        )
+    return list(manifests.values()), unknown
+
+
+@lru_cache(maxsize=4)
+def _trained(manifest: Manifest) -> list[Trained]:
+    """Read the questions of a manifest, and not their media."""
+    format = format_of(manifest.path, manifest.format)
+    reader = Reader(manifest.path, manifest.root, format)
+    rows = (row for found in read_rows(manifest.path) for row in reader.questions(found))
+    return [_known_by(row) for row in rows if not isinstance(row, RowError)]
+
+
+def _known_by(row: Row) -> Trained:
+    listed, options, name = row.get("media"), row.get("options"), str(row.get("id"))
+    media = (
+        [item.get("path") for item in listed if isinstance(item, dict)]
+        if isinstance(listed, list)
+        else []
+    )
+    return Trained(
+        id=name,
+        wording=wording(str(row.get("question")), options if isinstance(options, list) else ()),
+        asset_id=str(row.get("asset_id") or (media[0] if media else name)),
+        media=tuple(map(str, media)),
+    )
+
+
+def _shared(
+    trained: Sequence[Trained], their_root: Path, samples: Sequence[Sample], root: Path
+) -> Counter[str]:
+    """Count the questions of a set about each asset that training questions are about too."""
+    if their_root.resolve() == root.resolve():
+        known = {row.asset_id for row in trained}
+        return Counter(sample.asset_id for sample in samples if sample.asset_id in known)
+    theirs = defaultdict[str, set[Path]](set)
+    for row in trained:
+        for path in (their_root / name for name in row.media):
+            theirs[path.name].add(path)
+
+    @cache
+    def digests(name: str) -> set[str | None]:
+        return {_digest(path) for path in theirs.get(name, ())} - {None}
+
+    return Counter(
+        sample.asset_id
+        for sample in samples
+        if any(
+            _digest(path) in digests(path.name)
+            for path in (root / item.path for item in sample.media)
+            if path.name in theirs
+        )
+    )
+
+
+def _digest(path: Path) -> str | None:
+    try:
+        return file_digest(path)
+    except OSError:  # gone since, or never there
+        return None

@@ -1,0 +1,179 @@
+"""Keep apart what is trained on, what a checkpoint is chosen by, and what is scored in the end.
+
+A recording that training has shown says nothing of recordings that it has not, and a checkpoint
+that was chosen by a test set is fitted to it. Both are errors.
+"""
+
+import hashlib
+import logging
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Literal, get_args
+
+import numpy as np
+from numpy.typing import NDArray
+
+from configs.benchmark import CleanConfig
+from configs.inputs import DataConfig, RuleName
+from datamodules.contamination.clean_view import read_view
+from datamodules.sample import Sample
+from datamodules.sources.formats import FORMATS, TWIN, format_of, is_test_set, trains_on
+from datamodules.sources.index.table import column_of, ids_of, take
+from datamodules.sources.published.benchmark_names import TEST, named_in_path
+from datamodules.sources.published.known_tests import known_in
+from datamodules.sources.quarantine import KNOWN_TEST, Quarantine
+from datamodules.sources.row_files import manifest_path
+
+log = logging.getLogger(__name__)
+
+
+def shared_assets(train: Sequence[Sample], other: Sequence[Sample]) -> Counter[str]:
+    """Count the questions of the second about each asset that the first are about too."""
+    asked = Counter(column_of(other, "asset_id"))
+    both = asked.keys() & {*column_of(train, "asset_id")} if asked else ()
+    return Counter({asset: asked[asset] for asset in both})
+
+
+def check_splits(
+    train: Sequence[Sample], val: Sequence[Sample], data: DataConfig, *, views: str | None = None
+) -> None:
+    """Refuse to train on a test set, to choose by one, and to choose by what was trained on.
+
+    Args:
+        val: empty where nothing is scored during training.
+        views: directory of the views of stage=clean; None is its default, inside `data.root`.
+    """
+    check_names(data)
+    judged = _judged_by(Path(data.root) / (views or CleanConfig().views))
+    for setting, samples in (("train", train), ("val", val)):
+        # Questions of words alone, such as sums, are the same in many sets without a leak.
+        hashes = column_of(samples, "content_hash") if judged else []
+        found = (samples[place] for place, name in enumerate(hashes) if name in judged)
+        known = [one for one in found if one.media]
+        if known:
+            raise _test_set(
+                f"data.{setting} has {len(known)} questions (first: {known[0].id!r}) that "
+                f"{judged[known[0].content_hash]} has judged"
+            )
+    if shared := shared_assets(train, val):
+        listed = ", ".join(sorted(shared)[:3])
+        raise ValueError(
+            f"{len(shared)} assets ({listed}{', ...' if len(shared) > 3 else ''}) are behind "
+            f"questions of data.train={data.train} and behind {shared.total()} questions of "
+            f"data.val={data.val}, but validation is about what training has not shown: name "
+            "another data.val, or hold some assets out with data.val_share=0.05."
+        )
+
+
+def without_tests(
+    samples: Sequence[Sample], path: Path, data: DataConfig, quarantine: Quarantine
+) -> Sequence[Sample]:
+    """Set the known test questions of a manifest aside, or refuse it if they are many.
+
+    Raises a `ValueError` where more than `data.max_test_share` of its questions are known tests.
+    """
+    known = known_in(samples, but=trains_on(data.format))
+    if not known:
+        return samples
+    ids, sets = ids_of(samples), Counter(known.values())
+    told = ", ".join(f"{count} of {name}" for name, count in sorted(sets.items()))
+    some = ", ".join(repr(ids[place]) for place in [*known][:3]) + ("..." if len(known) > 3 else "")
+    if len(known) > data.max_test_share * len(samples):
+        raise ValueError(
+            f"{len(known)} of the {len(samples)} questions of {path.name} are known test questions "
+            f"({told}; such as {some}), but data.max_test_share is {data.max_test_share}, and no "
+            "checkpoint is trained on a test set, nor chosen by one: score it with "
+            "stage=benchmark, and name other questions; or raise data.max_test_share to set these "
+            "aside and go on with the rest."
+        )
+    log.warning("%s: %d known test questions are set aside (%s: %s)", path, len(known), told, some)
+    for place, name in known.items():
+        quarantine.add(
+            ids[place],
+            KNOWN_TEST,
+            f"the question is one of {name}, but nothing is trained on a test set, nor chosen by "
+            "one: take it out of the manifest.",
+            str(path),
+        )
+    return take(samples, np.array([n for n in range(len(samples)) if n not in known], np.int64))
+
+
+def check_names(data: DataConfig) -> None:
+    """Refuse manifests that are test sets by their names or the fields of their first rows."""
+    _check_names(data, "train")
+    if not data.val_share:
+        _check_names(data, "val")
+
+
+def _check_names(data: DataConfig, setting: Literal["train", "val"]) -> None:
+    names: str = vars(data)[setting]
+    root = Path(data.root)
+    for name in names.split("+"):
+        path = manifest_path(root, name)
+        if TEST.search(path.stem.lower()):
+            raise _test_set(f"data.{setting}={names} reads {path.name}, a test set by its name")
+        named = named_in_path(path, root)
+        if named is not None and named != trains_on(data.format):
+            raise _test_set(
+                f"data.{setting}={names} reads {path}, of {named} by its name",
+                also=" Where it is none, another name for the file or folder says so.",
+            )
+        if path.exists() and is_test_set(path, data.format):
+            raise _test_set(
+                f"data.{setting}={names} reads {path.name}, a published benchmark",
+                also=_twin(path),
+            )
+
+
+def _twin(path: Path) -> str:
+    """Say how training questions are read that a publisher ships in the form of its benchmark."""
+    name = f"{format_of(path).name}{TWIN}"
+    said = f" Training questions in that form, which no test set holds, are data.format={name}."
+    return said if any(one.name == name for one in FORMATS) else ""
+
+
+def _test_set(found: str, *, also: str = "") -> ValueError:
+    return ValueError(
+        f"{found}, but no checkpoint is chosen by a test set, nor trained on one: score it with "
+        "stage=benchmark, and name other questions, or hold some of the training's out with "
+        f"data.val_share=0.05.{also}"
+    )
+
+
+def _judged_by(views: Path) -> dict[str, str]:
+    """Name for each question that a view speaks of, by its content, the file of the view."""
+    return {
+        row.content_hash: path.name
+        for rule in get_args(RuleName)
+        for path in sorted(views.rglob(f"*.{rule}.jsonl"))
+        for row in read_view(path).rows
+    }
+
+
+def held_out(
+    samples: Sequence[Sample], share: float
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Split questions into those to train on and those to validate by, by their places.
+
+    All questions about an asset go to one side, by a hash of its name: the side that it is on
+    depends neither on the other assets nor on their order.
+
+    Args:
+        share: of the assets, to validate by, between 0 and 1.
+    """
+    sides = [_fraction(asset) < share for asset in column_of(samples, "asset_id")]
+    train, val = np.flatnonzero(~np.array(sides, dtype=np.bool_)), np.flatnonzero(sides)
+    if not (len(train) and len(val)):
+        raise ValueError(
+            f"data.val_share is {share}, which leaves {len(train)} questions to train on and "
+            f"{len(val)} to validate by, but both need some: give another share, or name a "
+            "manifest with data.val and set data.val_share=0."
+        )
+    return train, val
+
+
+def _fraction(asset: str) -> float:
+    """Place an asset between 0 and 1, the same for all runs."""
+    digest = hashlib.blake2b(asset.encode(), digest_size=8, key=b"held out").digest()
+    return int.from_bytes(digest, "big") / 2**64

@@ -1,0 +1,1 @@
+"""Which questions need their media: rules over cached probe counts."""

@@ -1,0 +1,225 @@
+"""Read what probes counted: one join per probe, then any number of questions about it.
+
+A shard may be gone once it was listed, merged into another, or its rows may be there twice because
+the merging process was killed; both come right here. A file that is no shard is an error and never
+skipped: rows that vanish unseen would change what is trained on. What another user keeps to
+themselves is told, and counts as not asked.
+"""
+
+import os
+import re
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from numpy.typing import NDArray
+
+from configs.ablation import Condition, How
+from datamodules.contribution.decide import Counts
+from datamodules.contribution.probe_shards import SCHEMA, read_shard, tell_unread
+
+_NEEDED = [name for name in SCHEMA.names if name not in ("sample_id", "option_logprobs", "shard")]
+
+_LOOKS = 30
+"""How often a reader starts again because shards were merged under its eyes."""
+
+_PAUSE = 0.1
+"""Seconds by which a reader waits longer from look to look: old shards take a while to delete."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Scores:
+    """The counts of one probe, joined on the questions of a run.
+
+    The arrays hold an entry for each row that counts. No Python object is made per row or per
+    question, because there are millions.
+    """
+
+    content: NDArray[np.int64]
+    """Number of each question's content; equal contents share their scores."""
+
+    about: NDArray[np.int64]
+    """Number of the content that a row is about."""
+
+    setting: NDArray[np.int64]
+    settings: dict[tuple[object, object], int]
+    """How `setting` encodes condition and how."""
+
+    option_seed: NDArray[np.int64]
+    n: NDArray[np.int64]
+    n_correct: NDArray[np.int64]
+    n_unparsed: NDArray[np.int64]
+
+    @staticmethod
+    def load(root: str | Path, key: str, content_hashes: Sequence[str]) -> "Scores":
+        """Read one probe; without any shard of its own, it has answered nothing."""
+        wanted, content = encode(_binary(content_hashes))
+        _, table = read_shards(root, key, _NEEDED)
+        known = pc.index_in(table["content_hash"], value_set=wanted)
+        table = table.drop_columns(["content_hash"])
+        if known.null_count:
+            table, known = table.filter(known.is_valid()), known.drop_null()
+        about = _numbers(known)
+        identity, starts = identities(table, about)
+        rows = earliest(table, identity)
+        first, n = (_numbers(table[name])[rows] for name in ("first", "n"))
+        counted = _in_sequence(identity[rows] // starts, first, n)
+        rows = rows[counted]
+        conditions, condition = encode(table["condition"])
+        hows, how = encode(table["how"])
+        return Scores(
+            content=content,
+            about=about[rows],
+            setting=(condition * len(hows) + how)[rows],
+            settings={
+                (left, right): i * len(hows) + j
+                for i, left in enumerate(conditions.to_pylist())
+                for j, right in enumerate(hows.to_pylist())
+            },
+            option_seed=_numbers(table["option_seed"])[rows],
+            n=n[counted],
+            n_correct=_numbers(table["n_correct"])[rows],
+            n_unparsed=_numbers(table["n_unparsed"])[rows],
+        )
+
+    def counts(self, condition: Condition, how: How, *, orders: int | None = None) -> Counts:
+        """Sum the answers to each question under one condition, over the first orders of options.
+
+        Args:
+            orders: how many of the orders count; None takes all that were asked.
+        """
+        asked = self._asked(condition, how)
+        if orders is not None:
+            asked &= self.option_seed < orders
+        return Counts(n=self._sum(self.n, asked), n_correct=self._sum(self.n_correct, asked))
+
+    def unparsed(self, condition: Condition, how: How) -> NDArray[np.int64]:
+        """Sum the answers to each question that could not be read; no rule asks for them."""
+        return self._sum(self.n_unparsed, self._asked(condition, how))
+
+    def done(self, condition: Condition, how: How, option_seed: int) -> NDArray[np.int64]:
+        """Count the answers that each question has already in one order of its options."""
+        return self._sum(self.n, self._asked(condition, how) & (self.option_seed == option_seed))
+
+    def _asked(self, condition: Condition, how: How) -> NDArray[np.bool_]:
+        return self.setting == self.settings.get((condition, how), -1)
+
+    def _sum(self, values: NDArray[np.int64], asked: NDArray[np.bool_]) -> NDArray[np.int64]:
+        contents = int(self.content.max(initial=-1)) + 1
+        sums = np.bincount(self.about[asked], values[asked], minlength=contents)
+        return sums.astype(np.int64)[self.content]
+
+
+def read_shards(root: str | Path, key: str, columns: Sequence[str]) -> tuple[list[Path], pa.Table]:
+    """Read some columns of all rows of one probe, and say which files hold them."""
+    folder = Path(root) / f"probe={key}"
+    for look in range(_LOOKS):
+        try:
+            found = {shard: read_shard(shard, key, columns) for shard in _list_shards(folder)}
+        except FileNotFoundError:  # it was merged into another after it was listed
+            time.sleep(_PAUSE * look)
+            continue
+        tables = {shard: table for shard, table in found.items() if table is not None}
+        empty = SCHEMA.empty_table().select(columns)
+        return [*tables], pa.concat_tables([empty, *tables.values()]).unify_dictionaries()
+    raise ValueError(
+        f"Shards of {folder} went away {_LOOKS} times while they were read, but a reader needs "
+        "them to stay for a moment: compact less often, or wait until that is done."
+    )
+
+
+def identities(table: pa.Table, content: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
+    """Number the rows so that those which repeat the same answers have the same number.
+
+    Numbers are made of how many contents, conditions, orders and so on there are, never of their
+    values, so they fit. Divided by the second value returned they leave out `first`, by which they
+    ascend.
+    """
+    firsts, start = np.unique(_numbers(table["first"]), return_inverse=True)
+    starts = max(1, len(firsts))
+    identity = content
+    for name in ("condition", "how", "option_seed"):
+        words, codes = encode(table[name])
+        identity = identity * max(1, len(words)) + codes
+    return identity * starts + start, starts
+
+
+def earliest(table: pa.Table, identity: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the rows in the order of their numbers, and of those with the same one the earliest.
+
+    What was selected once stays selected, whoever probes again. Rows of one time are ranked by
+    their counts, so that neither names nor numbers of files ever matter.
+    """
+    order = np.argsort(identity)
+    repeats = np.diff(identity[order], prepend=-1) == 0
+    if repeats.any():
+        rivals = repeats | np.append(repeats[1:], False)
+        rows = order[rivals]
+        ranks = [np.asarray(table[name])[rows] for name in ("n_unparsed", "n_correct", "n", "time")]
+        order[rivals] = rows[np.lexsort((*ranks, identity[rows]))]
+    return order[~repeats]
+
+
+def encode(column: pa.ChunkedArray) -> tuple[pa.Array, NDArray[np.int64]]:
+    """Number the distinct values of a column; return them, and the number in each row."""
+    if not pa.types.is_dictionary(column.type):
+        column = column.dictionary_encode()
+    encoded = column.combine_chunks()
+    return encoded.dictionary, _numbers(encoded.indices)
+
+
+def _in_sequence(
+    group: NDArray[np.int64], first: NDArray[np.int64], n: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Mark the rows that start where the one before them in their group ended, the first at 0.
+
+    Rows come sorted by group and first. A row that overlaps another would count answers twice, one
+    behind a gap would leave the answers before it to be counted later.
+    """
+    at = np.flatnonzero(np.diff(group, prepend=-1))
+    ends = np.append(at[1:], len(group))
+    reached = np.zeros(len(at), dtype=np.int64)
+    counted = np.zeros(len(group), dtype=np.bool_)
+    while len(at):  # one row of every group at a time
+        counted[at] = first[at] == reached
+        reached = reached + n[at] * counted[at]
+        going = at + 1 < ends
+        at, ends, reached = at[going] + 1, ends[going], reached[going]
+    return counted
+
+
+def _binary(content_hashes: Sequence[str]) -> pa.ChunkedArray:
+    """Turn hexadecimal hashes into the 16 bytes that are on disk."""
+    packed = bytes.fromhex("".join(content_hashes))
+    assert len(packed) == 16 * len(content_hashes), "a content hash has 32 digits"
+    size, buffers = len(content_hashes), [None, pa.py_buffer(packed)]
+    return pa.chunked_array([pa.Array.from_buffers(pa.binary(16), size, buffers)])
+
+
+def _numbers(column: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
+    return np.asarray(column, dtype=np.int64)
+
+
+def _list_shards(folder: Path) -> list[Path]:
+    """List the finished shards, and none too few: what crashes left ends in .tmp.
+
+    A listing may pass over a shard that appears while it runs, and then over those merged into it.
+    Looking twice shows either: the new shard is in the second list, or an old one is not.
+    """
+    before = None
+    while True:
+        try:
+            names = os.listdir(folder) if folder.is_dir() else []
+        except PermissionError as error:
+            tell_unread(folder, str(error.strerror))
+            return []
+        shards = {folder / name for name in names if re.fullmatch(r"[^.].*\.parquet", name)}
+        if before is not None and before <= shards:
+            return sorted(shards)
+        before = shards

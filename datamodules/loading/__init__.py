@@ -1,0 +1,1 @@
+"""Read questions and media in the order of training, and cut them into batches."""

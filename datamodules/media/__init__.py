@@ -1,0 +1,1 @@
+"""Find, decode, limit and withhold media."""

@@ -1,0 +1,1 @@
+"""From a question and its media to the tokens and positions of a model."""

@@ -1,0 +1,90 @@
+"""What differs between models on the way from decoded media to a prompt."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from torch import Tensor
+
+from datamodules.media.files import Decoded
+from datamodules.prompts.renderers.features import Features, Processor
+
+Medium = tuple[Features, ...]
+"""What is shown of one medium: of a video with sound two features, of a withheld one nothing."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Place:
+    """Where a chat template shows something of a medium."""
+
+    kind: str
+    """What the template is told that there is: `audio`, `image` or `video`."""
+
+    placeholder: str
+    """What it writes for that."""
+
+    text: str
+    """What the tokenizer is given instead."""
+
+
+class Dialect(ABC):
+    """How one kind of model is shown media: as which inputs of its towers, tokens and positions."""
+
+    def __init__(self, path: str, processor: Processor) -> None:
+        """Take a model's processor.
+
+        Args:
+            path: names the model in errors.
+        """
+        self.path = path
+        self.processor = processor
+
+    @property
+    @abstractmethod
+    def placeholders(self) -> Mapping[str, str]:
+        """Name the token that each kind of media is written as; kinds it lacks have none."""
+
+    @abstractmethod
+    def features(self, decoded: Decoded) -> Medium:
+        """Turn one decoded medium into tower inputs, or refuse what the model has no sense for."""
+
+    @abstractmethod
+    def positions(self, ids: Sequence[int], media: Sequence[Medium]) -> Tensor:
+        """Number the tokens of a prompt, in which media stand in this order.
+
+        Shapes: P ids -> (3, P)
+        """
+
+    def places(self, medium: Medium) -> list[Place]:
+        """Say what a template shows of a medium, and what becomes of it: by default, of each
+        feature a placeholder, which is repeated for as many tokens as it fills."""
+        return [
+            Place(kind=one.kind, placeholder=token, text=token * one.tokens)
+            for one in medium
+            for token in [self.placeholders[one.kind]]
+        ]
+
+    def expand(self, text: str, media: Sequence[Medium]) -> str:
+        """Write media out, each in the place that a chat template left for it."""
+        places = [place for medium in media for place in self.places(medium)]
+        tokens = [*self.placeholders.values()]
+        out, rest = "", text
+        for place in places:
+            before, found, rest = rest.partition(place.placeholder)
+            if not found or any(token in before for token in tokens):
+                raise ValueError(
+                    f"the prompt {_short(text)} does not hold {place.placeholder} where "
+                    f"{len(places)} media expect it. Question and options may not contain media "
+                    f"tokens; mend the row, or the chat template of {self.path}."
+                )
+            out += before + place.text
+        if any(token in rest for token in tokens):
+            raise ValueError(
+                f"the prompt {_short(text)} holds more media tokens than media: question and "
+                f"options may not contain them; mend the row, or the chat template of {self.path}."
+            )
+        return out + rest
+
+
+def _short(text: str) -> str:
+    return repr(text) if len(text) <= 300 else f"{text[:300]!r}..."

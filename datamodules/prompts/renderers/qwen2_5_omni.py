@@ -1,0 +1,76 @@
+"""Qwen2.5-Omni: pictures, films and sounds; the sound of a film stands behind its frames, or in
+chunks of time between them."""
+
+from collections.abc import Sequence
+from typing import Protocol, final
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from datamodules.prompts.renderers.base import Medium
+from datamodules.prompts.renderers.features import Features, Processor, clip
+from datamodules.prompts.renderers.interleaving import (
+    Piece,
+    in_chunks,
+    times_of,
+    woven,
+)
+from datamodules.prompts.renderers.positions import Block, film_block, rope_positions
+from datamodules.prompts.renderers.senses import Omni
+
+
+class Rope(Protocol):
+    """The numbers of a thinker's configuration that its positions depend on."""
+
+    position_id_per_seconds: int
+    seconds_per_chunk: float
+
+
+@final
+class Qwen25OmniDialect(Omni):
+    """How a thinker of Qwen2.5-Omni is shown media."""
+
+    def __init__(
+        self, path: str, processor: Processor, *, rope: Rope, audio_in_video: bool = False
+    ) -> None:
+        super().__init__(path, processor, audio_in_video=audio_in_video)
+        self.rope = rope
+
+    def sound(self, wave: NDArray[np.float32]) -> Features:
+        """Turn a sound into mel frames."""
+        return clip(self.processor.feature_extractor, wave)
+
+    def positions(self, ids: Sequence[int], media: Sequence[Medium]) -> Tensor:
+        """Number the tokens of a prompt. Shapes: P ids -> (3, P)"""
+        visual = [self.placeholders[kind] for kind in ("image", "video")]
+        return rope_positions(
+            ids,
+            [block for medium in media for block in self._blocks(medium)],
+            visual_ids=self.processor.tokenizer.convert_tokens_to_ids(visual),
+        )
+
+    def pieces(self, medium: Medium) -> list[Piece]:
+        """Deal out a film and its sound."""
+        seen, heard = medium
+        rate = self.rope.position_id_per_seconds
+        length = int(rate * self.rope.seconds_per_chunk)
+        return in_chunks(times_of(seen, rate), heard.tokens, length=length)
+
+    def _blocks(self, medium: Medium) -> list[Block]:
+        """Number the tokens of a medium, where they are not numbered like text.
+
+        Between its frames, the marks before a film and before its sound have one number, and so
+        have those behind them, one more than the largest of the last piece.
+        """
+        merge_size = self.processor.image_processor.merge_size
+        rate = self.rope.position_id_per_seconds
+        seen = [film_block(one, merge_size, rate).long() for one in medium if one.kind != "audio"]
+        if not self.woven(medium):
+            return [Block(numbers=numbers) for numbers in seen]
+        pieces = self.pieces(medium)
+        inner = woven(pieces, seen[0], medium[1].tokens) + 1  # (3, tokens)
+        before = torch.zeros(3, 2, dtype=torch.long)
+        behind = torch.full((3, 2), int(inner[:, -pieces[-1][1] :].max()) + 1)
+        return [Block(numbers=torch.cat([before, inner, behind], dim=1), ahead=2, tail=2)]

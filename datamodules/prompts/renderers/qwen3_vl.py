@@ -1,0 +1,54 @@
+"""Qwen3-VL: pictures, and films, whose sound it is not given; moments of a film say their time."""
+
+from collections.abc import Sequence
+from typing import final
+
+from torch import Tensor
+
+from datamodules.prompts.renderers.base import Medium, Place
+from datamodules.prompts.renderers.features import Features
+from datamodules.prompts.renderers.positions import Block, film_block, rope_positions
+from datamodules.prompts.renderers.senses import Seeing
+
+
+@final
+class Qwen3VLDialect(Seeing):
+    """How a Qwen3-VL is shown media.
+
+    A film is written as transformers' processor does since its release 5.10: marks of vision around
+    the whole, as the chat template has them, and around each moment. Earlier releases, and vLLM
+    beside these, left out those around the whole.
+    """
+
+    def places(self, medium: Medium) -> list[Place]:
+        """Say what a template shows of a medium, and what becomes of it."""
+        if [one.kind for one in medium] != ["video"]:
+            return super().places(medium)
+        (shown,) = medium
+        token, times = self.placeholders["video"], self._times(shown)
+        begin, end = self.processor.vision_start_token, self.processor.vision_end_token
+        moment = begin + token * (shown.tokens // len(times)) + end
+        written = "".join(f"<{time:.1f} seconds>{moment}" for time in times)
+        return [Place(kind="video", placeholder=token, text=written)]
+
+    def _times(self, shown: Features) -> list[float]:
+        """Say when the frames of each moment are shown, on average, in seconds."""
+        together = self.processor.video_processor.temporal_patch_size
+        fps = together / shown.seconds_per_grid
+        firsts = range(0, int(shown.grid[0]) * together, together)
+        return [(first / fps + (first + together - 1) / fps) / 2 for first in firsts]
+
+    def positions(self, ids: Sequence[int], media: Sequence[Medium]) -> Tensor:
+        """Number the tokens of a prompt: time passes by the text between moments alone.
+
+        Shapes: P ids -> (3, P)
+        """
+        merge_size = self.processor.image_processor.merge_size
+        blocks = []
+        for one in (one for medium in media for one in medium):
+            steps = int(one.grid[0])
+            still = film_block(one, merge_size, 0.0).long()  # (3, tokens)
+            blocks += [Block(numbers=numbers) for numbers in still.chunk(steps, dim=1)]
+        visual = [*self.placeholders.values()]
+        ids_of = self.processor.tokenizer.convert_tokens_to_ids
+        return rope_positions(ids, blocks, visual_ids=ids_of(visual))

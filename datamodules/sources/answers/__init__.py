@@ -1,0 +1,1 @@
+"""Answers in every notation, as the one that a sample holds."""

@@ -1,0 +1,1 @@
+"""The fields of a row: which of them holds what."""

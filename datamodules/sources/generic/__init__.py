@@ -1,0 +1,1 @@
+"""Formats that anyone may have written: plain columns and chats."""

@@ -1,0 +1,79 @@
+"""Make a question of a text that may list its options, of what answers it and what is said."""
+
+import re
+from dataclasses import dataclass
+from typing import final
+
+from datamodules.sample import LETTERS, MAX_EXPRESSION
+from datamodules.sources.answers.golds import readings
+from datamodules.sources.answers.lettering import Offered, lists_options, split_options
+from datamodules.sources.answers.normalize import RowError, written
+from datamodules.sources.fields.columns import absent, is_short, tagged
+
+BEHIND_LETTER = re.compile(r"[(\[]?[A-J](?:[)\]]|\s?[.):])\s*\S.*")
+"""An answer that is a letter and a text, as in "C. Rashid"."""
+
+LATEX = re.compile(r"\\[A-Za-z]{2,}|\\%|\^|^\$.*\$$")
+"""What no words have in them but algebra."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Parts:
+    """A question with the options that its text lists, and what answers it."""
+
+    text: str
+    question: str
+    options: Offered
+    answer: str
+    chosen: str | None
+    """The option that the answer names; None where the text lists none that it does."""
+
+
+def parts_of(question: object, answer: object) -> Parts:
+    """Take the options out of a text where the answer is one of them, or its letter.
+
+    A `RowError` where the answer is a letter of options that cannot be told apart: as words it
+    would be wrong with every other way of writing it.
+    """
+    if absent(answer):
+        raise RowError("missing_answer", "the answer is empty, but is what is scored: give one.")
+    text = written(question) if isinstance(question, str) and question.strip() else ""
+    said = tagged(written(answer))
+    asked, texts = split_options(text)
+    options = Offered(
+        texts=tuple(texts),
+        published=tuple(f"{letter}. {one}" for letter, one in zip(LETTERS, texts, strict=False)),
+    )
+    chosen = named(said, options)
+    if chosen is None and lists_options(text, said):
+        raise RowError(
+            "bad_answer",
+            f"answer is {said[:80]!r} and the question lists options, but none that could be told "
+            "apart has that mark: write the options as a list of their own.",
+        )
+    return Parts(text=text, question=asked, options=options, answer=said, chosen=chosen)
+
+
+def named(answer: str, options: Offered) -> str | None:
+    """Find the option of a text that an answer names; its letter is always a letter."""
+    found = readings(answer, options, ("text", "letter")) if options.texts else {}
+    return options.texts[next(iter(found.values()))] if found else None
+
+
+def open_question(parts: Parts) -> dict[str, object]:
+    """Ask a choice where the answer names an option of the text, and else an open question."""
+    if parts.chosen is not None:
+        return {
+            "question": parts.question,
+            "options": [*parts.options.texts],
+            "answer": parts.chosen,
+        }
+    return {"question": parts.text, "answer": parts.answer, "answer_type": type_of(parts.answer)}
+
+
+def type_of(answer: str) -> str | None:
+    """Tell algebra and words apart; None for an answer that tells its own type."""
+    if is_short(answer):
+        return None
+    return "math" if LATEX.search(answer) and len(answer) <= MAX_EXPRESSION else "text"

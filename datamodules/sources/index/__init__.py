@@ -1,0 +1,1 @@
+"""Large manifests, read once and kept in Arrow files."""

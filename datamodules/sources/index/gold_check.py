@@ -1,0 +1,57 @@
+"""Set aside the questions whose own answer would be judged wrong: nobody could answer them."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import final
+
+import numpy as np
+
+from datamodules.sample import Sample
+from datamodules.sources.index.kept import found_once
+from datamodules.sources.index.table import take
+from datamodules.sources.quarantine import Quarantine
+
+TOGETHER = 2048
+"""Questions that are judged in one call."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class GoldCheck:
+    """How the answers of a manifest are judged, before anybody is asked for them."""
+
+    key: str
+    """Names how a model is shown the options and how it is judged: what decides the outcome."""
+
+    judge: Callable[[Sequence[Sample]], Sequence[str]]
+    """Says of each question why its answer would not be judged right; `""` where it would."""
+
+
+def with_right_golds(
+    samples: Sequence[Sample], check: GoldCheck, quarantine: Quarantine, path: Path
+) -> Sequence[Sample]:
+    """Take the questions whose answers are judged right, and quarantine the others.
+
+    What an index holds is judged once and kept with it; a small manifest is judged each time.
+
+    Args:
+        path: the manifest, for the quarantine.
+    """
+    wrong = found_once(samples, f"golds-{check.key}", partial(_wrong, check=check))
+    if not wrong:
+        return samples
+    for place, why in wrong.items():
+        quarantine.add(samples[place].id, "gold_not_right", why, f"{path}#{samples[place].id}")
+    good = np.array([place for place in range(len(samples)) if place not in wrong], dtype=np.int64)
+    return take(samples, good)
+
+
+def _wrong(samples: Sequence[Sample], check: GoldCheck) -> dict[int, str]:
+    """Judge all golds; the places of those that are not right, with the reason."""
+    found: dict[int, str] = {}
+    for start in range(0, len(samples), TOGETHER):
+        reasons = check.judge([*samples[start : start + TOGETHER]])
+        found |= {start + at: why for at, why in enumerate(reasons) if why}
+    return found

@@ -1,0 +1,43 @@
+"""Find something out about the questions of a manifest, once where an index holds them."""
+
+import json
+import logging
+from collections.abc import Callable, Mapping, Sequence
+
+from datamodules.sample import Sample
+from datamodules.sources.index.sealed import read_sealed, sealed
+from datamodules.sources.index.table import SampleTable
+from runtime.writing import sweep, write_text
+from untrusted.json_text import json_of
+
+log = logging.getLogger(__name__)
+
+Found = Mapping[int, str]
+"""What was found out about some questions, by their places."""
+
+
+def found_once(
+    samples: Sequence[Sample], name: str, find: Callable[[Sequence[Sample]], Found]
+) -> Found:
+    """Say what `find` finds; of questions in an index, what it found in all of that index first.
+
+    Args:
+        name: of what is looked for, and of all that it depends on besides the questions.
+    """
+    if not isinstance(samples, SampleTable):
+        return find(samples)
+    file = samples.file.with_name(f"{name}.json")
+    try:
+        found = {int(place): text for place, text in json_of(read_sealed(file)).items()}
+    except (OSError, ValueError, TypeError, AttributeError):
+        whole = SampleTable(samples.file, root=samples.root, outside_root=samples.outside_root)
+        found = dict(find(whole))
+        sweep(file.parent)
+        try:
+            write_text(file, sealed(json.dumps(found)))
+        except OSError as error:
+            log.warning("%s cannot be written (%s): it is found out again next time", file, error)
+    if not found:
+        return {}
+    places = enumerate(map(int, samples.places))
+    return {at: found[place] for at, place in places if place in found}

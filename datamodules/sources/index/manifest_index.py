@@ -1,0 +1,178 @@
+"""Keep what reading a large manifest found, so that it is read once and never held in memory.
+
+An index is a directory `index/NAME-KEY` of the data root, with the good rows as a table and the bad
+ones as a quarantine lists them. The key covers the manifest's files by name, size and times, how
+they are read, and the code that reads them, so that a change of any makes another index. Those that
+no run uses may be deleted at any time.
+
+Its checksum is looked at when it is opened; one that was changed since is made anew.
+
+Media are hashed when they are indexed, and not again when the index is opened; `table.checked`
+looks whether they are still those. A row whose medium could not be found stays set aside.
+"""
+
+import hashlib
+import json
+import logging
+import os
+import shutil
+from collections.abc import Container, Sequence
+from functools import cache
+from inspect import getfile
+from pathlib import Path
+from typing import get_args
+
+import numpy as np
+
+from configs.inputs import FormatName
+from datamodules.media.files import resolve
+from datamodules.sample import Media, Sample
+from datamodules.sources.answers.normalize import Reason
+from datamodules.sources.fields.row import Unread
+from datamodules.sources.index.sealed import broken, seal
+from datamodules.sources.index.table import SampleTable, Stamp, stamp, write_table
+from datamodules.sources.manifest import read_manifest, samples_of
+from datamodules.sources.quarantine import Quarantine
+from runtime.writing import holding, sweep, whole_directory, write_text
+from untrusted.json_text import json_of
+
+log = logging.getLogger(__name__)
+
+INDEXED_BYTES = 32 * 2**20
+"""Manifests up to this size are read anew by each run."""
+
+
+def open_samples(
+    path: Path,
+    root: Path,
+    quarantine: Quarantine,
+    *,
+    taken: Container[str] = (),
+    format: FormatName = "auto",
+    outside_root: bool = False,
+    above: int = INDEXED_BYTES,
+) -> Sequence[Sample]:
+    """Read a manifest as `read_manifest` does, through an index where it has more bytes than that.
+
+    The questions are the same in either case, and so is what is quarantined.
+    """
+    index = _index_of(path, root, format, outside_root, above=above)
+    if index is not None:
+        try:
+            if _lacking(index):
+                log.info("indexing %s in %s, once", path, index)
+                _build(index, path, root, format=format, outside_root=outside_root)
+        except OSError as error:
+            log.warning("%s cannot be written (%s): the questions are kept in memory", index, error)
+            index = None
+    if index is None:
+        return read_manifest(
+            path, root, quarantine, taken=taken, format=format, outside_root=outside_root
+        )
+    _replay(index, quarantine)
+    _unread(index).tell(path)
+    table = SampleTable(index / "rows.arrow", root=root, outside_root=outside_root)
+    return _without(table, taken, quarantine, path) if taken else table
+
+
+def _index_of(
+    path: Path, root: Path, format: FormatName, outside_root: bool, *, above: int
+) -> Path | None:
+    """Name the index of a manifest; None where it is too small to have one, or not there."""
+    files = sorted(path.glob("**/*.parquet")) if path.is_dir() else [path]
+    stamps = [(os.path.relpath(file, root), *stamp(file)) for file in files if file.is_file()]
+    if sum(size for _, size, *_ in stamps) <= above:
+        return None
+    text = json.dumps([stamps, format, outside_root, _reading_code()])
+    key = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    return root / "index" / f"{path.stem}-{key}"
+
+
+@cache
+def _reading_code() -> str:
+    """Name the code that turns rows into samples, by its bytes."""
+    sources = Path(__file__).parents[1]
+    read_by = (*sorted(sources.rglob("*.py")), *(Path(getfile(one)) for one in (resolve, Sample)))
+    digest = hashlib.blake2b(digest_size=8)
+    for file in read_by:
+        digest.update(file.read_bytes())
+    return digest.hexdigest()
+
+
+def _build(index: Path, path: Path, root: Path, *, format: FormatName, outside_root: bool) -> None:
+    """Write an index beside its place and put it there whole, or leave another's there."""
+
+    @cache
+    def stamp_of(item: Media) -> Stamp:
+        return stamp(resolve(root, item.path, outside_root=outside_root))
+
+    try:
+        with whole_directory(index, replaces=False) as made:
+            bad = Quarantine(max_bad_share=1.0, run_dir=made)
+            unread = Unread()
+            samples = samples_of(
+                path, root, bad, format=format, outside_root=outside_root, unread=unread
+            )
+            write_table(made / "rows.arrow", samples, stamp_of)
+            write_text(made / "unread.json", json.dumps(unread.as_dict()))
+            seal(made)
+    except OSError:
+        if broken(index) is not None:  # else another process was faster, and its index is as good
+            raise
+
+
+def _lacking(index: Path) -> bool:
+    """Tell whether an index has to be made; one that is not what was written is taken away."""
+    index.parent.mkdir(parents=True, exist_ok=True)
+    sweep(index.parent)
+    with holding(index.parent):  # another process may have made it anew by now
+        if not os.path.lexists(index):
+            return True
+        reason = broken(index) if index.is_dir() and not index.is_symlink() else "it is no folder"
+        if reason is None:
+            return False
+        log.warning("the index %s is damaged (%s), and is made anew", index, reason)
+        if index.is_dir() and not index.is_symlink():
+            shutil.rmtree(index)
+        else:
+            index.unlink()
+    return True
+
+
+def _replay(index: Path, quarantine: Quarantine) -> None:
+    """Set aside what was when the manifest was indexed."""
+    file = index / "quarantine.jsonl"
+    rows = map(json_of, file.read_text().splitlines() if file.exists() else ())
+    unseen = 0
+    for row in rows:
+        quarantine.add(row["id"], row["reason"], row["detail"], row["path"])
+        unseen += row["reason"] not in get_args(Reason)
+    if unseen:
+        log.warning(
+            "%d rows stay set aside for media that were missing or bad when %s was made: once "
+            "these are mended, delete it, so that the manifest is read again",
+            unseen,
+            index,
+        )
+
+
+def _unread(index: Path) -> Unread:
+    """Read which fields nobody read when the manifest was indexed."""
+    return Unread(**json_of((index / "unread.json").read_text(encoding="utf-8")))
+
+
+def _without(
+    table: SampleTable, taken: Container[str], quarantine: Quarantine, path: Path
+) -> SampleTable:
+    """Leave out the questions whose ids rows of other manifests have."""
+    ids = table.ids
+    kept = np.array([sample_id not in taken for sample_id in ids], dtype=np.bool_)
+    for place in np.flatnonzero(~kept):
+        quarantine.add(
+            ids[place],
+            "duplicate_id",
+            f"{ids[place]!r} is the id of a row of another manifest too, but scores are kept by "
+            "id: give each row its own.",
+            str(path),
+        )
+    return table if kept.all() else table.take(np.flatnonzero(kept))

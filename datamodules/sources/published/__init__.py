@@ -1,0 +1,1 @@
+"""Adapters of published data sets, and the questions of known test sets."""

@@ -1,0 +1,265 @@
+"""Read rows out of JSONL, JSON, CSV, TSV and Parquet files, one after the other.
+
+A row that cannot be read is one bad row; only a file without rows stops the reading.
+"""
+
+import codecs
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from os import SEEK_CUR
+from pathlib import Path
+from typing import BinaryIO, Self, TextIO, final
+
+from datamodules.sources.adapter import Row
+from datamodules.sources.answers.normalize import RowError
+from datamodules.sources.bounds import (
+    LONGEST_ROW,
+    MEBIBYTE,
+    MOST_COLUMNS,
+    Spoiled,
+    checked,
+    refuse_many_values,
+    too_large,
+)
+from datamodules.sources.nested import questions_in
+from datamodules.sources.parquet import Raw, count_parquet, parquet_rows
+from untrusted.json_text import json_of, same_name
+
+ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
+
+PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz")
+"""Files that hold others: who looked into them at every opening would read them over and over."""
+
+LARGEST_JSON = 2**30
+"""Bytes of a file that is one value of JSON; parsed, it takes several times as much memory."""
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A row, or why there is none, and where."""
+
+    place: str
+    """As a user finds it again: "train.jsonl:17", or "train.json[16]"."""
+
+    number: int
+    """Of the row in the manifest, from 1; that of its line where rows are lines."""
+
+    row: Row | RowError
+
+
+def manifest_path(root: Path, name: str) -> Path:
+    """Find a manifest by its name: that of a `.jsonl` file, unless the name has another ending or
+    is that of a directory, of Parquet shards, beside which there is no such file."""
+    path, lines = root / name, root / f"{name}.jsonl"
+    return (
+        path
+        if path.suffix in (*ENDINGS, *PACKED) or (path.is_dir() and not lines.is_file())
+        else lines
+    )
+
+
+def read_rows(path: Path, *, every: int = 1) -> Iterator[Found]:
+    """Read rows in their order, keeping no more of the file in memory than its format asks for.
+
+    Args:
+        every: reads the first of so many rows, and does not look into the others.
+    """
+    for index, found in enumerate(_raws(path)):
+        if index % every == 0:
+            place, number, parse = found
+            try:
+                row: Row | RowError = parse()
+            except RowError as error:
+                row = error
+            yield Found(place=place, number=number, row=row)
+
+
+def count_rows(path: Path) -> int:
+    """Count rows, good and bad, without reading more than where they end."""
+    if path.suffix == ".parquet" or path.is_dir():
+        return count_parquet(path)
+    return sum(1 for _ in _raws(path))
+
+
+def _raws(path: Path) -> Iterator[Raw]:
+    if path.is_dir() or path.suffix == ".parquet":
+        return parquet_rows(path)
+    if path.suffix in PACKED:
+        raise ValueError(
+            f"{path} is packed, but manifests are read as they are: unpack it, and name the file "
+            f"that comes out of it, one of {', '.join(ENDINGS)}."
+        )
+    if not path.is_file():
+        raise ValueError(
+            f"There is no manifest {path}, but questions are read from one: write it there, one "
+            "JSON object per line, or name another directory with data.root=..."
+        )
+    if path.suffix == ".json":
+        return _json(path)
+    if path.suffix in (".csv", ".tsv"):
+        return _table(path)
+    return _json(path) if _is_list(path) else _jsonl(path)
+
+
+def _is_list(path: Path) -> bool:
+    """Know one JSON list that is named `.jsonl`, and whose lines are no rows."""
+    with path.open("rb") as file:
+        if not file.read(64).lstrip(codecs.BOM_UTF8).lstrip().startswith(b"["):
+            return False
+    content = _whole(path)
+    try:
+        return isinstance(json_of(content, spoiled=_spoiled), list)
+    except ValueError:
+        return False
+
+
+def _jsonl(path: Path) -> Iterator[Raw]:
+    with path.open("rb") as file:  # bytes, so that one line that is not UTF-8 is one bad row
+        for number, line in enumerate(_lines(file), start=1):
+            if line is None or line.strip():
+                yield f"{path}:{number}", number, partial(_parsed, line)
+
+
+def _lines(file: BinaryIO) -> Iterator[bytes | None]:
+    """List lines; None is one that is too long, of which no more is held than shows that."""
+    while line := file.readline(LONGEST_ROW + 1):
+        if len(line) <= LONGEST_ROW or line.endswith(b"\n"):
+            yield line
+            continue
+        while rest := file.read(MEBIBYTE):
+            if (end := rest.find(b"\n")) >= 0:
+                file.seek(end + 1 - len(rest), SEEK_CUR)
+                break
+        yield None
+
+
+def _parsed(line: bytes | None) -> Row:
+    if line is None:
+        raise too_large("the row is a line without end", LONGEST_ROW, "bytes")
+    refuse_many_values(line)
+    try:
+        return checked(json_of(line, spoiled=_spoiled))
+    except ValueError as error:
+        if isinstance(error, RowError):
+            raise
+        raise RowError(
+            "malformed", f"the row is not JSON in UTF-8 ({error}), but each line must be: mend it."
+        ) from error
+
+
+def _spoiled(fault: str) -> Spoiled:
+    return Spoiled(fault=fault)
+
+
+def _json(path: Path) -> Iterator[Raw]:
+    content = _whole(path)
+    try:
+        # Bytes that are no UTF-8 become half characters, which spoil their own row only.
+        text = content.decode("utf-8-sig", errors="surrogateescape")
+        held = json_of(text, spoiled=_spoiled)
+    except ValueError as error:
+        if _is_lines(content):
+            yield from _jsonl(path)
+            return
+        raise ValueError(
+            f"{path} is not JSON ({error}), but a file of this ending holds JSON: mend it, or name "
+            "it .jsonl if each line is an object of its own."
+        ) from error
+    for number, (place, row) in enumerate(questions_in(held, path), start=1):
+        yield f"{path}{place}", number, partial(checked, row)
+
+
+def _whole(path: Path) -> bytes:
+    """Read a file of JSON that is one value, which has to be held in memory at once."""
+    size = path.stat().st_size
+    if size > LARGEST_JSON:
+        raise ValueError(
+            f"{path} is one value of JSON of {size:,} bytes, but such a file is held in memory as "
+            f"a whole and has at most {LARGEST_JSON:,}: write each question on a line of its own, "
+            "as .jsonl."
+        )
+    return path.read_bytes()
+
+
+def _is_lines(content: bytes) -> bool:
+    """Know a file of JSON lines that is named `.json`: its first line is an object by itself."""
+    first = content.lstrip(codecs.BOM_UTF8).lstrip().split(b"\n", 1)[0]
+    try:
+        return isinstance(json_of(first, spoiled=_spoiled), dict)
+    except ValueError:
+        return False
+
+
+def _table(path: Path) -> Iterator[Raw]:
+    """Read a table whose first line names the columns; an empty cell is an absent field."""
+    tabs = "\t" if path.suffix == ".tsv" else ","
+    with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        lines = _TableLines(file)
+        reader = csv.reader(lines, delimiter=tabs, strict=True)
+        try:
+            names: list[str] = [name.strip() for name in next(reader, [])]
+        except csv.Error:
+            names = []
+        once = len({same_name(name) for name in names}) == len(names) <= MOST_COLUMNS
+        if not any(names) or not once or "\0" in "".join(names):
+            raise ValueError(
+                f"{path} begins with {str(names[:20])[:300]}, but its first line names the "
+                f"columns, each once, in UTF-8 and at most {MOST_COLUMNS:,}: write them there."
+            )
+        while True:
+            first = reader.line_num + 1
+            lines.taken = 0
+            try:
+                cells: list[str] | csv.Error | None = next(reader, None)
+            except csv.Error as error:  # the reader goes on with the next line
+                cells = error
+            if cells is None:
+                return
+            if cells:
+                last = reader.line_num
+                place = f"{last}" if isinstance(cells, list) or first >= last else f"{first}-{last}"
+                parse = partial(_filled, names, None if lines.taken > LONGEST_ROW else cells)
+                yield f"{path}:{place}", last, parse
+
+
+@final
+class _TableLines:
+    """Hands lines to a reader of tables, and ends a row that grows too long by one that is none."""
+
+    NONE = '"x"x\n'
+
+    def __init__(self, file: TextIO) -> None:
+        self.file = file
+        self.taken = 0
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = self.file.readline(LONGEST_ROW + 1)
+        if not line:
+            raise StopIteration
+        self.taken += len(line)
+        if self.taken <= LONGEST_ROW:
+            return line
+        while line and not line.endswith("\n"):
+            line = self.file.readline(MEBIBYTE)
+        return self.NONE
+
+
+def _filled(names: list[str], cells: list[str] | csv.Error | None) -> Row:
+    if cells is None:
+        raise too_large("the row is a line, or a quote, without end", LONGEST_ROW, "characters")
+    if isinstance(cells, csv.Error) or len(cells) > len(names):
+        found = f"is no line of a table ({cells})"
+        if not isinstance(cells, csv.Error):
+            found = f"has {len(cells)} cells"
+        raise RowError(
+            "malformed",
+            f"the row {found}, but the first line names {len(names)} columns: put texts that hold "
+            "commas, tabs, quotes or line breaks in quotes, and double those within.",
+        )
+    return checked({name: cell for name, cell in zip(names, cells, strict=False) if cell})

@@ -1,0 +1,1 @@
+"""Probes, audits, benchmarks, and the statistics that they share."""

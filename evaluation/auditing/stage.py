@@ -1,0 +1,232 @@
+"""Audit: what the cached counts say about every question, by every rule; no model is run."""
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from configs.schema import AuditConfig, Config, DataConfig
+from datamodules.contribution.probe_cache import compact, find_probe, probes
+from datamodules.contribution.probe_scores import Scores
+from datamodules.contribution.selection import probe_directory
+from datamodules.digits.build import ensure
+from datamodules.sample import Sample
+from datamodules.sources.manifest import read_manifest
+from datamodules.sources.quarantine import Quarantine
+from datamodules.sources.row_files import manifest_path
+from evaluation.auditing.coverage import Coverage, coverage
+from evaluation.auditing.plot import draw
+from evaluation.auditing.rules import Judged, Unjudged, agree, check_all, judge_all, rule_row
+from evaluation.auditing.shapley import Game, group_means, play
+from evaluation.auditing.tables import (
+    agreement_table,
+    contribution_table,
+    coverage_table,
+    rules_table,
+    truth_tables,
+    unjudged_list,
+)
+from evaluation.auditing.truth import read_truth
+from evaluation.statistics.intervals import Interval
+from runtime.runs import open_run
+from runtime.writing import write_text
+
+Truth = Mapping[str, Mapping[str, str]]
+"""Rows of a truth file by the ids of questions."""
+
+Groups = list[tuple[str, dict[str, Interval]]]
+"""Names of groups, and the mean share of each part in them."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """One part of what an audit finds."""
+
+    name: str
+    text: str
+    """For the terminal, readable in 100 columns."""
+
+    numbers: object
+    """For results.json."""
+
+
+def audit(config: Config) -> str:
+    """Judge the questions of one split from the cache; return the tables that are printed."""
+    settings, cache = config.audit, probe_directory(config.data)
+    with open_run(config) as run:
+        samples = questions_of(config.data, settings.split, run_dir=run.dir)
+        samples = samples[: settings.limit or None]
+        facts = _probes(cache, settings.probes)
+        truth = _truth(config)
+        notes = [_compacted(cache, key) for key in facts] if settings.compact else []
+        hashes = [sample.content_hash for sample in samples]
+        scores = {key: Scores.load(cache, key, hashes) for key in facts}
+        rows = [row for key in scores for row in coverage(key, scores[key], samples)]
+        _check_answers(rows, cache, facts, settings.split)
+        judged, lacking = judge_all(config.data.contribution, cache, samples, scores)
+        game = play(samples, scores, confidence=settings.confidence)
+        shared, means = _contribution(config, samples, game, _groups(settings, samples, truth))
+        sections = [
+            Section(name="probes", text=coverage_table(facts, rows), numbers=_plain(rows)),
+            *_rules(config, samples, judged, truth),
+            shared,
+        ]
+        if lacking:
+            text = unjudged_list(lacking, split=settings.split)
+            sections.append(Section(name="not_judged", text=text, numbers=_plain(lacking)))
+        files = ["results.json", "contribution.jsonl"]
+        if game is not None and settings.plot:
+            files.append("contribution.png")
+            model = facts[game.key].get("model", game.key[:8])
+            title = f"{config.data.name}/{settings.split}: what each part adds for {model}"
+            draw(run.dir / "contribution.png", means, game, title=title)
+        _write_questions(run.dir / "contribution.jsonl", samples, judged, game)
+        results = {"split": settings.split, "questions": len(samples)}
+        results |= {section.name: section.numbers for section in sections}
+        write_text(run.dir / "results.json", json.dumps(finite(results), indent=2))
+        run.finish()
+    heading = f"{config.data.name}/{settings.split}: {len(samples)} questions, answers in {cache}"
+    told = ["\n".join([heading, *notes]), *(section.text for section in sections)]
+    return "\n\n".join([*told, f"{', '.join(files)} in {run.dir}"])
+
+
+def questions_of(data: DataConfig, split: str, *, run_dir: Path) -> list[Sample]:
+    """Read the manifest alone: no model, and no tokenizer."""
+    root = Path(data.root)
+    if data.embedded:
+        ensure(root)
+    quarantine = Quarantine(max_bad_share=data.max_bad_share, run_dir=run_dir)
+    path = manifest_path(root, split)
+    samples = read_manifest(
+        path, root, quarantine, format=data.format, outside_root=data.outside_root
+    )
+    quarantine.check(len(samples) + len(quarantine))
+    if not samples:
+        raise ValueError(
+            f"{path} holds no question, but there is none to judge without: name another manifest."
+        )
+    return samples
+
+
+def _probes(cache: Path, named: Sequence[str]) -> dict[str, dict[str, object]]:
+    """List the probes to read, in the order in which they were named."""
+    known = probes(cache)
+    if not known:
+        raise ValueError(
+            f"There is no probe in {cache}, but an audit reads what probes have counted: run "
+            "`python eval.py stage=probe` with the same data first, or name another directory "
+            "with data.contribution.cache=..."
+        )
+    keys = dict.fromkeys(find_probe(cache, name) for name in named) or known
+    return {key: known[key] for key in keys}
+
+
+def _truth(config: Config) -> Truth:
+    """Read what questions are known to need, if anybody wrote it down and where it is needed."""
+    settings = config.audit
+    file = Path(config.data.root) / "truth" / f"{settings.split}.jsonl"
+    if settings.group_by == "source":
+        return read_truth(file)
+    if not file.exists():
+        raise ValueError(
+            f"audit.group_by is {settings.group_by}, but there is no {file} that says it of each "
+            "question: write it there, or set audit.group_by=source."
+        )
+    return read_truth(file, ("evidence", settings.group_by))
+
+
+def _groups(settings: AuditConfig, samples: Sequence[Sample], truth: Truth) -> list[str]:
+    """Name the group of each question."""
+    if settings.group_by == "source":
+        return [sample.source for sample in samples]
+    return [truth.get(sample.id, {}).get(settings.group_by, "unknown") for sample in samples]
+
+
+def _compacted(cache: Path, key: str) -> str:
+    """Make one shard of a probe's many, and say so."""
+    shards = len(list((cache / f"probe={key}").glob("*.parquet")))
+    merged = compact(cache, key) is not None
+    return f"{key[:8]}: {f'{shards} shards became one' if merged else 'nothing to compact'}"
+
+
+def _check_answers(
+    rows: Sequence[Coverage], cache: Path, keys: Mapping[str, object], split: str
+) -> None:
+    """Stop where the cache is about other questions."""
+    if not rows:
+        raise ValueError(
+            f"{cache} holds probes ({', '.join(key[:8] for key in keys)}) that have answered no "
+            f"question of {split}, but an audit reads answers: run `python eval.py "
+            f"stage=probe probe.split={split}`, or choose another audit.split."
+        )
+
+
+def _rules(
+    config: Config, samples: Sequence[Sample], judged: Sequence[Judged], truth: Truth
+) -> Iterator[Section]:
+    """Report what rules decide, how far they agree, and whether they are right."""
+    confidence = config.audit.confidence
+    assets = [sample.asset_id for sample in samples]
+    rows = [rule_row(one, assets, confidence=confidence) for one in judged]
+    if rows:
+        numbers: object = [asdict(row) for row in rows]
+        yield Section(name="rules", text=rules_table(rows), numbers=numbers)
+    if len(judged) > 1:
+        found = agree(judged)
+        yield Section(name="agreement", text=agreement_table(found), numbers=asdict(found))
+    if checks := check_all(judged, samples, truth, confidence=confidence):
+        numbers = {name: asdict(check) for name, check in checks.items()}
+        yield Section(name="truth", text=truth_tables(checks), numbers=numbers)
+
+
+def _contribution(
+    config: Config, samples: Sequence[Sample], game: Game | None, groups: Sequence[str]
+) -> tuple[Section, Groups]:
+    """Report what each part adds, group by group."""
+    settings = config.audit
+    numbers: dict[str, object] = {}
+    means: Groups = []
+    if game is not None:
+        means = group_means(
+            game,
+            groups,
+            [sample.asset_id for sample in samples],
+            resamples=settings.resamples,
+            confidence=settings.confidence,
+            seed=config.seed,
+        )
+        numbers |= {"probe": game.key, "how": game.how, "players": game.players}
+        numbers["groups"] = {
+            title: {name: asdict(mean) for name, mean in row.items()} for title, row in means
+        }
+    text = contribution_table(game, means, split=settings.split)
+    return Section(name="contribution", text=text, numbers=numbers), means
+
+
+def _write_questions(
+    path: Path, samples: Sequence[Sample], judged: Sequence[Judged], game: Game | None
+) -> None:
+    """Write a line for every question: its bands by rule, and what each part adds."""
+    bands = {one.name: one.bands.tolist() for one in judged}
+    shares = {} if game is None else game.by_question()
+    lines = []
+    for i, sample in enumerate(samples):
+        row: dict[str, object] = {"id": sample.id}
+        row["bands"] = {name: told[i] for name, told in bands.items()}
+        row |= {name: finite(values[i]) for name, values in shares.items()}
+        lines.append(json.dumps(row, ensure_ascii=False) + "\n")
+    write_text(path, "".join(lines))
+
+
+def _plain(rows: Sequence[Coverage] | Sequence[Unjudged]) -> list[dict[str, object]]:
+    """Turn rows into what JSON knows."""
+    return [asdict(row) for row in rows]
+
+
+def finite(value: object) -> object:
+    """Replace what is no number by null, for JSON has no NaN."""
+    if isinstance(value, Mapping):
+        return {name: finite(inner) for name, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [finite(inner) for inner in value]
+    return None if isinstance(value, float) and value != value else value

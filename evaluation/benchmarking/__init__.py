@@ -1,0 +1,1 @@
+"""Scores with what they rest on, and comparisons between models."""

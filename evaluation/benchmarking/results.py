@@ -1,0 +1,112 @@
+"""Read what benchmarks and trainings left behind, for whoever compares them."""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from omegaconf import OmegaConf
+
+from configs.benchmark import shown
+from evaluation.auditing.truth import known_fields
+from untrusted.json_text import json_of
+
+METRICS, TOKENS = "metrics.jsonl", "train/tokens"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Left:
+    """What one checkpoint got right, in the order of its file."""
+
+    put: str
+    """Set, condition, and what was judged."""
+
+    hashes: Mapping[str, str]
+    """Content of each question, by id."""
+
+    right: NDArray[np.float64]
+    clusters: Sequence[str]
+    needs_media: NDArray[np.bool_] | None
+    steps: int
+    tokens: float
+
+
+def read_left(path: Path, wanted: str | None) -> Left:
+    """Read one checkpoint's answers to one set, and where its weights come from.
+
+    Of several conditions the first counts, and of several orders of the options the written one.
+    """
+    folder = path if path.is_dir() else path.parent
+    if not (folder / "results.json").exists():
+        raise ValueError(
+            f"{folder} holds no results.json, but a finished stage=benchmark leaves one: name its "
+            "run directory, and let it finish."
+        )
+    results = json_of((folder / "results.json").read_text())
+    sets, condition = results["sets"], results["conditions"][0]
+    if wanted not in (sets if wanted is not None or len(sets) > 1 else [None]):
+        raise ValueError(
+            f"{folder} scored {', '.join(sets)}, but arms are compared on one set, not on "
+            f"{wanted}: name one of them."
+        )
+    chosen = wanted or sets[0]
+    name = [*results["checkpoints"]][-1] if path.is_dir() else path.stem
+    place = (chosen, *shown(condition), 0)
+    rows = [
+        row
+        for row in _rows(folder / f"{name}.jsonl")
+        if (row["set"], row["condition"], row["how"], row["order"]) == place
+    ]
+    root = Path(OmegaConf.select(OmegaConf.load(folder / "config.yaml"), "data.root"))
+    truth = known_fields(root, chosen, ("evidence",))
+    needs = [truth[row["id"]]["evidence"] != "text" if row["id"] in truth else None for row in rows]
+    steps, tokens = learned(Path(results["checkpoints"][name]))
+    return Left(
+        put=f"{chosen} under {condition}, by {results['by']}{_judged_by(results)}",
+        hashes={row["id"]: row["content_hash"] for row in rows},
+        right=np.array([row["correct"] for row in rows], dtype=np.float64),
+        clusters=[row["asset_id"] for row in rows],
+        needs_media=None if None in needs else np.array(needs, dtype=np.bool_),
+        steps=steps,
+        tokens=tokens,
+    )
+
+
+def _judged_by(results: Mapping[str, Any]) -> str:
+    """Say how answers were named and read, which results of long ago do not tell."""
+    if "harness_version" not in results:
+        return ""
+    return f", options named by {results['answer_with']}, harness {results['harness_version']}"
+
+
+def learned(weights: Path) -> tuple[int, float]:
+    """Count the optimizer steps behind an export, and the tokens that they learned from.
+
+    An export knows by its run's `config.yaml` which one that run started from, and so on back to
+    weights that no run made. Tokens are NaN where a run did not count them.
+    """
+    steps, tokens = 0, 0.0
+    for run in _lineage(weights):
+        rows = _rows(run / METRICS)
+        steps += max((row["step"] for row in rows), default=0)
+        tokens += max((row[TOKENS] for row in rows if TOKENS in row), default=math.nan)
+    return steps, tokens
+
+
+def _lineage(weights: Path) -> Iterator[Path]:
+    """Walk the training runs behind an export, the last one first."""
+    run = weights.parent
+    while weights.name == "export" and (run / METRICS).exists():
+        yield run
+        before = OmegaConf.select(OmegaConf.load(run / "config.yaml"), "init_from")
+        if before is None:
+            return
+        weights, run = Path(before), Path(before).parent
+
+
+def _rows(path: Path) -> list[dict[str, Any]]:  # whatever was written there
+    """Read a row a line; texts may hold what Unicode calls a line break, and are not torn there."""
+    return [json_of(line) for line in path.read_text().split("\n") if line]

@@ -1,0 +1,1 @@
+"""Ask frozen models with media withheld, here or behind an endpoint."""

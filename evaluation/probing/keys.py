@@ -1,0 +1,83 @@
+"""Read the key of a server, and keep it out of everything that is said about the server."""
+
+import base64
+import html
+import os
+import re
+from collections.abc import Iterator
+from urllib.parse import unquote
+
+from configs.credentials import SHORTEST
+from configs.probing import ServerConfig
+from untrusted.composing import composed
+from untrusted.servers import is_loopback
+
+NO_KEY = "none"  # what a server that needs no key is sent
+
+GIVEAWAY = SHORTEST
+"""Letters and digits of a key in a row that nothing may repeat; a shorter key is no secret."""
+
+WITHHELD = "(not shown, since it repeats the key)"
+
+LONGEST = 400
+"""Characters of a server's words that are shown."""
+
+ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[bfnrt])")
+"""A character as JSON and others may write it."""
+
+
+def read_key(server: ServerConfig) -> str:
+    """Read the key from the environment; a server on this machine may need none."""
+    key = os.environ.get(server.key_variable, "").strip()
+    if not key and is_loopback(server.url):
+        return NO_KEY
+    if not (key and key.isascii() and key.isprintable()):
+        raise ValueError(
+            f"The environment variable {server.key_variable} holds no key that could be sent to "
+            f"{server.url}: set it to the key, or name another with probe.server.key_variable."
+        )
+    return key
+
+
+def quoted(text: str, key: str) -> str:
+    """Quote a server's words on one line that a terminal can show, without the key in any form."""
+    text = text[: 10 * LONGEST]
+    if repeats(text, key):
+        return WITHHELD
+    line = " ".join("".join(each if each.isprintable() else " " for each in text).split())
+    return line if len(line) <= LONGEST else f"{line[:LONGEST]}..."
+
+
+def repeats(text: str, key: str) -> bool:
+    """Tell whether a text holds a part of a key: plain, encoded, backwards, or broken up."""
+    plain = _squeezed(key)
+    if len(plain) < GIVEAWAY:
+        return False
+    secrets = [plain, plain[::-1], *map(_squeezed, _encoded(key))]
+    parts = {
+        secret[at : at + GIVEAWAY] for secret in secrets for at in range(len(secret) - GIVEAWAY + 1)
+    }
+    for reading in (text, unquote(html.unescape(ESCAPE.sub(_unescaped, text)))):
+        seen = _squeezed(reading)
+        if any(seen[at : at + GIVEAWAY] in parts for at in range(len(seen) - GIVEAWAY + 1)):
+            return True
+    return False
+
+
+def _squeezed(text: str) -> str:
+    """Leave out all that may stand between the letters of a key, and their case."""
+    return "".join(each for each in composed(text, "NFKC").casefold() if each.isalnum())
+
+
+def _encoded(key: str) -> Iterator[str]:
+    """Write a key as hexadecimal digits, and as base64 of each alignment, without the ends."""
+    raw = key.encode()
+    yield raw.hex()
+    for before in range(3):
+        whole = base64.b64encode(b"\0" * before + raw).decode().rstrip("=")
+        yield whole[4 if before else 0 : -1]
+
+
+def _unescaped(found: re.Match[str]) -> str:
+    digits = found[1] or found[2]
+    return chr(int(digits, 16)) if digits else " "

@@ -1,0 +1,1 @@
+"""Frozen models: load one, and ask it a whole set of questions."""

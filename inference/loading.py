@@ -1,0 +1,67 @@
+"""Build what a run asks or trains: the encoder and the policy, from one configuration."""
+
+from functools import partial
+
+import torch
+
+from configs.schema import Config
+from datamodules.prompts.encoder import PromptEncoder
+from datamodules.prompts.wording import imitated
+from datamodules.sources.index.gold_check import GoldCheck
+from modules.grading import HARNESS
+from modules.policy.omni import OmniModel
+from modules.verifiers.golds import wrong_golds
+from pretrained.finding import check_weights
+
+
+def weights_of(config: Config) -> str:
+    """Name the weights that the run starts from."""
+    return config.init_from or config.model.path
+
+
+def build_encoder(config: Config) -> PromptEncoder:
+    """Read tokenizer and processor of the model that the run starts from."""
+    check_weights(weights_of(config))
+    return PromptEncoder(
+        weights_of(config),
+        system_prompt=config.model.system_prompt,
+        answer_with=config.model.answer_with,
+        audio_in_video=config.data.media.audio_in_video,
+    )
+
+
+def build_gold_check(config: Config) -> GoldCheck:
+    """Say how the answers of a manifest are judged when it is opened."""
+    named = config.model.answer_with
+    return GoldCheck(
+        key=f"{HARNESS}-{named}", judge=partial(wrong_golds, answer_with=named, imitated=imitated)
+    )
+
+
+def compute_dtype(config: Config) -> torch.dtype:
+    """What products are computed in; a frozen model needs no more precise weights than that."""
+    low = config.model.dtype == "bfloat16" or config.trainer.precision != "32-true"
+    return torch.bfloat16 if low else torch.float32
+
+
+def build_policy(
+    config: Config, encoder: PromptEncoder, *, dtype: torch.dtype | None = None
+) -> OmniModel:
+    """Load the model that the run starts from, its weights as configured unless told otherwise.
+
+    Adapters, if asked for, begin the same in every process and whenever the run is repeated.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.default_generator.manual_seed(config.seed)
+        return OmniModel.load(
+            weights_of(config),
+            encoder.tokenizer,
+            dtype=dtype
+            or {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.model.dtype],
+            dense_attention=config.model.attention == "mask",
+            gradient_checkpointing=config.model.gradient_checkpointing,
+            freeze_towers=config.model.freeze_towers,
+            lora=config.model.lora if config.model.lora.rank else None,
+            tower_cache=config.model.tower_cache,
+            tower_cache_gigabytes=config.model.tower_cache_gigabytes,
+        )

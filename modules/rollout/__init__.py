@@ -1,0 +1,1 @@
+"""One round of sampling: completions, their rewards, and prompts drawn again."""

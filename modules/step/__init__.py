@@ -1,0 +1,1 @@
+"""What a step of any stage needs: collectives, timers, checks for NaN, state to resume."""

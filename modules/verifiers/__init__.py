@@ -1,0 +1,1 @@
+"""Whether a completion is right, by rules alone."""

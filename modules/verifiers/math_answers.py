@@ -1,0 +1,291 @@
+"""Compare mathematical expressions, in processes that may be killed.
+
+Whether two expressions are equal is undecidable, and a policy that guesses will sooner or later
+write one that algebra does not come back from. Python cannot interrupt itself inside a large power,
+so `math-verify` works in processes of its own, each with a limit of time and memory that the
+operating system enforces. `python -m modules.verifiers.math_answers` is such a process. It takes
+seconds to start, so what is killed is a copy of it.
+"""
+
+import atexit
+import importlib.util
+import json
+import logging
+import multiprocessing
+import os
+import re
+import resource
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing.connection import Connection
+from pathlib import Path
+from queue import SimpleQueue
+from typing import Literal, final
+
+from datamodules.sample import MAX_EXPRESSION
+from modules.verifiers.typography import plain
+
+WORKERS = 2
+MEMORY = 2 << 30
+"""Bytes that a worker may address."""
+
+MAX_DEPTH = 6
+"""Braces and brackets within one another; the parser takes exponential time in some of them."""
+
+READY = "ready\n"
+ROOT = Path(__file__).parents[2]
+
+Finding = bool | None | Literal["bad gold"]
+
+_SYMBOLS = str.maketrans(
+    {"×": r"\times ", "·": r"\cdot ", "÷": "/", "π": r"\pi ", "∞": r"\infty ", "°": r"^\circ "}
+    | {"²": "^{2}", "³": "^{3}", "≤": r"\le ", "≥": r"\ge "}
+)
+_FUNCTIONS = re.compile(r"(?<![\\A-Za-z])(pi|sin|cos|tan|log|ln|exp)(?![A-Za-z])")
+_SCIENTIFIC = re.compile(r"(?<=[0-9])[eE]([-+]?[0-9]+)")
+_PERCENT = re.compile(r"\\?%|\\text\{ ?percent\}|\b(?:percent|pct)\b")
+_DEGREES = re.compile(r"\^ *(?:\{ *\\circ *\}|\\circ(?![a-z]))")
+_POINT = re.compile(r"(?<=[0-9]) \. (?=[0-9])")  # data sets part LaTeX into tokens
+_DELIMITERS = (("$$", "$$"), ("$", "$"), (r"\(", r"\)"), (r"\[", r"\]"))
+_REFUSED = re.compile(
+    r"[$\x00-\x1f]|\\boxed|\\fbox"  # more than one expression
+    r"|\\(?:int|sum|prod|lim)(?![a-z])"  # the question in place of its answer
+    r"|[0-9][ ~]+[0-9]"  # "1 2 3" would be read as a product
+    r"|[0-9]{100}|\^\s*[{(]*[-+ ]*[0-9]{5}|[)}\]]\s*\^\s*[{(]*[-+ ]*[0-9]{3}"  # huge
+    r"|\^\s*(?:[{(][^{}()A-Za-z]*|-?[0-9]+\s*|[A-Za-z]\s*)[\^!]|_\s*[A-Za-z0-9]\s*_"  # towers
+    # and what has no end
+    r"|[0-9]{5}\s*!|!\s*[)}]*\s*!|[-+]\s*[-+]\s*[-+]|\|{3}|=[^=]*=[^=]*=|(?:/[^/]{1,9}){9}"
+)
+
+
+def equivalent(pairs: Sequence[tuple[str, str]], *, seconds: float = 2.0) -> list[bool | None]:
+    """Tell for each (gold, given) whether they are equal; None where that cannot be told.
+
+    That is, where the given text is no single expression, is too long, takes too long, or leaves
+    an integral, sum or limit to be worked out, as the question may have done. Units are letters
+    like others, 50% is a half and not 50, and numbers are rounded to six decimals.
+
+    Args:
+        seconds: of processor time for one pair, so that verdicts do not depend on what else the
+            machine does.
+    """
+    cleaned = {pair: (_clean(pair[0]), _clean(pair[1])) for pair in pairs}
+    if cleaned and importlib.util.find_spec("math_verify") is None:
+        raise ValueError(
+            f"The answer {pairs[0][0]!r} is of type math, which the package math-verify compares, "
+            "but it is not installed: run `pip install math-verify`, or set answer_type to text."
+        )
+
+    def find(pair: tuple[str, str]) -> Finding:
+        gold, given = cleaned[pair]
+        if not gold:
+            return "bad gold"
+        return gold == given or (_ask(gold, given, seconds) if given else None)
+
+    with ThreadPoolExecutor(WORKERS) as threads:
+        findings = dict(zip(cleaned, threads.map(find, cleaned), strict=True))
+    verdicts: list[bool | None] = []
+    for gold, given in pairs:
+        finding = findings[gold, given]
+        if finding == "bad gold":
+            raise ValueError(
+                f"The answer {gold!r} cannot be read as one expression, so that no completion "
+                "could be right: correct the record, or set its answer_type to text."
+            )
+        verdicts.append(finding)
+    return verdicts
+
+
+def close() -> None:
+    """End the processes; the next comparison starts others."""
+    for worker in _WORKERS:
+        worker.stop()
+
+
+def _clean(text: str) -> str | None:
+    """Write an expression as LaTeX without delimiters; None where it is none, or is too much."""
+    if len(text) > MAX_EXPRESSION:
+        return None
+    text = text.strip().rstrip(".,;")
+    for start, end in _DELIMITERS:
+        if len(text) > len(start + end) and text.startswith(start) and text.endswith(end):
+            text = text[len(start) : -len(end)].strip().rstrip(".,;")
+            break
+    text = _PERCENT.sub("/100", plain(text).replace("**", "^")).translate(_SYMBOLS)
+    text = _SCIENTIFIC.sub(r"\\times10^{\1}", text)
+    text = _POINT.sub(".", _DEGREES.sub(r"^\\circ ", text.replace("\n", " ")))
+    text = _FUNCTIONS.sub(r"\\\1 ", text)
+    return text if text and not _REFUSED.search(text) and _balanced(text) else None
+
+
+def _balanced(text: str) -> bool:
+    """Tell whether each brace has its match, none of them too deep."""
+    depth = braces = 0
+    for mark in text:
+        braces += (mark == "{") - (mark == "}")
+        depth += (mark in "{([") - (mark in "})]")
+        if braces < 0 or depth > MAX_DEPTH:
+            return False
+    return braces == 0
+
+
+@final
+class _Worker:
+    """A process that compares one pair after another."""
+
+    def __init__(self) -> None:
+        self.process: subprocess.Popen[str] | None = None
+        self.ready = False
+
+    def ask(self, gold: str, given: str, seconds: float) -> Finding:
+        """Compare a pair; None where it took too much time or memory."""
+        self.start()
+        process = self.process
+        assert process and process.stdin and process.stdout, "it has pipes"
+        if not self.ready and process.stdout.readline() != READY:
+            raise RuntimeError(
+                "A process that compares expressions did not start (see above), but answers of "
+                f"type math need one: see that `{sys.executable} -m "
+                f"modules.verifiers.math_answers` prints {READY!r} and that {MEMORY >> 30} GiB of "
+                "memory can be addressed."
+            )
+        self.ready = True
+        try:
+            print(json.dumps([gold, given, seconds]), file=process.stdin, flush=True)
+            reply = process.stdout.readline()
+        except BrokenPipeError:
+            reply = ""
+        if reply:
+            finding: Finding = json.loads(reply)
+            return finding
+        if (code := process.wait()) > 0:  # negative, had it been killed
+            raise RuntimeError(
+                f"Comparing {given!r} with the answer {gold!r} ended in an error (exit code "
+                f"{code}, see above), but must end in a verdict: this is a bug; please report it."
+            )
+        return None
+
+    def start(self) -> None:
+        """Start a process where there is none, or none any more.
+
+        It shares nothing with this one, which has threads and a GPU.
+        """
+        if self.process is not None and self.process.poll() is None:
+            return
+        self.stop()
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "modules.verifiers.math_answers"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=ROOT,
+            # The order of sets is part of how sympy simplifies; it has to be the same every time.
+            env=os.environ | {"PYTHONHASHSEED": "0"},
+            start_new_session=True,  # an interrupt is for this process, which then ends that one
+        )
+
+    def stop(self) -> None:
+        """End the process, if there is one."""
+        if self.process is not None:
+            if self.process.poll() is None:
+                os.killpg(self.process.pid, signal.SIGKILL)  # the copy too
+            self.process.communicate()  # closes the pipes, at which a copy left alone ends
+        self.process, self.ready = None, False
+
+
+_WORKERS = tuple(_Worker() for _ in range(WORKERS))
+_IDLE: SimpleQueue[_Worker] = SimpleQueue()
+for _worker in _WORKERS:
+    _IDLE.put(_worker)
+atexit.register(close)
+
+
+def _ask(gold: str, given: str, seconds: float) -> Finding:
+    worker = _IDLE.get()
+    try:
+        return worker.ask(gold, given, seconds)
+    finally:
+        _IDLE.put(worker)
+
+
+def _serve() -> None:
+    """Pass what comes in on standard input on to a copy of this process, until it closes.
+
+    Where the copy is killed, the answer is null, and the next pair goes to another copy.
+    """
+    replies, sys.stdout = sys.stdout, sys.stderr  # parsers print
+    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which kills
+    compare = _comparison()
+    compare(r"\frac{1}{2}", "x^2+1")  # the first time takes longer
+    print(READY, end="", file=replies, flush=True)
+    copies = multiprocessing.get_context("fork")  # this process has no threads
+    copy, ours = None, None
+    for line in sys.stdin:
+        if copy is None or ours is None or not copy.is_alive():
+            ours, theirs = copies.Pipe()
+            copy = copies.Process(target=_compare_all, args=(compare, theirs, ours), daemon=True)
+            copy.start()
+            theirs.close()
+        finding: Finding = None
+        try:
+            ours.send(json.loads(line))
+            finding = ours.recv()
+        except (EOFError, OSError):
+            copy.join()
+            if (code := copy.exitcode or 0) > 0:  # it raised; killed, it would be negative
+                sys.exit(code)
+        print(json.dumps(finding), file=replies, flush=True)
+
+
+def _compare_all(
+    compare: Callable[[str, str], Finding], pairs: Connection, other_end: Connection
+) -> None:
+    """Compare what comes in through a pipe, each pair within its time."""
+    other_end.close()  # else it would stay open when the other process is gone
+    while True:
+        try:
+            gold, given, seconds = pairs.recv()
+        except EOFError:
+            return
+        signal.setitimer(signal.ITIMER_PROF, seconds)
+        try:
+            finding = compare(gold, given)
+        except (MemoryError, RecursionError):
+            finding = None
+        signal.setitimer(signal.ITIMER_PROF, 0)
+        pairs.send(finding)
+
+
+def _comparison() -> Callable[[str, str], Finding]:
+    """Load what compares, which is not at the top: only these processes need it, or pay for it."""
+    from latex2sympy2_extended import NormalizationConfig  # noqa: PLC0415
+    from math_verify import LatexExtractionConfig, parse, verify  # noqa: PLC0415
+
+    logging.disable(logging.ERROR)
+    reading = LatexExtractionConfig(
+        boxed_match_priority=0,
+        normalization_config=NormalizationConfig(  # units stay: 3 m is not 3 cm
+            basic_latex=True, malformed_operators=True, nits=True, boxed="last"
+        ),
+    )
+
+    def expressions(text: str) -> list[object]:
+        found = parse(rf"\boxed{{{text}}}", [reading], parsing_timeout=None)
+        return [] if not found or isinstance(found[0], str) else found
+
+    def compare(gold: str, given: str) -> Finding:
+        expected = expressions(gold)
+        if not expected:
+            return "bad gold"
+        found = expressions(given)
+        return bool(verify(expected, found, timeout_seconds=None)) if found else None
+
+    return compare
+
+
+if __name__ == "__main__":
+    _serve()

@@ -1,0 +1,1 @@
+"""Load models and processors of strangers as data, never as code."""

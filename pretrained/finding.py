@@ -1,0 +1,145 @@
+"""Weights that can be had are told from those that cannot, before anything is loaded or waited for.
+
+A directory is looked through; the hub is asked for one small file, once, with little patience.
+"""
+
+import os
+from pathlib import Path
+
+from huggingface_hub import errors, get_hf_file_metadata, hf_hub_url, try_to_load_from_cache
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    HFValidationError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+)
+
+from pretrained.tensors import parts
+from untrusted.servers import within
+from untrusted.special_files import kind_of
+
+HTTPError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # it does not say so
+"""Of whichever client the hub's library uses: a connection that failed."""
+
+SECONDS = 8.0
+"""Within which the hub must answer."""
+
+NAMED_BY = (
+    "whichever setting names it, such as model.path, init_from, benchmark.checkpoints, "
+    "distill.teacher or prealign.reader"
+)
+"""Weights are named by many settings, and whoever loads them does not know which."""
+
+LOCAL_WAY = (
+    "set HF_HUB_OFFLINE=1 where it was fetched before, or fetch it elsewhere (hf download) and "
+    "name the directory"
+)
+
+
+def check_weights(path: str) -> None:
+    """Raise what is wrong with a model directory, or with a model of the hub."""
+    place = Path(path)
+    if place.is_dir():
+        return _check_directory(place)
+    if place.exists():
+        raise ValueError(
+            f"{path} is a file, but weights are a directory with config.json, tokenizer and "
+            f"*.safetensors: name that in {NAMED_BY}."
+        )
+    if path.startswith(("/", "./", "../", "~")) or path.count("/") > 1 or path.endswith("/"):
+        raise ValueError(
+            f"{path} is neither a directory that exists nor the id of a model on the hub, as "
+            f"OWNER/NAME: correct {NAMED_BY}; a run leaves its weights in RUN/export."
+        )
+    _check_hub(path)
+
+
+def _check_directory(place: Path) -> None:
+    """See that everything is there that a model is read from, and that all of it are files."""
+    for each in sorted(place.iterdir()):
+        if kind := kind_of(each):
+            raise ValueError(
+                f"{each} is {kind}, which may never end, but a model is read from files: put the "
+                f"file itself there, or correct {NAMED_BY}."
+            )
+    lacking = [] if (place / "config.json").is_file() else ["config.json"]
+    if not any((place / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
+        lacking.append("tokenizer.json")
+    lacking += [part.name for part in parts(place) if not part.is_file()]
+    if lacking:
+        more = f" and {len(lacking) - 1} more files" if len(lacking) > 1 else ""
+        raise ValueError(
+            f"{place} has no {lacking[0]}{more}, but a model is read from its config.json, "
+            "tokenizer and *.safetensors: copy what is missing (a run leaves all of them in "
+            f"RUN/export), or correct {NAMED_BY}."
+        )
+
+
+def _check_hub(name: str) -> None:
+    """Ask the hub for a model, unless it is in the cache."""
+    told = f"{name} is no directory here, and the hub"
+    try:
+        if isinstance(try_to_load_from_cache(name, "config.json"), str):
+            return
+        address = hf_hub_url(name, "config.json")
+        found = within(SECONDS, lambda: get_hf_file_metadata(address, timeout=SECONDS))
+    except GatedRepoError as error:
+        raise ValueError(
+            f"{told} gives it only to whom its owners admit: accept their terms at "
+            f"{_page(name)}, and log in (hf auth login, or HF_TOKEN)."
+        ) from error
+    except RepositoryNotFoundError as error:
+        raise ValueError(
+            f"{told} knows no such model, or keeps it private: correct {NAMED_BY}, or log in "
+            "(hf auth login, or HF_TOKEN) if it is yours."
+        ) from error
+    except EntryNotFoundError as error:
+        raise ValueError(
+            f"{told} has no config.json for it, but models are read in the format of "
+            f"transformers: name a repository that holds one, in {NAMED_BY}."
+        ) from error
+    except HFValidationError as error:
+        raise ValueError(
+            f"{name} is neither a directory nor the id of a model on the hub, as OWNER/NAME: "
+            f"correct {NAMED_BY}."
+        ) from error
+    except OfflineModeIsEnabled as error:
+        raise ValueError(
+            f"{told} is not asked, as HF_HUB_OFFLINE=1 says, but the cache does not hold it: unset "
+            "that, or fetch it elsewhere (hf download) and name the directory."
+        ) from error
+    except HfHubHTTPError as error:
+        raise ValueError(
+            f"{told} answers with an error ({_first(error)}): {_way_out(error)}, or {LOCAL_WAY}."
+        ) from error
+    except (HTTPError, OSError) as error:
+        raise ValueError(
+            f"{told} cannot be reached ({_first(error)}): mend the network or HF_ENDPOINT, or "
+            f"{LOCAL_WAY}."
+        ) from error
+
+    if found.commit_hash is None:  # the page of a login, a proxy, or another site
+        raise ValueError(
+            f"{told} ({os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}) answers, but not "
+            "as a hub does, which names the commit of each file: mend HF_ENDPOINT or the proxy, or "
+            f"{LOCAL_WAY}."
+        )
+
+
+def _way_out(error: HfHubHTTPError) -> str:
+    """Tell what waiting helps against from what it does not."""
+    response = getattr(error, "response", None)
+    status = 0 if response is None else response.status_code
+    if status in (401, 403, 407):
+        return "see that HF_TOKEN holds a token that may read it, and that HF_ENDPOINT is right"
+    return "correct HF_ENDPOINT" if status in (404, 405, 410) else "try again later"
+
+
+def _page(name: str) -> str:
+    return f"{os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}/{name}"
+
+
+def _first(error: BaseException) -> str:
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -1,0 +1,198 @@
+"""What both entry scripts share: check the command, set the environment, and end as one should."""
+
+import logging
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from io import TextIOWrapper
+from signal import SIGPIPE, Signals
+from types import TracebackType
+from typing import TextIO, final
+
+from configs.command import main_config, main_recipe
+from configs.credentials import masked
+from configs.launching import check_launch, check_recipe_launch
+from configs.recipes import Command
+from configs.schema import Config
+from runtime.failures import sentence
+from runtime.stopping import (
+    ChildFailed,
+    code_of,
+    end_children,
+    listen,
+    lost,
+    received,
+    settle,
+    stand_by,
+)
+from untrusted.special_files import refuse_endless
+from untrusted.terminal import shown, told
+
+log = logging.getLogger(__name__)
+
+QUIET = ("lightning.pytorch", "lightning.fabric", "transformers", "httpx", "httpx2")
+"""Libraries whose advice at every start would bury what this project says."""
+
+PATIENCE = 30.0
+"""Seconds in which processes that finished their part of a run end by themselves."""
+
+
+@final
+class Screen(TextIOWrapper):
+    """Standard error that loses words where it cannot be written, as with `2> log` on a full disk:
+    a run goes on without its bar. A pipe that nobody reads ends it, as ever."""
+
+    def write(self, text: str) -> int:
+        """Write and show at once."""
+        try:
+            written = super().write(text)
+            super().flush()
+        except BrokenPipeError:
+            raise
+        except OSError:
+            return len(text)
+        return written
+
+    def flush(self) -> None:
+        """Do nothing: all has been shown."""
+
+
+class Told(SystemExit):
+    """Everything has been said, and only the exit code is left to pass on."""
+
+
+def start(stages: tuple[str, ...]) -> Config:
+    """Resolve the command line or leave with help or an error; then prepare the process."""
+    stand_by()
+    refuse_endless()
+    config = main_config(sys.argv[1:], stages)
+    _prepare()
+    check_launch(config, os.environ)
+    return config
+
+
+def start_recipe() -> Command:
+    """Do the same for a recipe, whose steps get the environment of this process."""
+    listen()
+    refuse_endless()
+    command = main_recipe(sys.argv[1:])
+    _prepare()
+    check_recipe_launch(os.environ)
+    return command
+
+
+def _prepare() -> None:
+    # Threads that spin while they wait make a run several times slower on cores shared with others.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    # Arrow's own pool reserves addresses ahead, which limits of memory count as had already.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive forks
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if isinstance(sys.stdout, TextIOWrapper):  # which may be set to letters of one country
+        sys.stdout.reconfigure(errors="backslashreplace")
+    logging.raiseExceptions = False  # a message that finds no room is lost, without a traceback
+    if sys.stderr is not None:  # it may be closed, as by `2>&-`
+        sys.stderr = Screen(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace")
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(Plain())
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    sys.excepthook = _trace
+
+
+@final
+class Plain(logging.Formatter):
+    """Messages as a terminal may have them, whatever data, models and servers put into them."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write a message without keys, and without what a terminal obeys."""
+        return shown(masked(super().format(record)))
+
+
+def say(text: str) -> None:
+    """Print what was asked for, before anything else speaks."""
+    print(shown(masked(text)), flush=True)
+
+
+def _trace(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Print the traceback of a bug."""
+    print(shown(masked("".join(traceback.format_exception(error)))), end="", file=sys.stderr)
+
+
+def quiet() -> None:
+    """Silence those libraries, once their import has set up their own logging."""
+    for name in QUIET:
+        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).propagate = False
+
+
+def attend(action: Callable[[], object], config: Config | None = None) -> None:
+    """Do something to its end, or end this process with a sentence and the code for what happened.
+
+    A bug keeps its traceback. Whatever it is, no process that was started stays behind.
+
+    Args:
+        config: what is done, if that is known, for settings to name.
+    """
+    try:
+        action()
+        sys.stdout.flush()
+        end_children(patience=PATIENCE)
+    except BaseException as error:
+        code = _tell(error, config)
+        end_children()
+        if code is None:
+            raise
+        raise Told(code) from None
+
+
+def _tell(error: BaseException, config: Config | None) -> int | None:
+    """Say what ended this process, and return its exit code; None for a bug."""
+    if isinstance(error, Told):
+        return int(error.code or 0)
+    if (number := received()) is not None:  # whatever became of it on its way up
+        log.error("stopped by %s: the same command goes on from here", Signals(number).name)
+        settle()
+        return code_of(number)
+    if isinstance(error, BrokenPipeError) and error.filename is None:
+        return _unheard()
+    if isinstance(error, SystemExit):
+        return _flushed(error)
+    if (gone := lost()) is not None:
+        code, words = gone
+        log.error("error: %s", words)
+        return code
+    found = sentence(error, config)
+    if found is None:
+        return None
+    print(f"error: {told(masked(found))}", file=sys.stderr)
+    try:
+        sys.stdout.flush()
+    except OSError:  # no room for what was to be shown
+        _drop(sys.stdout)
+    return error.code if isinstance(error, ChildFailed) else 1
+
+
+def _flushed(leaving: SystemExit) -> int:
+    """Take over the code of who leaves, once all that was said has been heard."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        return _unheard()
+    if leaving.code is None or isinstance(leaving.code, int):
+        return leaving.code or 0
+    print(told(masked(str(leaving.code))), file=sys.stderr)
+    return 1
+
+
+def _unheard() -> int:
+    """End like a program that wrote to a pipe which nobody reads any more, as behind `| head`."""
+    _drop(sys.stdout, sys.stderr)
+    return code_of(SIGPIPE)
+
+
+def _drop(*streams: TextIO) -> None:
+    """Send what is left to say nowhere: Python would complain at its end otherwise."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in streams:
+        os.dup2(nowhere, stream.fileno())

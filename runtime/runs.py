@@ -1,0 +1,274 @@
+"""Run directories: never shared by two living processes, found again by the same command.
+
+<root>/<stage>-<hash>-<k>/
+    run.lock        held by the living process; the kernel lets go of it, whatever kills that
+    config.yaml     the resolved config; of a recipe, the words of its steps
+    config.hash     which config the directory belongs to; written last, so it vouches for both
+    finished        the run reached its end
+    metrics.jsonl   one row a line, see MetricsLog
+    voters.txt      of a probe: the keys under which its answers are cached
+"""
+
+import fcntl
+import itertools
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import IO, NoReturn, Self
+
+from configs.launching import SHARED_DIR
+from configs.load import config_hash, to_yaml
+from configs.schema import Config
+from runtime.writing import append, sweep, told, write_bytes, write_text
+from untrusted.json_text import json_of
+
+RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
+"""Variables by which launchers number the processes of one run; 0 or unset is the leader."""
+
+VOTERS = "voters.txt"
+"""What a probe leaves for later steps: the keys that vote, one voter a line."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """What a directory belongs to: the same settings find it again, others are refused."""
+
+    hash: str
+    text: str
+    """The settings behind the hash, a line each, to be read by people."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A directory that this process owns, until it closes the run or dies."""
+
+    dir: Path
+    resumed: bool
+    """An earlier process began this run and did not finish it."""
+
+    lock: IO[bytes] | None
+    """None in the processes that follow a leader: it owns the directory for all of them."""
+
+    def finish(self) -> None:
+        """Mark the run as finished, so that the same command starts a new one, and let go of it."""
+        if self.lock is not None:
+            write_text(self.dir / "finished", "")
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the directory; an unfinished run is taken up again by the same command."""
+        if self.lock is not None:
+            self.lock.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+
+def open_run(config: Config) -> Run:
+    """Take the directory of this config: a new one, or the one that a killed process left behind.
+
+    Processes that a launcher started together share one, which their leader takes.
+    """
+    together = config.trainer.devices * config.trainer.num_nodes > 1
+    root, stem = Path(config.run.root), f"{config.stage}-{config_hash(config)}"
+    name = config.run.name
+    if name is None and together and _slurm_job():
+        # The processes of one SLURM job cannot tell each other which number was free.
+        name = next(_numbered(root, stem)).name
+    if together and follows():
+        return _follow(None if name is None else root / name)
+    run = take(root, name, stem, Identity(hash=config_hash(config), text=to_yaml(config)))
+    if together:
+        os.environ[SHARED_DIR] = str(run.dir.resolve())
+    return run
+
+
+def follows() -> bool:
+    """Say whether a launcher started this process beside another one that leads."""
+    return any(int(os.environ.get(name) or 0) > 0 for name in RANKS)
+
+
+def take(root: Path, name: str | None, stem: str, identity: Identity) -> Run:
+    """Take a directory for this process alone.
+
+    One with a name refuses what does not belong there. Without, it is the first of the directories
+    numbered behind `stem` that is neither held by a living process nor finished; under SLURM the
+    number is the job's, so that a requeued task finds its own.
+    """
+    if name is not None:
+        return _claim(identity, root / name) or _refuse(root / name)
+    return next(filter(None, (_claim_ours(identity, path) for path in _numbered(root, stem))))
+
+
+def _numbered(root: Path, stem: str) -> Iterator[Path]:
+    """List the directories that may be taken for want of a name, in order, without end."""
+    job = _slurm_job()
+    if job is not None:
+        stem = f"{stem}-{job}"
+        yield root / stem
+    for number in itertools.count(0 if job is None else 1):
+        yield root / f"{stem}-{number}"
+
+
+def _slurm_job() -> str | None:
+    """Name the SLURM job or array task, the same before and after a requeue.
+
+    SLURM_JOB_ID alone would not do for arrays: the last task has the id of the whole array.
+    """
+    if array := os.environ.get("SLURM_ARRAY_JOB_ID"):
+        return f"job{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
+    job = os.environ.get("SLURM_JOB_ID")
+    return f"job{job}" if job else None
+
+
+def _claim_ours(identity: Identity, path: Path) -> Run | None:
+    """Take up a directory; None also where it is another user's, who shares the root."""
+    try:
+        return _claim(identity, path)
+    except PermissionError:
+        if path.exists() and path.stat().st_uid != os.geteuid():
+            return None
+        raise
+
+
+def _claim(identity: Identity, path: Path) -> Run | None:
+    """Lock a directory and take up its run; None where another process holds it or it is finished.
+
+    Of processes that start at the same moment, all may create the directory: the lock decides.
+    """
+    with told(path):
+        path.mkdir(parents=True, exist_ok=True)
+    lock = _locked(path / "run.lock")
+    if lock is None:
+        return None
+    try:
+        _check_identity(identity, path)
+        if (path / "finished").exists():
+            lock.close()
+            return None
+        sweep(path)
+        resumed = (path / "config.hash").exists()
+        if not resumed:
+            write_text(path / "config.yaml", identity.text)
+            write_text(path / "config.hash", identity.hash)
+    except (OSError, ValueError):
+        lock.close()
+        raise
+    # Forked data workers inherit the lock, and would hold it for seconds after a killed trainer.
+    os.register_at_fork(after_in_child=lock.close)
+    return Run(dir=path, resumed=resumed, lock=lock)
+
+
+def _locked(file: Path) -> IO[bytes] | None:
+    """Open and lock a file; None where another process has the lock."""
+    lock = file.open("ab")
+    try:
+        with told(file):
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        lock.close()
+        return None
+    except OSError:
+        lock.close()
+        raise
+    return lock
+
+
+def _check_identity(identity: Identity, path: Path) -> None:
+    """Raise where a directory was begun with other settings, which its metrics would mix."""
+    found = _read(path / "config.hash")
+    if found is None or found == identity.hash:
+        return
+    if not re.fullmatch(r"\w{1,64}", found):
+        raise ValueError(
+            f"{path / 'config.hash'} is damaged (it begins with {found[:20]!r}), but it says which "
+            "settings the run belongs to: restore it, delete it if the settings are those of "
+            f"{path / 'config.yaml'}, or choose another run.name."
+        )
+    theirs = (_read(path / "config.yaml") or "").splitlines()
+    changed = [line.strip() for line in identity.text.splitlines() if line not in theirs]
+    raise ValueError(
+        f"{path} holds a run with config {found}, but this command has config "
+        f"{identity.hash} (different: {', '.join(changed[:3])}), and one run has one config: "
+        f"repeat the settings in {path / 'config.yaml'}, or choose another run.name."
+    )
+
+
+def _refuse(path: Path) -> NoReturn:
+    """Say why a directory that a run must have cannot be had."""
+    if (path / "finished").exists():
+        raise ValueError(
+            f"the run in {path} is finished, and a finished run stays as it is: choose another "
+            "run.name, or delete the directory."
+        )
+    raise ValueError(
+        f"{path} is in use by another process, and a run belongs to one at a time: wait until it "
+        "ends, or choose another run.name."
+    )
+
+
+def _follow(path: Path | None) -> Run:
+    """Find the directory that the leader of this process owns."""
+    if found := os.environ.get(SHARED_DIR):
+        path = Path(found)
+    if path is None:
+        raise ValueError(
+            "a launcher started several processes of one run, which cannot agree on a free number "
+            "for its directory: name it with run.name=..."
+        )
+    return Run(dir=path, resumed=(path / "metrics.jsonl").exists(), lock=None)
+
+
+def _read(path: Path) -> str | None:
+    """Read a text file; None where there is none. What is no text shows as such."""
+    return path.read_bytes().decode(errors="backslashreplace") if path.exists() else None
+
+
+def append_jsonl(path: Path, row: Mapping[str, object]) -> None:
+    """Append one row, in one write, so that a kill tears at most the last line."""
+    append(path, json.dumps(row, ensure_ascii=False).encode() + b"\n")
+
+
+class MetricsLog:
+    """The rows of a run, one JSON object a line; floats are read back bit for bit."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, step: int, values: Mapping[str, object]) -> None:
+        """Write a row and hand it to the kernel, which keeps it if this process is killed."""
+        append_jsonl(self.path, {"step": step, **values})
+
+    def truncate_after(self, step: int) -> None:
+        """Drop what a resumed run logs again: rows after its checkpoint, and a torn last line."""
+        if not self.path.exists():
+            return
+        *lines, _torn = self.path.read_bytes().split(b"\n")  # b"" where the last line is whole
+        kept = [line for number, line in enumerate(lines, 1) if self._step(line, number) <= step]
+        write_bytes(self.path, b"".join(line + b"\n" for line in kept))
+
+    def _step(self, line: bytes, number: int) -> int:
+        """Read which step a row is of."""
+        try:
+            step = json_of(line)["step"]
+            if type(step) is int:
+                return step
+            reason = f"its step is {step!r}"
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
+            reason = str(error) or type(error).__name__
+        raise ValueError(
+            f"{self.path}:{number} is damaged ({reason}), but every line is a row with its step: "
+            "mend or delete the line, and repeat the command."
+        )

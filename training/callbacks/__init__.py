@@ -1,0 +1,1 @@
+"""What accompanies a training: metrics, rollouts, checkpoints, re-audits."""

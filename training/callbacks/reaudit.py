@@ -1,0 +1,202 @@
+"""Probe the policy again while it learns: what was out of reach without media may be within."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, final
+
+import lightning as L
+import numpy as np
+from lightning.pytorch.callbacks import Callback
+from numpy.typing import NDArray
+
+from configs.inputs import ContributionConfig
+from configs.probing import ProbeConfig
+from datamodules.contribution.decide import (
+    Ask,
+    Counts,
+    Items,
+    Rule,
+    Vote,
+    VotingRule,
+    asks,
+    decide,
+    items_of,
+    rule_of,
+)
+from datamodules.contribution.voters import prescribed
+from datamodules.draws import draw_seed, random_order
+from datamodules.loading.question_set import InOrder, QuestionSet
+from datamodules.prompts.wording import SUFFIXES
+from datamodules.questions import QuestionData
+from modules.base import PostTrainingModule
+from modules.grading import Answers, answer
+from modules.policy.omni import OmniModel
+from modules.policy.sampling import Sampling
+from runtime.runs import MetricsLog
+from untrusted.json_text import json_of
+
+
+@final
+class Reaudit(Callback):
+    """Judge the same questions by the run's rule, every few optimizer steps.
+
+    They are drawn from the whole manifest, kept or not, except those that the rule cannot decide
+    on. The policy answers as often as the rule asks, once where it is asked once, and in a voter's
+    stead where a rule has several: fewer answers would be another rule, and what an audit costs is
+    for `refresh_samples` to say.
+
+    Learning does not notice: draws are keyed and not taken from a stream, and no state outlives an
+    audit but its rows, which a resumed run cuts back to its checkpoint.
+    """
+
+    def __init__(
+        self, contribution: ContributionConfig, probe: ProbeConfig, *, seed: int, run_dir: Path
+    ) -> None:
+        self.rule = _alone(rule_of(contribution))
+        self.every = contribution.refresh_every
+        self.count = contribution.refresh_samples
+        self.probe = prescribed(probe, self.rule)
+        self.seed = seed
+        self.rows = MetricsLog(run_dir / "reaudit.jsonl")
+        self.metrics = MetricsLog(run_dir / "metrics.jsonl")
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Draw the questions, and forget audits behind the checkpoint that a run continues from."""
+        data = trainer.datamodule  # type: ignore[attr-defined]  # which fit() attaches
+        assert isinstance(data, QuestionData), "the data module of train.py"
+        everything, bands = data.train_questions.samples, data.selected.bands
+        decidable = np.flatnonzero(~np.isin(bands, ("undefined", "unstable")))
+        if not len(decidable):
+            raise ValueError(
+                f"data.contribution.refresh_every is {self.every}, but {self.rule.name} can decide "
+                f"on none of {len(bands)} questions: choose another rule, or refresh_every=0."
+            )
+        drawn = random_order(self.seed, "reaudit", size=len(decidable))[: self.count]
+        places = np.sort(decidable[drawn])
+        self.questions = data.train_questions.under("full", "absent")
+        self.questions.samples = [everything[place] for place in places]
+        self.items = _items_at(items_of(everything, self.rule.condition, self.rule.how), places)
+        self.cached = dict(zip(self._ids(), bands[places].tolist(), strict=True))
+        if trainer.is_global_zero:
+            self.rows.truncate_after(trainer.global_step)
+
+    def on_train_batch_end(
+        self,
+        trainer: L.Trainer,
+        pl_module: L.LightningModule,
+        outputs: Any,
+        batch: Any,
+        batch_idx: int,
+    ) -> None:
+        """Audit a due step."""
+        if trainer.global_step % self.every == 0:
+            assert isinstance(pl_module, PostTrainingModule), "a stage of train.py"
+            self._audit(trainer, pl_module.policy)
+
+    def _audit(self, trainer: L.Trainer, policy: OmniModel) -> None:
+        """Ask, judge and write down; every process asks, so that none waits for another."""
+        modes = [(module, module.training) for module in policy.modules()]
+        with trainer.precision_plugin.forward_context():
+            counts = [self._counts(policy, ask) for ask in asks(self.rule)]
+        for module, training in modes:  # one by one: a frozen part may be in another mode
+            module.training = training
+        bands = decide(self.rule, counts, self.items)
+        if not trainer.is_global_zero:
+            return
+        before = self._before()
+        step = trainer.global_step
+        for id_, band, was in zip(self._ids(), bands.tolist(), before, strict=True):
+            if band != "missing":  # which no question is that could be read
+                self.rows.append(step, {"id": id_, "band": band, "before": was})
+        values = _shares(bands, np.array(before), counts[-1])
+        self.metrics.append(step, values)
+        for logger in trainer.loggers:
+            logger.log_metrics(values, step=step)
+
+    def _counts(self, policy: OmniModel, ask: Ask) -> Counts:
+        """Count the right answers to one thing that the rule asks."""
+        number = {id_: at for at, id_ in enumerate(self._ids())}
+        n, n_correct = np.zeros((2, len(number)), dtype=np.int64)
+        for closed, vote in ((True, ask.choice), (False, ask.open)):
+            kind = np.flatnonzero(self.items.closed == closed).tolist()
+            for order in range(vote.orders):
+                asked = self._withheld(ask, order)
+                asked.samples = [self.questions.samples[at] for at in kind]
+                for answers in self._answers(policy, asked, vote, order):
+                    at = number[answers.sample.id]
+                    n[at] += len(answers.verdicts)
+                    n_correct[at] += answers.n_correct
+        return Counts(n=n, n_correct=n_correct)
+
+    def _withheld(self, ask: Ask, order: int) -> QuestionSet:
+        """Show the questions as a probe does that fills the cache for this rule."""
+        return self.questions.under(
+            ask.condition,
+            ask.how,
+            option_seed=order,
+            suffix=SUFFIXES[self.probe.prompt],
+            silence_seconds=self.probe.silence_seconds,
+        )
+
+    def _answers(
+        self, policy: OmniModel, questions: QuestionSet, vote: Vote, order: int
+    ) -> Iterator[Answers]:
+        """Ask with the draws that a probe of this seed would use.
+
+        Batches are made here and not by a loader, which would take a number from the stream that
+        training may draw from.
+        """
+        sampling = Sampling(
+            group_size=vote.answers,
+            max_tokens=self.probe.max_completion_tokens,
+            temperature=self.probe.temperature if vote.answers > 1 else 0.0,
+        )
+        withheld = questions.withheld
+        seed = draw_seed(self.probe.seed, withheld.condition, withheld.how, order)
+        batch_size = max(1, self.probe.batch_size // vote.answers)
+        batches = InOrder(questions, batch_size=batch_size)
+        for number in range(len(batches)):
+            batch = batches[number]
+            if batch is not None:  # nothing in it could be read; the quarantine knows
+                yield from answer(policy, batch, sampling, seed=seed)
+
+    def _ids(self) -> list[str]:
+        return [sample.id for sample in self.questions.samples]
+
+    def _before(self) -> list[str]:
+        """Take the bands of the last audit, on disk, and for want of one those of the cache."""
+        bands = dict(self.cached)
+        if self.rows.path.exists():
+            rows = map(json_of, self.rows.path.read_text().splitlines())
+            bands |= {row["id"]: row["band"] for row in rows}
+        return [bands[id_] for id_ in self._ids()]
+
+
+def _alone(rule: Rule) -> Rule:
+    """Let the policy be the only voter; sources were too small for the manifest, or are not."""
+    if isinstance(rule, VotingRule):
+        rule = replace(rule, voters=rule.voters[:1], votes_needed=1)
+    return replace(rule, min_questions=0)
+
+
+def _items_at(items: Items, places: NDArray[np.int64]) -> Items:
+    """Take some items with the chance levels that they have among all."""
+    return Items(
+        chance=items.chance[places],
+        closed=items.closed[places],
+        source=items.source[places],
+        undefined=items.undefined[places],
+    )
+
+
+def _shares(bands: NDArray[np.str_], before: NDArray[np.str_], ablated: Counts) -> dict[str, float]:
+    """Sum up an audit over the questions that could be read, and moves over those judged before."""
+    read = bands != "missing"
+    shares = {name: bands[read] == name for name in ("weak", "strong", "undetermined")}
+    judged = read & (before != "missing")
+    shares["moved"] = bands[judged] != before[judged]
+    values = {f"audit/{name}": float(share.mean()) for name, share in shares.items() if len(share)}
+    if ablated.n.any():
+        values["audit/ablated_accuracy"] = float(ablated.n_correct.sum() / ablated.n.sum())
+    return values

@@ -1,0 +1,223 @@
+"""Sample traces of the training questions, filter them, and leave a file that says why.
+
+    <data.root>/<distill.traces.cache>/<key>.json     what the key stands for
+                                       <key>.jsonl    a question a line, with all its traces
+    <run directory>/traces.jsonl                      a trace a line, with what every filter says
+
+What is sampled depends on the policy, the prompts and the draws alone, and is kept under a key made
+of them, so that other filters sample nothing again. Whoever samples holds the file: another process
+that wants the same traces waits for them instead of drawing them too. Where the cache cannot be
+written, traces are sampled without it, and the same ones: draws are keyed.
+"""
+
+import hashlib
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import get_args
+
+from configs.distill import TraceConfig
+from configs.schema import Config
+from datamodules.contribution.selection import select_questions
+from datamodules.draws import draw_seed
+from datamodules.loading.question_set import QuestionSet, load_splits
+from datamodules.sample import Sample
+from evaluation.probing.local import weights_digest
+from inference.generate import ask, load_frozen
+from inference.loading import build_encoder, build_gold_check, compute_dtype, weights_of
+from modules.grading import HARNESS, Answers
+from modules.policy.sampling import Sampling
+from modules.verifiers.trace_filters import Dropped, Judged, Traced, sift
+from modules.verifiers.verify import verify_all
+from runtime.runs import Run
+from runtime.writing import write_text
+from training.trace_cache import Kept, Sampled, read_cached
+
+log = logging.getLogger(__name__)
+
+FILE = "traces.jsonl"
+"""In the run directory: what `sft.traces` of another run may name."""
+
+DROPPED = tuple(filter(None, get_args(Dropped)))
+
+
+def traces_of(config: Config, run: Run) -> Path:
+    """Write what is to be imitated into the run directory, sampling what the cache lacks."""
+    encoder = build_encoder(config)
+    questions, _ = load_splits(
+        config.data,
+        encoder,
+        validate=False,
+        run_dir=run.dir,
+        golds=build_gold_check(config),
+    )
+    chosen = select_questions(
+        questions.samples, config.data, seed=config.seed, run_dir=run.dir
+    ).kept[: config.distill.traces.limit or None]
+    # Without its completion a question is asked as it is where a trace takes that place.
+    questions.samples = [replace(questions.samples[place], completion="") for place in chosen]
+    sampled = _sampled(config, questions)
+    rows = list(_rows([*map(questions.put, questions.samples)], sampled, config.distill.traces))
+    if run.lock is not None:  # this process leads
+        log.info("%s", summary(rows, asked=len(questions.samples)))
+    return _write(run.dir / FILE, rows)
+
+
+def facts(config: Config, questions: QuestionSet) -> dict[str, object]:
+    """List everything that can change a trace, for the key and for people."""
+    settings, encoder = config.distill.traces, questions.encoder
+    return {
+        "model": config.model.name,
+        "weights_digest": weights_digest(weights_of(config), encoder),
+        "prompt_template": encoder.template(config.data.ask),
+        "ask": config.data.ask,
+        "media_budget": asdict(config.data.media),
+        "decoding": {
+            "samples": settings.samples,
+            "temperature": settings.temperature,
+            "max_completion_tokens": settings.max_completion_tokens,
+            "seed": config.seed,
+            "dtype": str(compute_dtype(config)),
+        },
+        "harness_version": HARNESS,
+    }
+
+
+def summary(rows: Sequence[Mapping[str, object]], *, asked: int) -> str:
+    """Count what became of the traces, for people."""
+    dropped = Counter(str(row["dropped"]) for row in rows if not row["kept"])
+    unread = asked - len({row["id"] for row in rows})
+    counts = {
+        "questions": asked - unread,
+        "questions that could not be shown": unread,
+        "traces": len(rows),
+        "right": sum(row["correct"] is True for row in rows),
+        **{f"dropped: {reason}": dropped[reason] for reason in DROPPED},
+        "kept": sum(row["kept"] is True for row in rows),
+        "kept, repaired": sum(row["kept"] is True and row["repaired"] is True for row in rows),
+        "questions with a kept trace": len({row["id"] for row in rows if row["kept"]}),
+    }
+    return "traces\n" + "\n".join(f"{name:<34}{count:>8}" for name, count in counts.items())
+
+
+def _sampled(config: Config, questions: QuestionSet) -> dict[str, Sampled]:
+    """Read the traces of every question that can be shown, by its id; draw those that lack."""
+    known = facts(config, questions)
+    key = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16).hexdigest()
+    cache = Path(config.data.root) / config.distill.traces.cache  # an absolute one replaces it
+    file = cache / f"{key}.jsonl"
+    cached, missing = read_cached(file, questions.samples)
+    if not missing:
+        log.info("traces: all %d questions are in %s", len(questions.samples), file)
+    elif config.trainer.devices * config.trainer.num_nodes > 1:
+        _check_unreadable(config, questions, missing)
+    else:
+        with Kept(file, known) as kept:
+            if kept.grows:
+                # another may have been faster
+                cached, missing = read_cached(file, questions.samples)
+            for answers in _asked(config, questions, missing):
+                cached |= {
+                    one.sample.id: Sampled(texts=[*one.completions], finished=[*one.finished])
+                    for one in answers
+                }
+                lines = (json.dumps(_line(one), ensure_ascii=False) for one in answers)
+                kept.add("".join(f"{line}\n" for line in lines))
+    return cached
+
+
+def _asked(
+    config: Config, questions: QuestionSet, missing: Sequence[Sample]
+) -> Iterator[list[Answers]]:
+    """Let the policy answer questions, batch by batch; it is not even loaded where none of them can
+    be shown."""
+    if next(_showable(questions, missing), None) is None:
+        return
+    settings, asked = config.distill.traces, copy(questions)
+    asked.samples = missing
+    sampling = Sampling(
+        group_size=settings.samples,
+        max_tokens=settings.max_completion_tokens,
+        temperature=settings.temperature,
+    )
+    yield from ask(
+        load_frozen(config),
+        asked,
+        sampling,
+        batch_size=settings.batch_size,
+        seed=draw_seed(config.seed, "traces"),
+        label="traces",
+    )
+
+
+def _check_unreadable(config: Config, questions: QuestionSet, missing: Sequence[Sample]) -> None:
+    """Stop where several processes would have to sample, which each would do for itself."""
+    if lacking := list(_showable(questions, missing)):
+        raise ValueError(
+            f"{len(lacking)} of {len(questions.samples)} questions have no traces yet (first: "
+            f"{lacking[0].id!r}), but traces are sampled in one process, and this run has "
+            f"{config.trainer.devices} devices on {config.trainer.num_nodes} nodes: run the same "
+            "command with trainer.devices=1 trainer.num_nodes=1 trainer.max_steps=1 first, which "
+            "fills the cache."
+        )
+
+
+def _showable(questions: QuestionSet, missing: Sequence[Sample]) -> Iterator[Sample]:
+    """Find those whose media can be read, one after the other; each may take a while."""
+    left = copy(questions)
+    left.samples = missing
+    return (one for n, one in enumerate(missing) if left.batch([n], step=0) is not None)
+
+
+def _line(answers: Answers) -> dict[str, object]:
+    """Write one question for the cache."""
+    return {
+        "id": answers.sample.id,
+        "content_hash": answers.sample.content_hash,
+        "texts": list(answers.completions),
+        "finished": list(answers.finished),
+    }
+
+
+def _rows(
+    samples: Sequence[Sample], sampled: Mapping[str, Sampled], config: TraceConfig
+) -> Iterator[dict[str, object]]:
+    """Judge all traces, in the order of the questions."""
+    shown = [sample for sample in samples if sample.id in sampled]
+    pairs = [(text, sample) for sample in shown for text in sampled[sample.id].texts]
+    verdicts = iter(verify_all([text for text, _ in pairs], [sample for _, sample in pairs]))
+    for sample in shown:
+        own = sampled[sample.id]
+        traces = [
+            Traced(text=text, finished=finished, verdict=next(verdicts))
+            for text, finished in zip(own.texts, own.finished, strict=True)
+        ]
+        judged = sift(traces, sample, config)
+        for number, (trace, outcome) in enumerate(zip(traces, judged, strict=True)):
+            yield _row(sample, number, trace, outcome)
+
+
+def _row(sample: Sample, number: int, trace: Traced, judged: Judged) -> dict[str, object]:
+    """Write one trace for training and for people."""
+    return {
+        "id": sample.id,
+        "content_hash": sample.content_hash,
+        "question": sample.question,
+        "answer": sample.answer,
+        "answer_with": sample.answer_with,
+        "number": number,
+        "finished": trace.finished,
+        "extracted": trace.verdict.extracted,
+        "correct": trace.verdict.correct,
+        **vars(judged),
+    }
+
+
+def _write(file: Path, rows: Iterable[Mapping[str, object]]) -> Path:
+    """Put all rows in place at once; each process of a run writes the same."""
+    write_text(file, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
+    return file

@@ -1,0 +1,142 @@
+"""Build and fit one training stage; imported after the configuration has been checked."""
+
+import logging
+import warnings
+from dataclasses import replace
+from pathlib import Path
+
+import lightning as L
+
+from configs.schema import Config
+from datamodules.contribution.voters import commands, rules_asked
+from datamodules.prompts.encoder import PromptEncoder
+from datamodules.questions import QuestionData
+from evaluation.probing.stage import fill
+from inference.loading import build_encoder, build_policy
+from modules.base import PostTrainingModule
+from modules.policy.omni import OmniModel
+from modules.step.nonfinite import NonFinite
+from runtime.runs import Run, open_run
+from runtime.writing import whole_directory
+from training.callbacks.checkpoints import newest_valid
+from training.followers import followed
+from training.rejection_sampling import traces_of
+from training.stages import build_data, build_module
+from training.trainer import build_trainer
+
+log = logging.getLogger(__name__)
+
+MANY = 1 << 30
+"""Answers in one round: all that are lacking."""
+
+
+def train(config: Config) -> Path:
+    """Run one training stage to its end, from where a killed run left it; return its export."""
+    with open_run(config) as run:
+        log.info("run directory: %s%s", run.dir, " (resumed)" if run.resumed else "")
+        trainer = build_trainer(config, run)
+        encoder = build_encoder(config)
+        asked = ask_missing(config, run)
+        data = build_data(asked, encoder, run, traces=traces_for(asked, run))
+        module = build_module(config, build_policy(config, encoder), data)
+        try:
+            fit(trainer, module, data, run)
+        except NonFinite as error:
+            raise stopped(error, trainer, module.policy, encoder, run) from error
+        export = run.dir / "export"
+        if trainer.is_global_zero:
+            save(module.policy, encoder, export)
+            if module.policy.adapted:
+                with whole_directory(run.dir / "adapter") as made:
+                    module.policy.save_adapter(made)
+        run.finish()
+    log.info("weights: %s", export)
+    return export
+
+
+def traces_for(config: Config, run: Run) -> Path | None:
+    """Find the completions to imitate instead of the manifest's, sampling what is lacking."""
+    if config.stage == "distill" and config.distill.method == "self":
+        return traces_of(config, run)
+    return Path(config.sft.traces) if config.stage == "sft" and config.sft.traces else None
+
+
+def stopped(
+    error: NonFinite, trainer: L.Trainer, policy: OmniModel, encoder: PromptEncoder, run: Run
+) -> ValueError:
+    """Say where to go on from after a number went wrong, and keep the weights if they are sound."""
+    step, checkpoints = trainer.global_step, run.dir / "checkpoints"
+    if not error.sound:  # the last update may have spoiled them
+        older = newest_valid(checkpoints, before=step) or "none, but the weights it started from"
+        return ValueError(
+            f"stopped after step {step}: {error} The newest checkpoint from before that step: "
+            f"{older}."
+        )
+    if trainer.is_global_zero:
+        save(policy, encoder, run.dir / "stopped")
+    return ValueError(
+        f"stopped after step {step}: {error} The last good checkpoint: "
+        f"{newest_valid(checkpoints) or 'none yet'}. The weights before that number are in "
+        f"{run.dir / 'stopped'}: another run can start from them with init_from."
+    )
+
+
+def save(policy: OmniModel, encoder: PromptEncoder, path: Path) -> None:
+    """Write a directory that any run can start from: weights and processor."""
+    needed = sum(value.nbytes for value in policy.thinker.state_dict().values())
+    with whole_directory(path, needed=needed) as made:
+        policy.save(made)
+        encoder.processor.save_pretrained(made)
+
+
+def fit(trainer: L.Trainer, module: PostTrainingModule, data: QuestionData, run: Run) -> None:
+    """Train from the newest whole checkpoint."""
+    with warnings.catch_warnings():
+        # Lightning advises more loader workers, and warns of its own use of torch.
+        warnings.filterwarnings("ignore", module=r"lightning\.pytorch")
+        newest = newest_valid(run.dir / "checkpoints")
+        with followed(trainer):
+            trainer.fit(module, datamodule=data, ckpt_path=newest, weights_only=True)
+
+
+def ask_missing(config: Config, run: Run) -> Config:
+    """Let the model of the run answer what the cache lacks, where data.contribution says so.
+
+    Unless probes are named, those that were asked are the ones that vote, whatever others the cache
+    holds: the configuration returned names them.
+    """
+    wanted = config.data.contribution
+    if wanted.rule == "none" or wanted.on_missing != "probe":
+        return config
+    if wanted.probes:
+        raise ValueError(
+            "data.contribution.on_missing=probe asks the model of the run, but "
+            f"probes={wanted.probes} names whose answers count: leave one of the two out."
+        )
+    if config.trainer.devices * config.trainer.num_nodes > 1:
+        raise ValueError(
+            f"data.contribution.on_missing=probe asks in one process, but this run has "
+            f"{config.trainer.devices} devices on {config.trainer.num_nodes} nodes: fill the cache "
+            f"first with {commands(rules_asked(wanted))}, and leave on_missing out."
+        )
+    asking = replace(
+        config,
+        probe=replace(
+            config.probe,
+            method="generate",
+            backend="local",
+            checkpoints=[],
+            only="all",
+            limit=0,
+            shard="1/1",
+            # A share of right answers tells little where a right one ended the asking.
+            round=MANY if wanted.weighted else config.probe.round,
+        ),
+    )
+    panels = [
+        fill(asking, config.data.train, rule, run_dir=run.dir)[0] for rule in rules_asked(wanted)
+    ]
+    voters = panels[0].voters()
+    if not all(voters):
+        return config  # nothing could be asked
+    return replace(config, data=replace(config.data, contribution=replace(wanted, probes=voters)))

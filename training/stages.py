@@ -1,0 +1,171 @@
+"""What a training stage is made of: the module that learns and the questions that it reads."""
+
+from dataclasses import replace
+from pathlib import Path
+
+from configs.distill import ShowingConfig
+from configs.schema import SAMPLED, Config, RlvrConfig, SftConfig
+from datamodules.batch import View
+from datamodules.loading.too_long import Longest
+from datamodules.loading.views import Showing
+from datamodules.media.ablation import Withholding
+from datamodules.prompts.encoder import PromptEncoder
+from datamodules.questions import QuestionData
+from evaluation.auditing.truth import known_fields
+from inference.generate import load_frozen, load_judge, load_reader, with_weights
+from inference.loading import build_gold_check
+from modules.base import PostTrainingModule
+from modules.distill import DistillModule
+from modules.policy.omni import OmniModel
+from modules.policy.reference import Reference
+from modules.rewards.evidence_reward import EvidenceJury
+from modules.rewards.verifier_reward import Jury, VerifierJury
+from modules.rlvr import RlvrModule
+from modules.sft import SftModule
+from runtime.runs import Run
+
+
+def build_module(config: Config, policy: OmniModel, data: QuestionData) -> PostTrainingModule:
+    """Choose the algorithm: the only switch on `stage`."""
+    optim, steps, tokens = config.optim, config.trainer.max_steps, config.trainer.max_tokens
+    needs = known_needs(config)
+    match config.stage:
+        case "distill" if config.distill.method == "on_policy":
+            return DistillModule(
+                policy,
+                optim,
+                config.distill,
+                teacher=build_teacher(config, policy),
+                max_steps=steps,
+                max_tokens=tokens,
+                seed=config.seed,
+                needs=needs,
+            )
+        case "sft" | "distill":
+            return SftModule(
+                policy, optim, imitation(config), max_steps=steps, max_tokens=tokens, needs=needs
+            )
+        case "rlvr" | "prealign":
+            return RlvrModule(
+                policy,
+                optim,
+                config.rlvr,
+                jury=build_jury(config),
+                max_steps=steps,
+                max_tokens=tokens,
+                accumulate=config.trainer.accumulate,
+                seed=config.seed,
+                refill=lambda number, attempt: data.refills().batch(number, attempt),
+                needs=needs,
+            )
+        case _:
+            raise AssertionError(f"train.py admits no stage={config.stage}")
+
+
+def imitation(config: Config) -> SftConfig:
+    """Say how completions are imitated: as `sft` says, but traces are as long as they are."""
+    if config.stage == "sft":
+        return config.sft
+    # Twice the tokens: text that was sampled may be more of them once it is tokenized anew.
+    return replace(
+        config.sft, max_completion_tokens=2 * config.distill.traces.max_completion_tokens
+    )
+
+
+def build_jury(config: Config) -> Jury:
+    """Choose who pays completions: a verifier, or a reader who sees and hears nothing."""
+    if config.stage == "rlvr":
+        return VerifierJury(config.rlvr)
+    reader, judge = load_reader(config), config.prealign.judge
+    return EvidenceJury(
+        config.prealign,
+        reader.answers,
+        prior=reader.prior,
+        judge=load_judge(config, judge).honest if judge else None,
+    )
+
+
+def build_teacher(config: Config, policy: OmniModel) -> Reference:
+    """Load whose opinion the student hears: the policy as it starts, or other weights."""
+    if config.distill.teacher == "reference":
+        return policy.reference()
+    return load_frozen(with_weights(config, config.distill.teacher))
+
+
+def build_data(
+    config: Config, encoder: PromptEncoder, run: Run, *, traces: Path | None
+) -> QuestionData:
+    """Read the questions of the run.
+
+    Args:
+        traces: file of completions to imitate instead of the manifest's.
+    """
+    trainer, rounds = config.trainer, config.stage in SAMPLED
+    on_policy = config.stage == "distill" and config.distill.method == "on_policy"
+    given = config.stage == "distill" and not (on_policy and config.distill.on_policy_share == 1)
+    return QuestionData(
+        config.data,
+        encoder,
+        seed=config.seed,
+        batch_size=trainer.batch_size,
+        micro_batches=trainer.accumulate * (config.rlvr.minibatches if rounds else 1),
+        accumulate=trainer.accumulate,
+        updates=config.updates,
+        pack_tokens=0 if rounds or on_policy else config.sft.pack_tokens,
+        views=wanted_views(config),
+        traces=traces,
+        val_samples=trainer.val_samples if trainer.val_every else 0,
+        with_targets=given or config.stage == "sft",
+        golds=build_gold_check(config),
+        longest=longest_given(config) if given or config.stage == "sft" else None,
+        run_dir=run.dir,
+    )
+
+
+def longest_given(config: Config) -> Longest:
+    """Say how long a completion of the data may be, and which setting says so."""
+    tokens, setting = imitation(config).max_completion_tokens, "sft.max_completion_tokens"
+    if config.stage == "distill" and config.distill.method == "on_policy":
+        tokens, setting = config.distill.max_completion_tokens, "distill.max_completion_tokens"
+    elif config.stage == "distill":
+        setting = "distill.traces.max_completion_tokens"
+    return Longest(tokens=tokens, setting=setting, beyond=config.sft.too_long)
+
+
+def wanted_views(config: Config) -> dict[View, Showing]:
+    """List the ways in which prompts are shown besides their own, as rewards and losses need."""
+    if config.stage in SAMPLED:
+        return _compared(config.rlvr)
+    if config.stage == "distill" and config.distill.method == "on_policy":
+        sides: dict[View, ShowingConfig] = {
+            "student": config.distill.student,
+            "teacher": config.distill.teacher_shown,
+        }
+        return {view: _showing(side) for view, side in sides.items() if not side.plain}
+    return {}
+
+
+def _compared(rlvr: RlvrConfig) -> dict[View, Showing]:
+    """List the views that a policy is compared with itself by."""
+    views: dict[View, Showing] = {}
+    perception = rlvr.perception
+    if rlvr.reward.blind or perception.asked:
+        withheld = Withholding(condition=perception.condition, how=perception.how)
+        views["blind"] = Showing(withheld=withheld)
+    if rlvr.reward.temporal:
+        shuffled = Withholding(condition="no_visual", how="shuffled")
+        views["shuffled"] = Showing(withheld=shuffled)
+    return views
+
+
+def _showing(side: ShowingConfig) -> Showing:
+    """Say what one side of a distillation is shown."""
+    withheld = Withholding(condition=side.condition, how=side.how)
+    return Showing(withheld=withheld, video_max_frames=side.video_max_frames)
+
+
+def known_needs(config: Config) -> dict[str, str]:
+    """Read which evidence questions need, where somebody wrote it down: a label for metrics."""
+    splits = f"{config.data.train}+{config.data.val}"
+    known = known_fields(Path(config.data.root), splits, ["evidence"])
+    return {id_: fields["evidence"] for id_, fields in known.items()}

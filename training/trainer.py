@@ -1,0 +1,143 @@
+"""Lightning's part of a training stage: steps instead of epochs, own checkpoints, watchers."""
+
+import os
+from importlib.util import find_spec
+
+import lightning as L
+import torch
+from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
+from lightning.fabric.plugins.environments.lightning import LightningEnvironment
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.pytorch.callbacks import Callback
+from lightning.pytorch.loggers import Logger
+from lightning.pytorch.plugins import Precision
+from lightning.pytorch.plugins.io import CheckpointIO
+from lightning.pytorch.plugins.layer_sync import LayerSync
+
+from configs.launching import alone_in_job
+from configs.schema import SAMPLED, Config, TrainerConfig
+from runtime.runs import Run
+from training.callbacks.checkpoints import AtomicCheckpointIO, StepCheckpoint
+from training.callbacks.metrics import MetricsWriter, StepProgress
+from training.callbacks.reaudit import Reaudit
+from training.callbacks.rollouts import RolloutTable, Timings
+from training.followers import OwnSignals
+
+Plugin = Precision | ClusterEnvironment | CheckpointIO | LayerSync
+"""What a Lightning trainer takes."""
+
+
+def build_trainer(config: Config, run: Run) -> L.Trainer:
+    """Set up Lightning for steps instead of epochs, with this project's own checkpoints."""
+    settings = config.trainer
+    _check_devices(settings)
+    if settings.strategy not in ("auto", "ddp"):
+        raise ValueError(
+            f"trainer.strategy is {settings.strategy}, but stages sum the gradients of their "
+            "processes themselves, over whole copies of the model: use ddp, with model.lora.rank "
+            "or model.freeze_towers where memory is short."
+        )
+    return L.Trainer(
+        accelerator=settings.accelerator,
+        devices=settings.devices,
+        num_nodes=settings.num_nodes,
+        strategy=settings.strategy,
+        precision=settings.precision,
+        max_steps=settings.max_steps,
+        # Stages accumulate and clip by themselves: what the loader yields is a list of batches.
+        val_check_interval=settings.val_every // config.updates or None,
+        check_val_every_n_epoch=None,
+        limit_val_batches=1.0 if settings.val_every else 0,
+        num_sanity_val_steps=0,
+        log_every_n_steps=settings.log_every,
+        callbacks=build_callbacks(config, run),
+        plugins=_plugins(settings),
+        logger=_curves(config, run),
+        use_distributed_sampler=False,
+        enable_model_summary=False,
+        default_root_dir=run.dir,
+    )
+
+
+def _check_devices(settings: TrainerConfig) -> None:
+    """Let no run begin on GPUs that are not there, or that its launcher hides from it."""
+    found = torch.cuda.device_count() if settings.accelerator != "cpu" else 0
+    if settings.accelerator == "gpu" and not found:
+        raise ValueError(
+            "trainer.accelerator=gpu, but torch finds no CUDA device: set it to auto or cpu, or "
+            "mend the driver."
+        )
+    if 0 < found < settings.devices:
+        raise ValueError(
+            f"trainer.devices is {settings.devices}, but this process sees {found} GPUs (as "
+            f"CUDA_VISIBLE_DEVICES says), and needs all of its node: set trainer.devices={found}, "
+            "or show it more; under SLURM ask for --gpus-per-node, not --gpus-per-task."
+        )
+
+
+def _plugins(settings: TrainerConfig) -> list[Plugin]:
+    """Save whole checkpoints or none, and say who starts the processes of the run.
+
+    Lightning takes every process within a SLURM job for one that srun started, and would wait for
+    others. Of its own saving and resuming there nothing is used: its requeue writes from inside the
+    signal handler, and any task that shares the directory would resume from what it wrote.
+    """
+    plugins: list[Plugin] = [AtomicCheckpointIO()]
+    processes = settings.devices * settings.num_nodes
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        return plugins  # torchrun, also within SLURM
+    if processes == 1 or alone_in_job(os.environ):
+        plugins.append(LightningEnvironment())
+    elif SLURMEnvironment.detect():
+        # It refuses tasks that are not counted per node; these numbers have been checked.
+        os.environ["SLURM_NTASKS_PER_NODE"] = str(settings.devices)
+        plugins.append(SLURMEnvironment(auto_requeue=False))
+    return plugins
+
+
+def build_callbacks(config: Config, run: Run) -> list[Callback]:
+    """Watch and save; none of them has an effect on what is learned."""
+    settings, wanted = config.trainer, config.data.contribution
+    if wanted.refresh_every and wanted.rule == "none":
+        raise ValueError(
+            f"data.contribution.refresh_every is {wanted.refresh_every}, but rule=none judges no "
+            "question: choose a rule, such as data.contribution.rule=calibrated, or leave "
+            "refresh_every out."
+        )
+    callbacks: list[Callback] = [
+        OwnSignals(),
+        StepProgress(),
+        MetricsWriter(run.dir / "metrics.jsonl", every=settings.log_every),
+        StepCheckpoint(
+            run.dir / "checkpoints",
+            every=settings.checkpoint_every,
+            val_every=settings.val_every,
+        ),
+    ]
+    if config.stage in SAMPLED:
+        callbacks.append(Timings(run.dir / "timings.jsonl", every=settings.log_every))
+    if config.stage in SAMPLED and config.rlvr.table_every:
+        callbacks.append(
+            RolloutTable(
+                run.dir / "rollouts.jsonl",
+                every=config.rlvr.table_every,
+                prompts=config.rlvr.table_prompts,
+            )
+        )
+    if wanted.refresh_every:
+        callbacks.append(Reaudit(wanted, config.probe, seed=config.seed, run_dir=run.dir))
+    return callbacks
+
+
+def _curves(config: Config, run: Run) -> Logger | bool:
+    """Show the metrics in Weights & Biases where that is asked for."""
+    if config.logger != "wandb":
+        return False
+    if find_spec("wandb") is None:
+        raise ValueError(
+            "logger is wandb, but the package wandb is not installed: run `pip install wandb`, or "
+            "leave logger=wandb out."
+        )
+    from training.wandb_curves import curves_of  # noqa: PLC0415 - seconds that runs without it need not wait
+
+    return curves_of(config, run)

@@ -1,0 +1,1 @@
+"""Read what strangers wrote, within bounds: JSON, text, special files, servers."""
