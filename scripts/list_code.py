@@ -4,6 +4,8 @@ import ast
 from collections.abc import Iterator
 from pathlib import Path
 
+from runtime.writing import write_text
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / "docs" / "code.md"
 BELOW = "## File by file\n"
@@ -40,4 +42,4 @@ def page() -> str:
 
 
 if __name__ == "__main__":
-    PAGE.write_text(page())
+    write_text(PAGE, page())

@@ -282,7 +282,7 @@ def test_every_cache_that_a_setting_bounds_is_tried_here():
 def test_no_cache_goes_round_the_one_place_that_checks(file):
     text = (Path(__file__).parent.parent / file).read_text()
     touching = ("import os", "open(", "_file", "read_bytes", "write_bytes", "replace(path", "glob")
-    assert "from caching import Cache" in text
+    assert "from runtime.caching import Cache" in text
     assert not [word for word in touching if word in text.replace("file_digest", "")]
 
 

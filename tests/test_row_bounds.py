@@ -128,7 +128,7 @@ def test_values_within_a_row_of_parquet_are_counted(tmp_path):
 IN_LITTLE_ROOM = """
 import sys
 from pathlib import Path
-from datamodules.sources import shards
+from datamodules.sources import parquet as shards
 from tests.test_row_bounds import rows
 shards.ROOM = 2**26
 print(rows(Path(sys.argv[1])))

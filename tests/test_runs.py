@@ -306,7 +306,7 @@ def test_two_users_of_one_root_get_numbers_of_their_own(tmp_path):
     root.mkdir()
     root.chmod(0o1777)
     code = (
-        "import os, sys; from configs.load import load_config; from runs import open_run;"
+        "import os, sys; from configs.load import load_config; from runtime.runs import open_run;"
         "os.umask(int(sys.argv[2], 8)); os.setresuid(*3 * [int(sys.argv[1])]);"
         "print(open_run(load_config(sys.argv[3:], ('rlvr',))).dir.name)"
     )

@@ -156,7 +156,7 @@ WRITER = """
 import sys, time
 from pathlib import Path
 from datamodules.sources.quarantine import Quarantine
-from datamodules.sources import index
+from datamodules.sources.index import manifest_index as index
 def forever(*_):
     print("writing", flush=True)
     time.sleep(600)
