@@ -58,7 +58,10 @@ def test_no_way_of_opening_reads_what_never_ends(kind, tmp_path):
 
 
 def test_what_is_named_for_what_it_is_can_be_opened(tmp_path):
-    code = "from untrusted.special_files import *; refuse_endless(); open('/dev/null').read(); open('/dev/stdin')"
+    code = (
+        "from untrusted.special_files import *; refuse_endless(); open('/dev/null').read(); "
+        "open('/dev/stdin')"
+    )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, input=b"", capture_output=True)
     assert done.returncode == 0, done.stderr
 
