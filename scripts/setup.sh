@@ -37,5 +37,5 @@ fi
 
 "$UV" venv --quiet --allow-existing --no-python-downloads --python "${PYTHON:-3.11}" .venv \
     2>/dev/null || "$UV" venv --quiet --allow-existing .venv # any that pyproject.toml admits
-"$UV" pip sync --python .venv/bin/python --require-hashes requirements.lock
+"$UV" pip sync --compile-bytecode --python .venv/bin/python --require-hashes requirements.lock
 cp requirements.lock "$STAMP"
