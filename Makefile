@@ -36,7 +36,7 @@ tiny-model: setup ## Make assets/tiny again: untrained, then supervised steps on
 	$(PY) -m assets.make_tiny keep $(TINY)/sft/export
 
 gpu-check: setup ## Run and time what needs a CUDA GPU; says why it is skipped where there is none
-	$(PY) -m pytest -q -m gpu -rs -s tests/test_gpu.py
+	$(PY) -m pytest -q -m gpu -rs -s tests/house/test_gpu.py
 
 lock: ## Pin requirements.in, and all it needs, in requirements.lock
 	uv pip compile --quiet --universal --python-version 3.11 --generate-hashes \

@@ -1,6 +1,6 @@
 """What becomes of files whole, cut, doubled, misnamed, without lengths, and asked for in part.
 
-`python -m bench.media matrix` prints the table; `tests/test_media_matrix.py` holds every cell.
+`python -m bench.media matrix` prints the table; tests/datamodules/media/test_matrix.py holds each.
 """
 
 import tempfile

@@ -1,0 +1,67 @@
+"""What a user meets at the command line: help, all settings of a command, mistakes."""
+
+import resource
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from configs.command import COMMON_KEYS, help_text, main_config
+from configs.load import HINTS, load_config, to_yaml
+
+ROOT = Path(__file__).parents[2]
+TRAIN = ("sft", "rlvr", "distill", "prealign")
+EVAL = ("probe", "audit", "clean", "benchmark")
+
+
+def test_help_names_stages_choices_and_settings():
+    text = help_text("train.py", TRAIN)
+    for word in ("usage: python train.py", "rlvr", "qwen2_5_omni_3b", "manifest", "optim.lr="):
+        assert word in text
+    assert "benchmark        " not in text
+
+
+@pytest.mark.parametrize("key", [key for key, _ in COMMON_KEYS])
+def test_help_speaks_of_settings_that_exist(key):
+    assert key in HINTS
+
+
+def test_main_config_prints_help_and_leaves(capsys):
+    with pytest.raises(SystemExit) as left:
+        main_config(["--help"], EVAL)
+    assert left.value.code == 0
+    assert "usage: python eval.py" in capsys.readouterr().out
+
+
+def test_main_config_prints_a_mistake_and_leaves(capsys):
+    with pytest.raises(SystemExit) as left:
+        main_config(["stage=ppo"], TRAIN)
+    assert left.value.code == 2
+    assert capsys.readouterr().err == (
+        "error: stage=ppo is not known: choose from distill, prealign, rlvr, sft\n"
+    )
+
+
+def test_main_config_shows_the_resolved_settings(capsys):
+    with pytest.raises(SystemExit) as left:
+        main_config(["stage=rlvr", "seed=41", "--print-config"], TRAIN)
+    assert left.value.code == 0
+    assert capsys.readouterr().out == to_yaml(load_config(["stage=rlvr", "seed=41"], TRAIN))
+
+
+def test_help_takes_less_than_a_second_and_imports_nothing_heavy():
+    code = (
+        "import sys; from configs.command import help_text; help_text('train.py', ('sft',));"
+        "sys.exit(bool({'torch', 'lightning', 'numpy', 'transformers'} & {*sys.modules}))"
+    )
+    began = _worked()
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT)
+    assert done.returncode == 0
+    assert _worked() - began < 1.0
+
+
+def _worked() -> float:
+    """Seconds of processor time of all children: what neighbors do does not count."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime

@@ -1,0 +1,354 @@
+"""Chats: who says what becomes a question, an answer, and what is imitated."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from datamodules.sample import Media, Sample
+from datamodules.sources.answers.lettering import split_options
+from datamodules.sources.manifest import read_manifest
+from datamodules.sources.quarantine import Quarantine
+from tests.datamodules.sources.published.test_training import read, rows, same
+
+
+def user(content: object) -> dict[str, object]:
+    return {"role": "user", "content": content}
+
+
+def assistant(content: object, **more: object) -> dict[str, object]:
+    return {"role": "assistant", "content": content, **more}
+
+
+def one(root: Path, *turns: object, **columns: object) -> Sample:
+    [sample], reasons = rows(root, {"messages": turns, **columns})
+    assert not reasons
+    return sample
+
+
+def refused(root: Path, *turns: object, **columns: object) -> str:
+    samples, reasons = rows(root, {"messages": turns, **columns})
+    [reason] = reasons
+    assert not samples
+    return reason
+
+
+def test_chats(tmp_path):
+    """The words stand in the order of their turns; media in that of their tags, ahead of all."""
+    (goose, duck, hat, calls, ann), reasons = read("chat.jsonl", tmp_path)
+    said = "I see and hear a goose."
+    assert same(
+        goose,
+        id="chat-1",
+        question="Listen well.\n\nWhat is it?",
+        answer=said,
+        answer_type="text",
+        media=(
+            Media(modality="image", path="pictures/goose.png"),
+            Media(modality="audio", path="sounds/goose.wav"),
+        ),
+        completion=said,
+        source="chat",
+    )
+    assert same(
+        duck,
+        id="chat-2",
+        question="Which animal?",
+        options=("goose", "duck"),
+        answer="B",
+        answer_type="choice",
+        media=(Media(modality="audio", path="sounds/duck.wav"),),
+        source="chat",
+    )
+    assert hat.question == "First , then : what is new?"
+    assert [item.path for item in hat.media] == ["pictures/a.png", "pictures/b.png"]
+    assert (hat.answer, hat.completion[:11]) == ("hat", "A <think> o")
+    assert (calls.id, calls.question, calls.answer) == ("typed", "How many calls?", "4")
+    assert [item.modality for item in calls.media] == ["audio", "image"]
+    assert (ann.question, ann.answer, ann.completion) == ("Who?", "Ann.", "Ann.")
+    assert reasons == ["bad_media"]
+
+
+def test_llava_video(tmp_path):
+    (door, lamp, lamps), _ = read("llava_video.json", tmp_path)
+    asks = "Please provide your answer by stating the letter followed by the full option."
+    assert same(
+        door,
+        id="a-1",
+        question=f"What color is the door?\n{asks}",
+        options=("red", "green", "blue"),
+        answer="B",
+        answer_type="choice",
+        media=(Media(modality="video", path="academic/door.mp4"),),
+        source="0_30_s_academic_v0_1",
+    )
+    earlier = "User: Who comes in?\n\nAssistant: A girl."
+    assert lamp.question == f"{earlier}\n\nWhat does she carry?"
+    assert (lamp.answer, lamp.completion) == ("She carries a lamp.",) * 2
+    assert [len(item.media) for item in (lamp, lamps)] == [1, 1]
+    assert (lamps.answer_type, lamps.answer, lamps.completion) == ("number", "3", "")
+
+
+def test_alpaca(tmp_path):
+    (french, bark), _ = read("alpaca.json", tmp_path)
+    assert same(
+        french,
+        id="alpaca-1",
+        question="Translate into French.\na horse",
+        answer="un cheval",
+        answer_type="text",
+        completion="un cheval",
+        source="alpaca",
+    )
+    assert bark.question == "Be brief.\n\nUser: Hello?\n\nAssistant: Hello.\n\nDoes a dog bark?"
+    assert (bark.answer, bark.media[0].path) == ("yes", "sounds/dog.wav")
+
+
+def test_verl(tmp_path):
+    [length], reasons = read("verl.json", tmp_path)
+    assert same(
+        length,
+        id="verl-1",
+        question="How long is AB?",
+        answer="7.5",
+        answer_type="number",
+        media=(Media(modality="image", path="pictures/ab.png"),),
+        source="geometry",
+        facts={"ability": "math", "split": "train", "index": "12"},
+    )
+    assert reasons == ["missing_answer"]
+
+
+def test_verl_in_parquet_with_the_picture_inside(tmp_path):
+    row = {
+        "data_source": "zoo",
+        "prompt": [user("<image>Which?\nA. owl\nB. bat")],
+        "images": [{"bytes": b"picture", "path": None}],
+        "reward_model": {"style": "rule", "ground_truth": "bat"},
+        "extra_info": {"split": "train", "index": 3},
+    }
+    pq.write_table(pa.Table.from_pylist([row]), tmp_path / "train.parquet")
+    path = tmp_path / "train.parquet"
+    [sample] = read_manifest(path, tmp_path, Quarantine(max_bad_share=0))
+    assert (sample.options, sample.answer, sample.source) == (("owl", "bat"), "B", "zoo")
+    assert (tmp_path / sample.media[0].path).read_bytes() == b"picture"
+
+
+def test_a_thought_before_its_tags_is_imitated_and_a_bare_answer_is_not(tmp_path):
+    asked = user("Which?\nA. owl\nB. bat")
+    thought = "It hangs. <answer>B</answer>"
+    assert one(tmp_path, asked, assistant(thought)).completion == thought
+    for bare in ("B", "B. bat", "bat", "(B)"):
+        sample = one(tmp_path, asked, assistant(bare))
+        assert (sample.answer, sample.completion) == ("B", "")
+
+
+def test_a_solution_is_scored_and_the_completion_still_imitated(tmp_path):
+    sample = one(tmp_path, user("2 + 5?"), assistant("It is seven."), solution="7")
+    assert (sample.answer_type, sample.answer) == ("number", "7")
+    assert sample.completion == "It is seven."
+
+
+def test_a_solution_to_what_is_asked_last_is_no_answer_to_what_came_before(tmp_path):
+    turns = (user("Who?"), assistant("Ann."), user("How old?"))
+    sample = one(tmp_path, *turns, solution=7)
+    assert sample.question == "User: Who?\n\nAssistant: Ann.\n\nHow old?"
+    assert (sample.answer, sample.completion) == ("7", "")
+
+
+def test_options_that_do_not_hold_the_answer_stay_in_the_question(tmp_path):
+    text = "Which?\nA. owl\nB. bat"
+    sample = one(tmp_path, user(text), assistant("Neither of them."))
+    assert (sample.question, sample.options, sample.answer_type) == (text, (), "text")
+
+
+def test_turns_that_are_not_to_be_learned_are_not_imitated(tmp_path):
+    turns = (user("Who?"), assistant("Ann."), user("Where?"), assistant("Home.", loss=False))
+    assert one(tmp_path, *turns).completion == "Ann."
+    assert refused(tmp_path, user("Who?"), assistant("Ann.", loss=False)) == "missing_answer"
+
+
+@pytest.mark.parametrize(
+    ("text", "columns"),
+    [
+        ("<audio>Who?", {}),
+        ("<audio><audio>Who?", {"audios": ["a.wav"]}),
+        ("<image>Who?", {"audios": ["a.wav"]}),
+        ("<video>Who?", {"videos": [["1.png", "2.png"]]}),
+    ],
+)
+def test_tags_and_media_that_do_not_match_are_set_aside(tmp_path, text, columns):
+    assert refused(tmp_path, user(text), assistant("Ann."), **columns) == "bad_media"
+
+
+@pytest.mark.parametrize(
+    ("turns", "reason"),
+    [
+        ([], "missing_question"),
+        ([assistant("Hi.")], "missing_question"),
+        ([user("Who?")], "missing_answer"),
+        ([{"role": "tool", "content": "7"}], "malformed"),
+        (["Who?"], "malformed"),
+        ([user(7), assistant("Ann.")], "malformed"),
+        ([user([{"type": "smell", "smell": "x"}]), assistant("Ann.")], "malformed"),
+        ([user("Who?"), assistant("")], "missing_answer"),
+    ],
+)
+def test_chats_without_question_or_answer_are_set_aside(tmp_path, turns, reason):
+    assert refused(tmp_path, *turns) == reason
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        {"type": "audio", "audio": "a.wav"},
+        {"type": "audio", "path": "a.wav"},
+        {"type": "audio", "url": "a.wav"},
+        {"type": "audio_url", "audio_url": {"url": "a.wav"}},
+    ],
+)
+def test_typed_parts_name_their_file_in_several_ways(tmp_path, part):
+    sample = one(tmp_path, user(["Who?", part]), assistant("Ann."))
+    assert sample.media == (Media(modality="audio", path="a.wav"),)
+
+
+def test_typed_parts_without_a_file_take_the_next_one_beside_them(tmp_path):
+    parts = [{"type": "audio"}, {"type": "text", "text": "Who?"}]
+    sample = one(tmp_path, user(parts), assistant("Ann."), audios=["a.wav"])
+    assert sample.media == (Media(modality="audio", path="a.wav"),)
+
+
+def test_media_without_tags_come_with_what_is_said_first_as_in_other_trainers(tmp_path):
+    turns = (user("Who?"), assistant("Ann."), user("Where?"), assistant("Home."))
+    (tmp_path / "i.png").write_bytes(b"PNG")
+    sample = one(tmp_path, *turns, audios=["a.wav"], images=["i.png"])
+    assert [item.path for item in sample.media] == ["a.wav", "i.png"]
+    parts = [{"type": "text", "text": "Who?"}]
+    assert len(one(tmp_path, user(parts), assistant("Ann."), audios=["a.wav"]).media) == 1
+
+
+@pytest.mark.parametrize(
+    "turns",
+    [
+        (user("Who, <audio> or he?"), assistant("Ann.")),
+        (user("Listen."), assistant("I do."), user("<audio>Who?"), assistant("Ann.")),
+        ({"role": "system", "content": "Hear <audio>."}, user("Who?"), assistant("Ann.")),
+    ],
+)
+def test_tags_that_are_missing_are_the_first_ones_as_in_ms_swift(tmp_path, turns):
+    (tmp_path / "b.wav").write_bytes(b"RIFFb")
+    (tmp_path / "i.png").write_bytes(b"PNG")
+    media = {"audios": ["b.wav", "a.wav"], "images": ["i.png"]}
+    shown = [item.path for item in one(tmp_path, *turns, **media).media]
+    assert [path for path in shown if path != "i.png"] == ["b.wav", "a.wav"]
+    assert len(shown) == 3
+
+
+def test_typed_parts_miss_no_tags(tmp_path):
+    parts = [{"type": "audio"}, {"type": "text", "text": "Who?"}]
+    turns = (user(parts), assistant("Ann."))
+    assert refused(tmp_path, *turns, audios=["a.wav", "a.wav"]) == "bad_media"
+
+
+def test_a_medium_that_a_part_and_a_column_name_is_shown_once(tmp_path):
+    parts = [{"type": "audio", "audio": "a.wav"}, {"type": "text", "text": "Who?"}]
+    sample = one(tmp_path, user(parts), assistant("Ann."), audio_path="a.wav")
+    assert sample.media == (Media(modality="audio", path="a.wav"),)
+
+
+def test_a_medium_in_what_is_answered_sets_the_row_aside(tmp_path):
+    (tmp_path / "i.png").write_bytes(b"PNG")
+    turns = (user("Draw it."), assistant("Here: <image>"))
+    assert refused(tmp_path, *turns, images=["i.png"]) == "bad_media"
+
+
+def test_parts_may_hold_a_value_and_a_segment(tmp_path):
+    film = {"type": "audio", "audio": "a.wav", "audio_start": 1, "audio_end": "00:02", "fps": 2}
+    text = {"type": "text", "value": "Who?"}
+    answer = [{"type": "text", "value": "Ann."}]
+    sample = one(tmp_path, user([film, text]), {"role": "assistant", "content": answer})
+    assert sample.media == (Media(modality="audio", path="a.wav", start=1.0, end=2.0),)
+    assert (sample.question, sample.answer) == ("Who?", "Ann.")
+    beside = {"type": "audio", "start": 1, "end": 2}
+    sample = one(tmp_path, user([beside, text]), assistant("Ann."), audios=["a.wav"])
+    assert (sample.media[0].start, sample.media[0].end) == (1.0, 2.0)
+
+
+@pytest.mark.parametrize("more", [{"weight": 0}, {"loss_weight": 0.0}, {"loss": "false"}])
+def test_turns_of_no_weight_are_not_imitated(tmp_path, more):
+    assert refused(tmp_path, user("Who?"), assistant("Ann.", **more)) == "missing_answer"
+
+
+def test_a_chat_may_say_how_it_is_scored(tmp_path):
+    turns = (user("What is x?"), assistant("It is seven."))
+    sample = one(tmp_path, *turns, answer="7", answer_type="regression", tolerance=0.5, id=76.0)
+    assert (sample.id, sample.answer_type, sample.tolerance) == ("76", "regression", 0.5)
+
+
+@pytest.mark.parametrize(
+    ("solution", "answer_type"),
+    [("2 \\sqrt { 221 }", "math"), ("x^2", "math"), ("$320", "text"), ("7.5", "number")],
+)
+def test_algebra_is_told_from_words(tmp_path, solution, answer_type):
+    assert one(tmp_path, user("What?"), solution=solution).answer_type == answer_type
+
+
+@pytest.mark.parametrize(
+    ("turns", "columns"),
+    [
+        ([user("Who?"), assistant("Ann.") | {"value": "Bo."}], {}),
+        ([user("Who?"), assistant("Ann.", tool_calls=[{"function": {"name": "x"}}])], {}),
+        ([user("Where is <bbox>?"), assistant("Here.")], {"objects": {"bbox": [[1, 2, 3, 4]]}}),
+        ([user("Who?"), assistant("Ann.")], {"conversations": [user("Whose?")]}),
+        ([user("Who?"), assistant("Ann.")], {"solution": "Ann", "answer": "Bo"}),
+        ([user("Who?"), assistant("Ann.")], {"tools": "[{'name': 'x'}]"}),
+    ],
+)
+def test_what_a_chat_says_twice_or_in_ways_that_are_not_read_sets_it_aside(
+    tmp_path, turns, columns
+):
+    assert refused(tmp_path, *turns, **columns) in ("malformed", "unread_field")
+
+
+@pytest.mark.parametrize(
+    ("text", "question", "options"),
+    [
+        ("Which?\nA. x\nB. y", "Which?", ["x", "y"]),
+        ("Which?\n(A) x\n(B) y\nBe brief.", "Which?\nBe brief.", ["x", "y"]),
+        ("A. is an example.\nWhich?\nA. x\nB. y", "A. is an example.\nWhich?", ["x", "y"]),
+        ("Which?\nA. x", "Which?\nA. x", []),
+        ("Which?\nA. x\nC. y", "Which?\nA. x\nC. y", []),
+        ("Who is A?\nB. knows.", "Who is A?\nB. knows.", []),
+    ],
+)
+def test_options_are_lines_that_begin_with_letters_in_order(text, question, options):
+    assert split_options(text) == (question, options)
+
+
+WHICH = "Which?\nA. cat\nB. dog"
+
+
+@pytest.mark.parametrize("solution", ["\\boxed{B}", "It barks: \\boxed{B}.", "<answer>B</answer>"])
+def test_a_box_holds_an_answer_as_tags_do(tmp_path, solution):
+    found = one(tmp_path, user(WHICH), solution=solution)
+    assert (found.options, found.answer) == (("cat", "dog"), "B")
+    assert one(tmp_path, user("How many?"), assistant("3 + 4 is 7.\n#### 7")).answer == "7"
+
+
+def test_a_bare_answer_that_is_another_is_not_imitated(tmp_path):
+    assert refused(tmp_path, user(WHICH), assistant("A"), solution="B") == "bad_answer"
+
+
+def test_what_the_assistant_says_twice_is_not_half_read(tmp_path):
+    assert refused(tmp_path, user("Who?"), assistant("Ann"), assistant("Bo")) == "malformed"
+
+
+@pytest.mark.parametrize("mark", [{"loss_scale": 0}, {"loss_mask": 0}, {"train": 0}, {"mask": 1}])
+def test_a_turn_of_no_weight_is_not_imitated(tmp_path, mark):
+    assert refused(tmp_path, user("Who?"), assistant("Ann", **mark)) == "missing_answer"
+
+
+def test_reasoning_beside_what_is_said_is_not_lost(tmp_path):
+    told = assistant("Ann", reasoning_content="She said so.")
+    assert refused(tmp_path, user("Who?"), told) == "unread_field"

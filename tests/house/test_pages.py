@@ -1,0 +1,200 @@
+"""Tests of the words for people: what the pages show can be typed, found and followed."""
+
+import json
+import re
+import shlex
+from dataclasses import asdict
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+from configs.command import asks_recipe, main_config
+from configs.load import HINTS, SERVES, choices, flatten, load_config
+from configs.paths import FOLDER
+from configs.recipes import read_command
+from datamodules.sources.answers.normalize import Reason
+from datamodules.sources.manifest import read_manifest
+from datamodules.sources.quarantine import Quarantine
+from eval import STAGES as EVAL_STAGES
+from recipes.steps import resolve
+from train import STAGES as TRAIN_STAGES
+
+ROOT = Path(__file__).parents[2]
+HISTORY = ("CHANGELOG.md", "LOG.md")  # what was true then keeps its names
+PAGES = [
+    page
+    for page in (*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md")))
+    if page.name not in HISTORY
+]
+STAGES = {"train.py": TRAIN_STAGES, "eval.py": EVAL_STAGES}
+
+FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+INDENTED = re.compile(r"^ {4}\S.*$", re.MULTILINE)
+SPAN = re.compile(r"`([^`]+)`")
+LINK = re.compile(r"\]\(([^)\s]+)\)")
+TARGET = re.compile(r"^([a-z-]+):(?!=)", re.MULTILINE)
+
+
+def spans(page: Path) -> list[str]:
+    """List what stands between single backticks, with line breaks as spaces."""
+    prose = FENCED.sub("", page.read_text())
+    return [" ".join(span.split()) for span in SPAN.findall(prose)]
+
+
+def commands(page: Path) -> list[list[str]]:
+    """List the commands of a page, in blocks or between backticks, as words."""
+    text = page.read_text().replace("\\\n", " ")
+    blocks = [*FENCED.findall(text), *INDENTED.findall(FENCED.sub("", text))]
+    lines = [line.strip() for block in blocks for line in block.splitlines()] + spans(page)
+    shown = [line for line in lines if line.startswith(("python ", "make "))]
+    return [shlex.split(line, comments=True) for line in shown]
+
+
+SHOWN = [(page.name, words) for page in PAGES for words in commands(page)]
+RUNS = [(name, words[1:]) for name, words in SHOWN if words[1] in STAGES]
+MAKES = [(name, words[1:]) for name, words in SHOWN if words[0] == "make"]
+
+
+def named(part: str | list[str]) -> str:
+    """Call a test by its page and its command."""
+    return part if isinstance(part, str) else " ".join(part)
+
+
+def test_there_are_pages_and_commands_to_test():
+    names = {str(page.relative_to(ROOT)) for page in PAGES}
+    assert names >= {"README.md", "CONTRIBUTING.md", "docs/data.md", "docs/probes.md"}
+    scripts = {words[0] for _, words in RUNS}
+    stages = {word for _, words in RUNS for word in words if word.startswith("stage=")}
+    assert scripts == {"train.py", "eval.py"}
+    assert stages == {f"stage={stage}" for stage in TRAIN_STAGES + EVAL_STAGES}
+    assert {"demo", "test"} <= {word for _, words in MAKES for word in words}
+
+
+@pytest.mark.parametrize(("page", "words"), RUNS, ids=named)
+def test_every_run_shown_can_be_started(page, words, tmp_path):
+    script, *settings = words
+    if asks_recipe(settings):
+        command = read_command(settings)
+        for arm in command.arms or (None,):
+            assert resolve(command, tmp_path, arm)
+    elif {"--help", "--print-config"} & {*settings}:
+        with pytest.raises(SystemExit) as left:
+            main_config(settings, STAGES[script])
+        assert left.value.code == 0
+    else:
+        load_config(settings, STAGES[script])
+
+
+@pytest.mark.parametrize(("page", "words"), MAKES, ids=named)
+def test_every_make_target_shown_exists(page, words):
+    targets = {word for word in words if "=" not in word}
+    assert targets and targets <= {*TARGET.findall((ROOT / "Makefile").read_text())}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_setting_named_exists(page):
+    sections = {key.split(".")[0] for key in HINTS if "." in key}
+    names = [span.split("=")[0] for span in spans(page)]
+    dotted = [name for name in names if re.fullmatch(r"[a-z]+(\.[a-z_]+)+", name)]
+    named = [name for name in dotted if name.split(".")[0] in sections]
+    known = {*HINTS, *(key.rpartition(".")[0] for key in HINTS)}
+    assert not {*named} - known
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_python_file_named_exists(page):
+    named = [span for span in spans(page) if re.fullmatch(r"[a-z_]+(/[a-z_]+)*\.py", span)]
+    assert [name for name in named if not (ROOT / name).is_file()] == []
+
+
+def test_the_manifest_shown_is_read_whole(tmp_path):
+    blocks = FENCED.findall((ROOT / "docs/data.md").read_text())
+    (rows,) = [block for block in blocks if block.startswith('{"id"')]
+    for medium in (medium for row in rows.splitlines() for medium in json.loads(row)["media"]):
+        file = tmp_path / medium["path"]
+        file.parent.mkdir(exist_ok=True)
+        file.touch()
+    (tmp_path / "train.jsonl").write_text(rows)
+    quarantine = Quarantine(max_bad_share=0)
+    samples = read_manifest(tmp_path / "train.jsonl", tmp_path, quarantine)
+    assert [(sample.answer_type, sample.answer) for sample in samples] == [
+        ("choice", "B"),
+        ("number", "3"),
+        ("yes_no", "yes"),
+        ("choice", "B"),
+    ]
+    assert len(quarantine) == 0
+
+
+def test_the_tables_of_data_list_every_family_and_reason():
+    listed = set(spans(ROOT / "docs/data.md"))
+    sources = "".join(path.read_text() for path in (ROOT / "datamodules/digits").glob("*.py"))
+    families = set(re.findall(r'family="(\w+)"', sources))
+    assert "sum" in families and families <= listed
+    assert set(get_args(Reason)) <= listed
+
+
+COLUMNS = {
+    "objective": (
+        *("objective.baseline", "objective.scale", "objective.ratio", "objective.surrogate"),
+        *("objective.clip_low", "objective.clip_high", "objective.average"),
+        *("kl.coef", "kl.estimator", "kl.place"),
+    ),
+    "reward": ("reward.accuracy", "reward.format", "reward.accuracy_rule", "reward.format_rule"),
+}
+"""Settings with a column of their own in the tables of docs/rlvr.md."""
+
+
+def row_of(group: str, name: str) -> list[str]:
+    """Write the cells of a named algorithm as its table should have them."""
+    rlvr, plain = (
+        flatten(asdict(load_config(["stage=rlvr", f"{group}={choice}"], TRAIN_STAGES).rlvr))
+        for choice in (name, "default")
+    )
+    changed = [key for key in rlvr if key not in COLUMNS[group] and rlvr[key] != plain[key]]
+    beside = ", ".join(f"`rlvr.{key}={rlvr[key]}`" for key in changed)
+    caption = (FOLDER / group / f"{name}.yaml").read_text().splitlines()[1]
+    papers = ", ".join(re.findall(r"\d{4}\.\d{5}", caption))
+    shown = [
+        "" if not rlvr["kl.coef"] and key[:3] == "kl." else rlvr[key] for key in COLUMNS[group]
+    ]
+    return [f"`{name}`", *map(str, shown), beside, papers]
+
+
+@pytest.mark.parametrize("group", SERVES)
+def test_the_tables_of_algorithms_say_what_their_files_set(group):
+    lines = (ROOT / "docs/rlvr.md").read_text().splitlines()
+    head = next(at for at, line in enumerate(lines) if line.startswith(f"| `{group}=` |"))
+    end = lines.index("", head)
+    table = [[cell.strip() for cell in line[1:-1].split("|")] for line in lines[head + 2 : end]]
+    assert sorted(table) == sorted(row_of(group, name) for name in choices(group))
+
+
+def test_every_metric_listed_is_measured():
+    sources = "".join(path.read_text() for path in (ROOT / "modules").rglob("*.py"))
+    sources += (ROOT / "training/callbacks/rollouts.py").read_text()
+    listed = set(re.findall(r"`(train|val|time)/([a-z_]+)`", (ROOT / "docs/rlvr.md").read_text()))
+    assert len(listed) > 20
+    quoted = {
+        (of, name) for of, name in listed if f'"{name}"' in sources or f"{of}/{name}" in sources
+    }
+    assert listed - quoted == set()
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_link_inside_the_project_leads_somewhere(page):
+    inside = [link for link in LINK.findall(page.read_text()) if ":" not in link]
+    for link in inside:
+        file, _, heading = link.partition("#")
+        target = page.parent / file if file else page
+        assert target.exists(), f"{page.name} links to {link}"
+        if heading:
+            headings = re.findall(r"^#+ (.*)$", target.read_text(), re.MULTILINE)
+            slugs = [re.sub(r"[^\w -]", "", text).lower().replace(" ", "-") for text in headings]
+            assert heading in slugs, f"{page.name} links to {link}"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_placeholder_is_left_to_fill(page):
+    assert re.findall(r"\{[A-Z_]+\}", page.read_text()) == []

@@ -1,0 +1,118 @@
+"""Processes that train together: what they sum is what one process would compute."""
+
+from pathlib import Path
+
+import pytest
+import torch
+import torch.distributed as dist
+import torch.multiprocessing as mp
+from torch import nn
+
+from datamodules.prompts.encoder import PromptEncoder
+from modules.policy.omni import OmniModel
+from modules.step.distributed import moments, pooled, sum_gradients, summed, together
+from modules.step.nonfinite import NonFinite
+from tests.modules.test_rlvr import ObjectiveConfig, gradients, rlvr_module
+
+SETTINGS = [
+    {"objective": ObjectiveConfig(average="token", baseline="batch", scale="batch")},
+    {"objective": ObjectiveConfig(average="sequence")},
+]
+
+
+def test_one_process_talks_to_itself():
+    values = torch.tensor([1.0, 2.5])
+    assert summed(values) is values
+    assert pooled({"a": [(2.0, 1.0)]}) == {"a": [(2.0, 1.0)]}
+    with pytest.raises(NonFinite, match="the loss") as caught, together():
+        raise NonFinite("the loss", sound=False)
+    assert not caught.value.sound
+
+
+def test_moments_by_hand():
+    """Of 1, 2 and 6: mean 3, variance (4 + 1 + 9) / 2 = 7."""
+    mean, std = moments([torch.tensor([[1.0, 2.0]]), torch.tensor([[6.0]])])
+    assert (mean, std**2) == (pytest.approx(3), pytest.approx(7))
+
+
+def _one_of_two(rank: int, folder: str) -> None:
+    torch.set_num_threads(1)
+    store = f"file://{folder}/store"
+    dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
+    try:
+        sums = summed(torch.tensor([1.0 + rank, 10.0]))
+        means = pooled({"both": [(float(rank), 1.0)], f"only{rank}": [(5.0, 2.0)]})
+        told = _refused(rank)
+        used, unused = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))
+        used.grad = torch.tensor([1.0, 2.0]) * (rank + 1)
+        if rank:
+            unused.grad = torch.ones(1)
+        sum_gradients([used, unused])
+        found = {
+            "sums": sums,
+            "means": means,
+            "told": told,
+            "used": used.grad,
+            "unused": unused.grad,
+        }
+        quiz = torch.load(f"{folder}/quiz.pt", weights_only=False)
+        policy = OmniModel.load("assets/tiny", PromptEncoder("assets/tiny").tokenizer)
+        found["gradients"] = [
+            _summed_gradients(policy, [quiz.select([0, 3] if rank else [1, 2])], settings)
+            for settings in SETTINGS
+        ]
+        torch.save(found, f"{folder}/{rank}.pt")
+    finally:
+        dist.destroy_process_group()
+
+
+def _refused(rank: int) -> str:
+    """Meet a number that went wrong in one process; both are told."""
+    try:
+        with together():
+            if rank:
+                raise NonFinite("the loss of q3")
+    except NonFinite as error:
+        return str(error)
+    return "nothing"
+
+
+def _summed_gradients(policy, batches, settings):
+    module = rlvr_module(policy, **settings)
+    gradients(module, batches)  # leaves the step out
+    module.step = lambda: sum_gradients(policy.parameters())
+    module.training_step(batches, 0)
+    found = {name: p.grad.clone() for name, p in policy.named_parameters() if p.grad is not None}
+    policy.zero_grad()
+    return found
+
+
+@pytest.fixture(scope="module")
+def two(tmp_path_factory, quiz) -> tuple[Path, list[dict]]:
+    folder = tmp_path_factory.mktemp("two")
+    torch.save(quiz, folder / "quiz.pt")
+    mp.spawn(_one_of_two, args=(str(folder),), nprocs=2)
+    return folder, [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
+
+
+def test_two_processes_agree_on_their_sums(two):
+    for found in two[1]:
+        assert found["sums"].tolist() == [3, 20]
+        assert found["means"]["both"] == [(0.0, 1.0), (1.0, 1.0)]
+        assert found["means"]["only0"] == found["means"]["only1"] == [(5.0, 2.0)]
+        assert found["used"].tolist() == [3, 6]
+        assert found["unused"].tolist() == [1]
+
+
+def test_what_went_wrong_in_one_process_stops_both(two):
+    assert [found["told"] for found in two[1]] == ["the loss of q3"] * 2
+
+
+@pytest.mark.parametrize("number", range(len(SETTINGS)))
+def test_two_processes_compute_the_gradients_of_one(two, tiny_policy, quiz, number):
+    """Half of the prompts each, with totals and moments over both."""
+    whole = _summed_gradients(tiny_policy, [quiz], SETTINGS[number])
+    norm = torch.stack([gradient.norm() for gradient in whole.values()]).norm()
+    for found in two[1]:
+        for name, gradient in whole.items():
+            assert (found["gradients"][number][name] - gradient).norm() < 2e-5 * norm, name

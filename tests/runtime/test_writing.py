@@ -1,0 +1,304 @@
+"""Tests of what a run leaves: whole or not there, and what stood before stays."""
+
+import ast
+import errno
+import fcntl
+import os
+import re
+import resource
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from runtime.writing import append, sweep, told, whole, whole_directory, write_bytes, write_text
+from tests.house.test_architecture import ROOT, SHIPPED
+
+FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EROFS)
+
+
+def names(directory: Path) -> list[str]:
+    return sorted(path.name for path in directory.iterdir())
+
+
+def fail(number: int):
+    def call(*_: object, **__: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    return call
+
+
+@contextmanager
+def files_of_at_most(size: int) -> Iterator[None]:
+    """Let the kernel refuse larger files, as a full disk refuses them, but anywhere."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("call", ["fsync", "replace"])
+@pytest.mark.parametrize("number", FAILURES)
+def test_a_file_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch, call, number):
+    file = tmp_path / "results.json"
+    write_text(file, "before")
+    monkeypatch.setattr(os, call, fail(number))
+    with pytest.raises(OSError) as caught:
+        write_text(file, "after")
+    assert (caught.value.errno, caught.value.filename) == (number, str(file))
+    assert file.read_text() == "before" and names(tmp_path) == ["results.json"]
+
+
+def test_a_file_that_grows_too_large_leaves_the_one_before(tmp_path):
+    write_text(tmp_path / "a", "before")
+    with files_of_at_most(5_000), pytest.raises(OSError, match="9,000 bytes were to be written"):
+        write_bytes(tmp_path / "a", b"x" * 9_000)
+    assert (tmp_path / "a").read_text() == "before" and names(tmp_path) == ["a"]
+
+
+def test_a_signal_leaves_nothing_half_written(tmp_path):
+    with pytest.raises(SystemExit), whole(tmp_path / "a") as file:
+        file.write(b"half")
+        raise SystemExit(143)
+    assert names(tmp_path) == []
+
+
+def test_a_part_of_a_line_is_taken_back(tmp_path):
+    """1,000 bytes are there and 3,000 more fit; the kernel takes those, and no more, of 9,000."""
+    file = tmp_path / "metrics.jsonl"
+    append(file, b"x" * 999 + b"\n")
+    with files_of_at_most(4_000), pytest.raises(OSError, match="9,000 bytes were to be written"):
+        append(file, b"y" * 9_000)
+    assert file.read_bytes() == b"x" * 999 + b"\n"
+    append(file, b"z\n")
+    assert file.read_bytes() == b"x" * 999 + b"\nz\n"
+
+
+def test_what_another_process_added_meanwhile_is_not_taken_back(tmp_path, monkeypatch):
+    file = tmp_path / "quarantine.jsonl"
+
+    def interrupted(_: int) -> None:
+        with file.open("ab") as other:
+            other.write(b"theirs\n")
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr(os, "fsync", interrupted)
+    with pytest.raises(OSError):
+        append(file, b"ours\n", durable=True)
+    assert file.read_bytes() == b"ours\ntheirs\n"
+
+
+def test_a_directory_takes_the_place_of_another_as_a_whole(tmp_path):
+    for text in ("first", "second"):
+        with whole_directory(tmp_path / "export") as made:
+            (made / text).write_text(text)
+    assert names(tmp_path) == ["export"] and names(tmp_path / "export") == ["second"]
+
+
+def test_the_longest_name_that_a_file_may_have_can_be_written(tmp_path):
+    write_text(tmp_path / ("x" * 255), "whole")
+    with whole_directory(tmp_path / ("y" * 255)):
+        pass
+    assert names(tmp_path) == ["x" * 255, "y" * 255]
+
+
+@pytest.mark.parametrize("call", ["fsync", "rename"])
+def test_a_directory_that_cannot_be_written_leaves_the_one_before(tmp_path, monkeypatch, call):
+    with whole_directory(tmp_path / "export") as made:
+        (made / "first").write_text("first")
+    monkeypatch.setattr(os, call, fail(errno.EIO))
+    with pytest.raises(OSError) as caught, whole_directory(tmp_path / "export") as made:
+        (made / "second").write_text("second")
+    assert caught.value.filename == str(tmp_path / "export")
+    assert names(tmp_path) == ["export"] and names(tmp_path / "export") == ["first"]
+
+
+def test_a_directory_comes_back_where_the_one_after_it_cannot_take_its_place(tmp_path, monkeypatch):
+    """The first of two renames is done, the second fails, and the third undoes the first."""
+    with whole_directory(tmp_path / "export") as made:
+        (made / "first").write_text("first")
+    rename, calls = os.rename, []
+
+    def second_fails(*places: Path) -> None:
+        calls.append(places)
+        if len(calls) == 2:
+            raise OSError(errno.EIO, "Input/output error")
+        rename(*places)
+
+    monkeypatch.setattr(os, "rename", second_fails)
+    with pytest.raises(OSError), whole_directory(tmp_path / "export"):
+        pass
+    assert len(calls) == 3
+    assert names(tmp_path) == ["export"] and names(tmp_path / "export") == ["first"]
+
+
+def test_a_directory_is_not_made_where_there_is_none_any_more(tmp_path):
+    """A run directory that went away must not come back with an export alone."""
+    with pytest.raises(FileNotFoundError), whole_directory(tmp_path / "gone" / "export"):
+        pass
+    assert not (tmp_path / "gone").exists()
+
+
+def test_libraries_in_rust_are_told_by_file_and_number(tmp_path):
+    with files_of_at_most(5_000), pytest.raises(OSError) as caught:  # noqa: SIM117
+        with whole_directory(tmp_path / "export", needed=80_000) as made:
+            save_file({"a": np.zeros(10_000)}, made / "model.safetensors")
+    assert (caught.value.errno, caught.value.filename) == (errno.EFBIG, f"{tmp_path}/export")
+    assert "80,000 bytes were to be written, and a file may have 5,000" in str(caught.value)
+    assert names(tmp_path) == []
+
+
+def test_files_of_libraries_are_for_the_group_where_the_umask_says_so(tmp_path):
+    """Safetensors makes files that nobody else may read, whatever the umask."""
+    before = os.umask(0o027)
+    try:
+        with whole_directory(tmp_path / "export") as made:
+            save_file({"a": np.zeros(3)}, made / "model.safetensors")
+        write_text(tmp_path / "a", "")
+        append(tmp_path / "b", b"")
+    finally:
+        os.umask(before)
+    found = [tmp_path / "export" / "model.safetensors", tmp_path / "a", tmp_path / "b"]
+    assert [oct(file.stat().st_mode & 0o777) for file in found] == ["0o640"] * 3
+    assert oct((tmp_path / "export").stat().st_mode & 0o777) == "0o750"
+
+
+def test_a_file_system_that_cannot_flush_directories_will_do(tmp_path, monkeypatch):
+    flush = os.fsync
+
+    def picky(descriptor: int) -> None:
+        if Path(f"/dev/fd/{descriptor}").resolve().is_dir():
+            raise OSError(errno.EINVAL, "Invalid argument")
+        flush(descriptor)
+
+    monkeypatch.setattr(os, "fsync", picky)
+    write_text(tmp_path / "a", "x")
+    assert (tmp_path / "a").read_text() == "x"
+
+
+@pytest.mark.parametrize("number", FAILURES[:2])
+def test_a_full_disk_is_told_with_the_room_that_there_is(tmp_path, number):
+    with pytest.raises(OSError) as caught, told(tmp_path / "a", needed=1_234):
+        raise OSError(number, os.strerror(number))
+    assert re.search(r"1,234 bytes were to be written, [\d,]+ are free", str(caught.value))
+    assert ("but not to this user" in str(caught.value)) == (number == errno.EDQUOT)
+
+
+def test_other_errors_pass_as_they_are(tmp_path):
+    for error in (KeyError("a"), OSError("no number")):
+        with pytest.raises(type(error)) as caught, told(tmp_path / "a"):
+            raise error
+        assert caught.value is error
+
+
+def test_what_kills_left_half_written_is_swept_away(tmp_path):
+    (tmp_path / "a.json.9-00.tmp").write_text("half")
+    (tmp_path / "export.9-00.tmp").mkdir()
+    (tmp_path / "export.9-00.tmp" / "model.safetensors").write_text("half")
+    (tmp_path / "a.json").write_text("whole")
+    sweep(tmp_path)
+    assert names(tmp_path) == ["a.json"]
+
+
+def test_what_somebody_still_writes_is_not_swept_away(tmp_path):
+    with whole(tmp_path / "a") as file, whole_directory(tmp_path / "b") as made:
+        file.write(b"whole")
+        (made / "c").touch()
+        sweep(tmp_path)
+    assert names(tmp_path) == ["a", "b"] and names(tmp_path / "b") == ["c"]
+
+
+def test_what_is_swept_away_before_it_is_held_is_begun_again(tmp_path, monkeypatch):
+    lock, swept = fcntl.flock, []
+
+    def late(descriptor: int, how: int) -> None:
+        if not swept:
+            swept.extend(tmp_path.glob("*.tmp"))
+            swept[0].unlink()
+        lock(descriptor, how)
+
+    monkeypatch.setattr(fcntl, "flock", late)
+    write_text(tmp_path / "a", "whole")
+    assert swept and (tmp_path / "a").read_text() == "whole" and names(tmp_path) == ["a"]
+
+
+GOES_ROUND = {
+    "datamodules/digits/build.py": "moves directories that it has built beside their place",
+    "datamodules/sources/index/table.py": "write_table lets Arrow write into that directory",
+    "modules/backbones/base.py": "save_model lets transformers write into a whole_directory",
+    "modules/backbones/adapters.py": "save_adapters lets peft write into a whole_directory",
+    "training/run.py": "save lets a processor write into a whole_directory",
+    "assets/make_tiny.py": "makes what is committed, not what a run leaves",
+    "runtime/runs.py": "opens run.lock, which has no content",
+    "datamodules/loading/loader.py": "sends batches through a pipe",
+    "training/trace_cache.py": "opens the cache to lock it, and cuts off a torn line",
+    "recipes/processes.py": "copies what a step says as it says it, and goes on without",
+}
+"""Files that write in another way than `runtime/writing.py`, and why they may."""
+
+WRITING = {
+    *("write_text", "write_bytes", "save_file", "save_pretrained", "savefig", "tofile"),
+    *("mkstemp", "NamedTemporaryFile", "copyfile", "copytree", "move", "truncate"),
+    *("rename", "renames", "link", "symlink", "write_table", "savez", "dump", "OSFile"),
+}
+OF_MODULE = {"torch": {"save"}, "np": {"save", "savez", "savetxt"}, "os": {"replace"}}
+GIVEN_A_FILE = (
+    "evaluation/auditing/plot.py",
+    "training/callbacks/checkpoints.py",
+    "datamodules/contribution/probe_cache.py",
+)
+"""Files that hand a library what `whole` yields, or a buffer."""
+
+
+def writes(node: ast.Call) -> bool:
+    """Tell whether a call writes a file by itself."""
+    arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
+    modes = [one.value for one in arguments if isinstance(one, ast.Constant)]
+    writing_mode = any(isinstance(m, str) and 0 < len(m) < 4 and {*m} & {*"wax+"} for m in modes)
+    if isinstance(node.func, ast.Name):
+        return (node.func.id == "open" and writing_mode) or node.func.id == "save_file"
+    if not isinstance(node.func, ast.Attribute):
+        return False
+    name, of = node.func.attr, node.func.value
+    module = of.id if isinstance(of, ast.Name) else ""
+    moved = name == "replace" and len(node.args) == 1 and not node.keywords
+    opened = name == "open" and (writing_mode or re.search(r"O_WR|O_RDWR", ast.unparse(node)))
+    nowhere = "devnull" in ast.unparse(node) or module == "av"
+    ways = WRITING | OF_MODULE.get(module, set())
+    return not nowhere and (bool(opened) or moved or name in ways)
+
+
+def strays(file: str) -> list[str]:
+    """List the calls of a file that write, by line."""
+    tree = ast.parse((ROOT / file).read_text())
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and writes(node)]
+    return [f"{file}:{call.lineno}: {ast.unparse(call)[:60]}" for call in calls]
+
+
+def test_all_that_a_run_leaves_is_written_in_one_place():
+    allowed = {"runtime/writing.py", *GOES_ROUND, *GIVEN_A_FILE}
+    found = [stray for file in SHIPPED if file not in allowed for stray in strays(file)]
+    assert not found, "write with writing.whole, append or whole_directory:\n" + "\n".join(found)
+
+
+def test_every_file_that_goes_round_it_still_does():
+    assert [file for file in (*GOES_ROUND, *GIVEN_A_FILE) if not strays(file)] == []
+
+
+def test_the_search_for_strays_finds_each_way_of_writing():
+    ways = ("p.open('w')", "open(p, 'ab')", "p.write_text('x')", "os.replace(a, b)", "a.replace(b)")
+    for way in (
+        *ways,
+        "torch.save(x, p)",
+        "np.save(p, x)",
+        "p.rename(q)",
+        "os.open(p, os.O_WRONLY)",
+    ):
+        assert writes(ast.parse(way, mode="eval").body), way
+    for way in ("p.open('rb')", "p.open()", "text.replace('a', 'b')", "replace(config, seed=3)"):
+        assert not writes(ast.parse(way, mode="eval").body), way

@@ -1,0 +1,152 @@
+"""Weights & Biases out of reach, refused and failing: what a run makes of it."""
+
+import json
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from runtime.runs import Run
+from tests.mortal import mortal
+from training.wandb_curves import Curves, _identity
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
+    for name in [*os.environ]:
+        if name.startswith("WANDB_") or name.lower().endswith("_proxy"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("HOME", str(tmp_path))  # no netrc
+    return Run(dir=tmp_path, resumed=False, lock=None)
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        port: int = taken.getsockname()[1]
+        return port
+
+
+@pytest.fixture
+def server(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Something that takes connections, and says nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        monkeypatch.setenv("WANDB_BASE_URL", f"http://127.0.0.1:{listening.getsockname()[1]}")
+        yield "listening"
+
+
+NURSERY = """
+import json, os, pathlib, sys, time
+import wandb
+from configs.load import load_config
+from training.wandb_curves import curves_of
+from runtime.runs import Run
+from tests.mortal import mortal
+for line in sys.stdin:
+    place, environ = json.loads(line)
+    if os.fork():
+        os.wait()
+        print("over", flush=True)
+        continue
+    mortal()
+    os.environ.clear()
+    os.environ.update(environ)
+    run = Run(dir=pathlib.Path(place), resumed=False, lock=None)
+    began = time.monotonic()
+    try:
+        curves = curves_of(load_config(["stage=sft", "logger=wandb"], ("sft",)), run)
+        curves.log_metrics({"train/loss": 1.5}, step=1)
+        said = "showed a step"
+    except ValueError as error:
+        said = str(error)
+    print("SAID", time.monotonic() - began < 10, said, sep="|", flush=True)
+    sys.exit()
+"""
+
+
+@pytest.fixture(scope="module")
+def nursery() -> Iterator[subprocess.Popen[str]]:
+    """A process that has imported what takes long, for those that are forked off it."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", NURSERY],
+        cwd=ROOT,
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        preexec_fn=mortal,
+    )
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.fixture
+def begin(run: Run, nursery: subprocess.Popen[str]) -> Callable[..., str]:
+    """Begin curves in a process of its own, as wandb keeps one session for each."""
+
+    def begin(**environ: str) -> str:
+        print(json.dumps([str(run.dir), {**os.environ, **environ}]), file=nursery.stdin, flush=True)
+        said = ""
+        while (line := nursery.stdout.readline()) not in ("over\n", ""):
+            if line.startswith("SAID|"):  # wandb speaks as well
+                _, soon, said = line.rstrip().split("|")
+                assert soon == "True"
+        return said
+
+    return begin
+
+
+def test_without_a_key_a_run_ends_before_it_begins(begin, server):
+    said = begin()
+    assert said.startswith("wandb has no key that it can use (No API key configured")
+    assert "set WANDB_MODE=offline" in said
+
+
+def test_a_key_that_cannot_be_one_is_refused(begin, server):
+    said = begin(WANDB_API_KEY="abc")
+    assert "no key that it can use" in said and "40" in said and "WANDB_MODE=offline" in said
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:{port}", "http://nowhere.invalid"])
+def test_a_server_that_is_not_there_is_told_at_once(begin, address):
+    given = address.format(port=free_port())
+    said = begin(WANDB_API_KEY="a" * 40, WANDB_BASE_URL=given)
+    assert said.startswith(f"{given} cannot be reached (") and "set WANDB_MODE=offline" in said
+
+
+@pytest.mark.parametrize("mode", ["offline", "disabled"])
+def test_without_a_server_a_run_needs_no_key(begin, run, mode):
+    assert begin(WANDB_MODE=mode) == "showed a step"
+    assert bool([*run.dir.glob("wandb/offline-run-*")]) == (mode == "offline")
+
+
+def test_a_run_outlives_its_curves(caplog):
+    """What wandb refuses is told once, and the steps go on."""
+
+    class Broken:
+        def log(self, *_: object) -> None:
+            raise BrokenPipeError("the service is gone")
+
+    curves = Curves(project="x", experiment=Broken())
+    with caplog.at_level(logging.WARNING):
+        curves.log_metrics({"train/loss": 1.5}, step=3)
+        curves.log_metrics({"train/loss": 1.25}, step=4)
+        curves.log_table("rollouts", columns=["a"], data=[[1]])
+    assert [record.getMessage() for record in caplog.records] == [
+        "wandb takes no more metrics (the service is gone): the run goes on, and metrics.jsonl has "
+        "all"
+    ]
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a/b", b"a" * 200, b"two words"])
+def test_a_spoiled_identity_of_curves_is_told(run, content):
+    (run.dir / "wandb.id").write_bytes(content)
+    with pytest.raises(ValueError, match=r"wandb.id is damaged .*delete it"):
+        _identity(run)
