@@ -13,7 +13,7 @@ import pytest
 
 from runtime.runs import Run
 from tests.mortal import mortal
-from training.wandb_curves import Curves, _identity
+from training.wandb_curves import Curves, _run_id
 
 ROOT = Path(__file__).parents[2]
 
@@ -146,7 +146,7 @@ def test_a_run_outlives_its_curves(caplog):
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a/b", b"a" * 200, b"two words"])
-def test_a_spoiled_identity_of_curves_is_told(run, content):
+def test_a_spoiled_run_id_of_curves_is_told(run, content):
     (run.dir / "wandb.id").write_bytes(content)
     with pytest.raises(ValueError, match=r"wandb.id is damaged .*delete it"):
-        _identity(run)
+        _run_id(run)
