@@ -28,9 +28,6 @@ from modules.step.micro_batch import StepCounts
 from modules.step.nonfinite import require_finite
 from modules.step.timer import PhaseTimer
 
-LossTerm = tuple[Tensor, dict[str, Tensor]]
-"""A scalar and its metrics by name."""
-
 
 @final
 class RlvrModule(PostTrainingModule):
@@ -187,7 +184,9 @@ class RlvrModule(PostTrainingModule):
             )
             self.optimize(minibatch, partial(self.compute_loss, counts=counts), counts)
 
-    def compute_loss(self, experience: Experience, *, counts: StepCounts) -> LossTerm:
+    def compute_loss(
+        self, experience: Experience, *, counts: StepCounts
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Sum the terms of the objective over the tokens of a micro-batch.
 
         Args:
@@ -245,7 +244,7 @@ class RlvrModule(PostTrainingModule):
 
     def kl_term(
         self, experience: Experience, logprobs: Tensor, old: Tensor, denominator: float | Tensor
-    ) -> LossTerm:
+    ) -> tuple[Tensor, dict[str, Tensor]]:
         """Compute the KL term of the loss; 0 where the reward has it.
 
         Shapes: logprobs, old (N, T) -> ()
