@@ -150,7 +150,8 @@ def told(path: Path, *, aside: Path | None = None, needed: int = 0) -> Iterator[
 def sweep(directory: Path) -> None:
     """Clear away what kills left half-written; whoever still writes holds a lock on it."""
     for left in directory.glob("*.tmp"):
-        if not ASIDE.search(left.name) or left.is_symlink() or not (left.is_file() or left.is_dir()):
+        plain = not left.is_symlink() and (left.is_file() or left.is_dir())
+        if not (plain and ASIDE.search(left.name)):
             continue  # none of ours
         with suppress(OSError):
             found = os.open(left, os.O_RDONLY)

@@ -326,7 +326,7 @@ def test_no_link_of_a_data_set_leads_what_is_written_out_of_it(tmp_path, caplog)
     assert f"outside data.root: take the link away: '{root / 'index'}" in caplog.text
     place = Place(root=root, directory="", name="rows", number=1)
     (root / "rows-media").symlink_to(outside)
-    with pytest.raises(ValueError, match="outside data.root: take the link away"):
+    with pytest.raises(ValueError, match=r"outside data\.root: take the link away"):
         place.keep(b"a medium")
     assert not [*outside.iterdir()]
 
