@@ -26,6 +26,9 @@ UNFLUSHED = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
 BY_RUST = re.compile(r"\(os error (\d+)\)")
 """How safetensors and tokenizers tell the number of an error of the system."""
 
+ASIDE = re.compile(r"\.\d+-[\da-f]{8}\.tmp$")
+"""How names end under which files are written until they are whole; all others are not ours."""
+
 
 @contextmanager
 def whole(path: Path, *, needed: int = 0, durable: bool = True) -> Iterator[IO[bytes]]:
@@ -147,7 +150,8 @@ def told(path: Path, *, aside: Path | None = None, needed: int = 0) -> Iterator[
 def sweep(directory: Path) -> None:
     """Clear away what kills left half-written; whoever still writes holds a lock on it."""
     for left in directory.glob("*.tmp"):
-        if left.is_symlink() or not (left.is_file() or left.is_dir()):
+        plain = not left.is_symlink() and (left.is_file() or left.is_dir())
+        if not (plain and ASIDE.search(left.name)):
             continue  # none of ours
         with suppress(OSError):
             found = os.open(left, os.O_RDONLY)

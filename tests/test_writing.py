@@ -197,12 +197,23 @@ def test_other_errors_pass_as_they_are(tmp_path):
 
 
 def test_what_kills_left_half_written_is_swept_away(tmp_path):
-    (tmp_path / "a.json.9-00.tmp").write_text("half")
-    (tmp_path / "export.9-00.tmp").mkdir()
-    (tmp_path / "export.9-00.tmp" / "model.safetensors").write_text("half")
+    (tmp_path / "a.json.9-00c0ffee.tmp").write_text("half")
+    (tmp_path / "export.9-00c0ffee.tmp").mkdir()
+    (tmp_path / "export.9-00c0ffee.tmp" / "model.safetensors").write_text("half")
     (tmp_path / "a.json").write_text("whole")
     sweep(tmp_path)
     assert names(tmp_path) == ["a.json"]
+
+
+def test_what_others_call_temporary_is_not_swept_away(tmp_path):
+    """A cache may lie where others write, and a data set of strangers may lead there."""
+    (tmp_path / "thesis.tmp").mkdir()
+    (tmp_path / "thesis.tmp" / "chapter").write_text("all of it")
+    for name in ("notes.tmp", "part.7.tmp", "a.9-00.tmp"):
+        (tmp_path / name).write_text("theirs")
+    before = names(tmp_path)
+    sweep(tmp_path)
+    assert names(tmp_path) == before
 
 
 def test_what_somebody_still_writes_is_not_swept_away(tmp_path):

@@ -26,6 +26,7 @@ import numpy as np
 from configs.foreign import json_of
 from configs.inputs import FormatName
 from datamodules.media import resolve
+from datamodules.places import own
 from datamodules.quarantine import Quarantine
 from datamodules.sample import Media, Sample
 from datamodules.sources.answers import Reason
@@ -58,7 +59,7 @@ def open_samples(
     index = _index_of(path, root, format, outside_root, above=above)
     if index is not None:
         try:
-            if _lacking(index):
+            if _lacking(own(root, index)):
                 log.info("indexing %s in %s, once", path, index)
                 _build(index, path, root, format=format, outside_root=outside_root)
         except OSError as error:
