@@ -140,7 +140,7 @@ def test_a_server_that_dies_late_holds_up_no_finished_run(run, monkeypatch):
         return SimpleNamespace(experiment=None)
 
     monkeypatch.setenv("WANDB_MODE", "offline")
-    monkeypatch.setattr("curves.Curves", begun)
+    monkeypatch.setattr("training.wandb_curves.Curves", begun)
     curves_of(load_config(["stage=sft", "logger=wandb"], ("sft",)), run)
     assert [settings.finish_timeout for settings in asked] == [60]
 
