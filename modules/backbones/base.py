@@ -24,11 +24,11 @@ AttentionInterface.register(ATTENTION, language_attention)
 
 
 class LanguageModel(ABC):
-    """Name the parts of a model that reads embeddings and predicts tokens, with towers or without.
+    """The parts of a model that reads embeddings and predicts tokens, with towers or without.
 
-    It holds no weights of its own, and is made anew whenever it is asked for. D_in, the width of an
-    embedding, is D, and more where deeper layers add something of their own at some places: what
-    they add stands behind the D, and nobody but the model itself looks into it.
+    It holds no weights of its own, and is made anew whenever it is needed. D_in, the width of an
+    embedding, is D, and more where deeper layers add features at some places: these stand after the
+    first D, and only the model itself reads them.
     """
 
     language: PreTrainedModel

@@ -76,7 +76,7 @@ class Qwen2Audio(MultimodalModel):
         cache: DynamicCache | None = None,
         **attention: object,
     ) -> Tensor:
-        """Run the language model, head excluded; whose positions have one axis.
+        """Run the language model, head excluded, whose positions have one axis.
 
         Shapes: embeddings (R, Q, D), positions (3, R, Q) -> (R, Q, D)
         """

@@ -28,10 +28,10 @@ class Qwen3Omni(Deepstacked, Thinker):
         """
         if kind != "audio":
             return self.encode_visual(values, sizes)
-        states = self._hear(values, sizes)
+        states = self._encode_clips(values, sizes)
         return pad(states, (0, self.width - states.shape[1]))
 
-    def _hear(self, spectra: Tensor, frames: Tensor) -> Tensor:
+    def _encode_clips(self, spectra: Tensor, frames: Tensor) -> Tensor:
         """Encode clips, each as if it were alone.
 
         The tower pads sounds shorter than a pair of windows to the longest of their company, and

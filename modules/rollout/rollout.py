@@ -112,7 +112,7 @@ class Rollout:
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutLogprobs:
-    """Log-probs of the sampled tokens under frozen policies."""
+    """Log-probs of the sampled tokens before the first update."""
 
     sampler: Tensor
     """As they were sampled. (N, T)"""
