@@ -9,7 +9,7 @@ from configs.schema import Config
 from datamodules.loading.views import Showing
 from datamodules.media.ablation import Withholding
 from runtime.runs import Run
-from training.stages import build_data, imitation, known_needs, wanted_views
+from training.stages import build_data, imitation, known_evidence, wanted_views
 
 STAGES = ("sft", "rlvr", "distill", "prealign")
 
@@ -63,7 +63,7 @@ def test_needs_are_read_for_all_manifests(tmp_path):
         row = {"id": f"{name}1", "evidence": evidence}
         (tmp_path / "truth" / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
     asked = config("stage=sft", "data=manifest", f"data.root={tmp_path}", "data.train=a+b+c")
-    assert known_needs(asked) == {"a1": "audio", "b1": "both", "val1": "text"}
+    assert known_evidence(asked) == {"a1": "audio", "b1": "both", "val1": "text"}
 
 
 @pytest.mark.parametrize(
