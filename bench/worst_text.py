@@ -134,9 +134,9 @@ def _paid(text: str) -> Callable[[], object]:
     config = RlvrConfig(
         reward=RewardConfig(accuracy_rule="exact", format_rule="think", length=0.2, overlong=0.1)
     )
-    jury = VerifierReward(config)
-    said = Completion(text=text, tokens=8, finished=True)
-    return lambda: jury([Group(sample=SAMPLES[4], completions=[said])], step=0)[0][0].reward
+    reward = VerifierReward(config)
+    completion = Completion(text=text, tokens=8, finished=True)
+    return lambda: reward([Group(sample=SAMPLES[4], completions=[completion])], step=0)[0][0].reward
 
 
 def _official(text: str) -> Callable[[], object]:
