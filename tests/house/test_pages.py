@@ -64,14 +64,14 @@ def commands(page: Path) -> list[list[str]]:
     return [words for line in lines if start.match(line) for words in unfold(line)]
 
 
-SHOWN = [(page.name, words) for page in PAGES for words in commands(page)]
-RUNS = [(name, words[1:]) for name, words in SHOWN if words[1] in STAGES]
-MAKES = [(name, words[1:]) for name, words in SHOWN if words[0] == "make"]
-MODULES = [(name, words[2]) for name, words in SHOWN if words[:2] == ["python", "-m"]]
+SHOWN = {tuple(words): page.name for page in PAGES for words in commands(page)}
+RUNS = [(page, words[1:]) for words, page in SHOWN.items() if words[1] in STAGES]
+MAKES = [(page, words[1:]) for words, page in SHOWN.items() if words[0] == "make"]
+MODULES = [(page, words[2]) for words, page in SHOWN.items() if words[:2] == ("python", "-m")]
 ENVIRONMENT = ["source .venv/bin/activate"]
 
 
-def named(part: str | list[str]) -> str:
+def named(part: str | tuple[str, ...]) -> str:
     """Call a test by its page and its command."""
     return part if isinstance(part, str) else " ".join(part)
 
@@ -79,7 +79,7 @@ def named(part: str | list[str]) -> str:
 def test_there_are_pages_and_commands_to_test():
     names = {str(page.relative_to(ROOT)) for page in PAGES}
     assert names >= {"README.md", "CONTRIBUTING.md", "docs/data.md", "docs/probes.md"}
-    scripts = {words[0] for _, words in RUNS}
+    scripts = {script for _, (script, *_) in RUNS}
     stages = {word for _, words in RUNS for word in words if word.startswith("stage=")}
     assert scripts == {"train.py", "eval.py"}
     assert stages == {f"stage={stage}" for stage in TRAIN_STAGES + EVAL_STAGES}
