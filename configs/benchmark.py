@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from configs.ablation import Condition, How
+from configs.ablation import Condition, Replacement
 from configs.checks import a_share, at_least
 from configs.inputs import RuleName
 
@@ -23,11 +23,11 @@ class BenchmarkConfig:
     """What the checkpoints are left with, in the words of probes, as CONDITION or CONDITION:HOW,
     such as no_audio:silent. The first is what checkpoints are compared by."""
 
-    orders: int = 1
+    option_permutations: int = 1
     """Orders of the options that each question is asked in, the written one first; 0 is as many as
     it has options, so that each stands at each place once (circular evaluation)."""
 
-    view: str = "auto"
+    clean_view: str = "auto"
     """Which questions the clean score rests on: a rule by which stage=clean has judged the set;
     `auto` is every rule that has, `none` shows the raw score alone."""
 
@@ -48,7 +48,7 @@ class BenchmarkConfig:
     """Directory of answers, inside `data.root` unless absolute: what a checkpoint has answered is
     not asked again."""
 
-    by: Literal["answer", "description"] = "answer"
+    grade_by: Literal["answer", "description"] = "answer"
     """What is judged: the answers, or whether the reader of `prealign` answers rightly by the
     descriptions that the checkpoints give."""
 
@@ -65,7 +65,7 @@ class BenchmarkConfig:
     def __post_init__(self) -> None:
         counts = ("max_completion_tokens", "batch_size", "resamples")
         at_least("benchmark", 1, **{name: vars(self)[name] for name in counts})
-        at_least("benchmark", 0, limit=self.limit, orders=self.orders)
+        at_least("benchmark", 0, limit=self.limit, option_permutations=self.option_permutations)
         a_share("benchmark", self.shard)
         for name in ("sets", "conditions"):
             listed = vars(self)[name]
@@ -83,18 +83,18 @@ class BenchmarkConfig:
             )
 
 
-def shown(condition: str) -> tuple[Condition, How]:
+def shown(condition: str) -> tuple[Condition, Replacement]:
     """Read CONDITION or CONDITION:HOW as benchmark.conditions holds them."""
     name, colon, way = condition.partition(":")
     way = way if colon else "absent"
     for known in get_args(Condition):
-        for how in get_args(How):
+        for how in get_args(Replacement):
             if (name, way) == (known, how) and (known != "full" or not colon):
                 return known, how
     raise ValueError(
         f"benchmark.conditions has {condition!r}, but an entry is full, or CONDITION:HOW as in "
         f"no_audio:silent: conditions are {', '.join(get_args(Condition))}; ways of withholding "
-        f"{', '.join(get_args(How))}."
+        f"{', '.join(get_args(Replacement))}."
     )
 
 

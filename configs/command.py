@@ -26,7 +26,7 @@ COMMON_KEYS = (
     ("model.path", "directory in Hugging Face format, or a hub id"),
     ("data.root", "directory of the manifests and their media"),
     ("data.format", "auto: told from the fields of a manifest; or a name of docs/data.md"),
-    ("data.ask", "answer, evidence (describe), or told (answer by a description)"),
+    ("data.task", "answer, describe, or answer_from_description"),
     ("data.mixture.by", "source or modality: read as much of each; none: all alike"),
     (
         "data.contribution.rule",
@@ -37,12 +37,12 @@ COMMON_KEYS = (
     ("trainer.max_steps", "optimizer steps"),
     ("trainer.max_tokens", "tokens to learn from, if that ends first; 0: as many as there are"),
     ("trainer.batch_size", "prompts in one micro-batch of one device"),
-    ("trainer.accumulate", "micro-batches in one optimizer step"),
+    ("trainer.accumulate_grad_batches", "micro-batches in one optimizer step"),
     ("trainer.devices", "accelerators per node"),
     ("trainer.num_nodes", "machines that train together"),
     ("trainer.strategy", "how devices share the work, in Lightning's words: auto, ddp, ..."),
     ("trainer.precision", "32-true or bf16-mixed"),
-    ("trainer.val_every", "steps between validations; 0: never"),
+    ("trainer.val_check_interval", "steps between validations; 0: never"),
     ("sft.pack_tokens", "tokens in one micro-batch, instead of prompts; 0: prompts"),
     ("rlvr.group_size", "completions sampled per prompt"),
     ("rlvr.max_completion_tokens", "longest sampled answer"),
@@ -57,9 +57,9 @@ COMMON_KEYS = (
     ("benchmark.sets", "manifests to score, [a, b]"),
     ("benchmark.checkpoints", "directories compared with the model itself, [a, b]"),
     ("benchmark.conditions", "what is withheld: full, no_audio, no_audio:silent, text_only, ..."),
-    ("benchmark.orders", "orders of the options to ask in; 0: each at each place"),
+    ("benchmark.option_permutations", "orders of the options to ask in; 0: each at each place"),
     ("benchmark.limit", "questions to score of each set; 0: all"),
-    ("benchmark.by", "answer, or description: how well a reader answers by it"),
+    ("benchmark.grade_by", "answer, or description: how well a reader answers by it"),
 )
 
 

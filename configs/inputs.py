@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from configs.ablation import Condition, How
+from configs.ablation import Condition, Replacement
 from configs.checks import at_least, positive
 
 RuleName = Literal[
@@ -11,7 +11,7 @@ RuleName = Literal[
 ]
 """Rules that tell weak questions from strong ones, defined in datamodules/contribution/."""
 
-Ask = Literal["answer", "evidence", "told"]
+Task = Literal["answer", "describe", "answer_from_description"]
 
 FormatName = Literal[
     "auto",
@@ -90,7 +90,7 @@ class ContributionConfig:
     condition: Condition | None = None
     """What the probed model was left with; None is the rule's own."""
 
-    how: How | None = None
+    replacement: Replacement | None = None
     """What stood in for the withheld media; None is the rule's own."""
 
     keep: Literal["all", "strong", "not_weak", "weak"] = "strong"
@@ -110,13 +110,13 @@ class ContributionConfig:
     curriculum_steps: int = 0
     """Optimizer steps at the start that read weak questions only; 0 has no curriculum."""
 
-    answers: int | None = None
+    samples: int | None = None
     """Answers per voter that the rule asks for; None is the rule's own."""
 
-    needed: int | None = None
+    min_correct: int | None = None
     """Right answers among them that make a vote; None is the rule's own."""
 
-    votes_needed: int | None = None
+    min_votes: int | None = None
     """Votes that make a question weak; None is the rule's own."""
 
     alpha: float = 0.05
@@ -146,7 +146,7 @@ class ContributionConfig:
     """Questions that such a re-audit asks, the same each time."""
 
     def __post_init__(self) -> None:
-        given = ("answers", "needed", "votes_needed", "min_questions")
+        given = ("samples", "min_correct", "min_votes", "min_questions")
         counts = {name: vars(self)[name] for name in given if vars(self)[name] is not None}
         at_least("data.contribution", 1, **counts, refresh_samples=self.refresh_samples)
         steps = {"curriculum_steps": self.curriculum_steps, "refresh_every": self.refresh_every}
@@ -200,9 +200,10 @@ class DataConfig:
     """Manifest of the training questions; `.jsonl` unless the name has another ending, and several
     are joined by `+`."""
 
-    ask: Ask = "answer"
-    """What is asked for: `answer`; `evidence`, a description of what the question turns on; `told`
-    shows that description, a field of the manifest, in place of the media, and asks to answer."""
+    task: Task = "answer"
+    """`answer` asks for the answer; `describe` for a description of what the question turns on;
+    `answer_from_description` shows that description, a field of the manifest, in place of the
+    media, and asks for the answer."""
 
     val: str = "val"
     """Manifest that is scored during training; never a test set, which would choose by it."""

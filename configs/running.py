@@ -59,7 +59,7 @@ class TrainerConfig:
     batch_size: int = 16
     """Prompts in one micro-batch of one device."""
 
-    accumulate: int = 1
+    accumulate_grad_batches: int = 1
     """Micro-batches summed into one optimizer step."""
 
     devices: int = 1
@@ -77,20 +77,22 @@ class TrainerConfig:
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
     """Arithmetic of the forward and backward pass."""
 
-    val_every: int = 0
+    val_check_interval: int = 0
     """Steps between validations; 0 never validates."""
 
-    val_samples: int = 200
+    val_limit: int = 200
     """Questions of `data.val` that a validation asks, from its beginning."""
 
     checkpoint_every: int = 100
     """Steps between checkpoints; a killed run repeats at most this many."""
 
-    log_every: int = 10
+    log_every_n_steps: int = 10
     """Steps between rows of metrics."""
 
     def __post_init__(self) -> None:
-        counts = ("max_steps", "batch_size", "accumulate", "devices", "num_nodes")
-        every = ("val_samples", "checkpoint_every", "log_every")
+        counts = ("max_steps", "batch_size", "accumulate_grad_batches", "devices", "num_nodes")
+        every = ("val_limit", "checkpoint_every", "log_every_n_steps")
         at_least("trainer", 1, **{name: vars(self)[name] for name in counts + every})
-        at_least("trainer", 0, val_every=self.val_every, max_tokens=self.max_tokens)
+        at_least(
+            "trainer", 0, val_check_interval=self.val_check_interval, max_tokens=self.max_tokens
+        )

@@ -47,7 +47,7 @@ class Readers:
         encoder = build_encoder(with_weights(config, path))
         self.facts = {
             "weights_digest": weights_digest(path, encoder),
-            "prompt_template": encoder.template("told"),
+            "prompt_template": encoder.template("answer_from_description"),
             "max_tokens": config.prealign.reader_max_tokens,
         }
 
