@@ -97,15 +97,15 @@ class DistillConfig:
     """Learning from traces of its own (`self`), or token by token from a teacher (`on_policy`)."""
 
     method: Method = "self"
-    """`self` samples traces, filters them and imitates what is left (OmniBoost's third stage);
-    `on_policy` lets the student complete, and brings its distribution in the place of every token
-    closer to the teacher's (GKD, arXiv 2306.13649)."""
+    """`self` imitates filtered traces of its own; `on_policy` follows a teacher. The first is
+    OmniBoost's third stage; in the second, the student completes, and its distribution at every
+    token is brought closer to the teacher's (GKD, arXiv 2306.13649)."""
 
     rejection_sampling: RejectionSamplingConfig = field(default_factory=RejectionSamplingConfig)
 
     teacher: str = "reference"
-    """`reference` is the policy that the run starts from; else weights of any size with the same
-    tokenizer: a directory, or an id on the hub."""
+    """`reference`, the policy that the run starts from, or other weights. They may be of any size
+    with the same tokenizer: a directory, or an id on the hub."""
 
     divergence: DivergenceKind = "reverse_kl"
     """Of the two distributions: `reverse_kl` KL(student || teacher), `forward_kl` KL(teacher ||

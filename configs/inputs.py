@@ -85,7 +85,7 @@ class ContributionConfig:
     """Which training questions need their media, judged from cached probe counts."""
 
     rule: Literal["none", RuleName] = "none"
-    """Arithmetic that turns probe counts into bands; `none` trains on everything."""
+    """Rule that tells from probes which questions need their media; `none` trains on all."""
 
     condition: Condition | None = None
     """What the probed model was left with; None is the rule's own."""
@@ -94,8 +94,9 @@ class ContributionConfig:
     """What stood in for the withheld media; None is the rule's own."""
 
     keep: Literal["all", "strong", "not_weak", "weak"] = "strong"
-    """`strong` keeps questions shown to need their media and those that no probe can decide;
-    `not_weak` the undetermined as well; `weak` those answered without."""
+    """Questions to train on: `all`, `strong`, `not_weak` or `weak`. Strong ones were shown to need
+    their media, or no probe can decide; `not_weak` adds the undetermined; weak ones are answered
+    without media."""
 
     control: Literal["filtered", "full", "random_same_size", "complement"] = "filtered"
     """What a filter is compared with: all questions, as many drawn at random, or those it drops."""
@@ -163,8 +164,8 @@ class MixtureConfig:
     """How much of the training is spent on which questions."""
 
     by: Literal["none", "source", "modality"] = "none"
-    """What tells questions apart: their `source`, or the kinds of their media (`text`, `audio`,
-    `image`, `video`, `audio+image`, ...); `none` reads all alike."""
+    """Read as much of each `source` or `modality`; `none` reads all alike. A modality is the kinds
+    of media of a question: `text`, `audio`, `image`, `video`, `audio+image`, ..."""
 
     shares: list[str] = field(default_factory=list)
     """NAME:SHARE of each, in any unit; empty gives all the same, and what is not named gets
@@ -189,8 +190,7 @@ class DataConfig:
     """The data are made by this project when `root` does not hold them yet."""
 
     format: FormatName = "auto"
-    """How manifests are written: as the project's own, or as a published data set; `auto` tells it
-    from the fields of their rows."""
+    """`auto` tells a manifest's format from the fields of its rows; or a name of docs/data.md."""
 
     outside_root: bool = False
     """Media may lie outside `root`: absolute paths, and links that lead out of it. URLs are
@@ -201,9 +201,8 @@ class DataConfig:
     are joined by `+`."""
 
     task: Task = "answer"
-    """`answer` asks for the answer; `describe` for a description of what the question turns on;
-    `answer_from_description` shows that description, a field of the manifest, in place of the
-    media, and asks for the answer."""
+    """`answer`, `describe` or `answer_from_description`. A description says what the question turns
+    on; to answer from one, it is shown in place of the media, from a field of the manifest."""
 
     val: str = "val"
     """Manifest that is scored during training; never a test set, which would choose by it."""

@@ -17,8 +17,8 @@ class PrealignConfig:
     """
 
     reader: str = ""
-    """Weights of the reader: a thinker, or a text-only language model; empty is the policy that the
-    run starts from."""
+    """Weights that answer by descriptions; empty takes the policy that the run starts from. A
+    thinker, or a language model of text."""
 
     reader_max_tokens: int = 16
     """The reader's answers stop after this many tokens."""

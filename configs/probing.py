@@ -77,7 +77,7 @@ class ProbeConfig:
     conditions: list[Condition] = field(
         default_factory=lambda: ["full", "no_audio", "no_visual", "text_only"]
     )
-    """What the model is left with, one pass each."""
+    """What the probed model is left with, one pass each."""
 
     replacement: Replacement = "absent"
     """What stands in for withheld media."""

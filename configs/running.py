@@ -11,7 +11,7 @@ class RunConfig:
     """Where a run keeps what it writes."""
 
     name: str | None = None
-    """Directory of the run inside `root`; None names it by stage, config and a free number."""
+    """Directory of the run inside `run.root`; null names it by stage, config and number."""
 
     root: str = "runs"
     """Directory that holds all run directories."""
@@ -53,8 +53,8 @@ class TrainerConfig:
     """Optimizer steps after which the run is finished."""
 
     max_tokens: int = 0
-    """Tokens after which it is finished as well: those of prompts and of completions that
-    optimizer steps learned from, over all processes; 0 sets no such end."""
+    """Tokens to learn from, if that ends first; 0 sets no such end. Those of prompts and of
+    completions count, over all processes."""
 
     batch_size: int = 16
     """Prompts in one micro-batch of one device."""
@@ -75,7 +75,7 @@ class TrainerConfig:
     """How devices share the work, in Lightning's words: `ddp`."""
 
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    """Arithmetic of the forward and backward pass."""
+    """Arithmetic of forward and backward pass: `32-true` or `bf16-mixed`."""
 
     val_check_interval: int = 0
     """Steps between validations; 0 never validates."""

@@ -57,9 +57,9 @@ class SftConfig:
     them out favors short answers; `skip` leaves them out and counts them. None is ever cut."""
 
     pack_tokens: int = 0
-    """Cut the prompts of an optimizer step into micro-batches of at most this many tokens, instead
-    of `trainer.accumulate_grad_batches` of them. The gradient is the same; memory follows the
-    tokens. 0 does not."""
+    """Most tokens in a micro-batch; 0 counts prompts instead. An optimizer step is cut into as many
+    micro-batches as that takes, instead of `trainer.accumulate_grad_batches`: the gradient is the
+    same, and memory follows the tokens."""
 
     loss_aggregation: Literal["prompt", "token"] = "prompt"
     """What a sum over tokens is divided by: the prompts of the optimizer step, so that long
@@ -89,7 +89,7 @@ class Config:
     """Directory of weights to start from instead of `model.path`."""
 
     logger: Literal["jsonl", "wandb"] = "jsonl"
-    """`wandb` shows the metrics there too; `metrics.jsonl` is written either way."""
+    """`jsonl` writes metrics.jsonl; `wandb` also sends them to Weights & Biases."""
 
     run: RunConfig = field(default_factory=RunConfig)
     model: ModelConfig

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.ablation import LEFT, Condition, Replacement
-from configs.benchmark import shown
+from configs.benchmark import parse_condition
 from configs.schema import Config
 from datamodules.contamination.clean_view import CleanView, find_views
 from datamodules.contribution.decide import PARTS, why_undefined, withholds
@@ -80,7 +80,7 @@ class BenchmarkSet:
         Where the condition takes nothing from it, that is the question as it is.
         """
         sample = self.samples[index]
-        condition, how = shown(setting)
+        condition, how = parse_condition(setting)
         if not withholds(sample.media, condition, how):
             condition, how = "full", "absent"
         return Asked(
@@ -109,7 +109,7 @@ class BenchmarkSet:
 
     def touched(self, setting: str) -> NDArray[np.bool_]:
         """Mark the questions that a condition takes something from, and leaves the options of."""
-        condition, how = shown(setting)
+        condition, how = parse_condition(setting)
         taken = [
             condition != "full" and not why_undefined(condition, how, sample.media)
             for sample in self.samples

@@ -11,7 +11,7 @@ from typing import final
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from configs.benchmark import shown
+from configs.benchmark import parse_condition
 from configs.probing import ProbeConfig
 from configs.schema import Config
 from datamodules.batch import Batch
@@ -136,7 +136,7 @@ def _ask(
     if not indices:
         return
     settings, probe, readers = config.benchmark, contender.probe, contender.readers
-    condition, how = shown(setting)
+    condition, how = parse_condition(setting)
     put = one.questions.under(condition, how, option_seed=order)
     put.samples = [one.samples[n] for n in indices]
     names = {one.samples[n].id: one.asked(n, setting, order) for n in indices}

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.papers import TABLES, Asked
-from configs.benchmark import shown
+from configs.benchmark import parse_condition
 from configs.recipes import RECIPES, read_command
 from configs.schema import Config
 from recipes.steps import Step, resolve
@@ -163,7 +163,7 @@ def leave(words, log: Path) -> None:
             if config.stage == "benchmark":
                 paths = {Path(path).parent.name: path for path in config.benchmark.checkpoints}
                 setting, by = config.benchmark.conditions[0], config.benchmark.grade_by
-                condition, how = shown(setting)
+                condition, how = parse_condition(setting)
                 asked = {"set": "test", "condition": condition, "how": how, "order": 0}
                 about = {"id": "q", "content_hash": "h", "asset_id": "a"}
                 answer = {**asked, **about, "correct": True}
