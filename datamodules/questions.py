@@ -110,10 +110,10 @@ class QuestionData(L.LightningDataModule):
 
     def _imitate(self, file: Path) -> None:
         """Read each trace of the questions kept, and of those that a curriculum begins with."""
-        if self.data.ask != "answer":
+        if self.data.task != "answer":
             raise ValueError(
-                f"data.ask={self.data.ask} says by itself what is imitated, but so does sft.traces="
-                f"{file}, whose traces are answers: leave one of the two out."
+                f"data.task={self.data.task} says by itself what is imitated, but so does "
+                f"sft.traces={file}, whose traces are answers: leave one of the two out."
             )
         everything, traces = self.train_questions.samples, read_traces(file)
         check_named_alike(traces, self.train_questions.encoder.answer_with)
@@ -134,7 +134,7 @@ class QuestionData(L.LightningDataModule):
         """Refuse completions that are too long, or leave them out, before the first is imitated."""
         samples = self._read.samples
         places = [*dict.fromkeys([*self._pool.places, *self._weak.places])]
-        found = too_long(samples, places, self.encoder, self.data.ask, longest.tokens)
+        found = too_long(samples, places, self.encoder, self.data.task, longest.tokens)
         judged(found, samples, len(places), longest)
         self._pool, self._weak = without(self._pool, found), without(self._weak, found)
 
@@ -158,7 +158,7 @@ class QuestionData(L.LightningDataModule):
         for number, sample in enumerate(samples):
             try:
                 counts[number] = len(
-                    self.encoder.target(self._read.put(sample), want=self.data.ask)
+                    self.encoder.target(self._read.put(sample), want=self.data.task)
                 )
             except MediaError:  # it cannot be imitated: the quarantine says so when it is read
                 continue

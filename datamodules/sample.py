@@ -37,7 +37,7 @@ class Media:
     and taking it away leaves the question undefined instead of harder."""
 
     text: str = ""
-    """The same in words, a transcript or a caption: what `how=described` shows in its place."""
+    """The same in words, a transcript or a caption, which `replacement=described` shows instead."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -128,7 +128,7 @@ class DistillModule(PostTrainingModule):
         correct = [float(verdict.correct) for verdict in verdicts]
         shares = {
             "accuracy": sum(correct) / len(correct),
-            "finished": sum(sampled.finished) / len(correct),
+            "eos_rate": sum(sampled.finished) / len(correct),
             "completion_tokens": sum(sampled.completions.lens) / len(correct),
         }
         self.metrics.record(shares, weight=float(len(correct)))

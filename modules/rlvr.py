@@ -34,7 +34,7 @@ class RlvrModule(PostTrainingModule):
     """Policy gradient on groups of completions (GRPO, arXiv 2402.03300, and its relatives).
 
     One training step collects rollouts for all prompts of `rlvr.minibatches` optimizer steps, then
-    makes `rlvr.epochs` passes over them. Named algorithms are settings, not branches here.
+    makes `rlvr.num_iterations` passes over them. Named algorithms are settings, not branches here.
     """
 
     def __init__(
@@ -87,7 +87,7 @@ class RlvrModule(PostTrainingModule):
         logprobs = self.score_rollouts(rollouts)
         advantages = self.compute_advantages(rollouts, logprobs)
         experiences = [*map(Experience, rollouts, logprobs, advantages)]
-        for _ in range(self.rlvr.epochs):
+        for _ in range(self.rlvr.num_iterations):
             for start in range(0, len(experiences), self.accumulate):
                 self.update_policy(experiences[start : start + self.accumulate])
         self.log_step_metrics()
@@ -156,9 +156,11 @@ class RlvrModule(PostTrainingModule):
             center_rewards(reward, baseline=objective.baseline, batch_mean=mean)
             for reward in rewards
         ]  # (B, G) each
-        _, std = global_mean_std(differences) if objective.scale == "batch" else (None, None)
+        _, std = (
+            global_mean_std(differences) if objective.scale_rewards == "batch" else (None, None)
+        )
         return [
-            scale_advantages(difference, scale=objective.scale, batch_std=std).flatten()
+            scale_advantages(difference, scale=objective.scale_rewards, batch_std=std).flatten()
             for difference in differences
         ]
 
@@ -199,13 +201,13 @@ class RlvrModule(PostTrainingModule):
         old = logprobs.detach() if old is None else old
         denominator = loss_denominator(
             mask,
-            average=objective.average,
+            average=objective.loss_aggregation,
             completions=counts.completions,
             tokens=counts.tokens,
             longest=self.rlvr.max_completion_tokens,
         )
         weight, mismatch = correction_weights(
-            old, experience.logprobs.sampler, mask, **asdict(self.rlvr.correction)
+            old, experience.logprobs.sampler, mask, **asdict(self.rlvr.rollout_correction)
         )
         if blind is not None and perception.token_coef:
             by_token = contribution_weights(
@@ -217,11 +219,11 @@ class RlvrModule(PostTrainingModule):
             old,
             experience.advantages,
             mask,
-            level=objective.ratio,
+            level=objective.importance_sampling_level,
             surrogate=objective.surrogate,
             clip_low=objective.clip_low,
             clip_high=objective.clip_high,
-            ratio_max=objective.ratio_max,
+            ratio_max=objective.clip_ratio_c,
             weight=weight,
             denominator=denominator,
         )
@@ -257,7 +259,9 @@ class RlvrModule(PostTrainingModule):
             reference,
             mask,
             estimator=self.rlvr.kl.estimator,
-            ratio=importance_ratio(logprobs, old, mask, level=self.rlvr.objective.ratio),
+            ratio=importance_ratio(
+                logprobs, old, mask, level=self.rlvr.objective.importance_sampling_level
+            ),
             denominator=denominator,
         )
         return self.rlvr.kl.coef * loss, stats

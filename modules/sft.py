@@ -42,7 +42,7 @@ class SftModule(PostTrainingModule):
         """Make each target completion likelier."""
         targets = [self.targets_of(micro_batch) for micro_batch in batch]
         counts = self.count_tokens(batch, [target.loss_mask for target in targets])
-        denominator = counts.completions if self.sft.average == "prompt" else counts.tokens
+        denominator = counts.completions if self.sft.loss_aggregation == "prompt" else counts.tokens
         self.optimize(targets, partial(self.compute_loss, denominator=denominator), counts)
         self.metrics.record({"micro_batches": float(len(batch))})
         self.log_step_metrics()

@@ -1,6 +1,6 @@
 """Rejection sampling: sample traces of the training questions, keep those that pass filters.
 
-    <data.root>/<distill.traces.cache>/<key>.json     what the key stands for
+    <data.root>/<distill.rejection_sampling.cache>/<key>.json     what the key stands for
                                        <key>.jsonl    a question a line, with all its traces
     <run directory>/traces.jsonl                      a trace a line, with the result of each filter
 
@@ -20,7 +20,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import get_args
 
-from configs.distill import TraceConfig
+from configs.distill import RejectionSamplingConfig
+from configs.inputs import Task
 from configs.schema import Config
 from datamodules.contribution.selection import select_questions
 from datamodules.draws import draw_seed
@@ -42,6 +43,13 @@ log = logging.getLogger(__name__)
 FILE = "traces.jsonl"
 """In the run directory; `sft.traces` of another run may name it."""
 
+NAMED_IN_KEYS: Mapping[Task, str] = {
+    "answer": "answer",
+    "describe": "evidence",
+    "answer_from_description": "told",
+}
+"""Tasks as keys of the cache call them, which stay what they were."""
+
 DROPPED = tuple(filter(None, get_args(Dropped)))
 
 
@@ -57,11 +65,13 @@ def traces_of(config: Config, run: Run) -> Path:
     )
     chosen = select_questions(
         questions.samples, config.data, seed=config.seed, run_dir=run.dir
-    ).kept[: config.distill.traces.limit or None]
+    ).kept[: config.distill.rejection_sampling.limit or None]
     # Without its completion a question is encoded as it is where a trace takes that place.
     questions.samples = [replace(questions.samples[place], completion="") for place in chosen]
     sampled = _sampled(config, questions)
-    rows = list(_rows([*map(questions.put, questions.samples)], sampled, config.distill.traces))
+    rows = list(
+        _rows([*map(questions.put, questions.samples)], sampled, config.distill.rejection_sampling)
+    )
     if run.lock is not None:  # this process leads
         log.info("%s", summary(rows, asked=len(questions.samples)))
     return _write(run.dir / FILE, rows)
@@ -69,12 +79,12 @@ def traces_of(config: Config, run: Run) -> Path:
 
 def key_facts(config: Config, questions: QuestionSet) -> dict[str, object]:
     """List everything that a trace depends on, for the key and for people."""
-    settings, encoder = config.distill.traces, questions.encoder
+    settings, encoder = config.distill.rejection_sampling, questions.encoder
     return {
         "model": config.model.name,
         "weights_digest": weights_digest(weights_of(config), encoder),
-        "prompt_template": encoder.template(config.data.ask),
-        "ask": config.data.ask,
+        "prompt_template": encoder.template(config.data.task),
+        "ask": NAMED_IN_KEYS[config.data.task],
         "media_budget": asdict(config.data.media),
         "decoding": {
             "samples": settings.samples,
@@ -108,7 +118,9 @@ def _sampled(config: Config, questions: QuestionSet) -> dict[str, SampledTraces]
     """Return the traces of each readable question by id; sample those that the cache lacks."""
     known = key_facts(config, questions)
     key = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16).hexdigest()
-    cache = Path(config.data.root) / config.distill.traces.cache  # an absolute one replaces it
+    cache = (
+        Path(config.data.root) / config.distill.rejection_sampling.cache
+    )  # an absolute one replaces it
     file = cache / f"{key}.jsonl"
     cached, missing = read_cached(file, questions.samples)
     if not missing:
@@ -136,7 +148,7 @@ def _asked(
     """Sample traces, batch by batch; the policy is loaded only if a question can be read."""
     if next(_readable(questions, missing), None) is None:
         return
-    settings, asked = config.distill.traces, copy(questions)
+    settings, asked = config.distill.rejection_sampling, copy(questions)
     asked.samples = missing
     sampling = Sampling(
         group_size=settings.samples,
@@ -183,7 +195,7 @@ def _line(answers: Answers) -> dict[str, object]:
 
 
 def _rows(
-    samples: Sequence[Sample], sampled: Mapping[str, SampledTraces], config: TraceConfig
+    samples: Sequence[Sample], sampled: Mapping[str, SampledTraces], config: RejectionSamplingConfig
 ) -> Iterator[dict[str, object]]:
     """Verify and filter all traces, in the order of the questions."""
     shown = [sample for sample in samples if sample.id in sampled]

@@ -3,7 +3,7 @@
 from dataclasses import replace
 from pathlib import Path
 
-from configs.distill import ShowingConfig
+from configs.distill import ViewConfig
 from configs.schema import SAMPLED, Config, RlvrConfig, SftConfig
 from datamodules.batch import View
 from datamodules.loading.too_long import Longest
@@ -58,7 +58,7 @@ def build_module(config: Config, policy: OmniModel, data: QuestionData) -> PostT
                 reward_function=build_reward_function(config),
                 max_steps=steps,
                 max_tokens=tokens,
-                accumulate=config.trainer.accumulate,
+                accumulate=config.trainer.accumulate_grad_batches,
                 seed=config.seed,
                 fresh_prompts=lambda number, attempt: data.refills().batch(number, attempt),
                 evidence=evidence,
@@ -73,7 +73,8 @@ def imitation(config: Config) -> SftConfig:
         return config.sft
     # Twice the tokens: text that was sampled may be more of them once it is tokenized anew.
     return replace(
-        config.sft, max_completion_tokens=2 * config.distill.traces.max_completion_tokens
+        config.sft,
+        max_completion_tokens=2 * config.distill.rejection_sampling.max_completion_tokens,
     )
 
 
@@ -113,13 +114,13 @@ def build_data(
         encoder,
         seed=config.seed,
         batch_size=trainer.batch_size,
-        micro_batches=trainer.accumulate * (config.rlvr.minibatches if rounds else 1),
-        accumulate=trainer.accumulate,
+        micro_batches=trainer.accumulate_grad_batches * (config.rlvr.minibatches if rounds else 1),
+        accumulate=trainer.accumulate_grad_batches,
         updates=config.updates,
         pack_tokens=0 if rounds or on_policy else config.sft.pack_tokens,
         views=wanted_views(config),
         traces=traces,
-        val_samples=trainer.val_samples if trainer.val_every else 0,
+        val_samples=trainer.val_limit if trainer.val_check_interval else 0,
         with_targets=given or config.stage == "sft",
         golds=build_gold_check(config),
         longest=longest_given(config) if given or config.stage == "sft" else None,
@@ -133,7 +134,7 @@ def longest_given(config: Config) -> Longest:
     if config.stage == "distill" and config.distill.method == "on_policy":
         tokens, setting = config.distill.max_completion_tokens, "distill.max_completion_tokens"
     elif config.stage == "distill":
-        setting = "distill.traces.max_completion_tokens"
+        setting = "distill.rejection_sampling.max_completion_tokens"
     return Longest(tokens=tokens, setting=setting, beyond=config.sft.too_long)
 
 
@@ -142,9 +143,9 @@ def wanted_views(config: Config) -> dict[View, Showing]:
     if config.stage in SAMPLED:
         return _compared(config.rlvr)
     if config.stage == "distill" and config.distill.method == "on_policy":
-        sides: dict[View, ShowingConfig] = {
-            "student": config.distill.student,
-            "teacher": config.distill.teacher_shown,
+        sides: dict[View, ViewConfig] = {
+            "student": config.distill.student_view,
+            "teacher": config.distill.teacher_view,
         }
         return {view: _showing(side) for view, side in sides.items() if not side.plain}
     return {}
@@ -155,7 +156,7 @@ def _compared(rlvr: RlvrConfig) -> dict[View, Showing]:
     views: dict[View, Showing] = {}
     perception = rlvr.perception
     if rlvr.reward.blind or perception.asked:
-        withheld = Withholding(condition=perception.condition, how=perception.how)
+        withheld = Withholding(condition=perception.condition, how=perception.replacement)
         views["blind"] = Showing(withheld=withheld)
     if rlvr.reward.temporal:
         shuffled = Withholding(condition="no_visual", how="shuffled")
@@ -163,9 +164,9 @@ def _compared(rlvr: RlvrConfig) -> dict[View, Showing]:
     return views
 
 
-def _showing(side: ShowingConfig) -> Showing:
+def _showing(side: ViewConfig) -> Showing:
     """Return the view of one side of a distillation."""
-    withheld = Withholding(condition=side.condition, how=side.how)
+    withheld = Withholding(condition=side.condition, how=side.replacement)
     return Showing(withheld=withheld, video_max_frames=side.video_max_frames)
 
 

@@ -24,7 +24,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.ablation import LEFT, Condition, How, Part
+from configs.ablation import LEFT, Condition, Part, Replacement
 from datamodules.contribution.calibration import (
     Bools,
     Floats,
@@ -118,20 +118,20 @@ class Items:
     """Why withholding means nothing for a question, `""` where it does mean something."""
 
 
-def withholds(media: Iterable[Media], condition: Condition, how: How) -> bool:
+def withholds(media: Iterable[Media], condition: Condition, how: Replacement) -> bool:
     """Say whether a condition changes anything of a question; `full` is asked of all."""
     if condition == "full" or "text" not in LEFT[condition]:
         return True
     return any(touches(condition, how, item.modality) for item in media)
 
 
-def why_undefined(condition: Condition, how: How, media: Iterable[Media]) -> str:
+def why_undefined(condition: Condition, how: Replacement, media: Iterable[Media]) -> str:
     """Return why an ablation means nothing for a question with these media, or `""`."""
     return _why(condition, how, tuple([(item.modality, item.role) for item in media]))
 
 
 @functools.cache  # there are few combinations, and many questions
-def _why(condition: Condition, how: How, kinds: tuple[tuple[Modality, Role], ...]) -> str:
+def _why(condition: Condition, how: Replacement, kinds: tuple[tuple[Modality, Role], ...]) -> str:
     media = [Media(modality=modality, path="", role=role) for modality, role in kinds]
     if not withholds(media, condition, how):
         return f"{condition} withholds nothing from it"
@@ -140,7 +140,7 @@ def _why(condition: Condition, how: How, kinds: tuple[tuple[Modality, Role], ...
     return ""
 
 
-def touches(condition: Condition, how: How, modality: Modality) -> bool:
+def touches(condition: Condition, how: Replacement, modality: Modality) -> bool:
     """Say whether media of a kind can look or sound different afterwards.
 
     Shuffling takes the order of frames alone; every other way takes all that is withheld.
@@ -149,7 +149,7 @@ def touches(condition: Condition, how: How, modality: Modality) -> bool:
     return bool(withheld) if how != "shuffled" else modality == "video" and "visual" in withheld
 
 
-def items_of(samples: Sequence[Sample], condition: Condition, how: How) -> Items:
+def items_of(samples: Sequence[Sample], condition: Condition, how: Replacement) -> Items:
     """Collect what rules have to know of these questions.
 
     Chance is what can be had without understanding: one of the options for a choice, or one of the

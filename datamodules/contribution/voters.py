@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from configs.ablation import Condition, How
+from configs.ablation import Condition, Replacement
 from configs.schema import ContributionConfig, ProbeConfig
 from datamodules.contribution.decide import (
     Ask,
@@ -139,7 +139,9 @@ def _orders(rule: Rule, ask: Ask) -> int | None:
     return max(ask.choice.orders, ask.open.orders) if isinstance(rule, VotingRule) else None
 
 
-def pooled(voter: Pooled, condition: Condition, how: How, *, orders: int | None = None) -> Counts:
+def pooled(
+    voter: Pooled, condition: Condition, how: Replacement, *, orders: int | None = None
+) -> Counts:
     """Add up the answers of several probes."""
     each = [scores.counts(condition, how, orders=orders) for scores in voter]
     return Counts(

@@ -9,8 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import final
 
-from configs.ablation import LEFT, Condition, How
-from configs.inputs import Ask
+from configs.ablation import LEFT, Condition, Replacement
+from configs.inputs import Task
 from configs.schema import DataConfig, MediaConfig
 from datamodules.batch import Batch
 from datamodules.contamination.splits import check_splits, held_out, without_tests
@@ -64,14 +64,14 @@ class QuestionSet:
         return self.withheld.condition
 
     @property
-    def how(self) -> How:
+    def how(self) -> Replacement:
         """What stands in for what is withheld."""
         return self.withheld.how
 
     @property
-    def want(self) -> Ask:
-        """What is asked for, see `data.ask`."""
-        return self.data.ask
+    def want(self) -> Task:
+        """What is asked for, see `data.task`."""
+        return self.data.task
 
     @property
     def ask(self) -> bool:
@@ -81,7 +81,7 @@ class QuestionSet:
     def under(
         self,
         condition: Condition,
-        how: How,
+        how: Replacement,
         *,
         option_seed: int = 0,
         suffix: str = "",
@@ -134,7 +134,7 @@ class QuestionSet:
 
     def media(self, sample: Sample) -> tuple[Media, ...]:
         """List the media that are read: none where words stand for them, which must be there."""
-        if self.want != "told":
+        if self.want != "answer_from_description":
             return sample.media
         required_evidence(sample)
         return ()

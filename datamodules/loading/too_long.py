@@ -12,7 +12,7 @@ from typing import Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.inputs import Ask
+from configs.inputs import Task
 from datamodules.loading.streams import Pool
 from datamodules.media.files import MediaError
 from datamodules.prompts.encoder import PromptEncoder
@@ -40,7 +40,7 @@ class Longest:
 
 
 def too_long(
-    samples: Sequence[Sample], places: Iterable[int], encoder: PromptEncoder, want: Ask, most: int
+    samples: Sequence[Sample], places: Iterable[int], encoder: PromptEncoder, want: Task, most: int
 ) -> dict[int, int]:
     """Find the places whose completion has more tokens than `most`, with how many.
 

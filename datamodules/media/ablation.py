@@ -14,7 +14,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.ablation import LEFT, Condition, How, Part
+from configs.ablation import LEFT, Condition, Part, Replacement
 from datamodules.contribution.decide import PARTS, touches
 from datamodules.draws import draw_seed
 from datamodules.media.decoders import SAMPLE_RATE, SHORTEST_AUDIO
@@ -30,9 +30,9 @@ class Withholding:
     """What is taken from every medium, and what is put in its place."""
 
     condition: Condition = "full"
-    how: How = "absent"
+    how: Replacement = "absent"
     silence_seconds: float | None = None
-    """Length of the silence that `how=silent` puts in place of a sound; None keeps its length."""
+    """Seconds of silence of `replacement=silent`; None keeps the length of the sound."""
 
     def __post_init__(self) -> None:
         if self.silence_seconds is not None and self.silence_seconds < SHORTEST_AUDIO:
@@ -73,7 +73,7 @@ def ablate(item: Decoded, withheld: Withholding, *, donor: Decoded | None = None
     difference whether the medium is an option.
 
     Args:
-        donor: whose parts `how=mismatched` puts in place of those withheld; it must have them.
+        donor: whose parts `replacement=mismatched` puts in place of those withheld; must have them.
     """
     parts = withheld.parts(item)
     if not parts:
@@ -113,9 +113,9 @@ def words_for(media: Media, item: Decoded, parts: frozenset[Part]) -> str:
     else:
         return media.text
     raise MediaError(
-        f"{media.path} {problem}, but how=described puts words in place of all that is withheld: "
-        "give the medium a text in its manifest, choose another condition or how=absent, or leave "
-        "the question out.",
+        f"{media.path} {problem}, but replacement=described puts words in place of all that "
+        "is withheld: give the medium a text in its manifest, choose another condition or "
+        "replacement=absent, or leave the question out.",
         kind="no_description",
         path=media.path,
     )
@@ -241,8 +241,9 @@ class Donors:
             if withheld.touches(modality) and shared:
                 raise ValueError(
                     f"all {len(items)} {modality} media of the manifest belong to the asset "
-                    f"{min(shared)!r}, but how=mismatched shows a question those of another asset: "
-                    "give unrelated rows an asset_id of their own, or choose probe.how=noise."
+                    f"{min(shared)!r}, but replacement=mismatched shows a question those of "
+                    "another asset: give unrelated rows an asset_id of their own, or choose "
+                    "probe.replacement=noise."
                 )
 
     def candidates(self, item: Decoded, asset_id: str) -> Iterator[Media]:

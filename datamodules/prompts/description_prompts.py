@@ -31,7 +31,9 @@ def told_batch(
     shown = [_put(encoder, sample) for sample in samples]
     prompts = [
         [
-            encoder.prompt(replace(sample, evidence=encoder.plain(text)), (), want="told")
+            encoder.prompt(
+                replace(sample, evidence=encoder.plain(text)), (), want="answer_from_description"
+            )
             for text in texts
         ]
         for sample, texts in zip(shown, descriptions, strict=True)

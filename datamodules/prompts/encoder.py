@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from configs.inputs import Ask
+from configs.inputs import Task
 from datamodules.media.files import Decoded, MediaError, blanks
 from datamodules.prompts.renderers.base import Medium
 from datamodules.prompts.renderers.choosing import dialect_of
@@ -58,7 +58,7 @@ def required_evidence(sample: Sample) -> str:
     """Return the evidence of a sample in words, or set the sample aside."""
     if not sample.evidence:
         raise MediaError(
-            f"{sample.id} has no evidence, but data.ask wants it in words: write it into its row, "
+            f"{sample.id} has no evidence, but data.task wants it in words: write it into its row, "
             "or leave the question out.",
             kind="no_evidence",
             path=sample.id,
@@ -112,7 +112,7 @@ class PromptEncoder:
         """Identify how questions are put: a probe under another wording is another probe."""
         return self.template("answer")
 
-    def template(self, want: Ask) -> str:
+    def template(self, want: Task) -> str:
         """Identify how something is asked for, as `template_hash` does for answers."""
         asked = specimen(self.answer_with, want)
         parts = [str(self.tokenizer.chat_template), self.system_prompt, asked]
@@ -133,7 +133,7 @@ class PromptEncoder:
         sample: Sample,
         media: Sequence[tuple[Role, Medium | str]],
         *,
-        want: Ask = "answer",
+        want: Task = "answer",
         ask: bool = True,
         suffix: str = "",
     ) -> Prompt:
@@ -224,14 +224,14 @@ class PromptEncoder:
         """Take special tokens out of a text, however they are nested: it cannot end its turn."""
         return self.special_tokens.without(text)
 
-    def target(self, sample: Sample, want: Ask = "answer") -> list[int]:
+    def target(self, sample: Sample, want: Task = "answer") -> list[int]:
         """Tokenize the completion that SFT imitates, end token included.
 
         Who is told the evidence has nothing to add to it, and imitates the answer alone.
         """
         self._check_put(sample)
         self.special_tokens.refuse(sample)
-        if want == "evidence":
+        if want == "describe":
             return self._completion(required_evidence(sample), sample.id)
         own = sample if want == "answer" else replace(sample, completion="")
         return self._completion(imitated(own), sample.id)

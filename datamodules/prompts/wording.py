@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import get_args
 
-from configs.inputs import Ask
+from configs.inputs import Task
 from datamodules.sample import LETTERS, AnswerType, AnswerWith, Role, Sample
 
 INSTRUCTIONS = {
@@ -61,7 +61,7 @@ def _options(sample: Sample) -> list[str]:
 def turn(
     sample: Sample,
     *,
-    want: Ask = "answer",
+    want: Task = "answer",
     ask: bool = True,
     suffix: str = "",
     roles: Sequence[Role] | None = None,
@@ -80,7 +80,7 @@ def turn(
         roles: those of the media, where they are not in the sample.
     """
     roles = [item.role for item in sample.media] if roles is None else roles
-    roles = () if want == "told" else roles
+    roles = () if want == "answer_from_description" else roles
     pieces: list[str | int] = [at for at, role in enumerate(roles) if role == "context"]
     shown = [at for at, role in enumerate(roles) if role == "option"]
     text = sample.question if ask else ""
@@ -89,7 +89,7 @@ def turn(
         if number < len(shown):
             pieces += [text, shown[number]]
             text = ""
-    told = f"Evidence: {sample.evidence}" if want == "told" else ""
+    told = f"Evidence: {sample.evidence}" if want == "answer_from_description" else ""
     below = (suffix, _instruction(sample, want), told)
     pieces.append(text + "".join(f"\n{line}" for line in below if line))
     if not ask:  # then the first text, wherever it stands, has no line above it
@@ -98,9 +98,9 @@ def turn(
     return [piece for piece in pieces if piece != ""]
 
 
-def _instruction(sample: Sample, want: Ask) -> str:
+def _instruction(sample: Sample, want: Task) -> str:
     """Say what is wanted; nothing where the answer is free text, to be imitated as it is."""
-    if want == "evidence":
+    if want == "describe":
         return DESCRIBE
     if want == "answer" and sample.free:
         return ""
@@ -125,7 +125,7 @@ def imitated(sample: Sample) -> str:
     return sample.completion or answer
 
 
-def specimen(answer_with: AnswerWith, want: Ask = "answer") -> str:
+def specimen(answer_with: AnswerWith, want: Task = "answer") -> str:
     """Write a turn of every kind: whatever changes what `turn` writes changes this text."""
     turns = [
         turn(

@@ -175,7 +175,7 @@ def evidence_reward(
     subtracting it from every reward would cancel in the group's mean. Subtracted from right answers
     alone, it rewards a question less the better the reader knew it anyway; below zero, an honest
     failure would get less than a leak. Where rewards are divided by the standard deviation of their
-    group, most of it cancels again: it is meant for `rlvr.objective.scale` none or batch.
+    group, most of it cancels again: it is meant for `rlvr.objective.scale_rewards` none or batch.
     """
     gain = max(0.0, right - prior)
     if kind == "product":
@@ -253,7 +253,7 @@ class EvidenceReward:
             evidence_reward,
             right=verdict.correct,
             no_leak=no_leak,
-            min_distinct=self.config.repetitive,
+            min_distinct=self.config.min_distinct_ngrams,
             prior=prior,
         )
         return RewardResult(

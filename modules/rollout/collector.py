@@ -40,7 +40,9 @@ class RolloutCollector:
         fresh_prompts: FreshPrompts | None,
         timer: PhaseTimer,
     ) -> None:
-        assert fresh_prompts is not None or not rlvr.refill.tries, "resampling needs prompts"
+        assert fresh_prompts is not None or not rlvr.dynamic_sampling.max_batches, (
+            "resampling needs prompts"
+        )
         self.policy = policy
         self.rlvr = rlvr
         self.reward_function = reward_function
@@ -57,7 +59,7 @@ class RolloutCollector:
             step: optimizer steps so far, by which weights of the reward may change.
         """
         # The towers' graph can serve the update as well if that is the only one, on these prompts.
-        max_batches, wanted = self.rlvr.refill.tries, sum(map(len, batches))
+        max_batches, wanted = self.rlvr.dynamic_sampling.max_batches, sum(map(len, batches))
         keep_graph = len(batches) == self.rlvr.updates == 1 and not max_batches
         sampled = [self._rollout(batch, step=step, keep_graph=keep_graph) for batch in batches]
         rollouts, attempts = list(sampled), 0
@@ -68,14 +70,14 @@ class RolloutCollector:
         prompts = sum(len(one.batch) for one in sampled)
         zero_std = sum(int((~nonzero_std(one.rewards)).sum()) for one in sampled)
         metrics: dict[str, float] = {
-            "no_spread": zero_std / prompts,
+            "frac_reward_zero_std": zero_std / prompts,
             "sampled_tokens": sum(sum(one.sampled.completions.lens) for one in sampled),
         }
         if max_batches:
             metrics |= {
-                "refills": attempts,
-                "prompts_tried": prompts,
-                "prompts_lacking": n_missing(sampled, wanted),
+                "resample_batches": attempts,
+                "prompts_sampled": prompts,
+                "prompts_missing": n_missing(sampled, wanted),
             }
         return rollouts, sampled, metrics
 
@@ -87,8 +89,8 @@ class RolloutCollector:
         assert self.fresh_prompts is not None
         fresh: list[Rollout] = []
         seen = {sample.id for one in sampled for sample in one.batch.samples}
-        for attempt in range(self.rlvr.refill.tries):
-            with self.timer.timed("refill"):
+        for attempt in range(self.rlvr.dynamic_sampling.max_batches):
+            with self.timer.timed("resample"):
                 batch = self.fresh_prompts(number, attempt)
             if batch is not None:
                 new = [at for at, sample in enumerate(batch.samples) if sample.id not in seen]
@@ -97,7 +99,7 @@ class RolloutCollector:
                     fresh.append(self._rollout(batch.select(new), step=step, keep_graph=False))
             if not n_missing([*sampled, *fresh], wanted):
                 return fresh, attempt + 1
-        return fresh, self.rlvr.refill.tries
+        return fresh, self.rlvr.dynamic_sampling.max_batches
 
     def _rollout(self, batch: Batch, *, step: int, keep_graph: bool) -> Rollout:
         """Sample a group for every prompt of a micro-batch, and reward it."""
@@ -123,7 +125,7 @@ class RolloutCollector:
             batch=batch,
             encoded=encoded,
             sampled=sampled,
-            mask_truncated=self.rlvr.mask_truncated,
+            mask_truncated=self.rlvr.mask_truncated_completions,
             rewards=grouped([one.reward for one in results]),
             reward_parts={name: grouped([one.parts[name] for one in results]) for name in names},
             filter_scores=grouped([one.filter_score for one in results]),

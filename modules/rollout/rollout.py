@@ -66,7 +66,7 @@ class Rollout:
             "accuracy": self.correct.float().mean(),
             "parsed": self.parsed.float().mean(),
             "completion_tokens": self.sampled.loss_mask.sum(1).float().mean(),
-            "finished": sum(self.sampled.finished) / len(self.sampled.finished),
+            "eos_rate": sum(self.sampled.finished) / len(self.sampled.finished),
         }
 
     def select(self, prompts: Sequence[int]) -> "Rollout":

@@ -258,8 +258,8 @@ def test_a_curriculum_imitates_traces_of_weak_questions_first(data, questions, e
 
 def test_traces_are_answers(data, questions, encoder, tmp_path):
     traces = traced(questions, tmp_path, {"q1": [0]})
-    with pytest.raises(ValueError, match=r"data\.ask=evidence .*sft\.traces=.*leave one"):
-        module(replace(data, ask="evidence"), encoder, tmp_path, traces=traces)
+    with pytest.raises(ValueError, match=r"data\.task=describe .*sft\.traces=.*leave one"):
+        module(replace(data, task="describe"), encoder, tmp_path, traces=traces)
 
 
 def test_a_mixture_shares_out_the_tokens_of_completions(data, encoder, tmp_path):

@@ -10,7 +10,7 @@ import torch
 
 from configs.prealign import PrealignConfig
 from configs.rewards import RewardConfig
-from configs.rlvr import RefillConfig, RlvrConfig
+from configs.rlvr import DynamicSamplingConfig, RlvrConfig
 from datamodules.batch import Batch
 from datamodules.prompts.description_prompts import asked_batch, told_batch
 from datamodules.sample import Sample
@@ -101,7 +101,7 @@ def test_variance_is_that_of_the_filter_scores(tiny_policy, quiz):
     assert one.nonzero_std.tolist() == (long.any(1) & ~long.all(1)).tolist()
     assert one.nonzero_std.any()
     assert (~one.nonzero_std & (one.rewards.amin(1) != one.rewards.amax(1))).any()
-    assert 0 <= stats["no_spread"] <= 1
+    assert 0 <= stats["frac_reward_zero_std"] <= 1
 
 
 def test_other_views_are_sampled_by_the_rewards_numbers_and_only_where_they_differ(
@@ -136,18 +136,18 @@ def test_fresh_prompts_are_judged_like_the_first(tiny_policy, quiz):
         tiny_policy,
         reward,
         prompts=lambda number, attempt: prompts[attempt],
-        refill=RefillConfig(tries=2),
+        dynamic_sampling=DynamicSamplingConfig(max_batches=2),
     )
     first: Batch = replace(quiz.select([0]), step=0)
     _, tried, stats = many.collect([first], step=0)
     asked = [group.sample.id for group in reward.groups]
     assert asked == [sample.id for one in tried for sample in one.batch.samples]
-    assert stats["prompts_tried"] == len(asked)
+    assert stats["prompts_sampled"] == len(asked)
 
 
 def test_refilling_needs_somewhere_to_take_prompts_from(tiny_policy):
     with pytest.raises(AssertionError, match="needs prompts"):
-        collector(tiny_policy, Counting(), refill=RefillConfig(tries=1))
+        collector(tiny_policy, Counting(), dynamic_sampling=DynamicSamplingConfig(max_batches=1))
 
 
 def test_a_reader_rewards_a_round_of_descriptions(tiny_policy, tiny_encoder, quiz):
@@ -197,8 +197,10 @@ def test_dishonest_descriptions_leave_prompts_to_be_replaced_though_the_reader_i
         return quiz.select([attempt + 1])
 
     reward = EvidenceReward(PrealignConfig(), read, judge=cheats)
-    many = collector(tiny_policy, reward, prompts=prompts, refill=RefillConfig(tries=3))
+    many = collector(
+        tiny_policy, reward, prompts=prompts, dynamic_sampling=DynamicSamplingConfig(max_batches=3)
+    )
     [one], _, stats = many.collect([quiz.select([0])], step=0)
     assert one.correct.tolist() == [[True, False, False]] and not one.rewards.any()
     assert tries == [0, 1, 2]
-    assert stats["prompts_lacking"] == 1
+    assert stats["prompts_missing"] == 1
