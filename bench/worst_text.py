@@ -129,8 +129,8 @@ GOLDS = (
 )  # fmt: skip
 
 
-def _paid(text: str) -> Callable[[], object]:
-    """Pay a completion by all parts at once."""
+def _rewarded(text: str) -> Callable[[], object]:
+    """Reward a completion by all parts at once."""
     config = RlvrConfig(
         reward=RewardConfig(accuracy_rule="exact", format_rule="think", length=0.2, overlong=0.1)
     )
@@ -153,7 +153,7 @@ REWARDS = tuple(
     _case(room, made, do(_long(WORST[made], length)))
     for made in ("marks", "words", "tags", "boxes", "thoughts", "brackets")
     for room, do, length in (
-        ("rewards", _paid, 10**6),
+        ("rewards", _rewarded, 10**6),
         ("official", _official, 10**5),
         ("traces", lambda text: lambda: quality(text), MAX_CHARACTERS),
         ("evidence", lambda text: lambda: leaks_answer(text, SAMPLES[0]), MAX_CHARACTERS),
