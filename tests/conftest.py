@@ -13,7 +13,7 @@ from datamodules.batch import Batch, Completions
 from datamodules.media.files import Decoded
 from datamodules.prompts.collate import collate
 from datamodules.prompts.encoder import Prompt, PromptEncoder
-from datamodules.prompts.wording import INSTRUCTIONS
+from datamodules.prompts.templates import INSTRUCTIONS
 from datamodules.sample import Sample
 from modules.policy.omni import OmniModel
 

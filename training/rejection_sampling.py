@@ -61,7 +61,9 @@ def traces_of(config: Config, run: Run) -> Path:
     # Without its completion a question is asked as it is where a trace takes that place.
     questions.samples = [replace(questions.samples[place], completion="") for place in chosen]
     sampled = _sampled(config, questions)
-    rows = list(_rows([*map(questions.put, questions.samples)], sampled, config.distill.traces))
+    rows = list(
+        _rows([*map(questions.arrange_options, questions.samples)], sampled, config.distill.traces)
+    )
     if run.lock is not None:  # this process leads
         log.info("%s", summary(rows, asked=len(questions.samples)))
     return _write(run.dir / FILE, rows)

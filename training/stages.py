@@ -6,9 +6,9 @@ from pathlib import Path
 from configs.distill import ShowingConfig
 from configs.schema import SAMPLED, Config, RlvrConfig, SftConfig
 from datamodules.batch import View
-from datamodules.loading.too_long import Longest
-from datamodules.loading.views import Showing
-from datamodules.media.ablation import Withholding
+from datamodules.loading.too_long import LengthLimit
+from datamodules.loading.views import ViewConfig
+from datamodules.media.ablation import MediaAblation
 from datamodules.prompts.encoder import PromptEncoder
 from datamodules.questions import QuestionData
 from evaluation.auditing.truth import known_fields
@@ -55,7 +55,7 @@ def build_module(config: Config, policy: OmniModel, data: QuestionData) -> PostT
                 max_tokens=tokens,
                 accumulate=config.trainer.accumulate,
                 seed=config.seed,
-                refill=lambda number, attempt: data.refills().batch(number, attempt),
+                refill=lambda number, attempt: data.prompt_resampler().batch(number, attempt),
                 needs=needs,
             )
         case _:
@@ -122,17 +122,17 @@ def build_data(
     )
 
 
-def longest_given(config: Config) -> Longest:
+def longest_given(config: Config) -> LengthLimit:
     """Say how long a completion of the data may be, and which setting says so."""
     tokens, setting = imitation(config).max_completion_tokens, "sft.max_completion_tokens"
     if config.stage == "distill" and config.distill.method == "on_policy":
         tokens, setting = config.distill.max_completion_tokens, "distill.max_completion_tokens"
     elif config.stage == "distill":
         setting = "distill.traces.max_completion_tokens"
-    return Longest(tokens=tokens, setting=setting, beyond=config.sft.too_long)
+    return LengthLimit(tokens=tokens, setting=setting, beyond=config.sft.too_long)
 
 
-def wanted_views(config: Config) -> dict[View, Showing]:
+def wanted_views(config: Config) -> dict[View, ViewConfig]:
     """List the ways in which prompts are shown besides their own, as rewards and losses need."""
     if config.stage in SAMPLED:
         return _compared(config.rlvr)
@@ -145,23 +145,23 @@ def wanted_views(config: Config) -> dict[View, Showing]:
     return {}
 
 
-def _compared(rlvr: RlvrConfig) -> dict[View, Showing]:
+def _compared(rlvr: RlvrConfig) -> dict[View, ViewConfig]:
     """List the views that a policy is compared with itself by."""
-    views: dict[View, Showing] = {}
+    views: dict[View, ViewConfig] = {}
     perception = rlvr.perception
     if rlvr.reward.blind or perception.asked:
-        withheld = Withholding(condition=perception.condition, how=perception.how)
-        views["blind"] = Showing(withheld=withheld)
+        withheld = MediaAblation(condition=perception.condition, how=perception.how)
+        views["blind"] = ViewConfig(ablation=withheld)
     if rlvr.reward.temporal:
-        shuffled = Withholding(condition="no_visual", how="shuffled")
-        views["shuffled"] = Showing(withheld=shuffled)
+        shuffled = MediaAblation(condition="no_visual", how="shuffled")
+        views["shuffled"] = ViewConfig(ablation=shuffled)
     return views
 
 
-def _showing(side: ShowingConfig) -> Showing:
+def _showing(side: ShowingConfig) -> ViewConfig:
     """Say what one side of a distillation is shown."""
-    withheld = Withholding(condition=side.condition, how=side.how)
-    return Showing(withheld=withheld, video_max_frames=side.video_max_frames)
+    withheld = MediaAblation(condition=side.condition, how=side.how)
+    return ViewConfig(ablation=withheld, video_max_frames=side.video_max_frames)
 
 
 def known_needs(config: Config) -> dict[str, str]:

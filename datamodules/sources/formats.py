@@ -12,7 +12,7 @@ from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.fields.columns import answer_of
 from datamodules.sources.generic.chat import CHAT
 from datamodules.sources.generic.plain import COLUMNS
-from datamodules.sources.generic.preferences import preference_in, told_of
+from datamodules.sources.generic.preferences import preference_in, why_refused
 from datamodules.sources.published.audio_benchmarks import AUDIO_BENCHMARKS
 from datamodules.sources.published.known_tests import sets_known
 from datamodules.sources.published.omni_benchmarks import OMNI_BENCHMARKS
@@ -143,7 +143,7 @@ def _refuse_preferences(path: Path, first: Sequence[Found], name: FormatName) ->
         for row in rows
     )
     if fields and fields[0] is not None and None not in fields and not own:
-        raise ValueError(f"{path}: {told_of(fields[0])}")
+        raise ValueError(f"{path}: {why_refused(fields[0])}")
 
 
 def format_of(path: Path, name: FormatName = "auto") -> Format:

@@ -60,7 +60,7 @@ class Part:
 
     @property
     def asks(self) -> bool:
-        """Tell whether the rows are questions, by the first ones; those of a film stand in it."""
+        """Tell whether the rows are questions, by the first ones; those of a video stand in it."""
         return any(_asks(row) or "questions" in row for row in self._first())
 
     @property

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast, final, get_args
 
 from datamodules.media.files import MediaError, content_hash, file_digest, resolve
-from datamodules.media.places import of_machine
+from datamodules.media.paths import is_machine_error
 from datamodules.sample import ANSWER_TYPES, LETTERS, MODALITIES, AnswerType, Media, Role, Sample
 from datamodules.sources.adapter import Row
 from datamodules.sources.answers.normalize import (
@@ -33,7 +33,7 @@ URL = re.compile(r"[a-z][a-z0-9+.-]*://|www\.", re.IGNORECASE)
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Right:
+class RightOption:
     """The answer of a row whose adapter has found which option is right.
 
     Written as a letter it could be the text of another option; as a text, that of two.
@@ -90,7 +90,7 @@ def to_sample(row: Row, *, root: Path, source: str, outside_root: bool = False) 
 
 
 def _answer(given: object, options: Sequence[str], answer_type: AnswerType) -> str:
-    if not isinstance(given, Right):
+    if not isinstance(given, RightOption):
         return canonical_answer(given, options, answer_type)
     assert answer_type == "choice", f"an option is the answer to a {answer_type}"
     if given.index >= len(options):  # those at the end were empty
@@ -261,7 +261,7 @@ def _digest(root: Path, path: str, outside_root: bool) -> str:
     try:
         return file_digest(resolve(root, path, outside_root=outside_root))
     except OSError as error:
-        if of_machine(error):
+        if is_machine_error(error):
             raise
         raise MediaError(
             f"{path!r} cannot be read ({error}), but its bytes are part of the question: mend its "

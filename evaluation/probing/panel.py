@@ -30,7 +30,7 @@ from datamodules.contribution.probe_cache import (
 from datamodules.contribution.probe_scores import Scores
 from datamodules.contribution.selection import probe_directory
 from datamodules.loading.question_set import QuestionSet
-from datamodules.prompts.wording import SUFFIXES
+from datamodules.prompts.templates import SUFFIXES
 from evaluation.probing.probe import Asking, Probe, Tally
 
 ROWS_PER_SHARD, SECONDS_PER_SHARD = 4096, 10.0
@@ -233,7 +233,7 @@ class Panel:
 
     def _under(self, seat: Seat, indices: Sequence[int], asking: Asking) -> QuestionSet:
         settings, ask = self.config.probe, seat.ask
-        under = seat.questions.under(
+        under = seat.questions.with_condition(
             ask.condition,
             ask.how,
             option_seed=asking.option_seed,

@@ -105,7 +105,7 @@ MOMENTS = frozenset(MOMENT.split())
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class ShownMedia:
     """The media of a row that were read."""
 
     kinds: frozenset[str] = frozenset()
@@ -134,13 +134,13 @@ def is_fact(name: str) -> bool:
     return bool(words) and words[-1] in ABOUT
 
 
-def looks_like(name: str, value: object, shown: Shown | None = None) -> Kind | None:
+def looks_like(name: str, value: object, shown: ShownMedia | None = None) -> Kind | None:
     """Say what a field is that an answer may depend on, by the words of its name or by its value.
 
     Files that the row shows are no second medium. A field within a field counts as much as one by
     itself.
     """
-    shown = shown or Shown()
+    shown = shown or ShownMedia()
     if any(not file or stem_of(file) not in shown.stems for file in media_in(value)):
         return "a medium"
     if not shown.kinds and speaks_of_another(value):
@@ -153,7 +153,7 @@ def looks_like(name: str, value: object, shown: Shown | None = None) -> Kind | N
     return found
 
 
-def _within(value: object, shown: Shown) -> Kind | None:
+def _within(value: object, shown: ShownMedia) -> Kind | None:
     items = value if isinstance(value, list | tuple) else [value]
     objects = [item for item in items if isinstance(item, Mapping)]
     found = (
@@ -165,7 +165,7 @@ def _within(value: object, shown: Shown) -> Kind | None:
     return next(filter(None, found), None)
 
 
-def _by_name(name: str, value: object, shown: Shown) -> Kind | None:
+def _by_name(name: str, value: object, shown: ShownMedia) -> Kind | None:
     words = words_of(name)
     if LETTER_NAME.fullmatch(name.strip()):
         return "options"
@@ -228,10 +228,10 @@ def is_prose(value: object) -> bool:
     return "\n" in text or len(text.split()) >= SENTENCE_WORDS
 
 
-def _is_shown(head: str, said: frozenset[str], shown: Shown) -> bool:
+def _is_shown(head: str, said: frozenset[str], shown: ShownMedia) -> bool:
     """Tell whether a row shows what an id, a title or an address is of.
 
-    The id of a film is that of its sound as well, which many sets show alone.
+    The id of a video is that of its sound as well, which many sets show alone.
     """
     kinds = set() if head in ("id", "name", "title") else {SAID[one] for one in said & SAID.keys()}
     return kinds <= shown.kinds if kinds else bool(shown.kinds)

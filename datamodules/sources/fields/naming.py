@@ -1,4 +1,4 @@
-"""Tell which values name a file of sound, pictures or film, hold one, or say where one is."""
+"""Tell which values name a file of sound, pictures or video, hold one, or say where one is."""
 
 import base64
 import re
@@ -29,13 +29,13 @@ UNSEEN = re.compile(
     r"|(?:~|\.{0,2})/[\w.-]+/[\w./-]+",
     re.IGNORECASE,
 )
-"""Files that nobody here reads, films and sounds on the web, and places on a disk."""
+"""Files that nobody here reads, videos and sounds on the web, and places on a disk."""
 
 SIGNAL = 32
 """Numbers from which on a list holds samples, pixels or features."""
 
 HEADS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3")
-"""How files of pictures, sound and film begin; those in boxes have their name at the fifth byte."""
+"""How files of pictures, sound and video begin; those in boxes have their name at the fifth byte."""
 
 SHORTEST_INSIDE = 64
 """Characters of a text that may be a file itself."""
@@ -62,7 +62,7 @@ def stem_of(path: str) -> str:
 
 
 def media_in(value: object) -> Iterator[str]:
-    """List the files of sound, pictures or film that a value names, however deep; `""` is one that
+    """List the files of sound, pictures or video that a value names, however deep; `""` is one that
     it holds itself, as bytes or in base64."""
     if isinstance(value, bytes | bytearray) and value:
         yield ""
@@ -79,7 +79,7 @@ def media_in(value: object) -> Iterator[str]:
 
 
 def _is_file(text: str) -> bool:
-    """Tell whether a text is a picture, a sound or a film in base64."""
+    """Tell whether a text is a picture, a sound or a video in base64."""
     if text.startswith(("data:image/", "data:audio/", "data:video/")):
         return True
     if len(text) < SHORTEST_INSIDE:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import final
 
 from datamodules.sources.answers.normalize import RowError
-from datamodules.sources.fields.hints import Shown, is_empty, looks_like
+from datamodules.sources.fields.hints import ShownMedia, is_empty, looks_like
 from datamodules.sources.fields.naming import stem_of
 from datamodules.sources.fields.printed import held_in
 
@@ -157,7 +157,7 @@ class Unread:
                 objects they are in, as in `metadata.license`.
             questions: what became of the row, whose media may be told of twice.
         """
-        shown: Shown | None = None
+        shown: ShownMedia | None = None
         for name, last, value in row.unread():
             if name in harmless:
                 continue
@@ -190,12 +190,12 @@ class Unread:
         return {"counts": dict(self.counts), "examples": self.examples}
 
 
-def shown_in(questions: Sequence[object]) -> Shown:
+def shown_in(questions: Sequence[object]) -> ShownMedia:
     """Name the media of questions, in the fields of our own manifest."""
     held = [one.get("media") for one in questions if isinstance(one, Mapping)]
     items = [item for media in held if isinstance(media, list | tuple) for item in media]
     media = [item for item in items if isinstance(item, Mapping)]
-    return Shown(
+    return ShownMedia(
         kinds=frozenset(str(item.get("modality")) for item in media),
         stems=frozenset(stem_of(str(item.get("path"))) for item in media),
     )

@@ -39,7 +39,7 @@ def within(held: Row, shown: dict[str, object]) -> dict[str, object]:
 def in_segments(row: Row, media: Sequence[dict[str, object]]) -> list[dict[str, object]]:
     """Apply the segment that columns of a row name to the one medium that they can be of.
 
-    That is the only one with a time; of columns as `video_start`, the only film. Where there are
+    That is the only one with a time; of columns as `video_start`, the only video. Where there are
     several the columns stay unread, which sets the row aside.
     """
     shown = [*media]

@@ -11,7 +11,7 @@ from datamodules.sources.answers.normalize import RowError, written
 from datamodules.sources.fields.columns import absent, facts, is_short, text_of
 from datamodules.sources.fields.row import Fields
 from datamodules.sources.fields.segments import in_segments
-from datamodules.sources.generic.asking import named, open_question, parts_of
+from datamodules.sources.generic.question_text import named, open_question, parts_of
 from datamodules.sources.generic.turns import either, exchange, fields_of, list_of, turns_of
 
 OWN = ("id", "source", "asset_id", "answer_type", "tolerance", "evidence", "facts")
@@ -31,7 +31,7 @@ def chat(row: Row, place: Place) -> Iterator[Row]:
 
 
 def llava_video(row: Row, place: Place) -> Iterator[Row]:
-    """Read LLaVA-Video, which marks the place of its film with the tag of an image, or not."""
+    """Read LLaVA-Video, which marks the place of its video with the tag of an image, or not."""
     fields = fields_of(row)
     found = _question(fields, list_of(fields.held("conversations")), place, tags=False)
     yield {**found, "source": fields.get("data_source")}

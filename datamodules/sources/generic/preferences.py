@@ -40,7 +40,7 @@ def _kind_of(name: str) -> Literal["pair", "label", "score"] | None:
     return "score" if words and words <= SCORES else None
 
 
-def told_of(name: str) -> str:
+def why_refused(name: str) -> str:
     """Say why they are refused, and what to do."""
     return (
         f"{name!r} says which answers are better and worse, but preference data are not imitated "
@@ -53,4 +53,4 @@ def refuse_preferences(row: Mapping[str, object]) -> None:
     """Raise a `RowError` if a row says that an answer is better or worse than another."""
     name = preference_in(row)
     if name is not None:
-        raise RowError("preference", told_of(name))
+        raise RowError("preference", why_refused(name))

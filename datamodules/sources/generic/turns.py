@@ -10,9 +10,9 @@ from datamodules.sources.adapter import Place, Row
 from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.fields.columns import FILE_KEYS, absent
 from datamodules.sources.fields.marks import TAG
+from datamodules.sources.fields.media_columns import medium_of, named_media
 from datamodules.sources.fields.row import Fields, whole
 from datamodules.sources.fields.segments import within
-from datamodules.sources.fields.shown import medium_of, named_media
 
 Speaker = Literal["system", "user", "assistant"]
 

@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from datamodules.sample import Sample
-from datamodules.sources.index.kept import found_once
+from datamodules.sources.index.memo import memoized
 from datamodules.sources.index.table import take
 from datamodules.sources.quarantine import Quarantine
 
@@ -39,7 +39,7 @@ def with_right_golds(
     Args:
         path: the manifest, for the quarantine.
     """
-    wrong = found_once(samples, f"golds-{check.key}", partial(_wrong, check=check))
+    wrong = memoized(samples, f"golds-{check.key}", partial(_wrong, check=check))
     if not wrong:
         return samples
     for place, why in wrong.items():

@@ -14,7 +14,7 @@ from PIL import Image
 from configs.schema import DataConfig, MediaConfig
 from datamodules.loading.loader import Loader
 from datamodules.loading.option_scoring import option_scoring
-from datamodules.loading.question_set import InOrder, QuestionSet, load_questions
+from datamodules.loading.question_set import QuestionSet, SequentialBatches, load_questions
 from datamodules.media.files import MediaError
 from tests.datamodules.media.test_files import film
 
@@ -79,18 +79,22 @@ def decodes(questions: QuestionSet) -> int:
 
 
 def test_in_order_asks_each_question_once(questions):
-    asked = [sample.id for batch in InOrder(questions, batch_size=4) for sample in batch.samples]
+    asked = [
+        sample.id
+        for batch in SequentialBatches(questions, batch_size=4)
+        for sample in batch.samples
+    ]
     assert asked == [f"q{number}" for number in range(10)]
 
 
 def test_in_order_stops_at_its_limit(questions):
-    batches = InOrder(questions, batch_size=2, limit=3)
+    batches = SequentialBatches(questions, batch_size=2, limit=3)
     assert [len(batch) for batch in batches] == [2, 1]
 
 
 def test_withholding_drops_the_medium_and_its_placeholder(questions):
     full = questions.batch([0, 3], step=0)
-    deaf = questions.under("no_audio", "absent").batch([0, 3], step=0)
+    deaf = questions.with_condition("no_audio", "absent").batch([0, 3], step=0)
     assert full.images is not None and full.audio is not None
     assert deaf.images is not None and deaf.audio is None
     assert deaf.prompt_lens[0] == full.prompt_lens[0]
@@ -100,32 +104,34 @@ def test_withholding_drops_the_medium_and_its_placeholder(questions):
 @pytest.mark.parametrize("how", ["silent", "noise"])
 def test_stand_ins_of_the_same_size_keep_the_placeholders(questions, how):
     full = questions.batch([3], step=0)
-    other = questions.under("no_audio", how).batch([3], step=0)
+    other = questions.with_condition("no_audio", how).batch([3], step=0)
     assert other.prompt_ids.equal(full.prompt_ids)
     assert not other.audio.equal(full.audio)
 
 
 def test_silence_of_a_given_length_has_its_mel_frames(questions):
     """1.2 s are 120 frames, whatever the recording had."""
-    silent = questions.under("text_only", "silent", silence_seconds=1.2)
+    silent = questions.with_condition("text_only", "silent", silence_seconds=1.2)
     assert silent.batch([3, 6], step=0).audio_lens.tolist() == [120, 120]
 
 
 def test_without_text_the_options_stay(questions):
-    assert "Which?\nA. 3" in text(questions.under("text_only", "absent"), 3)
+    assert "Which?\nA. 3" in text(questions.with_condition("text_only", "absent"), 3)
     for condition in ("no_text", "audio_only", "visual_only"):
-        said = text(questions.under(condition, "absent"), 3)
+        said = text(questions.with_condition(condition, "absent"), 3)
         assert "Which?" not in said and "A. 3\nB. 8\nC. 5\nAnswer with" in said
 
 
 def test_a_suffix_is_said_where_something_is_withheld_only(questions):
-    assert "\nGuess.\nAnswer" in text(questions.under("text_only", "absent", suffix="Guess."), 3)
-    assert "Guess." not in text(questions.under("full", "absent", suffix="Guess."), 3)
+    assert "\nGuess.\nAnswer" in text(
+        questions.with_condition("text_only", "absent", suffix="Guess."), 3
+    )
+    assert "Guess." not in text(questions.with_condition("full", "absent", suffix="Guess."), 3)
 
 
 def test_a_batch_holds_the_questions_in_the_order_they_are_asked(questions):
     """Turned by one, "8" at B comes first."""
-    turned = questions.under("full", "absent", option_seed=1)
+    turned = questions.with_condition("full", "absent", option_seed=1)
     assert "A. 8\nB. 5\nC. 3" in text(turned, 0)
     [asked] = turned.batch([0], step=0, with_targets=True).samples
     assert (asked.options, asked.answer) == (("8", "5", "3"), "A")
@@ -136,20 +142,20 @@ def test_a_batch_holds_the_questions_in_the_order_they_are_asked(questions):
 def test_orders_and_conditions_share_what_was_read(questions):
     """One picture and one sound; another sound in its place needs no second look at it."""
     for condition, seed in (("full", 0), ("full", 1), ("full", 5), ("no_text", 0)):
-        questions.under(condition, "absent", option_seed=seed).batch([0, 3], step=0)
+        questions.with_condition(condition, "absent", option_seed=seed).batch([0, 3], step=0)
     assert decodes(questions) == 2
     assert questions.reader._features.cache_info().misses == 2
-    questions.under("no_audio", "silent", option_seed=2).batch([0, 3], step=0)
-    questions.showing(replace(BUDGET, audio_max_seconds=2.0)).batch([0, 3], step=0)
+    questions.with_condition("no_audio", "silent", option_seed=2).batch([0, 3], step=0)
+    questions.with_media_budget(replace(BUDGET, audio_max_seconds=2.0)).batch([0, 3], step=0)
     assert decodes(questions) == 2
 
 
 @pytest.mark.parametrize("index", [0, 3, 7, 8])
 def test_shown_is_what_the_batch_is_made_of(questions, index):
     """A list per medium, empty where nothing is left."""
-    deaf = questions.under("no_audio", "absent")
+    deaf = questions.with_condition("no_audio", "absent")
     sample = deaf.samples[index]
-    left = deaf.shown(sample)
+    left = deaf.visible_media(sample)
     assert len(left) == len(sample.media)
     kept = [item.modality for items in left for item in items]
     assert kept == [item.modality for item in sample.media if item.modality != "audio"]
@@ -161,39 +167,43 @@ def test_a_donor_is_the_nearest_in_length_of_another_asset(questions):
 
     Sound 6 belongs to the assets of 6 and of 7, so 7 gets 0.5 s for its own 1.1 s and for that.
     """
-    mixed = questions.under("no_audio", "mismatched")
+    mixed = questions.with_condition("no_audio", "mismatched")
     lengths = {
         index: [
             len(item.audio) / 16_000
-            for items in mixed.shown(mixed.samples[index])
+            for items in mixed.visible_media(mixed.samples[index])
             for item in items
             if item.audio is not None
         ]
         for index in (3, 4, 6, 7)
     }
     assert lengths == {3: [0.4], 4: [0.5], 6: [1.1], 7: [0.5, 0.5]}
-    left = mixed.shown(mixed.samples[7])
-    assert np.array_equal(left[1][0].image, questions.shown(mixed.samples[0])[0][0].image)
+    left = mixed.visible_media(mixed.samples[7])
+    assert np.array_equal(left[1][0].image, questions.visible_media(mixed.samples[0])[0][0].image)
 
 
 def test_donors_are_the_same_for_whoever_asks(questions, data, encoder, tmp_path):
     """Alone or among all, in any order of options, in this process or after another's load."""
-    whole = questions.under("text_only", "mismatched").batch([3, 0], step=0)
+    whole = questions.with_condition("text_only", "mismatched").batch([3, 0], step=0)
     assert whole.audio_lens.tolist() == [40]  # sound 4 and not 3, whose 0.5 s would be nearer
-    part = questions.under("text_only", "mismatched", option_seed=1)
+    part = questions.with_condition("text_only", "mismatched", option_seed=1)
     part.samples = [questions.samples[3]]
     assert part.batch([0], step=0).audio.equal(whole.audio)
     again = load_questions(data, "train", encoder, run_dir=tmp_path)
-    assert again.under("no_visual", "mismatched").batch([0], step=0).images.equal(whole.images)
+    assert (
+        again.with_condition("no_visual", "mismatched")
+        .batch([0], step=0)
+        .images.equal(whole.images)
+    )
     assert not questions.batch([0], step=0).images.equal(whole.images)
 
 
 def test_a_track_without_donor_is_quarantined(questions, tmp_path):
     """Of two films only one has sound: its pictures have a donor, its track has none."""
-    assert questions.under("no_visual", "mismatched").batch([8, 9], step=0) is not None
-    deaf = questions.under("no_audio", "mismatched")
+    assert questions.with_condition("no_visual", "mismatched").batch([8, 9], step=0) is not None
+    deaf = questions.with_condition("no_audio", "mismatched")
     with pytest.raises(MediaError, match=r"8\.mp4: no readable video .* has audio, but .*noise"):
-        deaf.shown(deaf.samples[8])
+        deaf.visible_media(deaf.samples[8])
     assert [s.id for s in deaf.batch([8, 9], step=0).samples] == ["q9"]
     assert '"no_donor"' in (tmp_path / "quarantine.jsonl").read_text()
 
@@ -201,9 +211,9 @@ def test_a_track_without_donor_is_quarantined(questions, tmp_path):
 def test_damaged_media_are_no_donors_and_not_blamed_on_others(questions, tmp_path):
     for number in (0, 1):
         (tmp_path / f"{number}.png").write_bytes(b"not a picture")
-    mixed = questions.under("no_visual", "mismatched")
+    mixed = questions.with_condition("no_visual", "mismatched")
     with pytest.raises(MediaError, match=r"2\.png: no readable image of another asset than '2"):
-        mixed.shown(mixed.samples[2])
+        mixed.visible_media(mixed.samples[2])
 
 
 def test_mismatching_without_another_asset_is_refused_at_once(questions, data, encoder, tmp_path):
@@ -211,8 +221,8 @@ def test_mismatching_without_another_asset_is_refused_at_once(questions, data, e
     (tmp_path / "train.jsonl").write_text(rows[0] + "\n")
     [alone] = [load_questions(data, "train", encoder, run_dir=tmp_path)]
     with pytest.raises(ValueError, match=r"all 1 image media .* '0\.png'"):
-        alone.under("text_only", "mismatched")
-    alone.under("no_audio", "mismatched")
+        alone.with_condition("text_only", "mismatched")
+    alone.with_condition("no_audio", "mismatched")
 
 
 def test_damaged_media_are_quarantined_and_counted(questions, data, tmp_path):
@@ -229,18 +239,18 @@ def test_a_deafening_sound_is_quarantined_and_shown_to_nobody(questions, data, t
     assert [sample.id for sample in batch.samples] == ["q4"]
     assert questions.quarantine.counts == {"unreadable": 1}
     with pytest.raises(MediaError, match=r"3\.wav: samples of up to 1e\+18 times full scale"):
-        questions.shown(questions.put(questions.samples[3]))
+        questions.visible_media(questions.arrange_options(questions.samples[3]))
 
 
 def test_features_that_are_no_numbers_set_their_question_aside(questions, monkeypatch, tmp_path):
-    made = questions.encoder.dialect.features
+    made = questions.encoder.renderer.features
 
     def spoiled(decoded):
         found = made(decoded)
         found[0].values[:] *= float("nan") if len(decoded.audio) == 16_000 * SECONDS[3] else 1
         return found
 
-    monkeypatch.setattr(questions.encoder.dialect, "features", spoiled)
+    monkeypatch.setattr(questions.encoder.renderer, "features", spoiled)
     assert [sample.id for sample in questions.batch([3, 4], step=0).samples] == ["q4"]
     row = json.loads((tmp_path / "quarantine.jsonl").read_text())
     assert (row["id"], row["path"]) == ("q3", "3.wav")
@@ -257,10 +267,10 @@ def test_too_many_damaged_media_stop_the_run(questions, tmp_path):
 
 
 def test_loader_processes_read_the_same(questions):
-    asked = questions.under("no_visual", "mismatched", option_seed=2, suffix="Guess.")
-    batches = InOrder(asked, batch_size=4, limit=8)
+    asked = questions.with_condition("no_visual", "mismatched", option_seed=2, suffix="Guess.")
+    batches = SequentialBatches(asked, batch_size=4, limit=8)
     expected = list(batches)
-    beside = Loader(deal=batches.deal, workers=2, patience=60)
+    beside = Loader(iter_shard=batches.iter_shard, workers=2, patience=60)
     for one, other in zip(expected, beside, strict=True):
         assert torch.equal(one.prompt_ids, other.prompt_ids)
         assert one.samples == other.samples
@@ -289,7 +299,7 @@ def test_what_is_told_stands_for_media_which_nobody_reads(told, tmp_path):
     assert batch.media == [()] and batch.images is None
     assert text(told, 0).endswith("\nEvidence: It is q0.\nassistant\n")
     assert told.encoder.tokenizer.decode(batch.targets[0]) == "<answer>B</answer><|im_end|>"
-    assert told.shown(told.samples[0]) == []
+    assert told.visible_media(told.samples[0]) == []
     assert decodes(told) == 0
 
 
@@ -319,7 +329,7 @@ def test_evidence_is_missed_only_where_it_is_imitated(told):
 
 def test_another_budget_shows_the_same_questions_otherwise(questions):
     """The film's 4 frames make 2 steps of time, 2 frames make 1; the first set is left as it is."""
-    fewer = questions.showing(replace(BUDGET, video_max_frames=2))
+    fewer = questions.with_media_budget(replace(BUDGET, video_max_frames=2))
     grids = [asked.batch([9], step=0).video_grid[0, 0].item() for asked in (questions, fewer)]
     assert grids == [2, 1]
     assert fewer.samples is questions.samples
@@ -350,12 +360,12 @@ def described(data, encoder, tmp_path) -> QuestionSet:
 
 def test_words_stand_where_what_they_describe_is_withheld(described):
     """7 has a sound, a picture and a sound; 8 is a film with sound."""
-    deaf = described.under("no_audio", "described")
+    deaf = described.with_condition("no_audio", "described")
     assert "\nWords 0 of q7.\nWords 2 of q7.\nWhich?" in text(deaf, 7)
     assert deaf.batch([7], step=0).media == [("image",)]
     assert "\nWords 0 of q8.\nWhich?" in text(deaf, 8)
     assert deaf.batch([8], step=0).media == [("video",)]
-    both = described.under("text_only", "described")
+    both = described.with_condition("text_only", "described")
     assert "Words 0 of q8." in text(both, 8) and both.batch([8], step=0).media == [()]
     assert "Words" not in text(described, 7) + text(deaf, 0) + text(deaf, 9)
 
@@ -363,17 +373,19 @@ def test_words_stand_where_what_they_describe_is_withheld(described):
 def test_what_is_withheld_and_not_described_is_quarantined(described, tmp_path):
     """The text of film 8 is what is heard in it; film 9 is mute, and its text what is seen."""
     with pytest.raises(MediaError, match=r"4\.wav has no text that says it in words, but how=desc"):
-        described.under("text_only", "described").shown(described.samples[4])
-    blind = described.under("no_visual", "described")
+        described.with_condition("text_only", "described").visible_media(described.samples[4])
+    blind = described.with_condition("no_visual", "described")
     with pytest.raises(MediaError, match=r"8\.mp4 has a text, but of a film with sound"):
-        blind.shown(described.samples[8])
+        blind.visible_media(described.samples[8])
     assert "Words 0 of q9." in text(blind, 9)
     assert blind.batch([1], step=0) is None
     assert '"no_description"' in (tmp_path / "quarantine.jsonl").read_text()
 
 
 def test_options_can_be_scored_by_descriptions(described):
-    scoring = option_scoring(described.under("no_audio", "described"), [7, 8], orders=2, step=0)
+    scoring = option_scoring(
+        described.with_condition("no_audio", "described"), [7, 8], orders=2, step=0
+    )
     assert scoring.batch.media == [("image",), ("video",)]
     assert scoring.completions.owner == [0, 0, 1, 1]
 
@@ -381,8 +393,8 @@ def test_options_can_be_scored_by_descriptions(described):
 def test_all_conditions_and_views_of_a_step_share_one_decode(described):
     """Eight media, two of them shown by q7 too, which has one of its own."""
     for condition, how in (("full", "absent"), ("no_audio", "noise"), ("text_only", "silent")):
-        described.under(condition, how).batch(range(10), step=0)
-    described.under("no_audio", "described", option_seed=1).batch([3, 6, 7, 8], step=0)
+        described.with_condition(condition, how).batch(range(10), step=0)
+    described.with_condition("no_audio", "described", option_seed=1).batch([3, 6, 7, 8], step=0)
     assert decodes(described) == 9
 
 
@@ -394,5 +406,5 @@ def test_budgets_of_prompts_hold_for_each_question(data, encoder, tmp_path):
     assert '"too_long", "detail": "2.6 s of sound in all' in (
         (tmp_path / "quarantine.jsonl").read_text()
     )
-    [[picture]] = asked.shown(asked.samples[0])
+    [[picture]] = asked.visible_media(asked.samples[0])
     assert picture.image.shape == (44, 44, 3)

@@ -9,8 +9,9 @@ from transformers import Qwen2Config
 
 from assets.make_tiny import make_tokenizer
 from datamodules.media.files import MediaError
-from datamodules.prompts.encoder import PromptEncoder, shared_tokens
-from datamodules.prompts.wording import DESCRIBE, INSTRUCTIONS
+from datamodules.prompts.collate import shared_tokens
+from datamodules.prompts.encoder import PromptEncoder
+from datamodules.prompts.templates import DESCRIBE, INSTRUCTIONS
 from datamodules.sample import Sample
 from modules.policy.omni import OmniModel
 from tests.conftest import clip, film, make_prompt, make_sample, picture
@@ -165,7 +166,7 @@ def test_a_question_without_evidence_is_set_aside_where_it_is_wanted(encoder):
 def test_media_are_shown_where_evidence_is_wanted_and_not_where_it_is_told(encoder):
     heard = [("context", encoder.features(clip(np.random.default_rng(6), 0.2)))]
     sample = replace(make_sample(), evidence="It says 8.")
-    wanted, told = (encoder.prompt(sample, heard, want=want) for want in ("evidence", "told"))
+    wanted, told = (encoder.prompt(sample, heard, task=want) for want in ("evidence", "told"))
     assert (len(wanted.features), len(told.features)) == (1, 0)
     assert DESCRIBE in encoder.tokenizer.decode(wanted.token_ids)
     said = encoder.tokenizer.decode(told.token_ids)
@@ -192,7 +193,7 @@ def test_another_instruction_is_another_template(untrained, monkeypatch, answer_
 
 
 def test_a_prompt_can_leave_the_question_out_and_say_more_below(encoder):
-    prompt = encoder.prompt(make_sample(), [], ask=False, suffix="Guess.")
+    prompt = encoder.prompt(make_sample(), [], show_question=False, suffix="Guess.")
     said = encoder.tokenizer.decode(prompt.token_ids)
     assert "\nA. 3\nB. 8\nC. 5\nGuess.\nAnswer with the letter" in said
     assert "Which" not in said
@@ -243,7 +244,7 @@ def text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_language_model_of_text_is_asked_in_words(text_model):
     encoder = PromptEncoder(str(text_model), system_prompt="Be brief.")
-    prompt = encoder.prompt(replace(make_sample(), evidence="It is 8."), [], want="told")
+    prompt = encoder.prompt(replace(make_sample(), evidence="It is 8."), [], task="told")
     assert encoder.tokenizer.decode(prompt.token_ids) == (
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhich digit is it?\n"
         "A. 3\nB. 8\nC. 5\nAnswer with the letter in <answer></answer>.\nEvidence: It is 8."

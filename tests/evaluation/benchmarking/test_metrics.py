@@ -97,7 +97,7 @@ def test_checkpoints_can_be_asked_with_media_withheld(root, tmp_path):  # noqa: 
     questions = load_questions(told.data, "test", build_encoder(told), run_dir=tmp_path)
     questions.samples = questions.samples[:24]
     greedy = Sampling(group_size=1, max_tokens=32, temperature=0.0)
-    deaf = questions.under("no_audio", "absent")
+    deaf = questions.with_condition("no_audio", "absent")
     asked = ask(load_frozen(told), deaf, greedy, batch_size=24, seed=0, label="by hand")
     by_hand = [answers.completions[0] for batch in asked for answers in batch]
     assert [row["completion"] for row in rows_of(tmp_path / "b" / "tiny.jsonl")] == by_hand

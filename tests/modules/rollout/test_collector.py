@@ -12,7 +12,7 @@ from configs.prealign import PrealignConfig
 from configs.rewards import RewardConfig
 from configs.rlvr import RefillConfig, RlvrConfig
 from datamodules.batch import Batch
-from datamodules.prompts.description_prompts import asked_batch, told_batch
+from datamodules.prompts.description_prompts import question_only_batch, reader_batch
 from datamodules.sample import Sample
 from modules.policy.omni import OmniModel
 from modules.rewards.evidence_reward import EvidenceJury, Texts
@@ -140,8 +140,8 @@ def test_a_reader_pays_a_round_of_descriptions(tiny_policy, tiny_encoder, quiz):
     """The shipped model describes to itself: what it is paid is what its reader makes of it."""
     reader = Reader(
         tiny_policy,
-        partial(told_batch, tiny_encoder),
-        partial(asked_batch, tiny_encoder),
+        partial(reader_batch, tiny_encoder),
+        partial(question_only_batch, tiny_encoder),
         max_tokens=8,
         prior_samples=2,
         seed=1,

@@ -16,7 +16,7 @@ Found = Mapping[int, str]
 """What was found out about some questions, by their places."""
 
 
-def found_once(
+def memoized(
     samples: Sequence[Sample], name: str, find: Callable[[Sequence[Sample]], Found]
 ) -> Found:
     """Say what `find` finds; of questions in an index, what it found in all of that index first.
