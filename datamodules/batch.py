@@ -23,8 +23,7 @@ from datamodules.draws import draw_seed
 from datamodules.sample import Sample
 
 View = Literal["blind", "shuffled", "student", "teacher"]
-"""Another rendering of the same prompts: with media withheld, video frames shuffled, or the media
-that one side of a distillation is given."""
+"""The same prompts with media withheld, frames shuffled, or the media of one side of a distillation."""
 
 PACKED = {
     "audio": ("audio", "audio_lens", 1),
@@ -47,8 +46,7 @@ class Batch:
     """The B questions, for verifiers and logs."""
 
     step: int
-    """Index of the list of micro-batches that it belongs to, from the start of the run; part of the
-    key of every random draw."""
+    """Index of its list of micro-batches in the run; part of the key of every random draw."""
 
     prompt_ids: Tensor
     """Token ids of all prompts, end to end, media placeholders included. (sum of P,)"""
@@ -180,8 +178,7 @@ class Batch:
 class Completions:
     """N continuations of the prompts of a batch, padded on the right.
 
-    A continuation may fork: a trunk, then branches that each continue from the trunk's end and do
-    not attend to each other.
+    A continuation may fork: a trunk, then branches from its end that do not see each other.
     """
 
     token_ids: Tensor

@@ -20,7 +20,7 @@ from datamodules.media.files import Decoded, MediaError, blanks
 from datamodules.prompts.renderers.base import Medium
 from datamodules.prompts.renderers.factory import build_renderer
 from datamodules.prompts.renderers.features import Features, check_range
-from datamodules.prompts.special_tokens import TOKEN, SpecialTokens, special_token_error
+from datamodules.prompts.special_tokens import TOKEN, SpecialTokens, special_token_error, tokenize
 from datamodules.prompts.templates import target_text, template_fingerprint, user_turn
 from datamodules.sample import AnswerWith, Role, Sample
 from pretrained.chat_template import render
@@ -180,7 +180,7 @@ class PromptEncoder:
             framed: count of each special token of the chat around the text.
             media: tokens of media; `Renderer.expand` checks these.
         """
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = tokenize(self.tokenizer, text, whose)
         found = Counter(id_ for id_ in ids if id_ in self._special_ids)
         for id_ in found - (framed or Counter()):
             if (token := self._special_ids[id_]) not in media:
@@ -197,7 +197,7 @@ class PromptEncoder:
         )
         if kinds not in self._frames:
             plain = self._text(["x" if isinstance(one, str) else one for one in shown])
-            ids = self.tokenizer(plain, add_special_tokens=False)["input_ids"]
+            ids = tokenize(self.tokenizer, plain, self.path)
             self._frames[kinds] = Counter(id_ for id_ in ids if id_ in self._special_ids)
         return self._frames[kinds]
 

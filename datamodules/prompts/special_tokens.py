@@ -5,12 +5,15 @@ models and API endpoints take the list of a row's texts from here.
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import final
+from typing import Any, final
 
 from datamodules.media.files import MediaError
 from datamodules.sample import Sample
+from pretrained.spelling import Unspelled, spelling
+
+Tokenizer = Callable[..., Any]  # Any: what tokenizers of transformers return has no type
 
 FRAME = r"<\|[^<>|\s]{1,40}\|>"
 TOKEN = re.compile(FRAME)
@@ -72,6 +75,15 @@ def texts_of(sample: Sample) -> Sequence[str]:
     media = (item.text for item in sample.media)
     own = (sample.question, sample.answer, sample.completion, sample.evidence)
     return (*own, *sample.options, *media)
+
+
+def tokenize(tokenizer: Tokenizer, text: str, whose: str) -> list[int]:
+    """Tokenize a text; where the tokenizer fails on it, raise a `MediaError`."""
+    try:
+        with spelling(whose):
+            return tokenizer(text, add_special_tokens=False)["input_ids"]
+    except Unspelled as error:
+        raise MediaError(str(error), kind="malformed", path=whose) from error
 
 
 def special_token_error(sample_id: str, token: str) -> MediaError:

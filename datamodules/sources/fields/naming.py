@@ -35,7 +35,7 @@ SIGNAL = 32
 """Numbers from which on a list holds samples, pixels or features."""
 
 HEADS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3")
-"""How files of pictures, sound and video begin; those in boxes have their name at the fifth byte."""
+"""First bytes of image, audio and video files; MP4 has its name at the fifth byte."""
 
 SHORTEST_INSIDE = 64
 """Characters of a text that may be a file itself."""
