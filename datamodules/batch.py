@@ -23,7 +23,7 @@ from datamodules.draws import draw_seed
 from datamodules.sample import Sample
 
 View = Literal["blind", "shuffled", "student", "teacher"]
-"""The same prompts with media withheld, frames shuffled, or the media of one side of a distillation."""
+"""The same prompts with media withheld, frames shuffled, or the media of a side of distillation."""
 
 PACKED = {
     "audio": ("audio", "audio_lens", 1),
