@@ -14,7 +14,6 @@ from modules.grading import answer
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import Sampling
 from tests.conftest import make_sample
-from tests.datamodules.digits.test_build import root  # noqa: F401 - a fixture: a small digits set
 from training.run import build_encoder, build_policy
 
 TINY = Path("assets/tiny")
@@ -28,7 +27,7 @@ def tiny() -> tuple[PromptEncoder, OmniModel]:
 
 
 @pytest.fixture
-def asked(tiny, root, tmp_path) -> QuestionSet:  # noqa: F811
+def asked(tiny, root, tmp_path) -> QuestionSet:
     config = load_config(["stage=rlvr", f"data.root={root}", "data.embedded=false"], ("rlvr",))
     return load_questions(config.data, "test", tiny[0], run_dir=tmp_path)
 

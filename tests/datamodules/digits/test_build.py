@@ -21,20 +21,13 @@ import soundfile
 from PIL import Image
 
 from datamodules.digits.build import VERSION, Sizes, build, ensure
-from datamodules.digits.media_pool import Amount, MediaPool, ShuffledPool, plan
+from datamodules.digits.media_pool import MediaPool, ShuffledPool, plan
 from datamodules.digits.pictures import PICTURES, SIDE, Picture
 from datamodules.digits.question_draft import totals
 from datamodules.digits.questions import compare
 from datamodules.digits.speech import ACCENTS, Voice, espeak, speakers
 from datamodules.sample import ANSWER_TYPES, LETTERS
-
-AMOUNT = Amount(
-    questions=300, pictures=20, drawings=2, voices=0.25, clips=20, pairs=4, sounds=8, videos=20
-)
-SPLITS = ("warm", "train", "val", "test")
-SMALL = Sizes(
-    splits=dict.fromkeys(SPLITS, AMOUNT), human_questions=40, human_takes=1, annotated_questions=500
-)
+from tests.small_digits import AMOUNT, SMALL, SPLITS
 
 FAMILIES = {
     "text", "shortcut", "see", "hear", "either", "pair", "sum", "compare", "same", "order", "film",
@@ -42,13 +35,6 @@ FAMILIES = {
 }  # fmt: skip
 
 Row = dict  # of JSON, whose values are of any type
-
-
-@pytest.fixture(scope="session")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "digits"
-    ensure(folder, sizes=SMALL)
-    return folder
 
 
 def read(file: Path) -> list[Row]:

@@ -14,7 +14,7 @@ from datamodules.sources.index.table import SampleTable
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.quarantine import Quarantine
 from modules.verifiers.golds import wrong_golds
-from tests.datamodules.digits.test_build import SMALL
+from tests.small_digits import SMALL
 
 
 def sample(answer: str, answer_type: str, options: tuple[str, ...] = (), **more) -> Sample:
