@@ -1,4 +1,4 @@
-"""Read plain columns: a table of questions whose columns anyone may have named."""
+"""Read tables of questions with arbitrary names of columns."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -30,7 +30,7 @@ FAMILY = re.compile(r"(?P<stem>.*?)[ _-]?\(?(?P<member>[A-J]|[a-j]|[0-9]{1,2})[.
 """How columns are called that hold one thing of several each."""
 
 PARTED = re.compile(r"\s*[|;\n]\s*")
-"""What parts options in one cell."""
+"""Separators of options in one cell."""
 
 OWN = frozenset(ROW_FIELDS) - {"options", "answer", "media", "facts"}
 
@@ -114,7 +114,8 @@ def _groups(row: Fields) -> list[list[str]]:
 
 
 def _refuse_lost_options(row: Fields, answer: str) -> None:
-    """Raise a `RowError` where the answer is one of some texts that nobody knows for options."""
+    """Raise a `RowError` where the answer is one of some texts that are not recognized as
+    options."""
     lone = LONE_SMALL.fullmatch(answer) is not None
     for name, texts, numbered in _several(row, facts=lone):
         alone = lone and answer.strip("()[].: ").upper() in LETTERS[: len(texts)]
@@ -170,7 +171,7 @@ def _is_own(item: object) -> bool:
 
 
 def _others(row: Fields, shown: ShownMedia) -> dict[str, object]:
-    """Keep columns that nobody has read and that are only facts."""
+    """Keep unread columns that are mere facts."""
     return dict(
         facts(
             row,

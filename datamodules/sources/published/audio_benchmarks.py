@@ -1,4 +1,4 @@
-"""Benchmarks of hearing: MMAU, MMAR and MMSU, as they and their copies are published."""
+"""Audio benchmarks: MMAU, MMAR and MMSU, as they and their copies are published."""
 
 from collections.abc import Iterator
 

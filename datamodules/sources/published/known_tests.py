@@ -100,9 +100,9 @@ def question_key(question: str, options: Iterable[str]) -> bytes:
 
 
 def known_set(question: str, options: Texts) -> str | None:
-    """Name the test set that a question is from; None where it is from none that is known.
+    """Return the test set that a question is from; None where it is from no known one.
 
-    A prompt may say more around a question, and may hold its options itself.
+    A prompt may contain more than the question, and may contain its options itself.
     """
     known = _known()
     text = TAG.sub("\n", question)

@@ -31,7 +31,7 @@ def find_video(place: Place, name: str, *folders: str, text: str = "") -> dict[s
 
     Args:
         folders: below the manifest's directory; `""` is that directory itself.
-        text: the words that are spoken, where they are published.
+        text: the transcript, where it is published.
     """
     ending = () if PurePosixPath(name).suffix.lower() in VIDEO_ENDINGS else VIDEO_ENDINGS
     names = [name + more for more in ending] or [name]
@@ -121,10 +121,10 @@ def numbered(held: object, modality: Modality, place: Place) -> Tagged:
 
 
 def in_order(media: Tagged, question: str, options: Sequence[str]) -> list[dict[str, object]]:
-    """Order media as the texts name them, and find those that are the options themselves.
+    """Order media as the texts refer to them, and find those that are the options themselves.
 
-    They are if each option has one tag, of a medium that nothing else speaks of. What no text
-    speaks of comes first; a tag without its medium is an error.
+    They are if each option has one tag, of a medium that nothing else refers to. Media that no text
+    refers to come first; a tag without its medium is an error.
     """
     asked, offered = tags(question), [tags(option) for option in options]
     flat = [tag for some in offered for tag in some]

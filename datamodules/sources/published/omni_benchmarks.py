@@ -1,4 +1,4 @@
-"""Benchmarks of hearing and seeing together."""
+"""Audio-visual benchmarks."""
 
 import re
 from collections.abc import Iterator, Mapping

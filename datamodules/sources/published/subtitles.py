@@ -1,4 +1,4 @@
-"""What is said in a video, from subtitles that a publisher ships: words beside a question."""
+"""Read the transcript of a video from subtitles that a publisher ships."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -10,7 +10,7 @@ from datamodules.sources.fields.columns import absent
 from untrusted.json_text import json_of
 
 LONGEST_SUBTITLES = 2_000_000
-"""Bytes of a file of subtitles; a day of speech is less."""
+"""Size of a file of subtitles; a day of speech is less."""
 
 
 def subtitles(place: Place, *names: str, begin: float = 0.0, duration: float | None = None) -> str:

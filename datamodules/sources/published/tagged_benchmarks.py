@@ -1,4 +1,4 @@
-"""Benchmarks whose texts speak of their media by tags: AV-Odyssey and UNO-Bench."""
+"""Benchmarks whose texts refer to their media by tags: AV-Odyssey and UNO-Bench."""
 
 from collections.abc import Iterator
 

@@ -1,4 +1,4 @@
-"""Read questions that models are trained on: AudioMCQ, R1-AQA's AVQA and Video-R1."""
+"""Training sets: AudioMCQ, R1-AQA's AVQA and Video-R1."""
 
 import re
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Benchmarks of watching: Video-MME, Video-MMMU, MMVU, LongVideoBench and Video-Holmes."""
+"""Video benchmarks: Video-MME, Video-MMMU, MMVU, LongVideoBench and Video-Holmes."""
 
 import re
 from collections.abc import Iterator, Mapping
