@@ -3,7 +3,7 @@
     <root>/probe=<probe_key>/probe.json                             what the key stands for
                              part-<pid>-<uuid>-<checksum>.parquet   rows of counts
 
-A shard is written once, under a name nobody else uses, and appears whole or not at all. Any number
+A shard is written once, under a unique name, and appears whole or not at all. Any number
 of processes may write while others read, and while one makes a single shard of many. Scores are
 found by content: a sample whose question, options, answer or media changed has a new hash, and no
 scores yet.

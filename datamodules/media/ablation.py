@@ -93,7 +93,7 @@ def ablate(
         case "shuffled":
             stand_in = _shuffled(lost)
         case "mismatched":
-            assert mismatch is not None and parts <= extent(mismatch).keys(), "see Donors"
+            assert mismatch is not None and parts <= extent(mismatch).keys(), "see MismatchPool"
             stand_in = mismatch
     seen = stand_in if "visual" in parts else item
     heard = stand_in if "audio" in parts else item

@@ -54,7 +54,7 @@ def canonical_answer(answer: object, options: Sequence[str], answer_type: Answer
     """Write an answer as `Sample.answer` holds it, or raise a `RowError`.
 
     A choice is given as the text of an option, which wins, as its letter, or as "B. text"; where an
-    option stands twice, the first letter is meant, and whoever judges knows the others by the text.
+    option stands twice, the first letter is meant, and the verifier accepts their texts too.
     """
     if answer_type == "set" and isinstance(answer, list):
         return _set([written(item) for item in answer])
