@@ -35,7 +35,7 @@ SIZES = Sizes(
 )
 SETTINGS = (
     *("stage=sft", "data=manifest", "data.train=annotated", "run.name=a", "trainer.max_steps=4"),
-    *("trainer.batch_size=2", "trainer.log_every=1", "trainer.checkpoint_every=2"),
+    *("trainer.batch_size=2", "trainer.log_every_n_steps=1", "trainer.checkpoint_every=2"),
 )
 
 

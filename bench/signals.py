@@ -25,7 +25,7 @@ from typing import final
 from datamodules.digits.build import Sizes, ensure
 from datamodules.digits.media_pool import Amount
 
-TRAIN = ("trainer.max_steps=6", "trainer.log_every=1", "trainer.checkpoint_every=2")
+TRAIN = ("trainer.max_steps=6", "trainer.log_every_n_steps=1", "trainer.checkpoint_every=2")
 SHORT = (*TRAIN, "trainer.batch_size=2", "rlvr.group_size=2", "rlvr.max_completion_tokens=8")
 STAGES: Mapping[str, tuple[str, ...]] = {
     "sft": ("train.py", "stage=sft", "data.workers=2", *SHORT),
@@ -34,7 +34,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
         "train.py",
         "stage=distill",
         "distill.method=on_policy",
-        "distill.student.condition=no_audio",
+        "distill.student_view.condition=no_audio",
         *SHORT,
     ),
     "prealign": ("train.py", "stage=prealign", *SHORT),

@@ -18,7 +18,7 @@ from datamodules.loading.question_set import QuestionSet, SequentialBatches, loa
 from datamodules.loading.streams import BatchStream, PromptResampler, QuestionPool, RoundDataset
 from datamodules.loading.too_long import LengthLimit, drop_places, enforce_limit, find_too_long
 from datamodules.loading.traces import check_option_naming, read_traces, with_traces
-from datamodules.loading.views import ViewConfig, make_view
+from datamodules.loading.views import ViewSettings, make_view
 from datamodules.media.files import MediaError
 from datamodules.prompts.encoder import PromptEncoder
 from datamodules.sample import Sample
@@ -46,7 +46,7 @@ class QuestionData(L.LightningDataModule):
         accumulate: int = 0,
         updates: int = 1,
         pack_tokens: int = 0,
-        views: Mapping[View, ViewConfig] | None = None,
+        views: Mapping[View, ViewSettings] | None = None,
         traces: Path | None = None,
         val_samples: int = 0,
         with_targets: bool = False,
@@ -111,10 +111,10 @@ class QuestionData(L.LightningDataModule):
     def _imitate(self, file: Path) -> None:
         """Replace the questions kept, and those of a curriculum, by one sample for each of their
         traces."""
-        if self.data.ask != "answer":
+        if self.data.task != "answer":
             raise ValueError(
-                f"data.ask={self.data.ask} says by itself what is imitated, but so does sft.traces="
-                f"{file}, whose traces are answers: leave one of the two out."
+                f"data.task={self.data.task} says by itself what is imitated, but so does "
+                f"sft.traces={file}, whose traces are answers: leave one of the two out."
             )
         everything, traces = self.train_questions.samples, read_traces(file)
         check_option_naming(traces, self.train_questions.encoder.answer_with)
@@ -135,7 +135,7 @@ class QuestionData(L.LightningDataModule):
         """Refuse completions that are too long, or leave them out, before training begins."""
         samples = self._read.samples
         places = [*dict.fromkeys([*self._pool.places, *self._weak.places])]
-        found = find_too_long(samples, places, self.encoder, self.data.ask, longest.tokens)
+        found = find_too_long(samples, places, self.encoder, self.data.task, longest.tokens)
         enforce_limit(found, samples, len(places), longest)
         self._pool, self._weak = drop_places(self._pool, found), drop_places(self._weak, found)
 
@@ -159,7 +159,7 @@ class QuestionData(L.LightningDataModule):
         for number, sample in enumerate(samples):
             try:
                 counts[number] = len(
-                    self.encoder.target(self._read.arrange_options(sample), task=self.data.ask)
+                    self.encoder.target(self._read.arrange_options(sample), task=self.data.task)
                 )
             except MediaError:  # it cannot be imitated: the quarantine says so when it is read
                 continue

@@ -37,7 +37,7 @@ class Media:
     and withholding it leaves the question undefined instead of harder."""
 
     text: str = ""
-    """A transcript or a caption: what `how=described` shows in place of the medium."""
+    """A transcript or a caption: what `replacement=described` shows in place of the medium."""
 
 
 @dataclass(frozen=True, kw_only=True)

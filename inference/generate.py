@@ -53,7 +53,7 @@ def load_reader(config: Config) -> Reader:
         partial(reader_batch, encoder),
         partial(question_only_batch, encoder),
         max_tokens=config.prealign.reader_max_tokens,
-        prior_samples=config.prealign.prior_samples,
+        prior_samples=config.prealign.reader_prior_samples,
         seed=config.seed,
     )
 

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.ablation import LEFT, Condition, Part
-from configs.inputs import Ask, FormatName
+from configs.inputs import FormatName, Task
 from configs.schema import Config, MediaConfig
 from datamodules.media.budgets import shared_budget
 from datamodules.media.files import Decoded, MediaError, decode
@@ -74,7 +74,7 @@ def measure(config: Config, split: str, condition: Condition = "full", limit: in
     manifests = _manifests(data.root, data.embedded, split)
     root, outside = Path(data.root), data.outside_root
     samples = _samples(root, manifests, rows, data.format, outside)
-    return _measure(counter, root, samples, data.media, data.ask, condition, split, outside)
+    return _measure(counter, root, samples, data.media, data.task, condition, split, outside)
 
 
 @cache
@@ -83,7 +83,7 @@ def _measure(
     root: Path,
     samples: Sequence[Sample],
     media: MediaConfig,
-    want: Ask,
+    want: Task,
     condition: Condition,
     split: str,
     outside: bool,
@@ -160,11 +160,11 @@ class _Counter:
         self.system_prompt = system_prompt
 
     def lengths(
-        self, sample: Sample, read: Callable[[Media], Decoded], want: Ask, condition: Condition
+        self, sample: Sample, read: Callable[[Media], Decoded], want: Task, condition: Condition
     ) -> tuple[int, int]:
         """Count the tokens of a question's prompt, and of what imitation would learn from it."""
         left = LEFT[condition]
-        items = [] if want == "told" else sample.media
+        items = [] if want == "answer_from_description" else sample.media
         shown = [self._shown(read(item), left) for item in items]
         sample = replace(sample, answer_with=self.answer_with)
         pieces = user_turn(sample, task=want, show_question="text" in left)
@@ -191,9 +191,9 @@ class _Counter:
         with spelling(f"a text for {self.named}"):
             return len(self.tokenizer.encode(text, add_special_tokens=False))
 
-    def _target(self, sample: Sample, want: Ask) -> int:
+    def _target(self, sample: Sample, want: Task) -> int:
         """Count as `PromptEncoder.target` does, with the token that ends the turn."""
-        if want == "evidence":
+        if want == "describe":
             return self._count(sample.evidence) + 1
         own = sample if want == "answer" else replace(sample, completion="")
         return self._count(target_text(own)) + 1

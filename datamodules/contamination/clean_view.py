@@ -83,7 +83,7 @@ class CleanView:
                     f"view that {self.rule} left speaks of {len(judged)} questions as they were: "
                     f"judge them again with `python eval.py stage=clean 'clean.sets=[{self.set}]' "
                     f"'clean.rules=[{self.rule}]'`, or show the raw score alone with "
-                    "benchmark.view=none."
+                    "benchmark.clean_view=none."
                 )
         return np.array([judged[sample.id].kept for sample in samples], dtype=np.bool_)
 

@@ -21,7 +21,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from configs.ablation import Condition, How
+from configs.ablation import Condition, Replacement
 from datamodules.contribution.probe_scores import earliest, encode, identities, read_shards
 from datamodules.contribution.probe_shards import SCHEMA, checksum, warn_unread
 from runtime.caching import read_regular
@@ -40,7 +40,7 @@ class ProbeRow:
     content_hash: str
     probe_key: str
     condition: Condition
-    how: How
+    how: Replacement
 
     option_seed: int = 0
     """The order that the options were shown in; 0 is as written."""

@@ -27,7 +27,7 @@ DECODED_BYTES = 2**29
 """Size of the in-memory cache of decoded media, shared by all views of a question."""
 
 COMPARED = 4
-"""Media of other assets among which `how=mismatched` takes the one nearest in length."""
+"""Media of other assets among which `replacement=mismatched` takes the one nearest in length."""
 
 
 def _cached_media(budget: MediaConfig) -> int:
@@ -191,8 +191,8 @@ class MediaReader:
         if nearest is None:
             raise MediaError(
                 f"{media.path}: no readable {item.modality} of another asset than {asset_id!r} has "
-                f"{' and '.join(sorted(parts))}, but how=mismatched shows one in its place: choose "
-                "probe.how=noise, or leave the question out.",
+                f"{' and '.join(sorted(parts))}, but replacement=mismatched shows one in its "
+                "place: choose probe.replacement=noise, or leave the question out.",
                 kind="no_donor",
                 path=media.path,
             )

@@ -9,8 +9,8 @@ from itertools import chain
 from pathlib import Path
 from typing import final
 
-from configs.ablation import LEFT, Condition, How
-from configs.inputs import Ask
+from configs.ablation import LEFT, Condition, Replacement
+from configs.inputs import Task
 from configs.schema import DataConfig, MediaConfig
 from datamodules.batch import Batch
 from datamodules.contamination.splits import check_splits, held_out, without_tests
@@ -64,14 +64,14 @@ class QuestionSet:
         return self.ablation.condition
 
     @property
-    def how(self) -> How:
+    def how(self) -> Replacement:
         """What replaces withheld media."""
         return self.ablation.how
 
     @property
-    def task(self) -> Ask:
-        """What is asked for, see `data.ask`."""
-        return self.data.ask
+    def task(self) -> Task:
+        """What is asked for, see `data.task`."""
+        return self.data.task
 
     @property
     def show_question(self) -> bool:
@@ -81,7 +81,7 @@ class QuestionSet:
     def with_condition(
         self,
         condition: Condition,
-        how: How,
+        how: Replacement,
         *,
         option_seed: int = 0,
         suffix: str = "",
@@ -135,7 +135,7 @@ class QuestionSet:
 
     def media(self, sample: Sample) -> tuple[Media, ...]:
         """List the media to read: none where a description replaces them, which must be there."""
-        if self.task != "told":
+        if self.task != "answer_from_description":
             return sample.media
         require_evidence(sample)
         return ()

@@ -12,7 +12,7 @@ from typing import Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.inputs import Ask
+from configs.inputs import Task
 from datamodules.loading.streams import QuestionPool
 from datamodules.media.files import MediaError
 from datamodules.prompts.encoder import PromptEncoder
@@ -40,7 +40,7 @@ class LengthLimit:
 
 
 def find_too_long(
-    samples: Sequence[Sample], places: Iterable[int], encoder: PromptEncoder, task: Ask, most: int
+    samples: Sequence[Sample], places: Iterable[int], encoder: PromptEncoder, task: Task, most: int
 ) -> dict[int, int]:
     """Find the places whose completion has more than `most` tokens, with their number of tokens.
 

@@ -75,8 +75,8 @@ def with_traces(
     if not traces:
         raise ValueError(
             "not one trace was kept, and there is nothing to imitate: `dropped` in traces.jsonl "
-            "says why of each. Loosen distill.traces.difficulty, only_right or another filter, or "
-            "raise distill.traces.limit or samples."
+            "says why of each. Loosen distill.rejection_sampling.difficulty, only_correct or "
+            "another filter, or raise distill.rejection_sampling.limit or samples."
         )
     if not found:
         first = f" (first: {samples[0].id!r})" if samples else ""

@@ -9,7 +9,7 @@ from datamodules.media.ablation import MediaAblation
 
 
 @dataclass(frozen=True, kw_only=True)
-class ViewConfig:
+class ViewSettings:
     """How a view differs from the data."""
 
     ablation: MediaAblation
@@ -19,7 +19,7 @@ class ViewConfig:
     """Frames of a video, instead of `data.media.video_max_frames`; 0 is that."""
 
 
-def make_view(questions: QuestionSet, showing: ViewConfig) -> QuestionSet:
+def make_view(questions: QuestionSet, showing: ViewSettings) -> QuestionSet:
     """Return the same questions as a view shows them."""
     if showing.video_max_frames:
         media = replace(questions.data.media, video_max_frames=showing.video_max_frames)

@@ -15,7 +15,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.ablation import LEFT, Condition, How, Part
+from configs.ablation import LEFT, Condition, Part, Replacement
 from datamodules.conditions import PARTS, affects
 from datamodules.draws import draw_seed
 from datamodules.media.decoders import SAMPLE_RATE, SHORTEST_AUDIO
@@ -31,9 +31,9 @@ class MediaAblation:
     """What is withheld of every medium, and what replaces it."""
 
     condition: Condition = "full"
-    how: How = "absent"
+    how: Replacement = "absent"
     silence_seconds: float | None = None
-    """Length of the silence that `how=silent` puts in place of audio; None keeps its length."""
+    """Seconds of silence that replace audio under `replacement=silent`; None keeps its length."""
 
     def __post_init__(self) -> None:
         if self.silence_seconds is not None and self.silence_seconds < SHORTEST_AUDIO:
@@ -77,7 +77,7 @@ def ablate(
     an option makes no difference.
 
     Args:
-        mismatch: the medium whose parts `how=mismatched` puts in place; it must have them.
+        mismatch: the medium whose parts `replacement=mismatched` puts in place; it must have them.
     """
     parts = ablation.parts(item)
     if not parts:
@@ -117,9 +117,9 @@ def description_for(media: Media, item: Decoded, parts: frozenset[Part]) -> str:
     else:
         return media.text
     raise MediaError(
-        f"{media.path} {problem}, but how=described puts words in place of all that is withheld: "
-        "give the medium a text in its manifest, choose another condition or how=absent, or leave "
-        "the question out.",
+        f"{media.path} {problem}, but replacement=described puts words in place of all that "
+        "is withheld: give the medium a text in its manifest, choose another condition or "
+        "replacement=absent, or leave the question out.",
         kind="no_description",
         path=media.path,
     )
@@ -245,8 +245,9 @@ class MismatchPool:
             if ablation.affects(modality) and shared:
                 raise ValueError(
                     f"all {len(items)} {modality} media of the manifest belong to the asset "
-                    f"{min(shared)!r}, but how=mismatched shows a question those of another asset: "
-                    "give unrelated rows an asset_id of their own, or choose probe.how=noise."
+                    f"{min(shared)!r}, but replacement=mismatched shows a question those of "
+                    "another asset: give unrelated rows an asset_id of their own, or choose "
+                    "probe.replacement=noise."
                 )
 
     def candidates(self, item: Decoded, asset_id: str) -> Iterator[Media]:

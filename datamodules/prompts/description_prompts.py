@@ -33,7 +33,9 @@ def reader_batch(
     shown = [_put(encoder, sample) for sample in samples]
     prompts = [
         [
-            encoder.prompt(replace(sample, evidence=encoder.plain(text)), (), task="told")
+            encoder.prompt(
+                replace(sample, evidence=encoder.plain(text)), (), task="answer_from_description"
+            )
             for text in texts
         ]
         for sample, texts in zip(shown, descriptions, strict=True)

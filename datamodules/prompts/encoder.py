@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerBase
 
-from configs.inputs import Ask
+from configs.inputs import Task
 from datamodules.media.files import Decoded, MediaError, blanks
 from datamodules.prompts.renderers.base import Medium
 from datamodules.prompts.renderers.factory import build_renderer
@@ -50,7 +50,7 @@ def require_evidence(sample: Sample) -> str:
     """Return the evidence of a sample in words, or raise a `MediaError` where there is none."""
     if not sample.evidence:
         raise MediaError(
-            f"{sample.id} has no evidence, but data.ask wants it in words: write it into its row, "
+            f"{sample.id} has no evidence, but data.task wants it in words: write it into its row, "
             "or leave the question out.",
             kind="no_evidence",
             path=sample.id,
@@ -106,7 +106,7 @@ class PromptEncoder:
         """Hash of how questions are written: a probe with other prompts is another probe."""
         return self.template("answer")
 
-    def template(self, task: Ask) -> str:
+    def template(self, task: Task) -> str:
         """Hash how a task is written, as `template_hash` does for answers."""
         asked = template_fingerprint(self.answer_with, task)
         parts = [str(self.tokenizer.chat_template), self.system_prompt, asked]
@@ -127,7 +127,7 @@ class PromptEncoder:
         sample: Sample,
         media: Sequence[tuple[Role, Medium | str]],
         *,
-        task: Ask = "answer",
+        task: Task = "answer",
         show_question: bool = True,
         suffix: str = "",
     ) -> Prompt:
@@ -221,14 +221,14 @@ class PromptEncoder:
         """Remove special tokens from a text, also nested ones, so that it cannot end its turn."""
         return self.special_tokens.without(text)
 
-    def target(self, sample: Sample, task: Ask = "answer") -> list[int]:
+    def target(self, sample: Sample, task: Task = "answer") -> list[int]:
         """Tokenize the completion that SFT imitates, end token included.
 
         Where the evidence is given in the prompt, only the answer is imitated.
         """
         self._check_put(sample)
         self.special_tokens.refuse(sample)
-        if task == "evidence":
+        if task == "describe":
             return self._completion(require_evidence(sample), sample.id)
         own = sample if task == "answer" else replace(sample, completion="")
         return self._completion(target_text(own), sample.id)

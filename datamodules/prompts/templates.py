@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import get_args
 
-from configs.inputs import Ask
+from configs.inputs import Task
 from datamodules.sample import LETTERS, AnswerType, AnswerWith, Role, Sample
 
 INSTRUCTIONS = {
@@ -62,7 +62,7 @@ def _options(sample: Sample) -> list[str]:
 def user_turn(
     sample: Sample,
     *,
-    task: Ask = "answer",
+    task: Task = "answer",
     show_question: bool = True,
     suffix: str = "",
     roles: Sequence[Role] | None = None,
@@ -81,7 +81,7 @@ def user_turn(
         roles: those of the media, where they are not in the sample.
     """
     roles = [item.role for item in sample.media] if roles is None else roles
-    roles = () if task == "told" else roles
+    roles = () if task == "answer_from_description" else roles
     pieces: list[str | int] = [at for at, role in enumerate(roles) if role == "context"]
     shown = [at for at, role in enumerate(roles) if role == "option"]
     text = sample.question if show_question else ""
@@ -90,7 +90,7 @@ def user_turn(
         if number < len(shown):
             pieces += [text, shown[number]]
             text = ""
-    told = f"Evidence: {sample.evidence}" if task == "told" else ""
+    told = f"Evidence: {sample.evidence}" if task == "answer_from_description" else ""
     below = (suffix, _instruction(sample, task), told)
     pieces.append(text + "".join(f"\n{line}" for line in below if line))
     if not show_question:  # then the first text, wherever it stands, has no line above it
@@ -99,9 +99,9 @@ def user_turn(
     return [piece for piece in pieces if piece != ""]
 
 
-def _instruction(sample: Sample, task: Ask) -> str:
+def _instruction(sample: Sample, task: Task) -> str:
     """Return the instruction; empty where the answer is free text, to be imitated as it is."""
-    if task == "evidence":
+    if task == "describe":
         return DESCRIBE
     if task == "answer" and sample.free:
         return ""
@@ -126,7 +126,7 @@ def target_text(sample: Sample) -> str:
     return sample.completion or answer
 
 
-def template_fingerprint(answer_with: AnswerWith, task: Ask = "answer") -> str:
+def template_fingerprint(answer_with: AnswerWith, task: Task = "answer") -> str:
     """Write a turn of every kind: whatever changes what `user_turn` writes changes this text."""
     turns = [
         user_turn(

@@ -139,7 +139,7 @@ def _judged(
 
 
 def _asking_least(wanted: ContributionConfig, lacks: Unjudged) -> Unjudged:
-    """Ask as probe.until does, which stops where a rule of one voter with its own numbers can."""
+    """Stop asking early, where a rule has one voter and its own numbers."""
     rule = rule_of(wanted)
     voters = {ask.voter for ask in queries(rule)}
     if (
@@ -148,7 +148,9 @@ def _asking_least(wanted: ContributionConfig, lacks: Unjudged) -> Unjudged:
         or not lacks.commands
     ):
         return lacks
-    return replace(lacks, commands=[f"python eval.py stage=probe probe.until={rule.name}"])
+    return replace(
+        lacks, commands=[f"python eval.py stage=probe probe.stop_when_decided_by={rule.name}"]
+    )
 
 
 def _models(

@@ -214,7 +214,7 @@ def _check_same_questions(first: Left, other: Left, here: Path, there: Path) -> 
         raise ValueError(
             f"{there} was benchmarked on {other.put} and {here} on {first.put}, but a difference "
             "is one of checkpoints only if all else is alike: give both benchmarks the same "
-            "benchmark.sets, the same first condition, and the same benchmark.by."
+            "benchmark.sets, the same first condition, and the same benchmark.grade_by."
         )
     if list(first.hashes.items()) != list(other.hashes.items()):
         pairs = {*first.hashes.items()} ^ {*other.hashes.items()}

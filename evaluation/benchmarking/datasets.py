@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.ablation import LEFT, Condition, How
-from configs.benchmark import shown
+from configs.ablation import LEFT, Condition, Replacement
+from configs.benchmark import parse_condition
 from configs.schema import Config
 from datamodules.conditions import PARTS, why_undefined, withholds
 from datamodules.contamination.clean_view import CleanView, find_views
@@ -45,11 +45,11 @@ class BenchmarkSet:
     """Conditions, as `benchmark.conditions` names them."""
 
     turns: int
-    """Orders of the options, as `benchmark.orders` counts them."""
+    """Orders of the options, as `benchmark.option_permutations` counts them."""
 
     others: str
-    """Digest of all that how=mismatched chooses by: what the manifest asks, about which assets, and
-    by which files."""
+    """Digest of all that replacement=mismatched chooses by: what the manifest asks, about which
+    assets, and by which files."""
 
     def __len__(self) -> int:
         return len(self.samples) + self.malformed
@@ -82,7 +82,7 @@ class BenchmarkSet:
         Where the condition takes nothing from it, that is the question as it is.
         """
         sample = self.samples[index]
-        condition, how = shown(setting)
+        condition, how = parse_condition(setting)
         if not withholds(sample.media, condition, how):
             condition, how = "full", "absent"
         return Asked(
@@ -94,7 +94,7 @@ class BenchmarkSet:
             besides=self._besides(index, how),
         )
 
-    def _besides(self, index: int, how: How) -> str:
+    def _besides(self, index: int, how: Replacement) -> str:
         """Digest the words around question and options, and what is shown in place of media."""
         told = [self._wordings[index]]
         if how == "described":
@@ -111,7 +111,7 @@ class BenchmarkSet:
 
     def touched(self, setting: str) -> NDArray[np.bool_]:
         """Mark the questions that a condition takes something from, and leaves the options of."""
-        condition, how = shown(setting)
+        condition, how = parse_condition(setting)
         taken = [
             condition != "full" and not why_undefined(condition, how, sample.media)
             for sample in self.samples
@@ -137,7 +137,7 @@ def orders_of(sample: Sample, turns: int) -> tuple[int, ...]:
     return tuple(seen.values())
 
 
-def media_shown(sample: Sample, condition: Condition, how: How) -> list[str]:
+def media_shown(sample: Sample, condition: Condition, how: Replacement) -> list[str]:
     """List the files of a question in the order in which they, or media in their place, are shown.
 
     What is left out, or told in words, is not shown.
@@ -174,7 +174,7 @@ def load_set(name: str, config: Config, encoder: PromptEncoder, *, run_dir: Path
         malformed=limit - len(questions.samples),
         views=views,
         settings=settings.conditions,
-        turns=settings.orders,
+        turns=settings.option_permutations,
         others=_digest(
             [(one.content_hash, one.asset_id, [item.path for item in one.media]) for one in whole]
         ),
@@ -202,15 +202,15 @@ def _digest(value: object) -> str:
 
 def _views(name: str, config: Config) -> list[CleanView]:
     """Find what is asked for among the views of a set."""
-    wanted, place = config.benchmark.view, Path(config.data.root) / config.clean.views
+    wanted, place = config.benchmark.clean_view, Path(config.data.root) / config.clean.views
     found = [] if wanted == "none" else find_views(place, name)
     if wanted in ("none", "auto"):
         return found
     chosen = [view for view in found if view.rule == wanted]
     if not chosen:
         raise ValueError(
-            f"benchmark.view is {wanted}, but {place} holds no view of {name} by that rule: make "
-            f"it with `python eval.py stage=clean 'clean.sets=[{name}]' "
-            f"'clean.rules=[{wanted}]'`, or leave benchmark.view=auto."
+            f"benchmark.clean_view is {wanted}, but {place} holds no view of {name} by that rule: "
+            f"make it with `python eval.py stage=clean 'clean.sets=[{name}]' "
+            f"'clean.rules=[{wanted}]'`, or leave benchmark.clean_view=auto."
         )
     return chosen

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.benchmark import shown
+from configs.benchmark import parse_condition
 from evaluation.benchmarking.aggregates import Scored, over_sets
 from evaluation.benchmarking.datasets import BenchmarkSet
 from evaluation.benchmarking.grounding import MUTED, SWAPPED, audio_score, swap_grid
@@ -165,7 +165,7 @@ def line(
         found: by condition; the first is what is scored.
     """
     main = next(iter(found.values()))
-    blind = next((own for name, own in found.items() if shown(name) == TEXT_ONLY), None)
+    blind = next((own for name, own in found.items() if parse_condition(name) == TEXT_ONLY), None)
     return Line(
         set=one.name,
         checkpoint=checkpoint,

@@ -11,7 +11,7 @@ from typing import final
 import torch
 from transformers import PreTrainedTokenizerBase
 
-from configs.benchmark import shown
+from configs.benchmark import parse_condition
 from configs.probing import ProbeConfig
 from configs.schema import Config
 from datamodules.batch import Batch
@@ -47,7 +47,7 @@ class Readers:
         encoder = build_encoder(with_weights(config, path))
         self.facts = {
             "weights_digest": weights_digest(path, encoder),
-            "prompt_template": encoder.template("told"),
+            "prompt_template": encoder.template("answer_from_description"),
             "max_tokens": config.prealign.reader_max_tokens,
         }
 
@@ -136,7 +136,7 @@ def _ask(
     if not indices:
         return
     settings, probe, readers = config.benchmark, contender.probe, contender.readers
-    condition, how = shown(setting)
+    condition, how = parse_condition(setting)
     put = one.questions.with_condition(condition, how, option_seed=order)
     put.samples = [one.samples[n] for n in indices]
     names = {one.samples[n].id: one.asked(n, setting, order) for n in indices}

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
-from configs.benchmark import shown
+from configs.benchmark import parse_condition
 from evaluation.auditing.truth import known_fields
 from untrusted.json_text import json_of
 
@@ -54,7 +54,7 @@ def read_left(path: Path, wanted: str | None) -> Left:
         )
     chosen = wanted or sets[0]
     name = [*results["checkpoints"]][-1] if path.is_dir() else path.stem
-    place = (chosen, *shown(condition), 0)
+    place = (chosen, *parse_condition(condition), 0)
     rows = [
         row
         for row in _rows(folder / f"{name}.jsonl")

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.benchmark import shown
+from configs.benchmark import parse_condition
 from datamodules.prompts.orders import option_order
 from datamodules.sample import LETTERS, Sample
 from evaluation.benchmarking.answers import Answer, Asked
@@ -149,7 +149,7 @@ def rows(
     """Write down every question, and what was said to it or read from that."""
     for each in (each for own in found for each in own):
         sample, answer, verdict = each.sample, each.answer, each.verdict
-        condition, how = shown(each.setting)
+        condition, how = parse_condition(each.setting)
         told = {"description": answer.said, "honest": not _told(each)}
         yield {
             "set": one.name,

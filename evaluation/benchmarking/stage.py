@@ -53,14 +53,14 @@ class Scores:
 
 def benchmark(config: Config) -> str:
     """Ask what was not asked yet, and once nothing is missing return the tables to print."""
-    described = config.benchmark.by == "description"
-    if config.data.ask == "evidence" and not described:
+    described = config.benchmark.grade_by == "description"
+    if config.data.task == "describe" and not described:
         raise ValueError(
-            "data.ask is evidence, but benchmark.by=answer judges answers, and a description is "
-            "none: set benchmark.by=description, or data.ask=answer."
+            "data.task is describe, but benchmark.grade_by=answer judges answers, and a "
+            "description is none: set benchmark.grade_by=description, or data.task=answer."
         )
     if described:
-        config = replace(config, data=replace(config.data, ask="evidence"))
+        config = replace(config, data=replace(config.data, task="describe"))
     with open_run(config) as run:
         contenders = contenders_of(config, Readers(config) if described else None)
         encoder = contenders[0].probe.encoder
@@ -134,7 +134,7 @@ def _report(
     pairs = list(zip(sets, scores, strict=True))
     alone = [(one, name, own.found[name]) for one, own in pairs for name in names]
     main = settings.conditions[0]
-    described = settings.by == "description"
+    described = settings.grade_by == "description"
 
     def lines(one: BenchmarkSet, own: Scores) -> list[Line]:
         return [
@@ -184,7 +184,7 @@ def _heading(config: Config) -> str:
     ]
     if settings.conditions[0] != "full":
         lines.append(f"shown: {settings.conditions[0]}")
-    if settings.by == "description":
+    if settings.grade_by == "description":
         reader = config.prealign.reader or weights_of(config)
         lines.append(f"answers are those of {reader} by descriptions alone")
     return "\n".join(lines)
@@ -254,8 +254,8 @@ def _results(
     results = {
         "sets": settings.sets,
         "conditions": settings.conditions,
-        "orders": settings.orders,
-        "by": settings.by,
+        "orders": settings.option_permutations,
+        "by": settings.grade_by,
         "answer_with": config.model.answer_with,
         "harness_version": HARNESS,
         "checkpoints": {contender.name: contender.path for contender in contenders},

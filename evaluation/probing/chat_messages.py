@@ -13,7 +13,7 @@ import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
-from configs.inputs import Ask
+from configs.inputs import Task
 from configs.probing import ServerConfig
 from datamodules.media.files import Decoded
 from datamodules.prompts.templates import user_turn
@@ -65,7 +65,7 @@ def messages(
     shown: Sequence[Sequence[Decoded | str]],
     *,
     system_prompt: str = "",
-    want: Ask = "answer",
+    want: Task = "answer",
     ask: bool = True,
     suffix: str = "",
 ) -> list[Message]:

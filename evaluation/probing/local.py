@@ -68,7 +68,7 @@ class LocalProbe(Probe):
         for batch in score_options(
             self.policy,
             questions,
-            orders=settings.orders,
+            orders=settings.option_permutations,
             batch_size=settings.batch_size,
             label=asking.label,
         ):

@@ -210,7 +210,7 @@ class Panel:
     def _asking(self, seat: Seat, vote: Vote, order: int, first: int, stepwise: bool) -> Asking:
         answers = vote.answers - first
         if stepwise:
-            answers = min(answers, self.config.probe.round)
+            answers = min(answers, self.config.probe.samples_per_round)
         label = f"{seat.probe.name} {seat.ask.condition}"
         if vote.orders > 1:
             label += f", order {order + 1}"
@@ -283,11 +283,11 @@ class Panel:
 
 def _asks(settings: ProbeConfig) -> list[RuleQuery]:
     """Write the settings as a rule would ask; full withholds nothing, so it does not matter how."""
-    choice = Vote(answers=settings.samples, orders=settings.orders)
+    choice = Vote(answers=settings.samples, orders=settings.option_permutations)
     return [
         RuleQuery(
             condition=condition,
-            how="absent" if condition == "full" else settings.how,
+            how="absent" if condition == "full" else settings.replacement,
             voter=0,
             choice=choice,
             open=replace(choice, orders=1),

@@ -93,7 +93,7 @@ class Probe(ABC):
     def facts(self, *, greedy: bool) -> dict[str, object]:
         """List everything that can change an answer, for the key and for people."""
         settings = self.config.probe
-        template = self.encoder.template(self.config.data.ask)
+        template = self.encoder.template(self.config.data.task)
         decoding: dict[str, object] = {"method": settings.method, "seed": self.config.probe.seed}
         if settings.method == "generate":
             decoding["temperature"] = 0.0 if greedy else settings.temperature

@@ -22,7 +22,7 @@ from runtime.writing import write_text
 
 def probe(config: Config) -> str:
     """Fill the cache with what is missing from it; return the summary that is printed."""
-    until = config.probe.until
+    until = config.probe.stop_when_decided_by
     rule = None if until is None else rule_of(replace(config.data.contribution, rule=until))
     with open_run(config) as run:
         panels = fill(config, config.probe.split, rule, run_dir=run.dir)
@@ -70,7 +70,7 @@ def _panels(probes: Sequence[Probe], rule: Rule | None) -> list[list[Probe]]:
         raise ValueError(
             f"the rule {rule.name if rule else ''} counts the votes of {voters} probes, but this "
             f"command names {len(probes)}: give the others as probe.checkpoints=[a, b], or probe "
-            "each model by a command of its own, without probe.until and on_missing."
+            "each model by a command of its own, without probe.stop_when_decided_by and on_missing."
         )
     return [list(probes)]
 
@@ -78,7 +78,9 @@ def _panels(probes: Sequence[Probe], rule: Rule | None) -> list[list[Probe]]:
 def _wanted(samples: Sequence[Sample], settings: ProbeConfig) -> list[Sample]:
     """Take the questions that the settings ask for, before they are shared out."""
     chosen = list(samples)[: settings.limit or None]
-    open_ones = settings.only == "open"
+    open_ones = settings.answer_kind == "open"
     return [
-        sample for sample in chosen if settings.only == "all" or (not sample.options) == open_ones
+        sample
+        for sample in chosen
+        if settings.answer_kind == "all" or (not sample.options) == open_ones
     ]

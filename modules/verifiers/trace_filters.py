@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from configs.distill import TraceConfig
+from configs.distill import RejectionSamplingConfig
 from datamodules.sample import Sample
 from modules.verifiers.conclusions import conclusion, read, same, written
 from modules.verifiers.extraction import BOX, CLOSE, OPEN, THINK, THOUGHT
@@ -97,20 +97,20 @@ class Judged:
     """F3: what the reasoning comes to, as an answer is written."""
 
 
-def sift(traces: Sequence[Traced], sample: Sample, config: TraceConfig) -> list[Judged]:
+def sift(traces: Sequence[Traced], sample: Sample, config: RejectionSamplingConfig) -> list[Judged]:
     """Decide on all traces of one question."""
     n_right = sum(trace.finished and trace.verdict.correct for trace in traces)
     return [_judged(trace, sample, config, n_right) for trace in traces]
 
 
-def difficulty(n_right: int, config: TraceConfig) -> bool:
+def difficulty(n_right: int, config: RejectionSamplingConfig) -> bool:
     """F1: tell whether a question is neither too hard for the policy nor too easy.
 
     Args:
         n_right: traces that ended by themselves and gave the right answer before any repair: what
             is cut is imitated by nobody, so that it counts as a failure.
     """
-    return config.min_right <= n_right <= config.max_right
+    return config.min_correct <= n_right <= config.max_correct
 
 
 def quality(text: str) -> str:
@@ -143,7 +143,7 @@ def repaired(text: str, concluded: str, sample: Sample) -> str:
     return other if verify(other, sample=sample).correct else text
 
 
-def _judged(trace: Traced, sample: Sample, config: TraceConfig, n_right: int) -> Judged:
+def _judged(trace: Traced, sample: Sample, config: RejectionSamplingConfig, n_right: int) -> Judged:
     claim, suitable = quality(trace.text), difficulty(n_right, config)
     found, concluded = consistency(trace.text, sample, trace.verdict)
     completion, right = trace.text, trace.verdict.correct
@@ -152,7 +152,7 @@ def _judged(trace: Traced, sample: Sample, config: TraceConfig, n_right: int) ->
     mended = completion != trace.text
     reasons: dict[Dropped, bool] = {
         "cut": not trace.finished,
-        "wrong": config.only_right and not (right or mended),
+        "wrong": config.only_correct and not (right or mended),
         "difficulty": config.difficulty and not suitable,
         "quality": config.quality and claim != "",
         "consistency": config.consistency and found == "disagrees" and not mended,

@@ -23,7 +23,8 @@ class TextRenderer(Renderer):
         """Refuse all media."""
         raise ValueError(
             f"{self.path} is a language model of text, but a question shows it media "
-            f"({decoded.modality}): ask it with data.ask=told, or choose an omni-modal model."
+            f"({decoded.modality}): ask it with data.task=answer_from_description, or choose an "
+            "omni-modal model."
         )
 
     def positions(self, ids: Sequence[int], media: Sequence[Medium]) -> Tensor:

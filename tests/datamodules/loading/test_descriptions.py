@@ -18,7 +18,9 @@ def told(data, encoder, tmp_path) -> QuestionSet:
     for row in rows[::2]:
         row["evidence"] = f"It is {row['id']}."
     (tmp_path / "train.jsonl").write_text("\n".join(map(json.dumps, rows)))
-    return load_questions(replace(data, ask="told"), "train", encoder, run_dir=tmp_path)
+    return load_questions(
+        replace(data, task="answer_from_description"), "train", encoder, run_dir=tmp_path
+    )
 
 
 def test_what_is_told_stands_for_media_which_nobody_reads(told, tmp_path):
@@ -44,14 +46,14 @@ def test_options_can_be_scored_by_what_is_told(told):
 
 
 def test_evidence_is_imitated_by_who_has_the_media(told, encoder):
-    told.data = replace(told.data, ask="evidence")
+    told.data = replace(told.data, task="describe")
     batch = told.batch([0, 1], step=0, with_targets=True)
     assert [encoder.tokenizer.decode(ids) for ids in batch.targets] == ["It is q0.<|im_end|>"]
     assert (batch.prompt_lens, batch.media) == ([len(batch.prompt_ids)], [("image",)])
 
 
 def test_evidence_is_missed_only_where_it_is_imitated(told):
-    told.data = replace(told.data, ask="evidence")
+    told.data = replace(told.data, task="describe")
     assert len(told.batch([0, 1], step=0)) == 2
 
 
@@ -81,7 +83,7 @@ def test_words_stand_where_what_they_describe_is_withheld(described):
 
 def test_what_is_withheld_and_not_described_is_quarantined(described, tmp_path):
     """The text of film 8 is what is heard in it; film 9 is mute, and its text what is seen."""
-    with pytest.raises(MediaError, match=r"4\.wav has no text that says it in words, but how=desc"):
+    with pytest.raises(MediaError, match=r"4\.wav has no text .* in words, but replacement=desc"):
         described.with_condition("text_only", "described").visible_media(described.samples[4])
     blind = described.with_condition("no_visual", "described")
     with pytest.raises(MediaError, match=r"8\.mp4 has a text, but of a film with sound"):

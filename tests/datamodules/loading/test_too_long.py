@@ -36,7 +36,7 @@ class Words:
 
     def target(self, sample: Sample, want: str) -> list[int]:
         self.asked.append(sample.id)
-        text = sample.evidence if want == "evidence" else sample.completion
+        text = sample.evidence if want == "describe" else sample.completion
         return [0] * (len((text or "").split()) + 1)
 
 
@@ -65,7 +65,7 @@ def test_what_is_short_in_bytes_is_not_tokenized():
 
 def test_what_is_asked_for_is_what_is_counted():
     described = replace(SAMPLES[2], evidence="one two three " * 10)
-    assert find_too_long([described], [0], Words(), "evidence", 30) == {0: 31}
+    assert find_too_long([described], [0], Words(), "describe", 30) == {0: 31}
     assert find_too_long([described], [0], Words(), "answer", 30) == {}
 
 
@@ -104,9 +104,13 @@ def test_a_pool_keeps_the_weights_of_what_stays():
         (["stage=sft", "sft.max_completion_tokens=7"], 7, SETTING, "refuse"),
         (["stage=sft", "sft.too_long=skip"], 64, SETTING, "skip"),
         (
-            ["stage=distill", "distill.traces.max_completion_tokens=9", "sft.too_long=skip"],
+            [
+                "stage=distill",
+                "distill.rejection_sampling.max_completion_tokens=9",
+                "sft.too_long=skip",
+            ],
             18,
-            "distill.traces.max_completion_tokens",
+            "distill.rejection_sampling.max_completion_tokens",
             "skip",
         ),
         (

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from datamodules.loading.question_set import QuestionSet, load_questions
-from datamodules.loading.views import ViewConfig, batch_with_views, make_view
+from datamodules.loading.views import ViewSettings, batch_with_views, make_view
 from datamodules.media.ablation import MediaAblation
 from tests.datamodules.media.test_files import film
 from tests.datamodules.test_questions import six_questions
@@ -104,8 +104,8 @@ def test_a_view_may_show_fewer_frames_and_no_sound(encoder, tmp_path):
     questions = load_questions(data, "train", encoder, run_dir=tmp_path)
     deaf = MediaAblation(condition="no_audio", how="absent")
     views = {
-        "teacher": make_view(questions, ViewConfig(ablation=MediaAblation())),
-        "student": make_view(questions, ViewConfig(ablation=deaf, video_max_frames=4)),
+        "teacher": make_view(questions, ViewSettings(ablation=MediaAblation())),
+        "student": make_view(questions, ViewSettings(ablation=deaf, video_max_frames=4)),
     }
     batch = batch_with_views(questions, views, [0], step=0)
     teacher, student = batch.views["teacher"], batch.views["student"]

@@ -6,7 +6,7 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from configs.ablation import How
+from configs.ablation import Replacement
 from datamodules.media.ablation import MediaAblation, MismatchPool, ablate, description_for, extent
 from datamodules.media.files import Decoded, MediaError
 from datamodules.sample import Media, Modality, Sample
@@ -86,7 +86,7 @@ def test_a_condition_takes_away_what_it_says(condition, how, left):
     assert shown([HEARD, SEEN, FILM, MUTE], under(condition, how)) == left
 
 
-@pytest.mark.parametrize("how", get_args(How))
+@pytest.mark.parametrize("how", get_args(Replacement))
 def test_what_loses_nothing_is_the_same_object(how):
     assert ablate(SEEN, under("no_audio", how)) is SEEN
     assert ablate(HEARD, under("no_visual", how)) is HEARD
@@ -323,6 +323,6 @@ def test_media_that_all_belong_to_one_asset_cannot_be_mismatched():
     mismatches.check(under("no_visual", "noise"))
     with pytest.raises(
         ValueError,
-        match=r"all 1 image media .* asset 'two', but how=mismatched .* choose probe\.how=noise",
+        match=r"all 1 image media .* 'two', but replacement=mismatched .* probe\.replacement=noise",
     ):
         mismatches.check(under("no_visual", "mismatched"))

@@ -26,7 +26,9 @@ def whole(batch, rests) -> list[list[int]]:
 def test_beginning_and_rest_are_the_prompt_that_tells_the_description(encoder):
     batch, rests = reader_batch(encoder, SAMPLES, DESCRIBED, step=4)
     alone = [
-        encoder.prompt(replace(sample, evidence=text), [], task="told").token_ids.tolist()
+        encoder.prompt(
+            replace(sample, evidence=text), [], task="answer_from_description"
+        ).token_ids.tolist()
         for sample, texts in zip(SAMPLES, DESCRIBED, strict=True)
         for text in texts
     ]
@@ -92,6 +94,6 @@ def test_a_judge_is_not_spoken_to_by_a_description(encoder):
 def test_a_served_model_is_told_the_same_words(untrained):
     encoder = PromptEncoder(str(untrained), answer_with="text")
     sample = replace(make_sample(), evidence="It says 8.", answer_with="text")
-    [chat] = messages(sample, [], want="told")
-    prompt = encoder.prompt(sample, [], task="told")
+    [chat] = messages(sample, [], want="answer_from_description")
+    prompt = encoder.prompt(sample, [], task="answer_from_description")
     assert f"user\n{chat['content']}<|im_end|>" in encoder.tokenizer.decode(prompt.token_ids)

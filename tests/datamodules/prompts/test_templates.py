@@ -4,6 +4,7 @@ from typing import get_args
 
 import pytest
 
+from configs.inputs import Task
 from datamodules.prompts.templates import (
     DESCRIBE,
     INSTRUCTIONS,
@@ -81,24 +82,24 @@ def test_a_completion_that_leads_to_the_answer_is_asked_for_in_tags():
 
 
 def test_evidence_is_asked_for_in_place_of_the_answer():
-    pieces = user_turn(make(media=media("context")), task="evidence")
+    pieces = user_turn(make(media=media("context")), task="describe")
     assert pieces == [0, f"Which barks?\nA. a cat\nB. a dog\n{DESCRIBE}"]
     free = make(options=(), answer="It barks.", answer_type="text", completion="It barks.")
-    assert user_turn(replace(free, answer_with="text"), task="evidence") == [
+    assert user_turn(replace(free, answer_with="text"), task="describe") == [
         f"Which barks?\n{DESCRIBE}"
     ]
 
 
 def test_what_is_told_stands_last_and_media_nowhere():
     told = make(media=media("context", "option", "option"), evidence="The second barks.")
-    pieces = user_turn(told, task="told")
+    pieces = user_turn(told, task="answer_from_description")
     lines = ["Which barks?", "A. a cat", "B. a dog", LETTER, "Evidence: The second barks."]
     assert pieces == ["\n".join(lines)]
 
 
 def test_who_is_told_is_asked_for_the_answer_whatever_is_imitated():
     free = make(options=(), answer="It barks.", answer_type="text", completion="It barks.")
-    [said] = user_turn(free, task="told")
+    [said] = user_turn(free, task="answer_from_description")
     assert said == f"Which barks?\n{INSTRUCTIONS['text']}\nEvidence: "
 
 
@@ -161,8 +162,8 @@ def test_answers_are_asked_for_as_before_evidence_could_be(answer_with, digest):
 
 
 def test_another_way_to_ask_for_evidence_is_another_specimen_of_that_alone(monkeypatch):
-    before = [template_fingerprint("letter", want) for want in ("answer", "evidence", "told")]
+    before = [template_fingerprint("letter", want) for want in get_args(Task)]
     monkeypatch.setattr("datamodules.prompts.templates.DESCRIBE", "Describe.")
-    after = [template_fingerprint("letter", want) for want in ("answer", "evidence", "told")]
+    after = [template_fingerprint("letter", want) for want in get_args(Task)]
     assert [one == other for one, other in zip(before, after, strict=True)] == [True, False, True]
     assert len(set(after)) == 3

@@ -190,7 +190,7 @@ def test_descriptions_have_no_official_score_even_where_one_is_missing(small):
     rows = [row | {"source": "omnibench"} for row in rows_of(small)]
     write(small, rows)
     (small / rows[0]["media"][0]["path"]).write_bytes(b"damaged")
-    words = ("benchmark.by=description", "benchmark.conditions=[full]")
+    words = ("benchmark.grade_by=description", "benchmark.conditions=[full]")
     told = benchmark(config(small, "a", *words))
     assert results_of(small, "a")["lines"][0]["official"] is None
     assert "official" not in told
@@ -212,7 +212,9 @@ def test_media_that_changed_since_they_were_indexed_are_not_scored_by_old_answer
 
 def test_every_order_of_the_options_is_asked_once(small):
     """With as many orders as options, each question's answer stands at each place once."""
-    told = benchmark(config(small, "a", "benchmark.orders=0", "benchmark.conditions=[full]"))
+    told = benchmark(
+        config(small, "a", "benchmark.option_permutations=0", "benchmark.conditions=[full]")
+    )
     rows = rows_of(small / "runs" / "a", "tiny")
     by_id: dict[str, list[dict]] = {}  # type: ignore[type-arg]
     for row in rows:

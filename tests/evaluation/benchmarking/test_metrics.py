@@ -19,7 +19,7 @@ def config(root: Path, runs: Path, *words: str) -> Config:
     common = [f"data.root={root}", f"run.root={runs}", "run.name=b", "benchmark.limit=24"]
     common += [f"benchmark.cache={runs / 'answers'}", "benchmark.conditions=[full]"]
     return load_config(
-        ["stage=benchmark", "data=manifest", "benchmark.by=description", *common, *words],
+        ["stage=benchmark", "data=manifest", "benchmark.grade_by=description", *common, *words],
         ("benchmark",),
     )
 
@@ -46,7 +46,7 @@ def test_rows_hold_the_description_and_whether_it_is_honest(scored):
 def test_checkpoints_are_asked_to_describe_and_the_reader_answers(scored, root, tmp_path):
     """The same by hand, in other batches."""
     told = config(root, tmp_path)
-    data = replace(told.data, ask="evidence")
+    data = replace(told.data, task="describe")
     questions = load_questions(data, "test", build_encoder(told), run_dir=tmp_path)
     questions.samples = questions.samples[:24]
     greedy = Sampling(group_size=1, max_tokens=32, temperature=0.0)
@@ -81,8 +81,10 @@ def test_weights_of_the_reader_that_are_not_there_are_named(root, tmp_path):
 
 
 def test_descriptions_are_not_judged_as_answers(root, tmp_path):
-    words = ("benchmark.by=answer", "data.ask=evidence")
-    match = r"data\.ask is evidence.*by=answer judges answers.*set benchmark\.by=description, or"
+    words = ("benchmark.grade_by=answer", "data.task=describe")
+    match = (
+        r"data\.task is describe.*by=answer judges answers.*set benchmark\.grade_by=description, or"
+    )
     with pytest.raises(ValueError, match=match):
         benchmark(config(root, tmp_path, *words))
     assert not list(tmp_path.iterdir())
@@ -90,7 +92,11 @@ def test_descriptions_are_not_judged_as_answers(root, tmp_path):
 
 def test_checkpoints_can_be_asked_with_media_withheld(root, tmp_path):
     """The same by hand, in other batches; `hear` questions are left with their words."""
-    words = ["benchmark.by=answer", "benchmark.conditions=[no_audio]", "benchmark.batch_size=9"]
+    words = [
+        "benchmark.grade_by=answer",
+        "benchmark.conditions=[no_audio]",
+        "benchmark.batch_size=9",
+    ]
     told = config(root, tmp_path, *words)
     assert "shown: no_audio" in benchmark(told)
     questions = load_questions(told.data, "test", build_encoder(told), run_dir=tmp_path)

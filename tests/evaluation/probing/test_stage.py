@@ -41,7 +41,7 @@ def bands(root: Path, runs: Path, *words: str) -> np.ndarray:
 
 
 def test_each_order_of_the_options_has_a_row_and_open_questions_have_one(root, tmp_path):
-    probe(config(root, tmp_path, "probe.conditions=[text_only]", "probe.orders=3"))
+    probe(config(root, tmp_path, "probe.conditions=[text_only]", "probe.option_permutations=3"))
     seeds: dict[str, set[int]] = {}
     for row in rows(tmp_path):
         seeds.setdefault(row["sample_id"], set()).add(row["option_seed"])
@@ -49,7 +49,7 @@ def test_each_order_of_the_options_has_a_row_and_open_questions_have_one(root, t
 
 
 def test_option_scoring_asks_choices_and_keeps_the_score_of_every_option(root, tmp_path):
-    words = ["probe.conditions=[text_only]", "probe.method=options", "probe.orders=2"]
+    words = ["probe.conditions=[text_only]", "probe.method=options", "probe.option_permutations=2"]
     probe(config(root, tmp_path, *words))
     found = rows(tmp_path)
     assert found and all(row["n"] == 1 and row["n_unparsed"] == 0 for row in found)
@@ -59,7 +59,7 @@ def test_option_scoring_asks_choices_and_keeps_the_score_of_every_option(root, t
 
 @pytest.mark.parametrize("how", ["silent", "noise", "mismatched", "shuffled"])
 def test_every_stand_in_can_be_asked(root, tmp_path, how):
-    told = probe(config(root, tmp_path, "probe.conditions=[no_visual]", f"probe.how={how}"))
+    told = probe(config(root, tmp_path, "probe.conditions=[no_visual]", f"probe.replacement={how}"))
     found = rows(tmp_path)
     assert found and {row["how"] for row in found} == {how}
     assert "no_visual" in told and how in told
@@ -118,7 +118,7 @@ def test_stopping_early_decides_the_same_with_fewer_answers(root, tmp_path, rule
     condition = {"omniclean": "no_audio", "calibrated": "text_only"}[rule]
     everything = [f"probe.conditions=[{condition}]", "probe.samples=16"]
     probe(config(root, tmp_path / "all", *chosen, *everything))
-    probe(config(root, tmp_path / "until", *chosen, f"probe.until={rule}"))
+    probe(config(root, tmp_path / "until", *chosen, f"probe.stop_when_decided_by={rule}"))
     asked = sum(n for n, _ in total(tmp_path / "all").values())
     needed = sum(n for n, _ in total(tmp_path / "until").values())
     assert needed < asked
@@ -130,7 +130,7 @@ def test_stopping_early_decides_the_same_with_fewer_answers(root, tmp_path, rule
 def test_three_models_vote_and_the_third_is_asked_only_where_two_disagree(root, tmp_path):
     """The same weights under three names agree always: copies, so their keys would coincide."""
     with pytest.raises(ValueError, match=r"votes of 3 probes, but this command names 1"):
-        probe(config(root, tmp_path, "probe.until=audiomcq"))
+        probe(config(root, tmp_path, "probe.stop_when_decided_by=audiomcq"))
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_a_served_model_is_judged_by_what_it_was_shown(root, way):
 
 
 def benchmark_set(root: Path, way: str) -> BenchmarkSet:
-    words = ("stage=benchmark", "benchmark.orders=4", "benchmark.sets=[test]")
+    words = ("stage=benchmark", "benchmark.option_permutations=4", "benchmark.sets=[test]")
     settings = config(root, way, *words)
     return load_set("test", settings, build_encoder(settings), run_dir=root)
 
@@ -139,8 +139,12 @@ def test_answers_to_what_was_shown_otherwise_are_not_found(root):
 
 def traced(root: Path, way: str, texts: list[str]) -> tuple[Path, list[dict[str, object]]]:
     """Filter traces that a policy is known to have sampled before."""
-    words = ("stage=distill", "distill.traces.samples=2", "distill.traces.max_right=2")
-    words += (f"distill.traces.cache={root / 'kept'}",)
+    words = (
+        "stage=distill",
+        "distill.rejection_sampling.samples=2",
+        "distill.rejection_sampling.max_correct=2",
+    )
+    words += (f"distill.rejection_sampling.cache={root / 'kept'}",)
     settings = config(root, way, *words)
     questions = questions_of(settings, root)
     [sample] = questions.samples
