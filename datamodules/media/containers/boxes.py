@@ -6,12 +6,6 @@ from typing import BinaryIO
 from datamodules.media.containers.faults import damaged, doubled, read_at, truncated, unfinished
 
 EBML, SEGMENT, CLUSTER = 0x1A45_DFA3, 0x1853_8067, 0x1F43_B675
-TOP = {
-    *(CLUSTER, 0x114D_9B74, 0x1549_A966, 0x1654_AE6B, 0x1C53_BB6B),
-    *(0x1941_A469, 0x1043_A770, 0x1254_C367),
-}
-"""Elements directly in a Matroska segment: one of these ends a cluster of unknown length."""
-
 ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
 ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")

@@ -83,11 +83,6 @@ def listed(value: object) -> list[object]:
     return found
 
 
-def options_of(value: object) -> list[str]:
-    """Read options as `offered` does, as they are asked."""
-    return [*offered(value).texts]
-
-
 def offered(value: object) -> Offered:
     """Read options from a list, an object {"A": ..., "B": ...}, or a text that holds either.
 

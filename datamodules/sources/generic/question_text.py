@@ -10,9 +10,6 @@ from datamodules.sources.answers.lettering import Offered, lists_options, split_
 from datamodules.sources.answers.normalize import RowError, written
 from datamodules.sources.fields.columns import absent, is_short, tagged
 
-BEHIND_LETTER = re.compile(r"[(\[]?[A-J](?:[)\]]|\s?[.):])\s*\S.*")
-"""An answer that is a letter and a text, as in "C. Rashid"."""
-
 LATEX = re.compile(r"\\[A-Za-z]{2,}|\\%|\^|^\$.*\$$")
 """Commands that occur in formulas only."""
 

@@ -107,11 +107,6 @@ class SampleTable(Sequence[Sample]):
         """The ids of all questions, read alone."""
         return self.column("id")
 
-    @property
-    def content_hashes(self) -> list[str]:
-        """The content hashes of all questions, read alone."""
-        return self.column("content_hash")
-
     def take(self, indices: NDArray[np.int64]) -> "SampleTable":
         """Choose some of the questions, in the order given."""
         return self._part(np.array(self.places)[indices])
