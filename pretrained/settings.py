@@ -79,12 +79,12 @@ def check_files(place: Path) -> None:
                 "file itself there, or name another model."
             )
         most = BYTES if file.suffix == ".jinja" else VOCABULARY
-        if file.suffix in (".json", ".jinja", ".txt", ".model") and file.is_file():
-            if (size := file.stat().st_size) > most:
-                raise ValueError(
-                    f"{file} holds {size:,} bytes, but all files of a model but weights are at "
-                    f"most {most:,} bytes: fetch it again, or name another model."
-                )
+        described = file.suffix in (".json", ".jinja", ".txt", ".model") and file.is_file()
+        if described and (size := file.stat().st_size) > most:
+            raise ValueError(
+                f"{file} holds {size:,} bytes, but all files of a model but weights are at "
+                f"most {most:,} bytes: fetch it again, or name another model."
+            )
 
 
 def read_object(file: Path) -> Settings:
