@@ -233,7 +233,7 @@ def test_too_few_descriptors_are_no_fault_of_a_row(tmp_path, monkeypatch):
     def refuse(*_args):
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr("datamodules.media.files.tell", refuse)
+    monkeypatch.setattr("datamodules.media.files.identify", refuse)
     with pytest.raises(OSError, match="Too many open files"):
         decode(tmp_path, Media(modality="audio", path="a.wav"), BUDGET)
 
