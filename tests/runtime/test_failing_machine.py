@@ -238,7 +238,7 @@ def test_a_row_is_set_aside_for_its_file_and_not_for_the_machine(
     budget = MediaConfig(image_max_pixels=9_000, video_max_frames=4, audio_max_seconds=9)
     raised = MediaError if of_row else OSError
     with monkeypatch.context() as patch:
-        patch.setattr(media, "tell", refuse)
+        patch.setattr(media, "identify", refuse)
         with pytest.raises(raised):
             media.decode(tmp_path, item, budget)
     with monkeypatch.context() as patch:
