@@ -23,7 +23,7 @@ from pathlib import Path
 from typing import final
 
 from datamodules.digits.build import Sizes, ensure
-from datamodules.digits.shelf import Amount
+from datamodules.digits.media_pool import Amount
 
 TRAIN = ("trainer.max_steps=6", "trainer.log_every_n_steps=1", "trainer.checkpoint_every=2")
 SHORT = (*TRAIN, "trainer.batch_size=2", "rlvr.group_size=2", "rlvr.max_completion_tokens=8")
@@ -56,7 +56,7 @@ SIZES = Sizes(
             clips=20,
             pairs=4,
             sounds=8,
-            films=20,
+            videos=20,
         ),
     ),
     human_questions=40,

@@ -6,7 +6,7 @@ import torch
 
 from configs.schema import Config
 from datamodules.prompts.encoder import PromptEncoder
-from datamodules.prompts.wording import imitated
+from datamodules.prompts.templates import target_text
 from datamodules.sources.index.gold_check import GoldCheck
 from modules.grading import HARNESS
 from modules.policy.omni import OmniModel
@@ -34,7 +34,8 @@ def build_gold_check(config: Config) -> GoldCheck:
     """Say how the answers of a manifest are judged when it is opened."""
     named = config.model.answer_with
     return GoldCheck(
-        key=f"{HARNESS}-{named}", judge=partial(wrong_golds, answer_with=named, imitated=imitated)
+        key=f"{HARNESS}-{named}",
+        judge=partial(wrong_golds, answer_with=named, imitated=target_text),
     )
 
 

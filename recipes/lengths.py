@@ -1,7 +1,7 @@
 """Count the tokens of questions without loading torch: a plan is shown at once.
 
 The same words, template and tokenizer as `datamodules.prompts.encoder`, and for media the
-arithmetic of the processors that Qwen2.5-Omni's dialect calls; a test compares the two. Of other
+arithmetic of the processors that Qwen2.5-Omni's renderer calls; a test compares the two. Of other
 models, lengths stay unknown.
 """
 
@@ -23,7 +23,7 @@ from configs.schema import Config, MediaConfig
 from datamodules.media.budgets import shared_budget
 from datamodules.media.files import Decoded, MediaError, decode
 from datamodules.media.files import measure as size_of
-from datamodules.prompts.wording import imitated, turn
+from datamodules.prompts.templates import target_text, user_turn
 from datamodules.sample import AnswerWith, Media, Sample
 from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.formats import format_of
@@ -167,7 +167,7 @@ class _Counter:
         items = [] if want == "answer_from_description" else sample.media
         shown = [self._shown(read(item), left) for item in items]
         sample = replace(sample, answer_with=self.answer_with)
-        pieces = turn(sample, want=want, ask="text" in left)
+        pieces = user_turn(sample, task=want, show_question="text" in left)
         content = [
             part
             for piece in pieces
@@ -196,7 +196,7 @@ class _Counter:
         if want == "describe":
             return self._count(sample.evidence) + 1
         own = sample if want == "answer" else replace(sample, completion="")
-        return self._count(imitated(own)) + 1
+        return self._count(target_text(own)) + 1
 
     def _shown(self, item: Decoded, left: frozenset[Part]) -> list[tuple[str, int]]:
         """List what of a medium is shown, as a template names it, with its tokens."""

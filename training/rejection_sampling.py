@@ -70,7 +70,11 @@ def traces_of(config: Config, run: Run) -> Path:
     questions.samples = [replace(questions.samples[place], completion="") for place in chosen]
     sampled = _sampled(config, questions)
     rows = list(
-        _rows([*map(questions.put, questions.samples)], sampled, config.distill.rejection_sampling)
+        _rows(
+            [*map(questions.arrange_options, questions.samples)],
+            sampled,
+            config.distill.rejection_sampling,
+        )
     )
     if run.lock is not None:  # this process leads
         log.info("%s", summary(rows, asked=len(questions.samples)))

@@ -6,9 +6,9 @@ from pathlib import Path
 from configs.distill import ViewConfig
 from configs.schema import SAMPLED, Config, RlvrConfig, SftConfig
 from datamodules.batch import View
-from datamodules.loading.too_long import Longest
-from datamodules.loading.views import Showing
-from datamodules.media.ablation import Withholding
+from datamodules.loading.too_long import LengthLimit
+from datamodules.loading.views import ViewSettings
+from datamodules.media.ablation import MediaAblation
 from datamodules.prompts.encoder import PromptEncoder
 from datamodules.questions import QuestionData
 from evaluation.auditing.truth import known_fields
@@ -60,7 +60,9 @@ def build_module(config: Config, policy: OmniModel, data: QuestionData) -> PostT
                 max_tokens=tokens,
                 accumulate=config.trainer.accumulate_grad_batches,
                 seed=config.seed,
-                fresh_prompts=lambda number, attempt: data.refills().batch(number, attempt),
+                fresh_prompts=lambda number, attempt: data.prompt_resampler().batch(
+                    number, attempt
+                ),
                 evidence=evidence,
             )
         case _:
@@ -128,17 +130,17 @@ def build_data(
     )
 
 
-def longest_given(config: Config) -> Longest:
+def longest_given(config: Config) -> LengthLimit:
     """Return the longest completion of the data that is allowed, and the setting that says so."""
     tokens, setting = imitation(config).max_completion_tokens, "sft.max_completion_tokens"
     if config.stage == "distill" and config.distill.method == "on_policy":
         tokens, setting = config.distill.max_completion_tokens, "distill.max_completion_tokens"
     elif config.stage == "distill":
         setting = "distill.rejection_sampling.max_completion_tokens"
-    return Longest(tokens=tokens, setting=setting, beyond=config.sft.too_long)
+    return LengthLimit(tokens=tokens, setting=setting, beyond=config.sft.too_long)
 
 
-def wanted_views(config: Config) -> dict[View, Showing]:
+def wanted_views(config: Config) -> dict[View, ViewSettings]:
     """List the other views of prompts that rewards and losses need."""
     if config.stage in SAMPLED:
         return _compared(config.rlvr)
@@ -151,23 +153,23 @@ def wanted_views(config: Config) -> dict[View, Showing]:
     return {}
 
 
-def _compared(rlvr: RlvrConfig) -> dict[View, Showing]:
+def _compared(rlvr: RlvrConfig) -> dict[View, ViewSettings]:
     """List the views for rewards and losses that compare the policy with itself."""
-    views: dict[View, Showing] = {}
+    views: dict[View, ViewSettings] = {}
     perception = rlvr.perception
     if rlvr.reward.blind or perception.asked:
-        withheld = Withholding(condition=perception.condition, how=perception.replacement)
-        views["blind"] = Showing(withheld=withheld)
+        withheld = MediaAblation(condition=perception.condition, how=perception.replacement)
+        views["blind"] = ViewSettings(ablation=withheld)
     if rlvr.reward.temporal:
-        shuffled = Withholding(condition="no_visual", how="shuffled")
-        views["shuffled"] = Showing(withheld=shuffled)
+        shuffled = MediaAblation(condition="no_visual", how="shuffled")
+        views["shuffled"] = ViewSettings(ablation=shuffled)
     return views
 
 
-def _showing(side: ViewConfig) -> Showing:
+def _showing(side: ViewConfig) -> ViewSettings:
     """Return the view of one side of a distillation."""
-    withheld = Withholding(condition=side.condition, how=side.replacement)
-    return Showing(withheld=withheld, video_max_frames=side.video_max_frames)
+    withheld = MediaAblation(condition=side.condition, how=side.replacement)
+    return ViewSettings(ablation=withheld, video_max_frames=side.video_max_frames)
 
 
 def known_evidence(config: Config) -> dict[str, str]:

@@ -18,28 +18,29 @@ from typing import Any
 
 import numpy as np
 
-from datamodules.digits.asking import ask, write_questions
-from datamodules.digits.items import Item
+from datamodules.digits.media_item import MediaItem
+from datamodules.digits.media_pool import Amount, MediaPool, plan, plan_recordings
 from datamodules.digits.pictures import PICTURES, Picture, balanced
-from datamodules.digits.shelf import Amount, Shelf, plan, plan_recordings
 from datamodules.digits.speech import RECORDINGS, recorded_people, speakers
+from datamodules.digits.splits import ask, write_questions
 from runtime.writing import sweep, whole_directory, write_bytes, write_text
 from untrusted.json_text import json_of
 
 log = logging.getLogger(__name__)
 
 VERSION = 1
-"""Goes up with every change of what is built, so that `ensure` builds it again."""
+"""Incremented with every change of what is built, so that `ensure` builds it again."""
 
 ADDED = "annotated"
-"""A split that sets of this version may lack: `ensure` adds it to them, and leaves the rest."""
+"""A split that sets of this version may lack: `ensure` adds it, and leaves the rest."""
 
 CACHES = ("probes", "traces", "answers")
-"""Folders that outlive a set: what is in them belongs to contents, so it stays valid."""
+"""Folders that outlive a set: their contents are keyed by content, so they stay valid."""
 
 PROCESSES = 4
-"""Each writes its share of the files and ends. Speech depends on what its process said before, so
-the seed decides it only for a fixed number of them; how many run at a time does not matter."""
+"""Each writes its share of the files and ends. espeak-ng keeps state between utterances, so the
+output follows from the seed only for a fixed number of processes; how many run at a time does not
+matter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,28 +51,28 @@ class Sizes:
         default_factory=lambda: {
             "warm": Amount(
                 questions=12_000, pictures=600, drawings=3, voices=0.3,
-                clips=1300, pairs=200, sounds=240, films=300,
+                clips=1300, pairs=200, sounds=240, videos=300,
             ),
             "train": Amount(
                 questions=8_000, pictures=700, drawings=3, voices=0.35,
-                clips=1400, pairs=200, sounds=240, films=300,
+                clips=1400, pairs=200, sounds=240, videos=300,
             ),
             "val": Amount(
                 questions=400, pictures=110, drawings=1, voices=0.1,
-                clips=200, pairs=30, sounds=40, films=50,
+                clips=200, pairs=30, sounds=40, videos=50,
             ),
             "test": Amount(
                 questions=2_000, pictures=330, drawings=1, voices=0.25,
-                clips=700, pairs=100, sounds=120, films=200,
+                clips=700, pairs=100, sounds=120, videos=200,
             ),
         }
     )  # fmt: skip
     human_questions: int = 300
     human_takes: int = 6
-    """Versions made of each recorded digit."""
+    """Versions of each recorded digit."""
 
     annotated_questions: int = 6_000
-    """Of the split that shows the media of `warm` again, with their evidence in words."""
+    """Of the split that uses the media of `warm` again, with their evidence in words."""
 
     def __post_init__(self) -> None:
         pictures = sum(amount.pictures for amount in self.splits.values())
@@ -82,7 +83,7 @@ class Sizes:
             )
 
     def questions(self, split: str) -> int:
-        """Tell how many questions a split asks."""
+        """Return the number of questions of a split."""
         more = {"test_human": self.human_questions, ADDED: self.annotated_questions}
         return more[split] if split in more else self.splits[split].questions
 
@@ -100,24 +101,24 @@ def build(root: Path, *, seed: int = 0, sizes: Sizes | None = None, workers: int
 
 
 def write_split(
-    root: Path, split: str, items: Sequence[Item], questions: int, seed: int
+    root: Path, split: str, items: Sequence[MediaItem], questions: int, seed: int
 ) -> dict[str, int]:
     """Ask the questions of one split, and count them by family."""
-    drafts = ask(Shelf(items), split, questions, random.Random(f"{seed}-{split}"))
+    drafts = ask(MediaPool(items), split, questions, random.Random(f"{seed}-{split}"))
     write_questions(root, split, drafts)
     return dict(sorted(Counter(draft.family for draft in drafts).items()))
 
 
 def write_about(root: Path, about: Mapping[str, object]) -> None:
-    """Say what a set holds; before this is said, it holds nothing."""
+    """Describe the set; without this file it counts as unfinished."""
     write_text(root / "digits.json", json.dumps(about, indent=2) + "\n")
 
 
 def ensure(root: Path, *, sizes: Sizes | None = None) -> None:
     """Build the set where it is missing or of another version; otherwise add what it lacks.
 
-    It is built beside its place and renamed, so a kill leaves nothing half-made there, and of two
-    simultaneous starts one finds its work done and keeps the other's.
+    It is built beside its place and renamed, so a killed build leaves nothing half-made there, and
+    of two simultaneous builds one is kept.
     """
     if _current(root) or extend(root, sizes or Sizes()):
         return
@@ -143,8 +144,8 @@ def ensure(root: Path, *, sizes: Sizes | None = None) -> None:
 def extend(root: Path, sizes: Sizes) -> bool:
     """Add the split that a set of this version lacks, and leave the rest as it is.
 
-    What media show is known from their plan alone, so False where the questions that stand there
-    are not those of this plan: the set then is of other sizes, or of another release of the voices.
+    The content of media follows from their plan alone; returns False where the questions on disk
+    are not those of this plan: the set then has other sizes, or another release of the voices.
     """
     about = _about(root)
     if about is None or about["version"] != VERSION:
@@ -165,7 +166,7 @@ def extend(root: Path, sizes: Sizes) -> bool:
 
 
 def _current(root: Path) -> bool:
-    """Tell whether a set is there, of this version and whole."""
+    """Tell whether a complete set of this version exists."""
     about = _about(root)
     return about is not None and about["version"] == VERSION and ADDED in about["counts"]
 
@@ -178,13 +179,13 @@ def _about(root: Path) -> dict[str, Any] | None:  # of JSON
     return about
 
 
-def plan_media(sizes: Sizes, seed: int) -> dict[str, list[Item]]:
-    """Deal pictures and speakers to the splits, and decide on each split's media."""
+def plan_media(sizes: Sizes, seed: int) -> dict[str, list[MediaItem]]:
+    """Divide images and speakers among the splits, and plan each split's media."""
     rng = np.random.default_rng(seed)
     numbers = balanced(rng)
     people = speakers()
     order_of_people = [people[index] for index in rng.permutation(len(people))]
-    media: dict[str, list[Item]] = {}
+    media: dict[str, list[MediaItem]] = {}
     used_numbers, used_people = 0, 0.0
     for split, amount in sizes.splits.items():
         first, last = (round(len(people) * s) for s in (used_people, used_people + amount.voices))
@@ -206,7 +207,7 @@ def plan_media(sizes: Sizes, seed: int) -> dict[str, list[Item]]:
     return media
 
 
-def write_media(root: Path, media: Mapping[str, Sequence[Item]], workers: int) -> None:
+def write_media(root: Path, media: Mapping[str, Sequence[MediaItem]], workers: int) -> None:
     """Encode all files, in processes that each write a fixed share of them."""
     items = list({item.path: item for split in media.values() for item in split}.values())
     for folder in {(root / item.path).parent for item in items}:
@@ -229,7 +230,7 @@ def write_media(root: Path, media: Mapping[str, Sequence[Item]], workers: int) -
             raise
 
 
-def write_items(root: Path, items: Sequence[Item]) -> None:
+def write_items(root: Path, items: Sequence[MediaItem]) -> None:
     """Encode some files, in their order."""
     for item in items:
         write_bytes(root / item.path, item.encoded(), durable=False)

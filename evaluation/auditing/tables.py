@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from textwrap import wrap
 
 from configs.probing import ProbeConfig
-from datamodules.prompts.wording import SUFFIXES
+from datamodules.prompts.templates import SUFFIXES
 from evaluation.auditing.coverage import Coverage
 from evaluation.auditing.rules import Agreement, RuleRow, Unjudged
 from evaluation.auditing.shapley import Game

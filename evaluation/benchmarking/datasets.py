@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from configs.ablation import LEFT, Condition, Replacement
 from configs.benchmark import parse_condition
 from configs.schema import Config
+from datamodules.conditions import PARTS, why_undefined, withholds
 from datamodules.contamination.clean_view import CleanView, find_views
-from datamodules.contribution.decide import PARTS, why_undefined, withholds
 from datamodules.loading.question_set import QuestionSet, load_questions
-from datamodules.media.ablation import Withholding
+from datamodules.media.ablation import MediaAblation
 from datamodules.media.files import MediaError
 from datamodules.prompts.encoder import PromptEncoder
-from datamodules.prompts.orders import option_order, put
-from datamodules.prompts.wording import turn
+from datamodules.prompts.orders import arrange_options, option_order
+from datamodules.prompts.templates import user_turn
 from datamodules.sample import Sample
 from datamodules.sources.index.table import checked
 from evaluation.benchmarking.answers import Asked
@@ -72,7 +72,9 @@ class BenchmarkSet:
 
     def put(self, sample: Sample, order: int) -> Sample:
         """Make a question as it is asked in one of its orders, whoever asks or judges it."""
-        return put(sample, option_seed=order, answer_with=self.questions.encoder.answer_with)
+        return arrange_options(
+            sample, option_seed=order, answer_with=self.questions.encoder.answer_with
+        )
 
     def asked(self, index: int, setting: str, order: int) -> Asked:
         """Name one question under one condition and order.
@@ -104,8 +106,8 @@ class BenchmarkSet:
     @cached_property
     def _wordings(self) -> list[str]:
         """Digest each question as it is put, with the instruction below its options."""
-        want = self.questions.want
-        return [_digest(turn(self.put(sample, 0), want=want)) for sample in self.samples]
+        want = self.questions.task
+        return [_digest(user_turn(self.put(sample, 0), task=want)) for sample in self.samples]
 
     def touched(self, setting: str) -> NDArray[np.bool_]:
         """Mark the questions that a condition takes something from, and leaves the options of."""
@@ -140,12 +142,12 @@ def media_shown(sample: Sample, condition: Condition, how: Replacement) -> list[
 
     What is left out, or told in words, is not shown.
     """
-    withheld = Withholding(condition=condition, how=how)
+    withheld = MediaAblation(condition=condition, how=how)
     left = [
         item
         for item in sample.media
         if how not in ("absent", "described")
-        or not withheld.touches(item.modality)
+        or not withheld.affects(item.modality)
         or PARTS[item.modality] & LEFT[condition]
     ]
     return [item.path for item in sorted(left, key=lambda item: item.role == "option")]

@@ -137,7 +137,7 @@ def _ask(
         return
     settings, probe, readers = config.benchmark, contender.probe, contender.readers
     condition, how = parse_condition(setting)
-    put = one.questions.under(condition, how, option_seed=order)
+    put = one.questions.with_condition(condition, how, option_seed=order)
     put.samples = [one.samples[n] for n in indices]
     names = {one.samples[n].id: one.asked(n, setting, order) for n in indices}
     sampling = Sampling(group_size=1, max_tokens=settings.max_completion_tokens, temperature=0.0)

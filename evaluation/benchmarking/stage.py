@@ -8,7 +8,7 @@ from pathlib import Path
 
 from configs.benchmark import BenchmarkConfig
 from configs.schema import Config
-from datamodules.contamination.overlap import Leaks, leaks_notes, leaks_of
+from datamodules.contamination.overlap import Overlap, find_overlap, overlap_notes
 from evaluation.auditing.truth import known_fields
 from evaluation.benchmarking.datasets import BenchmarkSet, load_set
 from evaluation.benchmarking.metrics import (
@@ -32,7 +32,7 @@ from runtime.writing import write_text
 
 log = logging.getLogger(__name__)
 
-LeaksOf = Mapping[tuple[str, str], Leaks]
+LeaksOf = Mapping[tuple[str, str], Overlap]
 """What training and test have in common, by set and checkpoint."""
 
 Groups = Mapping[str, Sequence[int]]
@@ -80,7 +80,7 @@ def benchmark(config: Config) -> str:
         leaks = {
             (name, contender.name): found
             for contender in contenders
-            for name, found in leaks_of(Path(contender.path), samples, root=root).items()
+            for name, found in find_overlap(Path(contender.path), samples, root=root).items()
         }
         notes = [*_notes(sets, scores, leaks, described=described), f"per question: {run.dir}"]
         names = [contender.name for contender in contenders]
@@ -207,7 +207,7 @@ def _notes(
             ]
     if described:
         told.append("descriptions that give an answer away: " + "; ".join(away))
-    return told + leaks_notes({(names[one], name): each for (one, name), each in leaks.items()})
+    return told + overlap_notes({(names[one], name): each for (one, name), each in leaks.items()})
 
 
 def _groups(sets: Sequence[BenchmarkSet], config: Config) -> list[Groups]:

@@ -16,7 +16,7 @@ from PIL import Image
 from configs.inputs import Task
 from configs.probing import ServerConfig
 from datamodules.media.files import Decoded
-from datamodules.prompts.wording import turn
+from datamodules.prompts.templates import user_turn
 from datamodules.sample import Sample
 
 Message = dict[str, Any]  # JSON, as the interface wants it
@@ -75,12 +75,12 @@ def messages(
     its sound: the standard interface has no video part, and every server takes these.
 
     Args:
-        shown: what is left of each of the sample's media, see `QuestionSet.shown`; words that
-            stand for one have lines of their own.
+        shown: what is left of each of the sample's media, see `QuestionSet.visible_media`; words
+            that stand for one have lines of their own.
     """
     parts: list[Part] = []
     told = False  # whether the last of them are such words
-    for piece in turn(sample, want=want, ask=ask, suffix=suffix):
+    for piece in user_turn(sample, task=want, show_question=ask, suffix=suffix):
         for item in [piece] if isinstance(piece, str) else shown[piece]:
             if isinstance(item, Decoded):
                 parts += _media_parts(item)

@@ -11,7 +11,7 @@ from datamodules.contribution.probe_cache import probe_key
 from datamodules.draws import draw_seed
 from datamodules.loading.question_set import QuestionSet
 from datamodules.prompts.encoder import PromptEncoder
-from datamodules.prompts.wording import SUFFIXES
+from datamodules.prompts.templates import SUFFIXES
 from datamodules.sample import Sample
 from inference.loading import build_encoder, compute_dtype
 from modules.grading import HARNESS, Answers

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from datamodules.loading.question_set import QuestionSet
 from datamodules.media.files import MediaError
-from datamodules.prompts.orders import put
+from datamodules.prompts.orders import arrange_options
 from datamodules.prompts.special_tokens import SpecialTokens
 from evaluation.probing.chat_messages import Estimate, Request, check_budget, estimate, messages
 from evaluation.probing.openai_client import ask_remote
@@ -121,13 +121,13 @@ class ServedProbe(Probe):
     def _requests(self, questions: QuestionSet, asking: Asking) -> Iterator[Request]:
         """Write the messages one by one; what cannot be read is quarantined."""
         for sample in questions.samples:
-            turned = put(
+            turned = arrange_options(
                 sample,
                 option_seed=questions.option_seed,
                 answer_with=self.config.model.answer_with,
             )
             try:
-                shown = questions.shown(turned)
+                shown = questions.visible_media(turned)
                 told = [item for items in shown for item in items if isinstance(item, str)]
                 self.special.refuse(turned, told)
             except MediaError as error:
@@ -138,8 +138,8 @@ class ServedProbe(Probe):
                 turned,
                 shown,
                 system_prompt=self.config.model.system_prompt,
-                want=questions.want,
-                ask=questions.ask,
+                want=questions.task,
+                ask=questions.show_question,
                 suffix=questions.suffix,
             )
             yield Request(sample=turned, messages=chat, answers=asking.answers, first=asking.first)

@@ -72,7 +72,7 @@ def test_lengths_are_those_of_the_prompts_that_will_be_read(root, tmp_path, want
     asked = config(root, *words)
     encoder = PromptEncoder("assets/tiny", system_prompt="Be brief.", answer_with="letter")
     questions = load_questions(asked.data, "train", encoder, run_dir=tmp_path)
-    batch = questions.under(condition, "absent").batch(range(4), step=0, with_targets=True)
+    batch = questions.with_condition(condition, "absent").batch(range(4), step=0, with_targets=True)
     assert batch is not None and batch.targets is not None and len(batch) == 4
     found = measure(asked, "train", condition)
     assert found.n == 4

@@ -13,18 +13,18 @@ import pytest
 
 from configs.inputs import MediaConfig
 from datamodules.contribution.probe_cache import (
+    date_after_last,
     describe_probe,
-    later,
     probes,
     read_rows,
     write_shard,
 )
 from datamodules.contribution.probe_scores import Scores
 from datamodules.media import files as media
-from datamodules.media.containers.telling import tell
+from datamodules.media.containers.identify import identify
 from datamodules.media.decoders import MediaError
 from datamodules.media.files import file_digest
-from datamodules.media.places import OF_MACHINE, resolve
+from datamodules.media.paths import OF_MACHINE, resolve
 from datamodules.sample import Media
 from datamodules.sources import rows
 from datamodules.sources.index.manifest_index import open_samples
@@ -145,7 +145,9 @@ def test_first_answers_stay_first_whatever_the_clock_says(tmp_path):
 def test_counts_are_dated_behind_those_before_them_where_a_clock_was_set_back(tmp_path):
     folder = write_shard(tmp_path, [row(1, time=400.0)]).parent
     os.utime(folder, (500, 500))
-    assert [one.time for one in later(tmp_path, [row(2, time=50.0), row(3, time=900.0)])] == [
+    assert [
+        one.time for one in date_after_last(tmp_path, [row(2, time=50.0), row(3, time=900.0)])
+    ] == [
         500.0,
         900.0,
     ]
@@ -180,10 +182,10 @@ def test_a_medium_is_hashed_again_though_its_time_was_set_back(tmp_path):
 def test_a_medium_is_told_again_though_its_time_was_set_back(tmp_path):
     write(tmp_path, rows=1)
     file = tmp_path / "0.wav"
-    assert tell(file).name == "a WAV sound"
+    assert identify(file).name == "a WAV sound"
     written_over(file, b"no sound".ljust(file.stat().st_size))
     with pytest.raises(ValueError, match="begins with"):
-        tell(file)
+        identify(file)
 
 
 def test_an_index_knows_a_medium_though_its_time_was_set_back(tmp_path):
@@ -236,7 +238,7 @@ def test_a_row_is_set_aside_for_its_file_and_not_for_the_machine(
     budget = MediaConfig(image_max_pixels=9_000, video_max_frames=4, audio_max_seconds=9)
     raised = MediaError if of_row else OSError
     with monkeypatch.context() as patch:
-        patch.setattr(media, "tell", refuse)
+        patch.setattr(media, "identify", refuse)
         with pytest.raises(raised):
             media.decode(tmp_path, item, budget)
     with monkeypatch.context() as patch:

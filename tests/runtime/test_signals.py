@@ -19,8 +19,8 @@ import pytest
 
 from bench.signals import members
 from datamodules.digits.build import ensure
-from tests.datamodules.digits.test_build import SMALL
 from tests.mortal import mortal
+from tests.small_digits import SMALL
 from training.callbacks.checkpoints import damage
 
 ROOT = Path(__file__).parents[2]

@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from datamodules.digits.build import ensure
-from tests.datamodules.digits.test_build import SMALL
 from tests.mortal import mortal
+from tests.small_digits import SMALL
 
 ROOT = Path(__file__).parents[2]
 STEPS = 10

@@ -6,8 +6,8 @@ import pytest
 
 from configs.load import load_config
 from configs.schema import Config
-from datamodules.loading.views import Showing
-from datamodules.media.ablation import Withholding
+from datamodules.loading.views import ViewSettings
+from datamodules.media.ablation import MediaAblation
 from runtime.runs import Run
 from training.stages import build_data, imitation, known_evidence, wanted_views
 
@@ -18,7 +18,7 @@ def config(*words: str) -> Config:
     return load_config([*words], STAGES)
 
 
-NOISE = Showing(withheld=Withholding(condition="text_only", how="noise"))
+NOISE = ViewSettings(ablation=MediaAblation(condition="text_only", how="noise"))
 
 
 @pytest.mark.parametrize("stage", ["rlvr", "prealign"])
@@ -30,15 +30,15 @@ def test_terms_that_compare_with_media_withheld_ask_for_a_blind_view(stage):
 
 def test_rewards_ask_for_views_of_their_own():
     views = wanted_views(config("stage=rlvr", "rlvr.reward.blind=1", "rlvr.reward.temporal=0.3"))
-    shuffled = Showing(withheld=Withholding(condition="no_visual", how="shuffled"))
+    shuffled = ViewSettings(ablation=MediaAblation(condition="no_visual", how="shuffled"))
     assert views == {"blind": NOISE, "shuffled": shuffled}
 
 
 def test_only_a_side_that_is_shown_otherwise_has_a_view():
     words = ["stage=distill", "distill.method=on_policy", "distill.student_view.condition=no_audio"]
-    deaf = Showing(withheld=Withholding(condition="no_audio"))
+    deaf = ViewSettings(ablation=MediaAblation(condition="no_audio"))
     assert wanted_views(config(*words)) == {"student": deaf}
-    frames = Showing(withheld=Withholding(), video_max_frames=16)
+    frames = ViewSettings(ablation=MediaAblation(), video_max_frames=16)
     views = wanted_views(config(*words, "distill.teacher_view.video_max_frames=16"))
     assert views == {"student": deaf, "teacher": frames}
 

@@ -21,20 +21,13 @@ import soundfile
 from PIL import Image
 
 from datamodules.digits.build import VERSION, Sizes, build, ensure
-from datamodules.digits.draft import totals
+from datamodules.digits.media_pool import MediaPool, ShuffledPool, plan
 from datamodules.digits.pictures import PICTURES, SIDE, Picture
+from datamodules.digits.question_draft import totals
 from datamodules.digits.questions import compare
-from datamodules.digits.shelf import Amount, Deck, Shelf, plan
 from datamodules.digits.speech import ACCENTS, Voice, espeak, speakers
 from datamodules.sample import ANSWER_TYPES, LETTERS
-
-AMOUNT = Amount(
-    questions=300, pictures=20, drawings=2, voices=0.25, clips=20, pairs=4, sounds=8, films=20
-)
-SPLITS = ("warm", "train", "val", "test")
-SMALL = Sizes(
-    splits=dict.fromkeys(SPLITS, AMOUNT), human_questions=40, human_takes=1, annotated_questions=500
-)
+from tests.small_digits import AMOUNT, SMALL, SPLITS
 
 FAMILIES = {
     "text", "shortcut", "see", "hear", "either", "pair", "sum", "compare", "same", "order", "film",
@@ -42,13 +35,6 @@ FAMILIES = {
 }  # fmt: skip
 
 Row = dict  # of JSON, whose values are of any type
-
-
-@pytest.fixture(scope="session")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "digits"
-    ensure(folder, sizes=SMALL)
-    return folder
 
 
 def read(file: Path) -> list[Row]:
@@ -330,7 +316,7 @@ def test_ensure_deletes_no_folder_of_others(tmp_path):
 
 def test_a_crash_leaves_no_root(tmp_path):
     """Without films the questions about them cannot be asked, long after media were written."""
-    broken = dataclasses.replace(AMOUNT, films=0, pictures=10, drawings=1)
+    broken = dataclasses.replace(AMOUNT, videos=0, pictures=10, drawings=1)
     with pytest.raises(IndexError):
         ensure(tmp_path / "digits", sizes=Sizes(splits={"test": broken}))
     assert list(tmp_path.iterdir()) == []
@@ -357,8 +343,8 @@ def test_every_accent_is_known():
 
 def test_a_deck_deals_all_before_any_twice():
     items = [Picture(path=str(i), asset="", seed=i, digit=0, ink=bytes(64)) for i in range(7)]
-    deck, rng = Deck(items), random.Random(3)
-    rounds = [[deck.deal(rng) for _ in items] for _ in range(2)]
+    pool, rng = ShuffledPool(items), random.Random(3)
+    rounds = [[pool.draw(rng) for _ in items] for _ in range(2)]
     assert all(set(dealt) == set(items) for dealt in rounds)
     assert rounds[0] != rounds[1]
 
@@ -383,10 +369,10 @@ def test_comparisons_are_answered_truly():
     """Read the two digits off the media dealt; all three answers are about as frequent."""
     rng = np.random.default_rng(0)
     items = plan("val", AMOUNT, numbers=range(40), variants=["f1"], rng=rng)
-    shelf, dice = Shelf(items), random.Random(0)
+    media, dice = MediaPool(items), random.Random(0)
     answers = Counter()
     for _ in range(300):
-        draft = compare(shelf, dice)
+        draft = compare(media, dice)
         picture, clip = draft.items
         seen, spoken = picture.digit, clip.digits[0]
         if "smaller" in draft.question:

@@ -13,10 +13,10 @@ from PIL import Image
 
 from bench import worst_files as files
 from configs.schema import MediaConfig
-from datamodules.media import animations, demuxing, stills
+from datamodules.media import animations, demuxing, images
 from datamodules.media import video as films
 from datamodules.media.containers import faults
-from datamodules.media.containers.telling import tell
+from datamodules.media.containers.identify import identify
 from datamodules.media.decoders import MOST_ELONGATED, MOST_PIXELS, fit
 from datamodules.media.files import MediaError, decode
 from datamodules.sample import Media, Modality
@@ -116,7 +116,7 @@ def test_a_gif_that_grows_on_the_way_is_measured_again(tmp_path, monkeypatch):
     ("mode", "kind"), [("RGBA", "too_large"), ("CMYK", "too_large"), ("RGB", "")]
 )
 def test_more_channels_leave_fewer_pixels(tmp_path, monkeypatch, mode, kind):
-    monkeypatch.setattr(stills, "MOST_DECODED", {"": 100 * 100 * 3})
+    monkeypatch.setattr(images, "MOST_DECODED", {"": 100 * 100 * 3})
     files.picture(tmp_path / "a.tiff", mode=mode, container="TIFF", side=100)
     if kind:
         assert f"pixels of mode {mode}" in str(refusal(tmp_path / "a.tiff", "image"))
@@ -127,7 +127,7 @@ def test_more_channels_leave_fewer_pixels(tmp_path, monkeypatch, mode, kind):
 def test_runs_of_a_bmp_are_limited(tmp_path, monkeypatch):
     files.runs(tmp_path / "a.bmp", side=40)
     decode(tmp_path, Media(modality="image", path="a.bmp"), BUDGET)
-    monkeypatch.setattr(stills, "MOST_RUNS", 40 * 40 - 1)
+    monkeypatch.setattr(images, "MOST_RUNS", 40 * 40 - 1)
     assert "in runs" in str(refusal(tmp_path / "a.bmp", "image"))
 
 
@@ -142,7 +142,7 @@ def test_scans_of_a_jpeg_are_limited_with_its_pixels(tmp_path):
 def test_the_file_of_a_picture_is_limited(tmp_path):
     Image.new("L", (9, 9)).save(tmp_path / "a.webp")
     with (tmp_path / "a.webp").open("r+b") as file:
-        file.truncate(stills.MOST_BYTES + 1)
+        file.truncate(images.MOST_BYTES + 1)
     assert refusal(tmp_path / "a.webp", "image").kind == "too_large"
 
 
@@ -166,7 +166,7 @@ def test_a_tile_larger_than_its_picture_is_refused(tmp_path):
 @pytest.mark.parametrize("container", ["JPEG", "WEBP"])
 def test_bytes_that_take_long_to_decode_are_limited(tmp_path, monkeypatch, container):
     files.picture(tmp_path / "a.bin", mode="RGB", container=container, side=100)
-    monkeypatch.setitem(stills.MOST_PACKED, container, 5000)
+    monkeypatch.setitem(images.MOST_PACKED, container, 5000)
     assert "at most 5,000 are decoded" in str(refusal(tmp_path / "a.bin", "image"))
 
 
@@ -216,7 +216,7 @@ def test_parts_of_a_file_are_limited_in_number(tmp_path, monkeypatch, write):
     monkeypatch.setattr(faults, "MOST_PARTS", 1000)
     write(tmp_path / "a.bin", count=1100)
     with pytest.raises(MediaError, match="more than 1,000 parts"):
-        tell(tmp_path / "a.bin")
+        identify(tmp_path / "a.bin")
 
 
 @pytest.mark.parametrize("size", [(4000, 20), (20, 4000), (400, 2), (7000, 40), (200, 1)])
@@ -233,7 +233,7 @@ def test_too_few_descriptors_are_no_fault_of_a_row(tmp_path, monkeypatch):
     def refuse(*_args):
         raise OSError(errno.EMFILE, "Too many open files")
 
-    monkeypatch.setattr("datamodules.media.files.tell", refuse)
+    monkeypatch.setattr("datamodules.media.files.identify", refuse)
     with pytest.raises(OSError, match="Too many open files"):
         decode(tmp_path, Media(modality="audio", path="a.wav"), BUDGET)
 
@@ -259,8 +259,8 @@ def test_pixels_of_pictures_are_those_of_one_piece(tmp_path):
     image = Image.fromarray(pixels)
     paper = Image.new("RGBA", image.size, "white")
     expected = Image.alpha_composite(paper, image).convert("RGB")
-    band, stills.BAND = stills.BAND, 500
+    band, images.BAND = images.BAND, 500
     try:
-        assert np.array_equal(np.asarray(stills.on_white(image)), np.asarray(expected))
+        assert np.array_equal(np.asarray(images.on_white(image)), np.asarray(expected))
     finally:
-        stills.BAND = band
+        images.BAND = band

@@ -11,8 +11,9 @@ from transformers import Qwen2Config
 from assets.make_tiny import make_tokenizer
 from configs.inputs import Task
 from datamodules.media.files import MediaError
-from datamodules.prompts.encoder import PromptEncoder, shared_tokens
-from datamodules.prompts.wording import DESCRIBE, INSTRUCTIONS
+from datamodules.prompts.collate import shared_tokens
+from datamodules.prompts.encoder import PromptEncoder
+from datamodules.prompts.templates import DESCRIBE, INSTRUCTIONS
 from datamodules.sample import Sample
 from modules.policy.omni import OmniModel
 from tests.conftest import clip, film, make_prompt, make_sample, picture
@@ -167,7 +168,7 @@ def test_a_question_without_evidence_is_set_aside_where_it_is_wanted(encoder):
 def test_media_are_shown_where_evidence_is_wanted_and_not_where_it_is_told(encoder):
     heard = [("context", encoder.features(clip(np.random.default_rng(6), 0.2)))]
     sample = replace(make_sample(), evidence="It says 8.")
-    wanted, told = (encoder.prompt(sample, heard, want=task) for task in get_args(Task)[1:])
+    wanted, told = (encoder.prompt(sample, heard, task=want) for want in get_args(Task)[1:])
     assert (len(wanted.features), len(told.features)) == (1, 0)
     assert DESCRIBE in encoder.tokenizer.decode(wanted.token_ids)
     said = encoder.tokenizer.decode(told.token_ids)
@@ -194,7 +195,7 @@ def test_another_instruction_is_another_template(untrained, monkeypatch, answer_
 
 
 def test_a_prompt_can_leave_the_question_out_and_say_more_below(encoder):
-    prompt = encoder.prompt(make_sample(), [], ask=False, suffix="Guess.")
+    prompt = encoder.prompt(make_sample(), [], show_question=False, suffix="Guess.")
     said = encoder.tokenizer.decode(prompt.token_ids)
     assert "\nA. 3\nB. 8\nC. 5\nGuess.\nAnswer with the letter" in said
     assert "Which" not in said
@@ -246,7 +247,7 @@ def text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_a_language_model_of_text_is_asked_in_words(text_model):
     encoder = PromptEncoder(str(text_model), system_prompt="Be brief.")
     prompt = encoder.prompt(
-        replace(make_sample(), evidence="It is 8."), [], want="answer_from_description"
+        replace(make_sample(), evidence="It is 8."), [], task="answer_from_description"
     )
     assert encoder.tokenizer.decode(prompt.token_ids) == (
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhich digit is it?\n"

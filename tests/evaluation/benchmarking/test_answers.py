@@ -16,13 +16,12 @@ from evaluation.benchmarking.datasets import media_shown, orders_of
 from evaluation.benchmarking.stage import benchmark
 from modules.verifiers.verify import NOTHING
 from tests.conftest import make_sample
-from tests.datamodules.digits.test_build import root  # noqa: F401 - a fixture: a small digits set
 
 ASKED = Asked(content_hash="5f", id="q", condition="no_audio", how="silent", order=2)
 
 
 @pytest.fixture
-def small(root: Path, tmp_path: Path) -> Path:  # noqa: F811
+def small(root: Path, tmp_path: Path) -> Path:
     """Five choices: two about a picture and a sound, one about each alone, and one about nothing;
     with their media and without that is nine prompts."""
     place = tmp_path / "data"

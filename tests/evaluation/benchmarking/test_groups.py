@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from evaluation.benchmarking.stage import benchmark
-from tests.datamodules.digits.test_build import root as root  # a fixture: a small digits set
 from tests.evaluation.benchmarking.test_answers import (
     answers_in,
     config,

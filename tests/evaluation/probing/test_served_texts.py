@@ -56,7 +56,8 @@ def test_no_special_token_of_any_family_reaches_a_server(tmp_path):
         one = served(tmp_path, seen.url)
         questions = load_questions(one.config.data, "train", one.encoder, run_dir=tmp_path)
         found = {
-            tally.sample.id for tally in one.tallies(questions.under("full", "absent"), ASKING)
+            tally.sample.id
+            for tally in one.tallies(questions.with_condition("full", "absent"), ASKING)
         }
     assert found == {"q0", "q1"}
     assert not any(token in json.dumps(seen.bodies, ensure_ascii=False) for token in TOKENS)

@@ -12,7 +12,7 @@ from configs.prealign import PrealignConfig
 from configs.rewards import RewardConfig
 from configs.rlvr import DynamicSamplingConfig, RlvrConfig
 from datamodules.batch import Batch
-from datamodules.prompts.description_prompts import asked_batch, told_batch
+from datamodules.prompts.description_prompts import question_only_batch, reader_batch
 from datamodules.sample import Sample
 from modules.policy.omni import OmniModel
 from modules.rewards.evidence_reward import EvidenceReward, Texts
@@ -154,8 +154,8 @@ def test_a_reader_rewards_a_round_of_descriptions(tiny_policy, tiny_encoder, qui
     """The shipped model describes to itself: its reward is what its reader makes of it."""
     reader = Reader(
         tiny_policy,
-        partial(told_batch, tiny_encoder),
-        partial(asked_batch, tiny_encoder),
+        partial(reader_batch, tiny_encoder),
+        partial(question_only_batch, tiny_encoder),
         max_tokens=8,
         prior_samples=2,
         seed=1,

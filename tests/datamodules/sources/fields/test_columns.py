@@ -13,7 +13,7 @@ from datamodules.sources.fields.columns import (
     facts,
     file_of,
     listed,
-    options_of,
+    offered,
     tagged,
     text_of,
 )
@@ -62,12 +62,12 @@ def test_what_only_looks_like_letters_stays(options):
     "value", [["x", 2], "['x', '2']", '["x", 2]', {"B": 2, "A": "x"}, {"A": "x", "B": 2, "C": None}]
 )
 def test_options_are_a_list_or_hold_one(value):
-    assert options_of(value) == ["x", "2"]
+    assert [*offered(value).texts] == ["x", "2"]
 
 
 @pytest.mark.parametrize("value", [None, "", [], [None, ""], {}, {"A": None, "B": ""}])
 def test_no_options_are_no_options(value):
-    assert options_of(value) == []
+    assert [*offered(value).texts] == []
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_no_options_are_no_options(value):
 )
 def test_options_that_are_no_list_are_refused(value, reason):
     with pytest.raises(RowError) as raised:
-        options_of(value)
+        offered(value)
     assert raised.value.reason == reason
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from datamodules.sources.answers.normalize import RowError
-from datamodules.sources.fields.columns import listed, options_of
+from datamodules.sources.fields.columns import listed, offered
 
 TEXTS = [
     ["A cat", "a dog's tail", 'he said "no"', 'it\'s "x"'],
@@ -37,7 +37,7 @@ def test_a_list_from_which_a_comma_is_missing_is_no_list(cell):
 
 def test_options_that_pandas_wrote_have_their_letters_taken_off():
     cell = str(np.array(["A. 2.", "B. 5.", "C. it's 4."], dtype=object))
-    assert options_of(cell) == ["2.", "5.", "it's 4."]
+    assert [*offered(cell).texts] == ["2.", "5.", "it's 4."]
 
 
 @pytest.mark.parametrize("cell", ["[1 2 3]", "['a' 1]", "['a' b]", "['a'", "[" * 1000])

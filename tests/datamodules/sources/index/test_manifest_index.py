@@ -143,7 +143,7 @@ def test_ids_and_content_hashes_are_read_as_columns(tmp_path):
     path = write(tmp_path)
     table, expected = indexed(path), listed(path)
     assert table.ids == ids_of(expected) == ids_of(table)
-    assert table.content_hashes == [sample.content_hash for sample in expected]
+    assert table.column("content_hash") == [sample.content_hash for sample in expected]
 
 
 def test_an_empty_manifest_has_an_empty_index(tmp_path):

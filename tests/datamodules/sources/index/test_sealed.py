@@ -14,8 +14,8 @@ import pytest
 
 from datamodules.sample import Sample
 from datamodules.sources.index import manifest_index as indexing
-from datamodules.sources.index.kept import found_once
 from datamodules.sources.index.manifest_index import open_samples
+from datamodules.sources.index.memo import memoized
 from datamodules.sources.index.sealed import broken, seal
 from datamodules.sources.index.table import SampleTable
 from datamodules.sources.quarantine import Quarantine
@@ -129,11 +129,11 @@ def test_what_was_found_out_about_an_index_is_found_out_again_where_it_was_chang
         asked.append(1)
         return {2: "known"}
 
-    assert found_once(table, "tests", find) == {2: "known"} == found_once(table, "tests", find)
+    assert memoized(table, "tests", find) == {2: "known"} == memoized(table, "tests", find)
     assert len(asked) == 1
     file = the_index(path) / "tests.json"
     file.write_text(file.read_text().replace("known", "knows"))
-    assert found_once(table, "tests", find) == {2: "known"}
+    assert memoized(table, "tests", find) == {2: "known"}
     assert len(asked) == 2
 
 
