@@ -16,7 +16,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from configs.schema import OptimConfig
 from datamodules.batch import Batch
 from datamodules.sample import Sample
-from modules.grading import Answers, answer
+from modules.grading import GradedGroup, answer
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import Sampling
 from modules.step.distributed import Pair, pooled, sum_gradients, summed, together
@@ -158,7 +158,7 @@ class PostTrainingModule(L.LightningModule, ABC):
         for name, values in self.by_kind(right).items():
             self.log(f"val/{name}", fmean(values), batch_size=len(values), logger=False)
 
-    def answers(self, batch: Batch) -> list[Answers]:
+    def answers(self, batch: Batch) -> list[GradedGroup]:
         """Ask each question once, greedily, and let the verifier judge."""
         return list(answer(self.policy, batch, self.greedy, seed=0))
 

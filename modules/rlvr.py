@@ -11,7 +11,7 @@ from torch import Tensor
 from configs.schema import OptimConfig, RlvrConfig
 from datamodules.batch import Batch
 from modules.base import PostTrainingModule
-from modules.grading import Answers, answer
+from modules.grading import GradedGroup, answer
 from modules.losses.advantages import centered, scaled
 from modules.losses.perception import contribution_weights, entropy_loss, perception_loss
 from modules.losses.policy_gradient import (
@@ -96,10 +96,10 @@ class RlvrModule(PostTrainingModule):
                 self.update(self.round[start : start + self.accumulate])
         self.publish()
 
-    def answers(self, batch: Batch) -> list[Answers]:
+    def answers(self, batch: Batch) -> list[GradedGroup]:
         """Ask each question once, greedily, and let the jury judge."""
         judge = self.collector.jury.verdicts
-        return list(answer(self.policy, batch, self.greedy, seed=0, judge=judge))
+        return list(answer(self.policy, batch, self.greedy, seed=0, grade=judge))
 
     def collect(self, batches: Sequence[Batch]) -> list[Experience]:
         """Sample and judge a round, and note how it went."""

@@ -29,9 +29,9 @@ from datamodules.sample import Sample
 from evaluation.probing.local import weights_digest
 from inference.generate import ask, load_frozen
 from inference.loading import build_encoder, build_gold_check, compute_dtype, weights_of
-from modules.grading import HARNESS, Answers
+from modules.grading import HARNESS, GradedGroup
 from modules.policy.sampling import Sampling
-from modules.verifiers.trace_filters import Dropped, Judged, Traced, sift
+from modules.verifiers.trace_filters import Dropped, Trace, TraceDecision, filter_traces
 from modules.verifiers.verify import verify_all
 from runtime.runs import Run
 from runtime.writing import write_text
@@ -132,7 +132,7 @@ def _sampled(config: Config, questions: QuestionSet) -> dict[str, Sampled]:
 
 def _asked(
     config: Config, questions: QuestionSet, missing: Sequence[Sample]
-) -> Iterator[list[Answers]]:
+) -> Iterator[list[GradedGroup]]:
     """Let the policy answer questions, batch by batch; it is not even loaded where none of them can
     be shown."""
     if next(_showable(questions, missing), None) is None:
@@ -173,7 +173,7 @@ def _showable(questions: QuestionSet, missing: Sequence[Sample]) -> Iterator[Sam
     return (one for n, one in enumerate(missing) if left.batch([n], step=0) is not None)
 
 
-def _line(answers: Answers) -> dict[str, object]:
+def _line(answers: GradedGroup) -> dict[str, object]:
     """Write one question for the cache."""
     return {
         "id": answers.sample.id,
@@ -193,15 +193,15 @@ def _rows(
     for sample in shown:
         own = sampled[sample.id]
         traces = [
-            Traced(text=text, finished=finished, verdict=next(verdicts))
+            Trace(text=text, finished=finished, verdict=next(verdicts))
             for text, finished in zip(own.texts, own.finished, strict=True)
         ]
-        judged = sift(traces, sample, config)
+        judged = filter_traces(traces, sample, config)
         for number, (trace, outcome) in enumerate(zip(traces, judged, strict=True)):
             yield _row(sample, number, trace, outcome)
 
 
-def _row(sample: Sample, number: int, trace: Traced, judged: Judged) -> dict[str, object]:
+def _row(sample: Sample, number: int, trace: Trace, judged: TraceDecision) -> dict[str, object]:
     """Write one trace for training and for people."""
     return {
         "id": sample.id,

@@ -14,7 +14,7 @@ from datamodules.prompts.encoder import PromptEncoder
 from datamodules.prompts.wording import SUFFIXES
 from datamodules.sample import Sample
 from inference.loading import build_encoder, compute_dtype
-from modules.grading import HARNESS, Answers
+from modules.grading import HARNESS, GradedGroup
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +115,7 @@ class Probe(ABC):
         return probe_key(**self.facts(greedy=greedy))  # type: ignore[arg-type] # as listed above
 
 
-def tally(answers: Answers, asking: Asking) -> Tally:
+def tally(answers: GradedGroup, asking: Asking) -> Tally:
     """Count the verdicts on the answers to one question."""
     return Tally(
         sample=answers.sample,

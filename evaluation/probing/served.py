@@ -16,7 +16,7 @@ from datamodules.prompts.special_tokens import SpecialTokens
 from evaluation.probing.chat_messages import Estimate, Request, check_budget, estimate, messages
 from evaluation.probing.openai_client import ask_remote
 from evaluation.probing.probe import Asking, Probe, Tally, tally
-from modules.grading import Answers
+from modules.grading import GradedGroup
 from modules.verifiers.verify import verify_all
 
 log = logging.getLogger(__name__)
@@ -115,7 +115,7 @@ class ServedProbe(Probe):
             for request, texts in answered:
                 verdicts = verify_all(texts, [request.sample] * len(texts))
                 bar.update()
-                said = Answers(sample=request.sample, completions=texts, verdicts=verdicts)
+                said = GradedGroup(sample=request.sample, completions=texts, verdicts=verdicts)
                 yield tally(said, asking)
 
     def _requests(self, questions: QuestionSet, asking: Asking) -> Iterator[Request]:

@@ -30,7 +30,7 @@ from datamodules.loading.question_set import InOrder, QuestionSet
 from datamodules.prompts.wording import SUFFIXES
 from datamodules.questions import QuestionData
 from modules.base import PostTrainingModule
-from modules.grading import Answers, answer
+from modules.grading import GradedGroup, answer
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import Sampling
 from runtime.runs import MetricsLog
@@ -141,7 +141,7 @@ class Reaudit(Callback):
 
     def _answers(
         self, policy: OmniModel, questions: QuestionSet, vote: Vote, order: int
-    ) -> Iterator[Answers]:
+    ) -> Iterator[GradedGroup]:
         """Ask with the draws that a probe of this seed would use.
 
         Batches are made here and not by a loader, which would take a number from the stream that
