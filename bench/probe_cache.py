@@ -28,7 +28,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from configs.ablation import Condition
-from datamodules.contribution.decide import PRESETS, Counts, Items, decide
+from datamodules.contribution.decide import Counts, QuestionFeatures, apply_rule
+from datamodules.contribution.presets import PRESETS
 from datamodules.contribution.probe_cache import ProbeRow, add_table, compact, write_shard
 from datamodules.contribution.probe_scores import Scores
 from datamodules.contribution.probe_shards import SCHEMA
@@ -83,7 +84,7 @@ def fill(root: Path, samples: int, shards: int, answers: int) -> None:
 def measure(root: Path, samples: int) -> list[float]:
     """Return the seconds to load, to count and to decide, and the peak of memory in GB."""
     hashes = content_hashes(samples)
-    items = Items(
+    items = QuestionFeatures(
         chance=np.full(samples, 0.25),
         closed=np.ones(samples, dtype=np.bool_),
         source=np.full(samples, "audiomcq"),
@@ -94,7 +95,7 @@ def measure(root: Path, samples: int) -> list[float]:
     loaded = time.perf_counter()
     counts: list[Counts] = [scores.counts(condition, "absent") for condition in CONDITIONS]
     counted = time.perf_counter()
-    bands = decide(PRESETS["calibrated"], [counts[CONDITIONS.index("no_audio")]], items)
+    bands = apply_rule(PRESETS["calibrated"], [counts[CONDITIONS.index("no_audio")]], items)
     decided = time.perf_counter()
     assert all((count.n == 16).all() for count in counts) and not (bands == "missing").any()
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e9

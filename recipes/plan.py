@@ -7,7 +7,7 @@ from configs.ablation import Condition
 from configs.benchmark import shown
 from configs.recipes import Command
 from configs.schema import SAMPLED, Config
-from datamodules.contribution.decide import asks, rule_of
+from datamodules.contribution.presets import queries, rule_of
 from recipes.lengths import Unmeasured, count_questions, measure
 from recipes.steps import Step
 
@@ -190,7 +190,7 @@ def _probe(config: Config) -> Amounts:
     else:
         rule = rule_of(replace(config.data.contribution, rule=wanted.until))
         votes = [
-            (ask, max(ask.choice, ask.open, key=lambda vote: vote.total)) for ask in asks(rule)
+            (ask, max(ask.choice, ask.open, key=lambda vote: vote.total)) for ask in queries(rule)
         ]
         asked = [(ask.condition, ask.how, vote.orders, vote.answers) for ask, vote in votes]
     counted = sum(

@@ -8,7 +8,7 @@ from pathlib import Path
 import lightning as L
 
 from configs.schema import Config
-from datamodules.contribution.voters import commands, rules_asked
+from datamodules.contribution.probe_matching import probe_commands, required_rules
 from datamodules.prompts.encoder import PromptEncoder
 from datamodules.questions import QuestionData
 from evaluation.probing.stage import fill
@@ -117,7 +117,7 @@ def ask_missing(config: Config, run: Run) -> Config:
         raise ValueError(
             f"data.contribution.on_missing=probe asks in one process, but this run has "
             f"{config.trainer.devices} devices on {config.trainer.num_nodes} nodes: fill the cache "
-            f"first with {commands(rules_asked(wanted))}, and leave on_missing out."
+            f"first with {probe_commands(required_rules(wanted))}, and leave on_missing out."
         )
     asking = replace(
         config,
@@ -134,7 +134,7 @@ def ask_missing(config: Config, run: Run) -> Config:
         ),
     )
     panels = [
-        fill(asking, config.data.train, rule, run_dir=run.dir)[0] for rule in rules_asked(wanted)
+        fill(asking, config.data.train, rule, run_dir=run.dir)[0] for rule in required_rules(wanted)
     ]
     voters = panels[0].voters()
     if not all(voters):

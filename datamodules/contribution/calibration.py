@@ -1,11 +1,11 @@
-"""Tell knowing from guessing: exact tests against a question's own chance level, and intervals.
+"""Exact tests of answers against a question's chance level, and intervals of proportions.
 
-A blind guesser is right now and then, and of many guessers some are right often. The first is what
-a binomial tail is for, the second a bound on the share of false discoveries.
+Guessing is right now and then, which the binomial tail accounts for; of many guessers some are
+right often, which the bound on false discoveries accounts for.
 
-The guesser of these tests guesses afresh each time. A model that holds on to one answer, or to one
-letter, looks like one that knows where that happens to be right: no number of repeated answers
-tells the two apart, but asking under several orders of the options unmasks the letter.
+The tests assume that each answer is guessed anew. A model that always gives the same answer, or the
+same letter, looks as if it knew where that happens to be right. Repeating the question does not
+tell the two apart; asking under several orders of the options reveals a preferred letter.
 """
 
 from typing import NamedTuple
@@ -30,7 +30,7 @@ class Intervals(NamedTuple):
 
 
 def upper_tail(n_correct: Ints, n: Ints, chance: Floats) -> Floats:
-    """Return P(X >= n_correct), X ~ Binomial(n, chance): how often a guesser does as well."""
+    """Return P(X >= n_correct), X ~ Binomial(n, chance): how often guessing does as well."""
     tail: Floats = bdtrc(n_correct - 1.0, n, chance)
     return tail
 
@@ -41,10 +41,12 @@ def lower_tail(n_correct: Ints, n: Ints, chance: Floats) -> Floats:
     return tail
 
 
-def rejected(p_values: Floats, alpha: float) -> Bools:
+def benjamini_hochberg(p_values: Floats, alpha: float) -> Bools:
     """Reject by Benjamini and Hochberg (1995): on average at most `alpha` of them falsely.
 
     p_i <= alpha r / m,  r the largest number with at least r p-values at or below that
+
+    Written out because scipy's `false_discovery_control` rounds otherwise at the limit itself.
     """
     ranked = np.sort(p_values)
     limits = alpha * np.arange(1, len(ranked) + 1) / max(len(ranked), 1)
@@ -56,50 +58,51 @@ def rejected(p_values: Floats, alpha: float) -> Bools:
 def p_values(n_correct: Ints, n: Ints, chance: Floats, margin: float) -> tuple[Floats, Floats]:
     """Test both ways: is success above chance; is it below `chance + margin * (1 - chance)`?
 
-    Where chance is 1 a guesser knows everything, and neither can be shown.
+    Where chance is 1 every guess is right, and neither can be shown.
     """
     knowing = chance + margin * (1 - chance)
     short = np.where(chance < 1, lower_tail(n_correct, n, knowing), 1.0)
     return upper_tail(n_correct, n, chance), short
 
 
-def calibrated(
+def calibrated_tests(
     rule: CalibratedRule, n_correct: Ints, n: Ints, chance: Floats
 ) -> tuple[Bools, Bools, Bools]:
-    """Say what is answered above chance, what far less often than known, and what lacks answers.
+    """Mark the questions above chance, those well below knowing, and those with too few answers.
 
     Each test is corrected by itself, over the questions that were asked. A question can pass both:
-    answered more often than a guesser would, less often than one who knows.
+    answered more often than by guessing, less often than by knowing.
     """
     asked = n > 0
     tests = np.zeros((2, len(n)), dtype=np.bool_)
     for test, p in zip(tests, p_values(n_correct, n, chance, rule.margin), strict=True):
-        test[asked] = rejected(p[asked], rule.alpha)
+        test[asked] = benjamini_hochberg(p[asked], rule.alpha)
     lacking = n < rule.answers
     if (lacking & asked).any():
-        lacking &= ~sure(rule, n_correct, n, chance)
+        lacking &= ~is_decided_calibrated(rule, n_correct, n, chance)
     return tests[0], tests[1], lacking
 
 
-def sure(rule: CalibratedRule, n_correct: Ints, n: Ints, chance: Floats) -> Bools:
-    """Say for which questions the answers to come cannot change what the rule makes of them.
+def is_decided_calibrated(rule: CalibratedRule, n_correct: Ints, n: Ints, chance: Floats) -> Bools:
+    """Mark the questions whose band no further answers can change.
 
-    Lowering p-values never takes a rejection back, so two worlds bound all others: every answer to
-    come is right, or every one is wrong. What is rejected in the worse world for a test is rejected
-    in all; what is not in the better one is in none. Questions that were never asked may join or
-    stay away, which is better than joining with p = 1 and no better than joining with p = 0.
+    Lowering p-values never takes a rejection back, so two extremes bound all outcomes: every answer
+    to come is right, or every one is wrong. What is rejected in the worse extreme of a test is
+    rejected in all outcomes; what is not rejected in the better one is rejected in none. Questions
+    that were never asked may be asked or not: not asking is better than p = 1, and no better than p
+    = 0.
 
-    Stopping there changes nothing for the others either: the limit of Benjamini and Hochberg moves
-    with the number of p-values on either side of it, not with how far away they are.
+    Stopping there changes nothing for other questions: the limit of Benjamini and Hochberg depends
+    on the number of p-values on either side of it, not on their distance.
     """
     more = np.maximum(rule.answers - n, 0)
     above, short = p_values(n_correct + more, n + more, chance, rule.margin)  # all right
     above_worst, short_best = p_values(n_correct, n + more, chance, rule.margin)  # all wrong
     asked = n > 0
-    is_weak = rejected(above_worst, rule.alpha)
-    not_weak = ~rejected(np.where(asked, above, 0.0), rule.alpha)
-    is_short = rejected(short, rule.alpha)
-    not_short = ~rejected(np.where(asked, short_best, 0.0), rule.alpha)
+    is_weak = benjamini_hochberg(above_worst, rule.alpha)
+    not_weak = ~benjamini_hochberg(np.where(asked, above, 0.0), rule.alpha)
+    is_short = benjamini_hochberg(short, rule.alpha)
+    not_short = ~benjamini_hochberg(np.where(asked, short_best, 0.0), rule.alpha)
     return asked & (is_weak | (not_weak & (is_short | not_short)))
 
 
@@ -141,10 +144,10 @@ def combination_interval(
     return Intervals(estimate, estimate - spread[0], estimate + spread[1])
 
 
-def soft(
+def soft_tests(
     rule: SoftRule, n_correct: tuple[Ints, Ints], n: tuple[Ints, Ints], chance: Floats
 ) -> tuple[Bools, Bools]:
-    """Say what is surely answered above chance without its media, and what surely gains by them.
+    """Mark the questions surely above chance without their media, and those surely helped by them.
 
     Args:
         n_correct: with everything, and without what is withheld; so is `n`.
@@ -159,10 +162,10 @@ def soft(
 
 
 def guesser_share(rule: Rule, chance: float, *, closed: bool = True) -> float:
-    """Return the share of questions that a rule would call weak if a blind guesser answered them.
+    """Return the share of questions that a rule would call weak if all answers were guessed.
 
-    What a rule calls weak beyond this share, it does for a reason. For `calibrated` it is what
-    remains without the correction for many tests, and hence an upper bound.
+    Only what a rule calls weak beyond this share shows more than guessing. For `calibrated` it
+    leaves the correction for many tests out, and hence is an upper bound.
 
     Args:
         closed: whether the questions have options; some voters are asked otherwise without.
@@ -184,12 +187,12 @@ def guesser_share(rule: Rule, chance: float, *, closed: bool = True) -> float:
     full, ablated = np.meshgrid(right, right)
     pairs = full.ravel(), ablated.ravel()
     n = np.full_like(pairs[0], rule.answers)
-    above, strong = soft(rule, pairs, (n, n), np.full(n.shape, chance))
+    above, strong = soft_tests(rule, pairs, (n, n), np.full(n.shape, chance))
     probability = -np.diff(tails, append=0.0)
     return float((probability[pairs[0]] * probability[pairs[1]])[above & ~strong].sum())
 
 
 def jaccard(a: Bools, b: Bools) -> float:
-    """Return how far two choices of questions agree: those in both among those in either."""
+    """Return the Jaccard index of two selections: questions in both over questions in either."""
     either = int((a | b).sum())
     return int((a & b).sum()) / either if either else 1.0

@@ -1,4 +1,4 @@
-"""Say which questions need their media: rules over cached probe counts, as pure arithmetic.
+"""Apply a rule to cached probe counts: which questions need their media, as pure arithmetic.
 
 A probe asks a frozen model with something withheld. A rule turns its counts into a band for each
 question:
@@ -15,81 +15,31 @@ towards strong. A question that holds nothing to withhold is undefined rather th
 filters text-only questions, and OmniBoost (2605.12034) mixes them in on purpose.
 """
 
-import functools
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal, get_args
 
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.ablation import LEFT, Condition, How, Part
+from configs.ablation import Condition, How
+from datamodules.conditions import why_undefined
 from datamodules.contribution.calibration import (
     Bools,
     Floats,
     Intervals,
     Ints,
-    calibrated,
+    calibrated_tests,
     combination_interval,
-    guesser_share,
-    jaccard,
-    soft,
-    sure,
+    is_decided_calibrated,
+    soft_tests,
 )
-from datamodules.contribution.presets import (
-    PRESETS,
-    Ask,
-    CalibratedRule,
-    Rule,
-    SoftRule,
-    Vote,
-    Voter,
-    VotingRule,
-    asks,
-    command,
-    rule_of,
-)
-from datamodules.sample import AnswerType, Media, Modality, Role, Sample
-
-__all__ = [
-    "BANDS",
-    "PARTS",
-    "PRESETS",
-    "Ask",
-    "Band",
-    "CalibratedRule",
-    "Counts",
-    "Intervals",
-    "Items",
-    "Rule",
-    "SoftRule",
-    "Vote",
-    "Voter",
-    "VotingRule",
-    "asks",
-    "command",
-    "contribution",
-    "decide",
-    "guesser_share",
-    "items_of",
-    "jaccard",
-    "rule_of",
-    "settled",
-    "touches",
-    "why_undefined",
-    "withholds",
-]
+from datamodules.contribution.presets import CalibratedRule, Rule, VotingRule, queries
+from datamodules.sample import AnswerType, Sample
 
 Band = Literal["weak", "strong", "undetermined", "undefined", "unstable", "missing"]
 BANDS: tuple[Band, ...] = get_args(Band)
-
-PARTS: Mapping[Modality, frozenset[Part]] = {
-    "audio": frozenset({"audio"}),
-    "image": frozenset({"visual"}),
-    "video": frozenset({"audio", "visual"}),
-}
-"""What each kind of file can show; whether a video has a track is not known before it is read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,11 +53,11 @@ class Counts:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Items:
-    """What a rule has to know of each question, besides the answers."""
+class QuestionFeatures:
+    """What a rule needs to know of each question, besides the answers."""
 
     chance: Floats
-    """Share of right answers of somebody who guesses as well as can be."""
+    """Share of right answers of the best guesser."""
 
     closed: Bools
     """Whether a question has options."""
@@ -115,48 +65,17 @@ class Items:
     source: NDArray[np.str_]
 
     undefined: NDArray[np.str_]
-    """Why withholding means nothing for a question, `""` where it does mean something."""
+    """Why withholding means nothing for a question; `""` where it means something."""
 
 
-def withholds(media: Iterable[Media], condition: Condition, how: How) -> bool:
-    """Say whether a condition changes anything of a question; `full` is asked of all."""
-    if condition == "full" or "text" not in LEFT[condition]:
-        return True
-    return any(touches(condition, how, item.modality) for item in media)
+def question_features(
+    samples: Sequence[Sample], condition: Condition, how: How
+) -> QuestionFeatures:
+    """Collect what rules need to know of these questions.
 
-
-def why_undefined(condition: Condition, how: How, media: Iterable[Media]) -> str:
-    """Return why an ablation means nothing for a question with these media, or `""`."""
-    return _why(condition, how, tuple([(item.modality, item.role) for item in media]))
-
-
-@functools.cache  # there are few combinations, and many questions
-def _why(condition: Condition, how: How, kinds: tuple[tuple[Modality, Role], ...]) -> str:
-    media = [Media(modality=modality, path="", role=role) for modality, role in kinds]
-    if not withholds(media, condition, how):
-        return f"{condition} withholds nothing from it"
-    if any(item.role == "option" and touches(condition, how, item.modality) for item in media):
-        return f"{condition} withholds options"
-    return ""
-
-
-def touches(condition: Condition, how: How, modality: Modality) -> bool:
-    """Say whether media of a kind can look or sound different afterwards.
-
-    Shuffling takes the order of frames alone; every other way takes all that is withheld.
-    """
-    withheld = PARTS[modality] - LEFT[condition]
-    return bool(withheld) if how != "shuffled" else modality == "video" and "visual" in withheld
-
-
-def items_of(samples: Sequence[Sample], condition: Condition, how: How) -> Items:
-    """Collect what rules have to know of these questions.
-
-    Chance is what can be had without understanding: one of the options for a choice, or one of the
-    equal ones that are right; for open
-    questions the share of the commonest answer among those of the same kind and source in
-    `samples`, which is right for whoever knows how such questions tend to be answered. Of yes and
-    no it is at least 1/2. Few such questions make chance look high, and less can be told from it.
+    Chance of a choice is the share of its options that are right; of an open question the share of
+    the commonest answer among those of the same type and source in `samples`, and of yes and no at
+    least 1/2. Where such questions are few, chance comes out high, and less can be concluded.
     """
     kinds = [(sample.source, sample.answer_type) for sample in samples]
     asked = Counter(kinds)
@@ -173,7 +92,7 @@ def items_of(samples: Sequence[Sample], condition: Condition, how: How) -> Items
         len(sample.right) / len(sample.options) if sample.answer_type == "choice" else share[kind]
         for kind, sample in zip(kinds, samples, strict=True)
     ]
-    return Items(
+    return QuestionFeatures(
         chance=np.array(chance, dtype=np.float64),
         closed=np.array([bool(sample.options) for sample in samples], dtype=np.bool_),
         source=np.array([sample.source for sample in samples], dtype=np.str_),
@@ -183,37 +102,41 @@ def items_of(samples: Sequence[Sample], condition: Condition, how: How) -> Items
     )
 
 
-def decide(rule: Rule, counts: Sequence[Counts], items: Items) -> NDArray[np.str_]:
+def apply_rule(
+    rule: Rule, counts: Sequence[Counts], features: QuestionFeatures
+) -> NDArray[np.str_]:
     """Find the band of every question at once.
 
-    Of `calibrated`, a question that passes both tests is weak: it is answered without its media
-    more often than by chance, and whoever filters for the need of media would rather miss a
-    question than train on that one. Its tests are corrected over the questions that were asked and
-    can be judged; with fewer answers than the rule's it judges only where the rest cannot matter.
+    `calibrated` calls a question that passes both tests weak: it is answered without its media more
+    often than by chance, and a filter for the need of media should rather lose a question than keep
+    that one. Its tests are corrected over the questions that were asked and can be judged; with
+    fewer answers than the rule's it judges only where the rest cannot matter.
 
-    Of `soft`, a question is strong if its contribution is surely positive, and otherwise weak if it
-    is surely answered above chance without its media. A small contribution is no reason by itself:
-    what is never answered at all has none either.
+    `soft` calls a question strong if its contribution is surely positive, and otherwise weak if it
+    is surely answered above chance without its media. A small contribution alone does not make it
+    weak: a question that is never answered has none either.
 
     Args:
-        counts: as `asks(rule)` lists them.
-        items: of all questions that are judged together, in the order of the counts.
+        counts: as `queries(rule)` lists them.
+        features: of all questions that are judged together, in the order of the counts.
     """
-    judged = _judged(rule, counts, items)
+    judged = _judged(rule, counts, features)
     weak, strong = np.zeros_like(judged), np.zeros_like(judged)
     missing = np.zeros_like(judged)
     if isinstance(rule, VotingRule):
-        votes, against = _votes(rule, counts, items)
+        votes, against = _votes(rule, counts, features)
         weak = votes >= rule.votes_needed
         strong = len(rule.voters) - against < rule.votes_needed
         missing = ~(weak | strong)
     elif isinstance(rule, CalibratedRule):
-        weak[judged], strong[judged], missing[judged] = calibrated(
-            rule, counts[0].n_correct[judged], counts[0].n[judged], items.chance[judged]
+        weak[judged], strong[judged], missing[judged] = calibrated_tests(
+            rule, counts[0].n_correct[judged], counts[0].n[judged], features.chance[judged]
         )
     else:
-        (full, ablated), chance = counts, items.chance
-        weak, strong = soft(rule, (full.n_correct, ablated.n_correct), (full.n, ablated.n), chance)
+        (full, ablated), chance = counts, features.chance
+        weak, strong = soft_tests(
+            rule, (full.n_correct, ablated.n_correct), (full.n, ablated.n), chance
+        )
         weak = weak & ~strong
         missing = np.minimum(full.n, ablated.n) < rule.answers
     band = np.full(len(judged), BANDS.index("undetermined"))
@@ -221,63 +144,65 @@ def decide(rule: Rule, counts: Sequence[Counts], items: Items) -> NDArray[np.str
     band[weak] = BANDS.index("weak")
     band[missing] = BANDS.index("missing")
     band[~judged] = BANDS.index("unstable")
-    band[items.undefined != ""] = BANDS.index("undefined")
+    band[features.undefined != ""] = BANDS.index("undefined")
     return np.array(BANDS)[band]
 
 
-def settled(rule: Rule, counts: Sequence[Counts], items: Items) -> Bools:
-    """Say of which questions it is pointless to ask for more answers.
+def is_decided(rule: Rule, counts: Sequence[Counts], features: QuestionFeatures) -> Bools:
+    """Mark the questions that need no more answers.
 
-    Either they have all that the rule asks for, or those to come cannot change their band, whatever
-    they and all the others turn out to be. Asking on with the rest until all is settled therefore
-    gives the bands that all answers give. `soft` is a number, which every answer changes.
+    Either they have all that the rule asks for, or no outcome of the remaining answers can change
+    their band. Asking only the others until all are decided therefore gives the same bands as
+    asking everything. `soft` is a number, which every answer changes.
 
     Args:
-        items: of all questions that will be judged together, asked already or not; a part of them
-            has false discoveries of its own.
+        features: of all questions that will be judged together, asked already or not; a subset
+            would have false discoveries of its own.
     """
-    judged = _judged(rule, counts, items)
+    judged = _judged(rule, counts, features)
     if isinstance(rule, VotingRule):
-        votes, against = _votes(rule, counts, items)
+        votes, against = _votes(rule, counts, features)
         done = (votes >= rule.votes_needed) | (len(rule.voters) - against < rule.votes_needed)
     else:
         done = np.min([count.n for count in counts], axis=0) >= rule.answers
     if isinstance(rule, CalibratedRule):
-        done[judged] |= sure(
-            rule, counts[0].n_correct[judged], counts[0].n[judged], items.chance[judged]
+        done[judged] |= is_decided_calibrated(
+            rule, counts[0].n_correct[judged], counts[0].n[judged], features.chance[judged]
         )
     return done | ~judged
 
 
-def _judged(rule: Rule, counts: Sequence[Counts], items: Items) -> Bools:
-    """Say which questions are defined and of a source that is large enough; compare sizes."""
-    if len(counts) != len(asks(rule)):
+def _judged(rule: Rule, counts: Sequence[Counts], features: QuestionFeatures) -> Bools:
+    """Mark the questions that are defined and of a source that is large enough; check sizes."""
+    if len(counts) != len(queries(rule)):
         raise ValueError(
-            f"There are {len(counts)} counts, but {rule.name} takes {len(asks(rule))}: give one "
+            f"There are {len(counts)} counts, but {rule.name} takes {len(queries(rule))}: give one "
             "for each entry of asks(rule)."
         )
     for count in counts:
-        if len(count.n) != len(items.chance):
+        if len(count.n) != len(features.chance):
             raise ValueError(
-                f"There are counts of {len(count.n)} questions, and {len(items.chance)} questions "
-                "to decide on: both must list the same questions in the same order."
+                f"There are counts of {len(count.n)} questions, and {len(features.chance)} "
+                "questions to decide on: both must list the same questions in the same order."
             )
-    judged: Bools = items.undefined == ""
+    judged: Bools = features.undefined == ""
     if rule.min_questions > 1:
-        sources = items.source.tolist()
+        sources = features.source.tolist()
         few = {name for name, n in Counter(sources).items() if n < rule.min_questions}
         if few:
             judged &= np.array([name not in few for name in sources], dtype=np.bool_)
     return judged
 
 
-def _votes(rule: VotingRule, counts: Sequence[Counts], items: Items) -> tuple[Ints, Ints]:
+def _votes(
+    rule: VotingRule, counts: Sequence[Counts], features: QuestionFeatures
+) -> tuple[Ints, Ints]:
     """Count the votes for weak and those against; the rest may become either."""
-    weak_votes = np.zeros(len(items.chance), dtype=np.int64)
+    weak_votes = np.zeros(len(features.chance), dtype=np.int64)
     wrong_votes = weak_votes.copy()
     for voter, count in zip(rule.voters, counts, strict=True):
-        total = np.where(items.closed, voter.choice.total, voter.open.total)
-        needed = np.where(items.closed, voter.choice.needed, voter.open.needed)
+        total = np.where(features.closed, voter.choice.total, voter.open.total)
+        needed = np.where(features.closed, voter.choice.needed, voter.open.needed)
         share = count.n_correct * total >= needed * count.n
         weak = np.where(count.n > total, share, count.n_correct >= needed)
         wrong = np.where(count.n > total, ~share, count.n - count.n_correct > total - needed)

@@ -1,6 +1,6 @@
 """Rules as they were published, beside ours: what they ask, and how many right answers they need.
 
-A rule is data. What it makes of counts is in contribution.py.
+A rule is data; `decide.apply_rule` applies it to counts.
 """
 
 from collections.abc import Mapping
@@ -13,12 +13,12 @@ from configs.inputs import ContributionConfig, RuleName
 
 @dataclass(frozen=True, kw_only=True)
 class Vote:
-    """What makes a voter say weak: `needed` right ones among `answers` to each of `orders`."""
+    """Votes weak where `needed` answers are right among `answers` to each of `orders`."""
 
     answers: int = 1
     needed: int = 1
     orders: int = 1
-    """Orders of the options; answering right under each of them is circular evaluation."""
+    """Orders of the options; to be right under each of them is circular evaluation."""
 
     @property
     def total(self) -> int:
@@ -28,18 +28,18 @@ class Vote:
 
 @dataclass(frozen=True, kw_only=True)
 class Voter:
-    """One probe, and how its answers are read."""
+    """One probe, and how many of its answers must be right."""
 
     choice: Vote = Vote()
-    """Of questions with options."""
+    """For questions with options."""
 
     open: Vote = Vote()
-    """Of questions without."""
+    """For questions without."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class VotingRule:
-    """Weak where enough probes answer without what was withheld; chance does not come into it."""
+    """Weak where enough probes answer without what was withheld, whatever the chance level."""
 
     name: str
     condition: Condition
@@ -54,12 +54,13 @@ class VotingRule:
     """Length of the silence that the probes hear; None is the recording's own."""
 
     prompt: Literal["plain", "vidground"] = "plain"
-    """What probes are told below the question."""
+    """The instruction below the question that probes are shown."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class CalibratedRule:
-    """Weak where answers beat the question's own chance level, strong where they fall well short.
+    """Weak where answers beat the question's chance level, strong where they fall well short of
+    knowing.
 
     The numbers are those of data.contribution; the answers of all probes are pooled.
     """
@@ -154,11 +155,11 @@ APPLIES: Mapping[type, tuple[str, ...]] = {
     CalibratedRule: ("answers", "alpha", "margin"),
     SoftRule: ("answers",),
 }
-"""Numbers of data.contribution that each kind of rule knows, besides min_questions."""
+"""Fields of data.contribution that each kind of rule takes, besides min_questions."""
 
 
 def rule_of(config: ContributionConfig) -> Rule:
-    """Lay the numbers that were given over those of the rule that was named."""
+    """Override the numbers of the named rule with those that were given."""
     if config.rule == "none":
         raise ValueError(
             "data.contribution.rule is none, which judges no question, but a rule is asked for: "
@@ -222,23 +223,24 @@ def _voting(rule: VotingRule, config: ContributionConfig) -> VotingRule:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Ask:
-    """Counts that a rule takes."""
+class RuleQuery:
+    """One set of counts that a rule needs."""
 
     condition: Condition
     how: How
     voter: int
-    """Which of the rule's probes answers; all of them where a rule pools."""
+    """Index of the voter that answers; all probes where a rule pools."""
 
     choice: Vote
     open: Vote
 
 
-def asks(rule: Rule) -> tuple[Ask, ...]:
-    """List what has to be counted: one entry for each Counts that `decide` takes, in its order."""
+def queries(rule: Rule) -> tuple[RuleQuery, ...]:
+    """List the counts that a rule needs: one entry for each `Counts` that `apply_rule` takes, in
+    order."""
     if isinstance(rule, VotingRule):
         return tuple(
-            Ask(
+            RuleQuery(
                 condition=rule.condition,
                 how=rule.how,
                 voter=number,
@@ -248,26 +250,26 @@ def asks(rule: Rule) -> tuple[Ask, ...]:
             for number, voter in enumerate(rule.voters)
         )
     vote = Vote(answers=rule.answers)
-    ablated = Ask(condition=rule.condition, how=rule.how, voter=0, choice=vote, open=vote)
+    ablated = RuleQuery(condition=rule.condition, how=rule.how, voter=0, choice=vote, open=vote)
     if isinstance(rule, CalibratedRule):
         return (ablated,)
     return (replace(ablated, condition="full", how="absent"), ablated)
 
 
-def command(rule: Rule) -> str:
+def probe_command(rule: Rule) -> str:
     """Write the commands that fill the cache with what a rule asks, one a line.
 
     Where several models vote, MODEL_1, MODEL_2, ... stand for their directories or hub ids.
     """
     lines = []
-    voters = max(ask.voter for ask in asks(rule)) + 1
-    conditions = ",".join(dict.fromkeys(ask.condition for ask in asks(rule)))
-    for ask in asks(rule)[-voters:]:
-        alike = ask.choice == ask.open
-        for only, vote in {"all" if alike else "choice": ask.choice, "open": ask.open}.items():
+    voters = max(query.voter for query in queries(rule)) + 1
+    conditions = ",".join(dict.fromkeys(query.condition for query in queries(rule)))
+    for query in queries(rule)[-voters:]:
+        alike = query.choice == query.open
+        for only, vote in {"all" if alike else "choice": query.choice, "open": query.open}.items():
             if only == "open" and alike:
                 continue
-            words = [f"'probe.conditions=[{conditions}]'", f"probe.how={ask.how}"]
+            words = [f"'probe.conditions=[{conditions}]'", f"probe.how={query.how}"]
             words += [f"probe.samples={vote.answers}"]
             words += [f"probe.orders={vote.orders}"] if vote.orders > 1 else []
             words += [f"probe.only={only}"] if only != "all" else []
@@ -275,6 +277,6 @@ def command(rule: Rule) -> str:
                 words += [f"probe.silence_seconds={rule.silence_seconds:g}"]
             if isinstance(rule, VotingRule) and rule.prompt != "plain":
                 words += [f"probe.prompt={rule.prompt}"]
-            words += [f"model.path=MODEL_{ask.voter + 1}"] if voters > 1 else []
+            words += [f"model.path=MODEL_{query.voter + 1}"] if voters > 1 else []
             lines.append(" ".join(["python eval.py stage=probe", *words]))
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Keep what probes counted, in files that no crash can spoil.
+"""Store what probes counted, in files that no crash can corrupt.
 
     <root>/probe=<probe_key>/probe.json                             what the key stands for
                              part-<pid>-<uuid>-<checksum>.parquet   rows of counts
@@ -23,13 +23,13 @@ import pyarrow.parquet as pq
 
 from configs.ablation import Condition, How
 from datamodules.contribution.probe_scores import earliest, encode, identities, read_shards
-from datamodules.contribution.probe_shards import SCHEMA, checksum, tell_unread
+from datamodules.contribution.probe_shards import SCHEMA, checksum, warn_unread
 from runtime.caching import read_regular
 from runtime.writing import flush_directory, sweep, write_bytes, write_text
 from untrusted.json_text import json_of
 
 MOST_FACTS = 1 << 24
-"""Bytes that say what a key stands for."""
+"""Largest size of a probe.json, in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,7 +43,7 @@ class ProbeRow:
     how: How
 
     option_seed: int = 0
-    """Which order the options were shown in; 0 is as written."""
+    """The order that the options were shown in; 0 is as written."""
 
     first: int = 0
     """Number of the first of these answers, among all to the same question in the same setting."""
@@ -52,13 +52,13 @@ class ProbeRow:
     n_correct: int
 
     n_unparsed: int
-    """Answers that could not be read; they are among the n, and not among the correct."""
+    """Answers that could not be parsed; they are among the n, and not among the correct."""
 
     option_logprobs: tuple[float, ...] | None = None
     """Of each option, numbered as written, where options were scored."""
 
     shard: str = "1/1"
-    """Whose share of the work the row belongs to, such as "3/8"."""
+    """The share of the work that the row belongs to, such as "3/8"."""
 
     time: float
     """Seconds since the epoch at which the row was scored."""
@@ -127,7 +127,7 @@ def write_shard(root: str | Path, rows: Sequence[ProbeRow]) -> Path:
     return add_table(root, keys[0], pa.table(columns, schema=SCHEMA))
 
 
-def later(root: str | Path, rows: Sequence[ProbeRow]) -> list[ProbeRow]:
+def date_after_last(root: str | Path, rows: Sequence[ProbeRow]) -> list[ProbeRow]:
     """Date rows no earlier than the last that their probe wrote: clocks are set back, and of
     answers to the same question the earliest counts."""
     last = max(_folder(root, key).stat().st_mtime for key in {row.probe_key for row in rows})
@@ -185,21 +185,21 @@ def find_probe(root: str | Path, name: str) -> str:
 
 
 def read_rows(root: str | Path, key: str | None = None) -> pa.Table:
-    """Read whatever one probe, or all, wrote down, each thing once; for looking at it.
+    """Read all rows of one probe, or of all, each answer once, for inspection.
 
-    Also rows that no score is made of, because the answers before them are not there yet.
+    This includes rows that count for no score because the answers before them are missing.
     """
     keys = probes(root) if key is None else [key]
-    return pa.concat_tables([SCHEMA.empty_table(), *(_standing(root, key)[1] for key in keys)])
+    return pa.concat_tables([SCHEMA.empty_table(), *(_current_rows(root, key)[1] for key in keys)])
 
 
 def compact(root: str | Path, key: str) -> Path | None:
-    """Make one shard of many, or return None where there are no two.
+    """Merge the shards of a probe into one; None where there are fewer than two.
 
-    The new shard is durable before the old ones go; in between, rows are merely there twice. Shards
-    that others add meanwhile stay as they are.
+    The new shard is durable before the old ones are deleted; in between, rows are there twice.
+    Shards that others add meanwhile stay as they are.
     """
-    shards, table = _standing(root, key)
+    shards, table = _current_rows(root, key)
     if len(shards) < 2:
         return None
     merged = add_table(root, key, table)
@@ -208,8 +208,8 @@ def compact(root: str | Path, key: str) -> Path | None:
     return merged
 
 
-def _standing(root: str | Path, key: str) -> tuple[list[Path], pa.Table]:
-    """Read all rows but those that others outrank for good, sorted as readers like them."""
+def _current_rows(root: str | Path, key: str) -> tuple[list[Path], pa.Table]:
+    """Read all rows but those superseded for good, sorted as readers need them."""
     shards, table = read_shards(root, key, SCHEMA.names)
     table = table.combine_chunks()
     _, content = encode(table["content_hash"])
@@ -226,13 +226,13 @@ def _folder(root: str | Path, key: str) -> Path:
 
 
 def _facts(path: Path) -> dict[str, object]:
-    """Read what is known of a probe: nothing, where nobody described it."""
+    """Read the description of a probe; empty where there is none."""
     try:
         return dict(json_of(read_regular(path, MOST_FACTS, linked=True)))
     except FileNotFoundError:
         return {}
     except PermissionError as error:
-        tell_unread(path, str(error.strerror))
+        warn_unread(path, str(error.strerror))
         return {}
     except (ValueError, TypeError, OSError) as error:  # no file, no text, no JSON, no mapping
         raise ValueError(

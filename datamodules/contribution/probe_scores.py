@@ -1,9 +1,9 @@
-"""Read what probes counted: one join per probe, then any number of questions about it.
+"""Read what probes counted: join each probe once, then answer any query about it.
 
-A shard may be gone once it was listed, merged into another, or its rows may be there twice because
-the merging process was killed; both come right here. A file that is no shard is an error and never
-skipped: rows that vanish unseen would change what is trained on. What another user keeps to
-themselves is told, and counts as not asked.
+A shard may be deleted after it was listed because it was merged into another, or its rows may be
+there twice because the merging process was killed; both are handled. A file that is no shard is an
+error and never skipped: rows that vanish unnoticed would change what is trained on. Files that may
+not be read are logged, and count as not asked.
 """
 
 import os
@@ -21,15 +21,15 @@ from numpy.typing import NDArray
 
 from configs.ablation import Condition, How
 from datamodules.contribution.decide import Counts
-from datamodules.contribution.probe_shards import SCHEMA, read_shard, tell_unread
+from datamodules.contribution.probe_shards import SCHEMA, read_shard, warn_unread
 
 _NEEDED = [name for name in SCHEMA.names if name not in ("sample_id", "option_logprobs", "shard")]
 
 _LOOKS = 30
-"""How often a reader starts again because shards were merged under its eyes."""
+"""How often a reader starts again because shards were merged while it read."""
 
 _PAUSE = 0.1
-"""Seconds by which a reader waits longer from look to look: old shards take a while to delete."""
+"""Seconds by which each new try waits longer: deleting old shards takes a while."""
 
 
 @final
@@ -45,7 +45,7 @@ class Scores:
     """Number of each question's content; equal contents share their scores."""
 
     about: NDArray[np.int64]
-    """Number of the content that a row is about."""
+    """Number of the content that each row is about."""
 
     setting: NDArray[np.int64]
     settings: dict[tuple[object, object], int]
@@ -58,7 +58,7 @@ class Scores:
 
     @staticmethod
     def load(root: str | Path, key: str, content_hashes: Sequence[str]) -> "Scores":
-        """Read one probe; without any shard of its own, it has answered nothing."""
+        """Read one probe; without any shard, it has answered nothing."""
         wanted, content = encode(_binary(content_hashes))
         _, table = read_shards(root, key, _NEEDED)
         known = pc.index_in(table["content_hash"], value_set=wanted)
@@ -100,7 +100,7 @@ class Scores:
         return Counts(n=self._sum(self.n, asked), n_correct=self._sum(self.n_correct, asked))
 
     def unparsed(self, condition: Condition, how: How) -> NDArray[np.int64]:
-        """Sum the answers to each question that could not be read; no rule asks for them."""
+        """Sum the answers to each question that could not be parsed; no rule needs them."""
         return self._sum(self.n_unparsed, self._asked(condition, how))
 
     def done(self, condition: Condition, how: How, option_seed: int) -> NDArray[np.int64]:
@@ -117,7 +117,7 @@ class Scores:
 
 
 def read_shards(root: str | Path, key: str, columns: Sequence[str]) -> tuple[list[Path], pa.Table]:
-    """Read some columns of all rows of one probe, and say which files hold them."""
+    """Read some columns of all rows of one probe, and list the files that hold them."""
     folder = Path(root) / f"probe={key}"
     for look in range(_LOOKS):
         try:
@@ -135,11 +135,11 @@ def read_shards(root: str | Path, key: str, columns: Sequence[str]) -> tuple[lis
 
 
 def identities(table: pa.Table, content: NDArray[np.int64]) -> tuple[NDArray[np.int64], int]:
-    """Number the rows so that those which repeat the same answers have the same number.
+    """Number the rows so that rows which repeat the same answers have the same number.
 
     Numbers are made of how many contents, conditions, orders and so on there are, never of their
-    values, so they fit. Divided by the second value returned they leave out `first`, by which they
-    ascend.
+    values, so they do not overflow. Divided by the second value returned they leave out `first`, by
+    which they ascend.
     """
     firsts, start = np.unique(_numbers(table["first"]), return_inverse=True)
     starts = max(1, len(firsts))
@@ -151,10 +151,10 @@ def identities(table: pa.Table, content: NDArray[np.int64]) -> tuple[NDArray[np.
 
 
 def earliest(table: pa.Table, identity: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the rows in the order of their numbers, and of those with the same one the earliest.
+    """Return the rows in the order of their numbers, and of equal numbers the earliest.
 
-    What was selected once stays selected, whoever probes again. Rows of one time are ranked by
-    their counts, so that neither names nor numbers of files ever matter.
+    What was selected once stays selected, whatever is probed again. Rows of one time are ranked by
+    their counts, so that neither names nor numbers of files matter.
     """
     order = np.argsort(identity)
     repeats = np.diff(identity[order], prepend=-1) == 0
@@ -179,8 +179,8 @@ def _in_sequence(
 ) -> NDArray[np.bool_]:
     """Mark the rows that start where the one before them in their group ended, the first at 0.
 
-    Rows come sorted by group and first. A row that overlaps another would count answers twice, one
-    behind a gap would leave the answers before it to be counted later.
+    Rows come sorted by group and first. A row that overlaps another would count answers twice; one
+    behind a gap waits until the answers before it are there.
     """
     at = np.flatnonzero(np.diff(group, prepend=-1))
     ends = np.append(at[1:], len(group))
@@ -207,17 +207,18 @@ def _numbers(column: pa.Array | pa.ChunkedArray) -> NDArray[np.int64]:
 
 
 def _list_shards(folder: Path) -> list[Path]:
-    """List the finished shards, and none too few: what crashes left ends in .tmp.
+    """List all finished shards; what crashes left behind ends in .tmp.
 
-    A listing may pass over a shard that appears while it runs, and then over those merged into it.
-    Looking twice shows either: the new shard is in the second list, or an old one is not.
+    A listing may miss a shard that appears while it runs, and then the shards merged into it.
+    Listing twice reveals this: the new shard is in the second list, or an old one is missing from
+    it.
     """
     before = None
     while True:
         try:
             names = os.listdir(folder) if folder.is_dir() else []
         except PermissionError as error:
-            tell_unread(folder, str(error.strerror))
+            warn_unread(folder, str(error.strerror))
             return []
         shards = {folder / name for name in names if re.fullmatch(r"[^.].*\.parquet", name)}
         if before is not None and before <= shards:

@@ -1,4 +1,4 @@
-"""One file of what a probe counted: read whole and checked, or named with what is wrong with it."""
+"""Read one file of probe counts whole and check it, or say what is wrong with it."""
 
 import hashlib
 import logging
@@ -17,7 +17,7 @@ from runtime.caching import read_regular
 log = logging.getLogger(__name__)
 
 MOST_BYTES = 1 << 32
-"""Of a shard; those of millions of rows are a hundredth of it."""
+"""Largest size of a shard; those of millions of rows are a hundredth of it."""
 
 _WORD = pa.dictionary(pa.int32(), pa.string())
 
@@ -41,18 +41,18 @@ SCHEMA = pa.schema(
 
 
 @cache
-def tell_unread(path: Path, reason: str) -> None:
-    """Say once that somebody else's answers may not be read here."""
+def warn_unread(path: Path, reason: str) -> None:
+    """Log once that a file may not be read."""
     log.warning("%s cannot be read (%s), and what it holds counts as not asked", path, reason)
 
 
 def checksum(content: bytes) -> str:
-    """Return what the name of a shard ends with, for Parquet does not check all of its bytes."""
+    """Return the hash that a shard's name ends with: Parquet does not check all of its bytes."""
     return hashlib.blake2b(content, digest_size=16).hexdigest()
 
 
 def read_shard(shard: Path, key: str, columns: Sequence[str]) -> pa.Table | None:
-    """Read one file, or say what is wrong with it and what to do; None where it is not for us.
+    """Read one shard, or say what is wrong with it and what to do; None where it may not be read.
 
     Shards are many and small: threads and read-ahead cost more than they save.
     """
@@ -71,7 +71,7 @@ def read_shard(shard: Path, key: str, columns: Sequence[str]) -> pa.Table | None
     except FileNotFoundError:
         raise  # merged into another
     except PermissionError as error:
-        tell_unread(shard, str(error.strerror))
+        warn_unread(shard, str(error.strerror))
         return None
     except (ValueError, KeyError, OSError, pa.ArrowException) as error:
         raise ValueError(
@@ -89,7 +89,7 @@ def read_shard(shard: Path, key: str, columns: Sequence[str]) -> pa.Table | None
 
 
 def _check_rows(table: pa.Table) -> None:
-    """Refuse rows that no probe writes: of other types, empty, or whose counts do not add up."""
+    """Refuse rows that no probe writes: wrong types, nulls, or counts that do not add up."""
     for name in table.column_names:
         column = table[name]
         if column.type != SCHEMA.field(name).type:

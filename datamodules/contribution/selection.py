@@ -1,4 +1,4 @@
-"""Join cached probe counts on the questions of a run, and choose which it reads, and how often.
+"""Select the questions that a run trains on, and their weights, from cached probe counts.
 
 Arithmetic over the cache: another rule, threshold or control never runs a model again.
 """
@@ -16,22 +16,24 @@ from numpy.typing import NDArray
 from configs.schema import ContributionConfig, DataConfig
 from datamodules.contribution.decide import (
     Counts,
-    Items,
+    QuestionFeatures,
+    apply_rule,
+    contribution,
+    question_features,
+)
+from datamodules.contribution.presets import (
     Rule,
     SoftRule,
-    asks,
-    contribution,
-    decide,
-    items_of,
+    queries,
     rule_of,
 )
-from datamodules.contribution.voters import (
-    Pooled,
-    commands,
-    counted,
-    pooled,
-    rules_asked,
-    voters_of,
+from datamodules.contribution.probe_matching import (
+    PooledProbes,
+    counts_by_voter,
+    find_voters,
+    pool_counts,
+    probe_commands,
+    required_rules,
 )
 from datamodules.draws import random_order
 from datamodules.sample import Sample
@@ -49,31 +51,31 @@ BANDS_KEPT = {
     "weak": ("weak",),
     "all": ("strong", "undefined", "unstable", "undetermined", "weak"),
 }
-"""The bands behind each `keep`. Papers retain in full what their probes cannot ask: the undefined,
-and here the unstable. What is missing is left to `on_missing`."""
+"""The bands that each `keep` retains. Papers keep in full what their probes cannot ask: the
+undefined, and here the unstable. `on_missing` decides on what is missing."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Selected:
-    """Which questions a run reads, by their places in the manifest, and how often."""
+    """The questions that a run trains on, by their indices in the manifest, and their weights."""
 
     kept: NDArray[np.int64]
-    """Those to train on, in the order of the manifest."""
+    """Indices of the questions to train on, ascending."""
 
     weak: NDArray[np.int64]
-    """Those that a curriculum begins with, kept or not."""
+    """Indices of the questions that a curriculum begins with, kept or not."""
 
     weights: NDArray[np.float64] | None
-    """How often each of `kept` is read, in proportion; None reads all alike."""
+    """How often each of `kept` is read, in proportion; None reads all equally often."""
 
     bands: NDArray[np.str_]
-    """What the rule says of every question of the manifest; `""` without a rule."""
+    """The rule's band of every question of the manifest; `""` without a rule."""
 
 
 def select_questions(
     samples: Sequence[Sample], data: DataConfig, *, seed: int, run_dir: Path
 ) -> Selected:
-    """Choose the questions that `data.contribution` asks for; the run directory gets the reasons.
+    """Select the questions that `data.contribution` asks for; write reasons to the run directory.
 
     Args:
         seed: of the run, by which `control=random_same_size` draws.
@@ -82,14 +84,14 @@ def select_questions(
     if wanted.rule == "none":
         return _everything(wanted, len(samples))
     rule = rule_of(wanted)
-    items = items_of(samples, rule.condition, rule.how)
+    features = question_features(samples, rule.condition, rule.how)
     nobody = np.zeros(len(samples), dtype=np.int64)
-    bands = decide(rule, [Counts(n=nobody, n_correct=nobody) for _ in asks(rule)], items)
+    bands = apply_rule(rule, [Counts(n=nobody, n_correct=nobody) for _ in queries(rule)], features)
     known = np.full((3, len(samples)), np.nan)
     if not np.isin(bands, UNASKED).all():  # else there is nothing that answers could decide
-        voters = voters_of(wanted, probe_directory(data), samples)
-        bands = decide(rule, counted(rule, voters), items)
-        known = _contributions(rule, voters, items)  # (3, N)
+        voters = find_voters(wanted, probe_directory(data), samples)
+        bands = apply_rule(rule, counts_by_voter(rule, voters), features)
+        known = _contributions(rule, voters, features)  # (3, N)
     if wanted.weighted:  # what has no weight lacks answers, though its band be known
         bands = np.where(np.isnan(known[0]) & ~np.isin(bands, UNASKED), "missing", bands)
     _check_missing(wanted, samples, bands)
@@ -101,19 +103,21 @@ def select_questions(
     _check_pools(wanted, kept, weak, told)
     weights = _weights(rule, known[0, kept]) if wanted.weighted else None
     log.info("%s keeps %d of %d questions (%s)", wanted.rule, len(kept), len(samples), told)
-    reasons = np.where(chosen == passed, _reasons(rule, items, bands), f"control={wanted.control}")
+    reasons = np.where(
+        chosen == passed, _reasons(rule, features, bands), f"control={wanted.control}"
+    )
     reasons = np.where(free, reasons, "another run has read it")
     _write(run_dir / "selection.jsonl", _rows(samples, chosen, bands, reasons, known))
     return Selected(kept=kept, weak=weak, weights=weights, bands=bands)
 
 
 def probe_directory(data: DataConfig) -> Path:
-    """Where the probe shards of a data set lie."""
+    """Return the directory of a data set's probe shards."""
     return Path(data.root) / data.contribution.cache  # an absolute cache replaces the root
 
 
 def _everything(wanted: ContributionConfig, count: int) -> Selected:
-    """Train on all questions, and refuse settings that mean nothing without bands."""
+    """Keep all questions; refuse settings that mean nothing without bands."""
     settings = {
         f"keep={wanted.keep}": wanted.keep in ("weak", "not_weak"),
         f"control={wanted.control}": wanted.control in ("random_same_size", "complement"),
@@ -131,7 +135,9 @@ def _everything(wanted: ContributionConfig, count: int) -> Selected:
     return Selected(kept=np.arange(count), weak=nothing, weights=None, bands=np.full(count, ""))
 
 
-def _contributions(rule: Rule, voters: Sequence[Pooled], items: Items) -> NDArray[np.float64]:
+def _contributions(
+    rule: Rule, voters: Sequence[PooledProbes], features: QuestionFeatures
+) -> NDArray[np.float64]:
     """Estimate p(full) - p(ablated), with its interval, from all answers of all voters.
 
     NaN where a question was not asked both ways, or where withholding means nothing.
@@ -139,11 +145,11 @@ def _contributions(rule: Rule, voters: Sequence[Pooled], items: Items) -> NDArra
     Shapes: -> (3, N)
     """
     everyone = [scores for voter in voters for scores in voter]
-    full = pooled(everyone, "full", "absent")
-    ablated = pooled(everyone, rule.condition, rule.how)
+    full = pool_counts(everyone, "full", "absent")
+    ablated = pool_counts(everyone, rule.condition, rule.how)
     confidence = rule.confidence if isinstance(rule, SoftRule) else 0.95
     found = np.array(contribution(full, ablated, confidence=confidence))
-    found[:, items.undefined != ""] = np.nan
+    found[:, features.undefined != ""] = np.nan
     return found
 
 
@@ -158,16 +164,17 @@ def _check_missing(
             f"{len(missing)} of {len(samples)} questions have too few cached answers for "
             f"{wanted.rule}{' with weights' if wanted.weighted else ''} (first: "
             f"{samples[missing[0]].id!r}), and no rule guesses: ask them with "
-            f"{commands(rules_asked(wanted))}, or decline with data.contribution.on_missing=drop "
-            "or keep, or data.contribution.rule=none to train without filtering."
+            f"{probe_commands(required_rules(wanted))}, or decline with "
+            "data.contribution.on_missing=drop or keep, or data.contribution.rule=none to train "
+            "without filtering."
         )
 
 
 def _passed(wanted: ContributionConfig, bands: NDArray[np.str_]) -> NDArray[np.bool_]:
     """Mark what the filter keeps.
 
-    With on_missing=error nothing depends on what is missing by now; with on_missing=probe it was
-    asked before, and what is still missing cannot be.
+    With on_missing=error, `_check_missing` has made sure that nothing depends on what is missing;
+    with on_missing=probe, everything that can be asked has been.
     """
     missing_too = wanted.on_missing in ("keep", "error")
     return np.isin(bands, BANDS_KEPT[wanted.keep]) | (missing_too & (bands == "missing"))
@@ -195,12 +202,12 @@ def _under_control(
     free: NDArray[np.bool_],
     seed: int,
 ) -> NDArray[np.bool_]:
-    """Mark what the run reads: what the filter keeps, or what that is compared with.
+    """Mark what the run reads: what the filter keeps, or the control that it is compared with.
 
-    What is dropped for want of answers is on neither side of a comparison.
+    Questions dropped for lack of answers belong to neither side of a comparison.
 
     Args:
-        free: False on what another run has read, which is on neither side either.
+        free: False on questions that another run has read, which belong to neither side either.
     """
     judged = free & (passed | (bands != "missing"))
     match wanted.control:
@@ -237,7 +244,7 @@ def _check_pools(
 
 
 def _weights(rule: Rule, estimate: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Weigh questions by how much their media help; what nobody can weigh gets the mean.
+    """Weigh questions by how much their media help; those of unknown weight get the mean.
 
     w = max(0, p(full) - p(ablated))
     """
@@ -252,10 +259,10 @@ def _weights(rule: Rule, estimate: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.where(known, weights, weights[known].mean())
 
 
-def _reasons(rule: Rule, items: Items, bands: NDArray[np.str_]) -> NDArray[np.str_]:
-    """Say why the rule does not decide on a question; `""` where it does."""
+def _reasons(rule: Rule, features: QuestionFeatures, bands: NDArray[np.str_]) -> NDArray[np.str_]:
+    """Return why the rule does not decide on each question; `""` where it does."""
     few = f"its source has fewer than {rule.min_questions} questions"
-    reasons = np.where(bands == "unstable", few, items.undefined)
+    reasons = np.where(bands == "unstable", few, features.undefined)
     return np.where(bands == "missing", "too few cached answers", reasons)
 
 
@@ -266,7 +273,7 @@ def _rows(
     reasons: NDArray[np.str_],
     known: NDArray[np.float64],
 ) -> Iterator[dict[str, object]]:
-    """List what became of every question of the manifest."""
+    """List the outcome of every question of the manifest."""
     columns = (chosen.tolist(), bands.tolist(), reasons.tolist(), known.T.round(6).tolist())
     for sample, kept, band, reason, numbers in zip(samples, *columns, strict=True):
         row: dict[str, object] = {"id": sample.id, "kept": kept, "band": band}
@@ -278,7 +285,7 @@ def _rows(
 
 
 def _write(file: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    """Put all rows in place at once, whichever of the processes of a run is last."""
+    """Write all rows at once; every process of a run writes the same."""
     encode = json.JSONEncoder(ensure_ascii=False).encode  # made once: there may be many rows
     text = "".join(f"{encode(row)}\n" for row in rows).encode()
     if file.exists() and file.read_bytes() != text:

@@ -1,8 +1,8 @@
-"""Share out what a model gains from sound, pictures and words: Shapley values over subsets.
+"""Shapley values of sound, pictures and words in the success on each question.
 
-Withholding one part at a time misleads where parts stand in for each other: either alone suffices,
-so neither seems to contribute. Shapley values average over all orders in which the parts could be
-added, and what both together give beyond each by itself is the synergy.
+Withholding one part at a time misleads where parts are redundant: either alone suffices, so neither
+seems to contribute. Shapley values average over all orders in which the parts could be added; the
+synergy is what both add together beyond what each adds alone.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.ablation import LEFT, Condition, Part
+from datamodules.conditions import PARTS
 from datamodules.contribution.calibration import Bools, Floats, Intervals, combination_interval
-from datamodules.contribution.decide import PARTS, Counts
+from datamodules.contribution.decide import Counts
 from datamodules.sample import Sample
 
 PLAYERS: tuple[Part, ...] = get_args(Part)
@@ -29,7 +30,7 @@ SYNERGY = np.array([0, 0, 0, 0, 1, -1, -1, 1])
 
 @dataclass(frozen=True, kw_only=True)
 class Shares:
-    """What each part adds to the success on each question, and audio and visual only together."""
+    """The Shapley value of each part of each question, and the synergy of audio and visual."""
 
     audio: Intervals
     visual: Intervals
@@ -41,7 +42,7 @@ class Shares:
 
 
 def has_part(samples: Iterable[Sample], part: Part) -> Bools:
-    """Say which questions come with sound, or with something to see."""
+    """Mark the questions that have sound, or something to see."""
     return np.array(
         [any(part in PARTS[media.modality] for media in sample.media) for sample in samples],
         dtype=np.bool_,
@@ -100,9 +101,9 @@ def shares(
 def _values(
     counts: Mapping[Condition, Counts], here: NDArray[np.int64]
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Collect answers and right ones by what was truly left of each question.
+    """Collect the counts by the subset of parts that was really left of each question.
 
-    Of conditions that come to the same, the first in the order of LEFT that was asked stands.
+    Of conditions that come to the same, the first in the order of LEFT that was asked counts.
 
     Shapes: here (N,) -> (8, N) each
     """

@@ -127,7 +127,7 @@ class MediaReader:
         self, media: Media, asset_id: str, withheld: Withholding, budget: MediaConfig
     ) -> tuple[Medium | str, ...]:
         """Turn what `left` leaves of one medium into tower inputs."""
-        if not withheld.touches(media.modality):
+        if not withheld.affects(media.modality):
             withheld = Withholding()  # one entry for all conditions that leave it as it is
         mismatched = withheld.how == "mismatched"
         return self._features(media, asset_id if mismatched else "", withheld, budget)

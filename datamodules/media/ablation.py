@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.ablation import LEFT, Condition, How, Part
-from datamodules.contribution.decide import PARTS, touches
+from datamodules.conditions import PARTS, affects
 from datamodules.draws import draw_seed
 from datamodules.media.decoders import SAMPLE_RATE, SHORTEST_AUDIO
 from datamodules.media.files import Decoded, MediaError
@@ -41,9 +41,9 @@ class Withholding:
                 f"{SHORTEST_AUDIO} s: give 30 as AudioMCQ does, or null for each sound's length."
             )
 
-    def touches(self, modality: Modality) -> bool:
+    def affects(self, modality: Modality) -> bool:
         """Tell whether media of a kind can look or sound different afterwards."""
-        return touches(self.condition, self.how, modality)
+        return affects(self.condition, self.how, modality)
 
     def parts(self, item: Decoded) -> frozenset[Part]:
         """List what is taken from one medium, of what it has."""
@@ -238,7 +238,7 @@ class Donors:
             return
         for modality, items in self._media.items():
             shared = set.intersection(*(self._assets[item.path] for item in items))
-            if withheld.touches(modality) and shared:
+            if withheld.affects(modality) and shared:
                 raise ValueError(
                     f"all {len(items)} {modality} media of the manifest belong to the asset "
                     f"{min(shared)!r}, but how=mismatched shows a question those of another asset: "

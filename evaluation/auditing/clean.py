@@ -15,7 +15,8 @@ import numpy as np
 from configs.inputs import ContributionConfig, RuleName
 from configs.schema import Config
 from datamodules.contamination.clean_view import CleanView, JudgedQuestion, view_path, view_text
-from datamodules.contribution.decide import Counts, asks, decide, items_of, rule_of
+from datamodules.contribution.decide import Counts, apply_rule, question_features
+from datamodules.contribution.presets import queries, rule_of
 from datamodules.contribution.probe_cache import find_probe, probes
 from datamodules.contribution.probe_scores import Scores
 from datamodules.contribution.selection import probe_directory
@@ -112,10 +113,10 @@ def _judged(
 ) -> Judged | Unjudged:
     """Judge by one rule, or say what it lacks: no probe, where it keeps everything in any case."""
     rule = rule_of(wanted)
-    items = items_of(samples, rule.condition, rule.how)
+    items = question_features(samples, rule.condition, rule.how)
     zero = np.zeros(len(samples), dtype=np.int64)
-    nothing = [Counts(n=zero, n_correct=zero) for _ in asks(rule)]
-    bands = decide(rule, nothing, items)
+    nothing = [Counts(n=zero, n_correct=zero) for _ in queries(rule)]
+    bands = apply_rule(rule, nothing, items)
     if not (bands == "missing").any():
         return Judged(
             name=rule.name, rule=rule, voters=(), items=items, counts=nothing, bands=bands
@@ -140,7 +141,7 @@ def _judged(
 def _asking_least(wanted: ContributionConfig, lacks: Unjudged) -> Unjudged:
     """Ask as probe.until does, which stops where a rule of one voter with its own numbers can."""
     rule = rule_of(wanted)
-    voters = {ask.voter for ask in asks(rule)}
+    voters = {ask.voter for ask in queries(rule)}
     if (
         rule != rule_of(ContributionConfig(rule=wanted.rule))
         or len(voters) > 1
@@ -194,7 +195,7 @@ def _reasons(judged: Judged) -> Iterator[str]:
     rule = judged.rule
     counts = [
         count
-        for ask, count in zip(asks(rule), judged.counts, strict=True)
+        for ask, count in zip(queries(rule), judged.counts, strict=True)
         if (ask.condition, ask.how) == (rule.condition, rule.how)
     ]
     right = np.sum([count.n_correct for count in counts], axis=0).tolist()

@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 
 from configs.ablation import Condition, How
-from datamodules.contribution.decide import withholds
+from datamodules.conditions import withholds
 from datamodules.contribution.probe_scores import Scores
 from datamodules.sample import Sample
 

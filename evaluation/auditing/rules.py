@@ -11,22 +11,28 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.inputs import ContributionConfig, RuleName
+from datamodules.contribution.calibration import guesser_share, jaccard
 from datamodules.contribution.decide import (
     BANDS,
     Counts,
-    Items,
+    QuestionFeatures,
+    apply_rule,
+    question_features,
+)
+from datamodules.contribution.presets import (
     Rule,
-    asks,
-    command,
-    decide,
-    guesser_share,
-    items_of,
-    jaccard,
+    probe_command,
+    queries,
     rule_of,
+)
+from datamodules.contribution.probe_matching import (
+    PooledProbes,
+    counts_by_voter,
+    find_voters,
+    satisfies,
 )
 from datamodules.contribution.probe_scores import Scores
 from datamodules.contribution.selection import BANDS_KEPT
-from datamodules.contribution.voters import Pooled, counted, suits, voters_of
 from datamodules.sample import Sample
 from evaluation.auditing.truth import JUDGED, Check, answerable, check, clustered_share
 from evaluation.statistics.intervals import Interval
@@ -43,7 +49,7 @@ class Judged:
     voters: tuple[str, ...]
     """Keys of the probes whose answers it read."""
 
-    items: Items
+    items: QuestionFeatures
     counts: Sequence[Counts]
     """What was answered, an entry for each of `asks(rule)`."""
 
@@ -147,16 +153,16 @@ def judge(
     """Judge by one rule, once by each seating of its voters, or with those that are named alone."""
     rule = rule_of(wanted)
     if wanted.probes:
-        seatings = [(tuple(wanted.probes), voters_of(wanted, cache, samples))]
+        seatings = [(tuple(wanted.probes), find_voters(wanted, cache, samples))]
     else:
         seatings = _seatings(rule, scores)
     digits = next(n for n in range(4, 33) if len({key[:n] for key in scores}) == len(scores))
-    items = items_of(samples, rule.condition, rule.how)
+    items = question_features(samples, rule.condition, rule.how)
     found = []
     for keys, voters in seatings:
         title = rule.name if len(seatings) == 1 else f"{rule.name}/{keys[0][:digits]}"
-        counts = counted(rule, voters)
-        bands = decide(rule, counts, items)
+        counts = counts_by_voter(rule, voters)
+        bands = apply_rule(rule, counts, items)
         found.append(
             Judged(name=title, rule=rule, voters=keys, items=items, counts=counts, bands=bands)
         )
@@ -165,14 +171,14 @@ def judge(
 
 def _seatings(
     rule: Rule, scores: Mapping[str, Scores]
-) -> list[tuple[tuple[str, ...], list[Pooled]]]:
+) -> list[tuple[tuple[str, ...], list[PooledProbes]]]:
     """Seat the probes that answered what a rule asks, as training would with just these.
 
     A rule of one voter hears each of them by itself. Voters that differ have to be named.
     """
-    wanted = asks(rule)
+    wanted = queries(rule)
     seats = {ask.voter: (ask.choice, ask.open) for ask in wanted}
-    suited = [key for key, one in scores.items() if suits(rule, one)]
+    suited = [key for key, one in scores.items() if satisfies(rule, one)]
     if len(seats) == 1:
         return [((key,), [[scores[key]]]) for key in suited]
     if len(suited) != len(seats) or len(set(seats.values())) > 1:
@@ -186,23 +192,23 @@ def asked_too_seldom(one: Judged) -> Unjudged:
         f"{one.missing} questions were asked too seldom under {_kinds(one.rule)} by "
         + ", ".join(key[:8] for key in one.voters)
     )
-    return Unjudged(name=one.name, reason=reason, commands=command(one.rule).splitlines())
+    return Unjudged(name=one.name, reason=reason, commands=probe_command(one.rule).splitlines())
 
 
 def not_asked(rule: Rule) -> Unjudged:
     """Say that nobody can vote, or that it is not plain who does."""
-    voters = len({ask.voter for ask in asks(rule)})
+    voters = len({ask.voter for ask in queries(rule)})
     reason = f"no probe was asked under {_kinds(rule)}"
     if voters > 1:
         reason = (
             f"{voters} probes vote, asked under {_kinds(rule)}; name them with "
             f"data.contribution.rule={rule.name} 'data.contribution.probes=[A,B,C]', or ask first"
         )
-    return Unjudged(name=rule.name, reason=reason, commands=command(rule).splitlines())
+    return Unjudged(name=rule.name, reason=reason, commands=probe_command(rule).splitlines())
 
 
 def _kinds(rule: Rule) -> str:
-    return " and ".join(dict.fromkeys(f"{ask.condition}/{ask.how}" for ask in asks(rule)))
+    return " and ".join(dict.fromkeys(f"{ask.condition}/{ask.how}" for ask in queries(rule)))
 
 
 def rule_row(one: Judged, cluster: Sequence[str], *, confidence: float) -> RuleRow:

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.ablation import Condition, How, Part
-from datamodules.contribution.decide import items_of
+from datamodules.contribution.decide import question_features
 from datamodules.contribution.probe_scores import Scores
 from datamodules.contribution.shapley import Shares, has_part, shares
 from datamodules.sample import Sample
@@ -67,7 +67,7 @@ def play(
     None where no probe was asked under the four conditions that the smaller game takes.
     """
     sound, sight = has_part(samples, "audio"), has_part(samples, "visual")
-    chance = items_of(samples, "text_only", "absent").chance
+    chance = question_features(samples, "text_only", "absent").chance
     options = np.array([any(item.role == "option" for item in one.media) for one in samples])
     best, most = None, (0, 0, 0)
     for (key, one), how in product(scores.items(), WAYS):

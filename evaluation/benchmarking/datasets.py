@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from configs.ablation import LEFT, Condition, How
 from configs.benchmark import shown
 from configs.schema import Config
+from datamodules.conditions import PARTS, why_undefined, withholds
 from datamodules.contamination.clean_view import CleanView, find_views
-from datamodules.contribution.decide import PARTS, why_undefined, withholds
 from datamodules.loading.question_set import QuestionSet, load_questions
 from datamodules.media.ablation import Withholding
 from datamodules.media.files import MediaError
@@ -145,7 +145,7 @@ def media_shown(sample: Sample, condition: Condition, how: How) -> list[str]:
         item
         for item in sample.media
         if how not in ("absent", "described")
-        or not withheld.touches(item.modality)
+        or not withheld.affects(item.modality)
         or PARTS[item.modality] & LEFT[condition]
     ]
     return [item.path for item in sorted(left, key=lambda item: item.role == "option")]

@@ -10,22 +10,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.schema import Config, ProbeConfig
-from datamodules.contribution.decide import (
-    Ask,
-    Counts,
+from datamodules.conditions import withholds
+from datamodules.contribution.decide import Counts, is_decided, question_features
+from datamodules.contribution.presets import (
     Rule,
+    RuleQuery,
     SoftRule,
     Vote,
     VotingRule,
-    asks,
-    items_of,
-    settled,
-    withholds,
+    queries,
 )
 from datamodules.contribution.probe_cache import (
     ProbeRow,
+    date_after_last,
     describe_probe,
-    later,
     probes,
     write_shard,
 )
@@ -68,7 +66,7 @@ class Seat:
 
     probe: Probe
     questions: QuestionSet
-    ask: Ask
+    ask: RuleQuery
 
     def votes(self) -> Iterator[tuple[bool, Vote, str]]:
         """What choices and open questions are asked, and the key that the answers go under."""
@@ -97,7 +95,7 @@ class Panel:
         self.shard = f"{number}/{count}"
         self.mine = np.arange(len(self.samples)) % count == number - 1
         self._read: dict[str, Scores] = {}
-        wanted = _asks(config.probe) if rule is None else asks(rule)
+        wanted = _asks(config.probe) if rule is None else queries(rule)
         self.seats = [
             Seat(probe=probes[ask.voter], questions=sets[ask.voter], ask=ask) for ask in wanted
         ]
@@ -225,8 +223,8 @@ class Panel:
         """Mark the questions whose band further answers could change."""
         if self.rule is None:
             return np.ones(len(self.samples), dtype=bool)
-        items = items_of(self.samples, self.rule.condition, self.rule.how)
-        return ~settled(self.rule, [self.counts(seat) for seat in self.seats], items)
+        items = question_features(self.samples, self.rule.condition, self.rule.how)
+        return ~is_decided(self.rule, [self.counts(seat) for seat in self.seats], items)
 
     def _withheld(self, seat: Seat) -> NDArray[np.bool_]:
         """Mark the questions that the condition takes something from; `full` is asked of all."""
@@ -263,9 +261,9 @@ class Panel:
             self._read.pop(key, None)
 
     def _keep(self, rows: Sequence[ProbeRow]) -> None:
-        write_shard(self.cache, later(self.cache, rows))
+        write_shard(self.cache, date_after_last(self.cache, rows))
 
-    def _row(self, tally: Tally, key: str, ask: Ask) -> ProbeRow:
+    def _row(self, tally: Tally, key: str, ask: RuleQuery) -> ProbeRow:
         return ProbeRow(
             sample_id=tally.sample.id,
             content_hash=tally.sample.content_hash,
@@ -283,11 +281,11 @@ class Panel:
         )
 
 
-def _asks(settings: ProbeConfig) -> list[Ask]:
+def _asks(settings: ProbeConfig) -> list[RuleQuery]:
     """Write the settings as a rule would ask; full withholds nothing, so it does not matter how."""
     choice = Vote(answers=settings.samples, orders=settings.orders)
     return [
-        Ask(
+        RuleQuery(
             condition=condition,
             how="absent" if condition == "full" else settings.how,
             voter=0,

@@ -6,8 +6,8 @@ from dataclasses import replace
 from pathlib import Path
 
 from configs.schema import Config, ProbeConfig
-from datamodules.contribution.decide import Rule, VotingRule, rule_of
-from datamodules.contribution.voters import prescribed
+from datamodules.contribution.presets import Rule, VotingRule, rule_of
+from datamodules.contribution.probe_matching import with_rule_defaults
 from datamodules.loading.question_set import load_questions
 from datamodules.sample import Sample
 from evaluation.probing.local import LocalProbe
@@ -35,7 +35,7 @@ def probe(config: Config) -> str:
 def fill(config: Config, split: str, rule: Rule | None, *, run_dir: Path) -> list[Panel]:
     """Ask what a rule needs to decide, or without a rule what `config.probe` lists."""
     if rule is not None:
-        config = replace(config, probe=prescribed(config.probe, rule))
+        config = replace(config, probe=with_rule_defaults(config.probe, rule))
     configs = [config, *(with_weights(config, path) for path in config.probe.checkpoints)]
     served = config.probe.backend == "openai"
     probes = [ServedProbe(config)] if served else [LocalProbe(each) for each in configs]

@@ -13,8 +13,8 @@ import pytest
 
 from configs.inputs import MediaConfig
 from datamodules.contribution.probe_cache import (
+    date_after_last,
     describe_probe,
-    later,
     probes,
     read_rows,
     write_shard,
@@ -145,7 +145,9 @@ def test_first_answers_stay_first_whatever_the_clock_says(tmp_path):
 def test_counts_are_dated_behind_those_before_them_where_a_clock_was_set_back(tmp_path):
     folder = write_shard(tmp_path, [row(1, time=400.0)]).parent
     os.utime(folder, (500, 500))
-    assert [one.time for one in later(tmp_path, [row(2, time=50.0), row(3, time=900.0)])] == [
+    assert [
+        one.time for one in date_after_last(tmp_path, [row(2, time=50.0), row(3, time=900.0)])
+    ] == [
         500.0,
         900.0,
     ]

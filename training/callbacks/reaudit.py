@@ -13,18 +13,20 @@ from numpy.typing import NDArray
 from configs.inputs import ContributionConfig
 from configs.probing import ProbeConfig
 from datamodules.contribution.decide import (
-    Ask,
     Counts,
-    Items,
+    QuestionFeatures,
+    apply_rule,
+    question_features,
+)
+from datamodules.contribution.presets import (
     Rule,
+    RuleQuery,
     Vote,
     VotingRule,
-    asks,
-    decide,
-    items_of,
+    queries,
     rule_of,
 )
-from datamodules.contribution.voters import prescribed
+from datamodules.contribution.probe_matching import with_rule_defaults
 from datamodules.draws import draw_seed, random_order
 from datamodules.loading.question_set import InOrder, QuestionSet
 from datamodules.prompts.wording import SUFFIXES
@@ -56,7 +58,7 @@ class Reaudit(Callback):
         self.rule = _alone(rule_of(contribution))
         self.every = contribution.refresh_every
         self.count = contribution.refresh_samples
-        self.probe = prescribed(probe, self.rule)
+        self.probe = with_rule_defaults(probe, self.rule)
         self.seed = seed
         self.rows = MetricsLog(run_dir / "reaudit.jsonl")
         self.metrics = MetricsLog(run_dir / "metrics.jsonl")
@@ -76,7 +78,9 @@ class Reaudit(Callback):
         places = np.sort(decidable[drawn])
         self.questions = data.train_questions.under("full", "absent")
         self.questions.samples = [everything[place] for place in places]
-        self.items = _items_at(items_of(everything, self.rule.condition, self.rule.how), places)
+        self.items = _items_at(
+            question_features(everything, self.rule.condition, self.rule.how), places
+        )
         self.cached = dict(zip(self._ids(), bands[places].tolist(), strict=True))
         if trainer.is_global_zero:
             self.rows.truncate_after(trainer.global_step)
@@ -98,10 +102,10 @@ class Reaudit(Callback):
         """Ask, judge and write down; every process asks, so that none waits for another."""
         modes = [(module, module.training) for module in policy.modules()]
         with trainer.precision_plugin.forward_context():
-            counts = [self._counts(policy, ask) for ask in asks(self.rule)]
+            counts = [self._counts(policy, ask) for ask in queries(self.rule)]
         for module, training in modes:  # one by one: a frozen part may be in another mode
             module.training = training
-        bands = decide(self.rule, counts, self.items)
+        bands = apply_rule(self.rule, counts, self.items)
         if not trainer.is_global_zero:
             return
         before = self._before()
@@ -114,7 +118,7 @@ class Reaudit(Callback):
         for logger in trainer.loggers:
             logger.log_metrics(values, step=step)
 
-    def _counts(self, policy: OmniModel, ask: Ask) -> Counts:
+    def _counts(self, policy: OmniModel, ask: RuleQuery) -> Counts:
         """Count the right answers to one thing that the rule asks."""
         number = {id_: at for at, id_ in enumerate(self._ids())}
         n, n_correct = np.zeros((2, len(number)), dtype=np.int64)
@@ -129,7 +133,7 @@ class Reaudit(Callback):
                     n_correct[at] += answers.n_correct
         return Counts(n=n, n_correct=n_correct)
 
-    def _withheld(self, ask: Ask, order: int) -> QuestionSet:
+    def _withheld(self, ask: RuleQuery, order: int) -> QuestionSet:
         """Show the questions as a probe does that fills the cache for this rule."""
         return self.questions.under(
             ask.condition,
@@ -180,9 +184,9 @@ def _alone(rule: Rule) -> Rule:
     return replace(rule, min_questions=0)
 
 
-def _items_at(items: Items, places: NDArray[np.int64]) -> Items:
+def _items_at(items: QuestionFeatures, places: NDArray[np.int64]) -> QuestionFeatures:
     """Take some items with the chance levels that they have among all."""
-    return Items(
+    return QuestionFeatures(
         chance=items.chance[places],
         closed=items.closed[places],
         source=items.source[places],

@@ -9,18 +9,24 @@ import numpy as np
 import pytest
 
 from datamodules.contribution.calibration import (
-    calibrated,
+    benjamini_hochberg,
+    calibrated_tests,
     combination_interval,
     guesser_share,
+    is_decided_calibrated,
     jaccard,
     lower_tail,
-    rejected,
-    sure,
     upper_tail,
     wilson,
 )
-from datamodules.contribution.decide import BANDS, Counts, Items, decide, settled
-from datamodules.contribution.presets import PRESETS, CalibratedRule, Vote, Voter, asks
+from datamodules.contribution.decide import (
+    BANDS,
+    Counts,
+    QuestionFeatures,
+    apply_rule,
+    is_decided,
+)
+from datamodules.contribution.presets import PRESETS, CalibratedRule, Vote, Voter, queries
 
 
 def exact(k, n, p):
@@ -72,16 +78,18 @@ def test_sixteen_answers_beat_chance_from_so_many_right_ones(options, at_5_perce
 def test_false_discoveries_are_bounded_by_the_largest_rank_that_passes():
     """Limits are 0.0125, 0.025, 0.0375, 0.05: the second fails its own, the third carries it."""
     p = np.array([0.9, 0.03, 0.01, 0.031])
-    assert rejected(p, 0.05).tolist() == [False, True, True, True]
-    assert rejected(p[[0, 1]], 0.05).tolist() == [False, False]  # limits 0.025 and 0.05
-    assert rejected(p[:0], 0.05).tolist() == []
+    assert benjamini_hochberg(p, 0.05).tolist() == [False, True, True, True]
+    assert benjamini_hochberg(p[[0, 1]], 0.05).tolist() == [False, False]  # limits 0.025 and 0.05
+    assert benjamini_hochberg(p[:0], 0.05).tolist() == []
 
 
 def test_of_guessers_few_are_called_knowing_however_many_there_are():
     """All of 5,000 guess among 4: any discovery is false, and in 19 of 20 draws there is none."""
     rng = np.random.default_rng(1)
     n, chance = np.full(5000, 16), np.full(5000, 0.25)
-    false = [calibrated(rule(16), rng.binomial(16, 0.25, 5000), n, chance)[0] for _ in range(100)]
+    false = [
+        calibrated_tests(rule(16), rng.binomial(16, 0.25, 5000), n, chance)[0] for _ in range(100)
+    ]
     assert sum(one.any() for one in false) <= 12  # 5 expected; P(X > 12) < 0.002
     assert np.mean(false) < 1e-4
 
@@ -91,7 +99,7 @@ def test_knowing_half_is_the_border_to_needing_the_media():
     P(X >= 5 | 10, 0.2) = 0.0328, P(X >= 4) = 0.1209. One at a time, so each limit is 0.05."""
     bands = {}
     for k in range(11):
-        above, short, _ = calibrated(rule(10), np.array([k]), np.array([10]), np.array([0.2]))
+        above, short, _ = calibrated_tests(rule(10), np.array([k]), np.array([10]), np.array([0.2]))
         bands[k] = "weak" if above[0] else "strong" if short[0] else "undetermined"
     assert [k for k in bands if bands[k] == "strong"] == [0, 1, 2]
     assert [k for k in bands if bands[k] == "undetermined"] == [3, 4]
@@ -100,20 +108,20 @@ def test_knowing_half_is_the_border_to_needing_the_media():
 def test_a_wider_margin_makes_more_strong():
     """P(X <= 4 | 10, 0.84) < 0.05 where margin 0.8 puts p1 at 0.2 + 0.8 * 0.8."""
     counts = np.array([4]), np.array([10]), np.array([0.2])
-    assert not calibrated(rule(10), *counts)[1][0]
-    assert calibrated(rule(10, margin=0.8), *counts)[1][0]
+    assert not calibrated_tests(rule(10), *counts)[1][0]
+    assert calibrated_tests(rule(10, margin=0.8), *counts)[1][0]
 
 
 def test_what_a_guesser_always_knows_shows_nothing():
-    above, short, lacking = calibrated(rule(4), np.array([0]), np.array([4]), np.array([1.0]))
+    above, short, lacking = calibrated_tests(rule(4), np.array([0]), np.array([4]), np.array([1.0]))
     assert not (above[0] or short[0] or lacking[0])
 
 
 def test_unasked_questions_do_not_count_among_the_tests():
     """p = 0.0328 passes alone; beside a second question, asked and hopeless, its limit is 0.025."""
     k, chance = np.array([5, 0]), np.array([0.2, 0.2])
-    assert calibrated(rule(10), k, np.array([10, 0]), chance)[0].tolist() == [True, False]
-    assert calibrated(rule(10), k, np.array([10, 10]), chance)[0].tolist() == [False, False]
+    assert calibrated_tests(rule(10), k, np.array([10, 0]), chance)[0].tolist() == [True, False]
+    assert calibrated_tests(rule(10), k, np.array([10, 10]), chance)[0].tolist() == [False, False]
 
 
 def test_sure_holds_in_every_world_that_can_still_be():
@@ -127,11 +135,11 @@ def test_sure_holds_in_every_world_that_can_still_be():
         n = rng.integers(0, most + 1, 3)
         k = rng.binomial(n, 0.5)
         chance = rng.choice([0.1, 0.3, 0.5, 0.9], 3)
-        stays = sure(judge, k, n, chance)
+        stays = is_decided_calibrated(judge, k, n, chance)
         worlds = set()
         for final in product(*[{int(one), most} for one in n]):
             for extra in product(*[range(f - int(o) + 1) for f, o in zip(final, n, strict=True)]):
-                above, short, _ = calibrated(judge, k + extra, np.array(final), chance)
+                above, short, _ = calibrated_tests(judge, k + extra, np.array(final), chance)
                 worlds.add(tuple(np.where(above, 1, np.where(short, 2, 3))[stays].tolist()))
         assert len(worlds) == 1
         found += int((stays & (n < most)).sum())
@@ -143,15 +151,17 @@ def test_a_question_that_no_answer_can_move_is_sure_before_its_last():
     """One is to come of 16, at chance 0.25 and p1 = 0.625. P(X <= 6) = 0.037 and P(X <= 7) = 0.100,
     P(X >= 7) = 0.080 and P(X >= 8) = 0.027: what has 6 may end short or not, what has 7 above."""
     chance = np.array([0.25])
-    stays = [sure(rule(16), np.array([k]), np.array([15]), chance)[0] for k in range(16)]
+    stays = [
+        is_decided_calibrated(rule(16), np.array([k]), np.array([15]), chance)[0] for k in range(16)
+    ]
     assert [k for k in range(16) if not stays[k]] == [6, 7]
 
 
 def test_a_question_that_can_be_neither_is_sure_to_be_undetermined():
     """One is to come of 10, at chance 0.2 and p1 = 0.6: P(X <= 3) = 0.055, P(X >= 4) = 0.121."""
     counts = np.array([3]), np.array([9]), np.array([0.2])
-    above, short, lacking = calibrated(rule(10), *counts)
-    assert sure(rule(10), *counts)[0] and not (above[0] or short[0] or lacking[0])
+    above, short, lacking = calibrated_tests(rule(10), *counts)
+    assert is_decided_calibrated(rule(10), *counts)[0] and not (above[0] or short[0] or lacking[0])
 
 
 def test_wilson_by_hand():
@@ -260,7 +270,7 @@ def test_stopping_at_what_is_settled_gives_the_bands_of_all_answers(rule):
     for seed in range(150):
         rng = np.random.default_rng(seed)
         count = int(rng.integers(3, 61))
-        about = Items(
+        about = QuestionFeatures(
             chance=rng.choice([0.1, 0.25, 0.5, 1.0], count, p=[0.3, 0.4, 0.25, 0.05]),
             closed=rng.random(count) < 0.7,
             source=rng.choice(["a", "b", "c"], count, p=[0.6, 0.3, 0.1]),
@@ -269,7 +279,8 @@ def test_stopping_at_what_is_settled_gives_the_bands_of_all_answers(rule):
         knows = rng.choice([0.0, 0.3, 0.7, 1.0], count)
         reached = rng.random(count) < (1 if seed % 2 else 0.9)
         votes = [
-            np.where(about.closed, ask.choice.total, ask.open.total) * reached for ask in asks(rule)
+            np.where(about.closed, query.choice.total, query.open.total) * reached
+            for query in queries(rule)
         ]
         right = [rng.random((count, 16)) < knows[:, None] for _ in votes]
 
@@ -282,9 +293,9 @@ def test_stopping_at_what_is_settled_gives_the_bands_of_all_answers(rule):
 
         asked = [np.zeros(count, dtype=np.int64) for _ in votes]
         for _ in range(8):
-            going = ~settled(rule, upto(asked), about)
+            going = ~is_decided(rule, upto(asked), about)
             asked = [np.minimum(n + 2 * going, most) for n, most in zip(asked, votes, strict=True)]
-        stopped, full = decide(rule, upto(asked), about), decide(rule, upto(votes), about)
+        stopped, full = apply_rule(rule, upto(asked), about), apply_rule(rule, upto(votes), about)
         assert stopped.tolist() == full.tolist(), seed
         spared += sum(int((most - n).sum()) for n, most in zip(asked, votes, strict=True))
         seen |= set(full.tolist())

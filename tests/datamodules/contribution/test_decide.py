@@ -5,19 +5,20 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from datamodules.conditions import why_undefined, withholds
 from datamodules.contribution.decide import (
-    PRESETS,
     Counts,
-    Items,
+    QuestionFeatures,
+    apply_rule,
+    contribution,
+    is_decided,
+    question_features,
+)
+from datamodules.contribution.presets import (
+    PRESETS,
     Vote,
     Voter,
-    asks,
-    contribution,
-    decide,
-    items_of,
-    settled,
-    why_undefined,
-    withholds,
+    queries,
 )
 from datamodules.sample import Media, Sample
 
@@ -38,7 +39,7 @@ def counts(*pairs):
 
 def items(count, *, chance=0.25, closed=True, source="s", undefined=""):
     """Questions alike, or with a list where they differ."""
-    return Items(
+    return QuestionFeatures(
         chance=np.broadcast_to(np.asarray(chance, float), count),
         closed=np.broadcast_to(np.asarray(closed, bool), count),
         source=np.broadcast_to(np.asarray(source, np.str_), count),
@@ -62,7 +63,7 @@ def sample(*, answer="A", answer_type="choice", options=(), source="s", media=(V
 
 def bands(name, *voters, **about):
     rule = PRESETS[name]
-    return decide(rule, voters, items(len(voters[0].n), **about)).tolist()
+    return apply_rule(rule, voters, items(len(voters[0].n), **about)).tolist()
 
 
 def test_omniclean_calls_weak_what_one_of_sixteen_answers_gets_right():
@@ -70,7 +71,7 @@ def test_omniclean_calls_weak_what_one_of_sixteen_answers_gets_right():
     assert set(found) == {"unstable"}  # five questions are too few
     rule = replace(PRESETS["omniclean"], min_questions=0)
     voters = [counts((1, 16), (0, 16), (16, 16), (0, 15), (1, 2), (0, 0))]
-    found = decide(rule, voters, items(6)).tolist()
+    found = apply_rule(rule, voters, items(6)).tolist()
     assert found == ["weak", "strong", "weak", "missing", "weak", "missing"]
 
 
@@ -93,7 +94,7 @@ def test_omniclean_keeps_half_of_its_benchmarks_as_published():
     undefined = np.where(source == "odyssey", "no_audio withholds options", "")
     asked = Counts(n=np.full(len(source), 16), n_correct=right)
     about = items(len(source), source=source, undefined=undefined)
-    found = decide(PRESETS["omniclean"], [asked], about)
+    found = apply_rule(PRESETS["omniclean"], [asked], about)
     assert len(found) == 16_968
     assert (found != "weak").sum() == 8_551
     assert (found[source == "counting"] == "unstable").all()
@@ -135,7 +136,7 @@ def test_a_third_model_without_an_answer_is_missing_where_the_others_disagree():
     first, second = counts((1, 1), (1, 1), (0, 1)), counts((2, 2), (0, 2), (0, 2))
     third = counts((0, 0), (0, 0), (0, 0))
     assert bands("vidground_m1", first, second, third) == ["weak", "missing", "strong"]
-    found = settled(PRESETS["vidground_m1"], [first, second, third], items(3))
+    found = is_decided(PRESETS["vidground_m1"], [first, second, third], items(3))
     assert found.tolist() == [True, False, True]
 
 
@@ -143,14 +144,14 @@ def test_with_more_answers_than_asked_the_same_share_is_needed():
     """Two thirds of 6 are 4; two thirds of 4 are more than 2."""
     vote = Vote(answers=3, needed=2)
     rule = replace(PRESETS["vidground"], voters=(Voter(choice=vote, open=vote),))
-    found = decide(rule, [counts((4, 6), (3, 6), (3, 4), (2, 4))], items(4))
+    found = apply_rule(rule, [counts((4, 6), (3, 6), (3, 4), (2, 4))], items(4))
     assert found.tolist() == ["weak", "strong", "weak", "strong"]
 
 
 def test_undefined_outweighs_unstable_and_both_outweigh_answers():
     rule = replace(PRESETS["vidground"], min_questions=3)
     about = items(5, source=["a", "a", "b", "b", "b"], undefined=["", "why", "why", "", ""])
-    found = decide(rule, [counts((1, 1), (1, 1), (0, 0), (1, 1), (0, 0))], about)
+    found = apply_rule(rule, [counts((1, 1), (1, 1), (0, 0), (1, 1), (0, 0))], about)
     assert found.tolist() == ["unstable", "undefined", "undefined", "weak", "missing"]
 
 
@@ -192,17 +193,17 @@ def test_contribution_is_the_difference_full_minus_ablated():
 
 def test_counts_of_other_questions_or_too_few_voters_are_refused():
     with pytest.raises(ValueError, match=r"counts of 2 questions, and 3 questions.*same order"):
-        decide(PRESETS["vidground"], [counts((1, 1), (0, 1))], items(3))
+        apply_rule(PRESETS["vidground"], [counts((1, 1), (0, 1))], items(3))
     with pytest.raises(ValueError, match=r"There are 1 counts, but audiomcq takes 3: give one"):
-        decide(PRESETS["audiomcq"], [counts((1, 1))], items(1))
+        apply_rule(PRESETS["audiomcq"], [counts((1, 1))], items(1))
 
 
 @pytest.mark.parametrize("rule", PRESETS.values(), ids=PRESETS)
 def test_no_questions_need_no_bands(rule):
     nothing = Counts(n=np.zeros(0, np.int64), n_correct=np.zeros(0, np.int64))
-    voters = [nothing] * len(asks(rule))
-    assert decide(rule, voters, items_of([], "no_audio", "absent")).tolist() == []
-    assert settled(rule, voters, items_of([], "no_audio", "absent")).tolist() == []
+    voters = [nothing] * len(queries(rule))
+    assert apply_rule(rule, voters, question_features([], "no_audio", "absent")).tolist() == []
+    assert is_decided(rule, voters, question_features([], "no_audio", "absent")).tolist() == []
 
 
 @pytest.mark.parametrize(
@@ -241,7 +242,7 @@ def test_chance_is_one_of_the_options_or_the_commonest_answer():
         *(sample(answer=a, answer_type="yes_no") for a in ("yes", "yes", "no", "yes")),
         *(sample(answer=a, answer_type="yes_no", source="b") for a in ("no", "yes", "maybe")),
     ]
-    found = items_of(samples, "text_only", "absent")
+    found = question_features(samples, "text_only", "absent")
     expected = [1 / 3, *[2 / 3] * 3, 1, *[0.75] * 4, *[0.5] * 3]
     assert found.chance.tolist() == pytest.approx(expected)
     assert found.closed.tolist() == [True] + [False] * 11

@@ -12,8 +12,8 @@ from datamodules.contribution.presets import (
     SoftRule,
     Vote,
     VotingRule,
-    asks,
-    command,
+    probe_command,
+    queries,
     rule_of,
 )
 
@@ -34,12 +34,12 @@ def test_presets_are_known_by_their_own_names():
     ],
 )
 def test_a_rule_asks_each_voter_once(name, condition, how, voters):
-    found = [(ask.condition, ask.how, ask.voter) for ask in asks(PRESETS[name])]
+    found = [(query.condition, query.how, query.voter) for query in queries(PRESETS[name])]
     assert found == [(condition, how, voter) for voter in range(voters)]
 
 
 def test_soft_asks_with_everything_first():
-    assert [ask.condition for ask in asks(PRESETS["soft"])] == ["full", "text_only"]
+    assert [query.condition for query in queries(PRESETS["soft"])] == ["full", "text_only"]
 
 
 def config(**settings):
@@ -95,7 +95,7 @@ def test_a_number_that_does_not_apply_is_refused_with_a_way_out(settings, messag
 
 @pytest.mark.parametrize("rule", PRESETS.values(), ids=PRESETS)
 def test_commands_parse_and_ask_what_the_rule_counts(rule):
-    lines = command(rule).splitlines()
+    lines = probe_command(rule).splitlines()
     asked = set()
     for line in lines:
         python, script, *words = shlex.split(line)
@@ -104,15 +104,15 @@ def test_commands_parse_and_ask_what_the_rule_counts(rule):
         assert probe.how == rule.how
         for condition in probe.conditions:
             asked.add((condition, probe.only, probe.samples, probe.orders))
-    for ask in asks(rule):
-        alike = ask.choice == ask.open
-        for only, vote in (("choice", ask.choice), ("open", ask.open)):
-            needed = (ask.condition, "all" if alike else only, vote.answers, vote.orders)
+    for query in queries(rule):
+        alike = query.choice == query.open
+        for only, vote in (("choice", query.choice), ("open", query.open)):
+            needed = (query.condition, "all" if alike else only, vote.answers, vote.orders)
             assert needed in asked
     assert ("MODEL_1" in lines[0]) is (isinstance(rule, VotingRule) and len(rule.voters) > 1)
 
 
 def test_commands_say_how_the_papers_asked():
-    assert "probe.silence_seconds=30" in command(PRESETS["audiomcq"])
-    assert "probe.prompt=vidground" in command(PRESETS["vidground"])
-    assert len(command(PRESETS["vidground_m1"]).splitlines()) == 5
+    assert "probe.silence_seconds=30" in probe_command(PRESETS["audiomcq"])
+    assert "probe.prompt=vidground" in probe_command(PRESETS["vidground"])
+    assert len(probe_command(PRESETS["vidground_m1"]).splitlines()) == 5

@@ -243,7 +243,7 @@ def test_a_donor_takes_the_role_of_what_it_replaces():
 )
 def test_a_withholding_knows_which_media_it_can_change(condition, how, touched):
     kinds: tuple[Modality, ...] = ("audio", "image", "video")
-    assert {kind for kind in kinds if under(condition, how).touches(kind)} == touched
+    assert {kind for kind in kinds if under(condition, how).affects(kind)} == touched
 
 
 def test_an_option_is_not_half_shown_and_half_told():

@@ -7,7 +7,8 @@ import pytest
 
 from configs.load import load_config
 from configs.schema import Config
-from datamodules.contribution.decide import decide, items_of, rule_of
+from datamodules.contribution.decide import apply_rule, question_features
+from datamodules.contribution.presets import rule_of
 from datamodules.contribution.probe_cache import probes, read_rows
 from datamodules.contribution.probe_scores import Scores
 from datamodules.loading.question_set import load_questions
@@ -37,7 +38,7 @@ def bands(root: Path, runs: Path, *words: str) -> np.ndarray:  # noqa: F811
     (key,) = probes(runs / "probes")
     scores = Scores.load(runs / "probes", key, [sample.content_hash for sample in samples])
     counted = [scores.counts(rule.condition, rule.how)]
-    return decide(rule, counted, items_of(samples, rule.condition, rule.how))
+    return apply_rule(rule, counted, question_features(samples, rule.condition, rule.how))
 
 
 def test_each_order_of_the_options_has_a_row_and_open_questions_have_one(root, tmp_path):  # noqa: F811

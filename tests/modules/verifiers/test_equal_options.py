@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from datamodules.contribution.decide import items_of
+from datamodules.contribution.decide import question_features
 from datamodules.prompts.orders import put, reorder
 from datamodules.prompts.wording import imitated
 from datamodules.sample import Media
@@ -45,7 +45,7 @@ def test_in_every_order_the_answer_is_the_first_of_the_equal_ones(seed):
 
 
 def test_guessing_is_right_as_often_as_there_are_right_options():
-    chances = items_of([TWICE, replace(TWICE, answer="A")], "text_only", "absent").chance
+    chances = question_features([TWICE, replace(TWICE, answer="A")], "text_only", "absent").chance
     assert chances.tolist() == [0.5, 0.25]
     assert (first_option(TWICE), first_option(replace(TWICE, answer="A"))) == (0.0, 1.0)
     same = golden_sample("choice", "A", "a", "b", "a")
@@ -64,7 +64,7 @@ def test_options_that_show_different_media_are_two():
     assert verify("<answer>C</answer>", sample=sample).correct
     assert not verify("<answer>B</answer>", sample=sample).correct
     assert not verify("<answer>this</answer>", sample=sample).parsed
-    assert items_of([sample], "text_only", "absent").chance == pytest.approx([2 / 3])
+    assert question_features([sample], "text_only", "absent").chance == pytest.approx([2 / 3])
 
 
 def test_options_without_a_text_are_not_taken_for_equal():

@@ -14,7 +14,7 @@ from PIL import Image
 
 from configs.load import load_config
 from configs.schema import ContributionConfig
-from datamodules.contribution.decide import VotingRule, rule_of
+from datamodules.contribution.presets import VotingRule, rule_of
 from datamodules.contribution.probe_cache import ProbeRow, write_shard
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.quarantine import Quarantine

@@ -1,4 +1,4 @@
-"""Seat cached probes as the voters of a rule, and add up what they answered."""
+"""Match cached probes to the voters of a rule, and sum their counts."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
@@ -8,30 +8,27 @@ import numpy as np
 
 from configs.ablation import Condition, How
 from configs.schema import ContributionConfig, ProbeConfig
-from datamodules.contribution.decide import (
-    Ask,
-    Counts,
+from datamodules.contribution.decide import Counts, apply_rule, question_features
+from datamodules.contribution.presets import (
     Rule,
+    RuleQuery,
     SoftRule,
     VotingRule,
-    asks,
-    command,
-    decide,
-    items_of,
+    probe_command,
+    queries,
     rule_of,
 )
 from datamodules.contribution.probe_cache import find_probe, probes
 from datamodules.contribution.probe_scores import Scores
 from datamodules.sample import Sample
 
-Pooled = Sequence[Scores]
-"""The probes whose answers are added up before they vote."""
+PooledProbes = Sequence[Scores]
+"""Probes whose counts are summed before they vote."""
 
 
-def rules_asked(wanted: ContributionConfig) -> tuple[Rule, ...]:
-    """List what the cache has to answer: the rule, and for weights the same with nothing withheld.
-
-    `soft` asks that by itself.
+def required_rules(wanted: ContributionConfig) -> tuple[Rule, ...]:
+    """List the rules that the cache must answer: the configured one and, for weights, the same with
+    nothing withheld, which `soft` includes already.
     """
     rule = rule_of(wanted)
     if not wanted.weighted or isinstance(rule, SoftRule):
@@ -39,8 +36,8 @@ def rules_asked(wanted: ContributionConfig) -> tuple[Rule, ...]:
     return rule, replace(rule, condition="full", how="absent")
 
 
-def prescribed(settings: ProbeConfig, rule: Rule) -> ProbeConfig:
-    """Lay over the settings of a probe what the paper of a rule says about the asking."""
+def with_rule_defaults(settings: ProbeConfig, rule: Rule) -> ProbeConfig:
+    """Override probe settings with what the paper of a rule prescribes."""
     if not isinstance(rule, VotingRule):
         return settings
     return replace(
@@ -50,36 +47,38 @@ def prescribed(settings: ProbeConfig, rule: Rule) -> ProbeConfig:
     )
 
 
-def commands(rules: Iterable[Rule]) -> str:
-    """Quote what fills the cache for several rules."""
-    lines = " and ".join(f"`{line}`" for rule in rules for line in command(rule).splitlines())
+def probe_commands(rules: Iterable[Rule]) -> str:
+    """Quote the commands that fill the cache for several rules."""
+    lines = " and ".join(f"`{line}`" for rule in rules for line in probe_command(rule).splitlines())
     return f"{lines}, with the model and data settings of this run"
 
 
-def suits(rule: Rule, scores: Scores) -> bool:
-    """Say whether a probe answered what a rule asks; for a published vote, not more than that.
+def satisfies(rule: Rule, scores: Scores) -> bool:
+    """Tell whether a probe answered what a rule asks; for a published vote, not more than that.
 
-    Of more answers the same share would have to be right, which is another rule: any of 16 is not
+    With more answers the same share would have to be right, which is another rule: any of 16 is not
     one of 16 out of 32. Probes that are named may vote in any case.
     """
-    for ask in asks(rule):
-        n = scores.counts(ask.condition, ask.how, orders=_orders(rule, ask)).n
+    for query in queries(rule):
+        n = scores.counts(query.condition, query.how, orders=_orders(rule, query)).n
         voting = isinstance(rule, VotingRule)
-        if not n.any() or (voting and n.max() > max(ask.choice.total, ask.open.total)):
+        if not n.any() or (voting and n.max() > max(query.choice.total, query.open.total)):
             return False
     return True
 
 
-def voters_of(wanted: ContributionConfig, cache: Path, samples: Sequence[Sample]) -> list[Pooled]:
-    """Seat the probes that are named, or all that answered what is asked if they are just as many.
+def find_voters(
+    wanted: ContributionConfig, cache: Path, samples: Sequence[Sample]
+) -> list[PooledProbes]:
+    """Return the probes that are named, or all that answered what is asked if their number fits.
 
-    Where one probe votes and several could, those are left that leave fewest questions missing.
-    Seats that differ are not for the order of keys to give away: they have to be named.
+    Where one probe votes and several could, those that leave the fewest questions missing remain.
+    Voters that are asked in different ways have to be named: the order of keys must not decide.
     """
     content_hashes = [sample.content_hash for sample in samples]
-    rules = rules_asked(wanted)
-    seats = {ask.voter: (ask.choice, ask.open) for ask in asks(rules[0])}
-    kinds = dict.fromkeys((ask.condition, ask.how) for rule in rules for ask in asks(rule))
+    rules = required_rules(wanted)
+    seats = {query.voter: (query.choice, query.open) for query in queries(rules[0])}
+    kinds = dict.fromkeys((query.condition, query.how) for rule in rules for query in queries(rule))
     facts = probes(cache)
     entries = [[find_probe(cache, name) for name in entry.split("+")] for entry in wanted.probes]
     named = list(dict.fromkeys(key for entry in entries for key in entry))
@@ -91,12 +90,15 @@ def voters_of(wanted: ContributionConfig, cache: Path, samples: Sequence[Sample]
     if not isinstance(rules[0], VotingRule) and named:
         entries = [named]  # these rules pool whatever they are given
     elif not named and len(set(seats.values())) == 1:
-        suited = [key for key, one in scores.items() if all(suits(r, one) for r in rules)]
+        suited = [key for key, one in scores.items() if all(satisfies(r, one) for r in rules)]
         if len(seats) == 1:
-            items = items_of(samples, rules[0].condition, rules[0].how)
+            features = question_features(samples, rules[0].condition, rules[0].how)
             lacking = {
                 key: int(
-                    (decide(rules[0], counted(rules[0], [[scores[key]]]), items) == "missing").sum()
+                    (
+                        apply_rule(rules[0], counts_by_voter(rules[0], [[scores[key]]]), features)
+                        == "missing"
+                    ).sum()
                 )
                 for key in suited
             }
@@ -118,29 +120,31 @@ def voters_of(wanted: ContributionConfig, cache: Path, samples: Sequence[Sample]
         f"{rules[0].name} takes the votes of {len(seats)}. Questions answered:"
         f"{told or ' none, by no probe'}\nName the voters in order with "
         "data.contribution.probes=[KEY,...], where KEY+KEY pools two probes into one, ask with "
-        f"{commands(rules)}, or set data.contribution.rule=none to train without filtering."
+        f"{probe_commands(rules)}, or set data.contribution.rule=none to train without filtering."
     )
 
 
-def counted(rule: Rule, voters: Sequence[Pooled]) -> list[Counts]:
-    """Add up for each thing that a rule asks what its voter answered.
+def counts_by_voter(rule: Rule, voters: Sequence[PooledProbes]) -> list[Counts]:
+    """Sum, for each query of a rule, the answers of its voter.
 
-    A vote counts the orders of options that it asks for, as published; the other rules read a
-    share, which more orders only make surer.
+    A vote counts as many orders of options as the rule asks for, as published; the other rules
+    estimate a share, which more orders only make more certain.
     """
     return [
-        pooled(voters[ask.voter], ask.condition, ask.how, orders=_orders(rule, ask))
-        for ask in asks(rule)
+        pool_counts(voters[query.voter], query.condition, query.how, orders=_orders(rule, query))
+        for query in queries(rule)
     ]
 
 
-def _orders(rule: Rule, ask: Ask) -> int | None:
-    """How many orders of the options count; None counts all."""
-    return max(ask.choice.orders, ask.open.orders) if isinstance(rule, VotingRule) else None
+def _orders(rule: Rule, query: RuleQuery) -> int | None:
+    """Return how many orders of the options count; None counts all."""
+    return max(query.choice.orders, query.open.orders) if isinstance(rule, VotingRule) else None
 
 
-def pooled(voter: Pooled, condition: Condition, how: How, *, orders: int | None = None) -> Counts:
-    """Add up the answers of several probes."""
+def pool_counts(
+    voter: PooledProbes, condition: Condition, how: How, *, orders: int | None = None
+) -> Counts:
+    """Sum the answers of several probes."""
     each = [scores.counts(condition, how, orders=orders) for scores in voter]
     return Counts(
         n=np.sum([counts.n for counts in each], axis=0),
@@ -149,7 +153,7 @@ def pooled(voter: Pooled, condition: Condition, how: How, *, orders: int | None 
 
 
 def _described(key: str, facts: Mapping[str, object]) -> str:
-    """Tell a probe from others by what people know of it."""
+    """Describe a probe by its key, model and decoding."""
     decoding = facts.get("decoding")
     method = decoding.get("method") if isinstance(decoding, Mapping) else facts.get("method")
     return f"{key} ({facts.get('model', 'unknown model')}, {method or 'unknown method'})"
