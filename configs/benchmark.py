@@ -75,7 +75,7 @@ class BenchmarkConfig:
                     "leave the copies out, or the setting."
                 )
         for condition in self.conditions:
-            shown(condition)
+            parse_condition(condition)
         if not 0 < self.confidence < 1:
             raise ValueError(
                 f"benchmark.confidence is {self.confidence}, but is a share between 0 and 1: "
@@ -83,7 +83,7 @@ class BenchmarkConfig:
             )
 
 
-def shown(condition: str) -> tuple[Condition, How]:
+def parse_condition(condition: str) -> tuple[Condition, How]:
     """Read CONDITION or CONDITION:HOW as benchmark.conditions holds them."""
     name, colon, way = condition.partition(":")
     way = way if colon else "absent"

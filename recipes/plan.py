@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from configs.ablation import Condition
-from configs.benchmark import shown
+from configs.benchmark import parse_condition
 from configs.recipes import Command
 from configs.schema import SAMPLED, Config
 from datamodules.contribution.presets import queries, rule_of
@@ -174,7 +174,7 @@ def _benchmark(config: Config) -> Amounts:
                 condition=condition if how == "absent" else "full",
             )
             for name in wanted.sets
-            for condition, how in map(shown, wanted.conditions)
+            for condition, how in map(parse_condition, wanted.conditions)
         ),
         Amounts(),
     )

@@ -26,7 +26,7 @@ from datamodules.contribution.selection import select_questions
 from datamodules.draws import draw_seed
 from datamodules.loading.question_set import QuestionSet, load_splits
 from datamodules.sample import Sample
-from evaluation.probing.local import weights_digest
+from inference.frozen import weights_digest
 from inference.generate import ask, load_frozen
 from inference.loading import build_encoder, build_gold_check, compute_dtype, weights_of
 from modules.grading import HARNESS, GradedGroup

@@ -42,7 +42,10 @@ def wrong_golds(
         for sample, verdict in zip(supervised, learned, strict=True)
         if verdict.parsed and not verdict.correct
     }
-    return [why or conflicts.get(id(one), "") for why, one in zip(reasons, named, strict=True)]
+    return [
+        reason or conflicts.get(id(sample), "")
+        for reason, sample in zip(reasons, named, strict=True)
+    ]
 
 
 def _written_gold(sample: Sample) -> str:

@@ -1,4 +1,4 @@
-"""Probes that vote on the same questions, and what to ask them next."""
+"""Run the probes that vote on the same questions, asking only what is missing and undecided."""
 
 import os
 import time
@@ -31,18 +31,18 @@ from datamodules.contribution.probe_scores import Scores
 from datamodules.contribution.selection import probe_directory
 from datamodules.loading.question_set import QuestionSet
 from datamodules.prompts.wording import SUFFIXES
-from evaluation.probing.probe import Asking, Probe, Tally
+from evaluation.probing.probe import Probe, ProbeCounts, ProbeRequest
 
 ROWS_PER_SHARD, SECONDS_PER_SHARD = 4096, 10.0
-"""A killed probe repeats at most what fits in here."""
+"""A killed probe repeats at most as much."""
 
 
-def share_of(
+def shard_of(
     shard: str, environ: Mapping[str, str], setting: str = "probe.shard"
 ) -> tuple[int, int]:
-    """Read which of how many shares is this process's; `auto` looks for a SLURM array.
+    """Parse K/N, the shard of this process; `auto` looks for a SLURM array.
 
-    Shapes no run directory and no key: any number of shares fills the same cache.
+    Changes neither run directory nor key: any number of shards fills the same cache.
     """
     if shard != "auto":
         number, count = map(int, shard.split("/"))
@@ -61,22 +61,22 @@ def share_of(
 
 
 @dataclass(frozen=True, kw_only=True)
-class Seat:
-    """One probe, and one thing that it is asked."""
+class ProbeTask:
+    """One probe, and one query that it answers."""
 
     probe: Probe
     questions: QuestionSet
-    ask: RuleQuery
+    query: RuleQuery
 
     def votes(self) -> Iterator[tuple[bool, Vote, str]]:
-        """What choices and open questions are asked, and the key that the answers go under."""
-        for closed, vote in ((True, self.ask.choice), (False, self.ask.open)):
+        """The votes for choices and for open questions, each with the key of its answers."""
+        for closed, vote in ((True, self.query.choice), (False, self.query.open)):
             yield closed, vote, self.probe.key(greedy=vote.answers == 1)
 
 
 @final
-class Panel:
-    """Probes that vote on the same questions, until no further answer could change the outcome."""
+class ProbeRunner:
+    """Asks the probes of one rule, until no further answer could change a band."""
 
     def __init__(
         self,
@@ -91,58 +91,59 @@ class Panel:
         self.samples = sets[0].samples
         self.hashes = [sample.content_hash for sample in self.samples]
         self.closed = np.array([bool(sample.options) for sample in self.samples])
-        number, count = share_of(config.probe.shard, os.environ)
+        number, count = shard_of(config.probe.shard, os.environ)
         self.shard = f"{number}/{count}"
         self.mine = np.arange(len(self.samples)) % count == number - 1
         self._read: dict[str, Scores] = {}
-        wanted = _asks(config.probe) if rule is None else queries(rule)
-        self.seats = [
-            Seat(probe=probes[ask.voter], questions=sets[ask.voter], ask=ask) for ask in wanted
+        wanted = _queries_of(config.probe) if rule is None else queries(rule)
+        self.tasks = [
+            ProbeTask(probe=probes[query.voter], questions=sets[query.voter], query=query)
+            for query in wanted
         ]
 
-    def fill(self) -> None:
-        """Ask seat after seat; later ones see what earlier ones have settled."""
+    def run(self) -> None:
+        """Run task after task; later ones skip what earlier ones have decided."""
         for probe in self._probes():
             planned = [
-                (self._under(seat, indices, asking), asking)
-                for seat in self.seats
-                if seat.probe is probe
-                for indices, asking in self._goes(seat, set(), whole=True)
+                (self._questions(task, indices, request), request)
+                for task in self.tasks
+                if task.probe is probe
+                for indices, request in self._pending(task, set(), whole=True)
             ]
             probe.prepare(planned)
-        for seat in self.seats:
+        for task in self.tasks:
             tried: set[tuple[int, int, int]] = set()  # an unreadable question is asked only once
-            while goes := self._goes(seat, tried):
-                for indices, asking in goes:
-                    tried |= {(i, asking.option_seed, asking.first) for i in indices}
-                    asked = self._under(seat, indices, asking)
-                    self._write(seat, asking, seat.probe.tallies(asked, asking))
+            while pending := self._pending(task, tried):
+                for indices, request in pending:
+                    tried |= {(i, request.option_seed, request.first) for i in indices}
+                    questions = self._questions(task, indices, request)
+                    self._write(task, request, task.probe.run(questions, request))
         for probe in self._probes():
             probe.close()
 
     def summary(self) -> str:
-        """Say what was asked and answered, and where to read what it means."""
+        """Write what was asked and answered, and which command interprets it."""
         lines = []
         for probe in self._probes():
-            seats = [seat for seat in self.seats if seat.probe is probe]
-            keys = dict.fromkeys(key for seat in seats for _, _, key in seat.votes())
+            tasks = [task for task in self.tasks if task.probe is probe]
+            keys = dict.fromkeys(key for task in tasks for _, _, key in task.votes())
             lines += [f"{probe.name}: probe {', '.join(keys)} in {self.cache}", ""]
             lines.append(f"{'condition':<14}{'how':<12}{'asked':>8}{'answers':>9}{'right':>8}")
-            for seat in seats:
-                counted = self.counts(seat)
-                asked, answers = int((counted.n > 0).sum()), int(counted.n.sum())
-                right = counted.n_correct.sum() / max(1, answers)
-                place = f"{seat.ask.condition:<14}{seat.ask.how:<12}"
+            for task in tasks:
+                counts = self.counts(task)
+                asked, answers = int((counts.n > 0).sum()), int(counts.n.sum())
+                right = counts.n_correct.sum() / max(1, answers)
+                place = f"{task.query.condition:<14}{task.query.how:<12}"
                 lines.append(f"{place}{asked:>8}{answers / max(1, asked):>9.2f}{right:>8.1%}")
             lines.append("")
         lines.append("answers: per question; right: of all answers.")
         if isinstance(self.rule, VotingRule) and len(self.rule.voters) > 1:
-            named = ",".join("+".join(key[:8] for key in one.split("+")) for one in self.voters())
+            named = ",".join("+".join(k[:8] for k in voter.split("+")) for voter in self.voters())
             lines.append(
                 f"These vote: data.contribution.rule={self.rule.name} "
                 f"'data.contribution.probes=[{named}]'"
             )
-        if not any(self.counts(seat).n.any() for seat in self.seats):
+        if not any(self.counts(task).n.any() for task in self.tasks):
             lines.append("Nothing was asked: no question could be changed by an answer.")
         lines.append(
             "What they say by every rule, with the same data and model settings: "
@@ -151,107 +152,113 @@ class Panel:
         return "\n".join(lines)
 
     def voters(self) -> list[str]:
-        """Name the voters as data.contribution.probes does: `+` joins the keys of one voter."""
+        """List the voters as in data.contribution.probes: `+` joins the keys of one voter."""
         known = probes(self.cache)
         keys: dict[int, dict[str, None]] = {}  # in place of sets, which have no order
-        for seat in self.seats:
-            asked = dict.fromkeys(key for _, _, key in seat.votes() if key in known)
-            keys[seat.ask.voter] = keys.get(seat.ask.voter, {}) | asked
+        for task in self.tasks:
+            own = dict.fromkeys(key for _, _, key in task.votes() if key in known)
+            keys[task.query.voter] = keys.get(task.query.voter, {}) | own
         return ["+".join(keys[voter]) for voter in sorted(keys)]
 
     def _probes(self) -> list[Probe]:
-        return list(dict.fromkeys(seat.probe for seat in self.seats))
+        return list(dict.fromkeys(task.probe for task in self.tasks))
 
-    def counts(self, seat: Seat) -> Counts:
-        """Read what a seat has answered so far."""
+    def counts(self, task: ProbeTask) -> Counts:
+        """Read the counts of a task so far."""
         n, n_correct = np.zeros((2, len(self.samples)), dtype=np.int64)
-        for closed, vote, key in seat.votes():
-            counted = self._scores(key).counts(seat.ask.condition, seat.ask.how, orders=vote.orders)
-            kind = self.closed == closed
-            n[kind], n_correct[kind] = counted.n[kind], counted.n_correct[kind]
+        for closed, vote, key in task.votes():
+            query, kind = task.query, self.closed == closed
+            counts = self._scores(key).counts(query.condition, query.how, orders=vote.orders)
+            n[kind], n_correct[kind] = counts.n[kind], counts.n_correct[kind]
         return Counts(n=n, n_correct=n_correct)
 
     def _scores(self, key: str) -> Scores:
-        """Read the answers of a probe, again only after it gave more."""
+        """Read the answers of a probe, cached until it gives more."""
         if key not in self._read:
             self._read[key] = Scores.load(self.cache, key, self.hashes)
         return self._read[key]
 
-    def _goes(
-        self, seat: Seat, tried: set[tuple[int, int, int]], *, whole: bool = False
-    ) -> list[tuple[list[int], Asking]]:
-        """List what to ask next: questions that lack the same answers go together.
+    def _pending(
+        self, task: ProbeTask, tried: set[tuple[int, int, int]], *, whole: bool = False
+    ) -> list[tuple[list[int], ProbeRequest]]:
+        """List what to ask next: questions that lack the same answers share a request.
 
         Args:
-            whole: list what may have to be asked in all, as if nothing could be settled early.
+            whole: list all that may be asked, as if nothing were decided early.
         """
         stepwise = not (self.rule is None or isinstance(self.rule, SoftRule) or whole)
-        todo = self._unsettled() & self.mine & self._withheld(seat)
-        goes: dict[Asking, list[int]] = {}
-        for closed, vote, key in seat.votes():
+        todo = self._undecided() & self.mine & self._affected(task)
+        pending: dict[ProbeRequest, list[int]] = {}
+        for closed, vote, key in task.votes():
             if self.config.probe.method == "options" and not closed:
                 continue
             scores = self._scores(key)
             chosen = np.zeros(len(todo), dtype=bool)
             for order in range(vote.orders):
-                done = scores.done(seat.ask.condition, seat.ask.how, order)
+                done = scores.done(task.query.condition, task.query.how, order)
                 lacking = todo & (self.closed == closed) & (done < vote.answers)
                 if stepwise or self.config.probe.method == "options":
-                    lacking &= ~chosen  # one order at a time may settle it; or one go has all
+                    lacking &= ~chosen  # an order may decide it, or one request has all orders
                 for first in sorted({*done[lacking].tolist()}):
                     indices = np.flatnonzero(lacking & (done == first)).tolist()
                     indices = [i for i in indices if (i, order, first) not in tried]
                     chosen[indices] = True
                     if indices:
-                        asking = self._asking(seat, vote, order, first, stepwise)
-                        goes[asking] = sorted(goes.get(asking, []) + indices)
-        return [(indices, asking) for asking, indices in goes.items()]
+                        request = self._request(task, vote, order, first, stepwise)
+                        pending[request] = sorted(pending.get(request, []) + indices)
+        return [(indices, request) for request, indices in pending.items()]
 
-    def _asking(self, seat: Seat, vote: Vote, order: int, first: int, stepwise: bool) -> Asking:
+    def _request(
+        self, task: ProbeTask, vote: Vote, order: int, first: int, stepwise: bool
+    ) -> ProbeRequest:
         answers = vote.answers - first
         if stepwise:
             answers = min(answers, self.config.probe.round)
-        label = f"{seat.probe.name} {seat.ask.condition}"
+        label = f"{task.probe.name} {task.query.condition}"
         if vote.orders > 1:
             label += f", order {order + 1}"
         if vote.answers > 1:
             label += f", answers {first + 1}-{first + answers}"
         greedy = vote.answers == 1
-        return Asking(option_seed=order, first=first, answers=answers, greedy=greedy, label=label)
+        return ProbeRequest(
+            option_seed=order, first=first, answers=answers, greedy=greedy, label=label
+        )
 
-    def _unsettled(self) -> NDArray[np.bool_]:
+    def _undecided(self) -> NDArray[np.bool_]:
         """Mark the questions whose band further answers could change."""
         if self.rule is None:
             return np.ones(len(self.samples), dtype=bool)
         items = question_features(self.samples, self.rule.condition, self.rule.how)
-        return ~is_decided(self.rule, [self.counts(seat) for seat in self.seats], items)
+        return ~is_decided(self.rule, [self.counts(task) for task in self.tasks], items)
 
-    def _withheld(self, seat: Seat) -> NDArray[np.bool_]:
-        """Mark the questions that the condition takes something from; `full` is asked of all."""
-        condition, how = seat.ask.condition, seat.ask.how
+    def _affected(self, task: ProbeTask) -> NDArray[np.bool_]:
+        """Mark the questions that the condition withholds something from; under `full`, all."""
+        condition, how = task.query.condition, task.query.how
         return np.array([withholds(sample.media, condition, how) for sample in self.samples])
 
-    def _under(self, seat: Seat, indices: Sequence[int], asking: Asking) -> QuestionSet:
-        settings, ask = self.config.probe, seat.ask
-        under = seat.questions.under(
-            ask.condition,
-            ask.how,
-            option_seed=asking.option_seed,
+    def _questions(
+        self, task: ProbeTask, indices: Sequence[int], request: ProbeRequest
+    ) -> QuestionSet:
+        settings, query = self.config.probe, task.query
+        questions = task.questions.under(
+            query.condition,
+            query.how,
+            option_seed=request.option_seed,
             suffix=SUFFIXES[settings.prompt],
             silence_seconds=settings.silence_seconds,
         )
-        under.samples = [self.samples[i] for i in indices]
-        return under
+        questions.samples = [self.samples[i] for i in indices]
+        return questions
 
-    def _write(self, seat: Seat, asking: Asking, tallies: Iterable[Tally]) -> None:
-        """Keep answers as they come; those that came are kept whatever stops the rest."""
-        key = seat.probe.key(greedy=asking.greedy)
-        describe_probe(self.cache, key, seat.probe.facts(greedy=asking.greedy))
+    def _write(self, task: ProbeTask, request: ProbeRequest, counts: Iterable[ProbeCounts]) -> None:
+        """Cache counts as they arrive; they are kept whatever stops the rest."""
+        key = task.probe.key(greedy=request.greedy)
+        describe_probe(self.cache, key, task.probe.facts(greedy=request.greedy))
         rows: list[ProbeRow] = []
         since = time.monotonic()
         try:
-            for tally in tallies:
-                rows.append(self._row(tally, key, seat.ask))
+            for count in counts:
+                rows.append(self._row(count, key, task.query))
                 if len(rows) >= ROWS_PER_SHARD or time.monotonic() - since >= SECONDS_PER_SHARD:
                     self._keep(rows)
                     rows, since = [], time.monotonic()
@@ -263,26 +270,26 @@ class Panel:
     def _keep(self, rows: Sequence[ProbeRow]) -> None:
         write_shard(self.cache, date_after_last(self.cache, rows))
 
-    def _row(self, tally: Tally, key: str, ask: RuleQuery) -> ProbeRow:
+    def _row(self, counts: ProbeCounts, key: str, query: RuleQuery) -> ProbeRow:
         return ProbeRow(
-            sample_id=tally.sample.id,
-            content_hash=tally.sample.content_hash,
+            sample_id=counts.sample.id,
+            content_hash=counts.sample.content_hash,
             probe_key=key,
-            condition=ask.condition,
-            how=ask.how,
-            option_seed=tally.option_seed,
-            first=tally.first,
-            n=tally.n,
-            n_correct=tally.n_correct,
-            n_unparsed=tally.n_unparsed,
-            option_logprobs=tally.option_logprobs,
+            condition=query.condition,
+            how=query.how,
+            option_seed=counts.option_seed,
+            first=counts.first,
+            n=counts.n,
+            n_correct=counts.n_correct,
+            n_unparsed=counts.n_unparsed,
+            option_logprobs=counts.option_logprobs,
             shard=self.shard,
             time=time.time(),
         )
 
 
-def _asks(settings: ProbeConfig) -> list[RuleQuery]:
-    """Write the settings as a rule would ask; full withholds nothing, so it does not matter how."""
+def _queries_of(settings: ProbeConfig) -> list[RuleQuery]:
+    """Turn the settings into queries; `full` withholds nothing, so that its `how` is fixed."""
     choice = Vote(answers=settings.samples, orders=settings.orders)
     return [
         RuleQuery(
