@@ -1,1 +1,1 @@
-"""Frozen models: load one, and run it over a set of questions."""
+"""Frozen models: load one, and ask it a whole set of questions."""
