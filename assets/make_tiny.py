@@ -25,7 +25,7 @@ from transformers import (
 )
 
 from datamodules.digits.build import ensure
-from datamodules.prompts.wording import INSTRUCTIONS
+from datamodules.prompts.templates import INSTRUCTIONS
 from modules.backbones.loading import open_model
 from pretrained.loading import open_processor
 

@@ -13,8 +13,8 @@ from datamodules.contribution import selection
 from datamodules.contribution.probe_cache import ProbeRow, describe_probe, read_rows, write_shard
 from datamodules.digits.build import write_items
 from datamodules.digits.sounds import Sound
-from datamodules.sources.index.kept import found_once
 from datamodules.sources.index.manifest_index import open_samples
+from datamodules.sources.index.memo import memoized
 from datamodules.sources.quarantine import Quarantine
 from evaluation.benchmarking.answers import (
     Answer,
@@ -113,7 +113,7 @@ def _index(place: Path, version: int) -> None:
         manifest.write_text("".join(json.dumps(row) + "\n" for row in rows))
     samples = open_samples(manifest, place, Quarantine(max_bad_share=0.0), above=0)
     assert [sample.question for sample in samples] == [row["question"] for row in rows]
-    assert found_once(samples, "odd", lambda all_: {1: "odd"} if len(all_) == len(rows) else {})
+    assert memoized(samples, "odd", lambda all_: {1: "odd"} if len(all_) == len(rows) else {})
 
 
 def _sounds(place: Path, version: int) -> None:

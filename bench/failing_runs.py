@@ -21,11 +21,11 @@ from typing import final
 
 from bench.failing import INSIDE
 from datamodules.digits.build import Sizes, ensure
-from datamodules.digits.shelf import Amount
+from datamodules.digits.media_pool import Amount
 
 ROOT = Path(__file__).parent.parent
 AMOUNT = Amount(
-    questions=300, pictures=20, drawings=2, voices=0.25, clips=20, pairs=4, sounds=8, films=20
+    questions=300, pictures=20, drawings=2, voices=0.25, clips=20, pairs=4, sounds=8, videos=20
 )
 SIZES = Sizes(
     splits=dict.fromkeys(("warm", "train", "val", "test"), AMOUNT),
@@ -35,7 +35,7 @@ SIZES = Sizes(
 )
 SETTINGS = (
     *("stage=sft", "data=manifest", "data.train=annotated", "run.name=a", "trainer.max_steps=4"),
-    *("trainer.batch_size=2", "trainer.log_every=1", "trainer.checkpoint_every=2"),
+    *("trainer.batch_size=2", "trainer.log_every_n_steps=1", "trainer.checkpoint_every=2"),
 )
 
 

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from datamodules.prompts.wording import imitated
+from datamodules.prompts.templates import target_text
 from datamodules.sample import Sample
 from datamodules.sources.index.gold_check import GoldCheck, with_right_golds
 from datamodules.sources.index.manifest_index import open_samples
@@ -119,7 +119,7 @@ def judge(sent: bytes) -> dict[str, Any]:
     """Judge every gold and look for known tests, as runs do that find the index new, and old."""
     samples, found = pickle.loads(sent), {}
     check = GoldCheck(
-        key="bench", judge=partial(wrong_golds, answer_with="letter", imitated=imitated)
+        key="bench", judge=partial(wrong_golds, answer_with="letter", imitated=target_text)
     )
     for name in ("first", "again"):
         quarantine = Quarantine(max_bad_share=1.0)

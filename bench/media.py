@@ -225,7 +225,11 @@ def wait(steps: int, root: str) -> None:
             words = (
                 *("stage=rlvr", "data=digits", f"data.root={root}", f"data.train={manifest}"),
                 *(f"data.workers={workers}", f"trainer.max_steps={steps}", f"run.root={folder}"),
-                *(f"run.name=w{workers}", "trainer.val_every=0", "trainer.log_every=1"),
+                *(
+                    f"run.name=w{workers}",
+                    "trainer.val_check_interval=0",
+                    "trainer.log_every_n_steps=1",
+                ),
             )
             subprocess.run([sys.executable, "train.py", *words], check=True, capture_output=True)
             [file] = Path(folder).glob(f"w{workers}*/timings.jsonl")

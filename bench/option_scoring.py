@@ -27,7 +27,7 @@ from datamodules.batch import Batch, Completions, OptionScoring
 from datamodules.loading.option_scoring import option_scoring
 from datamodules.loading.question_set import QuestionSet, load_questions
 from datamodules.prompts.encoder import PromptEncoder
-from datamodules.prompts.orders import option_order, put
+from datamodules.prompts.orders import arrange_options, option_order
 from modules.grading import score
 from modules.policy.omni import OmniModel
 
@@ -125,7 +125,8 @@ def compare(policy: OmniModel, questions: QuestionSet, orders: int, rounds: int)
     scoring = option_scoring(questions, [0], orders=orders, step=0)
     assert scoring is not None
     turned = [
-        put(sample, option_seed=seed, answer_with=encoder.answer_with) for seed in range(orders)
+        arrange_options(sample, option_seed=seed, answer_with=encoder.answer_with)
+        for seed in range(orders)
     ]
     questions.samples = turned
     prompts = [batch for n in range(orders) if (batch := questions.batch([n], step=0))]

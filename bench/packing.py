@@ -20,7 +20,7 @@ from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
 from bench.shared_prompt import medians
 from datamodules.batch import Batch, Completions
-from datamodules.loading.packing import packed
+from datamodules.loading.packing import pack_batches
 from datamodules.media.files import Decoded
 from datamodules.prompts.collate import collate
 from datamodules.prompts.encoder import PromptEncoder
@@ -181,7 +181,7 @@ def main() -> None:
     assert whole.targets is not None
     lens = [p + len(t) for p, t in zip(whole.prompt_lens, whole.targets, strict=True)]
     learned = sum(map(len, whole.targets))
-    packs = packed([whole], budget=settings.budget)
+    packs = pack_batches([whole], budget=settings.budget)
     print(
         f"{len(lens)} prompts of {min(lens)} to {max(lens)} tokens with their targets, {sum(lens)} "
         f"in all, {learned} to imitate; medians of {settings.rounds} interleaved rounds, in ms"

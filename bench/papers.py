@@ -170,7 +170,7 @@ def omniboost(asked: Asked) -> None:
     ablated = {f"stage 3 without {name}": [setting] for name, setting in FILTERS.items()}
     ablated["stage 3 without all three"] = [*FILTERS.values()]
     for row, settings in ablated.items():
-        off = [f"distill:distill.traces.{setting}=false" for setting in settings]
+        off = [f"distill:distill.rejection_sampling.{setting}=false" for setting in settings]
         calls = [
             partial(
                 asked.chain,
@@ -222,7 +222,7 @@ def distillation(asked: Asked) -> None:
     ways = {
         "on policy": [],
         "off policy": ["distill:distill.on_policy_share=0"],
-        "on policy, student hears nothing": ["distill:distill.student.condition=no_audio"],
+        "on policy, student hears nothing": ["distill:distill.student_view.condition=no_audio"],
     }
     arms = {
         "SFT": asked.chains(

@@ -26,9 +26,12 @@ SHARE = 6
 
 MORE = {
     "omniboost": ["rlvr.reward.early_steps={half}"],
-    "two epochs": ["rlvr.epochs=2", "trainer.log_every=2"],
-    "two minibatches": ["rlvr.minibatches=2", "trainer.log_every=2"],
-    "bf16 sampler, truncated": ["rlvr.rollout_precision=bf16", "rlvr.correction.kind=truncate"],
+    "two epochs": ["rlvr.num_iterations=2", "trainer.log_every_n_steps=2"],
+    "two minibatches": ["rlvr.minibatches=2", "trainer.log_every_n_steps=2"],
+    "bf16 sampler, truncated": [
+        "rlvr.rollout_precision=bf16",
+        "rlvr.rollout_correction.kind=truncate",
+    ],
     "LoRA, rank 16": ["model.lora.rank=16", "optim.lr=2e-3"],
 }
 """Settings of some rows beyond what their name chooses."""
@@ -51,8 +54,8 @@ def train(words: Sequence[str], root: Path, name: str, *, steps: int, seed: int)
     run = root / f"{name}-{seed}".replace(" ", "-").replace(",", "")
     if not (run / "finished").exists():
         given = [word.format(half=steps // 2) for word in words]
-        if not any(word.startswith("trainer.log_every") for word in given):
-            given.append("trainer.log_every=1")
+        if not any(word.startswith("trainer.log_every_n_steps") for word in given):
+            given.append("trainer.log_every_n_steps=1")
         common = [f"seed={seed}", f"trainer.max_steps={steps}", f"run.root={root}"]
         common += [f"run.name={run.name}", f"trainer.checkpoint_every={steps}"]
         command = [sys.executable, "train.py", "stage=rlvr", *common, *given]

@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import final
 
 from datamodules.digits.build import Sizes, ensure
-from datamodules.digits.shelf import Amount
+from datamodules.digits.media_pool import Amount
 
-TRAIN = ("trainer.max_steps=6", "trainer.log_every=1", "trainer.checkpoint_every=2")
+TRAIN = ("trainer.max_steps=6", "trainer.log_every_n_steps=1", "trainer.checkpoint_every=2")
 SHORT = (*TRAIN, "trainer.batch_size=2", "rlvr.group_size=2", "rlvr.max_completion_tokens=8")
 STAGES: Mapping[str, tuple[str, ...]] = {
     "sft": ("train.py", "stage=sft", "data.workers=2", *SHORT),
@@ -34,7 +34,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
         "train.py",
         "stage=distill",
         "distill.method=on_policy",
-        "distill.student.condition=no_audio",
+        "distill.student_view.condition=no_audio",
         *SHORT,
     ),
     "prealign": ("train.py", "stage=prealign", *SHORT),
@@ -56,7 +56,7 @@ SIZES = Sizes(
             clips=20,
             pairs=4,
             sounds=8,
-            films=20,
+            videos=20,
         ),
     ),
     human_questions=40,
@@ -112,6 +112,9 @@ def started(words: Sequence[str], root: Path, name: str) -> subprocess.Popen[byt
         # What was asked once is not asked again, and a run with nothing to ask is soon over.
         command.append(f"data.contribution.cache={root / name}.counts")
         command.append(f"benchmark.cache={root / name}.answers")
+    if "stage=clean" in words:
+        # Nobody trains on what a view beside the data has judged, and the recipe does train.
+        command.append(f"clean.views={root / name}.views")
     return subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
 
 

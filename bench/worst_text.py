@@ -21,7 +21,7 @@ from datamodules.sources.adapter import Place
 from datamodules.sources.bounds import LONGEST_TEXT
 from datamodules.sources.fields.columns import offered
 from datamodules.sources.fields.hints import looks_like
-from datamodules.sources.generic.asking import parts_of
+from datamodules.sources.generic.question_text import parts_of
 from datamodules.sources.published.known_tests import known_set
 from datamodules.sources.published.subtitles import LONGEST_SUBTITLES, subtitles
 from modules.rewards.evidence_reward import gives_away

@@ -15,7 +15,7 @@ Condition = Literal[
 ]
 """What a probed model is left with."""
 
-How = Literal["absent", "silent", "noise", "mismatched", "shuffled", "described"]
+Replacement = Literal["absent", "silent", "noise", "mismatched", "shuffled", "described"]
 """What stands in for withheld media: nothing; silence and black; noise as loud and as large; the
 media of another question; the same frames in another order, which leaves all but time; or the
 words for them, a transcript or a caption, that some manifests give.

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from configs.ablation import Condition, How
+from configs.ablation import Condition, Replacement
 from configs.checks import a_share, at_least
 from configs.inputs import RuleName
 
@@ -13,21 +13,21 @@ class BenchmarkConfig:
     """Scores with intervals, of several checkpoints on the same questions."""
 
     sets: list[str] = field(default_factory=lambda: ["test"])
-    """Manifests to score, below `data.root`, each with a row of its own. Names without an ending
+    """Manifests to score, below `data.root`. Each has a row of its own; names without an ending
     mean `.jsonl`."""
 
     checkpoints: list[str] = field(default_factory=list)
-    """Directories of weights that are compared with the model itself, the baseline."""
+    """Directories of weights that are compared with the model itself."""
 
     conditions: list[str] = field(default_factory=lambda: ["full", "text_only"])
-    """What the checkpoints are left with, in the words of probes, as CONDITION or CONDITION:HOW,
-    such as no_audio:silent. The first is what checkpoints are compared by."""
+    """What the checkpoints are left with, as full, no_audio or no_audio:silent. In the words of
+    probes, as CONDITION or CONDITION:REPLACEMENT; the first is what checkpoints are compared by."""
 
-    orders: int = 1
-    """Orders of the options that each question is asked in, the written one first; 0 is as many as
-    it has options, so that each stands at each place once (circular evaluation)."""
+    option_permutations: int = 1
+    """Orders of the options to ask in, the written one first; 0 puts each at each place. That is as
+    many orders as a question has options (circular evaluation)."""
 
-    view: str = "auto"
+    clean_view: str = "auto"
     """Which questions the clean score rests on: a rule by which stage=clean has judged the set;
     `auto` is every rule that has, `none` shows the raw score alone."""
 
@@ -48,9 +48,8 @@ class BenchmarkConfig:
     """Directory of answers, inside `data.root` unless absolute: what a checkpoint has answered is
     not asked again."""
 
-    by: Literal["answer", "description"] = "answer"
-    """What is judged: the answers, or whether the reader of `prealign` answers rightly by the
-    descriptions that the checkpoints give."""
+    grade_by: Literal["answer", "description"] = "answer"
+    """`answer`, or `description`: whether the reader of `prealign` answers rightly by it."""
 
     group_by: str = "evidence"
     """What names the rows below a set: a field that the set's publisher gives its questions, such
@@ -65,7 +64,7 @@ class BenchmarkConfig:
     def __post_init__(self) -> None:
         counts = ("max_completion_tokens", "batch_size", "resamples")
         at_least("benchmark", 1, **{name: vars(self)[name] for name in counts})
-        at_least("benchmark", 0, limit=self.limit, orders=self.orders)
+        at_least("benchmark", 0, limit=self.limit, option_permutations=self.option_permutations)
         a_share("benchmark", self.shard)
         for name in ("sets", "conditions"):
             listed = vars(self)[name]
@@ -83,18 +82,18 @@ class BenchmarkConfig:
             )
 
 
-def parse_condition(condition: str) -> tuple[Condition, How]:
-    """Read CONDITION or CONDITION:HOW as benchmark.conditions holds them."""
-    name, colon, way = condition.partition(":")
-    way = way if colon else "absent"
-    for known in get_args(Condition):
-        for how in get_args(How):
-            if (name, way) == (known, how) and (known != "full" or not colon):
-                return known, how
+def parse_condition(text: str) -> tuple[Condition, Replacement]:
+    """Read CONDITION or CONDITION:REPLACEMENT, as in benchmark.conditions."""
+    name, colon, given = text.partition(":")
+    given = given if colon else "absent"
+    for condition in get_args(Condition):
+        for replacement in get_args(Replacement):
+            if (name, given) == (condition, replacement) and (condition != "full" or not colon):
+                return condition, replacement
     raise ValueError(
-        f"benchmark.conditions has {condition!r}, but an entry is full, or CONDITION:HOW as in "
-        f"no_audio:silent: conditions are {', '.join(get_args(Condition))}; ways of withholding "
-        f"{', '.join(get_args(How))}."
+        f"benchmark.conditions has {text!r}, but an entry is full, or CONDITION:REPLACEMENT as in "
+        f"no_audio:silent: conditions are {', '.join(get_args(Condition))}; replacements "
+        f"{', '.join(get_args(Replacement))}."
     )
 
 

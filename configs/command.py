@@ -7,7 +7,7 @@ from pathlib import Path
 
 from configs.files import read_text
 from configs.load import SCRIPTS, SERVES, choices, load_config, to_yaml
-from configs.names import GROUPS, flatten
+from configs.names import GROUPS, captions, flatten
 from configs.paths import FOLDER
 from configs.recipes import RECIPES, Command, read_command, recipes
 from configs.schema import Config
@@ -17,50 +17,26 @@ RECIPE_USAGE = """\
        python train.py recipe=RECIPE [scale=digits|paper] [key=value ...] [STEP:key=value ...]
               [skip=[STEP,...]] [controls=all] [seeds=[0,1,2]] [jobs=2] [--dry-run]"""
 
-COMMON_KEYS = (
-    ("seed", "of data order, sampling and initial values"),
-    ("run.name", "directory of the run inside run.root; null: by stage, config and number"),
-    ("run.root", "directory that holds all run directories"),
-    ("init_from", "directory of weights to start from instead of model.path"),
-    ("logger", "jsonl, or wandb as well"),
-    ("model.path", "directory in Hugging Face format, or a hub id"),
-    ("data.root", "directory of the manifests and their media"),
-    ("data.format", "auto: told from the fields of a manifest; or a name of docs/data.md"),
-    ("data.ask", "answer, evidence (describe), or told (answer by a description)"),
-    ("data.mixture.by", "source or modality: read as much of each; none: all alike"),
-    (
-        "data.contribution.rule",
-        "what tells which need media: none, calibrated, vidground, ...",
-    ),
-    ("data.contribution.keep", "all, strong (they need it), not_weak or weak (they do not)"),
-    ("optim.lr", "peak learning rate"),
-    ("trainer.max_steps", "optimizer steps"),
-    ("trainer.max_tokens", "tokens to learn from, if that ends first; 0: as many as there are"),
-    ("trainer.batch_size", "prompts in one micro-batch of one device"),
-    ("trainer.accumulate", "micro-batches in one optimizer step"),
-    ("trainer.devices", "accelerators per node"),
-    ("trainer.num_nodes", "machines that train together"),
-    ("trainer.strategy", "how devices share the work, in Lightning's words: auto, ddp, ..."),
-    ("trainer.precision", "32-true or bf16-mixed"),
-    ("trainer.val_every", "steps between validations; 0: never"),
-    ("sft.pack_tokens", "tokens in one micro-batch, instead of prompts; 0: prompts"),
-    ("rlvr.group_size", "completions sampled per prompt"),
-    ("rlvr.max_completion_tokens", "longest sampled answer"),
-    ("distill.method", "self (traces of its own) or on_policy (a teacher's opinion)"),
-    ("distill.teacher", "reference: the policy of the start; or other weights"),
-    ("prealign.reader", "weights that read descriptions; empty: the policy of the start"),
-    ("probe.conditions", "what the probed model is left with"),
-    ("probe.samples", "answers per question; 1: the greedy one"),
-    ("probe.limit", "questions to probe; 0: all"),
-    ("clean.sets", "manifests whose questions are judged, [a, b]"),
-    ("clean.rules", "rules that judge them by what was probed"),
-    ("benchmark.sets", "manifests to score, [a, b]"),
-    ("benchmark.checkpoints", "directories compared with the model itself, [a, b]"),
-    ("benchmark.conditions", "what is withheld: full, no_audio, no_audio:silent, text_only, ..."),
-    ("benchmark.orders", "orders of the options to ask in; 0: each at each place"),
-    ("benchmark.limit", "questions to score of each set; 0: all"),
-    ("benchmark.by", "answer, or description: how well a reader answers by it"),
+COMMON = (
+    *("seed", "run.name", "run.root", "init_from", "logger", "model.path", "data.root"),
+    *("data.format", "data.task", "data.mixture.by"),
+    *("data.contribution.rule", "data.contribution.keep"),
+    *("optim.lr", "trainer.max_steps", "trainer.max_tokens", "trainer.batch_size"),
+    *("trainer.accumulate_grad_batches", "trainer.devices", "trainer.num_nodes"),
+    *("trainer.strategy", "trainer.precision", "trainer.val_check_interval"),
+    *("sft.pack_tokens", "rlvr.group_size", "rlvr.max_completion_tokens"),
+    *("distill.method", "distill.teacher", "prealign.reader"),
+    *("probe.conditions", "probe.samples", "probe.limit", "clean.sets", "clean.rules"),
+    *("benchmark.sets", "benchmark.checkpoints", "benchmark.conditions"),
+    *("benchmark.option_permutations", "benchmark.limit", "benchmark.grade_by"),
 )
+"""Settings that help lists, with the first sentence of their docstrings."""
+
+ALONE = {
+    "train.py": ("optim.", "trainer.", "sft.", "rlvr.", "distill.", "prealign."),
+    "eval.py": ("probe.", "clean.", "benchmark."),
+}
+"""Sections that one script reads and the other does not."""
 
 
 def _captions(files: Mapping[str, Path]) -> list[str]:
@@ -87,6 +63,9 @@ def help_text(script: str, stages: tuple[str, ...]) -> str:
     defaults = flatten(asdict(load_config([f"stage={stages[0]}"], stages)))
     shown = {key: "null" if value is None else value for key, value in defaults.items()}
     shown["probe.conditions"] = "[full, ...]"  # its full list would push the captions aside
+    others = tuple(name for other in {*ALONE} - {script} for name in ALONE[other])
+    theirs = {key for key in COMMON if key.startswith(others)}
+    said = dict(captions())
     groups = [g for g in GROUPS if g != "stage" and {*SERVES.get(g, stages)} & {*stages}]
     trains = SCRIPTS[stages[0]] == "train.py"
     files = {name: min((RECIPES / name).glob("*.yaml")) for name in recipes()} if trains else {}
@@ -98,7 +77,7 @@ def help_text(script: str, stages: tuple[str, ...]) -> str:
         *_captions(files),
         *(line for group in groups for line in _menu(group)),
         *("", f"common settings, with their values for stage={stages[0]}:"),
-        *(f"  {f'{key}={shown[key]}':<44} {caption}" for key, caption in COMMON_KEYS),
+        *(f"  {f'{key}={shown[key]}':<46} {said[key]}" for key in COMMON if key not in theirs),
         *("", "--print-config shows all settings of a command without running it."),
     ]
     return "\n".join(lines)

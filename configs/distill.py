@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from configs.ablation import Condition, How
+from configs.ablation import Condition, Replacement
 from configs.checks import at_least, positive
 
 Method = Literal["self", "on_policy"]
@@ -11,7 +11,7 @@ DivergenceKind = Literal["reverse_kl", "forward_kl", "jsd"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class TraceConfig:
+class RejectionSamplingConfig:
     """Traces: answers that the policy samples to training questions, and which are imitated.
 
     The three filters are OmniBoost's (arXiv 2605.12034); what is sampled does not depend on them,
@@ -33,17 +33,17 @@ class TraceConfig:
     limit: int = 0
     """Questions that are asked, from the beginning of those selected; 0 asks all."""
 
-    only_right: bool = True
+    only_correct: bool = True
     """Imitate right traces alone; the paper filters for it but does not say so in these words."""
 
     difficulty: bool = True
-    """F1: leave out questions with fewer than `min_right` right and finished traces, or more than
-    `max_right`."""
+    """F1: leave out questions with fewer than `min_correct` right and finished traces, or more than
+    `max_correct`."""
 
-    min_right: int = 1
+    min_correct: int = 1
     """See `difficulty`."""
 
-    max_right: int = 6
+    max_correct: int = 6
     """See `difficulty`."""
 
     quality: bool = True
@@ -61,25 +61,26 @@ class TraceConfig:
 
     def __post_init__(self) -> None:
         counts = ("samples", "max_completion_tokens", "batch_size")
-        at_least("distill.traces", 1, **{name: vars(self)[name] for name in counts})
-        at_least("distill.traces", 0, limit=self.limit, min_right=self.min_right)
-        positive("distill.traces", temperature=self.temperature)
-        if self.difficulty and not self.min_right <= self.max_right <= self.samples:
+        at_least("distill.rejection_sampling", 1, **{name: vars(self)[name] for name in counts})
+        at_least("distill.rejection_sampling", 0, limit=self.limit, min_correct=self.min_correct)
+        positive("distill.rejection_sampling", temperature=self.temperature)
+        if self.difficulty and not self.min_correct <= self.max_correct <= self.samples:
             raise ValueError(
-                f"distill.traces.min_right is {self.min_right} and max_right {self.max_right}, but "
-                f"they bound how many of samples={self.samples} traces are right: keep "
-                "min_right <= max_right <= samples, or set distill.traces.difficulty=false."
+                f"distill.rejection_sampling.min_correct is {self.min_correct} and max_correct "
+                f"{self.max_correct}, but they bound how many of samples={self.samples} traces are "
+                "right: keep min_correct <= max_correct <= samples, or set "
+                "distill.rejection_sampling.difficulty=false."
             )
 
 
 @dataclass(frozen=True, kw_only=True)
-class ShowingConfig:
+class ViewConfig:
     """How much of the media one side of a distillation is shown."""
 
     condition: Condition = "full"
     """What it is left with, in the words of probes."""
 
-    how: How = "absent"
+    replacement: Replacement = "absent"
     """What stands in for the rest."""
 
     video_max_frames: int = 0
@@ -96,15 +97,15 @@ class DistillConfig:
     """Learning from traces of its own (`self`), or token by token from a teacher (`on_policy`)."""
 
     method: Method = "self"
-    """`self` samples traces, filters them and imitates what is left (OmniBoost's third stage);
-    `on_policy` lets the student complete, and brings its distribution in the place of every token
-    closer to the teacher's (GKD, arXiv 2306.13649)."""
+    """`self` imitates filtered traces of its own; `on_policy` follows a teacher. The first is
+    OmniBoost's third stage; in the second, the student completes, and its distribution at every
+    token is brought closer to the teacher's (GKD, arXiv 2306.13649)."""
 
-    traces: TraceConfig = field(default_factory=TraceConfig)
+    rejection_sampling: RejectionSamplingConfig = field(default_factory=RejectionSamplingConfig)
 
     teacher: str = "reference"
-    """`reference` is the policy that the run starts from; else weights of any size with the same
-    tokenizer: a directory, or an id on the hub."""
+    """`reference`, the policy that the run starts from, or other weights. They may be of any size
+    with the same tokenizer: a directory, or an id on the hub."""
 
     divergence: DivergenceKind = "reverse_kl"
     """Of the two distributions: `reverse_kl` KL(student || teacher), `forward_kl` KL(teacher ||
@@ -126,17 +127,17 @@ class DistillConfig:
     max_completion_tokens: int = 64
     """Completions stop after this many tokens."""
 
-    student: ShowingConfig = field(default_factory=ShowingConfig)
+    student_view: ViewConfig = field(default_factory=ViewConfig)
     """What the student is shown."""
 
-    teacher_shown: ShowingConfig = field(default_factory=ShowingConfig)
+    teacher_view: ViewConfig = field(default_factory=ViewConfig)
     """What the teacher is shown, so that one may be privileged."""
 
     def __post_init__(self) -> None:
         at_least("distill", 1, max_completion_tokens=self.max_completion_tokens)
         at_least("distill", 0, top_k=self.top_k)
-        at_least("distill.student", 0, video_max_frames=self.student.video_max_frames)
-        at_least("distill.teacher_shown", 0, video_max_frames=self.teacher_shown.video_max_frames)
+        at_least("distill.student_view", 0, video_max_frames=self.student_view.video_max_frames)
+        at_least("distill.teacher_view", 0, video_max_frames=self.teacher_view.video_max_frames)
         positive("distill", temperature=self.temperature)
         if not 0 <= self.on_policy_share <= 1:
             raise ValueError(

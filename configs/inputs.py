@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 from typing import Literal
 
-from configs.ablation import Condition, How
+from configs.ablation import Condition, Replacement
 from configs.checks import at_least, positive
 
 RuleName = Literal[
@@ -11,7 +11,7 @@ RuleName = Literal[
 ]
 """Rules that tell weak questions from strong ones, defined in datamodules/contribution/."""
 
-Ask = Literal["answer", "evidence", "told"]
+Task = Literal["answer", "describe", "answer_from_description"]
 
 FormatName = Literal[
     "auto",
@@ -85,17 +85,18 @@ class ContributionConfig:
     """Which training questions need their media, judged from cached probe counts."""
 
     rule: Literal["none", RuleName] = "none"
-    """Arithmetic that turns probe counts into bands; `none` trains on everything."""
+    """Rule that tells from probes which questions need their media; `none` trains on all."""
 
     condition: Condition | None = None
     """What the probed model was left with; None is the rule's own."""
 
-    how: How | None = None
+    replacement: Replacement | None = None
     """What stood in for the withheld media; None is the rule's own."""
 
     keep: Literal["all", "strong", "not_weak", "weak"] = "strong"
-    """`strong` keeps questions shown to need their media and those that no probe can decide;
-    `not_weak` the undetermined as well; `weak` those answered without."""
+    """Questions to train on: `all`, `strong`, `not_weak` or `weak`. Strong ones were shown to need
+    their media, or no probe can decide; `not_weak` adds the undetermined; weak ones are answered
+    without media."""
 
     control: Literal["filtered", "full", "random_same_size", "complement"] = "filtered"
     """What a filter is compared with: all questions, as many drawn at random, or those it drops."""
@@ -110,13 +111,13 @@ class ContributionConfig:
     curriculum_steps: int = 0
     """Optimizer steps at the start that read weak questions only; 0 has no curriculum."""
 
-    answers: int | None = None
+    samples: int | None = None
     """Answers per voter that the rule asks for; None is the rule's own."""
 
-    needed: int | None = None
+    min_correct: int | None = None
     """Right answers among them that make a vote; None is the rule's own."""
 
-    votes_needed: int | None = None
+    min_votes: int | None = None
     """Votes that make a question weak; None is the rule's own."""
 
     alpha: float = 0.05
@@ -146,7 +147,7 @@ class ContributionConfig:
     """Questions that such a re-audit asks, the same each time."""
 
     def __post_init__(self) -> None:
-        given = ("answers", "needed", "votes_needed", "min_questions")
+        given = ("samples", "min_correct", "min_votes", "min_questions")
         counts = {name: vars(self)[name] for name in given if vars(self)[name] is not None}
         at_least("data.contribution", 1, **counts, refresh_samples=self.refresh_samples)
         steps = {"curriculum_steps": self.curriculum_steps, "refresh_every": self.refresh_every}
@@ -163,8 +164,8 @@ class MixtureConfig:
     """How much of the training is spent on which questions."""
 
     by: Literal["none", "source", "modality"] = "none"
-    """What tells questions apart: their `source`, or the kinds of their media (`text`, `audio`,
-    `image`, `video`, `audio+image`, ...); `none` reads all alike."""
+    """Read as much of each `source` or `modality`; `none` reads all alike. A modality is the kinds
+    of media of a question: `text`, `audio`, `image`, `video`, `audio+image`, ..."""
 
     shares: list[str] = field(default_factory=list)
     """NAME:SHARE of each, in any unit; empty gives all the same, and what is not named gets
@@ -189,8 +190,7 @@ class DataConfig:
     """The data are made by this project when `root` does not hold them yet."""
 
     format: FormatName = "auto"
-    """How manifests are written: as the project's own, or as a published data set; `auto` tells it
-    from the fields of their rows."""
+    """`auto` tells a manifest's format from the fields of its rows; or a name of docs/data.md."""
 
     outside_root: bool = False
     """Media may lie outside `root`: absolute paths, and links that lead out of it. URLs are
@@ -200,9 +200,9 @@ class DataConfig:
     """Manifest of the training questions; `.jsonl` unless the name has another ending, and several
     are joined by `+`."""
 
-    ask: Ask = "answer"
-    """What is asked for: `answer`; `evidence`, a description of what the question turns on; `told`
-    shows that description, a field of the manifest, in place of the media, and asks to answer."""
+    task: Task = "answer"
+    """`answer`, `describe` or `answer_from_description`. A description says what the question turns
+    on; to answer from one, it is shown in place of the media, from a field of the manifest."""
 
     val: str = "val"
     """Manifest that is scored during training; never a test set, which would choose by it."""

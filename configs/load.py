@@ -23,6 +23,7 @@ from configs.checks import check_references, countable
 from configs.files import read_yaml
 from configs.names import GROUPS, HINTS, flatten, nest, suggest
 from configs.paths import FOLDER, SHIPPED, placed, shipped
+from configs.renamed import refuse_renamed
 from configs.schema import Config
 from configs.words import PROSE, check_texts, first_line, split_words
 
@@ -83,6 +84,7 @@ def _allowed(hint: Any) -> str:
 def _lay_over(config: Any, flat: dict[str, Any], source: str) -> Any:
     """Merge settings into an OmegaConf config, and say what is wrong with those that do not fit."""
     for key in flat:
+        refuse_renamed(source, key, flat[key])
         if key not in HINTS:
             inside = [known for known in HINTS if known.startswith(f"{key}.")]
             hint = f"; it is a section: set {inside[0]}, ..." if inside else suggest(key, [*HINTS])

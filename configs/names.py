@@ -1,8 +1,12 @@
 """The names of settings: sections and fields of the schema, joined by dots."""
 
+import ast
+import inspect
+import re
 from collections.abc import Iterator
 from dataclasses import is_dataclass
 from difflib import get_close_matches
+from itertools import pairwise
 from typing import Any, get_type_hints
 
 from configs.schema import Config
@@ -31,6 +35,22 @@ def _leaf_hints(section: type, prefix: str = "") -> Iterator[tuple[str, Any]]:
 
 
 HINTS = dict(_leaf_hints(Config))
+
+
+def captions(section: type = Config, prefix: str = "") -> Iterator[tuple[str, str]]:
+    """Walk the dotted keys, each with the first sentence of the docstring below its field."""
+    [defined] = ast.parse(inspect.getsource(section)).body
+    assert isinstance(defined, ast.ClassDef)
+    hints = get_type_hints(section)
+    for field, below in pairwise(defined.body):
+        if not (isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)):
+            continue
+        name = field.target.id
+        if is_dataclass(hints[name]) and isinstance(hints[name], type):
+            yield from captions(hints[name], f"{prefix}{name}.")
+        elif isinstance(below, ast.Expr) and isinstance(below.value, ast.Constant):
+            text = " ".join(str(below.value.value).split())
+            yield f"{prefix}{name}", re.split(r"\.(?: |$)", text)[0].replace("`", "")
 
 
 def flatten(tree: dict[str, Any], prefix: str = "") -> dict[str, Any]:

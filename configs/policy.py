@@ -53,8 +53,8 @@ class ModelConfig:
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the weights; logprobs and losses are float32 either way."""
 
-    attention: Literal["split", "mask"] = "split"
-    """`split` reads a prompt once for all its continuations; `mask` is its plain, slower twin."""
+    attention: Literal["fused", "dense"] = "fused"
+    """`fused` reads a prompt once for all its continuations; `dense` is its plain, slower twin."""
 
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""

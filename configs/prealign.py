@@ -17,8 +17,8 @@ class PrealignConfig:
     """
 
     reader: str = ""
-    """Weights of the reader: a thinker, or a text-only language model; empty is the policy that the
-    run starts from."""
+    """Weights that answer by descriptions; empty takes the policy that the run starts from. A
+    thinker, or a language model of text."""
 
     reader_max_tokens: int = 16
     """The reader's answers stop after this many tokens."""
@@ -32,7 +32,7 @@ class PrealignConfig:
     """Take from right (1 or 0) how often the reader is right by the question alone, so that what it
     knew anyway pays nothing."""
 
-    prior_samples: int = 4
+    reader_prior_samples: int = 4
     """Answers, at temperature 1, that `subtract_prior` is measured by."""
 
     judge: str = ""
@@ -42,14 +42,14 @@ class PrealignConfig:
     ngram: int = 4
     """Words that make a repetition when they come again in the same order."""
 
-    repetitive: float = 0.5
+    min_distinct_ngrams: float = 0.5
     """`signed` calls a description repetitive below this share of distinct ngrams."""
 
     def __post_init__(self) -> None:
-        counts = ("reader_max_tokens", "prior_samples", "ngram")
+        counts = ("reader_max_tokens", "reader_prior_samples", "ngram")
         at_least("prealign", 1, **{name: vars(self)[name] for name in counts})
-        if not 0 <= self.repetitive <= 1:
+        if not 0 <= self.min_distinct_ngrams <= 1:
             raise ValueError(
-                f"prealign.repetitive is {self.repetitive}, but is a share from 0 to 1: half of "
-                "all ngrams is 0.5."
+                f"prealign.min_distinct_ngrams is {self.min_distinct_ngrams}, but is a share from "
+                "0 to 1: half of all ngrams is 0.5."
             )

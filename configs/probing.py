@@ -4,7 +4,7 @@ import os
 from dataclasses import dataclass, field
 from typing import Literal, get_args
 
-from configs.ablation import Condition, How
+from configs.ablation import Condition, Replacement
 from configs.addresses import a_variable, an_address
 from configs.checks import a_share, at_least, positive
 from configs.credentials import SHORTEST
@@ -77,13 +77,14 @@ class ProbeConfig:
     conditions: list[Condition] = field(
         default_factory=lambda: ["full", "no_audio", "no_visual", "text_only"]
     )
-    """What the model is left with, one pass each."""
+    """What the probed model is left with, one pass each."""
 
-    how: How = "absent"
+    replacement: Replacement = "absent"
     """What stands in for withheld media."""
 
     silence_seconds: float | None = None
-    """Length of silence that `how=silent` puts in place of a recording; None keeps its length."""
+    """Seconds of silence that `replacement=silent` puts in place of a recording; None keeps its
+    length."""
 
     method: Literal["generate", "options"] = "generate"
     """`generate` lets the model answer; `options` compares how likely it holds each option, which
@@ -92,7 +93,7 @@ class ProbeConfig:
     samples: int = 1
     """Answers per question, condition and order of options; 1 is the greedy answer."""
 
-    orders: int = 1
+    option_permutations: int = 1
     """Orders of the options: the first is as written, the next ones turn it so that each option
     stands at each place once, later ones are drawn."""
 
@@ -106,14 +107,14 @@ class ProbeConfig:
     """What is said below the question where something is withheld: nothing, or one of the two
     prompts of VidGround."""
 
-    only: Literal["all", "choice", "open"] = "all"
+    answer_kind: Literal["all", "choice", "open"] = "all"
     """Ask all questions, or those with options, or those without."""
 
-    until: RuleName | None = None
+    stop_when_decided_by: RuleName | None = None
     """Stop asking a question once this rule's decision cannot change; None asks all `samples`."""
 
-    round: int = 4
-    """Answers per question between two looks at `until`."""
+    samples_per_round: int = 4
+    """Answers per question between two looks at `stop_when_decided_by`."""
 
     max_completion_tokens: int = 32
     """Sampling stops after this many tokens."""
@@ -122,8 +123,8 @@ class ProbeConfig:
     """Prompts asked at once."""
 
     limit: int = 0
-    """Questions to probe, from the manifest's beginning; 0 probes all. With `until`, these are the
-    questions that are judged together: give audit.limit the same number."""
+    """Questions to probe, from the manifest's beginning; 0 probes all. With `stop_when_decided_by`,
+    these are the questions that are judged together: give audit.limit the same number."""
 
     shard: str = "auto"
     """Share of the questions that this process asks, such as 3/8; `auto` takes it from a SLURM
@@ -138,7 +139,13 @@ class ProbeConfig:
     server: ServerConfig = field(default_factory=ServerConfig)
 
     def __post_init__(self) -> None:
-        counts = ("samples", "orders", "round", "max_completion_tokens", "batch_size")
+        counts = (
+            "samples",
+            "option_permutations",
+            "samples_per_round",
+            "max_completion_tokens",
+            "batch_size",
+        )
         at_least("probe", 1, **{name: vars(self)[name] for name in counts})
         at_least("probe", 0, limit=self.limit)
         positive("probe", temperature=self.temperature)
@@ -150,17 +157,18 @@ class ProbeConfig:
                 f"least one: choose from [{', '.join(get_args(Condition))}]."
             )
         a_share("probe", self.shard)
-        if self.method == "options" and (self.until or self.only == "open"):
+        if self.method == "options" and (self.stop_when_decided_by or self.answer_kind == "open"):
             raise ValueError(
-                "probe.method=options scores choices under all probe.orders in one go, but "
-                f"probe.until is {self.until} and probe.only is {self.only}: leave these out, or "
-                "set probe.method=generate."
+                "probe.method=options scores choices under all probe.option_permutations in one "
+                f"go, but probe.stop_when_decided_by is {self.stop_when_decided_by} and "
+                f"probe.answer_kind is {self.answer_kind}: leave these out, or set "
+                "probe.method=generate."
             )
         if self.method == "options" and (self.samples > 1 or self.backend != "local"):
             raise ValueError(
                 "probe.method=options scores each order of the options once, on a model in this "
                 f"process, but probe.samples is {self.samples} and probe.backend is "
-                f"{self.backend}: set probe.orders instead, or probe.method=generate."
+                f"{self.backend}: set probe.option_permutations instead, or probe.method=generate."
             )
         if self.backend == "openai" and (not self.server.model or self.checkpoints):
             raise ValueError(

@@ -10,7 +10,7 @@ A recipe at one scale is a file, `configs/recipe/NAME/SCALE.yaml`:
       - name: probe
         stage: probe
         shared: true       # the same for all arms and seeds that are compared
-        probe: {until: vidground}
+        probe: {stop_when_decided_by: vidground}
       - name: rlvr
         stage: rlvr
         filtered: true     # here `controls` sets data.contribution.control
@@ -40,6 +40,7 @@ from configs.files import read_yaml
 from configs.load import SCRIPTS
 from configs.names import GROUPS, HINTS, flatten, suggest
 from configs.paths import FOLDER, at_home
+from configs.renamed import refuse_renamed
 from configs.words import split_words
 
 Settings = Mapping[str, Any]
@@ -239,10 +240,8 @@ def items(value: object) -> list[str]:
 
 def _number(key: str, value: object, *, at_least: int) -> int:
     """Read a whole number."""
-    try:
-        number = int(str(value))
-    except ValueError:
-        number = at_least - 1
+    text = str(value)
+    number = int(text) if text.isdecimal() else at_least - 1
     if number < at_least:
         raise ValueError(f"{key} is {value!r}, but must be a whole number from {at_least} on.")
     return number
@@ -267,6 +266,7 @@ def _check_words(recipe: Recipe, given: Settings) -> None:
             "well: give one of the two, or leave steps out with skip=[...]."
         )
     for key in given:
+        refuse_renamed("command line", key, given[key])
         if key not in HINTS and key not in GROUPS:
             near = suggest(key, [*OWN]) or suggest(key, [*HINTS, *GROUPS])
             raise ValueError(f"command line: there is no setting {key!r}{near}")

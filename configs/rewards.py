@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from configs.ablation import LEFT, Condition, How
+from configs.ablation import LEFT, Condition, Replacement
 from configs.checks import at_least
 
 AccuracyRule = Literal["correct", "graded", "exact"]
@@ -91,7 +91,7 @@ class PerceptionConfig:
     condition: Condition = "text_only"
     """What the policy is left with."""
 
-    how: How = "noise"
+    replacement: Replacement = "noise"
     """What stands in for the rest."""
 
     kl_coef: float = 0.0

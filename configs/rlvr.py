@@ -27,11 +27,11 @@ class ObjectiveConfig:
     """What a reward is compared with: the mean of its group (GRPO), of its siblings (RLOO), or of
     the whole step (REINFORCE++)."""
 
-    scale: Scale = "group"
+    scale_rewards: Scale = "group"
     """What the difference is divided by: the standard deviation of its group (GRPO), of the whole
     step (REINFORCE++), or nothing (Dr. GRPO)."""
 
-    ratio: Level = "token"
+    importance_sampling_level: Level = "token"
     """The importance ratio is that of each token, or their geometric mean per completion (GSPO)."""
 
     surrogate: Surrogate = "clip"
@@ -45,11 +45,11 @@ class ObjectiveConfig:
     clip_high: float = 0.28
     """The ratio is bounded above by `1 + clip_high`; DAPO makes it wider than `clip_low`."""
 
-    ratio_max: float | None = None
+    clip_ratio_c: float | None = None
     """Bound of the ratio where the advantage is negative, which `clip` leaves open: two-sided clip;
     null has none."""
 
-    average: Average = "constant"
+    loss_aggregation: Average = "constant"
     """What the sum over tokens is divided by: each completion's own length (GRPO), the tokens of
     the step (DAPO), or a constant (Dr. GRPO). All are taken over all micro-batches and devices."""
 
@@ -60,21 +60,22 @@ class ObjectiveConfig:
                 f"rlvr.objective.clip_low is {self.clip_low}, but a ratio bounded by 1 - clip_low "
                 "cannot be negative: give a number above 0 and up to 1, such as 0.2."
             )
-        if self.surrogate == "cispo" and self.ratio_max is not None:
+        if self.surrogate == "cispo" and self.clip_ratio_c is not None:
             raise ValueError(
-                f"rlvr.objective.ratio_max is {self.ratio_max}, but surrogate=cispo bounds all "
-                "ratios by clip_high already: leave ratio_max out, or choose surrogate=clip."
+                f"rlvr.objective.clip_ratio_c is {self.clip_ratio_c}, but surrogate=cispo bounds "
+                "all ratios by clip_high already: leave clip_ratio_c out, or choose surrogate=clip."
             )
-        if self.baseline == "batch" and self.scale == "group":
+        if self.baseline == "batch" and self.scale_rewards == "group":
             raise ValueError(
                 "rlvr.objective.baseline is batch and scale is group, but where a group fared "
                 "alike its spread is 0, and its distance from the batch would be divided by that: "
-                "choose scale=batch or none."
+                "choose scale_rewards=batch or none."
             )
-        if self.ratio_max is not None and self.ratio_max <= 1 + self.clip_high:
+        if self.clip_ratio_c is not None and self.clip_ratio_c <= 1 + self.clip_high:
             raise ValueError(
-                f"rlvr.objective.ratio_max is {self.ratio_max}, but the second bound lies beyond "
-                f"the first, 1 + clip_high = {1 + self.clip_high}: give a larger number, or null."
+                f"rlvr.objective.clip_ratio_c is {self.clip_ratio_c}, but the second bound lies "
+                f"beyond the first, 1 + clip_high = {1 + self.clip_high}: give a larger number, or "
+                "null."
             )
 
 
@@ -103,7 +104,7 @@ class KlConfig:
 
 
 @dataclass(frozen=True, kw_only=True)
-class CorrectionConfig:
+class RolloutCorrectionConfig:
     """What is done about a sampler that gives its tokens other probabilities than the trainer does,
     as another engine or another precision will. The mismatch is logged either way."""
 
@@ -121,25 +122,25 @@ class CorrectionConfig:
     """Largest weight."""
 
     def __post_init__(self) -> None:
-        at_least("rlvr.correction", 0, low=self.low)
-        at_least("rlvr.correction", 1, high=self.high)
+        at_least("rlvr.rollout_correction", 0, low=self.low)
+        at_least("rlvr.rollout_correction", 1, high=self.high)
         if self.low > 1:
             raise ValueError(
-                f"rlvr.correction.low is {self.low}, but a token that both engines hold equally "
-                "likely has the weight 1 and must pass: give a number from 0 to 1."
+                f"rlvr.rollout_correction.low is {self.low}, but a token that both engines hold "
+                "equally likely has the weight 1 and must pass: give a number from 0 to 1."
             )
 
 
 @dataclass(frozen=True, kw_only=True)
-class RefillConfig:
+class DynamicSamplingConfig:
     """Dynamic sampling (DAPO): prompts whose completions are all equally right are replaced."""
 
-    tries: int = 0
+    max_batches: int = 0
     """Batches of new prompts that a step may try, at most; 0 trains on what it drew. Where they do
     not suffice, the step keeps prompts without spread, which teach nothing."""
 
     def __post_init__(self) -> None:
-        at_least("rlvr.refill", 0, tries=self.tries)
+        at_least("rlvr.dynamic_sampling", 0, max_batches=self.max_batches)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,34 +161,34 @@ class RlvrConfig:
 
     rollout_precision: Literal["trainer", "bf16"] = "trainer"
     """Arithmetic of sampling: that of `trainer.precision`, or bfloat16, which is faster on a GPU
-    and another engine as far as `rlvr.correction` goes."""
+    and another engine as far as `rlvr.rollout_correction` goes."""
 
     minibatches: int = 1
     """Optimizer steps' worth of prompts that are sampled at once."""
 
-    epochs: int = 1
+    num_iterations: int = 1
     """Times that each rollout is updated on."""
 
-    mask_truncated: bool = False
+    mask_truncated_completions: bool = False
     """Leave completions out of the loss that did not end by themselves (DAPO's overlong filter)."""
 
-    table_every: int = 50
+    log_rollouts_every: int = 50
     """Optimizer steps between the rollouts written to `rollouts.jsonl`; 0 writes none."""
 
-    table_prompts: int = 2
+    log_rollouts_prompts: int = 2
     """Prompts of such a step that are written, each with its whole group."""
 
     objective: ObjectiveConfig = field(default_factory=ObjectiveConfig)
     kl: KlConfig = field(default_factory=KlConfig)
-    correction: CorrectionConfig = field(default_factory=CorrectionConfig)
-    refill: RefillConfig = field(default_factory=RefillConfig)
+    rollout_correction: RolloutCorrectionConfig = field(default_factory=RolloutCorrectionConfig)
+    dynamic_sampling: DynamicSamplingConfig = field(default_factory=DynamicSamplingConfig)
     reward: RewardConfig = field(default_factory=RewardConfig)
     perception: PerceptionConfig = field(default_factory=PerceptionConfig)
 
     @property
     def updates(self) -> int:
         """Optimizer steps that one round of sampling feeds."""
-        return self.minibatches * self.epochs
+        return self.minibatches * self.num_iterations
 
     def __post_init__(self) -> None:
         if self.group_size < 2:
@@ -195,9 +196,9 @@ class RlvrConfig:
                 f"rlvr.group_size is {self.group_size}, but an advantage compares a completion "
                 "with its siblings: use at least 2."
             )
-        counts = ("max_completion_tokens", "minibatches", "epochs", "table_prompts")
+        counts = ("max_completion_tokens", "minibatches", "num_iterations", "log_rollouts_prompts")
         at_least("rlvr", 1, **{name: vars(self)[name] for name in counts})
-        at_least("rlvr", 0, top_k=self.top_k, table_every=self.table_every)
+        at_least("rlvr", 0, top_k=self.top_k, log_rollouts_every=self.log_rollouts_every)
         if self.top_k == 1:
             raise ValueError(
                 "rlvr.top_k is 1, so that all completions of a group would be the same and teach "

@@ -11,7 +11,7 @@ class RunConfig:
     """Where a run keeps what it writes."""
 
     name: str | None = None
-    """Directory of the run inside `root`; None names it by stage, config and a free number."""
+    """Directory of the run inside `run.root`; null names it by stage, config and number."""
 
     root: str = "runs"
     """Directory that holds all run directories."""
@@ -53,13 +53,13 @@ class TrainerConfig:
     """Optimizer steps after which the run is finished."""
 
     max_tokens: int = 0
-    """Tokens after which it is finished as well: those of prompts and of completions that
-    optimizer steps learned from, over all processes; 0 sets no such end."""
+    """Tokens to learn from, if that ends first; 0 sets no such end. Those of prompts and of
+    completions count, over all processes."""
 
     batch_size: int = 16
     """Prompts in one micro-batch of one device."""
 
-    accumulate: int = 1
+    accumulate_grad_batches: int = 1
     """Micro-batches summed into one optimizer step."""
 
     devices: int = 1
@@ -75,22 +75,24 @@ class TrainerConfig:
     """How devices share the work, in Lightning's words: `ddp`."""
 
     precision: Literal["32-true", "bf16-mixed"] = "32-true"
-    """Arithmetic of the forward and backward pass."""
+    """Arithmetic of forward and backward pass: `32-true` or `bf16-mixed`."""
 
-    val_every: int = 0
+    val_check_interval: int = 0
     """Steps between validations; 0 never validates."""
 
-    val_samples: int = 200
+    val_limit: int = 200
     """Questions of `data.val` that a validation asks, from its beginning."""
 
     checkpoint_every: int = 100
     """Steps between checkpoints; a killed run repeats at most this many."""
 
-    log_every: int = 10
+    log_every_n_steps: int = 10
     """Steps between rows of metrics."""
 
     def __post_init__(self) -> None:
-        counts = ("max_steps", "batch_size", "accumulate", "devices", "num_nodes")
-        every = ("val_samples", "checkpoint_every", "log_every")
+        counts = ("max_steps", "batch_size", "accumulate_grad_batches", "devices", "num_nodes")
+        every = ("val_limit", "checkpoint_every", "log_every_n_steps")
         at_least("trainer", 1, **{name: vars(self)[name] for name in counts + every})
-        at_least("trainer", 0, val_every=self.val_every, max_tokens=self.max_tokens)
+        at_least(
+            "trainer", 0, val_check_interval=self.val_check_interval, max_tokens=self.max_tokens
+        )

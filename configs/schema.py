@@ -57,11 +57,11 @@ class SftConfig:
     them out favors short answers; `skip` leaves them out and counts them. None is ever cut."""
 
     pack_tokens: int = 0
-    """Cut the prompts of an optimizer step into micro-batches of at most this many tokens, whatever
-    their number, instead of `trainer.accumulate` ones. The gradient is the same; memory follows
-    the tokens. 0 does not."""
+    """Most tokens in a micro-batch; 0 counts prompts instead. An optimizer step is cut into as many
+    micro-batches as that takes, instead of `trainer.accumulate_grad_batches`: the gradient is the
+    same, and memory follows the tokens."""
 
-    average: Literal["prompt", "token"] = "prompt"
+    loss_aggregation: Literal["prompt", "token"] = "prompt"
     """What a sum over tokens is divided by: the prompts of the optimizer step, so that long
     completions count for more; or its tokens."""
 
@@ -89,7 +89,7 @@ class Config:
     """Directory of weights to start from instead of `model.path`."""
 
     logger: Literal["jsonl", "wandb"] = "jsonl"
-    """`wandb` shows the metrics there too; `metrics.jsonl` is written either way."""
+    """`jsonl` writes metrics.jsonl; `wandb` also sends them to Weights & Biases."""
 
     run: RunConfig = field(default_factory=RunConfig)
     model: ModelConfig
@@ -116,11 +116,11 @@ class Config:
 
     def _check_asking(self) -> None:
         """Let a stage ask for what it can judge, and pay for what it asks."""
-        asked, stage = self.data.ask, self.stage
-        if stage == "prealign" and asked != "evidence":
+        asked, stage = self.data.task, self.stage
+        if stage == "prealign" and asked != "describe":
             raise ValueError(
-                f"data.ask is {asked}, but stage=prealign pays for descriptions: set "
-                "data.ask=evidence."
+                f"data.task is {asked}, but stage=prealign pays for descriptions: set "
+                "data.task=describe."
             )
         paid = _changed("rlvr.reward", asdict(self.rlvr.reward), asdict(RewardConfig()))
         if stage == "prealign" and paid:
@@ -129,16 +129,17 @@ class Config:
                 f"{next(iter(paid))} pays answers, but stage=prealign pays descriptions, by "
                 f"prealign.reward: set {words}, as they are unless an objective says otherwise."
             )
-        if stage in ("rlvr", "distill", "probe") and asked == "evidence":
+        if stage in ("rlvr", "distill", "probe") and asked == "describe":
             raise ValueError(
-                f"data.ask is evidence, but stage={stage} has answers judged by the verifier, "
-                "which cannot read descriptions: choose stage=prealign, or leave data.ask=answer."
+                f"data.task is describe, but stage={stage} has answers judged by the verifier, "
+                "which cannot read descriptions: choose stage=prealign, or leave data.task=answer."
             )
-        if stage == "sft" and asked == "evidence" and self.trainer.val_every:
+        if stage == "sft" and asked == "describe" and self.trainer.val_check_interval:
             raise ValueError(
-                f"trainer.val_every is {self.trainer.val_every}, but validation judges answers, "
-                "and data.ask=evidence asks for descriptions: set trainer.val_every=0, and score "
-                "them with stage=benchmark benchmark.by=description."
+                f"trainer.val_check_interval is {self.trainer.val_check_interval}, but validation "
+                "judges answers, and data.task=describe asks for descriptions: set "
+                "trainer.val_check_interval=0, and score them with stage=benchmark "
+                "benchmark.grade_by=description."
             )
 
     def _check_distillation(self) -> None:
@@ -146,11 +147,16 @@ class Config:
         distill, contribution = self.distill, self.data.contribution
         changed = _changed("distill", asdict(distill), asdict(DistillConfig()))
         changed |= _changed("sft", asdict(self.sft), asdict(SftConfig()))
-        theirs = ("distill.traces.", "sft.pack_tokens", "sft.average", "sft.too_long")
+        theirs = (
+            "distill.rejection_sampling.",
+            "sft.pack_tokens",
+            "sft.loss_aggregation",
+            "sft.too_long",
+        )
         if distill.method == "self":  # who imitates traces
             strays = [key for key in changed if not key.startswith(("distill.method", *theirs))]
         else:
-            unread = ("distill.traces.", "sft.")
+            unread = ("distill.rejection_sampling.", "sft.")
             imitates = distill.on_policy_share < 1
             admitted = ("sft.too_long",) if imitates else ()
             strays = [key for key in changed if key.startswith(unread) and key not in admitted]
@@ -160,19 +166,20 @@ class Config:
                 "that is set goes unread: leave it out, or choose the other method."
             )
         if distill.method == "self" and (
-            self.data.ask != "answer" or contribution.curriculum_steps
+            self.data.task != "answer" or contribution.curriculum_steps
         ):
             raise ValueError(
-                f"distill.method is self with data.ask={self.data.ask} and "
+                f"distill.method is self with data.task={self.data.task} and "
                 f"data.contribution.curriculum_steps={contribution.curriculum_steps}, but traces "
                 "are answers to the questions that are kept: leave both at their defaults."
             )
-        alike = distill.teacher == "reference" and distill.student == distill.teacher_shown
+        alike = distill.teacher == "reference" and distill.student_view == distill.teacher_view
         if distill.method == "on_policy" and alike and distill.on_policy_share:
             raise ValueError(
-                "distill.teacher is reference and is shown what the student is shown, so that both "
-                "begin alike and nothing is learned but rounding errors: name other weights with "
-                "distill.teacher, or withhold something with distill.student.condition=no_audio."
+                "distill.teacher is reference and is shown what the student is shown, so that "
+                "both begin alike and nothing is learned but rounding errors: name other weights "
+                "with distill.teacher, or withhold something with "
+                "distill.student_view.condition=no_audio."
             )
 
     @property
@@ -185,18 +192,18 @@ class Config:
         trainer, updates = self.trainer, self.rlvr.updates
         counts = {
             f"trainer.{name}": vars(trainer)[name]
-            for name in ("max_steps", "val_every", "checkpoint_every", "log_every")
+            for name in ("max_steps", "val_check_interval", "checkpoint_every", "log_every_n_steps")
         }
-        counts["rlvr.table_every"] = self.rlvr.table_every
+        counts["rlvr.log_rollouts_every"] = self.rlvr.log_rollouts_every
         counts["data.contribution.refresh_every"] = self.data.contribution.refresh_every
         uneven = {key: steps for key, steps in counts.items() if steps % updates}
         if uneven:
             key, steps = next(iter(uneven.items()))
             better = (f"{name}={-(-n // updates) * updates}" for name, n in uneven.items())
             raise ValueError(
-                f"{key} is {steps}, but a round of sampling feeds rlvr.minibatches * rlvr.epochs = "
-                f"{updates} optimizer steps, and nothing is looked at or saved within one: give a "
-                f"multiple, such as {' '.join(better)}."
+                f"{key} is {steps}, but a round of sampling feeds rlvr.minibatches * "
+                f"rlvr.num_iterations = {updates} optimizer steps, and nothing is looked at or "
+                f"saved within one: give a multiple, such as {' '.join(better)}."
             )
 
 

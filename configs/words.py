@@ -6,6 +6,7 @@ from typing import Any
 
 from configs.credentials import refuse_keys
 from configs.names import GROUPS, HINTS, flatten, suggest
+from configs.renamed import refuse_renamed
 from untrusted.json_text import json_of
 from untrusted.terminal import refuse_unseen
 
@@ -37,6 +38,8 @@ def split_words(argv: list[str]) -> dict[str, Any]:
         elif word.startswith("--") and (key in HINTS or key in GROUPS):
             given[key] = next(words, "")
         else:
+            if word.startswith("--"):
+                refuse_renamed("command line", key, next(words, ""))
             raise ValueError(
                 f"{word!r} is not an assignment: settings are given as key=value, such as "
                 f"optim.lr=1e-5{suggest(key, [*HINTS])}"

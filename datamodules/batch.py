@@ -23,42 +23,40 @@ from datamodules.draws import draw_seed
 from datamodules.sample import Sample
 
 View = Literal["blind", "shuffled", "student", "teacher"]
-"""Another showing of the same prompts: with media withheld, frames of films in disorder, or as much
-of them as one side of a distillation is shown."""
+"""The same prompts with media withheld, frames shuffled, or the media of a side of distillation."""
 
 PACKED = {
     "audio": ("audio", "audio_lens", 1),
     "image": ("images", "image_grid", 0),
     "video": ("videos", "video_grid", 0),
 }
-"""By kind of media: the fields of a batch that hold them and their sizes, and the dimension along
-which they stand end to end."""
+"""For each kind of media: the fields of a batch that hold the values and their sizes, and the
+dimension along which they are concatenated."""
 
 
 @dataclass(kw_only=True)
 class Batch:
     """B prompts, packed end to end, with their media once each.
 
-    The same object feeds rollout, log-probs and update, so they cannot disagree on what the model
-    was shown. Not frozen: Lightning moves it to the device, through `to`.
+    The same object feeds rollout, log-probs and update, so that they cannot disagree on what the
+    model was given. Not frozen: Lightning moves it to the device, through `to`.
     """
 
     samples: Sequence[Sample]
     """The B questions, for verifiers and logs."""
 
     step: int
-    """The list of micro-batches that it is part of, counted from the start of the run: part of the
-    key of every draw."""
+    """Index of its list of micro-batches in the run; part of the key of every random draw."""
 
     prompt_ids: Tensor
-    """Token ids of all prompts, one after the other, media placeholders included. (sum of P,)"""
+    """Token ids of all prompts, end to end, media placeholders included. (sum of P,)"""
 
     prompt_lens: list[int]
     positions: Tensor
     """M-RoPE positions, each prompt starting at 0: time, height, width. (3, sum of P)"""
 
     media: list[tuple[str, ...]]
-    """Kinds of the features of each prompt; a film with sound has two."""
+    """Kinds of the features of each prompt; a video with audio has two."""
 
     audio: Tensor | None = None
     """Mel frames of all clips, in the order of their placeholders. (mel bins, sum of frames)"""
@@ -83,15 +81,16 @@ class Batch:
     supervised training."""
 
     views: dict[View, "Batch"] = field(default_factory=dict)
-    """The same prompts in the same order, shown otherwise."""
+    """The same prompts in the same order, rendered otherwise."""
 
     def __len__(self) -> int:
         return len(self.prompt_lens)
 
     def uniforms(self, *, seed: int, group_size: int, length: int, first: int = 0) -> Tensor:
-        """Draw the numbers that sampling inverts, each rollout's keyed by all that names it.
+        """Draw the uniform numbers that sampling inverts, keyed by everything that identifies a
+        rollout.
 
-        A run that is killed and resumed, or another batch size, meets the same numbers.
+        A resumed run, or another batch size, draws the same numbers.
 
         Shapes: -> (B * G, length)
 
@@ -107,7 +106,7 @@ class Batch:
         return torch.from_numpy(np.stack(rows))
 
     def select(self, prompts: Sequence[int]) -> "Batch":
-        """Take some prompts, one at least, in the order given; only what is theirs is copied."""
+        """Take some prompts, at least one, in the order given; only their own data is copied."""
         return Batch(
             samples=[self.samples[prompt] for prompt in prompts],
             step=self.step,
@@ -119,12 +118,12 @@ class Batch:
         )
 
     def changed(self, view: View) -> list[int]:
-        """List the prompts that a view shows otherwise."""
+        """List the prompts that differ in a view."""
         pairs = ((self._shown([n]), self.views[view]._shown([n])) for n in range(len(self)))
         return [n for n, (one, other) in enumerate(pairs) if not _same(one, other)]
 
     def _shown(self, prompts: Sequence[int]) -> dict[str, Tensor]:
-        """Take tokens and media of some prompts, by field."""
+        """Take the tokens and media of some prompts, by field."""
         shown = {
             "prompt_ids": _taken(self.prompt_ids, self.prompt_lens, prompts),
             "positions": _taken(self.positions, self.prompt_lens, prompts, dim=1),
@@ -141,7 +140,7 @@ class Batch:
 
     @staticmethod
     def concat(batches: Sequence["Batch"]) -> "Batch":
-        """Put batches of one step, one at least, end to end."""
+        """Concatenate batches of one step, at least one."""
         first = batches[0]
         assert all(batch.step == first.step for batch in batches), "draws are keyed by one step"
         assert all(batch.views.keys() == first.views.keys() for batch in batches)
@@ -166,7 +165,7 @@ class Batch:
         )
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
-        """Move the tensors; the questions stay where they are."""
+        """Move the tensors; the samples are shared."""
         moved = copy(self)
         for name, value in vars(self).items():
             if isinstance(value, Tensor):
@@ -179,18 +178,17 @@ class Batch:
 class Completions:
     """N continuations of the prompts of a batch, padded on the right.
 
-    A continuation may fork: a trunk, then branches that each go on from the trunk's end and do not
-    see each other.
+    A continuation may fork: a trunk, then branches from its end that do not see each other.
     """
 
     token_ids: Tensor
     """(N, T)"""
 
     lens: list[int]
-    """Real tokens of each, the end token included where there is one."""
+    """Tokens of each without padding, the end token included where there is one."""
 
     owner: list[int]
-    """The prompt that each continues."""
+    """Index of the prompt that each continues."""
 
     branch: Tensor | None = None
     """0 on trunks and padding, i on the i-th branch of a row, which stand one after the other;
@@ -225,9 +223,9 @@ class Completions:
         return replace(Completions.of(rows, owner), branch=_padded(numbers))
 
     def select(self, rows: Sequence[int]) -> "Completions":
-        """Take some rows, one at least, in the order given, as wide as the longest of them.
+        """Take some rows, at least one, in the order given, as wide as the longest of them.
 
-        The prompts that still have a row are numbered anew, in the order in which they appear.
+        Prompts that still have a row are renumbered in the order in which they appear.
         """
         chosen, lens = list(rows), [self.lens[row] for row in rows]
         left = list(dict.fromkeys(self.owner[row] for row in rows))
@@ -240,7 +238,7 @@ class Completions:
 
     @staticmethod
     def concat(many: Sequence["Completions"]) -> "Completions":
-        """Put the rows of several below one another; the last prompt of each must have one."""
+        """Stack the rows of several; the last prompt of each must have a row."""
         starts = accumulate((max(one.owner) + 1 for one in many), initial=0)
         forks = any(one.branch is not None for one in many)
         branches = [
@@ -263,9 +261,9 @@ class Completions:
 class OptionScoring:
     """Every option of every question under several orders, laid out to be scored in one pass.
 
-    What the orders of a question have in common is a prompt of the batch, with the media. Each
+    The common beginning of the orders of a question is a prompt of the batch, with the media. Each
     order is one continuation: the rest of its prompt, then a branch for the answer that names each
-    option. Where the options are media, there is no such prompt, and each order has its own.
+    option. Where the options are media there is no common prompt, and each order has its own.
     """
 
     samples: Sequence[Sample]
@@ -275,12 +273,13 @@ class OptionScoring:
     completions: Completions
 
     question: list[int]
-    """The question that each continuation asks, an index into `samples`. N"""
+    """Index into `samples` of the question of each continuation. N"""
 
     options: list[tuple[int, ...]]
     """The options that the branches of each continuation name, numbered as written. N
 
-    The continuations of a question stand in the order of their option seeds, from 0."""
+    The continuations of a question stand in the order of their option seeds, from 0.
+    """
 
 
 def _padded(rows: Sequence[Sequence[int] | Tensor]) -> Tensor:
@@ -290,11 +289,11 @@ def _padded(rows: Sequence[Sequence[int] | Tensor]) -> Tensor:
 
 
 def _same(one: dict[str, Tensor], other: dict[str, Tensor]) -> bool:
-    """Tell whether two prompts are the same, bit by bit."""
+    """Tell whether two prompts are bitwise equal."""
     return one.keys() == other.keys() and all(one[name].equal(other[name]) for name in one)
 
 
 def _taken(packed: Tensor, lens: Sequence[int], items: Sequence[int], *, dim: int = 0) -> Tensor:
-    """Take some of the items that stand end to end along one dimension."""
+    """Take some of the items that are concatenated along one dimension."""
     parts = packed.split(list(lens), dim)  # which look at the same memory
     return torch.cat([parts[item] for item in items], dim)

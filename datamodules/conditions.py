@@ -3,7 +3,7 @@
 import functools
 from collections.abc import Iterable, Mapping
 
-from configs.ablation import LEFT, Condition, How, Part
+from configs.ablation import LEFT, Condition, Part, Replacement
 from datamodules.sample import Media, Modality, Role
 
 PARTS: Mapping[Modality, frozenset[Part]] = {
@@ -14,20 +14,20 @@ PARTS: Mapping[Modality, frozenset[Part]] = {
 """The parts that each kind of file may have; a video may turn out to have no audio track."""
 
 
-def withholds(media: Iterable[Media], condition: Condition, how: How) -> bool:
+def withholds(media: Iterable[Media], condition: Condition, how: Replacement) -> bool:
     """Tell whether a condition changes anything of a question; `full` is asked of all."""
     if condition == "full" or "text" not in LEFT[condition]:
         return True
     return any(affects(condition, how, item.modality) for item in media)
 
 
-def why_undefined(condition: Condition, how: How, media: Iterable[Media]) -> str:
+def why_undefined(condition: Condition, how: Replacement, media: Iterable[Media]) -> str:
     """Return why an ablation means nothing for a question with these media, or `""`."""
     return _why(condition, how, tuple([(item.modality, item.role) for item in media]))
 
 
 @functools.cache  # there are few combinations, and many questions
-def _why(condition: Condition, how: How, kinds: tuple[tuple[Modality, Role], ...]) -> str:
+def _why(condition: Condition, how: Replacement, kinds: tuple[tuple[Modality, Role], ...]) -> str:
     media = [Media(modality=modality, path="", role=role) for modality, role in kinds]
     if not withholds(media, condition, how):
         return f"{condition} withholds nothing from it"
@@ -36,7 +36,7 @@ def _why(condition: Condition, how: How, kinds: tuple[tuple[Modality, Role], ...
     return ""
 
 
-def affects(condition: Condition, how: How, modality: Modality) -> bool:
+def affects(condition: Condition, how: Replacement, modality: Modality) -> bool:
     """Tell whether a condition can change media of a kind.
 
     `shuffled` takes only the order of frames; all else takes everything withheld.

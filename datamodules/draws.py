@@ -1,8 +1,8 @@
-"""Say which prompts a step reads and which numbers it draws, from the seed and the step alone.
+"""Which prompts a step reads and which random numbers it draws, from the seed and the step alone.
 
 Nothing here has a state, so nothing has to be saved: a run that resumes at step 1200 computes what
 step 1200 reads. All of it rests on streams that are specified, a hash and the raw bits of a
-counter-based generator, and not on shuffles that a library may improve.
+counter-based generator, and not on shuffles that a library may change.
 """
 
 import functools
@@ -25,9 +25,9 @@ def prompts_at(
 ) -> list[int]:
     """List the samples of one micro-batch.
 
-    The epochs follow one another without a gap, each in its own order, so that every sample is
-    read once per epoch whatever the batch size, and a batch may span two epochs. Ranks take turns
-    within the batch that they share.
+    The epochs follow one another without a gap, each in its own order, so that every sample is read
+    once per epoch whatever the batch size, and a batch may span two epochs. Ranks take turns within
+    the batch that they share.
 
         sample = order(seed, position // size)[position % size]
         position = (step * batch_size + i) * world + rank
@@ -36,6 +36,9 @@ def prompts_at(
     `order` shuffles are `size` places, evenly spaced from a random start u in [0, 1), and
 
         sample at place p = the k with W_{k-1} <= p + u < W_k,   W_k = size * Σ_{j <= k} w_j / Σ w_j
+
+    so that each sample is read as often per epoch as its weight says, rounded up or down: the
+    resample of least variance. Equal weights read each sample once, as no weights do.
 
     so that a sample is read as often per epoch as it should be on average, rounded up or down; of
     all resamples this one strays least. Equal weights read each sample once, as none do.
@@ -76,17 +79,17 @@ def draw_seed(seed: int, *parts: int | str) -> int:
 
 @functools.lru_cache(maxsize=8)
 def _order(seed: int, epoch: int, size: int) -> NDArray[np.int64]:
-    """Remember the epochs that are being read."""
+    """Cache the order of recent epochs."""
     return random_order(seed, "epoch", epoch, size=size)
 
 
 def _start(seed: int, epoch: int) -> float:
-    """Draw where between two places the resample of an epoch starts, from 0 to 1."""
+    """Draw the offset of an epoch's resample, from 0 to 1."""
     return draw_seed(seed, "resample", epoch) / 2**63
 
 
 def _covering(points: NDArray[np.float64], weights: NDArray[np.float64]) -> list[int]:
-    """Find the samples whose share of [0, size) covers these points."""
+    """Find the samples whose intervals of [0, size) cover these points."""
     cumulative = np.cumsum(weights)
     cumulative *= len(weights) / cumulative[-1]
     found = np.searchsorted(cumulative, points, side="right")

@@ -1,4 +1,4 @@
-"""Questions as a LightningDataModule: read, filter, mix, put in order, decode, pack."""
+"""The LightningDataModule: read questions, select, mix, order, decode and pack them."""
 
 from collections.abc import Mapping
 from copy import copy
@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 from configs.schema import DataConfig
 from datamodules.batch import Batch, View
 from datamodules.contribution.selection import Selected, select_questions
-from datamodules.loading.loader import Deal, Loader, T
+from datamodules.loading.loader import IterShard, Loader, T
 from datamodules.loading.mixture import mixture_weights
-from datamodules.loading.question_set import InOrder, QuestionSet, load_splits
-from datamodules.loading.streams import Pool, Refills, Rounds, Stream
-from datamodules.loading.too_long import Longest, judged, too_long, without
-from datamodules.loading.traces import check_named_alike, read_traces, with_traces
-from datamodules.loading.views import Showing, shown
+from datamodules.loading.question_set import QuestionSet, SequentialBatches, load_splits
+from datamodules.loading.streams import BatchStream, PromptResampler, QuestionPool, RoundDataset
+from datamodules.loading.too_long import LengthLimit, drop_places, enforce_limit, find_too_long
+from datamodules.loading.traces import check_option_naming, read_traces, with_traces
+from datamodules.loading.views import ViewSettings, make_view
 from datamodules.media.files import MediaError
 from datamodules.prompts.encoder import PromptEncoder
 from datamodules.sample import Sample
@@ -30,10 +30,10 @@ class QuestionData(L.LightningDataModule):
     """Training and validation questions of one run."""
 
     train_questions: QuestionSet
-    """All that may be trained on, read or not."""
+    """All questions that may be trained on, read or not."""
 
     selected: Selected
-    """What the contribution rule makes of them."""
+    """The selection by the contribution rule."""
 
     def __init__(
         self,
@@ -46,12 +46,12 @@ class QuestionData(L.LightningDataModule):
         accumulate: int = 0,
         updates: int = 1,
         pack_tokens: int = 0,
-        views: Mapping[View, Showing] | None = None,
+        views: Mapping[View, ViewSettings] | None = None,
         traces: Path | None = None,
         val_samples: int = 0,
         with_targets: bool = False,
         golds: GoldCheck | None = None,
-        longest: Longest | None = None,
+        longest: LengthLimit | None = None,
         run_dir: Path,
     ) -> None:
         """Describe a run's questions; they are read in `setup`.
@@ -87,7 +87,7 @@ class QuestionData(L.LightningDataModule):
         self.run_dir = run_dir
 
     def setup(self, stage: str | None = None) -> None:
-        """Read the training questions and choose those that the contribution rule keeps."""
+        """Read the training questions and select those that the contribution rule keeps."""
         self.train_questions, self._scored = load_splits(
             self.data,
             self.encoder,
@@ -99,24 +99,25 @@ class QuestionData(L.LightningDataModule):
             self.train_questions.samples, self.data, seed=self.seed, run_dir=self.run_dir
         )
         self._read = self.train_questions
-        self._pool = Pool(places=self.selected.kept, weights=self.selected.weights)
-        self._weak = Pool(places=self.selected.weak)
+        self._pool = QuestionPool(places=self.selected.kept, weights=self.selected.weights)
+        self._weak = QuestionPool(places=self.selected.weak)
         if self.traces is not None:
             self._imitate(self.traces)
         if self.longest is not None:
             self._fit(self.longest)
         self._mix()
-        self._views = {name: shown(self._read, view) for name, view in self.views.items()}
+        self._views = {name: make_view(self._read, view) for name, view in self.views.items()}
 
     def _imitate(self, file: Path) -> None:
-        """Read each trace of the questions kept, and of those that a curriculum begins with."""
-        if self.data.ask != "answer":
+        """Replace the questions kept, and those of a curriculum, by one sample for each of their
+        traces."""
+        if self.data.task != "answer":
             raise ValueError(
-                f"data.ask={self.data.ask} says by itself what is imitated, but so does sft.traces="
-                f"{file}, whose traces are answers: leave one of the two out."
+                f"data.task={self.data.task} says by itself what is imitated, but so does "
+                f"sft.traces={file}, whose traces are answers: leave one of the two out."
             )
         everything, traces = self.train_questions.samples, read_traces(file)
-        check_named_alike(traces, self.train_questions.encoder.answer_with)
+        check_option_naming(traces, self.train_questions.encoder.answer_with)
         kept = [everything[place] for place in self._pool.places]
         weak = [everything[place] for place in self._weak.places]
         first = with_traces(kept, traces)
@@ -127,19 +128,19 @@ class QuestionData(L.LightningDataModule):
         if weights is not None:  # which each trace takes over from its question
             counts = [len(traces.get((sample.id, sample.content_hash), ())) for sample in kept]
             weights = np.repeat(weights, counts)
-        self._pool = Pool(places=np.arange(len(first)), weights=weights)
-        self._weak = Pool(places=len(first) + np.arange(len(last)))
+        self._pool = QuestionPool(places=np.arange(len(first)), weights=weights)
+        self._weak = QuestionPool(places=len(first) + np.arange(len(last)))
 
-    def _fit(self, longest: Longest) -> None:
-        """Refuse completions that are too long, or leave them out, before the first is imitated."""
+    def _fit(self, longest: LengthLimit) -> None:
+        """Refuse completions that are too long, or leave them out, before training begins."""
         samples = self._read.samples
         places = [*dict.fromkeys([*self._pool.places, *self._weak.places])]
-        found = too_long(samples, places, self.encoder, self.data.ask, longest.tokens)
-        judged(found, samples, len(places), longest)
-        self._pool, self._weak = without(self._pool, found), without(self._weak, found)
+        found = find_too_long(samples, places, self.encoder, self.data.task, longest.tokens)
+        enforce_limit(found, samples, len(places), longest)
+        self._pool, self._weak = drop_places(self._pool, found), drop_places(self._weak, found)
 
     def _mix(self) -> None:
-        """Weigh what is read by the shares that `data.mixture` asks for."""
+        """Weight the questions by the shares that `data.mixture` asks for."""
         mixture, places = self.data.mixture, self._pool.places
         mixed = mixture.by != "none"
         samples = [self._read.samples[place] for place in places] if mixed else []
@@ -150,7 +151,7 @@ class QuestionData(L.LightningDataModule):
             output_tokens=self._output_tokens(samples) if counted else None,
             weights=self._pool.weights,
         )
-        self._pool = Pool(places=places, weights=weights)
+        self._pool = QuestionPool(places=places, weights=weights)
 
     def _output_tokens(self, samples: list[Sample]) -> NDArray[np.int64]:
         """Count the tokens of each completion to be imitated."""
@@ -158,33 +159,34 @@ class QuestionData(L.LightningDataModule):
         for number, sample in enumerate(samples):
             try:
                 counts[number] = len(
-                    self.encoder.target(self._read.put(sample), want=self.data.ask)
+                    self.encoder.target(self._read.arrange_options(sample), task=self.data.task)
                 )
             except MediaError:  # it cannot be imitated: the quarantine says so when it is read
                 continue
         return counts
 
     def train_dataloader(self) -> Loader[list[Batch]]:
-        """Continue where the trainer stands: its step is all the state there is."""
+        """Continue at the trainer's step, which is all the state there is."""
         stream = self._stream()
         assert self.trainer is not None, "see _stream"
-        rounds = Rounds(
+        rounds = RoundDataset(
             stream,
             micro_batches=self.micro_batches,
             first=self.trainer.global_step // self.updates,
             pack_tokens=self.pack_tokens,
         )
-        return self._loader(rounds.deal)
+        return self._loader(rounds.iter_shard)
 
-    def refills(self) -> Refills:
-        """Offer more prompts for a round, from the pool that it was read from."""
-        return Refills(self._stream(), micro_batches=self.micro_batches)
+    def prompt_resampler(self) -> PromptResampler:
+        """Return the source of further prompts for a round, from the pool that the round was read
+        from."""
+        return PromptResampler(self._stream(), micro_batches=self.micro_batches)
 
-    def _stream(self) -> Stream:
-        """Number the micro-batches that this process reads."""
+    def _stream(self) -> BatchStream:
+        """Return the stream of micro-batches of this process."""
         trainer = self.trainer
         assert trainer is not None, "Lightning attaches the trainer before it asks for loaders"
-        return Stream(
+        return BatchStream(
             questions=self._read,
             pool=self._pool,
             seed=self.seed,
@@ -198,15 +200,17 @@ class QuestionData(L.LightningDataModule):
         )
 
     def _curriculum_batches(self) -> int:
-        """Count the micro-batches that optimizer steps of the curriculum are the first to use."""
+        """Count the micro-batches that the optimizer steps of the curriculum begin with."""
         rounds, steps = divmod(self.data.contribution.curriculum_steps, self.updates)
         begun = min(steps * self.accumulate, self.micro_batches)
         return rounds * self.micro_batches + begun
 
     def val_dataloader(self) -> Loader[Batch | None]:
         """The first `val_samples` validation questions, always the same."""
-        batches = InOrder(self._scored, batch_size=self.batch_size * 2, limit=self.val_samples)
-        return self._loader(batches.deal)
+        batches = SequentialBatches(
+            self._scored, batch_size=self.batch_size * 2, limit=self.val_samples
+        )
+        return self._loader(batches.iter_shard)
 
-    def _loader(self, deal: Deal[T]) -> Loader[T]:
-        return Loader(deal=deal, workers=self.data.workers, patience=self.data.patience)
+    def _loader(self, iter_shard: IterShard[T]) -> Loader[T]:
+        return Loader(iter_shard=iter_shard, workers=self.data.workers, patience=self.data.patience)

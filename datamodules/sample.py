@@ -1,4 +1,4 @@
-"""What a question is, on disk and in memory; plain Python, for whoever judges answers."""
+"""What a question is, on disk and in memory; plain Python, so that judges need no torch."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -13,12 +13,12 @@ LETTERS = "ABCDEFGHIJ"
 """The letters that name options, in order; its length is the most options a question may have."""
 
 MAX_EXPRESSION = 256
-"""Characters of the longest `math` answer: algebra takes more than linear time."""
+"""Longest `math` answer in characters: algebra takes more than linear time."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Media:
-    """One file that a question shows or plays."""
+    """One media file of a question."""
 
     modality: Modality
     """A video is its frames and, where the file has one, its audio track."""
@@ -34,21 +34,21 @@ class Media:
 
     role: Role = "context"
     """`option` marks media that *are* the answers: the i-th such item belongs to the i-th option,
-    and taking it away leaves the question undefined instead of harder."""
+    and withholding it leaves the question undefined instead of harder."""
 
     text: str = ""
-    """The same in words, a transcript or a caption: what `how=described` shows in its place."""
+    """A transcript or a caption: what `replacement=described` shows in place of the medium."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
-    """One question, its answer, and the media it is asked about.
+    """One question, its answer, and its media.
 
-    A sample never says which of its media it needs: that is what probes are there to find out.
+    A sample never says which of its media it needs: that is for probes to find out.
 
-        Sample(id="test-see-0007", question="Which digit is in the image?", options=("3", "8"),
-               answer="B", answer_type="choice", media=(Media(modality="image", path="..."),),
-               source="digits", asset_id="image-0412", content_hash="5f0c...")
+    Sample(id="test-see-0007", question="Which digit is in the image?", options=("3", "8"),
+           answer="B", answer_type="choice", media=(Media(modality="image", path="..."),),
+           source="digits", asset_id="image-0412", content_hash="5f0c...")
     """
 
     id: str
@@ -68,28 +68,27 @@ class Sample:
 
     media: tuple[Media, ...] = ()
     completion: str = ""
-    """What SFT imitates; empty where the answer alone, in its tags, is to be imitated."""
+    """The target of SFT; empty where the answer alone, in its tags, is the target."""
 
     evidence: str = ""
-    """What of the media the question turns on, in words; empty where nobody wrote it down."""
+    """A description of what in the media the question depends on; empty where there is none."""
 
     facts: Mapping[str, str] = field(default_factory=dict, hash=False)
-    """What its publisher says of it, such as task, category or difficulty: for tables and official
+    """Metadata of the publisher, such as task, category or difficulty: for tables and official
     scores, never shown to a model."""
 
     source: str
     asset_id: str
-    """The recording or picture behind the question: splits are disjoint in it, and intervals are
+    """The recording or image behind the question: splits are disjoint in it, and intervals are
     clustered by it."""
 
     content_hash: str
     """16 bytes in hexadecimal over question, options, answer, tolerance and the bytes of all media,
-    so that a score of yesterday's wording never meets today's."""
+    so that scores of an earlier version are never used for a later one."""
 
     answer_with: AnswerWith = "letter"
-    """How the options are named where the question is put: behind letters, by which they are to be
-    answered, or by their texts alone. What is shown decides how an answer is read; see
-    `wording.put`."""
+    """How the options are named: by letters, which are then the answer, or by their texts alone. An
+    answer is read by what was shown; see `orders.arrange_options`."""
 
     @property
     def letters(self) -> str:
@@ -98,12 +97,12 @@ class Sample:
 
     @property
     def names(self) -> Sequence[str]:
-        """What an answer calls each of the options that are shown."""
+        """What an answer calls each of the options."""
         return self.letters if self.answer_with == "letter" else self.options
 
     @property
     def named_answer(self) -> str:
-        """The answer as it is to be given where the question is put."""
+        """The answer with options named as they are shown."""
         if self.answer_type == "choice":
             return self.names[self.letters.index(self.answer)]
         if self.answer_type != "set" or not self.options or self.answer_with == "letter":
@@ -116,13 +115,13 @@ class Sample:
 
     @property
     def free(self) -> bool:
-        """Whether its words are asked for as they come, without tags around them."""
+        """Whether a free text is asked for, without tags around it."""
         return self.answer_type == "text" and self.completion == self.answer
 
     def alike(self, letter: str) -> str:
-        """List the letters of the options that say or show the same as that of a letter, in order.
+        """List the letters of the options equal to that of a letter, in order.
 
-        Publishers list an option twice now and then, and whoever names either means both.
+        Publishers sometimes list an option twice, and an answer that names either means both.
         """
         place = LETTERS.index(letter)
         if self.options.count(self.options[place]) == 1 or not self.options[place]:
@@ -133,7 +132,7 @@ class Sample:
 
     @property
     def right(self) -> str:
-        """The letters of a choice that are right: several where options are equal."""
+        """The right letters of a choice: several where options are equal."""
         return self.alike(self.answer)
 
 

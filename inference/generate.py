@@ -14,8 +14,8 @@ from configs.schema import Config
 from datamodules.batch import Batch
 from datamodules.loading.loader import Loader
 from datamodules.loading.option_scoring import option_scoring
-from datamodules.loading.question_set import InOrder, QuestionSet
-from datamodules.prompts.description_prompts import asked_batch, judged_batch, told_batch
+from datamodules.loading.question_set import QuestionSet, SequentialBatches
+from datamodules.prompts.description_prompts import judge_batch, question_only_batch, reader_batch
 from inference.loading import build_encoder, build_policy, compute_dtype, weights_of
 from modules.grading import GradedGroup, Grader, OptionScores, answer, score
 from modules.policy.omni import OmniModel
@@ -50,10 +50,10 @@ def load_reader(config: Config) -> Reader:
     encoder = build_encoder(named)
     return Reader(
         load_frozen(named),
-        partial(told_batch, encoder),
-        partial(asked_batch, encoder),
+        partial(reader_batch, encoder),
+        partial(question_only_batch, encoder),
         max_tokens=config.prealign.reader_max_tokens,
-        prior_samples=config.prealign.prior_samples,
+        prior_samples=config.prealign.reader_prior_samples,
         seed=config.seed,
     )
 
@@ -61,7 +61,7 @@ def load_reader(config: Config) -> Reader:
 def load_judge(config: Config, path: str) -> Judge:
     """Load the model that detects descriptions which leak the answer."""
     named = with_weights(config, path)
-    return Judge(load_frozen(named), partial(judged_batch, build_encoder(named), wording=JUDGING))
+    return Judge(load_frozen(named), partial(judge_batch, build_encoder(named), wording=JUDGING))
 
 
 def ask(
@@ -88,9 +88,9 @@ def ask(
 
 def batches(questions: QuestionSet, *, batch_size: int, label: str) -> Iterator[Batch]:
     """Yield the questions in order, batch by batch, under a progress bar."""
-    in_order = InOrder(questions, batch_size=batch_size)
+    in_order = SequentialBatches(questions, batch_size=batch_size)
     data = questions.data
-    loader = Loader(deal=in_order.deal, workers=data.workers, patience=data.patience)
+    loader = Loader(iter_shard=in_order.iter_shard, workers=data.workers, patience=data.patience)
     bar: tqdm[Any]
     with tqdm(
         total=in_order.count, desc=label, unit="question", mininterval=1.0, leave=False

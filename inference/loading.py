@@ -6,7 +6,7 @@ import torch
 
 from configs.schema import Config
 from datamodules.prompts.encoder import PromptEncoder
-from datamodules.prompts.wording import imitated
+from datamodules.prompts.templates import target_text
 from datamodules.sources.index.gold_check import GoldCheck
 from modules.grading import HARNESS
 from modules.policy.omni import OmniModel
@@ -34,7 +34,8 @@ def build_gold_check(config: Config) -> GoldCheck:
     """Build the check of gold answers that is run when a manifest is opened."""
     named = config.model.answer_with
     return GoldCheck(
-        key=f"{HARNESS}-{named}", judge=partial(wrong_golds, answer_with=named, imitated=imitated)
+        key=f"{HARNESS}-{named}",
+        judge=partial(wrong_golds, answer_with=named, imitated=target_text),
     )
 
 
@@ -58,7 +59,7 @@ def build_policy(
             encoder.tokenizer,
             dtype=dtype
             or {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.model.dtype],
-            dense_attention=config.model.attention == "mask",
+            dense_attention=config.model.attention == "dense",
             gradient_checkpointing=config.model.gradient_checkpointing,
             freeze_towers=config.model.freeze_towers,
             lora=config.model.lora if config.model.lora.rank else None,

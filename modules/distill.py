@@ -125,7 +125,7 @@ class DistillModule(PostTrainingModule):
         right = [float(verdict.correct) for verdict in verdicts]
         shares = {
             "accuracy": sum(right) / len(right),
-            "finished": sum(rollout.finished) / len(right),
+            "eos_rate": sum(rollout.finished) / len(right),
             "completion_tokens": sum(rollout.completions.lens) / len(right),
         }
         self.note(shares, weight=float(len(right)))

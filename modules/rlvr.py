@@ -38,7 +38,7 @@ class RlvrModule(PostTrainingModule):
     """Policy gradient on groups of completions (GRPO, arXiv 2402.03300, and its relatives).
 
     One training step is one round: completions for all prompts of `rlvr.minibatches` optimizer
-    steps, then `rlvr.epochs` passes over them. Named algorithms are settings, not branches here.
+    steps, then `rlvr.num_iterations` passes over them. Named algorithms are settings.
     """
 
     def __init__(
@@ -91,7 +91,7 @@ class RlvrModule(PostTrainingModule):
         self.round = self.collect(batch)
         self.remember(self.round)
         self.compare(self.round)
-        for _ in range(self.rlvr.epochs):
+        for _ in range(self.rlvr.num_iterations):
             for start in range(0, len(self.round), self.accumulate):
                 self.update(self.round[start : start + self.accumulate])
         self.publish()
@@ -146,9 +146,10 @@ class RlvrModule(PostTrainingModule):
         differences = [
             centered(reward, baseline=objective.baseline, batch_mean=mean) for reward in rewards
         ]  # (B, G) each
-        _, std = moments(differences) if objective.scale == "batch" else (None, None)
+        scale = objective.scale_rewards
+        _, std = moments(differences) if scale == "batch" else (None, None)
         for one, difference in zip(experiences, differences, strict=True):
-            one.advantage = scaled(difference, scale=objective.scale, batch_std=std).flatten()
+            one.advantage = scaled(difference, scale=scale, batch_std=std).flatten()
 
     def price(self, one: Experience) -> Tensor | float:
         """Charge completions for their divergence, where rewards bear it. Shapes: -> (B, G)"""
@@ -166,7 +167,7 @@ class RlvrModule(PostTrainingModule):
         """Take one optimizer step on the sum of all micro-batches' gradients."""
         with self.watch.lap("update"):
             masks = [
-                one.trained(ended=self.rlvr.mask_truncated) for one in minibatch
+                one.trained(ended=self.rlvr.mask_truncated_completions) for one in minibatch
             ]  # (N, T) each
             completions, tokens = self.count([one.batch for one in minibatch], masks)
             loss_of, losses = partial(self.loss, completions=completions, tokens=tokens), []
@@ -187,14 +188,14 @@ class RlvrModule(PostTrainingModule):
         """Add up what the tokens of a micro-batch teach; `completions` and `tokens` are those of
         the optimizer step, over micro-batches and ranks. Shapes: -> ()"""
         assert one.advantage is not None, "compared before"
-        mask = one.trained(ended=self.rlvr.mask_truncated)  # (N, T)
+        mask = one.trained(ended=self.rlvr.mask_truncated_completions)  # (N, T)
         objective = self.rlvr.objective
         scores, blind = self.score(one), self.score_blind(one)
         logprobs = scores.logprobs  # (N, T)
         old = logprobs.detach() if one.old_logprobs is None else one.old_logprobs  # (N, T)
         divisor = denominator(
             mask,
-            average=objective.average,
+            average=objective.loss_aggregation,
             completions=completions,
             tokens=tokens,
             longest=self.rlvr.max_completion_tokens,
@@ -203,7 +204,7 @@ class RlvrModule(PostTrainingModule):
             old,
             one.rollout.logprobs,
             mask,
-            **asdict(self.rlvr.correction),
+            **asdict(self.rlvr.rollout_correction),
         )
         if blind is not None and self.rlvr.perception.token_coef:
             by_token = contribution_weights(
@@ -215,11 +216,11 @@ class RlvrModule(PostTrainingModule):
             old,
             one.advantage,
             mask,
-            level=objective.ratio,
+            level=objective.importance_sampling_level,
             surrogate=objective.surrogate,
             clip_low=objective.clip_low,
             clip_high=objective.clip_high,
-            ratio_max=objective.ratio_max,
+            ratio_max=objective.clip_ratio_c,
             weight=weight,
             denominator=divisor,
         )
@@ -242,7 +243,9 @@ class RlvrModule(PostTrainingModule):
             one.reference_logprobs,
             mask,
             estimator=self.rlvr.kl.estimator,
-            ratio=importance_ratio(logprobs, old, mask, level=self.rlvr.objective.ratio),
+            ratio=importance_ratio(
+                logprobs, old, mask, level=self.rlvr.objective.importance_sampling_level
+            ),
             denominator=divisor,
         )
         self.note(stats, weight=float(mask.sum()))

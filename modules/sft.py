@@ -43,7 +43,7 @@ class SftModule(PostTrainingModule):
         """Make each target completion likelier."""
         targets = [self.targets(one) for one in batch]
         prompts, tokens = self.count(batch, [completions.valid for completions in targets])
-        denominator = prompts if self.sft.average == "prompt" else tokens
+        denominator = prompts if self.sft.loss_aggregation == "prompt" else tokens
         losses = []
         with together():
             for one, completions in zip(batch, targets, strict=True):

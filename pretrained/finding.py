@@ -1,6 +1,5 @@
-"""Weights that can be had are told from those that cannot, before anything is loaded or waited for.
-
-A directory is looked through; the hub is asked for one small file, once, with little patience.
+"""Check that weights can be loaded before anything is: a directory by its files, a model of the hub
+by one small request with a short time limit.
 """
 
 import os
@@ -16,21 +15,21 @@ from huggingface_hub.errors import (
     RepositoryNotFoundError,
 )
 
+from pretrained.settings import check_files
 from pretrained.tensors import parts
 from untrusted.servers import within
-from untrusted.special_files import kind_of
 
 HTTPError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # it does not say so
-"""Of whichever client the hub's library uses: a connection that failed."""
+"""A failed connection, in whichever client the hub's library uses."""
 
 SECONDS = 8.0
-"""Within which the hub must answer."""
+"""Time limit of a request to the hub."""
 
 NAMED_BY = (
     "whichever setting names it, such as model.path, init_from, benchmark.checkpoints, "
     "distill.teacher or prealign.reader"
 )
-"""Weights are named by many settings, and whoever loads them does not know which."""
+"""Settings that name weights; code that loads them does not know which one it was."""
 
 LOCAL_WAY = (
     "set HF_HUB_OFFLINE=1 where it was fetched before, or fetch it elsewhere (hf download) and "
@@ -39,7 +38,7 @@ LOCAL_WAY = (
 
 
 def check_weights(path: str) -> None:
-    """Raise what is wrong with a model directory, or with a model of the hub."""
+    """Raise what is wrong with a model directory or a model of the hub."""
     place = Path(path)
     if place.is_dir():
         return _check_directory(place)
@@ -57,13 +56,8 @@ def check_weights(path: str) -> None:
 
 
 def _check_directory(place: Path) -> None:
-    """See that everything is there that a model is read from, and that all of it are files."""
-    for each in sorted(place.iterdir()):
-        if kind := kind_of(each):
-            raise ValueError(
-                f"{each} is {kind}, which may never end, but a model is read from files: put the "
-                f"file itself there, or correct {NAMED_BY}."
-            )
+    """Check that a directory holds config.json, a tokenizer and all parts of the weights."""
+    check_files(place)
     lacking = [] if (place / "config.json").is_file() else ["config.json"]
     if not any((place / name).is_file() for name in ("tokenizer.json", "tokenizer_config.json")):
         lacking.append("tokenizer.json")
@@ -78,7 +72,7 @@ def _check_directory(place: Path) -> None:
 
 
 def _check_hub(name: str) -> None:
-    """Ask the hub for a model, unless it is in the cache."""
+    """Check that the hub, or its cache, has a model; raise with the way out if not."""
     told = f"{name} is no directory here, and the hub"
     try:
         if isinstance(try_to_load_from_cache(name, "config.json"), str):
@@ -87,7 +81,7 @@ def _check_hub(name: str) -> None:
         found = within(SECONDS, lambda: get_hf_file_metadata(address, timeout=SECONDS))
     except GatedRepoError as error:
         raise ValueError(
-            f"{told} gives it only to whom its owners admit: accept their terms at "
+            f"{told} has it behind terms that you have not accepted: accept their terms at "
             f"{_page(name)}, and log in (hf auth login, or HF_TOKEN)."
         ) from error
     except RepositoryNotFoundError as error:
@@ -129,7 +123,7 @@ def _check_hub(name: str) -> None:
 
 
 def _way_out(error: HfHubHTTPError) -> str:
-    """Tell what waiting helps against from what it does not."""
+    """Say what to do about a status: mend the token or address, or wait."""
     response = getattr(error, "response", None)
     status = 0 if response is None else response.status_code
     if status in (401, 403, 407):

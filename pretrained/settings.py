@@ -11,9 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tokenizers import Tokenizer
-
 from untrusted.json_text import json_of
+from untrusted.special_files import kind_of
 
 Settings = Mapping[str, Any]  # Any: what a JSON file holds
 
@@ -53,8 +52,7 @@ the weights are of that size is told by their headers."""
 
 def check_settings(place: Path) -> dict[str, Settings]:
     """Read all settings of a directory, by file name, and refuse what is not to be trusted."""
-    for file in sorted(place.iterdir()):
-        _check_kind(file)
+    check_files(place)
     files = sorted({file for name in NAMES for file in place.glob(name)})
     found = {file.name: read_object(file) for file in files}
     for name, settings in found.items():
@@ -72,30 +70,21 @@ def check_settings(place: Path) -> dict[str, Settings]:
     return found
 
 
-def _check_kind(file: Path) -> None:
+def check_files(place: Path) -> None:
     """Refuse what would be read for ever: pipes, devices, and files larger than any such is."""
-    if not file.exists() or file.is_dir():
-        return
-    most = BYTES if file.suffix == ".jinja" else VOCABULARY
-    size = file.stat().st_size if file.is_file() else -1
-    if size < 0 or (size > most and file.suffix in (".json", ".jinja", ".txt", ".model")):
-        what = "is no file" if size < 0 else f"holds {size:,} bytes"
-        raise ValueError(
-            f"{file} {what}, but a model directory holds files, of which all but weights are at "
-            f"most {most:,} bytes: fetch it again, or name another model."
-        )
-
-
-def open_tokenizer(place: Path) -> Tokenizer:
-    """Read the tokenizer of a directory, without what transformers puts around it."""
-    file = place / "tokenizer.json"
-    try:
-        return Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises nothing narrower
-        raise ValueError(
-            f"{file} cannot be read ({str(error)[:300]}), but is how a model spells its tokens: "
-            "fetch the file again, or name another model."
-        ) from error
+    for file in sorted(place.iterdir()):
+        if kind := kind_of(file):
+            raise ValueError(
+                f"{file} is {kind}, which may never end, but a model is read from files: put the "
+                "file itself there, or name another model."
+            )
+        most = BYTES if file.suffix == ".jinja" else VOCABULARY
+        if file.suffix in (".json", ".jinja", ".txt", ".model") and file.is_file():
+            if (size := file.stat().st_size) > most:
+                raise ValueError(
+                    f"{file} holds {size:,} bytes, but all files of a model but weights are at "
+                    f"most {most:,} bytes: fetch it again, or name another model."
+                )
 
 
 def read_object(file: Path) -> Settings:

@@ -1,7 +1,7 @@
 """Count the tokens of questions without loading torch: a plan is shown at once.
 
 The same words, template and tokenizer as `datamodules.prompts.encoder`, and for media the
-arithmetic of the processors that Qwen2.5-Omni's dialect calls; a test compares the two. Of other
+arithmetic of the processors that Qwen2.5-Omni's renderer calls; a test compares the two. Of other
 models, lengths stay unknown.
 """
 
@@ -18,12 +18,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.ablation import LEFT, Condition, Part
-from configs.inputs import Ask, FormatName
+from configs.inputs import FormatName, Task
 from configs.schema import Config, MediaConfig
 from datamodules.media.budgets import shared_budget
 from datamodules.media.files import Decoded, MediaError, decode
 from datamodules.media.files import measure as size_of
-from datamodules.prompts.wording import imitated, turn
+from datamodules.prompts.templates import target_text, user_turn
 from datamodules.sample import AnswerWith, Media, Sample
 from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.formats import format_of
@@ -31,7 +31,8 @@ from datamodules.sources.reader import Reader
 from datamodules.sources.row_files import count_rows, manifest_path, read_rows
 from datamodules.sources.rows import to_sample
 from pretrained.chat_template import render
-from pretrained.settings import Settings, check_settings, open_tokenizer
+from pretrained.settings import Settings, check_settings
+from pretrained.spelling import open_tokenizer, spelling
 
 SAMPLED = 32
 """Questions that a mean is taken over, evenly spread over those asked."""
@@ -73,7 +74,7 @@ def measure(config: Config, split: str, condition: Condition = "full", limit: in
     manifests = _manifests(data.root, data.embedded, split)
     root, outside = Path(data.root), data.outside_root
     samples = _samples(root, manifests, rows, data.format, outside)
-    return _measure(counter, root, samples, data.media, data.ask, condition, split, outside)
+    return _measure(counter, root, samples, data.media, data.task, condition, split, outside)
 
 
 @cache
@@ -82,7 +83,7 @@ def _measure(
     root: Path,
     samples: Sequence[Sample],
     media: MediaConfig,
-    want: Ask,
+    want: Task,
     condition: Condition,
     split: str,
     outside: bool,
@@ -159,14 +160,14 @@ class _Counter:
         self.system_prompt = system_prompt
 
     def lengths(
-        self, sample: Sample, read: Callable[[Media], Decoded], want: Ask, condition: Condition
+        self, sample: Sample, read: Callable[[Media], Decoded], want: Task, condition: Condition
     ) -> tuple[int, int]:
         """Count the tokens of a question's prompt, and of what imitation would learn from it."""
         left = LEFT[condition]
-        items = [] if want == "told" else sample.media
+        items = [] if want == "answer_from_description" else sample.media
         shown = [self._shown(read(item), left) for item in items]
         sample = replace(sample, answer_with=self.answer_with)
-        pieces = turn(sample, want=want, ask="text" in left)
+        pieces = user_turn(sample, task=want, show_question="text" in left)
         content = [
             part
             for piece in pieces
@@ -187,14 +188,15 @@ class _Counter:
         return render(self.template, chat, named=self.named, special={})
 
     def _count(self, text: str) -> int:
-        return len(self.tokenizer.encode(text, add_special_tokens=False))
+        with spelling(f"a text for {self.named}"):
+            return len(self.tokenizer.encode(text, add_special_tokens=False))
 
-    def _target(self, sample: Sample, want: Ask) -> int:
+    def _target(self, sample: Sample, want: Task) -> int:
         """Count as `PromptEncoder.target` does, with the token that ends the turn."""
-        if want == "evidence":
+        if want == "describe":
             return self._count(sample.evidence) + 1
         own = sample if want == "answer" else replace(sample, completion="")
-        return self._count(imitated(own)) + 1
+        return self._count(target_text(own)) + 1
 
     def _shown(self, item: Decoded, left: frozenset[Part]) -> list[tuple[str, int]]:
         """List what of a medium is shown, as a template names it, with its tokens."""

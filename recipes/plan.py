@@ -75,7 +75,7 @@ def amounts(config: Config) -> Amounts:
             longest = config.sft.max_completion_tokens if config.sft.traces else None
             return _training(config, longest)
         case "distill" if config.distill.method == "self":
-            longest = config.distill.traces.max_completion_tokens
+            longest = config.distill.rejection_sampling.max_completion_tokens
             return _traces(config) + _training(config, longest)
         case "distill":
             return _training(config, config.distill.max_completion_tokens)
@@ -122,10 +122,10 @@ def _training(config: Config, longest: int | None) -> Amounts:
     trainer, rlvr = config.trainer, config.rlvr
     updates, batches, tries = 1, 1, 0
     if config.stage in SAMPLED:
-        updates, batches, tries = rlvr.updates, rlvr.minibatches, rlvr.refill.tries
+        updates, batches, tries = rlvr.updates, rlvr.minibatches, rlvr.dynamic_sampling.max_batches
     rounds = -(-trainer.max_steps // updates)
     each = trainer.batch_size * trainer.devices * trainer.num_nodes
-    prompts = rounds * (batches * trainer.accumulate + tries) * each
+    prompts = rounds * (batches * trainer.accumulate_grad_batches + tries) * each
     read = _read(config, config.data.train, prompts=prompts, longest=longest)
     early = trainer.max_tokens > 0
     return replace(
@@ -138,7 +138,7 @@ def _training(config: Config, longest: int | None) -> Amounts:
 
 def _traces(config: Config) -> Amounts:
     """Count the questions that traces are sampled from, before any are filtered or cached."""
-    wanted = config.distill.traces
+    wanted = config.distill.rejection_sampling
     asked = _asked(
         config,
         config.data.train,
@@ -152,8 +152,8 @@ def _traces(config: Config) -> Amounts:
 def _benchmark(config: Config) -> Amounts:
     """Count all that a benchmark may have to ask; of other conditions than full it may be less."""
     wanted = config.benchmark
-    if wanted.orders == 0:
-        told = "benchmark.orders=0 asks each question as often as it has options"
+    if wanted.option_permutations == 0:
+        told = "benchmark.option_permutations=0 asks each question as often as it has options"
         return Amounts(
             prompts=None,
             prompt_tokens=None,
@@ -168,7 +168,7 @@ def _benchmark(config: Config) -> Amounts:
                 config,
                 name,
                 limit=wanted.limit,
-                times=wanted.orders * (1 + len(wanted.checkpoints)),
+                times=wanted.option_permutations * (1 + len(wanted.checkpoints)),
                 longest=wanted.max_completion_tokens,
                 # What stands in for media is as long as they are.
                 condition=condition if how == "absent" else "full",
@@ -184,11 +184,11 @@ def _benchmark(config: Config) -> Amounts:
 def _probe(config: Config) -> Amounts:
     """Count all that a probe may have to ask; of other conditions than full it may be less."""
     wanted = config.probe
-    if wanted.until is None:
-        each = wanted.orders * (1 + len(wanted.checkpoints))
-        asked = [(it, wanted.how, each, wanted.samples) for it in wanted.conditions]
+    if wanted.stop_when_decided_by is None:
+        each = wanted.option_permutations * (1 + len(wanted.checkpoints))
+        asked = [(it, wanted.replacement, each, wanted.samples) for it in wanted.conditions]
     else:
-        rule = rule_of(replace(config.data.contribution, rule=wanted.until))
+        rule = rule_of(replace(config.data.contribution, rule=wanted.stop_when_decided_by))
         votes = [
             (ask, max(ask.choice, ask.open, key=lambda vote: vote.total)) for ask in queries(rule)
         ]

@@ -141,6 +141,14 @@ def read_regular(path: Path, most: int, *, linked: bool = False) -> bytes:
     )
 
 
+def is_regular(path: Path) -> bool:
+    """Tell a regular file from a link, a pipe, and what is not there."""
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except FileNotFoundError:
+        return False
+
+
 def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 

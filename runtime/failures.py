@@ -33,7 +33,7 @@ FORBIDDEN = (errno.EACCES, errno.EPERM)
 LOCKLESS = (errno.ENOLCK, errno.ENOTSUP, errno.ENOSYS)
 GOES_ON = "What was written before stays whole, and the same command goes on from there."
 MISPLACED = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
-BESIDE_DATA = ("data.contribution.cache", "benchmark.cache", "distill.traces.cache")
+BESIDE_DATA = ("data.contribution.cache", "benchmark.cache", "distill.rejection_sampling.cache")
 """Caches that lie in data.root, unless they are given as absolute paths."""
 
 MANY_FILES = (errno.EMFILE, errno.ENFILE)
@@ -87,6 +87,11 @@ def _of_library(error: BaseException, config: Config | None) -> str | None:
             f"a file of weights could not be read or written ({first}), but weights are used whole "
             "or not at all: fetch it again if it was read, free space if it was written."
         )
+    if "PanicException" in kinds:
+        return (
+            f"a library in Rust gave up ({first}), as tokenizers do over texts and files that they "
+            "were not made for: fetch the model again, or name another."
+        )
     if "RuntimeError" not in kinds:
         return None
     if "OutOfMemoryError" in kinds or CROWDED.search(words):
@@ -129,7 +134,7 @@ def _lower(config: Config) -> Iterator[str]:
         elif trainer.batch_size > 1:
             yield (
                 f"lower trainer.batch_size (now {trainer.batch_size}) and raise "
-                f"trainer.accumulate (now {trainer.accumulate}) as much"
+                f"trainer.accumulate_grad_batches (now {trainer.accumulate_grad_batches}) as much"
             )
         if not model.gradient_checkpointing:
             yield "set model.gradient_checkpointing=true"
@@ -237,7 +242,7 @@ def _place(path: Path, config: Config | None) -> str:
         "model.tower_cache": config.model.tower_cache,
         "data.contribution.cache": config.data.contribution.cache,
         "benchmark.cache": config.benchmark.cache,
-        "distill.traces.cache": config.distill.traces.cache,
+        "distill.rejection_sampling.cache": config.distill.rejection_sampling.cache,
         "sft.traces": config.sft.traces,
         "init_from": config.init_from or "",
         "model.path": config.model.path,

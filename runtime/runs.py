@@ -15,13 +15,17 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import IO, NoReturn, Self
 
+from configs.files import read_yaml
 from configs.launching import SHARED_DIR
 from configs.load import config_hash, to_yaml
+from configs.names import flatten
+from configs.renamed import new_name
 from configs.schema import Config
 from runtime.writing import append, sweep, told, write_bytes, write_text
 from untrusted.json_text import json_of
@@ -197,6 +201,7 @@ def _check_identity(identity: Identity, path: Path) -> None:
             "settings the run belongs to: restore it, delete it if the settings are those of "
             f"{path / 'config.yaml'}, or choose another run.name."
         )
+    _refuse_renamed(path)
     theirs = (_read(path / "config.yaml") or "").splitlines()
     changed = [line.strip() for line in identity.text.splitlines() if line not in theirs]
     raise ValueError(
@@ -204,6 +209,19 @@ def _check_identity(identity: Identity, path: Path) -> None:
         f"{identity.hash} (different: {', '.join(changed[:3])}), and one run has one config: "
         f"repeat the settings in {path / 'config.yaml'}, or choose another run.name."
     )
+
+
+def _refuse_renamed(path: Path) -> None:
+    """Raise where a run was begun by a version that called its settings by other names."""
+    file, settings = path / "config.yaml", dict[str, object]()
+    with suppress(OSError, ValueError):  # what cannot be read is told as such below
+        settings = flatten(read_yaml(file))
+    for key in settings:
+        if name := new_name(key):
+            raise ValueError(
+                f"{file} has {key}, which is called {name} in this version, and a run is resumed "
+                "by the version that began it: go on with that one, or choose another run.name."
+            )
 
 
 def _refuse(path: Path) -> NoReturn:

@@ -1,5 +1,6 @@
 """What several tests share: an untrained tiny model, and questions with media of every kind."""
 
+import shutil
 import signal
 from dataclasses import replace
 from pathlib import Path
@@ -10,12 +11,14 @@ import torch
 
 from assets.make_tiny import make_tiny
 from datamodules.batch import Batch, Completions
+from datamodules.digits.build import ensure
 from datamodules.media.files import Decoded
 from datamodules.prompts.collate import collate
 from datamodules.prompts.encoder import Prompt, PromptEncoder
-from datamodules.prompts.wording import INSTRUCTIONS
+from datamodules.prompts.templates import INSTRUCTIONS
 from datamodules.sample import Sample
 from modules.policy.omni import OmniModel
+from tests.small_digits import SMALL
 
 CORPUS = ["Which digit is in the image?\nA. 3\nB. 7", "What do you hear?", *INSTRUCTIONS.values()]
 
@@ -38,6 +41,19 @@ def untrained(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("untrained")
     make_tiny(path, corpus=CORPUS * 10)
     return path
+
+
+@pytest.fixture(scope="session")
+def _digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("digits") / "digits"
+    ensure(folder, sizes=SMALL)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def root(_digits: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small digits set, built once, of which each file of tests has a copy to leave caches in."""
+    return shutil.copytree(_digits, tmp_path_factory.mktemp("data") / "digits")
 
 
 @pytest.fixture(scope="session")

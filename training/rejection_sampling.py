@@ -1,6 +1,6 @@
 """Sample traces of the training questions, filter them, and leave a file that says why.
 
-    <data.root>/<distill.traces.cache>/<key>.json     what the key stands for
+    <data.root>/<distill.rejection_sampling.cache>/<key>.json     what the key stands for
                                        <key>.jsonl    a question a line, with all its traces
     <run directory>/traces.jsonl                      a trace a line, with what every filter says
 
@@ -20,7 +20,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import get_args
 
-from configs.distill import TraceConfig
+from configs.distill import RejectionSamplingConfig
+from configs.inputs import Task
 from configs.schema import Config
 from datamodules.contribution.selection import select_questions
 from datamodules.draws import draw_seed
@@ -42,6 +43,13 @@ log = logging.getLogger(__name__)
 FILE = "traces.jsonl"
 """In the run directory: what `sft.traces` of another run may name."""
 
+NAMED_IN_KEYS: Mapping[Task, str] = {
+    "answer": "answer",
+    "describe": "evidence",
+    "answer_from_description": "told",
+}
+"""Tasks as keys of the cache call them, which stay what they were."""
+
 DROPPED = tuple(filter(None, get_args(Dropped)))
 
 
@@ -57,11 +65,17 @@ def traces_of(config: Config, run: Run) -> Path:
     )
     chosen = select_questions(
         questions.samples, config.data, seed=config.seed, run_dir=run.dir
-    ).kept[: config.distill.traces.limit or None]
+    ).kept[: config.distill.rejection_sampling.limit or None]
     # Without its completion a question is asked as it is where a trace takes that place.
     questions.samples = [replace(questions.samples[place], completion="") for place in chosen]
     sampled = _sampled(config, questions)
-    rows = list(_rows([*map(questions.put, questions.samples)], sampled, config.distill.traces))
+    rows = list(
+        _rows(
+            [*map(questions.arrange_options, questions.samples)],
+            sampled,
+            config.distill.rejection_sampling,
+        )
+    )
     if run.lock is not None:  # this process leads
         log.info("%s", summary(rows, asked=len(questions.samples)))
     return _write(run.dir / FILE, rows)
@@ -69,12 +83,12 @@ def traces_of(config: Config, run: Run) -> Path:
 
 def facts(config: Config, questions: QuestionSet) -> dict[str, object]:
     """List everything that can change a trace, for the key and for people."""
-    settings, encoder = config.distill.traces, questions.encoder
+    settings, encoder = config.distill.rejection_sampling, questions.encoder
     return {
         "model": config.model.name,
         "weights_digest": weights_digest(weights_of(config), encoder),
-        "prompt_template": encoder.template(config.data.ask),
-        "ask": config.data.ask,
+        "prompt_template": encoder.template(config.data.task),
+        "ask": NAMED_IN_KEYS[config.data.task],
         "media_budget": asdict(config.data.media),
         "decoding": {
             "samples": settings.samples,
@@ -108,7 +122,9 @@ def _sampled(config: Config, questions: QuestionSet) -> dict[str, Sampled]:
     """Read the traces of every question that can be shown, by its id; draw those that lack."""
     known = facts(config, questions)
     key = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16).hexdigest()
-    cache = Path(config.data.root) / config.distill.traces.cache  # an absolute one replaces it
+    cache = (
+        Path(config.data.root) / config.distill.rejection_sampling.cache
+    )  # an absolute one replaces it
     file = cache / f"{key}.jsonl"
     cached, missing = read_cached(file, questions.samples)
     if not missing:
@@ -137,7 +153,7 @@ def _asked(
     be shown."""
     if next(_showable(questions, missing), None) is None:
         return
-    settings, asked = config.distill.traces, copy(questions)
+    settings, asked = config.distill.rejection_sampling, copy(questions)
     asked.samples = missing
     sampling = Sampling(
         group_size=settings.samples,
@@ -184,7 +200,7 @@ def _line(answers: GradedGroup) -> dict[str, object]:
 
 
 def _rows(
-    samples: Sequence[Sample], sampled: Mapping[str, Sampled], config: TraceConfig
+    samples: Sequence[Sample], sampled: Mapping[str, Sampled], config: RejectionSamplingConfig
 ) -> Iterator[dict[str, object]]:
     """Judge all traces, in the order of the questions."""
     shown = [sample for sample in samples if sample.id in sampled]

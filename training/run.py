@@ -126,11 +126,11 @@ def ask_missing(config: Config, run: Run) -> Config:
             method="generate",
             backend="local",
             checkpoints=[],
-            only="all",
+            answer_kind="all",
             limit=0,
             shard="1/1",
             # A share of right answers tells little where a right one ended the asking.
-            round=MANY if wanted.weighted else config.probe.round,
+            samples_per_round=MANY if wanted.weighted else config.probe.samples_per_round,
         ),
     )
     runners = [

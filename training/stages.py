@@ -3,12 +3,12 @@
 from dataclasses import replace
 from pathlib import Path
 
-from configs.distill import ShowingConfig
+from configs.distill import ViewConfig
 from configs.schema import SAMPLED, Config, RlvrConfig, SftConfig
 from datamodules.batch import View
-from datamodules.loading.too_long import Longest
-from datamodules.loading.views import Showing
-from datamodules.media.ablation import Withholding
+from datamodules.loading.too_long import LengthLimit
+from datamodules.loading.views import ViewSettings
+from datamodules.media.ablation import MediaAblation
 from datamodules.prompts.encoder import PromptEncoder
 from datamodules.questions import QuestionData
 from datamodules.truth import known_fields
@@ -53,9 +53,9 @@ def build_module(config: Config, policy: OmniModel, data: QuestionData) -> PostT
                 jury=build_jury(config),
                 max_steps=steps,
                 max_tokens=tokens,
-                accumulate=config.trainer.accumulate,
+                accumulate=config.trainer.accumulate_grad_batches,
                 seed=config.seed,
-                refill=lambda number, attempt: data.refills().batch(number, attempt),
+                refill=lambda number, attempt: data.prompt_resampler().batch(number, attempt),
                 needs=needs,
             )
         case _:
@@ -68,7 +68,8 @@ def imitation(config: Config) -> SftConfig:
         return config.sft
     # Twice the tokens: text that was sampled may be more of them once it is tokenized anew.
     return replace(
-        config.sft, max_completion_tokens=2 * config.distill.traces.max_completion_tokens
+        config.sft,
+        max_completion_tokens=2 * config.distill.rejection_sampling.max_completion_tokens,
     )
 
 
@@ -108,13 +109,13 @@ def build_data(
         encoder,
         seed=config.seed,
         batch_size=trainer.batch_size,
-        micro_batches=trainer.accumulate * (config.rlvr.minibatches if rounds else 1),
-        accumulate=trainer.accumulate,
+        micro_batches=trainer.accumulate_grad_batches * (config.rlvr.minibatches if rounds else 1),
+        accumulate=trainer.accumulate_grad_batches,
         updates=config.updates,
         pack_tokens=0 if rounds or on_policy else config.sft.pack_tokens,
         views=wanted_views(config),
         traces=traces,
-        val_samples=trainer.val_samples if trainer.val_every else 0,
+        val_samples=trainer.val_limit if trainer.val_check_interval else 0,
         with_targets=given or config.stage == "sft",
         golds=build_gold_check(config),
         longest=longest_given(config) if given or config.stage == "sft" else None,
@@ -122,46 +123,46 @@ def build_data(
     )
 
 
-def longest_given(config: Config) -> Longest:
+def longest_given(config: Config) -> LengthLimit:
     """Say how long a completion of the data may be, and which setting says so."""
     tokens, setting = imitation(config).max_completion_tokens, "sft.max_completion_tokens"
     if config.stage == "distill" and config.distill.method == "on_policy":
         tokens, setting = config.distill.max_completion_tokens, "distill.max_completion_tokens"
     elif config.stage == "distill":
-        setting = "distill.traces.max_completion_tokens"
-    return Longest(tokens=tokens, setting=setting, beyond=config.sft.too_long)
+        setting = "distill.rejection_sampling.max_completion_tokens"
+    return LengthLimit(tokens=tokens, setting=setting, beyond=config.sft.too_long)
 
 
-def wanted_views(config: Config) -> dict[View, Showing]:
+def wanted_views(config: Config) -> dict[View, ViewSettings]:
     """List the ways in which prompts are shown besides their own, as rewards and losses need."""
     if config.stage in SAMPLED:
         return _compared(config.rlvr)
     if config.stage == "distill" and config.distill.method == "on_policy":
-        sides: dict[View, ShowingConfig] = {
-            "student": config.distill.student,
-            "teacher": config.distill.teacher_shown,
+        sides: dict[View, ViewConfig] = {
+            "student": config.distill.student_view,
+            "teacher": config.distill.teacher_view,
         }
         return {view: _showing(side) for view, side in sides.items() if not side.plain}
     return {}
 
 
-def _compared(rlvr: RlvrConfig) -> dict[View, Showing]:
+def _compared(rlvr: RlvrConfig) -> dict[View, ViewSettings]:
     """List the views that a policy is compared with itself by."""
-    views: dict[View, Showing] = {}
+    views: dict[View, ViewSettings] = {}
     perception = rlvr.perception
     if rlvr.reward.blind or perception.asked:
-        withheld = Withholding(condition=perception.condition, how=perception.how)
-        views["blind"] = Showing(withheld=withheld)
+        withheld = MediaAblation(condition=perception.condition, how=perception.replacement)
+        views["blind"] = ViewSettings(ablation=withheld)
     if rlvr.reward.temporal:
-        shuffled = Withholding(condition="no_visual", how="shuffled")
-        views["shuffled"] = Showing(withheld=shuffled)
+        shuffled = MediaAblation(condition="no_visual", how="shuffled")
+        views["shuffled"] = ViewSettings(ablation=shuffled)
     return views
 
 
-def _showing(side: ShowingConfig) -> Showing:
+def _showing(side: ViewConfig) -> ViewSettings:
     """Say what one side of a distillation is shown."""
-    withheld = Withholding(condition=side.condition, how=side.how)
-    return Showing(withheld=withheld, video_max_frames=side.video_max_frames)
+    withheld = MediaAblation(condition=side.condition, how=side.replacement)
+    return ViewSettings(ablation=withheld, video_max_frames=side.video_max_frames)
 
 
 def known_needs(config: Config) -> dict[str, str]:

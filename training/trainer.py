@@ -45,11 +45,11 @@ def build_trainer(config: Config, run: Run) -> L.Trainer:
         precision=settings.precision,
         max_steps=settings.max_steps,
         # Stages accumulate and clip by themselves: what the loader yields is a list of batches.
-        val_check_interval=settings.val_every // config.updates or None,
+        val_check_interval=settings.val_check_interval // config.updates or None,
         check_val_every_n_epoch=None,
-        limit_val_batches=1.0 if settings.val_every else 0,
+        limit_val_batches=1.0 if settings.val_check_interval else 0,
         num_sanity_val_steps=0,
-        log_every_n_steps=settings.log_every,
+        log_every_n_steps=settings.log_every_n_steps,
         callbacks=build_callbacks(config, run),
         plugins=_plugins(settings),
         logger=_curves(config, run),
@@ -107,21 +107,21 @@ def build_callbacks(config: Config, run: Run) -> list[Callback]:
     callbacks: list[Callback] = [
         OwnSignals(),
         StepProgress(),
-        MetricsWriter(run.dir / "metrics.jsonl", every=settings.log_every),
+        MetricsWriter(run.dir / "metrics.jsonl", every=settings.log_every_n_steps),
         StepCheckpoint(
             run.dir / "checkpoints",
             every=settings.checkpoint_every,
-            val_every=settings.val_every,
+            val_every=settings.val_check_interval,
         ),
     ]
     if config.stage in SAMPLED:
-        callbacks.append(Timings(run.dir / "timings.jsonl", every=settings.log_every))
-    if config.stage in SAMPLED and config.rlvr.table_every:
+        callbacks.append(Timings(run.dir / "timings.jsonl", every=settings.log_every_n_steps))
+    if config.stage in SAMPLED and config.rlvr.log_rollouts_every:
         callbacks.append(
             RolloutTable(
                 run.dir / "rollouts.jsonl",
-                every=config.rlvr.table_every,
-                prompts=config.rlvr.table_prompts,
+                every=config.rlvr.log_rollouts_every,
+                prompts=config.rlvr.log_rollouts_prompts,
             )
         )
     if wanted.refresh_every:

@@ -2,7 +2,7 @@
 
 Python tells a hook of every file that is about to be opened by its path, by libraries too. So no
 reader can forget to look, and no writer either. What libraries in C open by themselves is looked at
-before they are called: media in `datamodules/media/places.py`, weights in `pretrained/finding.py`.
+before they are called: media in `datamodules/media/paths.py`, weights in `pretrained/finding.py`.
 """
 
 import errno

@@ -1,15 +1,15 @@
-"""Say which questions of a benchmark a score may rest on: the files that `stage=clean` leaves.
+"""Read and write the clean subset of a benchmark by a rule: the files that `stage=clean` makes.
 
     <data.root>/<clean.views>/SET.RULE.jsonl
 
-The first line says which rule judged which set, and by whose answers; then one line for each
-question, kept or not, with its band and the reason:
+The first line names the rule, the set and the probes; then one line for each question, kept or not,
+with its band and the reason:
 
     {"set": "test", "rule": "omniclean", "numbers": {...}, "condition": "no_audio", "how": "absent",
      "probes": [{"key": "5f0c...", "model": "..."}], "questions": 2, "kept": 1}
     {"id": "q1", "content_hash": "9b1e...", "band": "weak", "kept": false, "reason": "..."}
 
-A view speaks of the questions that were judged, word for word and byte for byte, and of no others.
+A view applies to exactly the questions that were judged, by their content hashes.
 """
 
 import json
@@ -28,7 +28,7 @@ from untrusted.json_text import json_of
 
 @dataclass(frozen=True, kw_only=True)
 class JudgedQuestion:
-    """What became of one question."""
+    """The outcome of one question."""
 
     id: str
     content_hash: str
@@ -37,13 +37,13 @@ class JudgedQuestion:
 
     kept: bool
     reason: str
-    """Why a question is kept that no answer speaks for or against, or else what was answered."""
+    """Why a question is kept on which no answers decide, or else the counts."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class CleanView:
-    """What one rule makes of one set."""
+    """The outcome of one rule on one set."""
 
     set: str
     rule: str
@@ -53,13 +53,13 @@ class CleanView:
     condition: str
     how: str
     probes: Sequence[Mapping[str, str]]
-    """Key and model of each whose answers were read; none where no answer could matter."""
+    """Key and model of each probe whose answers were read; empty where no answer could matter."""
 
     rows: Sequence[JudgedQuestion]
     """In the order of the manifest."""
 
     def kept(self, samples: Sequence[Sample]) -> NDArray[np.bool_]:
-        """Mark which questions of the set, all of them, a clean score rests on.
+        """Mark the questions of the set, all of them, that count for a clean score.
 
         Shapes: -> (questions,)
         """
@@ -83,7 +83,7 @@ class CleanView:
                     f"view that {self.rule} left speaks of {len(judged)} questions as they were: "
                     f"judge them again with `python eval.py stage=clean 'clean.sets=[{self.set}]' "
                     f"'clean.rules=[{self.rule}]'`, or show the raw score alone with "
-                    "benchmark.view=none."
+                    "benchmark.clean_view=none."
                 )
         return np.array([judged[sample.id].kept for sample in samples], dtype=np.bool_)
 
@@ -100,7 +100,7 @@ def view_path(directory: Path, set_name: str, rule: str) -> Path:
 
 
 def view_text(view: CleanView) -> str:
-    """Write a view down, the same bytes whenever the same was judged."""
+    """Serialize a view; the same outcome gives the same bytes."""
     fields = ("set", "rule", "numbers", "condition", "how", "probes")
     head = {name: vars(view)[name] for name in fields}
     head |= {"questions": len(view.rows), "kept": sum(row.kept for row in view.rows)}

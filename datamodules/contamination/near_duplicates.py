@@ -1,10 +1,9 @@
-"""Find questions that are worded nearly alike, exactly, without comparing each with each.
+"""Find near-duplicate questions exactly, without comparing all pairs.
 
-Two texts are as alike as the share of their word 3-grams that both have (Jaccard). With grams
-ordered from rare to common, two sets can only be alike in a share t of them if their rarest
-|x| - ceil(t |x|) + 1 grams have one in common, and if enough follow it in both (Xiao et al. 2008,
-PPJoin). Grams that no test question has are the rarest of all, so most of a large training set is
-out before it is compared with anything.
+Similarity is the Jaccard index of word 3-grams. With grams ordered from rare to common, two sets
+can only be similar to a share t if their rarest |x| - ceil(t |x|) + 1 grams have one in common, and
+if enough follow it in both (Xiao et al. 2008, PPJoin). Grams that no test question has are the
+rarest of all, so most of a large training set is excluded before any comparison.
 """
 
 import re
@@ -24,8 +23,8 @@ Gram = tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
-class Near:
-    """Two questions that are worded nearly alike, by their places."""
+class NearDuplicate:
+    """Two questions of nearly the same wording, by their places."""
 
     test: int
     train: int
@@ -52,13 +51,13 @@ def grams(text: str) -> frozenset[Gram]:
 
 def near_duplicates(
     train: Iterable[str], test: Sequence[str], threshold: float = 0.8
-) -> list[Near]:
-    """List the test questions that are nearly worded like a training question, with the first such.
+) -> list[NearDuplicate]:
+    """List the test questions with a near-duplicate in training, with the first such.
 
     Options count best as lines of their own, so that their order does not matter.
 
     Args:
-        threshold: Jaccard similarity from which two are nearly alike, above 0.
+        threshold: Jaccard similarity from which two are near-duplicates, above 0.
     """
     asked = [grams(text) for text in test]
     numbers: dict[Gram, int] = {}
@@ -72,11 +71,15 @@ def near_duplicates(
         if one not in known:
             known[one] = index.first([numbers[gram] for gram in one])
     found = ((place, known[one]) for place, one in enumerate(asked))
-    return [Near(test=place, train=pair[0], similarity=pair[1]) for place, pair in found if pair]
+    return [
+        NearDuplicate(test=place, train=pair[0], similarity=pair[1])
+        for place, pair in found
+        if pair
+    ]
 
 
 def _candidates(train: Iterable[str], numbers: dict[Gram, int], threshold: float) -> list[Wording]:
-    """Read the training questions that could be like any test question, each wording once."""
+    """Read the training questions that could be similar to a test question, each wording once."""
     kept: dict[tuple[frozenset[int], int], Wording] = {}
     for place, text in enumerate(train):
         all_grams = grams(text)
@@ -88,7 +91,7 @@ def _candidates(train: Iterable[str], numbers: dict[Gram, int], threshold: float
 
 
 class _Index:
-    """Training questions by the grams of which two that are alike must share one."""
+    """Training questions by the grams of which two similar ones must share one."""
 
     def __init__(self, wordings: Sequence[Wording], vocabulary: int, threshold: float) -> None:
         self.wordings = wordings
@@ -110,7 +113,7 @@ class _Index:
         return size - ceil(self.threshold * size - SLACK) + 1
 
     def first(self, asked: Sequence[int]) -> tuple[int, float] | None:
-        """Find the first training question that is nearly alike, and how much it is."""
+        """Find the first near-duplicate in training, and its similarity."""
         size, grams_asked = len(asked), frozenset(asked)
         ranked = sorted(self.rank[gram] for gram in asked)
         lists = [
@@ -128,5 +131,5 @@ class _Index:
         return None
 
     def _needed(self, sizes: int) -> int:
-        """Grams that two sets must share, by their sizes' sum, to be nearly alike."""
+        """Grams that two sets must share, by the sum of their sizes, to be near-duplicates."""
         return ceil(self.threshold / (1 + self.threshold) * sizes - SLACK)

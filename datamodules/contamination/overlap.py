@@ -1,7 +1,7 @@
-"""Tell what the questions that are scored have in common with those that weights were trained on.
+"""Report what evaluated questions have in common with those that the weights were trained on.
 
-A score is about recordings and questions that training has not shown. Where that cannot be had,
-because data sets overlap, it can at least be said beside the score.
+A score should rest on recordings and questions that training has not used. Where data sets overlap,
+the overlap is at least reported beside the score.
 """
 
 from collections import Counter, defaultdict
@@ -23,36 +23,36 @@ from datamodules.sources.reader import Reader
 from datamodules.sources.row_files import manifest_path, read_rows
 
 ALIKE = 0.8
-"""Share of 3-grams in common from which two wordings count as nearly the same."""
+"""Jaccard similarity of 3-grams from which two wordings are near-duplicates."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Leaks:
-    """What the questions of a set have in common with those that weights were trained on."""
+class Overlap:
+    """What the questions of a set have in common with the training of a checkpoint."""
 
     questions: int
-    """Of the set."""
+    """Number of questions of the set."""
 
     manifests: Sequence[str] = ()
-    """Those of the trainings that are known, which all of the rest is about."""
+    """The known training manifests, to which all other fields refer."""
 
     trained: int = 0
-    """Their questions."""
+    """Number of their questions."""
 
     unknown: Sequence[str] = ()
-    """Weights and manifests of the trainings about which nothing is known here."""
+    """Weights and manifests whose training data are unknown."""
 
     assets: Mapping[str, int] = field(default_factory=dict)
-    """Questions of the set by the asset that they share with training."""
+    """Number of questions of the set by the asset that they share with training."""
 
     alike: Mapping[str, tuple[str, float]] = field(default_factory=dict)
-    """By the id of a question that is nearly worded like one in training: that one's, and how much
-    alike the two are."""
+    """By the id of a question with a near-duplicate in training: that one's id, and the
+    similarity."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trained:
-    """What a training question is known by."""
+    """What identifies a training question."""
 
     id: str
     wording: str
@@ -60,13 +60,16 @@ class Trained:
     media: tuple[str, ...]
 
 
-def leaks_of(export: Path, sets: Mapping[str, Sequence[Sample]], *, root: Path) -> dict[str, Leaks]:
-    """Compare the questions of sets with all those behind an export, which are gone through once.
+def find_overlap(
+    export: Path, sets: Mapping[str, Sequence[Sample]], *, root: Path
+) -> dict[str, Overlap]:
+    """Compare the questions of sets with all training questions of an export, read in one pass.
 
     A run's `config.yaml`, beside its export, names its manifests, and the weights that it started
     from; and so on back to weights that no run made. All questions of a manifest count, whichever
-    of them a filter has kept. Within one data root an asset is the same if its id is. Elsewhere ids
-    mean nothing, and it is the same if one of its files is, in name and in every byte.
+    of them a filter has kept. Within one data root two assets are the same if their ids are. Across
+    data roots ids mean nothing, and two assets are the same if one of their files is, in name and
+    in every byte.
 
     Args:
         sets: questions by the name of their set.
@@ -87,7 +90,7 @@ def leaks_of(export: Path, sets: Mapping[str, Sequence[Sample]], *, root: Path) 
         name, sample = asked[near.test]
         alike[name][sample.id] = (trained[near.train].id, near.similarity)
     return {
-        name: Leaks(
+        name: Overlap(
             questions=len(samples),
             manifests=[str(one.path) for one in manifests],
             trained=len(trained),
@@ -99,8 +102,8 @@ def leaks_of(export: Path, sets: Mapping[str, Sequence[Sample]], *, root: Path) 
     }
 
 
-def leaks_notes(found: Mapping[tuple[str, str], Leaks]) -> list[str]:
-    """Say each thing once: what weights were trained on, and what that has in common with sets.
+def overlap_notes(found: Mapping[tuple[str, str], Overlap]) -> list[str]:
+    """Write notes on the training data and its overlap with the sets, each once.
 
     Args:
         found: by the names of set and checkpoint.
@@ -124,8 +127,8 @@ def leaks_notes(found: Mapping[tuple[str, str], Leaks]) -> list[str]:
     return notes + [f"what {weights} was trained on is not known here" for weights in unknown]
 
 
-def _shares(name: str, leaks: Leaks, checkpoint: str) -> str:
-    """Say what one set has in common with the training of one checkpoint."""
+def _shares(name: str, leaks: Overlap, checkpoint: str) -> str:
+    """Describe the overlap of one set with the training of one checkpoint."""
     about, assets = sum(leaks.assets.values()), len(leaks.assets)
     told = f"of {leaks.questions} questions of {name}, {_are(about)} about "
     told += f"{assets} assets" if assets > 1 else "an asset"
@@ -147,7 +150,7 @@ def wording(question: str, options: Iterable[object]) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
-    """Questions that a run was trained on, as its settings name them."""
+    """A training manifest, as the settings of a run name it."""
 
     path: Path
     root: Path
@@ -155,7 +158,7 @@ class Manifest:
 
 
 def _behind(export: Path) -> tuple[list[Manifest], list[str]]:
-    """Walk back through the runs behind an export: what they read, and of what nothing is known."""
+    """Follow the runs that led to an export: their manifests, and what is unknown."""
     manifests: dict[Path, Manifest] = {}
     unknown: list[str] = []
     weights, seen = str(export), set[str]()
@@ -182,7 +185,7 @@ def _behind(export: Path) -> tuple[list[Manifest], list[str]]:
 
 @lru_cache(maxsize=4)
 def _trained(manifest: Manifest) -> list[Trained]:
-    """Read the questions of a manifest, and not their media."""
+    """Read the questions of a manifest, without their media."""
     format = format_of(manifest.path, manifest.format)
     reader = Reader(manifest.path, manifest.root, format)
     rows = (row for found in read_rows(manifest.path) for row in reader.questions(found))
@@ -207,7 +210,7 @@ def _known_by(row: Row) -> Trained:
 def _shared(
     trained: Sequence[Trained], their_root: Path, samples: Sequence[Sample], root: Path
 ) -> Counter[str]:
-    """Count the questions of a set about each asset that training questions are about too."""
+    """Count the questions of a set about each asset that training questions share."""
     if their_root.resolve() == root.resolve():
         known = {row.asset_id for row in trained}
         return Counter(sample.asset_id for sample in samples if sample.asset_id in known)

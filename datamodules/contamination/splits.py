@@ -1,7 +1,7 @@
-"""Keep apart what is trained on, what a checkpoint is chosen by, and what is scored in the end.
+"""Keep training, validation and test questions apart.
 
-A recording that training has shown says nothing of recordings that it has not, and a checkpoint
-that was chosen by a test set is fitted to it. Both are errors.
+A score on recordings that training has used says nothing about others, and a checkpoint that was
+selected on a test set is fitted to it. Both are errors.
 """
 
 import hashlib
@@ -38,7 +38,7 @@ def shared_assets(train: Sequence[Sample], other: Sequence[Sample]) -> Counter[s
 def check_splits(
     train: Sequence[Sample], val: Sequence[Sample], data: DataConfig, *, views: str | None = None
 ) -> None:
-    """Refuse to train on a test set, to choose by one, and to choose by what was trained on.
+    """Refuse to train or select on a test set, and to select on what was trained on.
 
     Args:
         val: empty where nothing is scored during training.
@@ -69,7 +69,7 @@ def check_splits(
 def without_tests(
     samples: Sequence[Sample], path: Path, data: DataConfig, quarantine: Quarantine
 ) -> Sequence[Sample]:
-    """Set the known test questions of a manifest aside, or refuse it if they are many.
+    """Quarantine the known test questions of a manifest.
 
     Raises a `ValueError` where more than `data.max_test_share` of its questions are known tests.
     """
@@ -127,7 +127,8 @@ def _check_names(data: DataConfig, setting: Literal["train", "val"]) -> None:
 
 
 def _twin(path: Path) -> str:
-    """Say how training questions are read that a publisher ships in the form of its benchmark."""
+    """Explain how training questions are read that a publisher ships in the form of its
+    benchmark."""
     name = f"{format_of(path).name}{TWIN}"
     said = f" Training questions in that form, which no test set holds, are data.format={name}."
     return said if any(one.name == name for one in FORMATS) else ""
@@ -142,7 +143,7 @@ def _test_set(found: str, *, also: str = "") -> ValueError:
 
 
 def _judged_by(views: Path) -> dict[str, str]:
-    """Name for each question that a view speaks of, by its content, the file of the view."""
+    """Map each question that a view judges, by its content hash, to the file of the view."""
     return {
         row.content_hash: path.name
         for rule in get_args(RuleName)
@@ -154,10 +155,10 @@ def _judged_by(views: Path) -> dict[str, str]:
 def held_out(
     samples: Sequence[Sample], share: float
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Split questions into those to train on and those to validate by, by their places.
+    """Split questions into training and validation, by their places.
 
-    All questions about an asset go to one side, by a hash of its name: the side that it is on
-    depends neither on the other assets nor on their order.
+    All questions about an asset go to one side, by a hash of its name, which depends neither on the
+    other assets nor on their order.
 
     Args:
         share: of the assets, to validate by, between 0 and 1.
@@ -174,6 +175,6 @@ def held_out(
 
 
 def _fraction(asset: str) -> float:
-    """Place an asset between 0 and 1, the same for all runs."""
+    """Hash an asset to a number between 0 and 1, the same for all runs."""
     digest = hashlib.blake2b(asset.encode(), digest_size=8, key=b"held out").digest()
     return int.from_bytes(digest, "big") / 2**64

@@ -23,7 +23,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.ablation import Condition, How
+from configs.ablation import Condition, Replacement
 from datamodules.conditions import why_undefined
 from datamodules.contribution.calibration import (
     Bools,
@@ -69,7 +69,7 @@ class QuestionFeatures:
 
 
 def question_features(
-    samples: Sequence[Sample], condition: Condition, how: How
+    samples: Sequence[Sample], condition: Condition, how: Replacement
 ) -> QuestionFeatures:
     """Collect what rules need to know of these questions.
 

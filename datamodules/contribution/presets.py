@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from configs.ablation import Condition, How
+from configs.ablation import Condition, Replacement
 from configs.inputs import ContributionConfig, RuleName
 
 
@@ -43,7 +43,7 @@ class VotingRule:
 
     name: str
     condition: Condition
-    how: How
+    how: Replacement
     voters: tuple[Voter, ...]
     votes_needed: int
 
@@ -67,7 +67,7 @@ class CalibratedRule:
 
     name: str
     condition: Condition
-    how: How
+    how: Replacement
     answers: int = 16
     alpha: float = 0.05
     margin: float = 0.5
@@ -80,7 +80,7 @@ class SoftRule:
 
     name: str
     condition: Condition
-    how: How
+    how: Replacement
     answers: int = 16
     """Under each of the two conditions."""
 
@@ -151,9 +151,9 @@ PRESETS: Mapping[RuleName, Rule] = {
 and data.contribution.condition asks another."""
 
 APPLIES: Mapping[type, tuple[str, ...]] = {
-    VotingRule: ("answers", "needed", "votes_needed"),
-    CalibratedRule: ("answers", "alpha", "margin"),
-    SoftRule: ("answers",),
+    VotingRule: ("samples", "min_correct", "min_votes"),
+    CalibratedRule: ("samples", "alpha", "margin"),
+    SoftRule: ("samples",),
 }
 """Fields of data.contribution that each kind of rule takes, besides min_questions."""
 
@@ -168,7 +168,7 @@ def rule_of(config: ContributionConfig) -> Rule:
     rule = PRESETS[config.rule]
     defaults = vars(ContributionConfig())
     known = APPLIES[type(rule)]
-    for name in ("answers", "needed", "votes_needed", "alpha", "margin"):
+    for name in ("samples", "min_correct", "min_votes", "alpha", "margin"):
         if vars(config)[name] != defaults[name] and name not in known:
             fitting = [key for key, preset in PRESETS.items() if name in APPLIES[type(preset)]]
             raise ValueError(
@@ -183,38 +183,38 @@ def rule_of(config: ContributionConfig) -> Rule:
     rule = replace(
         rule,
         condition=config.condition or rule.condition,
-        how=config.how or rule.how,
+        how=config.replacement or rule.how,
         min_questions=config.min_questions or rule.min_questions,
     )
     if isinstance(rule, VotingRule):
         return _voting(rule, config)
-    rule = replace(rule, answers=config.answers or rule.answers)
+    rule = replace(rule, answers=config.samples or rule.answers)
     if isinstance(rule, CalibratedRule):
         return replace(rule, alpha=config.alpha, margin=config.margin)
     return rule
 
 
 def _voting(rule: VotingRule, config: ContributionConfig) -> VotingRule:
-    voters, votes_needed = rule.voters, config.votes_needed or rule.votes_needed
+    voters, votes_needed = rule.voters, config.min_votes or rule.votes_needed
     if votes_needed > len(voters):
         raise ValueError(
-            f"data.contribution.votes_needed is {votes_needed}, but {rule.name} has {len(voters)} "
+            f"data.contribution.min_votes is {votes_needed}, but {rule.name} has {len(voters)} "
             f"voters: give at most {len(voters)}."
         )
-    if config.answers or config.needed:
+    if config.samples or config.min_correct:
         votes = {vote for voter in voters for vote in (voter.choice, voter.open)}
         if len(votes) > 1:
             raise ValueError(
-                f"data.contribution.answers and needed are {config.answers} and {config.needed}, "
-                f"but the voters of {rule.name} are asked in different ways: leave them out, or "
-                "choose a rule whose voters are alike, such as vidground."
+                f"data.contribution.samples and min_correct are {config.samples} and "
+                f"{config.min_correct}, but the voters of {rule.name} are asked in different ways: "
+                "leave them out, or choose a rule whose voters are alike, such as vidground."
             )
-        answers = config.answers or voters[0].choice.answers
-        needed = config.needed or voters[0].choice.needed
+        answers = config.samples or voters[0].choice.answers
+        needed = config.min_correct or voters[0].choice.needed
         if needed > answers:
             raise ValueError(
-                f"data.contribution.needed is {needed}, but each voter of {rule.name} gives "
-                f"{answers} answers: give at most {answers}, or set data.contribution.answers."
+                f"data.contribution.min_correct is {needed}, but each voter of {rule.name} gives "
+                f"{answers} answers: give at most {answers}, or set data.contribution.samples."
             )
         vote = Vote(answers=answers, needed=needed)
         voters = (Voter(choice=vote, open=vote),) * len(voters)
@@ -227,7 +227,7 @@ class RuleQuery:
     """One set of counts that a rule needs."""
 
     condition: Condition
-    how: How
+    how: Replacement
     voter: int
     """Index of the voter that answers; all probes where a rule pools."""
 
@@ -269,10 +269,10 @@ def probe_command(rule: Rule) -> str:
         for only, vote in {"all" if alike else "choice": query.choice, "open": query.open}.items():
             if only == "open" and alike:
                 continue
-            words = [f"'probe.conditions=[{conditions}]'", f"probe.how={query.how}"]
+            words = [f"'probe.conditions=[{conditions}]'", f"probe.replacement={query.how}"]
             words += [f"probe.samples={vote.answers}"]
-            words += [f"probe.orders={vote.orders}"] if vote.orders > 1 else []
-            words += [f"probe.only={only}"] if only != "all" else []
+            words += [f"probe.option_permutations={vote.orders}"] if vote.orders > 1 else []
+            words += [f"probe.answer_kind={only}"] if only != "all" else []
             if isinstance(rule, VotingRule) and rule.silence_seconds is not None:
                 words += [f"probe.silence_seconds={rule.silence_seconds:g}"]
             if isinstance(rule, VotingRule) and rule.prompt != "plain":

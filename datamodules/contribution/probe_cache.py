@@ -3,7 +3,7 @@
     <root>/probe=<probe_key>/probe.json                             what the key stands for
                              part-<pid>-<uuid>-<checksum>.parquet   rows of counts
 
-A shard is written once, under a name nobody else uses, and appears whole or not at all. Any number
+A shard is written once, under a unique name, and appears whole or not at all. Any number
 of processes may write while others read, and while one makes a single shard of many. Scores are
 found by content: a sample whose question, options, answer or media changed has a new hash, and no
 scores yet.
@@ -21,7 +21,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from configs.ablation import Condition, How
+from configs.ablation import Condition, Replacement
 from datamodules.contribution.probe_scores import earliest, encode, identities, read_shards
 from datamodules.contribution.probe_shards import SCHEMA, checksum, warn_unread
 from runtime.caching import read_regular
@@ -40,7 +40,7 @@ class ProbeRow:
     content_hash: str
     probe_key: str
     condition: Condition
-    how: How
+    how: Replacement
 
     option_seed: int = 0
     """The order that the options were shown in; 0 is as written."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from configs.ablation import Condition, How
+from configs.ablation import Condition, Replacement
 from configs.schema import ContributionConfig, ProbeConfig
 from datamodules.contribution.decide import Counts, apply_rule, question_features
 from datamodules.contribution.presets import (
@@ -142,7 +142,7 @@ def _orders(rule: Rule, query: RuleQuery) -> int | None:
 
 
 def pool_counts(
-    voter: PooledProbes, condition: Condition, how: How, *, orders: int | None = None
+    voter: PooledProbes, condition: Condition, how: Replacement, *, orders: int | None = None
 ) -> Counts:
     """Sum the answers of several probes."""
     each = [scores.counts(condition, how, orders=orders) for scores in voter]

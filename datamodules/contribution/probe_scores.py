@@ -19,7 +19,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from configs.ablation import Condition, How
+from configs.ablation import Condition, Replacement
 from datamodules.contribution.decide import Counts
 from datamodules.contribution.probe_shards import SCHEMA, read_shard, warn_unread
 
@@ -88,7 +88,9 @@ class Scores:
             n_unparsed=_numbers(table["n_unparsed"])[rows],
         )
 
-    def counts(self, condition: Condition, how: How, *, orders: int | None = None) -> Counts:
+    def counts(
+        self, condition: Condition, how: Replacement, *, orders: int | None = None
+    ) -> Counts:
         """Sum the answers to each question under one condition, over the first orders of options.
 
         Args:
@@ -99,15 +101,15 @@ class Scores:
             asked &= self.option_seed < orders
         return Counts(n=self._sum(self.n, asked), n_correct=self._sum(self.n_correct, asked))
 
-    def unparsed(self, condition: Condition, how: How) -> NDArray[np.int64]:
+    def unparsed(self, condition: Condition, how: Replacement) -> NDArray[np.int64]:
         """Sum the answers to each question that could not be parsed; no rule needs them."""
         return self._sum(self.n_unparsed, self._asked(condition, how))
 
-    def done(self, condition: Condition, how: How, option_seed: int) -> NDArray[np.int64]:
+    def done(self, condition: Condition, how: Replacement, option_seed: int) -> NDArray[np.int64]:
         """Count the answers that each question has already in one order of its options."""
         return self._sum(self.n, self._asked(condition, how) & (self.option_seed == option_seed))
 
-    def _asked(self, condition: Condition, how: How) -> NDArray[np.bool_]:
+    def _asked(self, condition: Condition, how: Replacement) -> NDArray[np.bool_]:
         return self.setting == self.settings.get((condition, how), -1)
 
     def _sum(self, values: NDArray[np.int64], asked: NDArray[np.bool_]) -> NDArray[np.int64]:

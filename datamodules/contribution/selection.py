@@ -85,8 +85,10 @@ def select_questions(
         return _everything(wanted, len(samples))
     rule = rule_of(wanted)
     features = question_features(samples, rule.condition, rule.how)
-    nobody = np.zeros(len(samples), dtype=np.int64)
-    bands = apply_rule(rule, [Counts(n=nobody, n_correct=nobody) for _ in queries(rule)], features)
+    unasked = np.zeros(len(samples), dtype=np.int64)
+    bands = apply_rule(
+        rule, [Counts(n=unasked, n_correct=unasked) for _ in queries(rule)], features
+    )
     known = np.full((3, len(samples)), np.nan)
     if not np.isin(bands, UNASKED).all():  # else there is nothing that answers could decide
         voters = find_voters(wanted, probe_directory(data), samples)

@@ -1,46 +1,46 @@
 """Build the digits set: plan its media, write them, ask its questions."""
 
+import errno
 import json
 import logging
 import random
-import secrets
-import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
 
-from datamodules.digits.asking import ask, write_questions
-from datamodules.digits.items import Item
+from datamodules.digits.media_item import MediaItem
+from datamodules.digits.media_pool import Amount, MediaPool, plan, plan_recordings
 from datamodules.digits.pictures import PICTURES, Picture, balanced
-from datamodules.digits.shelf import Amount, Shelf, plan, plan_recordings
 from datamodules.digits.speech import RECORDINGS, recorded_people, speakers
-from runtime.writing import write_bytes, write_text
+from datamodules.digits.splits import ask, write_questions
+from runtime.writing import sweep, whole_directory, write_bytes, write_text
 from untrusted.json_text import json_of
 
 log = logging.getLogger(__name__)
 
 VERSION = 1
-"""Goes up with every change of what is built, so that `ensure` builds it again."""
+"""Incremented with every change of what is built, so that `ensure` builds it again."""
 
 ADDED = "annotated"
-"""A split that sets of this version may lack: `ensure` adds it to them, and leaves the rest."""
+"""A split that sets of this version may lack: `ensure` adds it, and leaves the rest."""
 
 CACHES = ("probes", "traces", "answers")
-"""Folders that outlive a set: what is in them belongs to contents, so it stays valid."""
+"""Folders that outlive a set: their contents are keyed by content, so they stay valid."""
 
 PROCESSES = 4
-"""Each writes its share of the files and ends. Speech depends on what its process said before, so
-the seed decides it only for a fixed number of them; how many run at a time does not matter."""
+"""Each writes its share of the files and ends. espeak-ng keeps state between utterances, so the
+output follows from the seed only for a fixed number of processes; how many run at a time does not
+matter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,28 +51,28 @@ class Sizes:
         default_factory=lambda: {
             "warm": Amount(
                 questions=12_000, pictures=600, drawings=3, voices=0.3,
-                clips=1300, pairs=200, sounds=240, films=300,
+                clips=1300, pairs=200, sounds=240, videos=300,
             ),
             "train": Amount(
                 questions=8_000, pictures=700, drawings=3, voices=0.35,
-                clips=1400, pairs=200, sounds=240, films=300,
+                clips=1400, pairs=200, sounds=240, videos=300,
             ),
             "val": Amount(
                 questions=400, pictures=110, drawings=1, voices=0.1,
-                clips=200, pairs=30, sounds=40, films=50,
+                clips=200, pairs=30, sounds=40, videos=50,
             ),
             "test": Amount(
                 questions=2_000, pictures=330, drawings=1, voices=0.25,
-                clips=700, pairs=100, sounds=120, films=200,
+                clips=700, pairs=100, sounds=120, videos=200,
             ),
         }
     )  # fmt: skip
     human_questions: int = 300
     human_takes: int = 6
-    """Versions made of each recorded digit."""
+    """Versions of each recorded digit."""
 
     annotated_questions: int = 6_000
-    """Of the split that shows the media of `warm` again, with their evidence in words."""
+    """Of the split that uses the media of `warm` again, with their evidence in words."""
 
     def __post_init__(self) -> None:
         pictures = sum(amount.pictures for amount in self.splits.values())
@@ -83,7 +83,7 @@ class Sizes:
             )
 
     def questions(self, split: str) -> int:
-        """Tell how many questions a split asks."""
+        """Return the number of questions of a split."""
         more = {"test_human": self.human_questions, ADDED: self.annotated_questions}
         return more[split] if split in more else self.splits[split].questions
 
@@ -101,24 +101,24 @@ def build(root: Path, *, seed: int = 0, sizes: Sizes | None = None, workers: int
 
 
 def write_split(
-    root: Path, split: str, items: Sequence[Item], questions: int, seed: int
+    root: Path, split: str, items: Sequence[MediaItem], questions: int, seed: int
 ) -> dict[str, int]:
     """Ask the questions of one split, and count them by family."""
-    drafts = ask(Shelf(items), split, questions, random.Random(f"{seed}-{split}"))
+    drafts = ask(MediaPool(items), split, questions, random.Random(f"{seed}-{split}"))
     write_questions(root, split, drafts)
     return dict(sorted(Counter(draft.family for draft in drafts).items()))
 
 
 def write_about(root: Path, about: Mapping[str, object]) -> None:
-    """Say what a set holds; before this is said, it holds nothing."""
+    """Describe the set; without this file it counts as unfinished."""
     write_text(root / "digits.json", json.dumps(about, indent=2) + "\n")
 
 
 def ensure(root: Path, *, sizes: Sizes | None = None) -> None:
     """Build the set where it is missing or of another version; otherwise add what it lacks.
 
-    It is built beside its place and renamed, so a kill leaves nothing half-made there, and of two
-    simultaneous starts one finds its work done and keeps the other's.
+    It is built beside its place and renamed, so a killed build leaves nothing half-made there, and
+    of two simultaneous builds one is kept.
     """
     if _current(root) or extend(root, sizes or Sizes()):
         return
@@ -128,36 +128,24 @@ def ensure(root: Path, *, sizes: Sizes | None = None) -> None:
             "one would replace them: choose another folder, or empty this one."
         )
     root.parent.mkdir(parents=True, exist_ok=True)
+    sweep(root.parent, of=root.name)
     started = time.monotonic()
-    fresh, stale = (root.with_name(f".{root.name}-{secrets.token_hex(4)}") for _ in range(2))
     try:
-        build(fresh, sizes=sizes)
-        if not _current(root):
-            with suppress(FileNotFoundError):
-                root.rename(stale)
-            _install(fresh, root)
-            for name in CACHES:
-                with suppress(FileNotFoundError):
-                    (stale / name).rename(root / name)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(stale, ignore_errors=True)
-    log.info("Built the digits set in %s in %.0f seconds.", root, time.monotonic() - started)
-
-
-def _install(fresh: Path, root: Path) -> None:
-    try:
-        fresh.rename(root)
-    except OSError:  # another start was faster, and its set is as good as ours
-        if not _current(root):
+        with whole_directory(root, keeps=CACHES, durable=False) as made:
+            build(made, sizes=sizes)
+            if _current(root):
+                raise FileExistsError(errno.EEXIST, "another start was faster", str(root))
+    except OSError:
+        if not _current(root):  # else its set is as good as ours
             raise
+    log.info("Built the digits set in %s in %.0f seconds.", root, time.monotonic() - started)
 
 
 def extend(root: Path, sizes: Sizes) -> bool:
     """Add the split that a set of this version lacks, and leave the rest as it is.
 
-    What media show is known from their plan alone, so False where the questions that stand there
-    are not those of this plan: the set then is of other sizes, or of another release of the voices.
+    The content of media follows from their plan alone; returns False where the questions on disk
+    are not those of this plan: the set then has other sizes, or another release of the voices.
     """
     about = _about(root)
     if about is None or about["version"] != VERSION:
@@ -178,7 +166,7 @@ def extend(root: Path, sizes: Sizes) -> bool:
 
 
 def _current(root: Path) -> bool:
-    """Tell whether a set is there, of this version and whole."""
+    """Tell whether a complete set of this version exists."""
     about = _about(root)
     return about is not None and about["version"] == VERSION and ADDED in about["counts"]
 
@@ -191,13 +179,13 @@ def _about(root: Path) -> dict[str, Any] | None:  # of JSON
     return about
 
 
-def plan_media(sizes: Sizes, seed: int) -> dict[str, list[Item]]:
-    """Deal pictures and speakers to the splits, and decide on each split's media."""
+def plan_media(sizes: Sizes, seed: int) -> dict[str, list[MediaItem]]:
+    """Divide images and speakers among the splits, and plan each split's media."""
     rng = np.random.default_rng(seed)
     numbers = balanced(rng)
     people = speakers()
     order_of_people = [people[index] for index in rng.permutation(len(people))]
-    media: dict[str, list[Item]] = {}
+    media: dict[str, list[MediaItem]] = {}
     used_numbers, used_people = 0, 0.0
     for split, amount in sizes.splits.items():
         first, last = (round(len(people) * s) for s in (used_people, used_people + amount.voices))
@@ -219,18 +207,30 @@ def plan_media(sizes: Sizes, seed: int) -> dict[str, list[Item]]:
     return media
 
 
-def write_media(root: Path, media: Mapping[str, Sequence[Item]], workers: int) -> None:
+def write_media(root: Path, media: Mapping[str, Sequence[MediaItem]], workers: int) -> None:
     """Encode all files, in processes that each write a fixed share of them."""
     items = list({item.path: item for split in media.values() for item in split}.values())
     for folder in {(root / item.path).parent for item in items}:
         folder.mkdir(parents=True, exist_ok=True)
     shares = [items[index::PROCESSES] for index in range(PROCESSES)]
-    spawn = get_context("spawn")
+    spawn, before = get_context("spawn"), active_children()
     with ProcessPoolExecutor(workers, mp_context=spawn, max_tasks_per_child=1) as pool:
-        list(pool.map(partial(write_items, root), shares))  # a list, to raise what a process raised
+        try:
+            list(pool.map(partial(write_items, root), shares))  # to raise what a process raised
+        except BrokenProcessPool as error:
+            raise ValueError(
+                f"a process that wrote media of the digits set into {root} was ended from outside, "
+                "but each has to write its share: where this machine ran out of memory, free some, "
+                "and repeat the command."
+            ) from error
+        except BaseException:  # a signal, too, which the pool would not pass on
+            for process in active_children():
+                if process not in before:
+                    process.kill()
+            raise
 
 
-def write_items(root: Path, items: Sequence[Item]) -> None:
+def write_items(root: Path, items: Sequence[MediaItem]) -> None:
     """Encode some files, in their order."""
     for item in items:
         write_bytes(root / item.path, item.encoded(), durable=False)

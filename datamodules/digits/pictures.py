@@ -1,4 +1,4 @@
-"""Real handwritten digits, drawn a little differently each time."""
+"""Images of handwritten digits, each drawn with random variation."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from datamodules.digits.items import Item
+from datamodules.digits.media_item import MediaItem
 
 SIDE = 56
 """Pixels; two patches of 28, the merged patch of the Qwen vision towers."""
 
 MARGIN = 2
-"""Empty pixels put around an 8x8 original, so that shifts never cut ink off."""
+"""Empty pixels around an 8x8 original, so that shifts never cut ink off."""
 
 
 PICTURES = 1740
@@ -33,7 +33,7 @@ def originals() -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
 
 
 def balanced(rng: np.random.Generator) -> list[int]:
-    """Order the originals at random, but so that any run of ten holds every digit once."""
+    """Order the originals at random so that any run of ten holds every digit once."""
     _, labels = originals()
     by_digit = [rng.permutation(np.flatnonzero(labels == digit)) for digit in range(10)]
     return [int(number) for ten in zip(*by_digit, strict=False) for number in ten]
@@ -41,7 +41,7 @@ def balanced(rng: np.random.Generator) -> list[int]:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Picture(Item):
+class Picture(MediaItem):
     """One handwritten digit with its own place, size, tilt, ink and grain."""
 
     modality = "image"

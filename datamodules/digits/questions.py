@@ -1,21 +1,28 @@
-"""Questions about one image, one recording or both, and which evidence each of them needs.
+"""Questions about one image, one recording or both, by the evidence that each needs.
 
-What a question can be answered from is decided here: wording, options and media are chosen so that
-nothing else gives the answer away, except in `shortcut`, where the text does on purpose.
+Wording, options and media are chosen so that nothing but the evidence gives the answer, except in
+`shortcut`, where the text does on purpose.
 """
 
 import random
 
-from datamodules.digits.draft import DIGITS, Draft, digits, mix, number_of_options, totals
-from datamodules.digits.shelf import Shelf
+from datamodules.digits.media_pool import MediaPool
+from datamodules.digits.question_draft import (
+    DIGITS,
+    QuestionDraft,
+    digits,
+    mix,
+    number_of_options,
+    totals,
+)
 from datamodules.digits.sounds import SOUNDS
 
 THINGS = ("cat", "dog", "blue", "red", "tree", "house", "fish", "sun")
-"""What nobody takes for a digit."""
+"""Options that are no digits."""
 
 
-def text(shelf: Shelf, rng: random.Random) -> Draft:
-    """Ask for arithmetic or for the order of numbers; there is nothing to see or hear."""
+def text(media: MediaPool, rng: random.Random) -> QuestionDraft:
+    """Ask for arithmetic or for the order of numbers, without media."""
     a, b = sorted(rng.sample(range(10), 2))
     kind = rng.choice(("plus", "minus", "pair", "many", "after"))
     if kind == "plus":
@@ -34,16 +41,16 @@ def text(shelf: Shelf, rng: random.Random) -> Draft:
         word, answer = rng.choice((("largest", max(numbers)), ("smallest", min(numbers))))
         question = f"Which number is the {word}?"
         options = mix(rng, str(answer), map(str, numbers), count=len(numbers))
-    return Draft(
+    return QuestionDraft(
         family="text", evidence="text", question=question, answer=str(answer), options=options
     )
 
 
-def shortcut(shelf: Shelf, rng: random.Random) -> Draft:
-    """Ask what the media show, in words that already tell: they are never needed."""
+def shortcut(media: MediaPool, rng: random.Random) -> QuestionDraft:
+    """Ask what the media show in words that already tell: the media are never needed."""
     digit, count = rng.randrange(10), number_of_options(rng)
     where, verb = rng.choice((("image", "shows"), ("recording", "says")))
-    item = (shelf.pictures if where == "image" else shelf.clips)[digit].deal(rng)
+    item = (media.pictures if where == "image" else media.clips)[digit].draw(rng)
     kind = rng.choice(("leak", "sense", "told", "sum"))
     if kind == "leak":
         question = f"Which digit is in the {where}?"
@@ -55,7 +62,7 @@ def shortcut(shelf: Shelf, rng: random.Random) -> Draft:
         a = rng.randint(0, digit)
         question = f"The {where} {verb} {a} plus {digit - a}. Which digit is it?"
     pool = THINGS if kind in ("leak", "sense") else DIGITS
-    return Draft(
+    return QuestionDraft(
         family="shortcut",
         evidence="text",
         question=question,
@@ -65,98 +72,99 @@ def shortcut(shelf: Shelf, rng: random.Random) -> Draft:
     )
 
 
-def see(shelf: Shelf, rng: random.Random) -> Draft:
+def see(media: MediaPool, rng: random.Random) -> QuestionDraft:
     """Ask for the digit in an image."""
     digit = rng.randrange(10)
     wordings = ("Which digit is in the image?", "What digit does the image show?")
-    return Draft(
+    return QuestionDraft(
         family="see",
         evidence="visual",
         question=rng.choice(wordings),
         answer=str(digit),
         options=digits(rng, digit),
-        items=(shelf.pictures[digit].deal(rng),),
+        items=(media.pictures[digit].draw(rng),),
     )
 
 
-def hear(shelf: Shelf, rng: random.Random) -> Draft:
+def hear(media: MediaPool, rng: random.Random) -> QuestionDraft:
     """Ask for the digit in a recording."""
     digit = rng.randrange(10)
     wordings = ("Which digit is in the recording?", "What digit does the recording say?")
-    return Draft(
+    return QuestionDraft(
         family="hear",
         evidence="audio",
         question=rng.choice((*wordings, "Which digit is spoken?")),
         answer=str(digit),
         options=digits(rng, digit),
-        items=(shelf.clips[digit].deal(rng),),
+        items=(media.clips[digit].draw(rng),),
     )
 
 
-def sound(shelf: Shelf, rng: random.Random) -> Draft:
+def sound(media: MediaPool, rng: random.Random) -> QuestionDraft:
     """Ask for a sound that is not speech."""
     name = rng.choice(list(SOUNDS))
-    return Draft(
+    return QuestionDraft(
         family="sound",
         evidence="audio",
         question=rng.choice(("Which sound is it?", "Which sound is in the recording?")),
         answer=name,
         options=mix(rng, name, SOUNDS, count=number_of_options(rng)),
-        items=(shelf.sounds[name].deal(rng),),
+        items=(media.sounds[name].draw(rng),),
     )
 
 
-def either(shelf: Shelf, rng: random.Random) -> Draft:
+def either(media: MediaPool, rng: random.Random) -> QuestionDraft:
     """Ask for the digit that an image and a recording both give."""
     digit = rng.randrange(10)
     wordings = ("Which digit is given?", "Which digit is both seen and spoken?")
-    return Draft(
+    return QuestionDraft(
         family="either",
         evidence="either",
         question=rng.choice(wordings),
         answer=str(digit),
         options=digits(rng, digit),
-        items=(shelf.pictures[digit].deal(rng), shelf.clips[digit].deal(rng)),
+        items=(media.pictures[digit].draw(rng), media.clips[digit].draw(rng)),
     )
 
 
-def pair(shelf: Shelf, rng: random.Random) -> Draft:
+def pair(media: MediaPool, rng: random.Random) -> QuestionDraft:
     """Ask for a seen and a spoken digit at once; each alone leaves two of the four options."""
     seen, spoken = rng.randrange(10), rng.randrange(10)
     unseen, unspoken = (rng.choice([d for d in range(10) if d != one]) for one in (seen, spoken))
     options = [f"{eye} and {ear}" for eye in (seen, unseen) for ear in (spoken, unspoken)]
     rng.shuffle(options)
     wordings = ("Which pair is seen and spoken?", "What is seen, and what is spoken?")
-    return Draft(
+    return QuestionDraft(
         family="pair",
         evidence="both",
         question=rng.choice(wordings),
         answer=f"{seen} and {spoken}",
         options=tuple(options),
-        items=(shelf.pictures[seen].deal(rng), shelf.clips[spoken].deal(rng)),
+        items=(media.pictures[seen].draw(rng), media.clips[spoken].draw(rng)),
     )
 
 
-def add(shelf: Shelf, rng: random.Random) -> Draft:
+def add(media: MediaPool, rng: random.Random) -> QuestionDraft:
     """Ask for the sum of a seen and a spoken digit."""
     seen, spoken = rng.randrange(10), rng.randrange(10)
     wordings = (
         "What is the digit in the image plus the spoken digit?",
         "What is the sum of the seen and the spoken digit?",
     )
-    return Draft(
+    return QuestionDraft(
         family="sum",
         evidence="both",
         question=rng.choice(wordings),
         answer=str(seen + spoken),
         options=totals(rng, seen + spoken),
-        items=(shelf.pictures[seen].deal(rng), shelf.clips[spoken].deal(rng)),
+        items=(media.pictures[seen].draw(rng), media.clips[spoken].draw(rng)),
         thought=f"Seen {seen}, heard {spoken}.",
     )
 
 
-def compare(shelf: Shelf, rng: random.Random) -> Draft:
-    """Ask which of a seen and a spoken digit is larger; they lie close, so one tells little."""
+def compare(media: MediaPool, rng: random.Random) -> QuestionDraft:
+    """Ask which of a seen and a spoken digit is larger; they are close, so one alone tells
+    little."""
     answer = rng.choice(("image", "spoken", "equal"))
     word = rng.choice(("larger", "smaller"))
     low = rng.randrange(9)
@@ -165,18 +173,18 @@ def compare(shelf: Shelf, rng: random.Random) -> Draft:
         seen = spoken = rng.randrange(10)
     else:
         seen, spoken = (high, low) if (answer == "image") == (word == "larger") else (low, high)
-    return Draft(
+    return QuestionDraft(
         family="compare",
         evidence="both",
         question=f"Which is {word}, the digit in the image or the spoken digit?",
         answer=answer,
         options=mix(rng, answer, ("image", "spoken", "equal"), count=3),
-        items=(shelf.pictures[seen].deal(rng), shelf.clips[spoken].deal(rng)),
+        items=(media.pictures[seen].draw(rng), media.clips[spoken].draw(rng)),
         thought=f"Seen {seen}, heard {spoken}.",
     )
 
 
-def same(shelf: Shelf, rng: random.Random) -> Draft:
+def same(media: MediaPool, rng: random.Random) -> QuestionDraft:
     """Ask whether an image and a recording give the same digit; half of them do."""
     seen, other = rng.sample(range(10), 2)
     answer = rng.choice(("yes", "no"))
@@ -185,12 +193,12 @@ def same(shelf: Shelf, rng: random.Random) -> Draft:
         "Is the same digit seen and spoken?",
     )
     spoken = seen if answer == "yes" else other
-    return Draft(
+    return QuestionDraft(
         family="same",
         evidence="both",
         question=rng.choice(wordings),
         answer=answer,
         answer_type="yes_no",
-        items=(shelf.pictures[seen].deal(rng), shelf.clips[spoken].deal(rng)),
+        items=(media.pictures[seen].draw(rng), media.clips[spoken].draw(rng)),
         thought=f"Seen {seen}, heard {spoken}.",
     )

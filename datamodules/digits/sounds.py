@@ -1,4 +1,4 @@
-"""Sounds that are not speech, and how any sound is roughened and saved."""
+"""Synthetic sounds that are not speech, and how audio is varied and encoded."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 from numpy.typing import NDArray
 
-from datamodules.digits.items import Item
+from datamodules.digits.media_item import MediaItem
 
 RATE = 16_000
 """Samples per second of every file of the set."""
@@ -18,14 +18,14 @@ Samples = NDArray[np.float32]
 
 
 def roughen(samples: Samples, rng: np.random.Generator) -> Samples:
-    """Give a sound a loudness and a faint background of its own."""
+    """Give a sound its own loudness and faint background noise."""
     loud = samples * (rng.uniform(0.25, 0.9) / max(float(np.abs(samples).max()), 1e-6))
     noise = rng.normal(scale=np.abs(loud).max() * 10 ** rng.uniform(-3.0, -1.7), size=len(loud))
     return np.clip(loud + noise, -1, 1).astype(np.float32)
 
 
 def hush(seconds: float, rng: np.random.Generator) -> Samples:
-    """Make what a microphone hears when nothing sounds: faint noise, never digital zero."""
+    """Make faint noise, as a microphone records in silence; never digital zero."""
     size = round(seconds * RATE)
     return rng.normal(scale=10 ** rng.uniform(-3.5, -2.5), size=size).astype(np.float32)
 
@@ -82,13 +82,13 @@ SOUNDS: dict[str, Callable[[NDArray[np.float64], np.random.Generator], NDArray[n
     "bell": _bell,
     "buzz": _buzz,
 }
-"""Each takes the seconds of its samples and gives their pressure, about -1 to 1."""
+"""Each takes the times of its samples in seconds and returns values of about -1 to 1."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Sound(Item):
-    """A sound without words, 0.4 to 0.8 seconds long."""
+class Sound(MediaItem):
+    """A sound that is not speech, 0.4 to 0.8 seconds long."""
 
     modality = "audio"
 

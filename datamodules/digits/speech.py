@@ -12,7 +12,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from datamodules.digits.items import Item
+from datamodules.digits.media_item import MediaItem
 from datamodules.digits.sounds import RATE, Samples, hush, roughen
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
@@ -40,16 +40,16 @@ STRANGE = {
     "whisper",
     "whisperf",
 }
-"""Variants that whisper, croak or stammer: their digits are hard to tell apart for anybody."""
+"""Variants that whisper, croak or stammer: their digits are hard to tell apart."""
 
 LONGEST_WORD = 0.62
-"""Seconds; slower speech is spoken again, faster."""
+"""Seconds; slower speech is synthesized again, faster."""
 
 FASTEST = 450
-"""Words per minute; espeak-ng speaks no faster."""
+"""Words per minute, the limit of espeak-ng."""
 
 RECORDINGS = Path("/usr/share/asterisk/sounds")
-"""Where the Debian package `asterisk-core-sounds-en-wav` puts recorded people."""
+"""Where the Debian package `asterisk-core-sounds-en-wav` puts recordings of people."""
 
 _SYNCHRONOUS, _CHARACTER_POSITION, _UTF8 = 2, 1, 1
 _SPEED, _PITCH, _RANGE = 1, 3, 4
@@ -64,12 +64,12 @@ class Voice:
 
     @property
     def name(self) -> str:
-        """What espeak-ng calls it."""
+        """espeak-ng's name of it."""
         return f"{self.accent}+{self.variant}"
 
 
 def speakers() -> list[tuple[str, ...]]:
-    """List the usable variants, those that are one speaker's (`iven`, `iven2`) together."""
+    """List the usable variants, grouped by speaker (`iven`, `iven2`)."""
     folder = Path(espeakng_loader.get_data_path()) / "voices" / "!v"
     together: dict[str, list[str]] = {}
     for variant in sorted(file.name for file in folder.iterdir()):
@@ -83,8 +83,8 @@ def speakers() -> list[tuple[str, ...]]:
 class Espeak:
     """The espeak-ng library of this process.
 
-    It keeps state from one utterance to the next (a voice's flutter goes on), so the same samples
-    come out again only from a fresh process that says the same things in the same order.
+    It keeps state from one utterance to the next, such as a voice's flutter, so the same samples
+    come only from a fresh process that says the same things in the same order.
     """
 
     def __init__(self) -> None:
@@ -111,7 +111,7 @@ class Espeak:
         return 0
 
     def say(self, text: str, voice: Voice, *, speed: int, pitch: int, melody: int) -> Samples:
-        """Speak at RATE, without the silence around it."""
+        """Synthesize at RATE, without the silence around it."""
         if self.library.espeak_SetVoiceByName(voice.name.encode()) != 0:
             raise ValueError(
                 f"espeak-ng has no voice {voice.name!r}: a voice is one of {', '.join(ACCENTS)}, "
@@ -128,19 +128,19 @@ class Espeak:
 
 @lru_cache(maxsize=1)
 def espeak() -> Espeak:
-    """Start the library, once in a process."""
+    """Load the library, once in a process."""
     return Espeak()
 
 
 def trim(samples: Samples) -> Samples:
-    """Cut off what is silent before and after."""
+    """Cut off silence before and after."""
     loud = np.flatnonzero(np.abs(samples) > 0.02 * np.abs(samples).max())
     return samples[loud[0] : loud[-1] + 1]
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Clip(Item):
+class Clip(MediaItem):
     """One digit, or one after another, in the voice of a synthesizer."""
 
     modality = "audio"
@@ -178,7 +178,7 @@ class Clip(Item):
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Recording(Item):
+class Recording(MediaItem):
     """A person's recorded digit, played a little slower or faster each time."""
 
     modality = "audio"

@@ -1,8 +1,8 @@
-"""Read batches in processes beside this one, which share no memory and no locks with it.
+"""Read batches in worker processes that share no memory and no locks with this one.
 
 Each has a pipe of its own, through which it sends what it has read. So nothing lies in /dev/shm,
-of which containers have too little, and one that is killed or stopped in the middle holds up none
-of the others. They take turns, so that batches come in the same order from any number of them.
+of which containers have too little, and a process that is killed or stopped does not block the
+others. They take turns, so that batches come in the same order from any number of them.
 """
 
 import copyreg
@@ -28,64 +28,64 @@ from runtime.stopping import end_with_parent
 
 T = TypeVar("T")
 
-Deal = Callable[[int, int], Iterator[T]]
-"""Read every so many-th batch: whose turn it is, and how many take turns."""
+IterShard = Callable[[int, int], Iterator[T]]
+"""Iterates over every n-th batch: the index of the shard, and the number n of shards."""
 
 ENDING = 2.0
-"""Seconds that a process has to finish what it is at, once nobody takes from it any more."""
+"""Seconds that a process has to finish its work once its pipe is no longer read."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Loader(Generic[T]):
-    """Batches, from the first each time that somebody iterates over them."""
+    """An iterable of batches, which starts from the first batch each time."""
 
-    deal: Deal[T]
+    iter_shard: IterShard[T]
     workers: int
-    """Processes that read; 0 reads in this one."""
+    """Worker processes; 0 reads in this process."""
 
     patience: int
-    """Seconds within which each must send something."""
+    """Seconds within which each worker must send something."""
 
     def __iter__(self) -> Iterator[T]:
-        """Take from the processes in turn; where one has no more, none has."""
+        """Receive from the workers in turn; the first that has no more ends the iteration."""
         if not self.workers:
-            yield from self.deal(0, 1)
+            yield from self.iter_shard(0, 1)
             return
-        hands: list[_Hand[T]] = []
+        workers: list[_Worker[T]] = []
         try:
-            while len(hands) < self.workers:
-                hands.append(_Hand(self, hands))
-            for hand in cycle(hands):
-                yield from (found := hand.take())
+            while len(workers) < self.workers:
+                workers.append(_Worker(self, workers))
+            for worker in cycle(workers):
+                yield from (found := worker.receive())
                 if not found:
                     return
         finally:
-            for hand in hands:
-                hand.source.close()
-            for hand in hands:
-                hand.end()
+            for worker in workers:
+                worker.source.close()
+            for worker in workers:
+                worker.end()
 
 
 @final
-class _Hand(Generic[T]):
-    """A process that reads, and the end of its pipe."""
+class _Worker(Generic[T]):
+    """A process that reads, and the reading end of its pipe."""
 
-    def __init__(self, loader: Loader[T], earlier: "Sequence[_Hand[T]]") -> None:
+    def __init__(self, loader: Loader[T], earlier: "Sequence[_Worker[T]]") -> None:
         self.loader = loader
         self.source, out = multiprocessing.Pipe(duplex=False)
-        inherited = [self.source, *(hand.source for hand in earlier)]
+        inherited = [self.source, *(worker.source for worker in earlier)]
         self.process = multiprocessing.Process(
             target=_read,
-            args=(loader.deal, len(earlier), loader.workers, out, inherited),
+            args=(loader.iter_shard, len(earlier), loader.workers, out, inherited),
             daemon=True,
         )
         self.process.start()
         out.close()  # else the pipe would not end with the process
-        self.file = io.BufferedReader(_Patient(self.source, self._check))
+        self.file = io.BufferedReader(_TimedPipe(self.source, self._check))
 
-    def take(self) -> list[T]:
-        """Wait for the next batch, a list of one; there is none behind the last."""
+    def receive(self) -> list[T]:
+        """Wait for the next batch, a list of one; empty behind the last."""
         try:
             sent: list[T] | _Raised = pickle.load(self.file)
         except (EOFError, pickle.UnpicklingError) as error:
@@ -112,22 +112,22 @@ class _Hand(Generic[T]):
             )
 
     def end(self) -> None:
-        """End the process, whose pipe nobody reads any more."""
+        """End the process, whose pipe is no longer read."""
         self.process.join(ENDING)
         self.process.kill()
         self.process.join(ENDING)
 
 
 @final
-class _Patient(io.RawIOBase):
-    """The bytes of a pipe, for which nobody waits without a limit."""
+class _TimedPipe(io.RawIOBase):
+    """The bytes of a pipe, with a limit on the time to wait."""
 
     def __init__(self, source: Connection, check: Callable[[int], None]) -> None:
         self.source = source
         self.check = check
 
     def readable(self) -> bool:
-        """Say that this can be read."""
+        """Return True."""
         return True
 
     def readinto(self, buffer: Any) -> int:  # what io takes has no name before Python 3.12
@@ -142,7 +142,7 @@ class _Patient(io.RawIOBase):
 @final
 @dataclass(frozen=True, kw_only=True)
 class _Raised:
-    """What ended a process, for the other to raise."""
+    """An error that ended a process, for the main process to raise."""
 
     error: Exception
 
@@ -152,12 +152,16 @@ def _ended(code: int | None) -> str:
 
 
 def _read(
-    deal: Deal[T], turn: int, turns: int, out: Connection, inherited: Sequence[Connection]
+    iter_shard: IterShard[T],
+    shard: int,
+    shards: int,
+    out: Connection,
+    inherited: Sequence[Connection],
 ) -> None:
-    """Read one process's share, and send it batch by batch.
+    """Read one shard, and send it batch by batch.
 
     Args:
-        inherited: the reading ends of pipes, which would stay open here when the other process has
+        inherited: the reading ends of pipes, which would stay open here after the main process has
             closed them.
     """
     end_with_parent(signal.SIGKILL)
@@ -167,7 +171,7 @@ def _read(
     torch.set_num_threads(1)  # those of a process that was forked off another would wait for ever
     with suppress(BrokenPipeError), out, open(out.fileno(), "wb", closefd=False) as file:
         try:
-            for batch in deal(turn, turns):
+            for batch in iter_shard(shard, shards):
                 _send([batch], file)
             _send([], file)
         except Exception as error:  # whatever it is, the other process raises it
@@ -176,7 +180,7 @@ def _read(
 
 
 def _send(what: object, file: io.BufferedWriter) -> None:
-    """Send something whole, tensors as the bytes that they are."""
+    """Send an object whole, tensors as raw bytes."""
     pickler = pickle.Pickler(file, protocol=5)
     pickler.dispatch_table = copyreg.dispatch_table | {torch.Tensor: _as_array}
     pickler.dump(what)
@@ -190,7 +194,7 @@ def _as_array(
 
 
 def _sendable(error: Exception) -> Exception:
-    """Stand in for an error that cannot be sent, by its words."""
+    """Replace an error that cannot be pickled by its text."""
     try:
         pickle.loads(pickle.dumps(error))
     except Exception:  # a class of any library, which may do anything

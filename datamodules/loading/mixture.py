@@ -1,4 +1,4 @@
-"""Spend as much of a training as is asked for on each kind of questions."""
+"""Weight questions so that each source or modality gets its share of an epoch."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from datamodules.sample import Sample
 log = logging.getLogger(__name__)
 
 SPARE = "for equal shares, leave data.mixture.shares empty."
-"""The way out of shares that cannot be read."""
+"""The way out in errors about shares."""
 
 
 def mixture_weights(
@@ -24,7 +24,7 @@ def mixture_weights(
     output_tokens: NDArray[np.int64] | None,
     weights: NDArray[np.float64] | None,
 ) -> NDArray[np.float64] | None:
-    """Weigh questions so that each kind gets its share of an epoch, on average.
+    """Weight questions so that each kind gets its share of an epoch, on average.
 
         w'_i = s_k w_i / Σ_{j in k} w_j u_j        of kind k, whose shares s sum to 1
 
@@ -63,7 +63,7 @@ def mixture_weights(
             )
         if share:
             mixed[members] = share * given[members] / total
-    _tell(kinds, mixed, output_tokens)
+    _log_mixture(kinds, mixed, output_tokens)
     return mixed
 
 
@@ -74,7 +74,7 @@ def _kind(sample: Sample, mixture: MixtureConfig) -> str:
 
 
 def _check_nothing_asked(mixture: MixtureConfig) -> None:
-    """Refuse settings that mean nothing where all questions are of one kind."""
+    """Refuse settings that mean nothing without a mixture."""
     settings = {
         f"shares={mixture.shares}": bool(mixture.shares),
         f"unit={mixture.unit}": mixture.unit != "questions",
@@ -87,7 +87,7 @@ def _check_nothing_asked(mixture: MixtureConfig) -> None:
 
 
 def _shares(mixture: MixtureConfig, kinds: Sequence[str]) -> Mapping[str, float]:
-    """Read the share of each kind and scale them to a sum of 1."""
+    """Read the share of each kind and normalize them to a sum of 1."""
     if not mixture.shares:
         return dict.fromkeys(kinds, 1 / len(kinds))
     shares: dict[str, float] = {}
@@ -116,7 +116,7 @@ def _shares(mixture: MixtureConfig, kinds: Sequence[str]) -> Mapping[str, float]
 
 
 def _parsed(text: str) -> tuple[str, float]:
-    """Take NAME:SHARE apart; names may hold colons."""
+    """Split NAME:SHARE; names may hold colons."""
     name, _, number = text.rpartition(":")
     try:
         share = float(number)
@@ -130,12 +130,12 @@ def _parsed(text: str) -> tuple[str, float]:
     return name, share
 
 
-def _tell(
+def _log_mixture(
     kinds: NDArray[np.str_],
     weights: NDArray[np.float64],
     output_tokens: NDArray[np.int64] | None,
 ) -> None:
-    """Log what an epoch holds of each kind."""
+    """Log the share of each kind in an epoch."""
     parts = []
     for name in sorted(set(kinds.tolist())):
         members = kinds == name

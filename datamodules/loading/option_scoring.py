@@ -1,7 +1,7 @@
 """Lay out every option of a question, under several orders, to be scored in one pass.
 
-What the prompts of all orders begin with, media included, is read once; an order is a continuation
-of it, and the answers that name its options branch off that. Nothing is sampled.
+The common beginning of the prompts of all orders, media included, is read once; an order is a
+continuation of it, and the answers that name its options branch off that. Nothing is sampled.
 """
 
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from collections.abc import Sequence
 import torch
 
 from datamodules.batch import Completions, OptionScoring
-from datamodules.loading.question_set import QuestionSet, in_places
+from datamodules.loading.question_set import QuestionSet, media_in_order
 from datamodules.media.files import MediaError
-from datamodules.prompts.collate import collate
-from datamodules.prompts.encoder import Prompt, PromptEncoder, shared_tokens
-from datamodules.prompts.orders import option_order, put
+from datamodules.prompts.collate import collate, shared_tokens
+from datamodules.prompts.encoder import Prompt, PromptEncoder
+from datamodules.prompts.orders import arrange_options, option_order
 from datamodules.sample import Sample
 
 
@@ -32,7 +32,8 @@ def option_scoring(
         sample = questions.samples[index]
         _refuse_open(sample)
         turned = [
-            put(sample, option_seed=seed, answer_with=encoder.answer_with) for seed in range(orders)
+            arrange_options(sample, option_seed=seed, answer_with=encoder.answer_with)
+            for seed in range(orders)
         ]
         try:
             whole = _prompts(questions, turned)
@@ -73,14 +74,14 @@ def _refuse_open(sample: Sample) -> None:
 
 
 def _prompts(questions: QuestionSet, turned: Sequence[Sample]) -> list[Prompt]:
-    """Write the prompt of each order, every medium decoded and processed once."""
+    """Encode the prompt of each order, every medium decoded and processed once."""
     features = questions.features(turned[0])
     return [
         questions.encoder.prompt(
             asked,
-            in_places(questions.media(asked), features),
-            want=questions.want,
-            ask=questions.ask,
+            media_in_order(questions.media(asked), features),
+            task=questions.task,
+            show_question=questions.show_question,
             suffix=questions.suffix,
         )
         for asked in turned
@@ -88,10 +89,10 @@ def _prompts(questions: QuestionSet, turned: Sequence[Sample]) -> list[Prompt]:
 
 
 def _shared_tokens(prompts: Sequence[Prompt], encoder: PromptEncoder) -> int | None:
-    """Count the tokens that all prompts begin with; None where media stand behind them.
+    """Count the tokens that all prompts begin with; None where media come after them.
 
-    Placeholders look alike whatever they stand for, so tokens alone do not tell whether media that
-    are options changed places.
+    Placeholders are alike for all media, so tokens alone do not tell whether media that are options
+    changed places.
     """
     shared = shared_tokens(prompts)
     placeholders = list(encoder.placeholders.values())

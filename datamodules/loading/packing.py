@@ -1,4 +1,4 @@
-"""Cut the prompts of one step anew, into as few micro-batches as a token budget allows."""
+"""Repack the prompts of one step into as few micro-batches as a token budget allows."""
 
 from collections.abc import Sequence
 from itertools import groupby
@@ -8,19 +8,20 @@ from datamodules.batch import Batch
 
 
 class _Item(NamedTuple):
-    """One prompt and what it costs."""
+    """One prompt and its cost in tokens."""
 
     batch: int
     prompt: int
     tokens: int
 
 
-def packed(batches: Sequence[Batch], *, budget: int) -> list[Batch]:
-    """Hold all prompts of a list in few micro-batches of about the same size, at most `budget`.
+def pack_batches(batches: Sequence[Batch], *, budget: int) -> list[Batch]:
+    """Pack all prompts of a list into few micro-batches of similar size, of at most `budget`
+    tokens.
 
-    What a prompt costs is its tokens and those of its target. Nothing is padded and samples do not
-    see each other, so the cut decides over memory and time, never over a gradient. Prompts stand
-    in their old order within each micro-batch.
+    A prompt costs its tokens and those of its target. Nothing is padded and samples do not attend
+    to each other, so packing affects memory and time, never a gradient. Prompts keep their order
+    within each micro-batch.
     """
     items = [
         _Item(b, p, length + (len(batch.targets[p]) if batch.targets else 0))
@@ -39,11 +40,12 @@ def packed(batches: Sequence[Batch], *, budget: int) -> list[Batch]:
     fitted = _first_fit(ordered, budget)
     even = _least_loaded(ordered, len(fitted))
     fits = max(map(_load, even)) <= budget
-    return [_together(batches, pack) for pack in (even if fits else fitted)]
+    return [_concat_pack(batches, pack) for pack in (even if fits else fitted)]
 
 
 def _first_fit(items: Sequence[_Item], budget: int) -> list[list[_Item]]:
-    """Put each item where it fits first; by falling size, at most 2/9 more packs than need be."""
+    """Put each item into the first pack with room; by falling size, at most 2/9 more packs than
+    needed."""
     packs: list[list[_Item]] = []
     for item in items:
         room = (pack for pack in packs if _load(pack) + item.tokens <= budget)
@@ -65,7 +67,7 @@ def _load(pack: Sequence[_Item]) -> int:
     return sum(item.tokens for item in pack)
 
 
-def _together(batches: Sequence[Batch], pack: Sequence[_Item]) -> Batch:
+def _concat_pack(batches: Sequence[Batch], pack: Sequence[_Item]) -> Batch:
     """Take the prompts of one pack out of their batches."""
     parts = groupby(sorted(pack), key=lambda item: item.batch)
     return Batch.concat([batches[b].select([item.prompt for item in part]) for b, part in parts])

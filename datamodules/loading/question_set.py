@@ -1,4 +1,4 @@
-"""Questions of one manifest, and the way from any of them to a batch."""
+"""Questions of one manifest, and how to make batches of them."""
 
 import logging
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,18 +9,18 @@ from itertools import chain
 from pathlib import Path
 from typing import final
 
-from configs.ablation import LEFT, Condition, How
-from configs.inputs import Ask
+from configs.ablation import LEFT, Condition, Replacement
+from configs.inputs import Task
 from configs.schema import DataConfig, MediaConfig
 from datamodules.batch import Batch
 from datamodules.contamination.splits import check_splits, held_out, without_tests
 from datamodules.digits.build import ensure
 from datamodules.loading.media_reader import MediaReader
-from datamodules.media.ablation import Withholding
+from datamodules.media.ablation import MediaAblation
 from datamodules.media.files import Decoded, MediaError
 from datamodules.prompts.collate import collate
-from datamodules.prompts.encoder import PromptEncoder, required_evidence
-from datamodules.prompts.orders import put
+from datamodules.prompts.encoder import PromptEncoder, require_evidence
+from datamodules.prompts.orders import arrange_options
 from datamodules.prompts.renderers.base import Medium
 from datamodules.sample import Media, Role, Sample
 from datamodules.sources.index.gold_check import GoldCheck, with_right_golds
@@ -31,13 +31,13 @@ from datamodules.sources.row_files import manifest_path
 
 log = logging.getLogger(__name__)
 
-Shown = Mapping[Media, Sequence[Medium | str]]
-"""What is shown of each medium: its tower inputs, words that stand for it, both, or nothing."""
+VisibleMedia = Mapping[Media, Sequence[Medium | str]]
+"""What remains visible of each medium: its tower inputs, a text in its place, both, or nothing."""
 
 
 @final
 class QuestionSet:
-    """Questions and the way from any of them to a batch."""
+    """Questions with all that is needed to make batches of them."""
 
     def __init__(
         self,
@@ -54,111 +54,112 @@ class QuestionSet:
         self.quarantine = quarantine
         self.manifest_rows = manifest_rows  # good and bad: what the share of bad ones is taken of
         self.reader = MediaReader(samples, data=data, encoder=encoder)
-        self.withheld = Withholding()
+        self.ablation = MediaAblation()
         self.option_seed = 0
         self.suffix = ""
 
     @property
     def condition(self) -> Condition:
-        """What the model is left with."""
-        return self.withheld.condition
+        """The condition under which the questions are asked."""
+        return self.ablation.condition
 
     @property
-    def how(self) -> How:
-        """What stands in for what is withheld."""
-        return self.withheld.how
+    def how(self) -> Replacement:
+        """What replaces withheld media."""
+        return self.ablation.how
 
     @property
-    def want(self) -> Ask:
-        """What is asked for, see `data.ask`."""
-        return self.data.ask
+    def task(self) -> Task:
+        """What is asked for, see `data.task`."""
+        return self.data.task
 
     @property
-    def ask(self) -> bool:
-        """Whether the text of the question is shown; its options are in any case."""
-        return "text" in LEFT[self.withheld.condition]
+    def show_question(self) -> bool:
+        """Whether the text of the question is shown; its options always are."""
+        return "text" in LEFT[self.ablation.condition]
 
-    def under(
+    def with_condition(
         self,
         condition: Condition,
-        how: How,
+        how: Replacement,
         *,
         option_seed: int = 0,
         suffix: str = "",
         silence_seconds: float | None = None,
     ) -> "QuestionSet":
-        """Ask the same questions otherwise; media that were read already are not read again.
+        """Return the same questions under another condition; media in memory are not read again.
 
         Args:
             option_seed: which order of the options, see `orders.option_order`.
-            suffix: what is said below the question, except under `full`, which withholds nothing.
-            silence_seconds: see `Withholding`.
+            suffix: added below the question, except under `full`, which withholds nothing.
+            silence_seconds: see `MediaAblation`.
         """
         asked = copy(self)
-        asked.withheld = Withholding(condition=condition, how=how, silence_seconds=silence_seconds)
-        asked.reader.donors.check(asked.withheld)
+        asked.ablation = MediaAblation(
+            condition=condition, how=how, silence_seconds=silence_seconds
+        )
+        asked.reader.mismatches.check(asked.ablation)
         asked.option_seed = option_seed
         asked.suffix = "" if condition == "full" else suffix
         return asked
 
-    def showing(self, budget: MediaConfig) -> "QuestionSet":
-        """Show the same questions with another budget for their media."""
+    def with_media_budget(self, budget: MediaConfig) -> "QuestionSet":
+        """Return the same questions with another budget for their media."""
         other = copy(self)
         other.data = replace(self.data, media=budget)
-        other.reader = self.reader.within(budget)
+        other.reader = self.reader.with_budget(budget)
         return other
 
-    def shown(self, sample: Sample) -> list[list[Decoded | str]]:
-        """List what is left of each of a sample's media: arrays, words, both, or nothing.
+    def visible_media(self, sample: Sample) -> list[list[Decoded | str]]:
+        """List what remains of each of a sample's media: arrays, text, both, or nothing.
 
         Raises a `MediaError` where one of them cannot be read.
         """
         media = self.media(sample)
         budget = self.reader.budget(media)
-        return [self.reader.left(item, sample.asset_id, self.withheld, budget) for item in media]
+        return [self.reader.left(item, sample.asset_id, self.ablation, budget) for item in media]
 
-    def features(self, sample: Sample) -> Shown:
-        """Read what is shown of each of a sample's media, as `shown` does."""
+    def features(self, sample: Sample) -> VisibleMedia:
+        """Read the tower inputs of what `visible_media` lists."""
         media = self.media(sample)
         budget = self.reader.budget(media)
         return {
-            item: self.reader.features(item, sample.asset_id, self.withheld, budget)
+            item: self.reader.features(item, sample.asset_id, self.ablation, budget)
             for item in media
         }
 
-    def put(self, sample: Sample) -> Sample:
-        """Make one of these questions as it is asked here: in this order of its options, which are
-        named as the model is to name them."""
+    def arrange_options(self, sample: Sample) -> Sample:
+        """Put the options of a question in this set's order, named as the model is to name them."""
         answer_with = self.encoder.answer_with
-        return put(sample, option_seed=self.option_seed, answer_with=answer_with)
+        return arrange_options(sample, option_seed=self.option_seed, answer_with=answer_with)
 
     def media(self, sample: Sample) -> tuple[Media, ...]:
-        """List the media that are read: none where words stand for them, which must be there."""
-        if self.want != "told":
+        """List the media to read: none where a description replaces them, which must be there."""
+        if self.task != "answer_from_description":
             return sample.media
-        required_evidence(sample)
+        require_evidence(sample)
         return ()
 
     def batch(
         self, indices: Sequence[int], *, step: int, with_targets: bool = False
     ) -> Batch | None:
-        """Decode and pack the questions at `indices`, or return None where none can be read.
+        """Decode and pack the questions at `indices`; None where none can be read.
 
-        The batch holds the questions as they are asked, in this set's order of options. Unreadable
-        ones are quarantined; too many of them stop the run.
+        The batch holds the samples with their options in this set's order. Unreadable ones are
+        quarantined; too many of them stop the run.
         """
         samples, prompts, targets = [], [], []
         for index in indices:
             try:
-                sample = self.put(checked(self.samples, index))
+                sample = self.arrange_options(checked(self.samples, index))
                 prompt = self.encoder.prompt(
                     sample,
-                    in_places(self.media(sample), self.features(sample)),
-                    want=self.want,
-                    ask=self.ask,
+                    media_in_order(self.media(sample), self.features(sample)),
+                    task=self.task,
+                    show_question=self.show_question,
                     suffix=self.suffix,
                 )
-                targets += [self.encoder.target(sample, self.want)] if with_targets else []
+                targets += [self.encoder.target(sample, self.task)] if with_targets else []
                 prompts.append(prompt)
                 samples.append(sample)
             except MediaError as error:
@@ -169,13 +170,16 @@ class QuestionSet:
         return collate(samples, prompts, step=step, targets=targets if with_targets else None)
 
 
-def in_places(media: Sequence[Media], shown: Shown) -> list[tuple[Role, Medium | str]]:
-    """List what is shown of media in their order, each in its role; of nothing, that."""
-    return [(item.role, part) for item in media for part in shown[item] or [()]]
+def media_in_order(
+    media: Sequence[Media], visible_media: VisibleMedia
+) -> list[tuple[Role, Medium | str]]:
+    """List the visible parts of media in order, each with its role; an empty tuple where nothing is
+    left."""
+    return [(item.role, part) for item in media for part in visible_media[item] or [()]]
 
 
 @final
-class InOrder:
+class SequentialBatches:
     """Every question once, in the order of the manifest: for validation and evaluation.
 
     None stands for a batch of which nothing can be read.
@@ -189,9 +193,9 @@ class InOrder:
     def __len__(self) -> int:
         return -(-self.count // self.batch_size)
 
-    def deal(self, turn: int, turns: int) -> Iterator[Batch | None]:
-        """Read every so many-th batch, see `Loader`."""
-        return (self[number] for number in range(turn, len(self), turns))
+    def iter_shard(self, shard: int, shards: int) -> Iterator[Batch | None]:
+        """Read every `shards`-th batch, see `Loader`."""
+        return (self[number] for number in range(shard, len(self), shards))
 
     def __getitem__(self, number: int) -> Batch | None:
         if not 0 <= number < len(self):
@@ -210,14 +214,15 @@ def load_questions(
     golds: GoldCheck | None = None,
     learned: bool = False,
 ) -> QuestionSet:
-    """Read a manifest, or several as in `a+b`, making the embedded data first where it is missing.
+    """Read a manifest, or several as in `a+b`; build the embedded data set first where it is
+    missing.
 
     No two questions of several manifests may have the same id.
 
     Args:
-        golds: how answers are judged; whose own is not right is set aside. The embedded data are
-            made so that none is, and a test holds them to it.
-        learned: a checkpoint is trained on these or chosen by them, so that no tests may be there.
+        golds: how reference answers are checked; questions whose own would be judged wrong are
+            quarantined. The embedded data have none, as a test asserts.
+        learned: a checkpoint is trained on these or chosen by them, so no tests may be among them.
     """
     root = Path(data.root)
     if data.embedded:
@@ -257,7 +262,7 @@ def load_splits(
     run_dir: Path,
     golds: GoldCheck | None = None,
 ) -> tuple[QuestionSet, QuestionSet]:
-    """Read what a run trains on and what it is validated by, which must have nothing in common.
+    """Read the training and the validation questions of a run, which must have nothing in common.
 
     Args:
         validate: False reads no `data.val`, and leaves the second empty unless `data.val_share`

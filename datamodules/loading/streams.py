@@ -1,4 +1,4 @@
-"""What a run reads at which step: lists of micro-batches, and prompts to refill a list.
+"""The micro-batches of each step, and further prompts for dynamic sampling.
 
 Everything is a function of the seed and a number, so a run resumes by counting from elsewhere, and
 it does not matter into how many micro-batches and processes the same prompts are cut.
@@ -14,28 +14,28 @@ from numpy.typing import NDArray
 
 from datamodules.batch import Batch, View
 from datamodules.draws import draw_seed, prompts_at
-from datamodules.loading.packing import packed
+from datamodules.loading.packing import pack_batches
 from datamodules.loading.question_set import QuestionSet
 from datamodules.loading.views import batch_with_views
 
 
 @dataclass(frozen=True, kw_only=True)
-class Pool:
+class QuestionPool:
     """Questions that are read in epochs of their own."""
 
     places: NDArray[np.int64]
-    """Where they stand among all questions."""
+    """Indices into all questions."""
 
     weights: NDArray[np.float64] | None = None
-    """How often each is read, in proportion; None reads all alike."""
+    """How often each is read, in proportion; None reads all equally often."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Stream:
-    """Micro-batches by their number, counted from the start of the run."""
+class BatchStream:
+    """Micro-batches by number, counted from the start of the run."""
 
     questions: QuestionSet
-    pool: Pool
+    pool: QuestionPool
     seed: int
     batch_size: int
     """Prompts of one process in one micro-batch."""
@@ -44,9 +44,9 @@ class Stream:
     world: int = 1
     with_targets: bool = False
     views: Mapping[View, QuestionSet] = field(default_factory=dict)
-    """The same questions shown otherwise, for every batch to carry."""
+    """The same questions rendered otherwise, carried by every batch."""
 
-    curriculum: Pool | None = None
+    curriculum: QuestionPool | None = None
     curriculum_batches: int = 0
     """Micro-batches at the start that are read from `curriculum`. Each pool counts its own, so that
     `pool` begins with its first epoch."""
@@ -55,10 +55,10 @@ class Stream:
         assert self.curriculum is not None or not self.curriculum_batches
 
     def batch(self, number: int, *, step: int) -> Batch:
-        """Read one micro-batch; where none of it can be read, the next question that can.
+        """Read one micro-batch; where none of it can be read, the next readable question.
 
         Args:
-            step: what the batch is to be called, see `Batch.step`.
+            step: see `Batch.step`.
         """
         pool, places = self._places(number)
         own = places[self.rank :: self.world]
@@ -73,7 +73,7 @@ class Stream:
         )
 
     def read(self, indices: Sequence[int], *, step: int) -> Batch | None:
-        """Pack questions of the manifest, or return None where none can be read."""
+        """Pack questions of the manifest; None where none can be read."""
         return batch_with_views(
             self.questions, self.views, indices, step=step, with_targets=self.with_targets
         )
@@ -84,7 +84,7 @@ class Stream:
         found: list[int] = pool.places[places].tolist()
         return found
 
-    def _places(self, number: int) -> tuple[Pool, list[int]]:
+    def _places(self, number: int) -> tuple[QuestionPool, list[int]]:
         """Find the pool of one micro-batch and the places in it; processes take turns."""
         pool, before = self.pool_at(number)
         places = prompts_at(
@@ -96,46 +96,47 @@ class Stream:
         )
         return pool, places
 
-    def pool_at(self, number: int) -> tuple[Pool, int]:
-        """Choose a pool, and count the micro-batches read from it before."""
+    def pool_at(self, number: int) -> tuple[QuestionPool, int]:
+        """Return the pool of a micro-batch, and how many micro-batches were read from it before."""
         if self.curriculum is not None and number < self.curriculum_batches:
             return self.curriculum, number
         return self.pool, number - self.curriculum_batches
 
 
 @final
-class Rounds:
-    """What each training step is handed, without end: the micro-batches of one optimizer step, or
-    of one round of sampling. To all draws a list is one step.
+class RoundDataset:
+    """The batches of each training step, without end: the micro-batches of one optimizer step, or
+    of one round of sampling. All random draws of a list share one step.
     """
 
     def __init__(
-        self, stream: Stream, *, micro_batches: int, first: int, pack_tokens: int = 0
+        self, stream: BatchStream, *, micro_batches: int, first: int, pack_tokens: int = 0
     ) -> None:
         self.stream = stream
         self.micro_batches = micro_batches
         self.first = first
         self.pack_tokens = pack_tokens
 
-    def deal(self, turn: int, turns: int) -> Iterator[list[Batch]]:
-        """Read every so many-th list, see `Loader`."""
-        for step in count(self.first + turn, turns):
+    def iter_shard(self, shard: int, shards: int) -> Iterator[list[Batch]]:
+        """Read every `shards`-th list, see `Loader`."""
+        for step in count(self.first + shard, shards):
             batches = [self.stream.batch(n, step=step) for n in _numbers(step, self.micro_batches)]
-            yield packed(batches, budget=self.pack_tokens) if self.pack_tokens else batches
+            yield pack_batches(batches, budget=self.pack_tokens) if self.pack_tokens else batches
 
 
 @final
-class Refills:
-    """Prompts to take the place of those in a round that teach nothing (DAPO, arXiv 2503.14476)."""
+class PromptResampler:
+    """Further prompts for a round, to replace those whose rewards have no variance (DAPO, arXiv
+    2503.14476)."""
 
-    def __init__(self, stream: Stream, *, micro_batches: int) -> None:
+    def __init__(self, stream: BatchStream, *, micro_batches: int) -> None:
         self.stream = stream
         self.micro_batches = micro_batches
 
     def batch(self, step: int, attempt: int) -> Batch | None:
-        """Read this process's share of an attempt, `batch_size` prompts that the round has not had.
+        """Read this process's share of an attempt: `batch_size` prompts that the round has not had.
 
-        There are fewer where some cannot be read or the pool runs out; None stands for none.
+        There are fewer where some cannot be read or the pool runs out; None where there are none.
         """
         stream = self.stream
         everyone = stream.batch_size * stream.world
@@ -145,11 +146,12 @@ class Refills:
         return stream.read(own, step=step) if own else None
 
     def _fresh(self, step: int) -> Iterator[int]:
-        """Walk through the pool of a round, in its own order, past what the round has read.
+        """Iterate over the pool of a round, in an order of its own, skipping what the round has
+        read.
 
-        A question that came twice would be completed twice by the same draws. With weights, an
-        epoch of them is walked through, so those that are read more often come earlier and others
-        may not come at all.
+        A repeated question would be completed by the same random numbers. With weights, one
+        weighted epoch is iterated, so questions of large weight come earlier and others may not
+        come at all.
         """
         stream, numbers = self.stream, _numbers(step, self.micro_batches)
         pool, _ = stream.pool_at(numbers[0])
@@ -173,5 +175,5 @@ class Refills:
 
 
 def _numbers(step: int, micro_batches: int) -> range:
-    """Number the micro-batches of one list."""
+    """Return the numbers of the micro-batches of one list."""
     return range(step * micro_batches, (step + 1) * micro_batches)

@@ -1,7 +1,7 @@
-"""Completions that are longer than what may be imitated, found before a run learns from any.
+"""Find completions that are too long to imitate before training begins.
 
-A completion is never cut: a model would learn to stop there. Which ones are too long is known as
-soon as the questions are, and is not left to the step that meets the first.
+A completion is never truncated: a model would learn to stop there. Which ones are too long is known
+once the questions are read, and does not wait for the step that meets the first.
 """
 
 import logging
@@ -12,40 +12,40 @@ from typing import Literal, final
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.inputs import Ask
-from datamodules.loading.streams import Pool
+from configs.inputs import Task
+from datamodules.loading.streams import QuestionPool
 from datamodules.media.files import MediaError
 from datamodules.prompts.encoder import PromptEncoder
-from datamodules.prompts.orders import put
+from datamodules.prompts.orders import arrange_options
 from datamodules.sample import Sample
 
 log = logging.getLogger(__name__)
 
 AROUND = len("<answer></answer>") + 3
-"""Bytes and tokens that stand around an answer: its marks, the end of the turn, a space ahead."""
+"""Bytes and tokens around an answer: its tags, the end of the turn, a space ahead."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Longest:
-    """How long completions may be, and what becomes of longer ones."""
+class LengthLimit:
+    """The longest completion that is imitated, and what is done with longer ones."""
 
     tokens: int
-    """With the one that ends the turn."""
+    """End token included."""
 
     setting: str
-    """Where that is said."""
+    """The setting that the limit comes from."""
 
     beyond: Literal["refuse", "skip"] = "refuse"
 
 
-def too_long(
-    samples: Sequence[Sample], places: Iterable[int], encoder: PromptEncoder, want: Ask, most: int
+def find_too_long(
+    samples: Sequence[Sample], places: Iterable[int], encoder: PromptEncoder, task: Task, most: int
 ) -> dict[int, int]:
-    """Find the places whose completion has more tokens than `most`, with how many.
+    """Find the places whose completion has more than `most` tokens, with their number of tokens.
 
-    A token stands for a byte at least, so that short texts are known to fit by their length alone;
-    only the others are tokenized, which takes the tokenizer a minute for a million of them.
+    A token is at least a byte, so short texts fit by their length alone; only the others are
+    tokenized, which takes a minute for a million of them.
     """
     found: dict[int, int] = {}
     for place in places:
@@ -54,8 +54,8 @@ def too_long(
         if max(len(text.encode()) for text in texts) + AROUND <= most:
             continue
         try:
-            named = put(sample, option_seed=0, answer_with=encoder.answer_with)
-            count = len(encoder.target(named, want))
+            named = arrange_options(sample, option_seed=0, answer_with=encoder.answer_with)
+            count = len(encoder.target(named, task))
         except MediaError:  # it cannot be imitated: the quarantine says so when it is read
             continue
         if count > most:
@@ -63,8 +63,10 @@ def too_long(
     return found
 
 
-def judged(found: Mapping[int, int], samples: Sequence[Sample], asked: int, rule: Longest) -> None:
-    """Refuse what is too long, or say how much of it is left out."""
+def enforce_limit(
+    found: Mapping[int, int], samples: Sequence[Sample], asked: int, rule: LengthLimit
+) -> None:
+    """Refuse completions that are too long, or log how many are left out."""
     if not found:
         return
     first, count = next(iter(found.items()))
@@ -82,8 +84,8 @@ def judged(found: Mapping[int, int], samples: Sequence[Sample], asked: int, rule
     )
 
 
-def without(pool: Pool, found: Mapping[int, int]) -> Pool:
-    """Take the places of what is too long out of a pool."""
+def drop_places(pool: QuestionPool, found: Mapping[int, int]) -> QuestionPool:
+    """Remove the places of too long completions from a pool."""
     kept: NDArray[np.bool_] = ~np.isin(pool.places, [*found])
     weights = None if pool.weights is None else pool.weights[kept]
-    return Pool(places=pool.places[kept], weights=weights)
+    return QuestionPool(places=pool.places[kept], weights=weights)

@@ -1,4 +1,4 @@
-"""Questions with the traces that a policy wrote to them, for imitation."""
+"""Join questions with the traces that a policy sampled for them, for imitation."""
 
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,9 @@ from pathlib import Path
 from datamodules.sample import AnswerWith, Sample
 from untrusted.json_text import json_of
 
-Question = tuple[str, str]
-"""Id and content hash: questions may say the same, and the same id may say another thing today."""
+QuestionKey = tuple[str, str]
+"""Id and content hash: two questions may have the same content, and an id may change its
+content."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,23 +18,23 @@ class Trace:
     """One sampled completion that the filters kept, repaired where they repair."""
 
     id: str
-    """Of the question, where it was asked."""
+    """Id of the question when it was asked."""
 
     content_hash: str
-    """Of the question, where it was asked."""
+    """Content hash of the question when it was asked."""
 
     number: int
-    """Which of the question's traces this is, from 0."""
+    """Number of the trace among those of the question, from 0."""
 
     completion: str
     answer_with: AnswerWith | None = None
-    """How the options were named where it was sampled; None where that was not written down."""
+    """How the options were named when it was sampled; None where that was not recorded."""
 
 
-def read_traces(path: Path) -> dict[Question, list[Trace]]:
+def read_traces(path: Path) -> dict[QuestionKey, list[Trace]]:
     """Read the traces that were kept, by their question, in order.
 
-    A last line that was not written to its end is no trace.
+    A truncated last line is skipped.
     """
     if not path.is_file():
         raise ValueError(
@@ -41,7 +42,7 @@ def read_traces(path: Path) -> dict[Question, list[Trace]]:
             "of a stage=distill run with sft.traces, or leave it out to imitate the manifest's "
             "completions."
         )
-    kept: dict[Question, list[Trace]] = defaultdict(list)
+    kept: dict[QuestionKey, list[Trace]] = defaultdict(list)
     lines = path.read_bytes().split(b"\n")
     for number, line in enumerate(lines, start=1):
         torn = number == len(lines)  # else the file would end with a newline
@@ -51,8 +52,8 @@ def read_traces(path: Path) -> dict[Question, list[Trace]]:
     return dict(kept)
 
 
-def check_named_alike(traces: Mapping[Question, list[Trace]], answer_with: AnswerWith) -> None:
-    """Raise where traces name options in a way in which they are not shown now."""
+def check_option_naming(traces: Mapping[QuestionKey, list[Trace]], answer_with: AnswerWith) -> None:
+    """Raise where traces name options otherwise than they are shown now."""
     named = {trace.answer_with for own in traces.values() for trace in own} - {None}
     if strangers := sorted(named - {answer_with}, key=str):
         raise ValueError(
@@ -62,8 +63,10 @@ def check_named_alike(traces: Mapping[Question, list[Trace]], answer_with: Answe
         )
 
 
-def with_traces(samples: Sequence[Sample], traces: Mapping[Question, list[Trace]]) -> list[Sample]:
-    """Make one sample of each trace, in the order of the questions; those without are left out."""
+def with_traces(
+    samples: Sequence[Sample], traces: Mapping[QuestionKey, list[Trace]]
+) -> list[Sample]:
+    """Make one sample of each trace, in the order of the questions; drop those without."""
     found = [
         replace(sample, id=f"{sample.id}#{trace.number}", completion=trace.completion)
         for sample in samples
@@ -72,8 +75,8 @@ def with_traces(samples: Sequence[Sample], traces: Mapping[Question, list[Trace]
     if not traces:
         raise ValueError(
             "not one trace was kept, and there is nothing to imitate: `dropped` in traces.jsonl "
-            "says why of each. Loosen distill.traces.difficulty, only_right or another filter, or "
-            "raise distill.traces.limit or samples."
+            "says why of each. Loosen distill.rejection_sampling.difficulty, only_correct or "
+            "another filter, or raise distill.rejection_sampling.limit or samples."
         )
     if not found:
         first = f" (first: {samples[0].id!r})" if samples else ""
@@ -87,7 +90,7 @@ def with_traces(samples: Sequence[Sample], traces: Mapping[Question, list[Trace]
 
 
 def _parse(line: bytes, place: str, *, torn: bool) -> Trace | None:
-    """Turn a row into a trace; None where it was not kept, or is torn."""
+    """Parse a row; None where it was not kept, or is truncated."""
     try:
         row = json_of(line)
         wanted = {"id": str, "content_hash": str, "number": int, "completion": str, "kept": bool}

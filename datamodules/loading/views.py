@@ -1,32 +1,32 @@
-"""Batches that carry their own questions shown otherwise, prompt by prompt the same."""
+"""Batches that carry other views of their own questions, prompt by prompt."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from datamodules.batch import Batch, View
 from datamodules.loading.question_set import QuestionSet
-from datamodules.media.ablation import Withholding
+from datamodules.media.ablation import MediaAblation
 
 
 @dataclass(frozen=True, kw_only=True)
-class Showing:
-    """How a view differs from what the data show."""
+class ViewSettings:
+    """How a view differs from the data."""
 
-    withheld: Withholding
-    """What is taken away, and what stands in for it."""
+    ablation: MediaAblation
+    """What is withheld, and what replaces it."""
 
     video_max_frames: int = 0
     """Frames of a video, instead of `data.media.video_max_frames`; 0 is that."""
 
 
-def shown(questions: QuestionSet, showing: Showing) -> QuestionSet:
-    """Show the same questions otherwise."""
+def make_view(questions: QuestionSet, showing: ViewSettings) -> QuestionSet:
+    """Return the same questions as a view shows them."""
     if showing.video_max_frames:
         media = replace(questions.data.media, video_max_frames=showing.video_max_frames)
-        questions = questions.showing(media)
-    withheld = showing.withheld
-    return questions.under(
-        withheld.condition, withheld.how, silence_seconds=withheld.silence_seconds
+        questions = questions.with_media_budget(media)
+    ablation = showing.ablation
+    return questions.with_condition(
+        ablation.condition, ablation.how, silence_seconds=ablation.silence_seconds
     )
 
 
@@ -38,10 +38,11 @@ def batch_with_views(
     step: int,
     with_targets: bool = False,
 ) -> Batch | None:
-    """Pack the questions at `indices` as `questions` shows them, and beside it as views do.
+    """Pack the questions at `indices`, with their views.
 
-    What one of them cannot show, as where a medium has no donor, is quarantined there and left out
-    of all, so that they hold the same prompts in the same order. None where nothing is left.
+    A question that one of them cannot show, as where a medium has no mismatch, is quarantined there
+    and left out of all, so that they hold the same prompts in the same order. None where nothing
+    is left.
     """
     if not views:
         return questions.batch(indices, step=step, with_targets=with_targets)

@@ -1,7 +1,8 @@
-"""What a condition leaves of a medium, and what stands in for the rest.
+"""Withhold parts of a medium as a condition asks, and replace them.
 
-Nothing here has a state or a clock: what is drawn is drawn from a hash of the decoded bytes, so the
-same recording is followed by the same noise wherever its file lies and whoever asks about it.
+Nothing here has a state or a clock: random numbers are drawn from a hash of the decoded bytes, so
+the same recording is replaced by the same noise wherever its file lies and whichever question uses
+it.
 """
 
 import math
@@ -14,7 +15,7 @@ from typing import final
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.ablation import LEFT, Condition, How, Part
+from configs.ablation import LEFT, Condition, Part, Replacement
 from datamodules.conditions import PARTS, affects
 from datamodules.draws import draw_seed
 from datamodules.media.decoders import SAMPLE_RATE, SHORTEST_AUDIO
@@ -22,17 +23,17 @@ from datamodules.media.files import Decoded, MediaError
 from datamodules.sample import Media, Modality, Sample
 
 SEED = 0
-"""Fixed: a probe's key holds no seed of its stand-ins."""
+"""Fixed: a probe's key holds no seed of its replacements."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Withholding:
-    """What is taken from every medium, and what is put in its place."""
+class MediaAblation:
+    """What is withheld of every medium, and what replaces it."""
 
     condition: Condition = "full"
-    how: How = "absent"
+    how: Replacement = "absent"
     silence_seconds: float | None = None
-    """Length of the silence that `how=silent` puts in place of a sound; None keeps its length."""
+    """Seconds of silence that replace audio under `replacement=silent`; None keeps its length."""
 
     def __post_init__(self) -> None:
         if self.silence_seconds is not None and self.silence_seconds < SHORTEST_AUDIO:
@@ -42,20 +43,21 @@ class Withholding:
             )
 
     def affects(self, modality: Modality) -> bool:
-        """Tell whether media of a kind can look or sound different afterwards."""
+        """Tell whether media of a kind can change."""
         return affects(self.condition, self.how, modality)
 
     def parts(self, item: Decoded) -> frozenset[Part]:
-        """List what is taken from one medium, of what it has."""
-        return self._taken & extent(item).keys()
+        """List the parts withheld of one medium, of those that it has."""
+        return self._withheld_parts & extent(item).keys()
 
     @property
-    def _taken(self) -> frozenset[Part]:
+    def _withheld_parts(self) -> frozenset[Part]:
         return PARTS["video"] - LEFT[self.condition]
 
 
 def extent(item: Decoded) -> dict[Part, int]:
-    """Measure the parts that a medium has: pixels of a picture, frames of a film, samples."""
+    """Measure the parts that a medium has: pixels of an image, frames of a video, samples of
+    audio."""
     sizes: dict[Part, int] = {}
     if item.image is not None:
         sizes["visual"] = math.prod(item.image.shape[:2])
@@ -66,31 +68,33 @@ def extent(item: Decoded) -> dict[Part, int]:
     return sizes
 
 
-def ablate(item: Decoded, withheld: Withholding, *, donor: Decoded | None = None) -> Decoded | None:
-    """Take from one medium what a condition withholds; None where nothing of it is left.
+def ablate(
+    item: Decoded, ablation: MediaAblation, *, mismatch: Decoded | None = None
+) -> Decoded | None:
+    """Withhold parts of one medium and replace them; None where nothing of it is left.
 
-    A film without its pictures is its sound, and without its sound its pictures. It makes no
-    difference whether the medium is an option.
+    A video without its frames is its audio, and without its audio its frames. Whether the medium is
+    an option makes no difference.
 
     Args:
-        donor: whose parts `how=mismatched` puts in place of those withheld; it must have them.
+        mismatch: the medium whose parts `replacement=mismatched` puts in place; it must have them.
     """
-    parts = withheld.parts(item)
+    parts = ablation.parts(item)
     if not parts:
         return item
     lost = _only(item, parts)
-    match withheld.how:
+    match ablation.how:
         case "absent" | "described":  # see words_for
             stand_in = _only(item, frozenset())
         case "silent":
-            stand_in = _silent(lost, withheld.silence_seconds)
+            stand_in = _silent(lost, ablation.silence_seconds)
         case "noise":
             stand_in = _noisy(lost)
         case "shuffled":
             stand_in = _shuffled(lost)
         case "mismatched":
-            assert donor is not None and parts <= extent(donor).keys(), "see Donors"
-            stand_in = donor
+            assert mismatch is not None and parts <= extent(mismatch).keys(), "see MismatchPool"
+            stand_in = mismatch
     seen = stand_in if "visual" in parts else item
     heard = stand_in if "audio" in parts else item
     left = replace(item, image=seen.image, frames=seen.frames, fps=seen.fps, audio=heard.audio)
@@ -99,10 +103,10 @@ def ablate(item: Decoded, withheld: Withholding, *, donor: Decoded | None = None
     return left
 
 
-def words_for(media: Media, item: Decoded, parts: frozenset[Part]) -> str:
-    """Return the words that stand for what is withheld of a medium, or set its question aside.
+def description_for(media: Media, item: Decoded, parts: frozenset[Part]) -> str:
+    """Return the description of what is withheld of a medium, or raise a `MediaError` without one.
 
-    Those of a film with sound are a transcript, which tells nothing of the pictures alone.
+    That of a video with audio is a transcript, which says nothing of the frames alone.
     """
     if not media.text:
         problem = "has no text that says it in words"
@@ -113,9 +117,9 @@ def words_for(media: Media, item: Decoded, parts: frozenset[Part]) -> str:
     else:
         return media.text
     raise MediaError(
-        f"{media.path} {problem}, but how=described puts words in place of all that is withheld: "
-        "give the medium a text in its manifest, choose another condition or how=absent, or leave "
-        "the question out.",
+        f"{media.path} {problem}, but replacement=described puts words in place of all that "
+        "is withheld: give the medium a text in its manifest, choose another condition or "
+        "replacement=absent, or leave the question out.",
         kind="no_description",
         path=media.path,
     )
@@ -133,7 +137,7 @@ def _only(item: Decoded, parts: frozenset[Part]) -> Decoded:
 
 
 def _silent(item: Decoded, seconds: float | None) -> Decoded:
-    """Black as large as what it replaces, and silence as long unless a length is given."""
+    """Replace pixels by black, and audio by silence of the same or the given length."""
     audio = None if item.audio is None else np.zeros_like(item.audio)
     if audio is not None and seconds is not None:
         audio = np.zeros(round(seconds * SAMPLE_RATE), dtype=np.float32)
@@ -148,21 +152,21 @@ def _silent(item: Decoded, seconds: float | None) -> Decoded:
 def _noisy(item: Decoded) -> Decoded:
     return replace(
         item,
-        image=None if item.image is None else _snow(item.image),
-        frames=None if item.frames is None else _snow(item.frames),
-        audio=None if item.audio is None else _hiss(item.audio),
+        image=None if item.image is None else _pixel_noise(item.image),
+        frames=None if item.frames is None else _pixel_noise(item.frames),
+        audio=None if item.audio is None else _audio_noise(item.audio),
     )
 
 
-def _snow(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Draw every value anew, each as likely as any other."""
+def _pixel_noise(pixels: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Draw every value uniformly."""
     return _draws("snow", pixels).integers(0, 256, pixels.shape, dtype=np.uint8)
 
 
-def _hiss(wave: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Draw Gaussian noise of the same RMS; what would leave [-1, 1] is clipped, the rest louder.
+def _audio_noise(wave: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Draw Gaussian noise of the same RMS; values beyond [-1, 1] are clipped, the others scaled up.
 
-    Of a sound recorded beyond that range, the noise is as loud as the range allows.
+    Where the audio exceeds that range, the noise is as loud as the range allows.
     """
     loudness = min(1.0, _rms(wave))
     noise = _draws("hiss", wave).standard_normal(len(wave))
@@ -178,10 +182,10 @@ def _rms(wave: NDArray[np.floating]) -> float:
 
 
 def _shuffled(item: Decoded) -> Decoded:
-    """Put the frames of a film in an order in which none stands where it stood.
+    """Permute the frames of a video so that none keeps its place.
 
     The order is one cycle through all frames (Sattolo's shuffle). The towers read frames in pairs,
-    and pairs are torn apart like all other neighbors.
+    and pairs are separated like all other neighbors.
     """
     if item.frames is None:
         return item
@@ -199,7 +203,7 @@ def _draws(purpose: str, content: NDArray[np.generic]) -> np.random.Generator:
 
 
 def _digest(*contents: NDArray[np.generic]) -> str:
-    """Hash arrays with their shapes, so that a turned picture is another picture."""
+    """Hash arrays with their shapes, so that a rotated image is another image."""
     digest = blake2b(digest_size=16)
     for content in contents:
         digest.update(repr(content.shape).encode())
@@ -208,8 +212,8 @@ def _digest(*contents: NDArray[np.generic]) -> str:
 
 
 @final
-class Donors:
-    """The media of a manifest, and the assets that each is shown with."""
+class MismatchPool:
+    """The media of a manifest, and the assets that each belongs to."""
 
     def __init__(self, samples: Sequence[Sample]) -> None:
         self._samples = samples
@@ -232,23 +236,25 @@ class Donors:
                 media.setdefault(item.modality, {})[replace(item, role="context", text="")] = None
         return {modality: list(items) for modality, items in media.items()}
 
-    def check(self, withheld: Withholding) -> None:
-        """Refuse to mismatch media where an asset has all of their kind."""
-        if withheld.how != "mismatched":
+    def check(self, ablation: MediaAblation) -> None:
+        """Refuse to mismatch a kind of media all of which belong to one asset."""
+        if ablation.how != "mismatched":
             return
         for modality, items in self._media.items():
             shared = set.intersection(*(self._assets[item.path] for item in items))
-            if withheld.affects(modality) and shared:
+            if ablation.affects(modality) and shared:
                 raise ValueError(
                     f"all {len(items)} {modality} media of the manifest belong to the asset "
-                    f"{min(shared)!r}, but how=mismatched shows a question those of another asset: "
-                    "give unrelated rows an asset_id of their own, or choose probe.how=noise."
+                    f"{min(shared)!r}, but replacement=mismatched shows a question those of "
+                    "another asset: give unrelated rows an asset_id of their own, or choose "
+                    "probe.replacement=noise."
                 )
 
     def candidates(self, item: Decoded, asset_id: str) -> Iterator[Media]:
-        """Walk once through all media of the same kind that an asset has no part in.
+        """Iterate once over all media of the same kind that belong to other assets.
 
-        Start and stride are drawn from the content, so nobody's donors depend on who else is asked.
+        Start and stride are drawn from the content, so a mismatch does not depend on which other
+        questions are asked.
         """
         media = self._media[item.modality]
         arrays = [part for part in (item.image, item.frames, item.audio) if part is not None]

@@ -1,4 +1,5 @@
-"""Moving GIF, WebP and PNG pictures as films: FFmpeg does not read all of them, Pillow does."""
+"""Read animated GIF, WebP and PNG images as videos with Pillow; FFmpeg does not read all of
+them."""
 
 from collections.abc import Sequence
 from itertools import accumulate
@@ -10,23 +11,23 @@ from PIL import Image
 
 from configs.schema import MediaConfig
 from datamodules.media.decoders import MediaError, fit
-from datamodules.media.frame_choice import TICK, Frames, middles, no_frame
-from datamodules.media.stills import on_white, open_image
+from datamodules.media.frame_sampling import TICK, FrameSelection, middle_frames, no_frame_error
+from datamodules.media.images import on_white, open_image
 
 MOST_MOVING = {"WEBP": 30_000_000, "": 50_000_000}
-"""Pixels of all pictures together, each of which is made for the next."""
+"""Pixels of all frames together: each frame is built from the one before it."""
 
 FASTEST, USUAL = 0.02, 0.1
-"""Seconds: what is to be shown for less than the first, all browsers show for the second."""
+"""Seconds: browsers show frames that are to last less than the first for the second."""
 
 
-def choose_pictures(
+def choose_animation_frames(
     path: Path, lasting: Sequence[float], start: float, end: float, budget: MediaConfig
-) -> Frames:
-    """Choose pictures of a segment, each of which is shown for a time of its own.
+) -> FrameSelection:
+    """Choose frames of a segment, each of which lasts a time of its own.
 
     Args:
-        lasting: seconds that each picture of the file is shown.
+        lasting: seconds that each frame of the file is shown.
     """
     with open_image(path) as file:
         width, height = fit(*file.size, budget.image_max_pixels)
@@ -35,9 +36,9 @@ def choose_pictures(
     *times, stop = [0.0, *accumulate(shown)]
     inside = [time for time in times if start - TICK <= time < end - TICK]
     if not inside:
-        raise no_frame(start, end)
-    chosen, part = middles(inside, min(stop, end) - inside[0], budget)
-    return Frames(
+        raise no_frame_error(start, end)
+    chosen, part = middle_frames(inside, min(stop, end) - inside[0], budget)
+    return FrameSelection(
         times=[inside[number] for number in chosen],
         keys=(),
         width=width,
@@ -48,8 +49,8 @@ def choose_pictures(
     )
 
 
-def read_pictures(path: Path, frames: Frames) -> NDArray[np.uint8]:
-    """Read the pictures chosen, one after the other, each built upon those before it.
+def read_animation_frames(path: Path, frames: FrameSelection) -> NDArray[np.uint8]:
+    """Read the frames chosen, in order, each built upon those before it.
 
     Shapes: -> (frames, height, width, 3)
     """

@@ -1,4 +1,4 @@
-"""Share what one prompt may show and play among its media."""
+"""Divide the media budget of one prompt among its media."""
 
 from collections.abc import Sequence
 from dataclasses import replace
@@ -8,21 +8,21 @@ from datamodules.media.decoders import MediaError
 from datamodules.media.files import Size
 
 TICK = 1e-6
-"""Seconds that sums of seconds are off by."""
+"""Rounding error of sums of seconds."""
 
 
 def shared_budget(sizes: Sequence[Size], budget: MediaConfig) -> MediaConfig:
-    """Return the budget of each medium with which all of a prompt stay within theirs.
+    """Return the budget of each medium with which all media of a prompt keep the prompt's budget.
 
-    Too many pixels lower `image_max_pixels` to a level c that only larger pictures are scaled to:
+    Too many pixels lower `image_max_pixels` to a level c to which only larger images are scaled:
 
         Σ min(pixels_i, c) = prompt_max_pixels
 
-    over all pictures and frames, c rounded down. Too much sound is an error, as it is never cut.
+    over all images and frames, c rounded down. Too much audio is an error, as it is never cut.
 
     Args:
-        sizes: of all of a question's media, each within `budget`. What is withheld counts, so that
-            the rest looks the same under every condition.
+        sizes: of all media of a question, each within `budget`. Withheld media count, so that
+            the others look the same under every condition.
     """
     seconds = sum(size.seconds for size in sizes)
     if budget.prompt_max_audio_seconds and seconds > budget.prompt_max_audio_seconds + TICK:

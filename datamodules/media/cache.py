@@ -1,7 +1,7 @@
-"""Keep decoded media on disk: what one run has decoded, no other decodes again.
+"""Cache decoded media on disk, for all runs.
 
-An entry is named by all that its arrays depend on, the bytes of the file among it, so none is ever
-out of date. What comes out of it is checked like what comes out of a decoder.
+An entry is named by everything that its arrays depend on, the bytes of the file included, so it is
+never stale. What is read from it is checked like the output of a decoder.
 """
 
 import hashlib
@@ -39,19 +39,20 @@ SETTINGS: dict[Modality, tuple[str, ...]] = {
     "image": ("image_max_pixels",),
     "video": ("image_max_pixels", "video_max_frames", "video_fps", "audio_max_seconds"),
 }
-"""What of a budget changes what is decoded; lengths that are refused are not kept."""
+"""The fields of a budget that change what is decoded; media that are refused for their length are
+not cached."""
 
 PARTS: dict[Modality, tuple[frozenset[str], ...]] = {
     "audio": (frozenset({"audio"}),),
     "image": (frozenset({"image"}),),
     "video": (frozenset({"frames", "fps"}), frozenset({"frames", "fps", "audio"})),
 }
-"""What an entry may hold."""
+"""The sets of arrays that an entry may hold."""
 
 
 @final
 class MediaCache:
-    """A directory of decoded media, which stops growing at a size."""
+    """A directory of decoded media with a maximal size."""
 
     def __init__(self, directory: Path, *, gigabytes: float) -> None:
         self.cache = Cache(
@@ -70,7 +71,7 @@ class MediaCache:
         outside_root: bool = False,
         sound: bool = True,
     ) -> Decoded:
-        """Read a medium from here, or decode it and keep it."""
+        """Read a medium from the cache, or decode it and add it."""
         path = resolve(root, media.path, outside_root=outside_root)
         name = _name(media, file_digest(path), budget, sound)
         found = self.cache.find(name, partial(_decoded, media=media), numbers=_bytes(budget))
@@ -89,7 +90,7 @@ def _name(media: Media, digest: str, budget: MediaConfig, sound: bool) -> str:
 
 
 def _bytes(budget: MediaConfig) -> int:
-    """Count those of the largest medium that a budget allows."""
+    """Return the size of the largest medium that a budget allows."""
     pixels = 3 * budget.image_max_pixels * max(2, budget.video_max_frames)
     return pixels + 4 * round(SAMPLE_RATE * (min(budget.audio_max_seconds, 1e9) + 1))
 

@@ -1,4 +1,4 @@
-"""Say what of a medium is read at most, and read sounds: where foreign bytes come in.
+"""Limits on what is decoded of a medium, and the decoder of audio files.
 
 Every limit is checked before what it limits is allocated, and nothing that is missing is made up:
 a frame that does not decode is an error, not a repetition of its neighbor.
@@ -22,23 +22,23 @@ SHORTEST_AUDIO = 0.1
 """Seconds; much less makes no token in an audio tower that reads 40 ms per token."""
 
 MOST_PIXELS = 50_000_000
-"""Of a picture: those of the largest cameras that people carry. More take longer than a second, or
-more than a gigabyte with all that decoders make beside them."""
+"""Of an image: those of the largest consumer cameras. More take longer than a second, or more than
+a gigabyte with the buffers of decoders."""
 
 MOST_ELONGATED = 200
-"""Longer side over shorter side that vision processors accept."""
+"""Largest ratio of sides that vision processors accept."""
 
 SLACK = 0.5
-"""Seconds by which headers of whole files are wrong: paddings of codecs, rounded times."""
+"""Seconds by which headers of whole files are wrong: codec padding, rounded times."""
 
 HIGHEST_RATE = 768_000
 """Samples a second; no recording has more, but a damaged header may."""
 
 MOST_VALUES = 64 * 48_000
-"""Samples a second of all channels together, as of the largest arrays of microphones."""
+"""Samples a second of all channels together, as of the largest microphone arrays."""
 
 LOUDEST = 32.0
-"""Times full scale. Mixes in floats and codecs go a few times beyond it. What goes further is
+"""Multiple of full scale. Mixes in floats and codecs exceed it a few times. Anything beyond is
 damaged, or holds integers where floats belong: the loudest of 8 bits is 128."""
 
 BLOCK = 1 << 20
@@ -49,7 +49,8 @@ BLOCK = 1 << 20
 class MediaError(ValueError):
     """A file that cannot be shown to a model: caught per sample, counted in quarantine.
 
-    `kind` says what to count it as: unsafe, missing, unreadable, empty, too_long, too_large.
+    `kind` is the reason it is counted under: unsafe, missing, unreadable, empty, too_long,
+    too_large.
     """
 
     def __init__(self, message: str, *, kind: str = "unreadable", path: str = "") -> None:
@@ -59,7 +60,7 @@ class MediaError(ValueError):
 
 
 def fit(width: int, height: int, max_pixels: int) -> tuple[int, int]:
-    """Shrink a size to an area, keeping its shape."""
+    """Shrink a size to a number of pixels, keeping its aspect ratio."""
     if not 0 < width * height <= MOST_PIXELS:
         raise MediaError(
             f"{width}x{height} pixels, but at most {MOST_PIXELS:,} are decoded: scale it down.",
@@ -79,7 +80,7 @@ def fit(width: int, height: int, max_pixels: int) -> tuple[int, int]:
 def read_sound_file(
     path: Path, start: float, end: float, budget: MediaConfig
 ) -> NDArray[np.float32]:
-    """Read a file of sound alone, of a kind that libsndfile knows. Shapes: -> (samples,)"""
+    """Read an audio file that libsndfile supports. Shapes: -> (samples,)"""
     with _open_sound(path) as file:
         rate = file.samplerate
         first, last = _places(file, start, end)
@@ -87,11 +88,11 @@ def read_sound_file(
         file.seek(first)
         samples = np.concatenate([mono(block) for block in _blocks(file, last - first)])
     check_complete(len(samples) / rate, (last - first) / rate, slack=0.0)  # what it counts is there
-    return resampled(samples, rate, budget)
+    return resample(samples, rate, budget)
 
 
 def _blocks(file: soundfile.SoundFile, count: int) -> Iterator[NDArray[np.float32]]:
-    """Read so many samples, or as many as there are: a header that lies fills no memory.
+    """Read so many samples, or as many as there are: a wrong header must not fill memory.
 
     Shapes: -> (samples, channels) of each
     """
@@ -112,8 +113,7 @@ def sound_file_seconds(path: Path, start: float, end: float) -> float:
 
 
 def knows_codec(path: Path) -> bool:
-    """Tell whether libsndfile reads a codec in a container that it knows, and its length, from any
-    place on."""
+    """Tell whether libsndfile supports a codec in a container, and its length, at any offset."""
     try:
         with _open_sound(path) as file:
             return file.seekable() and not file.subtype.startswith(
@@ -125,14 +125,14 @@ def knows_codec(path: Path) -> bool:
 
 @contextmanager
 def _open_sound(path: Path) -> Iterator[soundfile.SoundFile]:
-    """Open a sound by its bytes alone: given a name, libsndfile believes its ending."""
+    """Open audio by its bytes alone: given a name, libsndfile trusts its ending."""
     with path.open("rb") as raw, soundfile.SoundFile(raw.fileno(), closefd=False) as file:
         check_rate(file.samplerate, file.channels)
         yield file
 
 
 def check_rate(rate: int, channels: int) -> None:
-    """Refuse more samples a second than any recording has, in one channel or in all of them."""
+    """Refuse higher sampling rates than any recording has, in one channel or in all together."""
     if not 0 < rate <= HIGHEST_RATE:
         raise MediaError(
             f"{rate:,} samples a second, but at most {HIGHEST_RATE:,} are read: its header is "
@@ -147,14 +147,14 @@ def check_rate(rate: int, channels: int) -> None:
 
 
 def _places(file: soundfile.SoundFile, start: float, end: float) -> tuple[int, int]:
-    """Find the samples at which a segment begins and ends."""
+    """Return the samples at which a segment begins and ends."""
     rate = file.samplerate
     first, last = (min(file.frames, round(min(time, 1e9) * rate)) for time in (start, end))
     return first, last
 
 
 def mono(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Average the channels of a sound, each of which must be one.
+    """Average the channels of a waveform, of which there must be at least one.
 
     Shapes: (samples, channels) -> (samples,)
     """
@@ -162,15 +162,15 @@ def mono(samples: NDArray[np.float32]) -> NDArray[np.float32]:
     return samples.mean(axis=1, dtype=np.float32)
 
 
-def resampled(samples: NDArray[np.float32], rate: int, budget: MediaConfig) -> NDArray[np.float32]:
-    """Bring a sound to 16 kHz. Shapes: (samples,) -> (samples,)"""
+def resample(samples: NDArray[np.float32], rate: int, budget: MediaConfig) -> NDArray[np.float32]:
+    """Resample to 16 kHz. Shapes: (samples,) -> (samples,)"""
     check_length(len(samples) / rate, budget)
     heard: NDArray[np.float32] = soxr.resample(samples, rate, SAMPLE_RATE)
     return heard
 
 
 def check_loudness(samples: NDArray[np.float32]) -> None:
-    """Refuse what no sound holds: NaN, infinity, or far more than full scale."""
+    """Refuse samples that are NaN, infinite, or far beyond full scale."""
     if not len(samples):
         return
     loudest = max(float(samples.max()), -float(samples.min()))  # NaN, if there is one
@@ -182,7 +182,7 @@ def check_loudness(samples: NDArray[np.float32]) -> None:
 
 
 def check_length(seconds: float, budget: MediaConfig) -> None:
-    """Refuse a sound too short to be heard, and one longer than the budget."""
+    """Refuse audio too short for a token, or longer than the budget."""
     if seconds < SHORTEST_AUDIO:
         raise MediaError(
             f"{seconds:.3f} s of sound, but a model hears nothing below {SHORTEST_AUDIO} s: "
@@ -199,7 +199,7 @@ def check_length(seconds: float, budget: MediaConfig) -> None:
 
 
 def check_complete(read: float, declared: float, *, slack: float = SLACK) -> None:
-    """Refuse what ends well before the seconds that its header declares."""
+    """Refuse a stream that ends well before the length that its header declares."""
     if read < declared - slack:
         raise MediaError(
             f"{read:.2f} s of the {declared:.2f} s that its header declares, but none may be "

@@ -1,7 +1,7 @@
-"""Find media, decode them within a budget, and name their content.
+"""Find media, decode them within a budget, and hash their content.
 
-Files that others recorded are the one input nobody checked: everything a decoder can do to a
-damaged or hostile file comes out of here as a `MediaError`, and nothing else does.
+Media files are untrusted input: everything that a decoder does on a damaged or hostile file comes
+out of here as a `MediaError`, and nothing else does.
 """
 
 import functools
@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.schema import MediaConfig
-from datamodules.media.animations import choose_pictures, read_pictures
-from datamodules.media.containers.telling import Container, tell
+from datamodules.media.animations import choose_animation_frames, read_animation_frames
+from datamodules.media.containers.identify import Container, identify
 from datamodules.media.decoders import (
     SAMPLE_RATE,
     MediaError,
@@ -27,10 +27,10 @@ from datamodules.media.decoders import (
     read_sound_file,
     sound_file_seconds,
 )
-from datamodules.media.places import of_machine, resolve
-from datamodules.media.stills import image_size, read_image
+from datamodules.media.images import image_size, read_image
+from datamodules.media.paths import is_machine_error, resolve
 from datamodules.media.tracks import read_track, track_seconds
-from datamodules.media.video import choose_frames, read_film
+from datamodules.media.video import choose_frames, read_video
 from datamodules.sample import Media, Modality, Role
 
 __all__ = [
@@ -47,9 +47,10 @@ __all__ = [
 
 @dataclass(frozen=True, kw_only=True, eq=False)
 class Decoded:
-    """One file as arrays; what it does not have, or no longer has, is None.
+    """One medium as arrays; what it does not have, or no longer has, is None.
 
-    Whoever makes one, a decoder or a cache, nothing else than pixels and sound gets any further.
+    Its values are checked here, so whatever made it, a decoder or a cache, can only pass on pixels
+    and audio in range.
     """
 
     modality: Modality
@@ -61,13 +62,14 @@ class Decoded:
     """(frames, height, width, 3), an even number of frames at equal distances in time."""
 
     fps: float | None = None
-    """Kept frames per second of video: less than the file's own where frames were skipped."""
+    """Frames per second of the video as kept: less than the file's own where frames were
+    skipped."""
 
     audio: NDArray[np.float32] | None = None
     """(samples,) mono at 16 kHz; of a video, its audio track, starting with the first frame."""
 
     def __post_init__(self) -> None:
-        """Refuse what is not pixels of 8 bits, a rate, or a sound within its range."""
+        """Refuse what is not 8-bit pixels, a rate, or audio within its range."""
         parts = (self.image, np.uint8, 3), (self.frames, np.uint8, 4), (self.audio, np.float32, 1)
         for part, kind, rank in parts:
             if part is not None and (part.dtype != kind or part.ndim != rank or not part.size):
@@ -86,7 +88,7 @@ class Decoded:
 
 
 def blanks() -> Iterator[Decoded]:
-    """Make a small medium of each kind, in which there is nothing to see or hear."""
+    """Make a small, blank medium of each kind."""
     frames = np.zeros((2, 56, 56, 3), np.uint8)
     yield Decoded(modality="image", image=frames[0])
     yield Decoded(modality="audio", audio=np.zeros(SAMPLE_RATE, np.float32))
@@ -101,42 +103,42 @@ def decode(
     outside_root: bool = False,
     sound: bool = True,
 ) -> Decoded:
-    """Read the segment of a file that a question is about, no larger than the budget allows.
+    """Read the segment of a file that a question is about, within the budget.
 
-    Pixels are scaled down and frames sampled evenly, since both keep what there is to see; sound
-    is never cut, since its end may hold the answer: too long a sound is an error. A segment that
-    ends after its file ends with it.
+    Pixels are scaled down and frames sampled evenly, since both keep the content; audio is never
+    cut, since its end may hold the answer: too much of it is an error. A segment that ends after
+    its file ends with it.
 
     Args:
-        sound: of videos, whether their track is read too; who cannot hear asks for none.
+        sound: whether the audio track of a video is read too; models without audio skip it.
     """
     path = resolve(root, media.path, outside_root=outside_root)
-    with _blamed_on(media):
+    with _as_media_error(media):
         start, end = _segment(media)
-        found = _told(path, media.modality)
+        found = _identified(path, media.modality)
         if media.modality == "audio":
             audio = _read_audio(path, found, start, end, budget)
             return Decoded(modality="audio", role=media.role, audio=audio)
         if media.modality == "image":
             return Decoded(modality="image", role=media.role, image=read_image(path, budget))
         if found.picture:
-            chosen = choose_pictures(path, found.lasting, start, end, budget)
-            pictures = read_pictures(path, chosen)
+            chosen = choose_animation_frames(path, found.lasting, start, end, budget)
+            pictures = read_animation_frames(path, chosen)
             return Decoded(modality="video", role=media.role, frames=pictures, fps=chosen.fps)
-        frames, fps, track = read_film(path, start, end, budget, sound=sound)
+        frames, fps, track = read_video(path, start, end, budget, sound=sound)
         return Decoded(modality="video", role=media.role, frames=frames, fps=fps, audio=track)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Size:
-    """How much of a medium is shown, within the budget of one."""
+    """The size of a medium, within the budget of one."""
 
     pictures: int = 0
     pixels: int = 0
-    """Of each picture."""
+    """Of each image or frame."""
 
     seconds: float = 0.0
-    """Of sound."""
+    """Of audio."""
 
 
 def measure(
@@ -147,17 +149,17 @@ def measure(
     outside_root: bool = False,
     sound: bool = True,
 ) -> Size:
-    """Measure what `decode` would read by a medium's headers; what these do not say is decoded."""
+    """Measure what `decode` would read by a medium's headers; what they do not say is decoded."""
     path = resolve(root, media.path, outside_root=outside_root)
-    with _blamed_on(media):
+    with _as_media_error(media):
         start, end = _segment(media)
-        found = _told(path, media.modality)
+        found = _identified(path, media.modality)
         if media.modality == "image":
             return Size(pictures=1, pixels=math.prod(image_size(path, budget)))
         if media.modality == "audio":
             return Size(seconds=_audio_seconds(path, found, start, end, budget))
         if found.picture:
-            frames, sound = choose_pictures(path, found.lasting, start, end, budget), False
+            frames, sound = choose_animation_frames(path, found.lasting, start, end, budget), False
         else:
             frames = choose_frames(path, start, end, budget)
         return Size(
@@ -167,11 +169,11 @@ def measure(
         )
 
 
-def _told(path: Path, modality: Modality) -> Container:
-    """Say what a file is, if it can be what it is given as."""
+def _identified(path: Path, modality: Modality) -> Container:
+    """Identify the format of a file, if it can be of the modality that is declared."""
     if not path.stat().st_size:
         raise MediaError("0 bytes, but a medium shows or plays something: fetch it again.")
-    found = tell(path)
+    found = identify(path)
     if modality == "video" and not found.moves and not found.picture:
         raise MediaError(
             f"{found.name} with no pictures, but a video shows at least one: give the file as "
@@ -203,14 +205,14 @@ def _track_seconds(path: Path, start: float, end: float, budget: MediaConfig) ->
 
 
 def _by_libsndfile(path: Path, found: Container) -> bool:
-    """Tell whether libsndfile reads a sound; codecs that it does not know are left to FFmpeg."""
+    """Tell whether libsndfile reads a file; codecs that it does not support are left to FFmpeg."""
     return found.samples and (not found.demuxer or knows_codec(path))
 
 
 def _read_audio(
     path: Path, found: Container, start: float, end: float, budget: MediaConfig
 ) -> NDArray[np.float32]:
-    """Read a file of sound, or the sound of any other file."""
+    """Read an audio file, or the audio track of any other file."""
     if _by_libsndfile(path, found):
         return read_sound_file(path, start, end, budget)
     track = read_track(path, start, end, budget)
@@ -223,14 +225,14 @@ def _read_audio(
 
 
 @contextmanager
-def _blamed_on(media: Media) -> Iterator[None]:
+def _as_media_error(media: Media) -> Iterator[None]:
     """Turn whatever goes wrong while a medium is read into a `MediaError` that names it."""
     try:
         yield
     except MediaError as error:
         raise MediaError(f"{media.path}: {error}", kind=error.kind, path=media.path) from error
     except Exception as error:  # damaged files raise ten types in three libraries
-        if of_machine(error):
+        if is_machine_error(error):
             raise
         raise MediaError(
             f"{media.path}: unreadable as {media.modality} ({type(error).__name__}: {error}). "
@@ -273,10 +275,10 @@ def content_hash(
     *,
     tolerance: float = 0.0,
 ) -> str:
-    """Name what a question asks and shows, so that a score never meets another wording of it.
+    """Hash what a question asks and shows, so that scores are only used for the same content.
 
-    Where a file lies does not count, only its bytes, the segment and the role; nor does the id. A
-    question without tolerance has the name that it had before there were any.
+    The path of a file and the id do not count, only its bytes, the segment and the role. A question
+    without tolerance keeps the hash that it had before there were tolerances.
 
     Args:
         digests: `file_digest` of each of the media, in their order.

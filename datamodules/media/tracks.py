@@ -1,4 +1,4 @@
-"""Read the sound of any container through PyAV, and no more of it than is needed."""
+"""Read the audio track of any container through PyAV, and no more of it than is needed."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.schema import MediaConfig
-from datamodules.media.containers.telling import tell
+from datamodules.media.containers.identify import identify
 from datamodules.media.decoders import (
     SLACK,
     MediaError,
@@ -18,29 +18,35 @@ from datamodules.media.decoders import (
     check_length,
     check_rate,
     mono,
-    resampled,
+    resample,
 )
-from datamodules.media.demuxing import beginning, declared, in_seconds, opened, packets_from
+from datamodules.media.demuxing import (
+    declared_end,
+    open_container,
+    packets_from,
+    start_time,
+    to_seconds,
+)
 
 RUN_UP = 0.5
-"""Seconds of sound that are decoded before a segment, since codecs build on what came before."""
+"""Seconds of audio that are decoded before a segment, since codecs build on what came before."""
 
 MOST_CHANNELS = 8
-"""PyAV reads beyond its memory where there are more."""
+"""With more, PyAV reads beyond its memory."""
 
 MOST_PIECES = 500
-"""A second, into which sound is cut: codecs make 400 at most."""
+"""Packets of audio a second: codecs make 400 at most."""
 
 PADDING = 0.15
 """Seconds that decoders leave out of frames that were counted one by one."""
 
 HOLE = 0.1
-"""Seconds without sound on the clock of a file, as in a call where nobody speaks: from here on they
-are heard as silence, so that what follows stays in step with the frames."""
+"""Gap in seconds on the clock of a file, as in a call where nobody speaks, from which on silence is
+filled in, so that what follows stays in step with the frames."""
 
 
 def _track(file: av.container.InputContainer) -> av.AudioStream | None:
-    """Find the sound of a file: the track that is marked as the one to play, or the first."""
+    """Return the audio track that is marked as default, or the first."""
     usual = av.stream.Disposition.default
     return next(
         (stream for stream in file.streams.audio if stream.disposition & usual),
@@ -49,31 +55,31 @@ def _track(file: av.container.InputContainer) -> av.AudioStream | None:
 
 
 def track_seconds(path: Path, start: float, end: float) -> float | None:
-    """Measure the sound of a segment by the header; None where the header does not know."""
-    counted = tell(path).seconds
+    """Measure the audio of a segment by the header; None where it does not say."""
+    counted = identify(path).seconds
     if counted is not None:
         return _within(counted, start, end)
-    with opened(path) as file:
+    with open_container(path) as file:
         track = _track(file)
-        return 0.0 if track is None else _within(declared(file, track), start, end)
+        return 0.0 if track is None else _within(declared_end(file, track), start, end)
 
 
 def _within(there: float | None, start: float, end: float) -> float | None:
-    """Say how much of so many seconds a segment holds."""
+    """Return the seconds of a segment that so many seconds of audio fill."""
     return None if there is None else max(0.0, min(end, there) - start)
 
 
 def read_track(
     path: Path, start: float, end: float, budget: MediaConfig
 ) -> NDArray[np.float32] | None:
-    """Read the sound of a file from one time to another, or None where it has no audio track.
+    """Read the audio of a file from one time to another; None where it has no audio track.
 
     A track that begins after `start` is preceded by silence, so that it stays in step with the
     frames.
 
     Shapes: -> (samples,)
     """
-    with opened(path) as file:
+    with open_container(path) as file:
         track = _track(file)
         if track is None:
             return None
@@ -85,13 +91,13 @@ def read_track(
                 f"{track.channels} channels, but at most {MOST_CHANNELS} are read of a film: "
                 "mix them down, or convert its sound to WAV."
             )
-        counted = tell(path).seconds
-        told = declared(file, track) if counted is None else counted
+        counted = identify(path).seconds
+        told = declared_end(file, track) if counted is None else counted
         there = _within(told, start, end)
         if there is not None and there > budget.audio_max_seconds + 1:
             check_length(there, budget)  # without decoding any of it
         seconds = min(end - start, budget.audio_max_seconds + 1)  # enough to refuse
-        begin = beginning(file) + start
+        begin = start_time(file) + start
         pieces, offset, rate = _decoded(file, track, begin, begin + seconds)
     if offset is None:
         raise MediaError(
@@ -105,15 +111,15 @@ def read_track(
     if there is not None:
         slack = SLACK if counted is None else PADDING
         check_complete(len(samples) / rate, min(there, seconds), slack=slack)
-    return resampled(samples, rate, budget)
+    return resample(samples, rate, budget)
 
 
 def _decoded(
     file: av.container.InputContainer, track: av.AudioStream, begin: float, stop: float
 ) -> tuple[list[NDArray[np.float32]], float | None, int]:
-    """Decode sound until a time on the clock of the file, and mix it down.
+    """Decode audio until a time on the clock of the file, and mix it down.
 
-    Returns when it begins, against `begin`, and its samples a second as well.
+    Returns the waveform, when it begins relative to `begin`, and its sampling rate.
 
     Shapes: -> (samples,) of each
     """
@@ -160,10 +166,10 @@ def _decoded(
 def _frames(
     file: av.container.InputContainer, track: av.AudioStream, time: float
 ) -> Iterator[av.AudioFrame]:
-    """Decode the sound from a time on."""
-    head = tell(Path(file.name)).head
+    """Decode the audio from a time on."""
+    head = identify(Path(file.name)).head
     for packet in packets_from(file, track, time):
-        ends = in_seconds(packet, (packet.pts or packet.dts or 0) + (packet.duration or 0))
+        ends = to_seconds(packet, (packet.pts or packet.dts or 0) + (packet.duration or 0))
         if packet.size and ends is not None and ends < time:
             continue
         try:

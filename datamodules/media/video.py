@@ -18,30 +18,31 @@ from numpy.typing import NDArray
 from configs.schema import MediaConfig
 from datamodules.media.decoders import MOST_PIXELS, MediaError, check_complete, fit
 from datamodules.media.demuxing import (
-    beginning,
-    declared,
-    in_seconds,
-    opened,
+    declared_end,
+    is_seekable,
+    open_container,
     packets_from,
-    searched,
-    shown_at,
+    presentation_time,
+    start_time,
+    to_seconds,
 )
-from datamodules.media.frame_choice import TICK, Frames, middles, no_frame
+from datamodules.media.frame_sampling import TICK, FrameSelection, middle_frames, no_frame_error
 from datamodules.media.tracks import read_track
 
 GROUP = 600
-"""Frames that build upon one key frame, at most: those of a stream are kept until the next."""
+"""Largest number of frames that build upon one key frame; those of a stream are kept until the
+next."""
 
 MOST_FRAME_BYTES = 8192 * 4096 * 3 // 2
-"""Of a frame as it is decoded, as of 360 degrees in 8 bits; decoders hold up to seventeen."""
+"""Size of a decoded frame, as of 360 degrees in 8 bits; decoders hold up to seventeen."""
 
 MOST_DECODED = 300 * 3840 * 2160
-"""Pixels that are decoded for each frame that is shown, on average: those from one key frame of a
-film in 4K to the next."""
+"""Pixels that are decoded for each frame shown, on average: those between two key frames of a 4K
+video."""
 
 
-def _pictures(file: av.container.InputContainer) -> av.VideoStream:
-    """Find the pictures of a file, and a decoder for them; the cover of a record is no film."""
+def _video_stream(file: av.container.InputContainer) -> av.VideoStream:
+    """Return the video stream of a file, and a decoder for it; cover art is no video."""
     cover = av.stream.Disposition.attached_pic
     moving = [stream for stream in file.streams.video if not stream.disposition & cover]
     if not moving:
@@ -55,32 +56,32 @@ def _pictures(file: av.container.InputContainer) -> av.VideoStream:
 
 
 def _ranked(file: av.container.InputContainer, stream: av.VideoStream) -> bool:
-    """Tell whether frames are shown by their rank.
+    """Tell whether frames are identified by their rank.
 
-    AVI has no times. FFmpeg takes them from the order of decoding, which is another than that of
-    showing where frames build on later ones.
+    AVI has no times. FFmpeg takes them from the order of decoding, which differs from the order of
+    presentation where frames build on later ones.
     """
     codec = stream.codec_context
     return file.format.name == "avi" and (codec.has_b_frames or codec.name in ("h264", "hevc"))
 
 
-def choose_frames(path: Path, start: float, end: float, budget: MediaConfig) -> Frames:
+def choose_frames(path: Path, start: float, end: float, budget: MediaConfig) -> FrameSelection:
     """Choose the frames of a segment that are shown, by the times of packets alone."""
     times, keys, clock, stop = list[float](), list[float](), list[float](), 0.0
     groups = deque[list[av.Packet]]([[]], maxlen=2)
-    with opened(path) as file:
-        stream, begin = _pictures(file), beginning(file) + start
+    with open_container(path) as file:
+        stream, begin = _video_stream(file), start_time(file) + start
         last, ranked = begin - start + end, _ranked(file, stream)
         for packet in packets_from(file, stream, -math.inf if ranked else begin):
-            if not searched(file):
+            if not is_seekable(file):
                 if packet.is_keyframe or len(groups[-1]) > GROUP:
                     groups.append([])
                 groups[-1].append(packet)
-            decoded = in_seconds(packet, packet.dts)
-            time = decoded if ranked else shown_at(packet)
+            decoded = to_seconds(packet, packet.dts)
+            time = decoded if ranked else presentation_time(packet)
             if time is None or packet.is_discard:
                 continue
-            stop = max(stop, time + (in_seconds(packet, packet.duration) or 0.0))
+            stop = max(stop, time + (to_seconds(packet, packet.duration) or 0.0))
             if ranked:
                 clock.append(time)
             elif packet.is_keyframe:
@@ -91,19 +92,19 @@ def choose_frames(path: Path, start: float, end: float, budget: MediaConfig) -> 
                 break
         else:
             _check_last([packet for group in groups for packet in group])
-        rate, told = stream.average_rate, declared(file, stream)
+        rate, told = stream.average_rate, declared_end(file, stream)
         width, height = fit(stream.width, stream.height, budget.image_max_pixels)
         if (pixels := stream.codec_context.format) is not None:
             _check_frame(stream.width, stream.height, pixels)
     if not times:
-        raise no_frame(start, end)
+        raise no_frame_error(start, end)
     if told is not None:
         check_complete(stop - begin, min(end - start, told - start))
     times.sort()
     alone = 1 / float(rate) if rate else 1.0
     distance = (times[-1] - times[0]) / (len(times) - 1) if len(times) > 1 else alone
-    chosen, part = middles(times, len(times) * distance, budget)
-    return Frames(
+    chosen, part = middle_frames(times, len(times) * distance, budget)
+    return FrameSelection(
         times=[times[number] for number in chosen],
         keys=sorted(keys),
         width=width,
@@ -115,7 +116,7 @@ def choose_frames(path: Path, start: float, end: float, budget: MediaConfig) -> 
 
 
 def _check_frame(width: int, height: int, pixels: av.VideoFormat) -> None:
-    """Refuse a frame that takes more memory than any usual one; its size may change on the way."""
+    """Refuse a frame that takes too much memory; its size may change within a stream."""
     size = width * height * pixels.padded_bits_per_pixel // 8
     if size > MOST_FRAME_BYTES:
         raise MediaError(
@@ -126,11 +127,11 @@ def _check_frame(width: int, height: int, pixels: av.VideoFormat) -> None:
 
 
 def _check_last(packets: Sequence[av.Packet]) -> None:
-    """Decode the last frames of a stream, where nothing else says that it was cut.
+    """Decode the last frames of a stream, where nothing else shows that it was truncated.
 
     Those before the first key frame among them build on others, which are not decoded.
     """
-    key = shown_at(packets[0]) if packets else None
+    key = presentation_time(packets[0]) if packets else None
     for packet in packets:
         for frame in packet.decode():
             _check_frame(frame.width, frame.height, frame.format)
@@ -142,12 +143,12 @@ def _check_last(packets: Sequence[av.Packet]) -> None:
                 )
 
 
-def _read_frames(path: Path, frames: Frames) -> NDArray[np.uint8]:
+def _read_frames(path: Path, frames: FrameSelection) -> NDArray[np.uint8]:
     """Decode the frames chosen. Shapes: -> (frames, height, width, 3)"""
     for keys in (frames.keys, ()):  # an index may lie about where decoding can begin
         shown: dict[float, NDArray[np.uint8]] = {}
-        with opened(path) as file:
-            stream = _pictures(file)
+        with open_container(path) as file:
+            stream = _video_stream(file)
             stream.codec_context.thread_count = 1  # the loader's workers run in parallel
             most = MOST_DECODED * len(frames.times)
             decoding = Decoding(file, stream, frames.clock, most=most)
@@ -167,7 +168,7 @@ def _read_frames(path: Path, frames: Frames) -> NDArray[np.uint8]:
 
 
 def _upright(pixels: NDArray[np.uint8], frame: av.VideoFrame) -> NDArray[np.uint8]:
-    """Turn and mirror a picture as its display matrix says, to quarters of a circle.
+    """Rotate and mirror an image as its display matrix says, to quarters of a circle.
 
         x' = a x + c y
         y' = b x + d y
@@ -187,7 +188,7 @@ def _upright(pixels: NDArray[np.uint8], frame: av.VideoFrame) -> NDArray[np.uint
 
 @final
 class Decoding:
-    """The frames of a film one after the other, with leaps to key frames further on."""
+    """Decodes frames in order, with seeks to later key frames."""
 
     def __init__(
         self,
@@ -203,9 +204,9 @@ class Decoding:
         self.reached = -math.inf
         """The key frame that was decoded last."""
 
-    def leap(self, key: float) -> None:
-        """Go on from a key frame, past the packets before it where no place is searched."""
-        if searched(self._file) and self._stream.time_base is not None:
+    def seek(self, key: float) -> None:
+        """Continue from a key frame; where the file is not seekable, past the packets before it."""
+        if is_seekable(self._file) and self._stream.time_base is not None:
             self._file.seek(math.floor(key / self._stream.time_base), stream=self._stream)
             self._packets = self._file.demux(self._stream)
         else:
@@ -218,7 +219,7 @@ class Decoding:
         rank = 0
         for packet in self._packets:
             if packet.is_keyframe:
-                self.reached = max(self.reached, shown_at(packet) or -math.inf)
+                self.reached = max(self.reached, presentation_time(packet) or -math.inf)
             for frame in packet.decode():
                 time = frame.time
                 if self._clock:
@@ -241,22 +242,22 @@ class Decoding:
 
 def _begins(packet: av.Packet, key: float) -> bool:
     """Tell whether a packet holds a key frame."""
-    time = shown_at(packet)
+    time = presentation_time(packet)
     return packet.is_keyframe and time is not None and time > key - TICK
 
 
 def _frames_at(
     decoding: Decoding, times: Sequence[float], keys: Sequence[float]
 ) -> Iterator[tuple[float, av.VideoFrame]]:
-    """Decode the frames shown at some times, each from the key frame before it, if there are any.
+    """Decode the frames shown at some times, each from the key frame before it, if there is one.
 
-    What is not found or not whole is left out, and so is all behind it.
+    What is missing or damaged is left out, and so is everything after it.
     """
     coming = decoding.frames()
     for wanted in sorted(set(times)):
         before = bisect_right(keys, wanted + TICK)
         if before and keys[before - 1] > decoding.reached + TICK:
-            decoding.leap(keys[before - 1])
+            decoding.seek(keys[before - 1])
             coming = decoding.frames()
         found = next((item for item in coming if item[0] > wanted - TICK), None)
         if found is None or found[0] > wanted + TICK or found[1].is_corrupt:
@@ -264,11 +265,10 @@ def _frames_at(
         yield wanted, found[1]
 
 
-def read_film(
+def read_video(
     path: Path, start: float, end: float, budget: MediaConfig, *, sound: bool = True
 ) -> tuple[NDArray[np.uint8], float, NDArray[np.float32] | None]:
-    """Read frames at equal distances, how many of them make a second, and the audio track, if that
-    is wanted.
+    """Read frames at equal distances, their rate, and the audio track, if that is wanted.
 
     Shapes: -> (frames, height, width, 3), number, (samples,)
     """

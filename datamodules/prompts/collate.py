@@ -43,6 +43,14 @@ def collate(
     )
 
 
+def shared_tokens(prompts: Sequence[Prompt]) -> int:
+    """Count the tokens that all prompts begin with."""
+    rows = [prompt.token_ids for prompt in prompts]
+    width = min(map(len, rows))
+    alike = torch.stack([row[:width] == rows[0][:width] for row in rows]).all(0)  # (width,)
+    return int(alike.cumprod(0).sum())
+
+
 def _join(media: Sequence[Features], kind: str, *, dim: int) -> tuple[Tensor | None, Tensor | None]:
     """Concatenate the features of one kind; None where the batch has none of it."""
     chosen = [feature for feature in media if feature.kind == kind]

@@ -1,4 +1,4 @@
-"""The options of a question in another order: a model that likes a letter shows itself."""
+"""Permute the options of a question, to reveal a model's preference for a letter."""
 
 import re
 from collections.abc import Sequence
@@ -24,13 +24,13 @@ PLACE = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-"""An option that names its neighbors by their places or letters."""
+"""An option that refers to other options by their places or letters."""
 
 
 def speaks_of_places(options: Sequence[str]) -> bool:
-    """Tell whether an option means others by where they stand, as "both A and B" does.
+    """Tell whether an option refers to others by their position, as "both A and B" does.
 
-    In another order such an option would say something else. A false alarm, as over the notes "C
+    In another order such an option would mean something else. A false alarm, as over the notes "C
     and E", costs one question its other orders; a miss would make a right answer wrong.
     """
     return any(PLACE.search(option) for option in options)
@@ -39,10 +39,10 @@ def speaks_of_places(options: Sequence[str]) -> bool:
 def option_order(sample: Sample, option_seed: int) -> tuple[int, ...]:
     """List which option stands at each place: `order[place] = original option`.
 
-    Seed 0 is the order as written. Seeds 1 to O - 1 turn the O options, so that with seed 0 each
+    Seed 0 is the order as written. Seeds 1 to O - 1 rotate the O options, so that with seed 0 each
     stands at each place once (the circular evaluation of MMBench, arXiv 2307.06281); later seeds
-    are drawn. Questions whose options speak of places keep the written order under every seed, and
-    so do those that are no choice: their answers could name an option in ways not known here.
+    are random. Questions whose options refer to positions keep the written order under every seed,
+    and so do those that are no choice: their answers could name an option in unknown ways.
     """
     count = len(sample.options)
     written = tuple(range(count))
@@ -54,10 +54,10 @@ def option_order(sample: Sample, option_seed: int) -> tuple[int, ...]:
     return tuple(np.argsort(np.random.Philox(key=key).random_raw(count), kind="stable").tolist())
 
 
-def put(sample: Sample, *, option_seed: int, answer_with: AnswerWith) -> Sample:
-    """Make a question as it is asked: its options in an order, behind letters or without any.
+def arrange_options(sample: Sample, *, option_seed: int, answer_with: AnswerWith) -> Sample:
+    """Put the options of a question in an order, with or without letters.
 
-    Whoever judges an answer reads it by what this says was shown.
+    Answers are judged against the sample that this returns.
     """
     named = sample
     if sample.answer_with != answer_with:
@@ -66,9 +66,9 @@ def put(sample: Sample, *, option_seed: int, answer_with: AnswerWith) -> Sample:
 
 
 def reorder(sample: Sample, option_seed: int) -> Sample:
-    """Turn the options, with the answer and the media that are options; id and hash stay.
+    """Permute the options, with the answer and the media that are options; id and hash stay.
 
-    Of equal options the answer is the first. A completion to imitate is left out, since it names
+    Of equal options the answer is the first. A completion to imitate is dropped, since it names
     the letters as written.
     """
     order = option_order(sample, option_seed)

@@ -1,4 +1,4 @@
-"""What an adapter is: a function from a published row to rows of our own manifest."""
+"""The interface of adapters: a function from a published row to rows of our own manifest."""
 
 import hashlib
 import re
@@ -10,6 +10,7 @@ from typing import final
 
 from configs.inputs import FormatName
 from datamodules.media.files import file_digest
+from datamodules.media.paths import ensure_inside
 from datamodules.sources.answers.golds import WAYS, Golds, Way
 from datamodules.sources.answers.normalize import RowError
 from runtime.writing import sweep, write_bytes
@@ -20,7 +21,7 @@ Row = Mapping[str, object]
 @final
 @dataclass(frozen=True, kw_only=True)
 class Place:
-    """Where a row stands, for adapters that look for media beside it."""
+    """The position of a row, for adapters that look for media beside it."""
 
     root: Path
     directory: str
@@ -33,30 +34,30 @@ class Place:
     """Of the row in the manifest, from 1."""
 
     golds: Golds = field(default_factory=Golds)
-    """How the manifest writes its answers to choices, for formats that anyone may write."""
+    """How the manifest writes its answers to choices, for generic formats."""
 
     keeps: bool = True
-    """Whether media inside rows are written to files; they are not while golds are looked up."""
+    """Whether media inside rows are written to files; they are not while answers are surveyed."""
 
     @property
     def id(self) -> str:
-        """Name a row that has no id, by its place."""
+        """The id of a row that has none, made of its place."""
         return self.path(f"{self.name}-{self.number}")
 
     def path(self, relative: str) -> str:
-        """Find a medium beside the manifest; absolute paths and URLs stay what they are."""
+        """Resolve a path relative to the manifest; absolute paths and URLs stay what they are."""
         return relative if "://" in relative else str(PurePosixPath(self.directory, relative))
 
     def first_of(self, candidates: Sequence[str]) -> str:
-        """Choose the first that exists beside the manifest, else the first: layouts differ."""
+        """Choose the first path that exists beside the manifest, else the first: layouts differ."""
         paths = [self.path(candidate) for candidate in candidates]
         return next((path for path in paths if _is_file(self.root / path)), paths[0])
 
     def keep(self, data: bytes, name: str = "") -> str:
-        """Write a medium that a row itself holds, once, into a directory beside the manifest.
+        """Write a medium inside a row, once, to a file in a directory beside the manifest.
 
         Args:
-            name: of the file that it was, or its ending alone.
+            name: original name of the file, or its ending alone.
         """
         ending = re.search(r"\.[A-Za-z0-9]{1,8}$", name)
         digest = hashlib.blake2b(data, digest_size=16).hexdigest()
@@ -65,6 +66,7 @@ class Place:
             return kept
         path = self.root / kept
         try:
+            ensure_inside(self.root, path)
             if not path.is_file() or file_digest(path) != digest:  # damaged, or another's
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _clear(path.parent)
@@ -93,7 +95,7 @@ def _is_file(path: Path) -> bool:
 @final
 @dataclass(frozen=True, kw_only=True)
 class Format:
-    """One manner of writing questions down.
+    """A format of question files.
 
         Format(name="mmau", fields=frozenset({"audio_id", "choices"}), adapt=mmau, test=True)
 
@@ -102,26 +104,29 @@ class Format:
 
     name: FormatName
     fields: frozenset[str]
-    """A row that has all of these may be of this format, and the format with most of them is
-    chosen, of a data set before a generic one. A format without any is read where it is named."""
+    """A row with all of these may have this format; the format with most of them is chosen, and one
+    of a data set before a generic one. A format without any is used only where it is named."""
 
     adapt: Callable[[Row, Place], Iterator[Row | RowError]]
-    """Writes a row as one, seldom several, with the fields of our own manifest, media paths by
-    `Place`. Raises a `RowError`, or yields it where others of the row are still good. Rows without
-    an id get `Place.id`; without a source, the format's name."""
+    """Converts a row to one row of our own manifest, seldom to several, media paths by `Place`.
+    Raises a `RowError`, or yields it where others of the row are still good. Rows without an id get
+    `Place.id`; without a source, the format's name."""
 
     tells: Callable[[Row], bool] | None = None
-    """Looks at what a row holds, where its names of fields could be those of any."""
+    """Checks the values of a row, where the names of its fields are not specific."""
 
     test: bool = False
-    """A benchmark: neither trained on, nor chosen by."""
+    """A benchmark: neither trained on, nor used to select checkpoints."""
 
     harmless: frozenset[str] = frozenset()
-    """Fields that the adapter leaves unread because no answer depends on them, those within objects
-    as `metadata.license`; any other that it leaves is told, or sets the row aside (`fields.py`)."""
+    """Fields that the adapter leaves unread because no answer depends on them, nested ones as
+    `metadata.license`; any other unread field is logged, or quarantines the row
+    (`fields/row.py`)."""
 
     ways: frozenset[Way] = frozenset(WAYS)
-    """In which answers to choices may be written, for an adapter that asks `Place.golds`."""
+    """Notations of answers to choices that the format allows, for an adapter that uses
+    `Place.golds`."""
 
     generic: bool = False
-    """Any data set may be written so: questions are named after their manifest, not the format."""
+    """Any data set may have this format: questions are named after their manifest, not the
+    format."""

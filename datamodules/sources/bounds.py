@@ -1,7 +1,7 @@
-"""How large a row may be, whatever file it comes in, so that one cannot take all memory.
+"""Limits on the size of a row, whatever file it comes in, so that one cannot take all memory.
 
-What a row costs is bounded before it is made: a line is counted before it is parsed, and a row of
-Parquet is weighed as Arrow holds it.
+The cost of a row is checked before it is parsed: a line by its length, and a row of Parquet by its
+size in Arrow.
 """
 
 import json
@@ -21,7 +21,7 @@ LARGEST_ROW = 64 * MEBIBYTE
 """Bytes of all media that a row of Parquet holds as bytes."""
 
 MOST_VALUES = 200_000
-"""Values of a row, those in lists and objects too: each costs far more memory than its bytes."""
+"""Values of a row, nested ones included: each costs far more memory than its bytes."""
 
 MOST_COLUMNS = 1_000
 
@@ -32,13 +32,13 @@ LONGEST_TEXT = 131_072
 @final
 @dataclass(frozen=True, kw_only=True)
 class Spoiled:
-    """Stands in a row for what could not be read of it, until the row is looked at."""
+    """Placeholder for an unreadable value of a row, until the row is checked."""
 
     fault: str
 
 
 def too_large(what: str, most: int, unit: str) -> RowError:
-    """Say that a row has too much of something."""
+    """Make the error for a row that exceeds a limit."""
     return RowError(
         "too_large",
         f"{what}, but a row has at most {most:,} {unit}: shorten it, put its media into files of "
@@ -47,7 +47,7 @@ def too_large(what: str, most: int, unit: str) -> RowError:
 
 
 def refuse_long_texts(row: Row) -> None:
-    """Refuse a row of our own manifest with a text that no model would read to its end."""
+    """Refuse a row of our own manifest with a text longer than any model reads."""
     left: list[object] = [row]
     while left:
         value = left.pop()
@@ -61,15 +61,15 @@ def refuse_long_texts(row: Row) -> None:
             left += value
 
 
-def refuse_many_values(line: bytes) -> None:
-    """Count what may be values of a line before any is made."""
-    values = line.count(b",") + line.count(b"[") + line.count(b"{")
+def refuse_many_values(text: bytes) -> None:
+    """Count what may be values of a row as JSON: of a line before any is made."""
+    values = text.count(b",") + text.count(b"[") + text.count(b"{")
     if values > MOST_VALUES:
         raise too_large(f"the row has some {values:,} values", MOST_VALUES, "values")
 
 
 def checked(row: object) -> Row:
-    """Let in objects whose texts can be written in UTF-8: a character may have lost its half."""
+    """Accept objects whose texts are valid UTF-8, without lone surrogates."""
     if isinstance(row, Spoiled):
         _plain(row)
     if not isinstance(row, dict):
@@ -79,20 +79,25 @@ def checked(row: object) -> Row:
             '{"id": ..., "question": ..., "answer": ...}.',
         )
     try:
-        size = len(json.dumps(row, ensure_ascii=False, default=_plain).encode())
+        text = json.dumps(row, ensure_ascii=False, default=_plain).encode()
+    except TypeError as error:  # a name of bytes or numbers in a table
+        raise RowError(
+            "malformed", f"the row has a name that is no text ({error}), but all must be: mend it."
+        ) from error
     except (ValueError, RecursionError) as error:
         if isinstance(error, RowError):
             raise
         raise RowError(
             "malformed", f"the row is not in UTF-8 ({error}), but all texts must be: mend it."
         ) from error
-    if size > LONGEST_ROW:
-        raise too_large(f"the row has {size:,} bytes", LONGEST_ROW, "bytes")
+    if len(text) > LONGEST_ROW:
+        raise too_large(f"the row has {len(text):,} bytes", LONGEST_ROW, "bytes")
+    refuse_many_values(text)
     return row
 
 
 def _plain(value: object) -> str:
-    """Name what JSON has no word for; media have been weighed by then."""
+    """Replace what JSON cannot express; media have been measured by then."""
     if isinstance(value, Spoiled):
         raise RowError("malformed", f"{value.fault}.")
     return "" if isinstance(value, bytes) else str(value)

@@ -1,4 +1,4 @@
-"""Every format that is read, and how one is told from another."""
+"""All supported formats, and how the format of a manifest is recognized."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.fields.columns import answer_of
 from datamodules.sources.generic.chat import CHAT
 from datamodules.sources.generic.plain import COLUMNS
-from datamodules.sources.generic.preferences import preference_in, told_of
+from datamodules.sources.generic.preferences import preference_in, why_refused
 from datamodules.sources.published.audio_benchmarks import AUDIO_BENCHMARKS
 from datamodules.sources.published.known_tests import sets_known
 from datamodules.sources.published.omni_benchmarks import OMNI_BENCHMARKS
@@ -22,16 +22,17 @@ from datamodules.sources.row_files import Found, read_rows
 from datamodules.sources.rows import ROW_FIELDS
 
 TWIN = "_train"
-"""What a format is called after the benchmark's, where a publisher ships both in one form."""
+"""Suffix of the name of a format in which a publisher ships training questions like its
+benchmark."""
 
 LOOKED_AT = 20
-"""Rows at the beginning of a manifest that its format is told from."""
+"""Rows at the beginning of a manifest by which its format is recognized."""
 
 
 def _own(row: Row, place: Place) -> Iterator[Row]:
-    """Write the answer to a choice as its text, which it is meant for unless the file says letters.
+    """Write the answer to a choice as its text, unless the file names options by letters.
 
-    An id that is a number with nothing behind its point is what a table makes of a whole one.
+    An id such as 7.0 is what a table makes of a whole number.
     """
     if isinstance(number := row.get("id"), float) and number.is_integer():
         row = {**row, "id": int(number)}
@@ -52,7 +53,7 @@ MANIFEST = Format(
     ways=frozenset(("text", "letter")),
     generic=True,
 )
-"""The project's own; recognized by having no field besides."""
+"""The project's own; recognized by having no other fields."""
 
 FORMATS: tuple[Format, ...] = (
     MANIFEST,
@@ -66,9 +67,9 @@ FORMATS: tuple[Format, ...] = (
 
 
 def recognize(row: Row) -> Format:
-    """Tell the format of a row by the names of its fields; a `RowError` where none or two fit.
+    """Recognize the format of a row by its fields; a `RowError` where none or several fit.
 
-    A data set's own wins over one that any may have, and then the one that names more fields.
+    A data set's own format wins over a generic one, and then the one that names more fields.
     """
     fitting = [
         one
@@ -95,7 +96,8 @@ def _weight(format: Format) -> tuple[bool, int]:
 
 
 def _is_own(row: Row) -> bool:
-    """Know our own manifest: options are a list of bare texts, and no field is foreign."""
+    """Recognize our own manifest: options are a list of texts without letters, and no field is
+    foreign."""
     options, media = row.get("options") or [], row.get("media") or []
     if "id" not in row or not isinstance(options, list) or not isinstance(media, list):
         return False
@@ -104,9 +106,9 @@ def _is_own(row: Row) -> bool:
 
 
 def choose(path: Path, first: Sequence[Found], name: FormatName = "auto") -> Format:
-    """Choose the format of a manifest: the one that is named, or most of its first rows have.
+    """Choose the format of a manifest: the one that is named, or that of most of its first rows.
 
-    A manifest without a row that could be read is taken for our own.
+    A manifest without a readable row counts as our own.
     """
     _refuse_preferences(path, first, name)
     if name != "auto":
@@ -133,7 +135,7 @@ def choose(path: Path, first: Sequence[Found], name: FormatName = "auto") -> For
 
 
 def _refuse_preferences(path: Path, first: Sequence[Found], name: FormatName) -> None:
-    """Refuse a file whose rows all say which of some answers is better."""
+    """Refuse a file whose rows all rank answers."""
     rows = [found.row for found in first if not isinstance(found.row, RowError)]
     fields = [preference_in(row) for row in rows]
     own = any(
@@ -143,7 +145,7 @@ def _refuse_preferences(path: Path, first: Sequence[Found], name: FormatName) ->
         for row in rows
     )
     if fields and fields[0] is not None and None not in fields and not own:
-        raise ValueError(f"{path}: {told_of(fields[0])}")
+        raise ValueError(f"{path}: {why_refused(fields[0])}")
 
 
 def format_of(path: Path, name: FormatName = "auto") -> Format:
@@ -152,11 +154,12 @@ def format_of(path: Path, name: FormatName = "auto") -> Format:
 
 
 def is_test_set(path: Path, name: FormatName = "auto") -> bool:
-    """Know the manifest of a published benchmark: nobody trains on it, nor chooses by it.
+    """Tell whether a manifest is a published benchmark: not to be trained on, or selected by.
 
-    Where another format is named, those benchmarks are still told by their fields whose questions
-    nobody knows; the others' are, and what only looks like them may be trained on. One that cannot
-    be read, or whose format is unknown, is none; reading it says what is wrong.
+    Where another format is named, only benchmarks without known questions are recognized by their
+    fields; those with known ones are found by their questions, and what only looks like them may be
+    trained on. Returns False where the manifest cannot be read or its format is unknown; reading it
+    says what is wrong.
     """
     try:
         first = [*islice(read_rows(path), LOOKED_AT)]
@@ -170,7 +173,7 @@ def is_test_set(path: Path, name: FormatName = "auto") -> bool:
 
 
 def trains_on(name: FormatName) -> str | None:
-    """Name the benchmark in whose form this format has its publisher's training questions."""
+    """Return the benchmark in whose form this format has its publisher's training questions."""
     return name.removesuffix(TWIN) if name.endswith(TWIN) else None
 
 

@@ -39,7 +39,7 @@ def read_manifest(
 ) -> list[Sample]:
     """Read the good rows of a manifest in their order, and quarantine the others.
 
-    Whether too many are bad is for the caller to `check`, who knows how many there are in all.
+    Whether too many are bad is for the caller to `check`, which knows their total number.
 
     Args:
         taken: ids that rows of other manifests have.
@@ -64,7 +64,7 @@ def samples_of(
     """Read the good rows of a manifest one by one, as `read_manifest` does.
 
     Args:
-        unread: counts the fields that nobody reads, which are told at the end unless it is given.
+        unread: counts unread fields, which are logged at the end unless it is given.
     """
     rows = read_rows(path)
     first = [*islice(rows, LOOKED_AT)]

@@ -51,7 +51,7 @@ MOST_PARTS = 10
 @final
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """Rows that stand together, each with its name or place among them."""
+    """Rows that belong together, each with its name or index."""
 
     name: str
     """`""` for the whole file."""
@@ -60,12 +60,12 @@ class Part:
 
     @property
     def asks(self) -> bool:
-        """Tell whether the rows are questions, by the first ones; those of a film stand in it."""
+        """Whether the rows are questions, by the first ones."""
         return any(_asks(row) or "questions" in row for row in self._first())
 
     @property
     def tells(self) -> bool:
-        """Tell whether its rows say what they are about, without the name of the part."""
+        """Whether its rows identify themselves, without the name of the part."""
         return all(_names_itself(row) for row in self._first())
 
     def _first(self) -> list[dict[str, object]]:
@@ -92,7 +92,7 @@ def questions_in(held: object, file: object) -> Iterator[tuple[str, object]]:
 
 
 def _chosen(parts: list[Part], file: object) -> list[Part]:
-    """Leave out what is beside the questions; refuse parts that must not be read together."""
+    """Drop parts without questions; refuse parts that must not be read together."""
     asking = [part for part in parts if part.asks] or parts
     splits = [part.name for part in asking if SPLIT.fullmatch(part.name.rsplit(".", 1)[-1])]
     together = all(part.asks and part.tells for part in asking) and not splits
@@ -124,7 +124,7 @@ def _listed(name: str, rows: list[object]) -> Part:
 
 
 def _is_row(held: Mapping[str, object]) -> bool:
-    """Know a row from an object around rows: it asks something, or says what is asked about."""
+    """Tell a row from an object around rows: it has a question, or a subject."""
     return _asks(held) or any(_is_subject(*item) for item in held.items())
 
 
@@ -138,7 +138,7 @@ def _names_itself(row: Mapping[str, object]) -> bool:
 
 
 def _asks(held: Mapping[str, object]) -> bool:
-    """Tell whether an object asks something, itself or in objects beside texts of its own."""
+    """Tell whether an object has a question, itself or in an object beside texts of its own."""
     if any(
         CHAT.fullmatch(name) or (QUESTION.fullmatch(name.strip()) and isinstance(value, str))
         for name, value in held.items()

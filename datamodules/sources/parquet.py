@@ -1,9 +1,9 @@
-"""Read rows out of Parquet, of which kilobytes may unpack to anything.
+"""Read rows of Parquet files, of which kilobytes may unpack to any size.
 
-What its footer says of sizes need not be true, so that the memory for a few rows is bounded by the
-system while they are unpacked; a row that needs more is set aside with those behind it in its row
-group, since nothing tells where the next begins. Repeated texts stay one, as they are in the file,
-until a row has been weighed.
+Sizes in the footer cannot be trusted, so the memory for a few rows is limited by the system while
+they are unpacked; a row that needs more is quarantined with those after it in its row group, since
+the start of the next one is unknown. Repeated texts stay dictionary-encoded until a row has been
+measured.
 """
 
 import os
@@ -32,20 +32,26 @@ from datamodules.sources.bounds import (
 from untrusted.json_text import same_name
 
 Raw = tuple[str, int, Callable[[], Row]]
-"""Place and number of a row, and what is left to do to read it."""
+"""Place and number of a row, and the function that reads it."""
+
+LISTS = (
+    *(pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list),
+    *(pa.types.is_list_view, pa.types.is_large_list_view),
+)
+"""All kinds of values that hold others of one kind."""
 
 ROWS_TOGETHER = 64
 BYTES_TOGETHER = 64 * MEBIBYTE
 """Rows that are read at once, and about how many bytes: a row may hold its media."""
 
 ROOM = 256 * MEBIBYTE
-"""Memory for reading them, besides a few times what a row group takes in the file."""
+"""Memory for reading them, besides a few times the size of a row group in the file."""
 
 FEWEST_REFUSED = 1_000
 """Up to so many rows are read whatever the size of the file."""
 
 MOST_FOLD = 1_000
-"""How many times its size a file may unpack to, beyond what is read at once."""
+"""Largest ratio of unpacked size to file size, beyond what is read at once."""
 
 
 def parquet_rows(path: Path) -> Iterator[Raw]:
@@ -74,7 +80,7 @@ def count_parquet(path: Path) -> int:
 
 @contextmanager
 def _opened(shard: Path) -> Iterator[pq.ParquetFile]:
-    """Open a shard whose footer can be true."""
+    """Open a shard whose footer is plausible."""
     size = shard.stat().st_size
     with _within(ROOM):
         limits = {"thrift_string_size_limit": 16 * MEBIBYTE, "thrift_container_size_limit": 100_000}
@@ -102,7 +108,7 @@ def _opened(shard: Path) -> Iterator[pq.ParquetFile]:
 
 
 def _repeated(file: pq.ParquetFile) -> list[str]:
-    """Name the columns of texts that the file writes once each, however often they come."""
+    """List the dictionary-encoded text columns."""
     found = set()
     for group in map(file.metadata.row_group, range(file.num_row_groups)):
         for column in map(group.column, range(group.num_columns)):
@@ -112,7 +118,7 @@ def _repeated(file: pq.ParquetFile) -> list[str]:
 
 
 def _rows_of(shard: Path) -> Iterator[pa.RecordBatch | RowError]:
-    """Read the rows of a shard, as long as they come to no more than such a file can mean."""
+    """Read the rows of a shard, up to the largest plausible size."""
     unpacked, size = 0, shard.stat().st_size
     with _opened(shard) as file:
         for group in range(file.num_row_groups):
@@ -132,7 +138,7 @@ def _rows_of(shard: Path) -> Iterator[pa.RecordBatch | RowError]:
 
 
 def _batches(file: pq.ParquetFile, group: int, size: int) -> Iterator[pa.RecordBatch | int]:
-    """Read a row group, each of its rows once; a number is of those that cannot be had.
+    """Read a row group, row by row; a number stands for so many unreadable rows.
 
     Args:
         size: of the file.
@@ -163,7 +169,7 @@ def _batches(file: pq.ParquetFile, group: int, size: int) -> Iterator[pa.RecordB
 
 @contextmanager
 def _within(room: int) -> Iterator[None]:
-    """Let this process have so many bytes more, and no further, until it is left."""
+    """Limit this process to so many more bytes inside the context."""
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     pages = int(Path("/proc/self/statm").read_text().split()[0])
     most = pages * os.sysconf("SC_PAGE_SIZE") + room
@@ -177,11 +183,15 @@ def _within(room: int) -> Iterator[None]:
 
 
 def _unpacked(batch: pa.RecordBatch) -> int:
-    """Count the bytes of rows that are going to be made; a row that is too large is not."""
+    """Return the size of rows in Python; 0 for a row that is too large."""
     media, texts, values = _weights(batch)
     if batch.num_rows > 1 and (texts > LONGEST_ROW or values > MOST_VALUES):
         return sum(_unpacked(batch.slice(place, 1)) for place in range(batch.num_rows))
     return 0 if _excess(media, texts, values) else media + texts
+
+
+UNMADE = (ArithmeticError, LookupError, TypeError, ValueError, NotImplementedError)
+"""Errors of Arrow for values that Python cannot represent."""
 
 
 def _record(one: pa.RecordBatch | RowError) -> Row:
@@ -190,15 +200,19 @@ def _record(one: pa.RecordBatch | RowError) -> Row:
     if (excess := _excess(*_weights(one))) is not None:
         raise excess
     try:
-        return checked(one.to_pylist(maps_as_pydicts="strict")[0])
-    except UnicodeDecodeError as error:
+        made = one.to_pylist(maps_as_pydicts="strict")[0]
+    except UNMADE as error:
         raise RowError(
-            "malformed", f"the row is not in UTF-8 ({error}), but all texts must be: mend it."
+            "malformed",
+            f"the row holds what Python has no value for ({type(error).__name__}: {error}), but "
+            "texts are UTF-8, times and dates those of a calendar, and objects name a field once: "
+            "mend it.",
         ) from error
+    return checked(made)
 
 
 def _excess(media: int, texts: int, values: int) -> RowError | None:
-    """Say which limit a row goes beyond."""
+    """Return which limit a row exceeds."""
     if media > LARGEST_ROW:
         return too_large(f"the row holds media of {media:,} bytes", LARGEST_ROW, "bytes of media")
     if texts > LONGEST_ROW:
@@ -222,11 +236,13 @@ def _weight(held: pa.Array) -> tuple[int, int, int]:
 
     A text that is repeated counts as often as it comes.
     """
+    if isinstance(held, pa.ExtensionArray):
+        held = held.storage
     kind = held.type
     if pa.types.is_struct(kind):
         media, texts, values = _sum([_weight(part) for part in held.flatten()])
         return media, texts, values + len(held)
-    if pa.types.is_map(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if pa.types.is_map(kind) or any(is_list(kind) for is_list in LISTS):
         inner = held.flatten() if not pa.types.is_map(kind) else _entries(held)
         media, texts, values = _weight(inner)
         return media, texts, values + len(held)

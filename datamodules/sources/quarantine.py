@@ -1,7 +1,7 @@
-"""Set bad records aside, count them, and stop a run that has too many.
+"""Quarantine bad records, count them, and stop a run that has too many.
 
-Two wrong ways to meet a damaged record are to crash on it and to skip it silently. This is the
-third: it is written down with its reason, and a run goes on while such records are few.
+A bad record neither crashes a run nor is skipped silently: it is recorded with a reason, and the
+run continues while such records are few.
 """
 
 import json
@@ -13,17 +13,17 @@ from typing import final
 from runtime.writing import append
 
 KNOWN_TEST = "known_test"
-"""The reason of questions that are good, but are a test set's, and so nothing to train on."""
+"""The reason of good questions that belong to a test set, and must not be trained on."""
 
 LONGEST_DETAIL = 2_000
-"""Characters of an explanation that are kept: it may quote a row, and rows may be long."""
+"""Longest explanation that is kept, in characters: it may quote a row, and rows may be long."""
 
 log = logging.getLogger(__name__)
 
 
 @final
 class Quarantine:
-    """The bad records that one process met, by reason; a record met twice counts once.
+    """The bad records of one process, by reason; a record is counted once.
 
     Loader processes may share a file: every record is one short append. Each counts its own.
     """
@@ -38,7 +38,7 @@ class Quarantine:
         return len(self._seen)
 
     def add(self, sample_id: str, reason: str, detail: str, path: str) -> None:
-        """Set one record aside.
+        """Record one bad record.
 
         Args:
             reason: a word to count by, such as `missing`.
@@ -58,9 +58,9 @@ class Quarantine:
             append(self.file, json.dumps(row).encode() + b"\n")
 
     def check(self, total: int) -> None:
-        """Stop when too many of `total` records, good and bad, are in quarantine.
+        """Raise when too many of `total` records, good and bad, are in quarantine.
 
-        Known tests are no bad records: `data.max_test_share` bounds them.
+        Known tests do not count as bad: `data.max_test_share` bounds them.
         """
         bad = len(self) - self.counts[KNOWN_TEST]
         if bad <= self.max_bad_share * total:

@@ -1,4 +1,4 @@
-"""Write the rows of one manifest as rows of our own, as all of them together are meant."""
+"""Convert the rows of one manifest to our own format."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -20,7 +20,7 @@ from datamodules.sources.row_files import Found, read_rows
 
 @final
 class Reader:
-    """Writes the rows of a manifest as rows of our own, as all of its rows say they are meant."""
+    """Converts the rows of a manifest, with answers read as the whole file writes them."""
 
     def __init__(self, path: Path, root: Path, format: Format) -> None:
         self.path = path
@@ -30,7 +30,7 @@ class Reader:
         self.unread = Unread()
 
     def questions(self, found: Found) -> Iterator[Row | RowError]:
-        """Write a row as one of our own, or as several, or say why not."""
+        """Convert a row to one or several of our own, or yield the error."""
         if isinstance(found.row, RowError):
             yield found.row
             return
@@ -72,9 +72,9 @@ class Reader:
         yield from rows
 
     def refuse_mostly_unread(self, first: Sequence[Found]) -> None:
-        """Raise a `ValueError` if most columns of a file of no particular format are not read.
+        """Raise a `ValueError` if most columns of a file in a generic format are not read.
 
-        A column that is no more than a fact by its name does not count.
+        Columns whose names say that they are mere facts do not count.
         """
         if not self.format.generic or self.format is MANIFEST:
             return
@@ -99,7 +99,7 @@ class Reader:
             )
 
     def _survey(self) -> list[Readings]:
-        """Look at the answers of all rows, whichever are asked for."""
+        """Read the answers of all rows."""
         golds = Golds.listening(self.format.ways)
         for found in read_rows(self.path):
             if not isinstance(found.row, RowError):
@@ -120,7 +120,7 @@ class Reader:
 
 
 def _named(row: Row, format: Format, place: Place) -> Row:
-    """Fill in what a published row leaves open."""
+    """Fill in what a published row omits."""
     named = {name: whole(value) for name, value in row.items() if not is_empty(value)}
     if isinstance(number := named.get("id"), float) and number.is_integer():
         named["id"] = int(number)  # a column of numbers with gaps is one of floats
@@ -130,7 +130,7 @@ def _named(row: Row, format: Format, place: Place) -> Row:
 
 @lru_cache(maxsize=16)
 def _directory(path: Path, root: Path) -> str:
-    """Find the directory whose media a manifest names: its own, below the root."""
+    """Return the directory that media paths are relative to: the manifest's own, below the root."""
     if not path.is_relative_to(root) or path.parent == root:
         return ""
     return path.parent.relative_to(root).as_posix()

@@ -1,6 +1,6 @@
-"""Read rows out of JSONL, JSON, CSV, TSV and Parquet files, one after the other.
+"""Read rows of JSONL, JSON, CSV, TSV and Parquet files, in order.
 
-A row that cannot be read is one bad row; only a file without rows stops the reading.
+An unreadable row is one bad row; only a file without rows is an error.
 """
 
 import codecs
@@ -30,19 +30,19 @@ from untrusted.json_text import json_of, same_name
 ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
 
 PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz")
-"""Files that hold others: who looked into them at every opening would read them over and over."""
+"""Archives and compressed files, which would have to be unpacked at every opening."""
 
 LARGEST_JSON = 2**30
-"""Bytes of a file that is one value of JSON; parsed, it takes several times as much memory."""
+"""Size of a file that is one JSON value; parsed, it takes several times as much memory."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A row, or why there is none, and where."""
+    """A row, or the reason why there is none, and its place."""
 
     place: str
-    """As a user finds it again: "train.jsonl:17", or "train.json[16]"."""
+    """For messages: "train.jsonl:17", or "train.json[16]"."""
 
     number: int
     """Of the row in the manifest, from 1; that of its line where rows are lines."""
@@ -51,8 +51,8 @@ class Found:
 
 
 def manifest_path(root: Path, name: str) -> Path:
-    """Find a manifest by its name: that of a `.jsonl` file, unless the name has another ending or
-    is that of a directory, of Parquet shards, beside which there is no such file."""
+    """Find a manifest by its name: a `.jsonl` file, unless the name has another ending or is that
+    of a directory of Parquet shards without such a file beside it."""
     path, lines = root / name, root / f"{name}.jsonl"
     return (
         path
@@ -62,10 +62,10 @@ def manifest_path(root: Path, name: str) -> Path:
 
 
 def read_rows(path: Path, *, every: int = 1) -> Iterator[Found]:
-    """Read rows in their order, keeping no more of the file in memory than its format asks for.
+    """Read rows in order, keeping no more of the file in memory than its format requires.
 
     Args:
-        every: reads the first of so many rows, and does not look into the others.
+        every: reads every n-th row, and does not parse the others.
     """
     for index, found in enumerate(_raws(path)):
         if index % every == 0:
@@ -78,7 +78,7 @@ def read_rows(path: Path, *, every: int = 1) -> Iterator[Found]:
 
 
 def count_rows(path: Path) -> int:
-    """Count rows, good and bad, without reading more than where they end."""
+    """Count rows, good and bad, without parsing them."""
     if path.suffix == ".parquet" or path.is_dir():
         return count_parquet(path)
     return sum(1 for _ in _raws(path))
@@ -105,7 +105,7 @@ def _raws(path: Path) -> Iterator[Raw]:
 
 
 def _is_list(path: Path) -> bool:
-    """Know one JSON list that is named `.jsonl`, and whose lines are no rows."""
+    """Recognize one JSON list in a file named `.jsonl`."""
     with path.open("rb") as file:
         if not file.read(64).lstrip(codecs.BOM_UTF8).lstrip().startswith(b"["):
             return False
@@ -124,7 +124,7 @@ def _jsonl(path: Path) -> Iterator[Raw]:
 
 
 def _lines(file: BinaryIO) -> Iterator[bytes | None]:
-    """List lines; None is one that is too long, of which no more is held than shows that."""
+    """Iterate over lines; None for one that is too long, of which only a bounded part is read."""
     while line := file.readline(LONGEST_ROW + 1):
         if len(line) <= LONGEST_ROW or line.endswith(b"\n"):
             yield line
@@ -173,7 +173,7 @@ def _json(path: Path) -> Iterator[Raw]:
 
 
 def _whole(path: Path) -> bytes:
-    """Read a file of JSON that is one value, which has to be held in memory at once."""
+    """Read a file that is one JSON value, which has to fit in memory."""
     size = path.stat().st_size
     if size > LARGEST_JSON:
         raise ValueError(
@@ -185,7 +185,7 @@ def _whole(path: Path) -> bytes:
 
 
 def _is_lines(content: bytes) -> bool:
-    """Know a file of JSON lines that is named `.json`: its first line is an object by itself."""
+    """Recognize JSON lines in a file named `.json`: the first line is an object."""
     first = content.lstrip(codecs.BOM_UTF8).lstrip().split(b"\n", 1)[0]
     try:
         return isinstance(json_of(first, spoiled=_spoiled), dict)
@@ -227,7 +227,7 @@ def _table(path: Path) -> Iterator[Raw]:
 
 @final
 class _TableLines:
-    """Hands lines to a reader of tables, and ends a row that grows too long by one that is none."""
+    """Passes lines to a CSV reader, and replaces a row that grows too long by an invalid line."""
 
     NONE = '"x"x\n'
 

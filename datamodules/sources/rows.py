@@ -1,4 +1,4 @@
-"""Check a row of the project's own manifests, field by field, and make a sample of it."""
+"""Validate a row of our own manifest, field by field, and make a sample of it."""
 
 import re
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import cast, final, get_args
 
 from datamodules.media.files import MediaError, content_hash, file_digest, resolve
-from datamodules.media.places import of_machine
+from datamodules.media.paths import is_machine_error
 from datamodules.sample import ANSWER_TYPES, LETTERS, MODALITIES, AnswerType, Media, Role, Sample
 from datamodules.sources.adapter import Row
 from datamodules.sources.answers.normalize import (
@@ -28,13 +28,13 @@ MEDIA_FIELDS = ("modality", "path", "start", "end", "role", "text")
 ROLES = get_args(Role)
 
 URL = re.compile(r"[a-z][a-z0-9+.-]*://|www\.", re.IGNORECASE)
-"""Where a question was found names no data set, and would make one of each question."""
+"""The address where a question was found names no data set, and would make one of each question."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Right:
-    """The answer of a row whose adapter has found which option is right.
+class RightOption:
+    """The answer of a row whose adapter has determined which option is right.
 
     Written as a letter it could be the text of another option; as a text, that of two.
     """
@@ -44,10 +44,10 @@ class Right:
 
 
 def to_sample(row: Row, *, root: Path, source: str, outside_root: bool = False) -> Sample:
-    """Turn a row into a sample, or raise a `RowError` or `MediaError` that says why not.
+    """Turn a row into a sample, or raise a `RowError` or `MediaError`.
 
     Args:
-        source: what the row's `source` is where it names none.
+        source: default of the row's `source`.
         outside_root: media may lie elsewhere than below `root`.
     """
     _known(row, ROW_FIELDS)
@@ -90,7 +90,7 @@ def to_sample(row: Row, *, root: Path, source: str, outside_root: bool = False) 
 
 
 def _answer(given: object, options: Sequence[str], answer_type: AnswerType) -> str:
-    if not isinstance(given, Right):
+    if not isinstance(given, RightOption):
         return canonical_answer(given, options, answer_type)
     assert answer_type == "choice", f"an option is the answer to a {answer_type}"
     if given.index >= len(options):  # those at the end were empty
@@ -102,7 +102,7 @@ def _answer(given: object, options: Sequence[str], answer_type: AnswerType) -> s
 
 
 def _known(row: Row, fields: Sequence[str]) -> None:
-    """Refuse fields that nobody reads: a misspelled `media` would leave a question without any."""
+    """Refuse unknown fields: a misspelled `media` would leave a question without any."""
     strangers = [name for name in row if name not in fields]
     if strangers:
         raise RowError(
@@ -122,7 +122,7 @@ def _text(row: Row, name: str, reason: Reason, *, default: str | None = None) ->
 
 
 def bare(value: object) -> object:
-    """Write a number as a text would have it: 76 and 76.0, as tables write it, are "76"."""
+    """Write a number as text: 76 and 76.0, as tables write it, are "76"."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return value
     whole = isinstance(value, float) and value.is_integer() and abs(value) < 1e15
@@ -212,7 +212,7 @@ def _media(row: Row, options: int) -> tuple[Media, ...]:
 def _told_apart(
     answer: str, options: Sequence[str], answer_type: AnswerType, media: Sequence[Media]
 ) -> None:
-    """Let options be written alike, where any of them is right, unless media tell them apart."""
+    """Allow equal options, any of which is then right, unless media distinguish them."""
     same = answer_type == "choice" and options.count(options[LETTERS.index(answer)]) > 1
     if same and any(item.role == "option" for item in media):
         raise RowError(
@@ -261,7 +261,7 @@ def _digest(root: Path, path: str, outside_root: bool) -> str:
     try:
         return file_digest(resolve(root, path, outside_root=outside_root))
     except OSError as error:
-        if of_machine(error):
+        if is_machine_error(error):
             raise
         raise MediaError(
             f"{path!r} cannot be read ({error}), but its bytes are part of the question: mend its "

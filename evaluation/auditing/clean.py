@@ -140,7 +140,7 @@ def _result(
 
 
 def _shorter_command(wanted: ContributionConfig, lacks: UnansweredRule) -> UnansweredRule:
-    """Suggest probe.until, which stops early, where a rule has one voter and its own numbers."""
+    """Suggest to stop early, where a rule has one voter and its own numbers."""
     rule = rule_of(wanted)
     voters = {query.voter for query in queries(rule)}
     if (
@@ -149,7 +149,9 @@ def _shorter_command(wanted: ContributionConfig, lacks: UnansweredRule) -> Unans
         or not lacks.commands
     ):
         return lacks
-    return replace(lacks, commands=[f"python eval.py stage=probe probe.until={rule.name}"])
+    return replace(
+        lacks, commands=[f"python eval.py stage=probe probe.stop_when_decided_by={rule.name}"]
+    )
 
 
 def _models(

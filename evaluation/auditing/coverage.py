@@ -7,7 +7,7 @@ from typing import get_args
 
 import numpy as np
 
-from configs.ablation import Condition, How
+from configs.ablation import Condition, Replacement
 from datamodules.conditions import withholds
 from datamodules.contribution.probe_scores import Scores
 from datamodules.sample import Sample
@@ -19,7 +19,7 @@ class Coverage:
 
     key: str
     condition: Condition
-    how: How
+    how: Replacement
     asked: int
     """Questions with an answer."""
 
@@ -39,7 +39,7 @@ class Coverage:
 def coverage(key: str, scores: Scores, samples: Sequence[Sample]) -> list[Coverage]:
     """List the conditions that a probe was asked under, over these samples."""
     rows = []
-    for condition, how in product(get_args(Condition), get_args(How)):
+    for condition, how in product(get_args(Condition), get_args(Replacement)):
         counts = scores.counts(condition, how)
         answers = int(counts.n.sum())
         if not answers:

@@ -8,7 +8,7 @@ from typing import get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.ablation import Condition, How, Part
+from configs.ablation import Condition, Part, Replacement
 from datamodules.contribution.decide import question_features
 from datamodules.contribution.probe_scores import Scores
 from datamodules.contribution.shapley import Shares, has_part, shares
@@ -18,7 +18,7 @@ from evaluation.statistics.intervals import Interval, cluster_interval
 PLAYERS: tuple[tuple[Part, ...], ...] = (("audio", "visual"), ("audio", "visual", "text"))
 """Parts that share the accuracy; three of them take all conditions."""
 
-WAYS: tuple[How, ...] = ("absent", "silent", "noise", "mismatched")
+WAYS: tuple[Replacement, ...] = ("absent", "silent", "noise", "mismatched")
 """Ways of withholding a part; shuffling withholds only the order of frames."""
 
 
@@ -27,7 +27,7 @@ class ShapleyResult:
     """The contribution of each part to each question, by the answers of one probe."""
 
     key: str
-    how: How
+    how: Replacement
     players: tuple[Part, ...]
     shares: Shares
     known: NDArray[np.bool_]

@@ -6,7 +6,7 @@ from functools import partial
 from textwrap import wrap
 
 from configs.probing import ProbeConfig
-from datamodules.prompts.wording import SUFFIXES
+from datamodules.prompts.templates import SUFFIXES
 from evaluation.auditing.coverage import Coverage
 from evaluation.auditing.rules import Agreement, RuleRow, UnansweredRule
 from evaluation.auditing.shapley import ShapleyResult

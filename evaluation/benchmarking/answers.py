@@ -15,7 +15,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from configs.ablation import Condition, How
+from configs.ablation import Condition, Replacement
 from modules.verifiers.verify import Verdict
 from runtime.caching import read_regular
 from runtime.writing import append, sweep, write_text
@@ -37,7 +37,7 @@ class AnswerKey:
     content_hash: str
     id: str
     condition: Condition
-    how: How
+    how: Replacement
     order: int
     """Which order of the options, see `orders.option_order`."""
 

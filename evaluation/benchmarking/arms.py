@@ -189,7 +189,7 @@ def _check_same_questions(
         raise ValueError(
             f"{there} was benchmarked on {other.setup} and {here} on {first.setup}, but a "
             "difference is one of checkpoints only if all else is alike: give both benchmarks the "
-            "same benchmark.sets, the same first condition, and the same benchmark.by."
+            "same benchmark.sets, the same first condition, and the same benchmark.grade_by."
         )
     if list(first.hashes.items()) != list(other.hashes.items()):
         pairs = {*first.hashes.items()} ^ {*other.hashes.items()}

@@ -10,17 +10,17 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from configs.ablation import LEFT, Condition, How
+from configs.ablation import LEFT, Condition, Replacement
 from configs.benchmark import parse_condition
 from configs.schema import Config
 from datamodules.conditions import PARTS, why_undefined, withholds
 from datamodules.contamination.clean_view import CleanView, find_views
 from datamodules.loading.question_set import QuestionSet, load_questions
-from datamodules.media.ablation import Withholding
+from datamodules.media.ablation import MediaAblation
 from datamodules.media.files import MediaError
 from datamodules.prompts.encoder import PromptEncoder
-from datamodules.prompts.orders import option_order, put
-from datamodules.prompts.wording import turn
+from datamodules.prompts.orders import arrange_options, option_order
+from datamodules.prompts.templates import user_turn
 from datamodules.sample import Sample
 from datamodules.sources.index.table import checked
 from evaluation.benchmarking.answers import AnswerKey
@@ -45,10 +45,10 @@ class BenchmarkSet:
     """Conditions, as `benchmark.conditions` names them."""
 
     n_orders: int
-    """Orders of the options, as `benchmark.orders` counts them."""
+    """Orders of the options, as `benchmark.option_permutations` counts them."""
 
     mismatch_digest: str
-    """Digest of everything that how=mismatched chooses from: questions, assets and files."""
+    """Digest of all that replacement=mismatched chooses from: questions, assets and files."""
 
     def __len__(self) -> int:
         return len(self.samples) + self.malformed
@@ -71,7 +71,9 @@ class BenchmarkSet:
 
     def as_prompted(self, sample: Sample, order: int) -> Sample:
         """Return a question with its options in one of their orders, named as in the prompt."""
-        return put(sample, option_seed=order, answer_with=self.questions.encoder.answer_with)
+        return arrange_options(
+            sample, option_seed=order, answer_with=self.questions.encoder.answer_with
+        )
 
     def answer_key(self, index: int, setting: str, order: int) -> AnswerKey:
         """Identify the answer to one question under one condition and order.
@@ -91,7 +93,7 @@ class BenchmarkSet:
             prompt_hash=self._prompt_hash(index, how),
         )
 
-    def _prompt_hash(self, index: int, how: How) -> str:
+    def _prompt_hash(self, index: int, how: Replacement) -> str:
         """Digest the text of the prompt, and what replaces media."""
         parts = [self._texts[index]]
         if how == "described":
@@ -103,8 +105,8 @@ class BenchmarkSet:
     @cached_property
     def _texts(self) -> list[str]:
         """Digest the text of each question, with the instruction below its options."""
-        want = self.questions.want
-        return [_digest(turn(self.as_prompted(sample, 0), want=want)) for sample in self.samples]
+        task, samples = self.questions.task, self.samples
+        return [_digest(user_turn(self.as_prompted(sample, 0), task=task)) for sample in samples]
 
     def affected(self, setting: str) -> NDArray[np.bool_]:
         """Mark the questions that a condition withholds something from, besides options."""
@@ -134,12 +136,12 @@ def orders_of(sample: Sample, n_orders: int) -> tuple[int, ...]:
     return tuple(seen.values())
 
 
-def media_shown(sample: Sample, condition: Condition, how: How) -> list[str]:
+def media_shown(sample: Sample, condition: Condition, how: Replacement) -> list[str]:
     """List the files of a question in the order in which they or their replacements are shown.
 
     Media that are left out, or replaced by text, are not listed.
     """
-    withheld = Withholding(condition=condition, how=how)
+    withheld = MediaAblation(condition=condition, how=how)
     left = [
         item
         for item in sample.media
@@ -171,7 +173,7 @@ def load_set(name: str, config: Config, encoder: PromptEncoder, *, run_dir: Path
         malformed=limit - len(questions.samples),
         views=views,
         settings=settings.conditions,
-        n_orders=settings.orders,
+        n_orders=settings.option_permutations,
         mismatch_digest=_digest(
             [(s.content_hash, s.asset_id, [item.path for item in s.media]) for s in samples]
         ),
@@ -199,15 +201,15 @@ def _digest(value: object) -> str:
 
 def _views(name: str, config: Config) -> list[CleanView]:
     """Find the clean views of a set that the settings ask for."""
-    wanted, place = config.benchmark.view, Path(config.data.root) / config.clean.views
+    wanted, place = config.benchmark.clean_view, Path(config.data.root) / config.clean.views
     views = [] if wanted == "none" else find_views(place, name)
     if wanted in ("none", "auto"):
         return views
     chosen = [view for view in views if view.rule == wanted]
     if not chosen:
         raise ValueError(
-            f"benchmark.view is {wanted}, but {place} holds no view of {name} by that rule: make "
-            f"it with `python eval.py stage=clean 'clean.sets=[{name}]' "
-            f"'clean.rules=[{wanted}]'`, or leave benchmark.view=auto."
+            f"benchmark.clean_view is {wanted}, but {place} holds no view of {name} by that rule: "
+            f"make it with `python eval.py stage=clean 'clean.sets=[{name}]' "
+            f"'clean.rules=[{wanted}]'`, or leave benchmark.clean_view=auto."
         )
     return chosen

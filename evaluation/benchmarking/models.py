@@ -28,7 +28,7 @@ from evaluation.benchmarking.answers import (
 )
 from evaluation.benchmarking.datasets import BenchmarkSet
 from evaluation.probing.probe import probe_facts
-from evaluation.probing.runner import shard_of
+from evaluation.shards import shard_of
 from inference.frozen import FrozenModel, weights_digest
 from inference.generate import batches, load_reader, with_weights
 from inference.loading import build_encoder, weights_of
@@ -48,7 +48,7 @@ class LazyReader:
         encoder = build_encoder(with_weights(config, path))
         self.facts = {
             "weights_digest": weights_digest(path, encoder),
-            "prompt_template": encoder.template("told"),
+            "prompt_template": encoder.template("answer_from_description"),
             "max_tokens": config.prealign.reader_max_tokens,
         }
 
@@ -150,7 +150,7 @@ def _generate(
         return
     settings, reader = config.benchmark, model.reader
     condition, how = parse_condition(setting)
-    questions = dataset.questions.under(condition, how, option_seed=order)
+    questions = dataset.questions.with_condition(condition, how, option_seed=order)
     questions.samples = [dataset.samples[n] for n in indices]
     keys = {dataset.samples[n].id: dataset.answer_key(n, setting, order) for n in indices}
     sampling = Sampling(group_size=1, max_tokens=settings.max_completion_tokens, temperature=0.0)

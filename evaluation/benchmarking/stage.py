@@ -8,14 +8,11 @@ from pathlib import Path
 
 from configs.benchmark import BenchmarkConfig
 from configs.schema import Config
-from datamodules.contamination.overlap import Leaks, leaks_notes, leaks_of
+from datamodules.contamination.overlap import Overlap, find_overlap, overlap_notes
 from datamodules.truth import known_fields
 from evaluation.benchmarking.datasets import BenchmarkSet, load_set
 from evaluation.benchmarking.metrics import (
     BootstrapSettings,
-    Comparison,
-    Report,
-    ScoreRow,
     ablations,
     comparison,
     groundings,
@@ -29,6 +26,7 @@ from evaluation.benchmarking.models import (
     count_missing,
     evaluated_models,
 )
+from evaluation.benchmarking.report import Comparison, Report, ScoreRow
 from evaluation.benchmarking.scoring import SetScores, grade_answers, official, rows, set_scores
 from evaluation.benchmarking.tables import check_complete, render, short_names
 from inference.loading import weights_of
@@ -38,7 +36,7 @@ from runtime.writing import write_text
 
 log = logging.getLogger(__name__)
 
-LeaksOf = Mapping[tuple[str, str], Leaks]
+LeaksOf = Mapping[tuple[str, str], Overlap]
 """Overlap of training and test, by set and checkpoint."""
 
 Groups = Mapping[str, Sequence[int]]
@@ -58,14 +56,14 @@ class SetResults:
 
 def benchmark(config: Config) -> str:
     """Generate missing answers, and once none is missing return the tables to print."""
-    described = config.benchmark.by == "description"
-    if config.data.ask == "evidence" and not described:
+    described = config.benchmark.grade_by == "description"
+    if config.data.task == "describe" and not described:
         raise ValueError(
-            "data.ask is evidence, but benchmark.by=answer judges answers, and a description is "
-            "none: set benchmark.by=description, or data.ask=answer."
+            "data.task is describe, but benchmark.grade_by=answer judges answers, and a "
+            "description is none: set benchmark.grade_by=description, or data.task=answer."
         )
     if described:
-        config = replace(config, data=replace(config.data, ask="evidence"))
+        config = replace(config, data=replace(config.data, task="describe"))
     with open_run(config) as run:
         models = evaluated_models(config, LazyReader(config) if described else None)
         encoder = models[0].frozen.encoder
@@ -85,7 +83,7 @@ def benchmark(config: Config) -> str:
         leaks = {
             (name, model.name): overlap
             for model in models
-            for name, overlap in leaks_of(Path(model.path), samples, root=root).items()
+            for name, overlap in find_overlap(Path(model.path), samples, root=root).items()
         }
         notes = [*_notes(sets, results, leaks, described=described), f"per question: {run.dir}"]
         names = [model.name for model in models]
@@ -139,7 +137,7 @@ def _report(
     pairs = list(zip(sets, results, strict=True))
     alone = [(dataset, name, own.scores[name]) for dataset, own in pairs for name in names]
     main = settings.conditions[0]
-    described = settings.by == "description"
+    described = settings.grade_by == "description"
 
     def score_rows(dataset: BenchmarkSet, own: SetResults) -> list[ScoreRow]:
         return [
@@ -191,7 +189,7 @@ def _heading(config: Config) -> str:
     ]
     if settings.conditions[0] != "full":
         lines.append(f"shown: {settings.conditions[0]}")
-    if settings.by == "description":
+    if settings.grade_by == "description":
         reader = config.prealign.reader or weights_of(config)
         lines.append(f"answers are those of {reader} by descriptions alone")
     return "\n".join(lines)
@@ -218,7 +216,7 @@ def _notes(
             ]
     if described:
         notes.append("descriptions that give an answer away: " + "; ".join(leaky))
-    return notes + leaks_notes({(names[s], name): each for (s, name), each in leaks.items()})
+    return notes + overlap_notes({(names[s], name): each for (s, name), each in leaks.items()})
 
 
 def _groups(sets: Sequence[BenchmarkSet], config: Config) -> list[Groups]:
@@ -265,8 +263,8 @@ def _results(
     results = {
         "sets": settings.sets,
         "conditions": settings.conditions,
-        "orders": settings.orders,
-        "by": settings.by,
+        "orders": settings.option_permutations,
+        "by": settings.grade_by,
         "answer_with": config.model.answer_with,
         "harness_version": HARNESS,
         "checkpoints": {model.name: model.path for model in models},

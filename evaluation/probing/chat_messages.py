@@ -13,10 +13,10 @@ import soundfile
 from numpy.typing import NDArray
 from PIL import Image
 
-from configs.inputs import Ask
+from configs.inputs import Task
 from configs.probing import ServerConfig
 from datamodules.media.files import Decoded
-from datamodules.prompts.wording import turn
+from datamodules.prompts.templates import user_turn
 from datamodules.sample import Sample
 
 Message = dict[str, Any]  # JSON, as the interface wants it
@@ -65,8 +65,8 @@ def messages(
     media: Sequence[Sequence[Decoded | str]],
     *,
     system_prompt: str = "",
-    want: Ask = "answer",
-    ask: bool = True,
+    task: Task = "answer",
+    show_question: bool = True,
     suffix: str = "",
 ) -> list[Message]:
     """Write a question as a chat, in the same order as for local models.
@@ -75,12 +75,12 @@ def messages(
     its sound: the standard interface has no video part, and every server takes these.
 
     Args:
-        media: the visible parts of each of the sample's media, see `QuestionSet.shown`; text that
-            replaces one has lines of its own.
+        media: the visible parts of each of the sample's media, see `QuestionSet.visible_media`;
+            text that replaces one has lines of its own.
     """
     parts: list[Part] = []
     replaced = False  # whether the last part is such text
-    for piece in turn(sample, want=want, ask=ask, suffix=suffix):
+    for piece in user_turn(sample, task=task, show_question=show_question, suffix=suffix):
         for item in [piece] if isinstance(piece, str) else media[piece]:
             if isinstance(item, Decoded):
                 parts += _media_parts(item)

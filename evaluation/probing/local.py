@@ -66,7 +66,7 @@ class LocalProbe(Probe):
         for batch in score_options(
             self.frozen.policy,
             questions,
-            orders=settings.orders,
+            orders=settings.option_permutations,
             batch_size=settings.batch_size,
             label=request.label,
         ):

@@ -11,7 +11,7 @@ from datamodules.contribution.probe_cache import probe_key
 from datamodules.draws import draw_seed
 from datamodules.loading.question_set import QuestionSet
 from datamodules.prompts.encoder import PromptEncoder
-from datamodules.prompts.wording import SUFFIXES
+from datamodules.prompts.templates import SUFFIXES
 from datamodules.sample import Sample
 from inference.loading import build_encoder, compute_dtype
 from modules.grading import HARNESS, GradedGroup
@@ -119,7 +119,7 @@ def probe_facts(
     return {
         "model": model,
         "weights_digest": weights,
-        "prompt_template": f"{encoder.template(config.data.ask)} {SUFFIXES[settings.prompt]}",
+        "prompt_template": f"{encoder.template(config.data.task)} {SUFFIXES[settings.prompt]}",
         "decoding": decoding | {"dtype": str(compute_dtype(config))},
         "media_budget": asdict(config.data.media) | {"silence_seconds": settings.silence_seconds},
         "harness_version": HARNESS,

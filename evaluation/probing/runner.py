@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import final
 
@@ -30,34 +30,12 @@ from datamodules.contribution.probe_cache import (
 from datamodules.contribution.probe_scores import Scores
 from datamodules.contribution.selection import probe_directory
 from datamodules.loading.question_set import QuestionSet
-from datamodules.prompts.wording import SUFFIXES
+from datamodules.prompts.templates import SUFFIXES
 from evaluation.probing.probe import Probe, ProbeCounts, ProbeRequest
+from evaluation.shards import shard_of
 
 ROWS_PER_SHARD, SECONDS_PER_SHARD = 4096, 10.0
 """A killed probe repeats at most as much."""
-
-
-def shard_of(
-    shard: str, environ: Mapping[str, str], setting: str = "probe.shard"
-) -> tuple[int, int]:
-    """Parse K/N, the shard of this process; `auto` looks for a SLURM array.
-
-    Changes neither run directory nor key: any number of shards fills the same cache.
-    """
-    if shard != "auto":
-        number, count = map(int, shard.split("/"))
-        return number, count
-    if "SLURM_ARRAY_TASK_COUNT" not in environ:
-        return 1, 1
-    task, first = int(environ["SLURM_ARRAY_TASK_ID"]), int(environ["SLURM_ARRAY_TASK_MIN"])
-    step = int(environ.get("SLURM_ARRAY_TASK_STEP", "1"))
-    number, count = (task - first) // step + 1, int(environ["SLURM_ARRAY_TASK_COUNT"])
-    if number > count:
-        raise ValueError(
-            f"the tasks of this SLURM array are not numbered evenly: task {task} would have share "
-            f"{number} of {count}. Name the share with {setting}=K/{count} in each task."
-        )
-    return number, count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -213,7 +191,7 @@ class ProbeRunner:
     ) -> ProbeRequest:
         answers = vote.answers - first
         if stepwise:
-            answers = min(answers, self.config.probe.round)
+            answers = min(answers, self.config.probe.samples_per_round)
         label = f"{task.probe.name} {task.query.condition}"
         if vote.orders > 1:
             label += f", order {order + 1}"
@@ -240,7 +218,7 @@ class ProbeRunner:
         self, task: ProbeTask, indices: Sequence[int], request: ProbeRequest
     ) -> QuestionSet:
         settings, query = self.config.probe, task.query
-        questions = task.questions.under(
+        questions = task.questions.with_condition(
             query.condition,
             query.how,
             option_seed=request.option_seed,
@@ -290,11 +268,11 @@ class ProbeRunner:
 
 def _queries_of(settings: ProbeConfig) -> list[RuleQuery]:
     """Turn the settings into queries; `full` withholds nothing, so that its `how` is fixed."""
-    choice = Vote(answers=settings.samples, orders=settings.orders)
+    choice = Vote(answers=settings.samples, orders=settings.option_permutations)
     return [
         RuleQuery(
             condition=condition,
-            how="absent" if condition == "full" else settings.how,
+            how="absent" if condition == "full" else settings.replacement,
             voter=0,
             choice=choice,
             open=replace(choice, orders=1),

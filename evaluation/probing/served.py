@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from datamodules.loading.question_set import QuestionSet
 from datamodules.media.files import MediaError
-from datamodules.prompts.orders import put
+from datamodules.prompts.orders import arrange_options
 from datamodules.prompts.special_tokens import SpecialTokens
 from evaluation.probing.chat_messages import ChatRequest, Estimate, check_budget, estimate, messages
 from evaluation.probing.openai_client import ask_remote
@@ -120,13 +120,13 @@ class ServedProbe(Probe):
     def _requests(self, questions: QuestionSet, request: ProbeRequest) -> Iterator[ChatRequest]:
         """Write the chats one by one; questions that cannot be shown are quarantined."""
         for sample in questions.samples:
-            turned = put(
+            turned = arrange_options(
                 sample,
                 option_seed=questions.option_seed,
                 answer_with=self.config.model.answer_with,
             )
             try:
-                media = questions.shown(turned)
+                media = questions.visible_media(turned)
                 texts = [item for items in media for item in items if isinstance(item, str)]
                 self.special.refuse(turned, texts)
             except MediaError as error:
@@ -137,8 +137,8 @@ class ServedProbe(Probe):
                 turned,
                 media,
                 system_prompt=self.config.model.system_prompt,
-                want=questions.want,
-                ask=questions.ask,
+                task=questions.task,
+                show_question=questions.show_question,
                 suffix=questions.suffix,
             )
             yield ChatRequest(

@@ -22,7 +22,7 @@ from runtime.writing import write_text
 
 def probe(config: Config) -> str:
     """Fill the cache with the missing answers; return the summary to print."""
-    until = config.probe.until
+    until = config.probe.stop_when_decided_by
     rule = None if until is None else rule_of(replace(config.data.contribution, rule=until))
     with open_run(config) as run:
         runners = run_probes(config, config.probe.split, rule, run_dir=run.dir)
@@ -72,7 +72,7 @@ def _groups(probes: Sequence[Probe], rule: Rule | None) -> list[list[Probe]]:
         raise ValueError(
             f"the rule {rule.name if rule else ''} counts the votes of {voters} probes, but this "
             f"command names {len(probes)}: give the others as probe.checkpoints=[a, b], or probe "
-            "each model by a command of its own, without probe.until and on_missing."
+            "each model by a command of its own, without probe.stop_when_decided_by and on_missing."
         )
     return [list(probes)]
 
@@ -80,7 +80,9 @@ def _groups(probes: Sequence[Probe], rule: Rule | None) -> list[list[Probe]]:
 def _wanted(samples: Sequence[Sample], settings: ProbeConfig) -> list[Sample]:
     """Select the questions of the settings, before they are divided into shards."""
     chosen = list(samples)[: settings.limit or None]
-    open_ones = settings.only == "open"
+    open_ones = settings.answer_kind == "open"
     return [
-        sample for sample in chosen if settings.only == "all" or (not sample.options) == open_ones
+        sample
+        for sample in chosen
+        if settings.answer_kind == "all" or (not sample.options) == open_ones
     ]

@@ -174,7 +174,7 @@ def evidence_reward(
     reward would cancel in the group's mean. Taken from right answers alone, it pays a question less
     the better the reader knew it anyway; below nothing, an honest failure would earn less than a
     cheat. Where rewards are divided by their group's own spread, most of it cancels again: it is
-    meant for `rlvr.objective.scale` none or batch.
+    meant for `rlvr.objective.scale_rewards` none or batch.
     """
     earned = max(0.0, right - prior)
     if kind == "product":
@@ -252,7 +252,7 @@ class EvidenceJury:
             evidence_reward,
             right=verdict.correct,
             honest=honest,
-            repetitive=self.config.repetitive,
+            repetitive=self.config.min_distinct_ngrams,
             prior=prior,
         )
         return Paid(

@@ -39,7 +39,9 @@ class Collector:
         refill: Refill | None,
         watch: Stopwatch,
     ) -> None:
-        assert refill is not None or not rlvr.refill.tries, "refilling needs prompts"
+        assert refill is not None or not rlvr.dynamic_sampling.max_batches, (
+            "refilling needs prompts"
+        )
         self.policy = policy
         self.rlvr = rlvr
         self.jury = jury
@@ -56,22 +58,24 @@ class Collector:
             step: optimizer steps so far, which the weights of rewards go by.
         """
         # The towers' graph can serve the update as well if that is the only one, on these prompts.
-        reused = len(batches) == self.rlvr.updates == 1 and not self.rlvr.refill.tries
+        reused = (
+            len(batches) == self.rlvr.updates == 1 and not self.rlvr.dynamic_sampling.max_batches
+        )
         sampled = [self._experience(batch, step=step, reused=reused) for batch in batches]
         sieve = Sieve(wanted=sum(map(len, batches)), tried=list(sampled))
         attempts = 0
-        if sieve.lacking and self.rlvr.refill.tries:
+        if sieve.lacking and self.rlvr.dynamic_sampling.max_batches:
             attempts = self._refill(sieve, batches, step=step)
             sampled = sieve.deal([len(batch) for batch in batches])
         tried = sum(len(one.batch) for one in sieve.tried)
         tokens = sum(sum(one.rollout.completions.lens) for one in sieve.tried)
         alike = sum(int((~informative(one.reward)).sum()) for one in sieve.tried)
-        stats = {"no_spread": alike / tried, "sampled_tokens": tokens}
-        if self.rlvr.refill.tries:
+        stats = {"frac_reward_zero_std": alike / tried, "sampled_tokens": tokens}
+        if self.rlvr.dynamic_sampling.max_batches:
             stats |= {
-                "refills": attempts,
-                "prompts_tried": tried,
-                "prompts_lacking": sieve.lacking,
+                "resample_batches": attempts,
+                "prompts_sampled": tried,
+                "prompts_missing": sieve.lacking,
             }
         return sampled, sieve.tried, stats
 
@@ -80,8 +84,8 @@ class Collector:
         assert self.refill is not None
         number = batches[0].step
         tried = {sample.id for batch in batches for sample in batch.samples}
-        for attempt in range(self.rlvr.refill.tries):
-            with self.watch.lap("refill"):
+        for attempt in range(self.rlvr.dynamic_sampling.max_batches):
+            with self.watch.lap("resample"):
                 fresh = self.refill(number, attempt)
             if fresh is not None:
                 new = [at for at, sample in enumerate(fresh.samples) if sample.id not in tried]
@@ -90,7 +94,7 @@ class Collector:
                     sieve.tried.append(self._experience(fresh.select(new), step=step, reused=False))
             if not sieve.lacking:
                 return attempt + 1
-        return self.rlvr.refill.tries
+        return self.rlvr.dynamic_sampling.max_batches
 
     def _experience(self, batch: Batch, *, step: int, reused: bool) -> Experience:
         """Ask every prompt of a micro-batch, and pay for what was said."""

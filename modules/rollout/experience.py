@@ -76,7 +76,7 @@ class Experience:
             "accuracy": self.correct.float().mean(),
             "parsed": self.parsed.float().mean(),
             "completion_tokens": self.loss_mask.sum(1).float().mean(),
-            "finished": sum(self.rollout.finished) / len(self.rollout.finished),
+            "eos_rate": sum(self.rollout.finished) / len(self.rollout.finished),
         }
 
     def select(self, prompts: Sequence[int]) -> "Experience":

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from configs.distill import TraceConfig
+from configs.distill import RejectionSamplingConfig
 from datamodules.sample import Sample
 from modules.verifiers.conclusions import final_conclusion, read, same, written
 from modules.verifiers.extraction import BOX, CLOSE, OPEN, THINK, THOUGHT
@@ -97,20 +97,20 @@ class TraceDecision:
 
 
 def filter_traces(
-    traces: Sequence[Trace], sample: Sample, config: TraceConfig
+    traces: Sequence[Trace], sample: Sample, config: RejectionSamplingConfig
 ) -> list[TraceDecision]:
     """Decide which traces of one question to keep."""
     n_right = sum(trace.finished and trace.verdict.correct for trace in traces)
     return [_decide(trace, sample, config, n_right) for trace in traces]
 
 
-def difficulty(n_right: int, config: TraceConfig) -> bool:
+def difficulty(n_right: int, config: RejectionSamplingConfig) -> bool:
     """F1: tell whether a question is neither too hard for the policy nor too easy.
 
     Args:
         n_right: correct traces before any repair; one that was cut counts as a failure.
     """
-    return config.min_right <= n_right <= config.max_right
+    return config.min_correct <= n_right <= config.max_correct
 
 
 def quality(text: str) -> str:
@@ -143,7 +143,9 @@ def repair(text: str, concluded: str, sample: Sample) -> str:
     return repaired if verify(repaired, sample=sample).correct else text
 
 
-def _decide(trace: Trace, sample: Sample, config: TraceConfig, n_right: int) -> TraceDecision:
+def _decide(
+    trace: Trace, sample: Sample, config: RejectionSamplingConfig, n_right: int
+) -> TraceDecision:
     claim, suitable = quality(trace.text), difficulty(n_right, config)
     consistent, concluded = consistency(trace.text, sample, trace.verdict)
     completion, right = trace.text, trace.verdict.correct
@@ -152,7 +154,7 @@ def _decide(trace: Trace, sample: Sample, config: TraceConfig, n_right: int) -> 
     repaired = completion != trace.text
     reasons: dict[Dropped, bool] = {
         "cut": not trace.finished,
-        "wrong": config.only_right and not (right or repaired),
+        "wrong": config.only_correct and not (right or repaired),
         "difficulty": config.difficulty and not suitable,
         "quality": config.quality and claim != "",
         "consistency": config.consistency and consistent == "disagrees" and not repaired,

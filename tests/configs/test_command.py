@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from configs.command import COMMON_KEYS, help_text, main_config
-from configs.load import HINTS, load_config, to_yaml
+from configs.command import COMMON, help_text, main_config
+from configs.load import load_config, to_yaml
+from configs.names import HINTS, captions
 
 ROOT = Path(__file__).parents[2]
 TRAIN = ("sft", "rlvr", "distill", "prealign")
@@ -22,9 +23,28 @@ def test_help_names_stages_choices_and_settings():
     assert "benchmark        " not in text
 
 
-@pytest.mark.parametrize("key", [key for key, _ in COMMON_KEYS])
+@pytest.mark.parametrize("key", COMMON)
 def test_help_speaks_of_settings_that_exist(key):
     assert key in HINTS
+
+
+def test_every_setting_says_what_it_is():
+    said = dict(captions())
+    assert said.keys() == HINTS.keys() and all(said.values())
+    assert said["optim.lr"] == "Peak learning rate"
+
+
+@pytest.mark.parametrize(
+    ("script", "stages", "theirs", "others"),
+    [
+        ("train.py", TRAIN, "  optim.lr=", "  probe."),
+        ("eval.py", EVAL, "  probe.limit=", "  optim."),
+    ],
+)
+def test_help_lists_the_settings_of_its_own_stages(script, stages, theirs, others):
+    text = help_text(script, stages)
+    assert theirs in text and "  model.path=" in text
+    assert others not in text
 
 
 def test_main_config_prints_help_and_leaves(capsys):

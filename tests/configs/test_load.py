@@ -106,13 +106,13 @@ def test_descriptions_are_reinforced_by_any_objective_but_paid_by_their_reader()
 
 ROUNDS = {  # of 2 minibatches, 3 times over: 6 optimizer steps
     "trainer.max_steps": (600, 605, 606),
-    "trainer.val_every": (0, 50, 54),
+    "trainer.val_check_interval": (0, 50, 54),
     "trainer.checkpoint_every": (90, 100, 102),
-    "trainer.log_every": (6, 10, 12),
-    "rlvr.table_every": (48, 50, 54),
+    "trainer.log_every_n_steps": (6, 10, 12),
+    "rlvr.log_rollouts_every": (48, 50, 54),
     "data.contribution.refresh_every": (0, 1, 6),
 }
-SIX = ("rlvr.minibatches=2", "rlvr.epochs=3")
+SIX = ("rlvr.minibatches=2", "rlvr.num_iterations=3")
 
 
 @pytest.mark.parametrize("key", ROUNDS)
@@ -220,18 +220,18 @@ MISTAKES = {
     "rlvr.clip_low=1.5": "did you mean rlvr.objective.clip_low?",
     "objective=grop": "did you mean grpo?",
     "rlvr.objective.clip_low=1.5": "give a number above 0 and up to 1",
-    "rlvr.objective.ratio_max=1.2": "the second bound lies beyond the first",
-    "rlvr.objective.average=mean": "must be one of sequence, token, constant",
+    "rlvr.objective.clip_ratio_c=1.2": "the second bound lies beyond the first",
+    "rlvr.objective.loss_aggregation=mean": "must be one of sequence, token, constant",
     "rlvr.kl.coef=-1": "rlvr.kl.coef is -1.0, but must be at least 0",
     "rlvr.kl.estimator=k4": "must be one of k1, k2, k3, k3_corrected",
-    "rlvr.correction.high=0.5": "rlvr.correction.high is 0.5, but must be at least 1",
-    "rlvr.refill.tries=-1": "rlvr.refill.tries is -1, but must be at least 0",
+    "rlvr.rollout_correction.high=0.5": "high is 0.5, but must be at least 1",
+    "rlvr.dynamic_sampling.max_batches=-1": "max_batches is -1, but must be at least 0",
     "rlvr.reward.accuracy=nan": "rlvr.reward.accuracy is nan, but must be at least 0",
     "rlvr.reward.length_min=600": "so that no length is paid",
     "rlvr.reward.overlong_share=20": "a fifth is 0.2",
     "rlvr.perception.token_coef=25": "a quarter is 0.25",
     "rlvr.perception.condition=full": "withholds no medium to compare with",
-    "rlvr.epochs=0": "rlvr.epochs is 0, but must be at least 1",
+    "rlvr.num_iterations=0": "rlvr.num_iterations is 0, but must be at least 1",
     "model.lora.rank=-1": "model.lora.rank is -1, but must be at least 0",
     "rlvr.temperature=0": "rlvr.temperature is 0.0, but must be greater than 0",
     "optim.lr=nan": "optim.lr is nan, but must be greater than 0",
@@ -243,7 +243,7 @@ MISTAKES = {
     "data.contribution.condition=textonly": "options_only or null; did you mean text_only?",
     "contribution.refresh_every=5": "did you mean data.contribution.refresh_every?",
     "data.contribution.margin=1.5": "both are shares between 0 and 1",
-    "data.contribution.answers=0": "data.contribution.answers is 0, but must be at least 1",
+    "data.contribution.samples=0": "data.contribution.samples is 0, but must be at least 1",
     "probe.condition=[full]": "did you mean probe.conditions?",
     "probe.shard=9/8": "names one of several equal shares, counted from 1",
     "probe.backend=openai": "give probe.server.model=NAME",

@@ -21,7 +21,7 @@ steps:
     stage: sft
     shared: true
     init_from: "@start"
-    data: {train: warm, ask: told}
+    data: {train: warm, task: answer_from_description}
   - name: probe
     stage: probe
     shared: true
@@ -85,7 +85,7 @@ def test_steps_run_in_the_order_of_the_file_each_by_its_script():
 def test_a_step_is_one_command_in_a_directory_of_its_own():
     assert str(steps()["reader"]) == (
         "python train.py stage=sft data.contribution.rule=vidground data.train=warm "
-        "data.ask=told init_from=assets/tiny run.root=out run.name=reader"
+        "data.task=answer_from_description init_from=assets/tiny run.root=out run.name=reader"
     )
 
 
@@ -154,11 +154,11 @@ def test_words_apply_to_every_step_and_to_one_behind_its_name():
 
 def test_later_layers_win():
     """All steps' objective, then the step's steps, then the command's."""
-    assert steps()["rlvr"].config.rlvr.objective.average == "token"  # dapo, of all steps
+    assert steps()["rlvr"].config.rlvr.objective.loss_aggregation == "token"  # dapo, of all steps
     assert steps()["rlvr"].config.trainer.max_steps == 70
-    assert steps("objective=grpo")["rlvr"].config.rlvr.objective.average == "sequence"
+    assert steps("objective=grpo")["rlvr"].config.rlvr.objective.loss_aggregation == "sequence"
     last = steps("objective=grpo", "rlvr:objective=dr_grpo")["rlvr"].config
-    assert last.rlvr.objective.average == "constant"
+    assert last.rlvr.objective.loss_aggregation == "constant"
 
 
 def test_sweeps_may_spell_words_as_they_like():

@@ -17,8 +17,8 @@ from configs.inputs import MixtureConfig
 from configs.schema import ContributionConfig, DataConfig, MediaConfig
 from datamodules.contribution.probe_cache import ProbeRow, write_shard
 from datamodules.loading.question_set import QuestionSet, load_questions, load_splits
-from datamodules.loading.views import Showing
-from datamodules.media.ablation import Withholding
+from datamodules.loading.views import ViewSettings
+from datamodules.media.ablation import MediaAblation
 from datamodules.questions import QuestionData
 from datamodules.sources.index.manifest_index import open_samples
 
@@ -164,7 +164,7 @@ def test_any_number_of_workers_reads_the_same_lists(
 
 @pytest.mark.parametrize("workers", [0, 1])
 def test_loaders_hand_out_whole_rounds_with_their_views(data, encoder, tmp_path, workers):
-    views = {"blind": Showing(withheld=Withholding(condition="text_only", how="noise"))}
+    views = {"blind": ViewSettings(ablation=MediaAblation(condition="text_only", how="noise"))}
     shape = {"updates": 2, "micro_batches": 3, "views": views}
     run = module(replace(data, workers=workers), encoder, tmp_path, **shape)
     for number, batches in enumerate(islice(run.train_dataloader(), 2)):
@@ -180,8 +180,8 @@ def test_refills_are_of_the_pool_that_the_run_reads(data, questions, encoder, tm
     run = module(filtered(data, curriculum_steps=1), encoder, tmp_path)
     rounds = islice(run.train_dataloader(), 2)
     read = [{sample.id for sample in batch.samples} for [batch] in rounds]
-    assert read[0] == {"q0", "q3"} and run.refills().batch(0, 0) is None
-    refilled = run.refills().batch(1, 0)
+    assert read[0] == {"q0", "q3"} and run.prompt_resampler().batch(0, 0) is None
+    refilled = run.prompt_resampler().batch(1, 0)
     assert {sample.id for sample in refilled.samples} == {"q1", "q2", "q4", "q5"} - read[1]
 
 
@@ -258,8 +258,8 @@ def test_a_curriculum_imitates_traces_of_weak_questions_first(data, questions, e
 
 def test_traces_are_answers(data, questions, encoder, tmp_path):
     traces = traced(questions, tmp_path, {"q1": [0]})
-    with pytest.raises(ValueError, match=r"data\.ask=evidence .*sft\.traces=.*leave one"):
-        module(replace(data, ask="evidence"), encoder, tmp_path, traces=traces)
+    with pytest.raises(ValueError, match=r"data\.task=describe .*sft\.traces=.*leave one"):
+        module(replace(data, task="describe"), encoder, tmp_path, traces=traces)
 
 
 def test_a_mixture_shares_out_the_tokens_of_completions(data, encoder, tmp_path):

@@ -31,7 +31,7 @@ MAY_IMPORT = {
 }
 TORCH_FREE = (
     *("conditions", "sample", "truth", "contribution/", "contamination/", "media/", "sources/"),
-    *("prompts/orders", "prompts/wording", "loading/mixture", "loading/traces"),
+    *("prompts/orders", "prompts/templates", "loading/mixture", "loading/traces"),
 )
 NO_TORCH = (
     *("untrusted/", "configs/", "runtime/", "modules/verifiers/", "recipes/"),

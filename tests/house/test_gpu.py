@@ -75,7 +75,7 @@ def test_sampled_logprobs_are_those_of_the_training_pass(untrained, encoder, rag
 def test_a_short_rlvr_run_in_bfloat16(tmp_path):
     """Ten steps of the real command on the embedded data; every metric is finite."""
     words = ["stage=rlvr", "trainer.max_steps=10", "trainer.precision=bf16-mixed"]
-    words += ["trainer.accelerator=gpu", "trainer.log_every=1", f"run.root={tmp_path}"]
+    words += ["trainer.accelerator=gpu", "trainer.log_every_n_steps=1", f"run.root={tmp_path}"]
     started = time.perf_counter()
     export = train(load_config(words, ("rlvr",)))
     print(f"\n10 RLVR steps, start-up included: {time.perf_counter() - started:.1f} s")

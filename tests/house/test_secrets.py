@@ -116,10 +116,13 @@ def environment(home: Path, temporary: Path) -> dict[str, str]:
     }
 
 
-TRAINING = ["trainer.max_steps=2", "trainer.batch_size=2", "trainer.log_every=1"]
+TRAINING = ["trainer.max_steps=2", "trainer.batch_size=2", "trainer.log_every_n_steps=1"]
 LORA = "model.lora.rank=2"
-SHORT = ["rlvr.group_size=2", "rlvr.max_completion_tokens=6", "rlvr.table_every=1", LORA]
-TRACES = [f"distill.traces.{key}=false" for key in ("only_right", "difficulty", "consistency")]
+SHORT = ["rlvr.group_size=2", "rlvr.max_completion_tokens=6", "rlvr.log_rollouts_every=1", LORA]
+TRACES = [
+    f"distill.rejection_sampling.{key}=false"
+    for key in ("only_correct", "difficulty", "consistency")
+]
 SERVED = ["stage=probe", "probe.backend=openai", "probe.server.key_variable=SERVED_MODEL_KEY"]
 SERVED += ["probe.server.retries=0", "probe.server.model=echo", "probe.conditions=[full]"]
 
@@ -128,11 +131,22 @@ def commands(echo: str, refusing: str) -> dict[str, list[str]]:
     """List what is run: every stage, and what ends before its end."""
     train, evaluate = ["train.py", *TRAINING], ["eval.py"]
     return {
-        "sft": [*train, "stage=sft", "logger=wandb", "trainer.val_every=1", "run.name=sft"],
+        "sft": [
+            *train,
+            "stage=sft",
+            "logger=wandb",
+            "trainer.val_check_interval=1",
+            "run.name=sft",
+        ],
         "rlvr": [*train, "stage=rlvr", "logger=wandb", *SHORT],
-        "distill": [*train, "stage=distill", "distill.traces.samples=2", *TRACES, LORA],
+        "distill": [*train, "stage=distill", "distill.rejection_sampling.samples=2", *TRACES, LORA],
         "prealign": [*train, "stage=prealign", *SHORT],
-        "probe": [*evaluate, "stage=probe", "probe.until=vidground", "probe.split=test"],
+        "probe": [
+            *evaluate,
+            "stage=probe",
+            "probe.stop_when_decided_by=vidground",
+            "probe.split=test",
+        ],
         "served": [*evaluate, *SERVED, f"probe.server.url={echo}"],
         "refused": [*evaluate, *SERVED, f"probe.server.url={refusing}", "probe.seed=3"],
         "audit": [*evaluate, "stage=audit", "audit.resamples=10"],

@@ -7,14 +7,13 @@ import pytest
 import torch
 
 from configs.load import load_config
-from datamodules.loading.question_set import InOrder, QuestionSet, load_questions
+from datamodules.loading.question_set import QuestionSet, SequentialBatches, load_questions
 from datamodules.prompts.collate import collate
 from datamodules.prompts.encoder import PromptEncoder
 from modules.grading import answer
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import Sampling
 from tests.conftest import make_sample
-from tests.datamodules.digits.test_build import root  # noqa: F401 - a fixture: a small digits set
 from training.run import build_encoder, build_policy
 
 TINY = Path("assets/tiny")
@@ -28,7 +27,7 @@ def tiny() -> tuple[PromptEncoder, OmniModel]:
 
 
 @pytest.fixture
-def asked(tiny, root, tmp_path) -> QuestionSet:  # noqa: F811
+def asked(tiny, root, tmp_path) -> QuestionSet:
     config = load_config(["stage=rlvr", f"data.root={root}", "data.embedded=false"], ("rlvr",))
     return load_questions(config.data, "test", tiny[0], run_dir=tmp_path)
 
@@ -36,7 +35,7 @@ def asked(tiny, root, tmp_path) -> QuestionSet:  # noqa: F811
 def accuracy(policy: OmniModel, questions: QuestionSet) -> tuple[float, float]:
     """Share of right and of readable greedy answers."""
     greedy = Sampling(group_size=1, max_tokens=32, temperature=0.0)
-    batches = InOrder(questions, batch_size=32)
+    batches = SequentialBatches(questions, batch_size=32)
     answers = [one for batch in batches for one in answer(policy, batch, greedy, seed=0)]
     assert len(answers) > 50
     right = sum(one.n_correct for one in answers) / len(answers)
@@ -61,7 +60,7 @@ def test_it_answers_in_the_format_and_sees_and_hears(tiny, asked):
 def test_without_the_media_it_only_guesses(tiny, asked):
     asked.samples = [s for s in asked.samples if {"see", "hear"} & set(s.id.split("-"))]
     seeing, _ = accuracy(tiny[1], asked)
-    blind, _ = accuracy(tiny[1], asked.under("text_only", "absent"))
+    blind, _ = accuracy(tiny[1], asked.with_condition("text_only", "absent"))
     assert blind < seeing - 0.15
 
 

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from configs.rewards import PerceptionConfig, RewardConfig
-from configs.rlvr import KlConfig, ObjectiveConfig, RefillConfig, RlvrConfig
+from configs.rlvr import DynamicSamplingConfig, KlConfig, ObjectiveConfig, RlvrConfig
 from configs.schema import OptimConfig
 from datamodules.batch import Batch
 from modules.policy.omni import OmniModel
@@ -59,10 +59,13 @@ def test_the_quiz_is_neither_always_nor_never_answered(tiny_policy, quiz):
 @pytest.mark.parametrize(
     "settings",
     [
-        {"objective": ObjectiveConfig(average="sequence"), "kl": KlConfig(coef=0.1)},
-        {"objective": ObjectiveConfig(average="token"), "mask_truncated": True},
-        {"objective": ObjectiveConfig(baseline="batch", scale="batch")},
-        {"objective": ObjectiveConfig(ratio="sequence", surrogate="cispo")},
+        {"objective": ObjectiveConfig(loss_aggregation="sequence"), "kl": KlConfig(coef=0.1)},
+        {
+            "objective": ObjectiveConfig(loss_aggregation="token"),
+            "mask_truncated_completions": True,
+        },
+        {"objective": ObjectiveConfig(baseline="batch", scale_rewards="batch")},
+        {"objective": ObjectiveConfig(importance_sampling_level="sequence", surrogate="cispo")},
         {
             "perception": PerceptionConfig(kl_coef=0.1, entropy_coef=0.1, token_coef=0.5),
             "reward": RewardConfig(blind=0.5),
@@ -171,27 +174,31 @@ def _with_spread(module: RlvrModule, useful: set[str]) -> None:
 def test_prompts_without_spread_are_replaced_until_the_round_is_full(tiny_policy, quiz):
     """q1 is dull; q0 comes again and is left out, q2 is dull, q3 is what was wanted."""
     asked, prompts = refills(quiz)
-    module = rlvr_module(tiny_policy, refill=RefillConfig(tries=4), prompts=prompts)
+    module = rlvr_module(
+        tiny_policy, dynamic_sampling=DynamicSamplingConfig(max_batches=4), prompts=prompts
+    )
     _with_spread(module, {"q0", "q3"})
     [one] = module.collect([quiz.select([0, 1])])
     assert [sample.id for sample in one.batch.samples] == ["q0", "q3"]
     assert asked == [0, 1, 2]
     module.publish()
-    assert module.published["train/prompts_tried"] == 4
-    assert module.published["train/refills"] == 3
-    assert module.published["train/prompts_lacking"] == 0
-    assert module.published["train/no_spread"] == 0.5
+    assert module.published["train/prompts_sampled"] == 4
+    assert module.published["train/resample_batches"] == 3
+    assert module.published["train/prompts_missing"] == 0
+    assert module.published["train/frac_reward_zero_std"] == 0.5
 
 
 def test_a_round_that_cannot_be_filled_keeps_its_dull_prompts(tiny_policy, quiz):
     asked, prompts = refills(quiz)
-    module = rlvr_module(tiny_policy, refill=RefillConfig(tries=2), prompts=prompts)
+    module = rlvr_module(
+        tiny_policy, dynamic_sampling=DynamicSamplingConfig(max_batches=2), prompts=prompts
+    )
     _with_spread(module, {"q3"})
     first, second = module.collect(cut(quiz, [0], [1]))
     assert [first.batch.samples[0].id, second.batch.samples[0].id] == ["q0", "q1"]
     assert asked == [0, 1]
     module.publish()
-    assert module.published["train/prompts_lacking"] == 2
+    assert module.published["train/prompts_missing"] == 2
 
 
 def test_frozen_towers_run_once_per_round(tiny_encoder, quiz):

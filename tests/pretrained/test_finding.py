@@ -115,8 +115,8 @@ def hub_says(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
 @pytest.mark.parametrize(
     ("status", "code", "told"),
     [
-        (401, "GatedRepo", "only to whom its owners admit: .*hf auth login"),
-        (403, "GatedRepo", "only to whom its owners admit"),
+        (401, "GatedRepo", "behind terms that you have not accepted: .*hf auth login"),
+        (403, "GatedRepo", "behind terms that you have not accepted"),
         (401, "RepoNotFound", "knows no such model, or keeps it private"),
         (404, "RepoNotFound", "knows no such model"),
         (404, "EntryNotFound", "has no config.json for it"),

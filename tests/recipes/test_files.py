@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.papers import TABLES, Asked
-from configs.benchmark import shown
+from configs.benchmark import parse_condition
 from configs.recipes import RECIPES, read_command
 from configs.schema import Config
 from recipes.steps import Step, resolve
@@ -91,18 +91,18 @@ def test_omniboost_has_the_numbers_of_its_paper():
     config = config_of("omniboost", "paper", "rlvr")
     rlvr, trainer, reward = config.rlvr, config.trainer, config.rlvr.reward
     assert (rlvr.group_size, rlvr.max_completion_tokens, rlvr.kl.coef) == (16, 4096, 0)
-    assert (trainer.batch_size * trainer.accumulate, trainer.max_steps) == (32, 1200)
+    assert (trainer.batch_size * trainer.accumulate_grad_batches, trainer.max_steps) == (32, 1200)
     assert (reward.early_steps, reward.early_format, reward.early_accuracy) == (500, 0.8, 0.2)
     assert (reward.format, reward.accuracy) == (0.1, 0.9)
-    traces = config_of("omniboost", "paper", "distill").distill.traces
-    assert (traces.samples, traces.min_right, traces.max_right) == (8, 1, 6)
+    traces = config_of("omniboost", "paper", "distill").distill.rejection_sampling
+    assert (traces.samples, traces.min_correct, traces.max_correct) == (8, 1, 6)
 
 
 def test_vidground_has_the_numbers_of_its_paper():
     config = config_of("vidground", "paper", "rlvr")
     rlvr, optim, trainer = config.rlvr, config.optim, config.trainer
     assert (rlvr.group_size, rlvr.max_completion_tokens, rlvr.kl.coef) == (8, 768, 0.04)
-    assert (rlvr.objective.clip_low, rlvr.objective.average) == (0.2, "token")
+    assert (rlvr.objective.clip_low, rlvr.objective.loss_aggregation) == (0.2, "token")
     assert (rlvr.reward.temporal, rlvr.reward.length) == (0.3, 0.2)
     assert (optim.lr, optim.schedule, optim.max_grad_norm) == (1e-6, "cosine", 5)
     assert (trainer.max_steps, trainer.devices, config.data.media.video_max_frames) == (700, 8, 16)
@@ -113,9 +113,13 @@ def test_audiomcq_has_the_numbers_of_its_scripts():
     rlvr = config.rlvr
     assert (rlvr.group_size, rlvr.temperature, rlvr.top_k, rlvr.kl.coef) == (8, 1.5, 4, 0.001)
     assert (rlvr.reward.accuracy, rlvr.reward.format) == (2.0, 0.5)
-    assert (config.trainer.batch_size, config.trainer.accumulate) == (1, 1)
+    assert (config.trainer.batch_size, config.trainer.accumulate_grad_batches) == (1, 1)
     imitated = config_of("audiomcq_w2s", "paper", "sft").trainer
-    assert (imitated.batch_size, imitated.accumulate, imitated.max_steps) == (20, 1, 750)
+    assert (imitated.batch_size, imitated.accumulate_grad_batches, imitated.max_steps) == (
+        20,
+        1,
+        750,
+    )
     assert config.trainer.max_steps == 100
     chosen = [config_of("audiomcq_m2s", "paper", step).trainer.max_steps for step in TRAINING[:2]]
     assert chosen == [1000, 900]
@@ -158,8 +162,8 @@ def leave(words, log: Path) -> None:
                 (folder / "metrics.jsonl").write_text(json.dumps(row) + "\n")
             if config.stage == "benchmark":
                 paths = {Path(path).parent.name: path for path in config.benchmark.checkpoints}
-                setting, by = config.benchmark.conditions[0], config.benchmark.by
-                condition, how = shown(setting)
+                setting, by = config.benchmark.conditions[0], config.benchmark.grade_by
+                condition, how = parse_condition(setting)
                 asked = {"set": "test", "condition": condition, "how": how, "order": 0}
                 about = {"id": "q", "content_hash": "h", "asset_id": "a"}
                 answer = {**asked, **about, "correct": True}

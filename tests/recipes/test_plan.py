@@ -65,14 +65,14 @@ def counted(root: Path, *words: str, stage: str = "sft") -> Amounts:
     return amounts(config(root, *words, stage=stage))
 
 
-@pytest.mark.parametrize("want", ["answer", "evidence", "told"])
+@pytest.mark.parametrize("want", ["answer", "describe", "answer_from_description"])
 @pytest.mark.parametrize("condition", LEFT)
 def test_lengths_are_those_of_the_prompts_that_will_be_read(root, tmp_path, want, condition):
-    words = ("model.system_prompt=Be brief.", "model.answer_with=letter", f"data.ask={want}")
+    words = ("model.system_prompt=Be brief.", "model.answer_with=letter", f"data.task={want}")
     asked = config(root, *words)
     encoder = PromptEncoder("assets/tiny", system_prompt="Be brief.", answer_with="letter")
     questions = load_questions(asked.data, "train", encoder, run_dir=tmp_path)
-    batch = questions.under(condition, "absent").batch(range(4), step=0, with_targets=True)
+    batch = questions.with_condition(condition, "absent").batch(range(4), step=0, with_targets=True)
     assert batch is not None and batch.targets is not None and len(batch) == 4
     found = measure(asked, "train", condition)
     assert found.n == 4
@@ -118,7 +118,7 @@ def test_lengths_of_models_with_another_arithmetic_stay_unknown(root, tmp_path):
 
 def test_imitation_reads_each_prompt_of_each_step_once(root):
     """7 steps of 3 micro-batches of 5 prompts in 2 processes: 210 prompts."""
-    words = ("max_steps=7", "batch_size=5", "accumulate=3", "devices=2")
+    words = ("max_steps=7", "batch_size=5", "accumulate_grad_batches=3", "devices=2")
     found = counted(root, *(f"trainer.{word}" for word in words))
     lengths = measure(config(root), "train")
     assert (found.steps, found.prompts, found.at_most) == (7, 210, False)
@@ -129,9 +129,13 @@ def test_imitation_reads_each_prompt_of_each_step_once(root):
 def test_rounds_of_sampling_feed_several_steps(root):
     """12 steps, 2 x 3 of them from each round: 2 rounds of 2 minibatches of 5 prompts, each with
     4 completions of at most 9 tokens."""
-    rounds = ("rlvr.minibatches=2", "rlvr.epochs=3", "rlvr.group_size=4")
+    rounds = ("rlvr.minibatches=2", "rlvr.num_iterations=3", "rlvr.group_size=4")
     steps = ("trainer.max_steps=12", "trainer.batch_size=5", "rlvr.max_completion_tokens=9")
-    even = ("trainer.checkpoint_every=12", "trainer.log_every=12", "rlvr.table_every=12")
+    even = (
+        "trainer.checkpoint_every=12",
+        "trainer.log_every_n_steps=12",
+        "rlvr.log_rollouts_every=12",
+    )
     found = counted(root, *rounds, *steps, *even, stage="rlvr")
     assert (found.steps, found.prompts, found.completion_tokens) == (12, 20, 720)
     assert found.at_most
@@ -140,27 +144,31 @@ def test_rounds_of_sampling_feed_several_steps(root):
 def test_refilling_may_read_more_in_every_round(root):
     """12 rounds of 2 micro-batches of 5 prompts, and up to 3 micro-batches more, each prompt with 4
     completions of at most 9 tokens. Then 3 rounds of 2 x 2 micro-batches, each for 4 steps."""
-    sizes = ("trainer.max_steps=12", "trainer.batch_size=5", "trainer.accumulate=2")
+    sizes = ("trainer.max_steps=12", "trainer.batch_size=5", "trainer.accumulate_grad_batches=2")
     said = ("rlvr.group_size=4", "rlvr.max_completion_tokens=9")
-    even = ("trainer.checkpoint_every=12", "trainer.log_every=12", "rlvr.table_every=12")
+    even = (
+        "trainer.checkpoint_every=12",
+        "trainer.log_every_n_steps=12",
+        "rlvr.log_rollouts_every=12",
+    )
     words = (*sizes, *said, *even)
     plain = counted(root, *words, stage="rlvr")
-    refilled = counted(root, *words, "rlvr.refill.tries=3", stage="rlvr")
+    refilled = counted(root, *words, "rlvr.dynamic_sampling.max_batches=3", stage="rlvr")
     assert (plain.prompts, plain.fewer) == (12 * 2 * 5, False)
     assert (refilled.prompts, refilled.fewer) == (12 * (2 + 3) * 5, True)
     assert refilled.completion_tokens == 12 * (2 + 3) * 5 * 4 * 9
-    rounds = ("rlvr.minibatches=2", "rlvr.epochs=2", "rlvr.refill.tries=3")
+    rounds = ("rlvr.minibatches=2", "rlvr.num_iterations=2", "rlvr.dynamic_sampling.max_batches=3")
     assert counted(root, *words, *rounds, stage="rlvr").prompts == 3 * (2 * 2 + 3) * 5
 
 
 def test_imitation_does_not_refill(root):
-    assert counted(root, "rlvr.refill.tries=3") == counted(root)
+    assert counted(root, "rlvr.dynamic_sampling.max_batches=3") == counted(root)
 
 
 def test_traces_are_sampled_before_they_are_imitated(root):
     """3 questions with 5 traces of at most 11 tokens, and 2 steps of 6 prompts."""
-    traces = ("samples=5", "max_completion_tokens=11", "limit=3", "max_right=4")
-    words = (*(f"distill.traces.{word}" for word in traces), "trainer.max_steps=2")
+    traces = ("samples=5", "max_completion_tokens=11", "limit=3", "max_correct=4")
+    words = (*(f"distill.rejection_sampling.{word}" for word in traces), "trainer.max_steps=2")
     found = counted(root, *words, "trainer.batch_size=6", stage="distill")
     assert (found.steps, found.prompts, found.completion_tokens) == (2, 15, 3 * 55 + 12 * 11)
     assert found.fewer  # a filter may leave out some of the 3, and a cache hold their traces
@@ -179,13 +187,17 @@ def test_a_probe_asks_each_condition(root):
 
 def test_a_rule_says_how_often_it_asks(root):
     """OmniClean withholds the sound, and asks 16 times."""
-    words = ("probe.until=omniclean", "probe.max_completion_tokens=2", "probe.limit=3")
+    words = (
+        "probe.stop_when_decided_by=omniclean",
+        "probe.max_completion_tokens=2",
+        "probe.limit=3",
+    )
     found = counted(root, *words, stage="probe")
     assert (found.prompts, found.completion_tokens) == (3, 3 * 16 * 2)
 
 
 def test_what_stands_in_for_media_is_as_long_as_they_are(root):
-    words = ("probe.conditions=[text_only]", "probe.how=silent")
+    words = ("probe.conditions=[text_only]", "probe.replacement=silent")
     full = measure(config(root), "train")
     assert counted(root, *words, stage="probe").prompt_tokens == pytest.approx(4 * full.prompt)
 
@@ -201,13 +213,15 @@ def test_a_benchmark_asks_every_checkpoint(root):
     words = ("benchmark.checkpoints=[a,b]", "benchmark.max_completion_tokens=6")
     found = counted(root, *words, "benchmark.sets=[train]", stage="benchmark")
     assert (found.prompts, found.completion_tokens, found.fewer) == (24, 144, True)
-    words = (*words, "benchmark.conditions=[full]", "benchmark.orders=3")
+    words = (*words, "benchmark.conditions=[full]", "benchmark.option_permutations=3")
     found = counted(root, *words, "benchmark.sets=[train]", stage="benchmark")
     assert found.prompts == 36
 
 
 def test_how_many_orders_a_question_has_is_not_known_before_it_is_read(root):
-    found = counted(root, "benchmark.orders=0", "benchmark.sets=[train]", stage="benchmark")
+    found = counted(
+        root, "benchmark.option_permutations=0", "benchmark.sets=[train]", stage="benchmark"
+    )
     assert found.prompts is None
     assert any("as often as it has options" in reason for reason in found.unknown)
 

@@ -21,10 +21,10 @@ from datamodules.contribution.probe_cache import (
 )
 from datamodules.contribution.probe_scores import Scores
 from datamodules.media import files as media
-from datamodules.media.containers.telling import tell
+from datamodules.media.containers.identify import identify
 from datamodules.media.decoders import MediaError
 from datamodules.media.files import file_digest
-from datamodules.media.places import OF_MACHINE, resolve
+from datamodules.media.paths import OF_MACHINE, resolve
 from datamodules.sample import Media
 from datamodules.sources import rows
 from datamodules.sources.index.manifest_index import open_samples
@@ -182,10 +182,10 @@ def test_a_medium_is_hashed_again_though_its_time_was_set_back(tmp_path):
 def test_a_medium_is_told_again_though_its_time_was_set_back(tmp_path):
     write(tmp_path, rows=1)
     file = tmp_path / "0.wav"
-    assert tell(file).name == "a WAV sound"
+    assert identify(file).name == "a WAV sound"
     written_over(file, b"no sound".ljust(file.stat().st_size))
     with pytest.raises(ValueError, match="begins with"):
-        tell(file)
+        identify(file)
 
 
 def test_an_index_knows_a_medium_though_its_time_was_set_back(tmp_path):

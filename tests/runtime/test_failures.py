@@ -48,8 +48,11 @@ MEMORY = torch.OutOfMemoryError(
     ("words", "named"),
     [
         (
-            ["stage=sft", "trainer.batch_size=6", "trainer.accumulate=3"],
-            ["lower trainer.batch_size (now 6) and raise trainer.accumulate (now 3) as much"],
+            ["stage=sft", "trainer.batch_size=6", "trainer.accumulate_grad_batches=3"],
+            [
+                "lower trainer.batch_size (now 6) and raise trainer.accumulate_grad_batches (now "
+                "3) as much"
+            ],
         ),
         (["stage=sft", "sft.pack_tokens=900"], ["lower sft.pack_tokens (now 900)"]),
         (
@@ -188,7 +191,7 @@ def test_an_error_of_the_system_names_its_path_and_the_setting(tmp_path, number,
     [
         ("benchmark.cache", ["stage=benchmark"]),
         ("data.contribution.cache", ["stage=probe"]),
-        ("distill.traces.cache", ["stage=distill", "distill.method=self"]),
+        ("distill.rejection_sampling.cache", ["stage=distill", "distill.method=self"]),
     ],
 )
 @pytest.mark.parametrize("place", ["/disk/kept", "kept"])

@@ -19,8 +19,8 @@ import pytest
 
 from bench.signals import members
 from datamodules.digits.build import ensure
-from tests.datamodules.digits.test_build import SMALL
 from tests.mortal import mortal
+from tests.small_digits import SMALL
 from training.callbacks.checkpoints import damage
 
 ROOT = Path(__file__).parents[2]
@@ -51,7 +51,7 @@ for line in sys.stdin:
     print(os.waitstatus_to_exitcode(status), flush=True)
 """
 
-LONG = ["trainer.max_steps=100000", "trainer.log_every=1", "trainer.batch_size=2"]
+LONG = ["trainer.max_steps=100000", "trainer.log_every_n_steps=1", "trainer.batch_size=2"]
 SFT = ["stage=sft", *LONG, "trainer.checkpoint_every=100000"]
 TWO = ["trainer.devices=2", "trainer.strategy=ddp"]
 
@@ -184,7 +184,7 @@ def test_a_signal_ends_a_training_and_its_loader_processes_by_its_code(start, to
 
 
 def test_a_signal_in_a_validation_ends_the_run(start):
-    child = start("train.py", *SFT, "trainer.val_every=1", "trainer.val_samples=300")
+    child = start("train.py", *SFT, "trainer.val_check_interval=1", "trainer.val_limit=300")
     child.await_(steps(child))
     time.sleep(0.5)
     os.kill(child.pid, signal.SIGTERM)
@@ -232,7 +232,10 @@ def test_a_run_that_was_started_to_outlive_its_terminal_does(start):
     ("name", "words"),
     [
         ("SIGTERM", ["stage=probe", "probe.batch_size=1", "probe.samples=8"]),
-        ("SIGINT", ["stage=benchmark", "benchmark.batch_size=1", "benchmark.orders=0"]),
+        (
+            "SIGINT",
+            ["stage=benchmark", "benchmark.batch_size=1", "benchmark.option_permutations=0"],
+        ),
         ("SIGHUP", ["stage=benchmark", "benchmark.batch_size=1", "data.workers=1"]),
     ],
 )
@@ -249,7 +252,7 @@ def test_a_run_that_is_stopped_for_a_while_comes_to_the_same_metrics(start):
     told = []
     for disturbed in (False, True):
         words = ["data.workers=2", "trainer.max_steps=8", "trainer.batch_size=2"]
-        child = start("train.py", "stage=sft", "trainer.log_every=1", *words)
+        child = start("train.py", "stage=sft", "trainer.log_every_n_steps=1", *words)
         if disturbed:
             child.await_(steps(child))
             for some in (members(child.pid), kids(child.pid)[:1]):

@@ -41,7 +41,7 @@ def losses(policy: OmniModel, quiz: Batch, group: str, name: str) -> list[float]
     """Train on the quiz, which other draws make another round of each time."""
     seen = replace(quiz, views=dict.fromkeys(("blind", "shuffled"), quiz.views["blind"]))
     config = load_config(["stage=rlvr", f"{group}={name}", *SMALL], ("rlvr",))
-    rlvr = replace(config.rlvr, epochs=2)  # else every ratio is 1
+    rlvr = replace(config.rlvr, num_iterations=2)  # else every ratio is 1
     if name == "omniboost":
         rlvr = replace(rlvr, reward=replace(rlvr.reward, early_steps=STEPS // 2))
     module = RlvrModule(

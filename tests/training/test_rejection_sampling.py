@@ -18,19 +18,24 @@ from configs.schema import Config
 from datamodules.loading.question_set import load_questions
 from inference.loading import build_encoder
 from runtime.runs import Run
-from tests.datamodules.digits.test_build import root  # noqa: F401 - a fixture: a small digits set
 from training.rejection_sampling import facts, traces_of
 
 Row = dict[str, object]
 
 
-def config(root: Path, base: Path, *words: str) -> Config:  # noqa: F811
+def config(root: Path, base: Path, *words: str) -> Config:
     return load_config(
         [
             *("stage=distill", "data=manifest", f"data.root={root}"),
-            *(f"distill.traces.cache={base / 'traces'}", "distill.traces.limit=20"),
-            *("distill.traces.samples=3", "distill.traces.max_right=3"),
-            *("distill.traces.batch_size=4", "distill.traces.max_completion_tokens=12"),
+            *(
+                f"distill.rejection_sampling.cache={base / 'traces'}",
+                "distill.rejection_sampling.limit=20",
+            ),
+            *("distill.rejection_sampling.samples=3", "distill.rejection_sampling.max_correct=3"),
+            *(
+                "distill.rejection_sampling.batch_size=4",
+                "distill.rejection_sampling.max_completion_tokens=12",
+            ),
             *words,
         ],
         ("distill",),
@@ -54,7 +59,7 @@ def cache(base: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def made(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:  # noqa: F811
+def made(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A directory with the cached traces of 20 questions, and the run that sampled them."""
     base = tmp_path_factory.mktemp("made")
     traced(config(root, base), base / "run")
@@ -85,14 +90,17 @@ def test_what_is_kept_is_finished_and_right(made):
     assert all(row["finished"] and row["correct"] for row in kept)
 
 
-def test_other_filters_sample_nothing_again(base, root):  # noqa: F811
+def test_other_filters_sample_nothing_again(base, root):
     """What a run reads is what the cache holds, which here no policy would say."""
     file = cache(base)
     *others, last = lines(file)
     last["texts"] = ["I cannot hear the audio.", "So the answer is Oslo.", "<|AUDIO|>"]
     file.write_text("".join(f"{json.dumps(row)}\n" for row in (*others, last)))
     before = file.read_bytes()
-    words = ("distill.traces.only_right=false", "distill.traces.quality=false")
+    words = (
+        "distill.rejection_sampling.only_correct=false",
+        "distill.rejection_sampling.quality=false",
+    )
     rows = traced(config(root, base, *words), base / "again")
     assert [row["completion"] for row in rows[-3:]] == last["texts"]
     assert [row["claim"] for row in rows[-3:]] == ["cannot hear the audio", "", "<|AUDIO|>"]
@@ -100,7 +108,7 @@ def test_other_filters_sample_nothing_again(base, root):  # noqa: F811
 
 
 @pytest.mark.parametrize("left", [0, 0.3, 0.77, 0.999])
-def test_a_run_that_was_killed_while_sampling_comes_to_the_same_traces(base, root, left):  # noqa: F811
+def test_a_run_that_was_killed_while_sampling_comes_to_the_same_traces(base, root, left):
     """The cache is cut anywhere, as a kill cuts it, mostly within a line."""
     file, rows = cache(base), lines(base / "run" / "traces.jsonl")
     whole = file.read_bytes()
@@ -109,30 +117,30 @@ def test_a_run_that_was_killed_while_sampling_comes_to_the_same_traces(base, roo
     assert file.read_bytes() == whole
 
 
-def test_more_questions_ask_only_what_is_new(base, root):  # noqa: F811
+def test_more_questions_ask_only_what_is_new(base, root):
     before = cache(base).read_bytes()
-    rows = traced(config(root, base, "distill.traces.limit=23"), base / "more")
+    rows = traced(config(root, base, "distill.rejection_sampling.limit=23"), base / "more")
     after = cache(base).read_bytes()
     assert after.startswith(before) and len(after.splitlines()) == 23
     assert rows[:60] == lines(base / "run" / "traces.jsonl")
 
 
-def test_what_changes_a_trace_has_a_file_of_its_own(base, root):  # noqa: F811
-    words = ("distill.traces.limit=1", "distill.traces.temperature=0.5")
+def test_what_changes_a_trace_has_a_file_of_its_own(base, root):
+    words = ("distill.rejection_sampling.limit=1", "distill.rejection_sampling.temperature=0.5")
     traced(config(root, base, *words), base / "cooler")
     facts = [json.loads(file.read_text()) for file in (base / "traces").glob("*.json")]
     assert sorted(one["decoding"]["temperature"] for one in facts) == [0.5, 1.0]
 
 
-def test_two_runs_at_once_sample_each_question_once(root, tmp_path):  # noqa: F811
-    settings = config(root, tmp_path, "distill.traces.limit=8")
+def test_two_runs_at_once_sample_each_question_once(root, tmp_path):
+    settings = config(root, tmp_path, "distill.rejection_sampling.limit=8")
     with ThreadPoolExecutor() as pool:
         one, other = pool.map(lambda n: traced(settings, tmp_path / f"run{n}"), range(2))
     assert one == other
     assert len(lines(cache(tmp_path))) == 8
 
 
-def test_a_spoiled_line_is_named_with_the_way_out(base, root):  # noqa: F811
+def test_a_spoiled_line_is_named_with_the_way_out(base, root):
     file = cache(base)
     first, *others = file.read_text().splitlines(keepends=True)
     file.write_text("".join([first, "{}\n", *others]))
@@ -140,23 +148,23 @@ def test_a_spoiled_line_is_named_with_the_way_out(base, root):  # noqa: F811
         traced(config(root, base), base / "again")
 
 
-def test_several_processes_share_what_is_cached_and_sample_nothing(base, root):  # noqa: F811
+def test_several_processes_share_what_is_cached_and_sample_nothing(base, root):
     together = config(root, base, "trainer.devices=2")
     assert traced(together, base / "two") == lines(base / "run" / "traces.jsonl")
-    more = config(root, base, "trainer.devices=2", "distill.traces.limit=21")
+    more = config(root, base, "trainer.devices=2", "distill.rejection_sampling.limit=21")
     with pytest.raises(ValueError, match=r"1 of 21 questions have no traces.*trainer\.devices=1"):
         traced(more, base / "two")
 
 
 def test_a_question_that_cannot_be_shown_is_counted_and_holds_nobody_up(
-    root,  # noqa: F811
+    root,
     tmp_path,
     caplog,
 ):
     data = Path(shutil.copytree(root, tmp_path / "data"))
     spoiled = next(row for row in lines(data / "train.jsonl") if row.get("media"))
     (data / spoiled["media"][0]["path"]).write_bytes(b"no medium")
-    words = ("distill.traces.limit=4", "data.max_bad_share=0.9")
+    words = ("distill.rejection_sampling.limit=4", "data.max_bad_share=0.9")
     with caplog.at_level(logging.INFO):
         rows = traced(config(data, tmp_path, *words), tmp_path / "run")
     assert spoiled["id"] not in {row["id"] for row in rows}
@@ -165,7 +173,7 @@ def test_a_question_that_cannot_be_shown_is_counted_and_holds_nobody_up(
     assert rows == traced(config(data, tmp_path, *words, "trainer.devices=2"), tmp_path / "two")
 
 
-def test_a_policy_that_would_be_shown_nothing_is_not_loaded(base, root, tmp_path):  # noqa: F811
+def test_a_policy_that_would_be_shown_nothing_is_not_loaded(base, root, tmp_path):
     """The cache lacks one question, whose medium is spoiled since. Where there is no GPU to load
     it to, loading would raise."""
     rows = lines(base / "run" / "traces.jsonl")
@@ -185,19 +193,19 @@ def test_a_policy_that_would_be_shown_nothing_is_not_loaded(base, root, tmp_path
     assert file.read_bytes() == before
 
 
-def test_traces_are_kept_by_the_wording_that_asked_for_them(root, tmp_path):  # noqa: F811
+def test_traces_are_kept_by_the_wording_that_asked_for_them(root, tmp_path):
     words, hashes = ("stage=sft", "data=manifest", f"data.root={root}"), {}
-    for asks in ("answer", "told"):
-        settings = load_config([*words, f"data.ask={asks}"], ("sft",))
+    for asks in ("answer", "answer_from_description"):
+        settings = load_config([*words, f"data.task={asks}"], ("sft",))
         encoder = build_encoder(settings)
         questions = load_questions(settings.data, "train", encoder, run_dir=tmp_path)
         hashes[asks] = facts(settings, questions)["prompt_template"]
-        assert hashes[asks] == encoder.template(settings.data.ask)
-    assert hashes["answer"] != hashes["told"]
+        assert hashes[asks] == encoder.template(settings.data.task)
+    assert hashes["answer"] != hashes["answer_from_description"]
 
 
 @pytest.mark.parametrize("leads", [True, False])
-def test_only_the_process_that_leads_sums_up(base, root, caplog, leads):  # noqa: F811
+def test_only_the_process_that_leads_sums_up(base, root, caplog, leads):
     with (base / "run.lock").open("a") as lock, caplog.at_level(logging.INFO):
         run = Run(dir=base / "run", resumed=False, lock=lock if leads else None)
         traces_of(config(root, base), run)
@@ -206,25 +214,28 @@ def test_only_the_process_that_leads_sums_up(base, root, caplog, leads):  # noqa
 
 def test_a_cache_that_cannot_be_written_is_told_once_and_the_traces_are_the_same(
     base,
-    root,  # noqa: F811
+    root,
     caplog,
 ):
     """A file stands where the directory of the cache should be; a disk may be full as well."""
     known = lines(base / "run" / "traces.jsonl")
     (base / "file").touch()
-    words = (f"distill.traces.cache={base / 'file' / 'traces'}", "distill.traces.limit=4")
+    words = (
+        f"distill.rejection_sampling.cache={base / 'file' / 'traces'}",
+        "distill.rejection_sampling.limit=4",
+    )
     rows = traced(config(root, base, *words), base / "again")
     assert rows and rows == known[: len(rows)]
     assert caplog.text.count("the cache of traces grows no further") == 1
 
 
-def test_a_file_system_without_locks_does_without_the_cache(base, root, caplog, monkeypatch):  # noqa: F811
+def test_a_file_system_without_locks_does_without_the_cache(base, root, caplog, monkeypatch):
     def refuse(*_: object) -> None:
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     known, before = lines(base / "run" / "traces.jsonl"), cache(base).read_bytes()
-    more = config(root, base, "distill.traces.limit=21")
+    more = config(root, base, "distill.rejection_sampling.limit=21")
     assert traced(more, base / "again")[: len(known)] == known
     assert cache(base).read_bytes() == before
     assert caplog.text.count("the cache of traces grows no further: [Errno 37]") == 1

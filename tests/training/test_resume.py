@@ -11,8 +11,8 @@ from pathlib import Path
 import pytest
 
 from datamodules.digits.build import ensure
-from tests.datamodules.digits.test_build import SMALL
 from tests.mortal import mortal
+from tests.small_digits import SMALL
 
 ROOT = Path(__file__).parents[2]
 STEPS = 10
@@ -36,26 +36,26 @@ CASES = {
     ],
     "rlvr": [
         "stage=rlvr",
-        "rlvr.epochs=2",
-        "rlvr.refill.tries=2",
+        "rlvr.num_iterations=2",
+        "rlvr.dynamic_sampling.max_batches=2",
         "rlvr.kl.coef=0.01",
-        "rlvr.table_every=2",
+        "rlvr.log_rollouts_every=2",
         "model.lora.rank=4",
     ],
     "on policy": [
         "stage=distill",
         "distill.method=on_policy",
         "distill.on_policy_share=0.5",
-        "distill.student.condition=no_audio",
+        "distill.student_view.condition=no_audio",
         "distill.divergence=jsd",
         "trainer.max_tokens=100000",
     ],
     "traces": [
         "stage=distill",
-        "distill.traces.samples=4",
-        "distill.traces.max_right=3",
-        "distill.traces.only_right=false",
-        "distill.traces.limit=24",
+        "distill.rejection_sampling.samples=4",
+        "distill.rejection_sampling.max_correct=3",
+        "distill.rejection_sampling.only_correct=false",
+        "distill.rejection_sampling.limit=24",
     ],
     "prealign": ["stage=prealign", "prealign.subtract_prior=true", "rlvr.max_completion_tokens=12"],
 }
@@ -74,13 +74,13 @@ def start(case: str, digits: Path, runs: Path, name: str) -> subprocess.Popen[by
         "trainer.batch_size=3",
         f"trainer.max_steps={STEPS}",
         "trainer.checkpoint_every=2",
-        "trainer.val_every=4",
-        "trainer.val_samples=6",
-        "trainer.accumulate=2",
+        "trainer.val_check_interval=4",
+        "trainer.val_limit=6",
+        "trainer.accumulate_grad_batches=2",
         "rlvr.group_size=4",
         "optim.lr=1e-3",
         "optim.schedule=cosine",
-        "trainer.log_every=2",
+        "trainer.log_every_n_steps=2",
         *CASES[case],
     ]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}

@@ -6,8 +6,8 @@ import pytest
 
 from configs.load import load_config
 from configs.schema import Config
-from datamodules.loading.views import Showing
-from datamodules.media.ablation import Withholding
+from datamodules.loading.views import ViewSettings
+from datamodules.media.ablation import MediaAblation
 from runtime.runs import Run
 from training.stages import build_data, imitation, known_needs, wanted_views
 
@@ -18,7 +18,7 @@ def config(*words: str) -> Config:
     return load_config([*words], STAGES)
 
 
-NOISE = Showing(withheld=Withholding(condition="text_only", how="noise"))
+NOISE = ViewSettings(ablation=MediaAblation(condition="text_only", how="noise"))
 
 
 @pytest.mark.parametrize("stage", ["rlvr", "prealign"])
@@ -30,16 +30,16 @@ def test_terms_that_compare_with_media_withheld_ask_for_a_blind_view(stage):
 
 def test_rewards_ask_for_views_of_their_own():
     views = wanted_views(config("stage=rlvr", "rlvr.reward.blind=1", "rlvr.reward.temporal=0.3"))
-    shuffled = Showing(withheld=Withholding(condition="no_visual", how="shuffled"))
+    shuffled = ViewSettings(ablation=MediaAblation(condition="no_visual", how="shuffled"))
     assert views == {"blind": NOISE, "shuffled": shuffled}
 
 
 def test_only_a_side_that_is_shown_otherwise_has_a_view():
-    words = ["stage=distill", "distill.method=on_policy", "distill.student.condition=no_audio"]
-    deaf = Showing(withheld=Withholding(condition="no_audio"))
+    words = ["stage=distill", "distill.method=on_policy", "distill.student_view.condition=no_audio"]
+    deaf = ViewSettings(ablation=MediaAblation(condition="no_audio"))
     assert wanted_views(config(*words)) == {"student": deaf}
-    frames = Showing(withheld=Withholding(), video_max_frames=16)
-    views = wanted_views(config(*words, "distill.teacher_shown.video_max_frames=16"))
+    frames = ViewSettings(ablation=MediaAblation(), video_max_frames=16)
+    views = wanted_views(config(*words, "distill.teacher_view.video_max_frames=16"))
     assert views == {"student": deaf, "teacher": frames}
 
 
@@ -51,7 +51,11 @@ def test_imitation_shows_nothing_else():
 
 def test_traces_are_imitated_whole():
     """Twice as many tokens as were sampled: text may be cut into more when it is read again."""
-    words = ["stage=distill", "distill.traces.max_completion_tokens=40", "sft.average=token"]
+    words = [
+        "stage=distill",
+        "distill.rejection_sampling.max_completion_tokens=40",
+        "sft.loss_aggregation=token",
+    ]
     found = imitation(config(*words))
     assert (found.max_completion_tokens, found.average) == (80, "token")
     assert imitation(config("stage=sft")).max_completion_tokens == 64
@@ -69,11 +73,14 @@ def test_needs_are_read_for_all_manifests(tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["stage=prealign", "data.ask=answer"], "data.ask is answer.*set data.ask=evidence"),
+        (["stage=prealign", "data.task=answer"], "data.task is answer.*set data.task=describe"),
         (["stage=prealign", "rlvr.reward.format=1"], "rlvr.reward.format pays answers"),
-        (["stage=rlvr", "data.ask=evidence"], "stage=rlvr has .*choose stage=prealign"),
-        (["stage=distill", "data.ask=evidence"], "stage=distill has answers judged"),
-        (["stage=sft", "data.ask=evidence", "trainer.val_every=5"], "validation judges answers"),
+        (["stage=rlvr", "data.task=describe"], "stage=rlvr has .*choose stage=prealign"),
+        (["stage=distill", "data.task=describe"], "stage=distill has answers judged"),
+        (
+            ["stage=sft", "data.task=describe", "trainer.val_check_interval=5"],
+            "validation judges answers",
+        ),
         (
             ["stage=prealign", "objective=dapo"],
             r"rlvr.reward.overlong pays answers.*set rlvr.reward.overlong=0.0",
@@ -91,12 +98,21 @@ ON_POLICY = ["stage=distill", "distill.method=on_policy"]
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["stage=distill", "distill.student.condition=no_audio"], r"distill\.student\.condition"),
+        (
+            ["stage=distill", "distill.student_view.condition=no_audio"],
+            r"distill\.student_view\.condition",
+        ),
         (["stage=distill", "distill.teacher=there"], r"distill\.teacher has no effect"),
         (["stage=distill", "sft.max_completion_tokens=9"], r"sft\.max_completion_tokens has no"),
         ([*ON_POLICY, "distill.teacher=there", "sft.pack_tokens=9"], r"sft\.pack_tokens has no"),
-        ([*ON_POLICY, "distill.teacher=there", "distill.traces.samples=9"], r"traces\.samples has"),
-        (["stage=distill", "data.ask=told"], "traces are answers to the questions that are kept"),
+        (
+            [*ON_POLICY, "distill.teacher=there", "distill.rejection_sampling.samples=9"],
+            r"traces\.samples has",
+        ),
+        (
+            ["stage=distill", "data.task=answer_from_description"],
+            "traces are answers to the questions that are kept",
+        ),
         (ON_POLICY, "both begin alike and nothing is learned"),
     ],
 )
@@ -108,8 +124,13 @@ def test_a_way_of_distilling_refuses_what_it_would_ignore(words, told):
 @pytest.mark.parametrize(
     "words",
     [
-        ["stage=distill", "sft.pack_tokens=900", "sft.average=token", "distill.traces.samples=9"],
-        [*ON_POLICY, "distill.student.condition=no_audio"],
+        [
+            "stage=distill",
+            "sft.pack_tokens=900",
+            "sft.loss_aggregation=token",
+            "distill.rejection_sampling.samples=9",
+        ],
+        [*ON_POLICY, "distill.student_view.condition=no_audio"],
         [*ON_POLICY, "distill.teacher=there"],
         [*ON_POLICY, "distill.on_policy_share=0"],
         ["stage=prealign", "objective=dapo", "rlvr.reward.overlong=0"],

@@ -22,7 +22,7 @@ OWN = {
     "modules/verifiers/math_answers.py",  # what its own processes say to each other, as in the next
     "pretrained/chat_template.py",
     "evaluation/benchmarking/arms.py",  # what it has just written itself, as is the next
-    "evaluation/benchmarking/metrics.py",
+    "evaluation/benchmarking/report.py",
 }
 """Files that may call `json.loads`."""
 

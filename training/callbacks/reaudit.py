@@ -28,8 +28,8 @@ from datamodules.contribution.presets import (
 )
 from datamodules.contribution.probe_matching import with_rule_defaults
 from datamodules.draws import draw_seed, random_order
-from datamodules.loading.question_set import InOrder, QuestionSet
-from datamodules.prompts.wording import SUFFIXES
+from datamodules.loading.question_set import QuestionSet, SequentialBatches
+from datamodules.prompts.templates import SUFFIXES
 from datamodules.questions import QuestionData
 from modules.base import PostTrainingModule
 from modules.grading import GradedGroup, answer
@@ -76,7 +76,7 @@ class Reaudit(Callback):
             )
         drawn = random_order(self.seed, "reaudit", size=len(decidable))[: self.count]
         places = np.sort(decidable[drawn])
-        self.questions = data.train_questions.under("full", "absent")
+        self.questions = data.train_questions.with_condition("full", "absent")
         self.questions.samples = [everything[place] for place in places]
         self.items = _items_at(
             question_features(everything, self.rule.condition, self.rule.how), places
@@ -135,7 +135,7 @@ class Reaudit(Callback):
 
     def _withheld(self, ask: RuleQuery, order: int) -> QuestionSet:
         """Show the questions as a probe does that fills the cache for this rule."""
-        return self.questions.under(
+        return self.questions.with_condition(
             ask.condition,
             ask.how,
             option_seed=order,
@@ -156,10 +156,10 @@ class Reaudit(Callback):
             max_tokens=self.probe.max_completion_tokens,
             temperature=self.probe.temperature if vote.answers > 1 else 0.0,
         )
-        withheld = questions.withheld
+        withheld = questions.ablation
         seed = draw_seed(self.probe.seed, withheld.condition, withheld.how, order)
         batch_size = max(1, self.probe.batch_size // vote.answers)
-        batches = InOrder(questions, batch_size=batch_size)
+        batches = SequentialBatches(questions, batch_size=batch_size)
         for number in range(len(batches)):
             batch = batches[number]
             if batch is not None:  # nothing in it could be read; the quarantine knows

@@ -1,1 +1,1 @@
-"""What a media file is and whether it is whole, without decoding it."""
+"""Identify media files and check that they are complete, without decoding them."""

@@ -1,4 +1,4 @@
-"""Films in boxes within boxes: MP4, Matroska, AVI and ASF say how long each of them is."""
+"""Check videos in nested boxes with declared lengths: MP4, Matroska, AVI and ASF."""
 
 import struct
 from typing import BinaryIO
@@ -10,7 +10,7 @@ TOP = {
     *(CLUSTER, 0x114D_9B74, 0x1549_A966, 0x1654_AE6B, 0x1C53_BB6B),
     *(0x1941_A469, 0x1043_A770, 0x1254_C367),
 }
-"""What stands directly in a Matroska segment: one of these ends a cluster of unknown length."""
+"""Elements directly in a Matroska segment: one of these ends a cluster of unknown length."""
 
 ASF_HEADER = bytes.fromhex("3026b2758e66cf11a6d900aa0062ce6c")
 ASF_DATA = bytes.fromhex("3626b2758e66cf11a6d900aa0062ce6c")
@@ -18,7 +18,7 @@ ASF_PROPERTIES = bytes.fromhex("a1dcab8c47a9cf118ee400c00c205365")
 
 
 def check_mp4(file: BinaryIO, size: int) -> None:
-    """Check the boxes of an MP4 or QuickTime file, and that there is one index among them."""
+    """Check the boxes of an MP4 or QuickTime file, and that one of them is an index."""
     place, seen = 0, set[bytes]()
     while place + 8 <= size:
         length, name = struct.unpack(">I4s", read_at(file, place, 8))
@@ -39,7 +39,8 @@ def check_mp4(file: BinaryIO, size: int) -> None:
 
 
 def check_matroska(file: BinaryIO, size: int) -> None:
-    """Check the elements of a Matroska or WebM file; a stream leaves lengths of outer ones open."""
+    """Check the elements of a Matroska or WebM file; a stream leaves the lengths of outer ones
+    open."""
     place, end, cluster = 0, size, (0, 0)  # of the segment, and the last of its clusters
     while place < size:
         number, length, body = _element(file, place)
@@ -70,7 +71,7 @@ def check_matroska(file: BinaryIO, size: int) -> None:
 
 
 def _element(file: BinaryIO, place: int) -> tuple[int, int | None, int]:
-    """Read what an element is, how long it is if it says so, and where its content begins."""
+    """Read the id of an element, its length if it is declared, and the offset of its content."""
     head = read_at(file, place, 12)
     width = 9 - head[0].bit_length()
     if width > 4 or len(head) <= width:
@@ -86,7 +87,7 @@ def _element(file: BinaryIO, place: int) -> tuple[int, int | None, int]:
 
 
 def check_avi(file: BinaryIO, size: int) -> bool:
-    """Check the lists of an AVI file, of which long ones have several.
+    """Check the lists of an AVI file; long files have several.
 
     Returns whether its lengths were left open, as in a stream.
     """
@@ -109,7 +110,7 @@ def check_avi(file: BinaryIO, size: int) -> bool:
 
 
 def _check_lists(file: BinaryIO, place: int, end: int) -> None:
-    """Check that something stands behind the frames of an AVI file, where there is more of it."""
+    """Check that something follows the frames of an AVI file, where there is more of it."""
     while place + 8 <= end:
         name, length = struct.unpack("<4sI", read_at(file, place, 8))
         if name == b"idx1":
@@ -120,7 +121,7 @@ def _check_lists(file: BinaryIO, place: int, end: int) -> None:
 
 
 def _check_movie(file: BinaryIO, size: int, place: int) -> None:
-    """Check the frames of an AVI file whose length nobody wrote."""
+    """Check the frames of an AVI file of undeclared length."""
     while place + 12 <= size:
         name, length, kind = struct.unpack("<4sI4s", read_at(file, place, 12))
         if name == b"RIFF":

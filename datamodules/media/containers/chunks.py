@@ -1,4 +1,4 @@
-"""Sounds and pictures in chunks: each says how long it is, so a cut one is longer than the file."""
+"""Check audio and images in chunks with declared lengths: a truncated one ends beyond the file."""
 
 import re
 import struct
@@ -7,21 +7,22 @@ from typing import BinaryIO, Literal
 from datamodules.media.containers.faults import damaged, doubled, read_at, truncated, unfinished
 
 STREAMED = 0x7FFF_0000
-"""Lengths from here on are what programs write who do not know yet: 2^31 or 2^32, less a header."""
+"""Programs that do not know the length yet write values from here on: 2^31 or 2^32, less a
+header."""
 
 BYTES: dict[str, Literal["little", "big"]] = {"<": "little", ">": "big"}
 BLOCK = 1 << 20
 
 AU_BYTES = {3: 2, 4: 3, 5: 4, 6: 4, 7: 8}
-"""Of a sample, by its encoding in a Sun file."""
+"""Bytes of a sample, by its encoding in a Sun file."""
 
 
 def check_iff(file: BinaryIO, size: int, order: str, sound: tuple[bytes, ...]) -> bool:
     """Check WAV, RF64, AIFF and 8SVX files, whose chunks have a name and a length of 32 bits.
 
-    A length of 0 or of nearly 2^32 stands for whatever follows, as in a stream; returns whether it
-    is such a 0. What stands behind the sound may be cut or no chunk at all: nothing of the sound is
-    missing then.
+    A length of 0 or of nearly 2^32 stands for all that follows, as in a stream; returns whether it
+    is such a 0. What follows the audio may be truncated or no chunk at all: no audio is missing
+    then.
 
     Args:
         order: `<` or `>`, the byte order of lengths.
@@ -87,7 +88,7 @@ def check_w64(file: BinaryIO, size: int) -> None:
 
 
 def check_caf(file: BinaryIO, size: int) -> None:
-    """Check the chunks of a Core Audio file; a sound of length -1 lasts until the file ends."""
+    """Check the chunks of a Core Audio file; audio of length -1 lasts until the file ends."""
     place, found = 8, False
     while place + 12 <= size:
         name, length = struct.unpack(">4sq", read_at(file, place, 12))
@@ -151,7 +152,8 @@ def check_voc(file: BinaryIO, size: int) -> None:
 
 
 def check_flac(file: BinaryIO, size: int, begin: int) -> bool:
-    """Look for a second FLAC file behind the first; that each is whole its decoder tells.
+    """Look for a second FLAC file after the first; whether each is complete is for its decoder to
+    say.
 
     Returns whether it counts its samples, which a stream does not.
     """
@@ -169,7 +171,7 @@ def check_flac(file: BinaryIO, size: int, begin: int) -> bool:
 
 
 def check_png(file: BinaryIO, size: int) -> tuple[float, ...]:
-    """Check the chunks of a PNG file until its last; say how long each moving picture is shown."""
+    """Check the chunks of a PNG file; return the duration of each frame of an animation."""
     place, lasting = 8, []
     while place + 12 <= size:
         length, name = struct.unpack(">I4s", read_at(file, place, 8))
@@ -187,7 +189,8 @@ def check_png(file: BinaryIO, size: int) -> tuple[float, ...]:
 
 
 def check_webp(file: BinaryIO, size: int) -> tuple[float, ...]:
-    """Check the length in the header of a WebP file; say how long each moving picture is shown."""
+    """Check the length in the header of a WebP file; return the duration of each frame of an
+    animation."""
     end = 8 + int.from_bytes(read_at(file, 4, 4), "little")
     if end > size:
         raise truncated("picture", end, size)
@@ -205,9 +208,9 @@ def check_webp(file: BinaryIO, size: int) -> tuple[float, ...]:
 
 
 def check_gif(file: BinaryIO, size: int) -> tuple[float, ...]:
-    """Follow the blocks of a GIF file to its end; say how long each picture is shown.
+    """Check the blocks of a GIF file; return the duration of each frame.
 
-    Published files often lack the mark of the end, but none of their blocks.
+    Published files often lack the end marker, but none of their blocks.
     """
     flags = read_at(file, 10, 1).ljust(1, b"\0")[0]
     place, lasting, seconds = 13 + _table(flags), [], 0.0
@@ -236,7 +239,8 @@ def check_gif(file: BinaryIO, size: int) -> tuple[float, ...]:
 
 
 def check_jpeg(file: BinaryIO, size: int) -> tuple[float, ...]:
-    """Look for the end of a photograph that ends in zeros; its decoder misses what is cut off."""
+    """Look for the end of a JPEG file that ends in zeros; its decoder does not notice what is cut
+    off."""
     if any(read_at(file, max(0, size - 32), 32)):
         return ()
     data = read_at(file, 0, size)
@@ -246,7 +250,7 @@ def check_jpeg(file: BinaryIO, size: int) -> tuple[float, ...]:
 
 
 def _table(flags: int) -> int:
-    """Say how many bytes the table of colors takes, if there is one."""
+    """Return the size of the color table in bytes, 0 if there is none."""
     return 3 << (flags & 7) + 1 if flags & 0x80 else 0
 
 

@@ -1,4 +1,4 @@
-"""What may be wrong with a file as a whole, and the way to read bytes of it."""
+"""Errors about incomplete files, and bounded reading of their bytes."""
 
 import io
 from typing import BinaryIO, final
@@ -6,19 +6,19 @@ from typing import BinaryIO, final
 from datamodules.media.decoders import MediaError
 
 MOST_PARTS = 600_000
-"""Places of a file that are looked at one by one: those of a film of hours are fewer."""
+"""Parts of a file that are visited one by one; a video of hours has fewer."""
 
 
 @final
-class Followed(io.BufferedReader):
-    """A file whose parts are followed, which ends where they are made to have no end."""
+class BoundedReader(io.BufferedReader):
+    """A file with a limit on seeks: hostile files could have parts without end."""
 
     def __init__(self, raw: io.FileIO) -> None:
         super().__init__(raw)
         self._left = MOST_PARTS
 
     def seek(self, place: int, whence: int = 0) -> int:
-        """Go to a place, as often as any usual file needs."""
+        """Seek, as often as any usual file needs."""
         self._left -= 1
         if self._left < 0:
             raise MediaError(
@@ -36,7 +36,7 @@ def read_at(file: BinaryIO, place: int, count: int) -> bytes:
 
 
 def truncated(part: str, end: int, size: int) -> MediaError:
-    """Say that a file ends within one of its parts."""
+    """Make the error for a file that ends within one of its parts."""
     return MediaError(
         f"{size:,} bytes, but its {part} goes on to byte {end:,} and none may be missing: the file "
         "is truncated; fetch it again."
@@ -44,7 +44,7 @@ def truncated(part: str, end: int, size: int) -> MediaError:
 
 
 def unfinished(mark: str, size: int) -> MediaError:
-    """Say that a file lacks a mark that its format demands, most often its end."""
+    """Make the error for a file that lacks a mark which its format requires, most often its end."""
     return MediaError(
         f"{size:,} bytes without {mark}, which every whole file of its format has: the file is "
         "truncated; fetch it again, or copy what there is of it with `ffmpeg -c copy`."
@@ -52,7 +52,7 @@ def unfinished(mark: str, size: int) -> MediaError:
 
 
 def doubled(what: str, place: int) -> MediaError:
-    """Say that a file holds two recordings one behind the other, of which players show one."""
+    """Make the error for a file that holds two recordings, of which players show one."""
     return MediaError(
         f"a second {what} begins at byte {place:,}, but a file holds one recording and the rest of "
         "it would go unheard or unseen: split the file, or join its parts with `ffmpeg -f concat`."
@@ -60,7 +60,7 @@ def doubled(what: str, place: int) -> MediaError:
 
 
 def damaged(what: str, place: int) -> MediaError:
-    """Say that something else stands where a part of the file should."""
+    """Make the error for a file with something else in place of one of its parts."""
     return MediaError(
         f"{what} at byte {place:,}, but a file is whole from its beginning to its end: it is "
         "damaged; fetch or convert it again."

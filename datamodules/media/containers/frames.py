@@ -1,4 +1,4 @@
-"""Sound in frames without a container: MP3, AAC, AC-3 and AMR, each counted to the last."""
+"""Count the frames of audio without a container: MP3, AAC, AC-3 and AMR."""
 
 import struct
 from collections.abc import Callable
@@ -9,14 +9,14 @@ from datamodules.media.containers.faults import damaged, doubled, truncated
 from datamodules.media.decoders import MediaError
 
 Head = tuple[int, int, int]
-"""Of a frame: its bytes, its samples, its samples a second."""
+"""Of a frame: its bytes, its samples, its sampling rate."""
 
 WINDOW = 1 << 20
 MOST_ZEROS = 4096
-"""Bytes by which files are padded; more are what was never fetched of a file made at full size."""
+"""Bytes of padding; more are the unfetched rest of a file that was allocated at full size."""
 
 FAR = 1 << 16
-"""Bytes of something else that are looked through for the next frame."""
+"""Bytes that are searched for the next frame."""
 
 _MPEG1 = (
     (32, 64, 96, 128, 160, 192, 224, 256, 288, 320, 352, 384, 416, 448),
@@ -40,7 +40,7 @@ _AMR_WIDE_BYTES = (18, 24, 33, 37, 41, 47, 51, 59, 61, 6, 0, 0, 0, 0, 1, 1)
 
 
 def mpeg(data: bytes, at: int) -> Head | None:
-    """Read the header of a frame of MPEG sound, of any layer."""
+    """Read the header of a frame of MPEG audio, of any layer."""
     if at + 4 > len(data) or data[at] != 0xFF or data[at + 1] < 0xE0:
         return None
     second, third = data[at + 1], data[at + 2]
@@ -101,30 +101,30 @@ def amr_wide(data: bytes, at: int) -> Head | None:
 
 
 @dataclass(kw_only=True)
-class Counted:
-    """The frames of a file."""
+class FrameCount:
+    """The number of frames of a file, and their length."""
 
     frames: int = 0
     samples: int = 0
-    """At the rate of the first."""
+    """At the rate of the first frame."""
 
     rate: int = 1
 
     @property
     def seconds(self) -> float:
-        """Say how long they last."""
+        """Their length in seconds."""
         return self.samples / self.rate
 
 
 class Window:
-    """The part of a file that is looked at; the whole of it may be long."""
+    """The part of a file that is in memory; the whole of it may be long."""
 
     def __init__(self, file: BinaryIO, size: int) -> None:
         self.file, self.size = file, size
         self.base, self.data = 0, b""
 
     def at(self, place: int, count: int) -> int:
-        """Make some bytes available, as far as they exist, and say where in `data` they begin."""
+        """Load some bytes, as far as they exist, and return their offset in `data`."""
         if not self.base <= place <= place + count <= self.base + len(self.data):
             self.file.seek(place)
             self.base, self.data = place, self.file.read(max(WINDOW, count))
@@ -133,13 +133,13 @@ class Window:
 
 def check_frames(
     file: BinaryIO, size: int, begin: int, head: Callable[[bytes, int], Head | None]
-) -> Counted:
+) -> FrameCount:
     """Follow the frames of a file from one to the next, past tags between and behind them.
 
-    A last frame that is longer than the file tells that the file was cut, and something else
-    between two that a part of the sound is missing there.
+    A last frame that is longer than the file shows that the file was truncated; something else
+    between two frames shows that a part of the audio is missing there.
     """
-    window, place, counted = Window(file, size), begin, Counted()
+    window, place, counted = Window(file, size), begin, FrameCount()
     while place < size:
         at = window.at(place, 16)
         frame = head(window.data, at)
@@ -183,7 +183,7 @@ def _past_tag(window: Window, place: int) -> int | None:
 
 
 def tag_size(head: bytes) -> int:
-    """Say how long an ID3v2 tag is, by its first ten bytes, each of seven bits."""
+    """Return the length of an ID3v2 tag by its first ten bytes, each of seven bits."""
     size = head[6] << 21 | head[7] << 14 | head[8] << 7 | head[9]
     return 10 + size + (10 if head[5] & 0x10 else 0)
 
@@ -202,7 +202,7 @@ def _next_frame(
 
 
 def check_mpeg(file: BinaryIO, size: int, begin: int) -> float:
-    """Count the seconds of an MP3 file, and hold its frames against the count in its first."""
+    """Count the seconds of an MP3 file, and compare its frames with the count in its first."""
     file.seek(begin)
     first = file.read(4096)
     counted = check_frames(file, size, begin, mpeg)

@@ -1,4 +1,4 @@
-"""Streams: Ogg pages, FLV tags and MPEG packets, which each say where the next one begins."""
+"""Check streams: Ogg pages, FLV tags and MPEG packets, each of which declares its length."""
 
 import zlib
 from typing import BinaryIO
@@ -6,16 +6,16 @@ from typing import BinaryIO
 from datamodules.media.containers.faults import damaged, doubled, read_at, truncated, unfinished
 
 FIRST, LAST = 2, 4
-"""Flags of Ogg pages: of the first and the last of a stream."""
+"""Flags of Ogg pages: the first and the last of a stream."""
 
 TAIL = 1 << 20
-"""Bytes at the end of a transport stream that are looked through."""
+"""Bytes at the end of a transport stream that are checked."""
 
 
 def check_ogg(file: BinaryIO, size: int) -> frozenset[bytes]:
     """Check that all pages of an Ogg file are there, to the last of each stream.
 
-    Returns the first bytes of each stream, which name its codec.
+    Returns the first bytes of each stream, which identify its codec.
     """
     place, following, codecs = 0, dict[bytes, int](), set[bytes]()
     ended = set[bytes]()
@@ -46,18 +46,18 @@ def check_ogg(file: BinaryIO, size: int) -> frozenset[bytes]:
 
 
 REVERSED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
-"""Each byte with its bits the other way round, as Ogg and zlib differ over a sum."""
+"""Each byte with its bits reversed: Ogg and zlib use opposite bit orders in checksums."""
 
 
 def _sound_page(page: bytes) -> bool:
-    """Tell whether a page has the checksum that it says, which is taken with that left out."""
+    """Tell whether the checksum of a page is right; it is computed with its own field set to 0."""
     bare = (page[:22] + bytes(4) + page[26:]).translate(REVERSED)
     found = zlib.crc32(bare, 0xFFFF_FFFF) ^ 0xFFFF_FFFF
     return found.to_bytes(4, "big").translate(REVERSED) == page[22:26]
 
 
 def check_flv(file: BinaryIO, size: int) -> None:
-    """Check the tags of a Flash film."""
+    """Check the tags of an FLV file."""
     place = int.from_bytes(read_at(file, 5, 4), "big") + 4
     while place < size:
         head = read_at(file, place, 11)
@@ -74,7 +74,7 @@ def check_flv(file: BinaryIO, size: int) -> None:
 def check_transport(file: BinaryIO, size: int, packet: int) -> None:
     """Check that the last packets of a transport stream are whole, and what they carry is.
 
-    What begins in the last of them and says how long it is must be there to its end.
+    What begins in the last of them and declares its length must be there to its end.
     """
     if left := size % packet:
         raise truncated("last packet", size + packet - left, size)

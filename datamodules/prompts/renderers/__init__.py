@@ -1,1 +1,1 @@
-"""How each kind of model is shown a question."""
+"""Render media into prompts, one file for each kind of model."""

@@ -1,4 +1,4 @@
-"""What differs between models on the way from decoded media to a prompt."""
+"""Render decoded media into a prompt: what differs between kinds of models."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from datamodules.media.files import Decoded
 from datamodules.prompts.renderers.features import Features, Processor
 
 Medium = tuple[Features, ...]
-"""What is shown of one medium: of a video with sound two features, of a withheld one nothing."""
+"""The features of one medium: two of a video with audio, none of a withheld one."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,17 +18,17 @@ class Place:
     """Where a chat template shows something of a medium."""
 
     kind: str
-    """What the template is told that there is: `audio`, `image` or `video`."""
+    """The type of content part that the template is given: `audio`, `image` or `video`."""
 
     placeholder: str
-    """What it writes for that."""
+    """The token that the template writes for it."""
 
     text: str
-    """What the tokenizer is given instead."""
+    """The text that replaces the placeholder before tokenization."""
 
 
-class Dialect(ABC):
-    """How one kind of model is shown media: as which inputs of its towers, tokens and positions."""
+class Renderer(ABC):
+    """Renders media for one kind of model: as tower inputs, tokens and positions."""
 
     def __init__(self, path: str, processor: Processor) -> None:
         """Take a model's processor.
@@ -42,22 +42,22 @@ class Dialect(ABC):
     @property
     @abstractmethod
     def placeholders(self) -> Mapping[str, str]:
-        """Name the token that each kind of media is written as; kinds it lacks have none."""
+        """The token that stands for each kind of media; kinds that the model lacks have none."""
 
     @abstractmethod
     def features(self, decoded: Decoded) -> Medium:
-        """Turn one decoded medium into tower inputs, or refuse what the model has no sense for."""
+        """Turn one decoded medium into tower inputs, or refuse what the model does not support."""
 
     @abstractmethod
     def positions(self, ids: Sequence[int], media: Sequence[Medium]) -> Tensor:
-        """Number the tokens of a prompt, in which media stand in this order.
+        """Number the tokens of a prompt that holds these media in this order.
 
         Shapes: P ids -> (3, P)
         """
 
     def places(self, medium: Medium) -> list[Place]:
-        """Say what a template shows of a medium, and what becomes of it: by default, of each
-        feature a placeholder, which is repeated for as many tokens as it fills."""
+        """List the placeholders of a medium and what replaces them: by default one for each
+        feature, repeated for as many tokens as it fills."""
         return [
             Place(kind=one.kind, placeholder=token, text=token * one.tokens)
             for one in medium
@@ -65,7 +65,7 @@ class Dialect(ABC):
         ]
 
     def expand(self, text: str, media: Sequence[Medium]) -> str:
-        """Write media out, each in the place that a chat template left for it."""
+        """Replace the placeholders that a chat template left for media."""
         places = [place for medium in media for place in self.places(medium)]
         tokens = [*self.placeholders.values()]
         out, rest = "", text

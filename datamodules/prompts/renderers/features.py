@@ -1,4 +1,4 @@
-"""From one decoded medium to what towers take, a processor's parts called on that medium alone."""
+"""Turn one decoded medium into tower inputs with the parts of a processor."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -11,14 +11,14 @@ from torch import Tensor
 from datamodules.media.files import MediaError
 
 FARTHEST = 1000.0
-"""From 0, of what towers take: pixels and spectra are scaled to a few units."""
+"""Largest absolute value of tower inputs: pixels and spectra are scaled to a few units."""
 
 Processor = Any  # the classes of transformers share no typed base
 
 
 @dataclass(frozen=True, kw_only=True)
 class Features:
-    """One medium as a tower takes it."""
+    """One medium as tower input."""
 
     kind: str
     """`audio`, `image` or `video`; a video with sound becomes two features."""
@@ -37,7 +37,7 @@ class Features:
 
 
 def check_range(feature: Features) -> Features:
-    """Refuse what no processor makes of good media: NaN, infinity, or numbers far from 0."""
+    """Refuse values that no processor makes of good media: NaN, infinity, or far from 0."""
     low, high = feature.values.aminmax()
     if not max(-float(low), float(high)) <= FARTHEST:  # nor where they are NaN
         raise MediaError(
@@ -47,8 +47,8 @@ def check_range(feature: Features) -> Features:
     return feature
 
 
-def picture(processor: Processor, image: NDArray[np.uint8]) -> Features:
-    """Cut a picture into patches."""
+def image_features(processor: Processor, image: NDArray[np.uint8]) -> Features:
+    """Cut an image into patches."""
     out = processor(images=[image], input_data_format="channels_last", return_tensors="pt")
     grid = out["image_grid_thw"][0]
     return Features(
@@ -59,7 +59,7 @@ def picture(processor: Processor, image: NDArray[np.uint8]) -> Features:
     )
 
 
-def film(processor: Processor, frames: NDArray[np.uint8], *, fps: float) -> Features:
+def video_features(processor: Processor, frames: NDArray[np.uint8], *, fps: float) -> Features:
     """Cut the frames of a video into patches."""
     stacked = torch.from_numpy(frames).permute(0, 3, 1, 2)  # (F, 3, height, width)
     out = processor(videos=[stacked], do_sample_frames=False, return_tensors="pt")
@@ -73,11 +73,11 @@ def film(processor: Processor, frames: NDArray[np.uint8], *, fps: float) -> Feat
     )
 
 
-def spectrum(extractor: Processor, wave: NDArray[np.float32], *, beyond: int = 0) -> Tensor:
-    """Turn a sound into mel frames, the last of which may be cut off. Shapes: -> (mel bins, frames)
+def mel_spectrogram(extractor: Processor, wave: NDArray[np.float32], *, beyond: int = 0) -> Tensor:
+    """Turn a waveform into mel frames. The last one may be partial. Shapes: -> (mel bins, frames)
 
     Args:
-        beyond: frames of the silence behind the sound that are kept, two at most.
+        beyond: frames of the silence behind the clip to keep, two at most.
     """
     frames = -(-len(wave) // extractor.hop_length) + beyond
     # Two windows of silence behind the clip: the last frames then see what they would see in
@@ -94,8 +94,8 @@ def spectrum(extractor: Processor, wave: NDArray[np.float32], *, beyond: int = 0
     return mel
 
 
-def heard_tokens(frames: int, wave: NDArray[np.float32]) -> int:
-    """Count the places of a sound where two convolutions and a pool make one of four frames."""
+def audio_tokens(frames: int, wave: NDArray[np.float32]) -> int:
+    """Count the tokens of a clip where two convolutions and a pool make one of four frames."""
     tokens = ((frames - 1) // 2 + 1 - 2) // 2 + 1
     if tokens < 1:
         raise MediaError(
@@ -105,13 +105,13 @@ def heard_tokens(frames: int, wave: NDArray[np.float32]) -> int:
     return tokens
 
 
-def clip(extractor: Processor, wave: NDArray[np.float32]) -> Features:
-    """Turn a sound into as many mel frames as it lasts."""
-    mel = spectrum(extractor, wave)
+def audio_features(extractor: Processor, wave: NDArray[np.float32]) -> Features:
+    """Turn a waveform into mel frames for its whole length."""
+    mel = mel_spectrogram(extractor, wave)
     frames = mel.shape[1]
     return Features(
         kind="audio",
         values=mel,
         grid=torch.tensor([frames]),
-        tokens=heard_tokens(frames, wave),
+        tokens=audio_tokens(frames, wave),
     )

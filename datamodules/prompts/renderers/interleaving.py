@@ -1,7 +1,7 @@
-"""The sound of a film between its frames, as Qwen's omni-modal models take it.
+"""Interleave the audio of a video with its frames, as Qwen's omni-modal models do.
 
-Tokens are dealt out by where they stand in time, counted in positions: a token of sound is one
-position long, and those of a picture share theirs.
+Tokens are ordered by time, counted in positions: a token of audio is one position long, and all
+tokens of a frame have the same time.
 """
 
 from collections.abc import Mapping, Sequence
@@ -15,31 +15,31 @@ from datamodules.prompts.renderers.base import Medium, Place
 from datamodules.prompts.renderers.features import Features, Processor
 
 Piece = tuple[Literal["video", "audio"], int]
-"""Tokens of one kind that stand side by side, and how many they are."""
+"""A run of tokens of one kind, and its length."""
 
 
-def with_sound(medium: Medium) -> bool:
-    """Tell whether a medium is a film with its sound, neither of them withheld."""
+def is_video_with_audio(medium: Medium) -> bool:
+    """Tell whether a medium is a video with its audio, neither of them withheld."""
     return [one.kind for one in medium] == ["video", "audio"]
 
 
-def times_of(film: Features, positions_per_second: float) -> list[float]:
-    """Say where each token of a film's pictures stands in time, as processors reckon it."""
-    steps = int(film.grid[0])
-    tokens = film.tokens // steps
+def token_times(video: Features, positions_per_second: float) -> list[float]:
+    """List the time of each token of a video's frames, as processors compute it."""
+    steps = int(video.grid[0])
+    tokens = video.tokens // steps
     return [
-        step * film.seconds_per_grid * positions_per_second
+        step * video.seconds_per_grid * positions_per_second
         for step in range(steps)
         for _ in range(tokens)
     ]
 
 
-def in_chunks(times: Sequence[float], sounds: int, *, length: int) -> list[Piece]:
-    """Deal out chunks of equal time, the pictures of each before its sound: Qwen2.5-Omni's way.
+def interleave_chunks(times: Sequence[float], sounds: int, *, length: int) -> list[Piece]:
+    """Interleave chunks of equal time, the frames of each before its audio, as Qwen2.5-Omni does.
 
     Args:
-        times: where each token of the pictures stands in time, in order and from 0.
-        sounds: tokens of the sound.
+        times: of each token of the frames, ascending from 0.
+        sounds: number of audio tokens.
         length: positions of a chunk.
     """
     pieces: list[Piece] = []
@@ -52,8 +52,8 @@ def in_chunks(times: Sequence[float], sounds: int, *, length: int) -> list[Piece
 def _chunks(times: Sequence[float], length: int) -> list[int]:
     """Count the tokens of each chunk.
 
-    A token that passes several ends of chunks closes one only, and the next token another: where
-    pictures are further apart than chunks, they are cut. So the model was trained.
+    A token that passes several ends of chunks closes only one, and the next token another; where
+    frames are further apart than chunks, a frame is split. The model was trained so.
     """
     counts: list[int] = []
     begun = 0
@@ -64,11 +64,11 @@ def _chunks(times: Sequence[float], length: int) -> list[int]:
     return [*counts, len(times) - begun]
 
 
-def in_time(times: Sequence[float], sounds: int) -> list[Piece]:
-    """Put each picture before the first sound that begins no earlier: Qwen3-Omni's way.
+def interleave_by_time(times: Sequence[float], sounds: int) -> list[Piece]:
+    """Put each frame before the first audio token that begins no earlier, as Qwen3-Omni does.
 
     Args:
-        times, sounds: see `in_chunks`.
+        times, sounds: see `interleave_chunks`.
     """
     seen = [(time, 0) for time in times]
     heard = [(float(number), 1) for number in range(sounds)]
@@ -77,8 +77,8 @@ def in_time(times: Sequence[float], sounds: int) -> list[Piece]:
     return [(kinds[kind], len([*run])) for kind, run in runs]
 
 
-def woven(pieces: Sequence[Piece], pictures: Tensor, sounds: int) -> Tensor:
-    """Put the positions of pictures and sound in the order of their tokens.
+def interleave_positions(pieces: Sequence[Piece], pictures: Tensor, sounds: int) -> Tensor:
+    """Put the positions of frames and audio in the order of their tokens.
 
     Shapes: pictures (3, V) -> (3, V + sounds)
     """
@@ -90,8 +90,10 @@ def woven(pieces: Sequence[Piece], pictures: Tensor, sounds: int) -> Tensor:
     return torch.cat([next(left[kind]) for kind, _ in pieces], dim=1)
 
 
-def place_of(pieces: Sequence[Piece], processor: Processor, tokens: Mapping[str, str]) -> Place:
-    """Write a film and its sound in the place that a template leaves for the film.
+def interleaved_place(
+    pieces: Sequence[Piece], processor: Processor, tokens: Mapping[str, str]
+) -> Place:
+    """Write a video and its audio in the place that a template leaves for the video.
 
     Args:
         tokens: the placeholder of each kind of media.

@@ -1,4 +1,4 @@
-"""Where tokens stand along time, height and width: M-RoPE (arXiv 2409.12191), as arithmetic."""
+"""M-RoPE positions along time, height and width (arXiv 2409.12191), as arithmetic."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,20 +11,20 @@ from datamodules.prompts.renderers.features import Features
 
 @dataclass(frozen=True, kw_only=True)
 class Block:
-    """Where the tokens of a medium stand, counted from the first of them."""
+    """Positions of the tokens of a medium, relative to the first of them."""
 
     numbers: Tensor
     """(3, tokens)"""
 
     ahead: int = 0
-    """How many of them precede the first placeholder of a picture or film."""
+    """How many of the tokens precede the first placeholder of an image or video."""
 
     tail: int = 0
-    """What follows goes on from the largest number of this many last tokens; 0 is all of them."""
+    """Positions continue from the largest number of this many last tokens; 0 is all of them."""
 
 
-def moments(steps: int, seconds: float, positions_per_second: float) -> Tensor:
-    """Number the steps of a film in time, in the precision and order of products that models do.
+def step_times(steps: int, seconds: float, positions_per_second: float) -> Tensor:
+    """Number the steps of a video in time, in the precision and order of products that models use.
 
     Shapes: -> (steps,)
 
@@ -35,7 +35,7 @@ def moments(steps: int, seconds: float, positions_per_second: float) -> Tensor:
 
 
 def visual_block(grid: Tensor, times: Tensor) -> Tensor:
-    """Spread the tokens of one picture or video over the axes, starting at 0.
+    """Spread the tokens of one image or video over the axes, starting at 0.
 
     Shapes: grid (3,), tokens along time, height and width, times (tokens along time,)
         -> (3, tokens)
@@ -55,14 +55,14 @@ def rope_positions(
 ) -> Tensor:
     """Number the tokens of a prompt.
 
-    Text and audio advance all three axes by one per token; a picture or a video takes its block,
-    and what follows goes on from the largest number used.
+    Text and audio advance all three axes by one per token; an image or a video takes its block, and
+    what follows continues from the largest number used.
 
     Shapes: P token ids -> (3, P)
 
     Args:
-        blocks: of the pictures and videos, in the order of their placeholders.
-        visual_ids: the placeholders of pictures and videos.
+        blocks: of the images and videos, in the order of their placeholders.
+        visual_ids: the placeholders of images and videos.
     """
     numbered: list[Tensor] = []
     place: int = 0
@@ -77,7 +77,7 @@ def rope_positions(
 
 
 def _words(count: int) -> Tensor:
-    """Count tokens of text. Shapes: -> (3, count)"""
+    """Number tokens of text. Shapes: -> (3, count)"""
     return torch.arange(count).expand(3, -1)
 
 
@@ -89,7 +89,7 @@ def visual_positions(
     merge_size: int,
     positions_per_second: float,
 ) -> Tensor:
-    """Number the tokens of a prompt whose films advance in time as their frames do.
+    """Number the tokens of a prompt whose videos advance in time as their frames do.
 
     Shapes: P token ids -> (3, P)
 
@@ -97,7 +97,7 @@ def visual_positions(
         merge_size: patches along each side of the square that shares one token.
     """
     blocks = [
-        Block(numbers=film_block(feature, merge_size, positions_per_second).long())
+        Block(numbers=video_block(feature, merge_size, positions_per_second).long())
         for medium in media
         for feature in medium
         if feature.kind != "audio"
@@ -105,16 +105,16 @@ def visual_positions(
     return rope_positions(token_ids, blocks, visual_ids=visual_ids)
 
 
-def film_block(film: Features, merge_size: int, positions_per_second: float) -> Tensor:
-    """Spread the tokens of one picture or video, time in fractions of positions.
+def video_block(video: Features, merge_size: int, positions_per_second: float) -> Tensor:
+    """Spread the tokens of one image or video, time in fractions of positions.
 
     Shapes: -> (3, tokens)
     """
-    grid = film.grid // torch.tensor([1, merge_size, merge_size])
-    times = moments(int(grid[0]), film.seconds_per_grid, positions_per_second)
+    grid = video.grid // torch.tensor([1, merge_size, merge_size])
+    times = step_times(int(grid[0]), video.seconds_per_grid, positions_per_second)
     return visual_block(grid, times)
 
 
 def text_positions(token_ids: Sequence[int]) -> Tensor:
-    """Number the tokens of a prompt along the one axis that there is. Shapes: -> (3, P)"""
+    """Number the tokens of a prompt along one axis. Shapes: -> (3, P)"""
     return _words(len(token_ids))

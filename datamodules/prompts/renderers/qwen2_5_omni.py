@@ -1,5 +1,5 @@
-"""Qwen2.5-Omni: pictures, films and sounds; the sound of a film stands behind its frames, or in
-chunks of time between them."""
+"""Qwen2.5-Omni: images, videos and audio; the audio of a video follows its frames or is interleaved
+with them in chunks of time."""
 
 from collections.abc import Sequence
 from typing import Protocol, final
@@ -10,27 +10,27 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from datamodules.prompts.renderers.base import Medium
-from datamodules.prompts.renderers.features import Features, Processor, clip
+from datamodules.prompts.renderers.capabilities import OmniRenderer
+from datamodules.prompts.renderers.features import Features, Processor, audio_features
 from datamodules.prompts.renderers.interleaving import (
     Piece,
-    in_chunks,
-    times_of,
-    woven,
+    interleave_chunks,
+    interleave_positions,
+    token_times,
 )
-from datamodules.prompts.renderers.positions import Block, film_block, rope_positions
-from datamodules.prompts.renderers.senses import Omni
+from datamodules.prompts.renderers.positions import Block, rope_positions, video_block
 
 
 class Rope(Protocol):
-    """The numbers of a thinker's configuration that its positions depend on."""
+    """The fields of a thinker's configuration that positions depend on."""
 
     position_id_per_seconds: int
     seconds_per_chunk: float
 
 
 @final
-class Qwen25OmniDialect(Omni):
-    """How a thinker of Qwen2.5-Omni is shown media."""
+class Qwen25OmniRenderer(OmniRenderer):
+    """Renders media for a Qwen2.5-Omni thinker."""
 
     def __init__(
         self, path: str, processor: Processor, *, rope: Rope, audio_in_video: bool = False
@@ -39,8 +39,8 @@ class Qwen25OmniDialect(Omni):
         self.rope = rope
 
     def sound(self, wave: NDArray[np.float32]) -> Features:
-        """Turn a sound into mel frames."""
-        return clip(self.processor.feature_extractor, wave)
+        """Turn a waveform into mel frames."""
+        return audio_features(self.processor.feature_extractor, wave)
 
     def positions(self, ids: Sequence[int], media: Sequence[Medium]) -> Tensor:
         """Number the tokens of a prompt. Shapes: P ids -> (3, P)"""
@@ -52,25 +52,25 @@ class Qwen25OmniDialect(Omni):
         )
 
     def pieces(self, medium: Medium) -> list[Piece]:
-        """Deal out a film and its sound."""
+        """Interleave the tokens of a video's frames and its audio."""
         seen, heard = medium
         rate = self.rope.position_id_per_seconds
         length = int(rate * self.rope.seconds_per_chunk)
-        return in_chunks(times_of(seen, rate), heard.tokens, length=length)
+        return interleave_chunks(token_times(seen, rate), heard.tokens, length=length)
 
     def _blocks(self, medium: Medium) -> list[Block]:
         """Number the tokens of a medium, where they are not numbered like text.
 
-        Between its frames, the marks before a film and before its sound have one number, and so
-        have those behind them, one more than the largest of the last piece.
+        Interleaved, the marks before a video and before its audio share one number, and so do those
+        behind them, one more than the largest of the last piece.
         """
         merge_size = self.processor.image_processor.merge_size
         rate = self.rope.position_id_per_seconds
-        seen = [film_block(one, merge_size, rate).long() for one in medium if one.kind != "audio"]
-        if not self.woven(medium):
+        seen = [video_block(one, merge_size, rate).long() for one in medium if one.kind != "audio"]
+        if not self.is_interleaved(medium):
             return [Block(numbers=numbers) for numbers in seen]
         pieces = self.pieces(medium)
-        inner = woven(pieces, seen[0], medium[1].tokens) + 1  # (3, tokens)
+        inner = interleave_positions(pieces, seen[0], medium[1].tokens) + 1  # (3, tokens)
         before = torch.zeros(3, 2, dtype=torch.long)
         behind = torch.full((3, 2), int(inner[:, -pieces[-1][1] :].max()) + 1)
         return [Block(numbers=torch.cat([before, inner, behind], dim=1), ahead=2, tail=2)]

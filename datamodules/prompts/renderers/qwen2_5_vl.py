@@ -1,4 +1,4 @@
-"""Qwen2.5-VL: pictures and films, whose sound it is not given."""
+"""Qwen2.5-VL: images, and videos without audio."""
 
 from collections.abc import Sequence
 from typing import Protocol, final
@@ -6,20 +6,20 @@ from typing import Protocol, final
 from torch import Tensor
 
 from datamodules.prompts.renderers.base import Medium
+from datamodules.prompts.renderers.capabilities import VisionRenderer
 from datamodules.prompts.renderers.features import Processor
 from datamodules.prompts.renderers.positions import visual_positions
-from datamodules.prompts.renderers.senses import Seeing
 
 
 class Rope(Protocol):
-    """The number of a vision tower's configuration that positions depend on."""
+    """The field of a vision tower's configuration that positions depend on."""
 
     tokens_per_second: float
 
 
 @final
-class Qwen25VLDialect(Seeing):
-    """How a Qwen2.5-VL is shown media."""
+class Qwen25VLRenderer(VisionRenderer):
+    """Renders media for Qwen2.5-VL."""
 
     def __init__(self, path: str, processor: Processor, *, rope: Rope) -> None:
         super().__init__(path, processor)

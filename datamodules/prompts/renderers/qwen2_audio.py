@@ -1,4 +1,4 @@
-"""Qwen2-Audio: sounds of up to 30 seconds, and those of films, whose frames it is not given."""
+"""Qwen2-Audio: audio of up to 30 seconds, also that of videos, whose frames are left out."""
 
 from collections.abc import Mapping, Sequence
 from typing import final
@@ -7,31 +7,30 @@ import torch
 from torch import Tensor
 
 from datamodules.media.files import Decoded, MediaError
-from datamodules.prompts.renderers.base import Dialect, Medium
-from datamodules.prompts.renderers.features import Features, heard_tokens, spectrum
+from datamodules.prompts.renderers.base import Medium, Renderer
+from datamodules.prompts.renderers.features import Features, audio_tokens, mel_spectrogram
 from datamodules.prompts.renderers.positions import text_positions
-from datamodules.prompts.renderers.refusals import leave_out, refuse
+from datamodules.prompts.renderers.unsupported import refuse_modality, warn_left_out
 
 BEYOND = 2
-"""Frames behind each clip that its tower is given with it, for the convolutions at its end look
-that far."""
+"""Frames behind each clip that the tower also takes: the convolutions at its end reach that far."""
 
 
 @final
-class Qwen2AudioDialect(Dialect):
-    """How a Qwen2-Audio is shown media."""
+class Qwen2AudioRenderer(Renderer):
+    """Renders media for Qwen2-Audio."""
 
     @property
     def placeholders(self) -> Mapping[str, str]:
-        """The token of sounds."""
+        """The token of audio."""
         return {"audio": self.processor.audio_token}
 
     def features(self, decoded: Decoded) -> Medium:
-        """Turn one decoded medium into tower inputs; of a film, the sound."""
+        """Turn one decoded medium into tower inputs; of a video, only the audio."""
         if decoded.modality == "image":
-            refuse(self.path, "see", "image")
+            refuse_modality(self.path, "see", "image")
         if decoded.frames is not None:
-            leave_out(self.path, "see", "frames")
+            warn_left_out(self.path, "see", "frames")
         if decoded.audio is None:
             return ()
         extractor, wave = self.processor.feature_extractor, decoded.audio
@@ -42,9 +41,9 @@ class Qwen2AudioDialect(Dialect):
                 "leave its questions out, or choose a model without a window.",
                 kind="too_long",
             )
-        mel = spectrum(extractor, wave, beyond=BEYOND)
+        mel = mel_spectrogram(extractor, wave, beyond=BEYOND)
         frames = mel.shape[1]
-        tokens = heard_tokens(frames - BEYOND, wave)
+        tokens = audio_tokens(frames - BEYOND, wave)
         return (Features(kind="audio", values=mel, grid=torch.tensor([frames]), tokens=tokens),)
 
     def positions(self, ids: Sequence[int], media: Sequence[Medium]) -> Tensor:

@@ -1,5 +1,5 @@
-"""Qwen3-Omni: pictures, films and sounds; the sound of a film stands behind its frames, or between
-them in time."""
+"""Qwen3-Omni: images, videos and audio; the audio of a video follows its frames or is interleaved
+with them by time."""
 
 from collections.abc import Sequence
 from typing import Protocol, final
@@ -11,33 +11,33 @@ from torch import Tensor
 
 from datamodules.media.files import MediaError
 from datamodules.prompts.renderers.base import Medium
+from datamodules.prompts.renderers.capabilities import OmniRenderer
 from datamodules.prompts.renderers.features import Features, Processor
 from datamodules.prompts.renderers.interleaving import (
     Piece,
-    in_time,
-    times_of,
-    woven,
+    interleave_by_time,
+    interleave_positions,
+    token_times,
 )
-from datamodules.prompts.renderers.positions import Block, film_block, rope_positions
-from datamodules.prompts.renderers.senses import Omni
+from datamodules.prompts.renderers.positions import Block, rope_positions, video_block
 
 
 class Hearing(Protocol):
-    """The number of an audio tower's configuration that the tokens of a sound depend on."""
+    """The field of an audio tower's configuration that the number of audio tokens depends on."""
 
     n_window: int
 
 
 class Rope(Protocol):
-    """The numbers of a thinker's configuration that tokens and positions depend on."""
+    """The fields of a thinker's configuration that tokens and positions depend on."""
 
     position_id_per_seconds: int
     audio_config: Hearing
 
 
 @final
-class Qwen3OmniDialect(Omni):
-    """How a thinker of Qwen3-Omni is shown media."""
+class Qwen3OmniRenderer(OmniRenderer):
+    """Renders media for a Qwen3-Omni thinker."""
 
     def __init__(
         self, path: str, processor: Processor, *, rope: Rope, audio_in_video: bool = False
@@ -46,8 +46,8 @@ class Qwen3OmniDialect(Omni):
         self.rope = rope
 
     def sound(self, wave: NDArray[np.float32]) -> Features:
-        """Turn a sound into mel frames, mirrored at its ends: this model's processor pads a clip
-        that comes alone with nothing."""
+        """Turn a waveform into mel frames, mirrored at its ends: this model's processor does not
+        pad a clip that comes alone."""
         extractor = self.processor.feature_extractor
         if len(wave) < extractor.n_fft:
             raise MediaError(
@@ -83,26 +83,32 @@ class Qwen3OmniDialect(Omni):
         ).float()
 
     def pieces(self, medium: Medium) -> list[Piece]:
-        """Deal out a film and its sound."""
+        """Interleave the tokens of a video's frames and its audio."""
         seen, heard = medium
-        return in_time(times_of(seen, self.rope.position_id_per_seconds), heard.tokens)
+        return interleave_by_time(
+            token_times(seen, self.rope.position_id_per_seconds), heard.tokens
+        )
 
     def _blocks(self, medium: Medium) -> list[Block]:
         """Number the tokens of a medium, where they are not numbered like text."""
         merge_size = self.processor.image_processor.merge_size
         rate = self.rope.position_id_per_seconds
-        seen = [film_block(one, merge_size, rate) for one in medium if one.kind != "audio"]
-        if not self.woven(medium):
+        seen = [video_block(one, merge_size, rate) for one in medium if one.kind != "audio"]
+        if not self.is_interleaved(medium):
             return [Block(numbers=numbers) for numbers in seen]
         pieces = self.pieces(medium)
-        return [Block(numbers=woven(pieces, seen[0], medium[1].tokens), tail=pieces[-1][1])]
+        return [
+            Block(
+                numbers=interleave_positions(pieces, seen[0], medium[1].tokens), tail=pieces[-1][1]
+            )
+        ]
 
 
 def heard_tokens(frames: int, window: int) -> int:
-    """Count the places of a sound: three halvings of each full pair of windows, and of the rest.
+    """Count the tokens of a clip: three halvings of each full pair of windows, and of the rest.
 
     Args:
-        frames: of its spectrum.
+        frames: of its spectrogram.
         window: half of what the tower's convolutions take at once, in frames.
     """
     whole, rest = divmod(frames, 2 * window)

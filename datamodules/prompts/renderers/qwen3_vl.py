@@ -1,4 +1,5 @@
-"""Qwen3-VL: pictures, and films, whose sound it is not given; moments of a film say their time."""
+"""Qwen3-VL: images, and videos without audio; each pair of frames is preceded by its time as
+text."""
 
 from collections.abc import Sequence
 from typing import final
@@ -6,22 +7,22 @@ from typing import final
 from torch import Tensor
 
 from datamodules.prompts.renderers.base import Medium, Place
+from datamodules.prompts.renderers.capabilities import VisionRenderer
 from datamodules.prompts.renderers.features import Features
-from datamodules.prompts.renderers.positions import Block, film_block, rope_positions
-from datamodules.prompts.renderers.senses import Seeing
+from datamodules.prompts.renderers.positions import Block, rope_positions, video_block
 
 
 @final
-class Qwen3VLDialect(Seeing):
-    """How a Qwen3-VL is shown media.
+class Qwen3VLRenderer(VisionRenderer):
+    """Renders media for Qwen3-VL.
 
-    A film is written as transformers' processor does since its release 5.10: marks of vision around
-    the whole, as the chat template has them, and around each moment. Earlier releases, and vLLM
-    beside these, left out those around the whole.
+    A video is written as transformers' processor does since its release 5.10: vision marks around
+    the whole, as the chat template has them, and around each pair of frames. Earlier releases, and
+    vLLM with these, left out those around the whole.
     """
 
     def places(self, medium: Medium) -> list[Place]:
-        """Say what a template shows of a medium, and what becomes of it."""
+        """List the placeholders of a medium and what replaces them."""
         if [one.kind for one in medium] != ["video"]:
             return super().places(medium)
         (shown,) = medium
@@ -32,14 +33,14 @@ class Qwen3VLDialect(Seeing):
         return [Place(kind="video", placeholder=token, text=written)]
 
     def _times(self, shown: Features) -> list[float]:
-        """Say when the frames of each moment are shown, on average, in seconds."""
+        """Return the mean time of the frames of each step, in seconds."""
         together = self.processor.video_processor.temporal_patch_size
         fps = together / shown.seconds_per_grid
         firsts = range(0, int(shown.grid[0]) * together, together)
         return [(first / fps + (first + together - 1) / fps) / 2 for first in firsts]
 
     def positions(self, ids: Sequence[int], media: Sequence[Medium]) -> Tensor:
-        """Number the tokens of a prompt: time passes by the text between moments alone.
+        """Number the tokens of a prompt: only the text between steps advances time.
 
         Shapes: P ids -> (3, P)
         """
@@ -47,7 +48,7 @@ class Qwen3VLDialect(Seeing):
         blocks = []
         for one in (one for medium in media for one in medium):
             steps = int(one.grid[0])
-            still = film_block(one, merge_size, 0.0).long()  # (3, tokens)
+            still = video_block(one, merge_size, 0.0).long()  # (3, tokens)
             blocks += [Block(numbers=numbers) for numbers in still.chunk(steps, dim=1)]
         visual = [*self.placeholders.values()]
         ids_of = self.processor.tokenizer.convert_tokens_to_ids

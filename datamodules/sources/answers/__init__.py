@@ -1,1 +1,1 @@
-"""Answers in every notation, as the one that a sample holds."""
+"""Normalize the notations of answers."""

@@ -1,15 +1,14 @@
-"""Know how a file writes its answers to choices, from all of them and never from the one at hand.
+"""Determine how a file writes its answers to choices, from all of them together.
 
 A publisher names an option by its text, by its letter, or by its number from 0 or from 1. Often one
-answer could be read in several ways, and then the ways name different options: "A" among the notes
-C, A, B; 1 among the counts 3, 2, 1, 0. Which way is meant is a fact about the file:
+answer could be read in several ways that name different options: "A" among the notes C, A, B; 1
+among the counts 3, 2, 1, 0. Which way is meant is a property of the file:
 
 - A way that fits all answers of the file is the file's way. Answers that fit none count as slips.
-- Where none fits all, letters and texts are mixed, and numbers are in it if some answer can be
-  nothing else.
-- Where the ways that are left name different options, the question is set aside.
+- Where none fits all, letters and texts are mixed, with numbers if some answer can be nothing else.
+- Where the remaining ways name different options, the question is quarantined.
 
-What is decided depends on all rows of a file, whatever part of it is read.
+The result depends on all rows of a file, whatever part of it is read.
 """
 
 import re
@@ -24,21 +23,21 @@ from datamodules.sources.answers.normalize import RowError
 from untrusted.composing import composed
 
 Way = Literal["text", "letter", "from_0", "from_1"]
-"""How an option is named: by its text; its letter, with its text behind it or without; its number,
-the first being 0 or 1."""
+"""How an option is named: by its text; its letter, with or without its text; its number from 0 or
+1."""
 
 WAYS: tuple[Way, ...] = get_args(Way)
 COUNTED: frozenset[Way] = frozenset({"from_0", "from_1"})
 
 Readings = Mapping[Way, int]
-"""The places of the options that an answer may name, by the way in which it does."""
+"""The options that an answer may name, by the way in which it does."""
 
 SAID = re.compile(
     r"(?:(?:the )?(?:correct |right |final )?(?:answer|option|choice)(?: is)?\s*:?\s+)?"
     r"[(\[（]?([A-Ja-j])[)\]）]?(?:(?<=[)\]）])|\s?[.):、。）．：]|(?=\s|$))\s*(.*)",
     re.IGNORECASE | re.DOTALL,
 )
-"""A letter as it stands alone or before its option: "B", "(B)", "B. x", "option B", "Answer: B"."""
+"""A letter alone or before its option: "B", "(B)", "B. x", "option B", "Answer: B"."""
 
 LONE = re.compile(r"[(\[]?[A-J][)\].:]?")
 LONE_SMALL = re.compile(LONE.pattern, re.IGNORECASE)
@@ -58,10 +57,10 @@ EXPECTED: Mapping[Way, str] = {
 
 
 def readings(answer: str, offered: Offered, ways: Collection[Way] = WAYS) -> Readings:
-    """List which option an answer names in each way in which it names one.
+    """List the option that an answer names in each way in which it names one.
 
     Texts are compared exactly, else without case and white space if that leaves a single option. A
-    lone letter is a text only where an option is exactly that, and none of them has letters.
+    lone letter is a text only where an option is exactly that, and no option has a letter.
     """
     count, found = len(offered.texts), dict[Way, int]()
     lone = LONE_SMALL if offered.lettered else LONE
@@ -91,12 +90,12 @@ def _text(answer: str, offered: Offered, *, exactly: bool) -> int | None:
 
 
 def _number(text: str) -> Decimal | None:
-    """Read a number as it is written where a table may make 2 of 2.0."""
+    """Read a number, where a table may make 2.0 of 2."""
     return Decimal(text) if re.fullmatch(r"-?[0-9]{1,15}(?:\.[0-9]{1,15})?", text) else None
 
 
 def _letter(answer: str, offered: Offered) -> int | None:
-    """Find the option that a letter names, if the text behind it, if any, is that option's."""
+    """Find the option that a letter names, if any text behind it is that option's."""
     if answer in offered.published and offered.lettered:
         return offered.published.index(answer)
     said = SAID.fullmatch(narrow(answer))
@@ -113,7 +112,7 @@ def _letter(answer: str, offered: Offered) -> int | None:
 
 def _others(texts: Sequence[str]) -> list[tuple[int, str]]:
     """List the letters that all options begin with where they are not in order, as in B. x, A. y:
-    nobody knows whether a letter is that, or says the place."""
+    a letter may then mean these, or the position."""
     seen = [SPELLED.sub("", narrow(text), count=1) for text in texts]
     marks = [POINTED.match(text) for text in seen]
     set_off = [mark for mark in marks if mark is not None and not mark[0][-1].isalnum()]
@@ -125,9 +124,9 @@ def _others(texts: Sequence[str]) -> list[tuple[int, str]]:
 
 
 def _printed(texts: Sequence[str]) -> int | None:
-    """Say which number is printed before the first option, where each has its own: "1. x".
+    """Return the number printed before the first option, where each has its own: "1. x".
 
-    -1 is none that options are counted from, of numbers that are not in order.
+    -1 where the numbers are not in order.
     """
     marks = [mark for mark in map(PRINTED.match, texts) if mark is not None]
     numbers = [int(mark[1]) for mark in marks]
@@ -138,12 +137,12 @@ def _printed(texts: Sequence[str]) -> int | None:
 
 
 def plain(text: str) -> str:
-    """Write a text without case, with single spaces, and each character in one way."""
+    """Normalize a text: case, spaces, and Unicode variants of characters."""
     return " ".join(composed(text.casefold()).split())
 
 
 def decide(found: Iterable[Readings], ways: Collection[Way] = WAYS) -> frozenset[Way]:
-    """Say in which ways a file names options, from the readings of all its answers."""
+    """Determine the ways in which a file names options, from the readings of all its answers."""
     kinds = {frozenset(one.items()) for one in found if one}
     fitting = [dict(kind) for kind in kinds]
     whole = frozenset(way for way in ways if all(way in one for one in fitting))
@@ -156,12 +155,12 @@ def decide(found: Iterable[Readings], ways: Collection[Way] = WAYS) -> frozenset
 
 @final
 class Golds:
-    """Which option an answer names, in a file that is looked through when that is first needed."""
+    """Finds the option that an answer names; surveys the file when that is first needed."""
 
     def __init__(
         self, survey: Callable[[], Iterable[Readings]] = tuple, ways: Collection[Way] = WAYS
     ) -> None:
-        """Take how the answers of the file are read.
+        """Take a function that reads all answers of the file.
 
         Args:
             survey: reads the answers of all rows.
@@ -173,7 +172,7 @@ class Golds:
 
     @classmethod
     def listening(cls, ways: Collection[Way] = WAYS) -> "Golds":
-        """Take down how the answers of a file can be read, in `heard`, and find none."""
+        """Return an instance that collects the readings of answers in `heard`, and finds none."""
         golds = cls(ways=ways)
         golds.heard = []
         return golds
@@ -184,10 +183,10 @@ class Golds:
         return decide(self._survey(), self.allowed)
 
     def find(self, answer: str, offered: Offered, otherwise: Way | None = None) -> int:
-        """Find the place of the option that an answer names; a `RowError` if there is none.
+        """Return the option that an answer names; a `RowError` if there is none.
 
         Args:
-            otherwise: the way that is meant where neither the answer nor the file says which.
+            otherwise: the way that is meant where neither the answer nor the file decides.
         """
         found = readings(answer, offered, self.allowed)
         if self.heard is not None:
@@ -206,7 +205,7 @@ class Golds:
 
 
 def refused(answer: str, offered: Offered, ways: Collection[Way]) -> RowError:
-    """Say that an answer names no option."""
+    """Make the error for an answer that names no option."""
     named = " or ".join(EXPECTED[way] for way in WAYS if way in ways)
     return RowError(
         "bad_answer",

@@ -1,4 +1,4 @@
-"""Letters before options: which a publisher has written there, and which options a text lists."""
+"""Letters before options: detect, strip, and split options off a question."""
 
 import re
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ MARK = (
     r"[(\[（]([A-J])[)\]）]\s*|([A-J])(?:\s?[.):]\s+|[.):](?=\S)|\s?[、。）．：]\s*|\s+[-–—]\s+"
     r"|[.):]?$)"
 )
-"""A letter that is set off from its option: "(B) ", "B. ", "B.", "B) ", "B: ", "B、", "B - "."""
+"""A letter that is separated from its option: "(B) ", "B. ", "B.", "B) ", "B: ", "B、", "B - "."""
 
 POINTED = re.compile(MARK)
 POINTED_SMALL = re.compile(MARK.replace("A-J", "a-j"))
@@ -28,10 +28,10 @@ INSTRUCTION = re.compile(
     r"\b(?:answer|respond|reply|choose|select|pick)\b.{0,40}\b(?:letter|option|choice|directly)",
     re.IGNORECASE | re.DOTALL,
 )
-"""What a prompt says behind its options, and no option does."""
+"""Instructions of prompts behind the options."""
 
 FURTHER = re.compile(r"(?:^|\s)[(\[（]?[Kk]\s?[.):\]、。）．：]")
-"""The mark of an option beyond the last letter that there is."""
+"""An option beyond the last supported letter."""
 
 ALPHABETS = (
     *(tuple("ABCDEFGHIJKLMNOPQRSTUVWXYZ"), tuple("abcdefghijklmnopqrstuvwxyz")),
@@ -39,7 +39,7 @@ ALPHABETS = (
     *(tuple(map(str, range(1, 21))), ("I", "II", "III", "IV", "V", "VI", "VII", "VIII")),
     ("i", "ii", "iii", "iv", "v", "vi", "vii", "viii"),
 )
-"""What people mark options with, in order."""
+"""What options are marked with, in order."""
 
 LABEL = "|".join(sorted((mark for marks in ALPHABETS for mark in marks), key=len, reverse=True))
 LISTED = re.compile(
@@ -58,7 +58,7 @@ SEVERAL = re.compile(r"[A-J](?:(?:\s*[,;/&+]\s*|\s+(?:and|or)\s+|)[A-J]){1,9}")
 """Answers that are marks of options: one, one with its text, or several letters."""
 
 WIDE = {ord(letter) + 0xFEE0: letter for letter in "ABCDEFGHIJabcdefghij"}
-"""Letters as wide as Chinese characters, "Ａ．猫", by those that they are."""
+"""Full-width letters, "Ａ．猫", mapped to ASCII."""
 
 SENTENCE = re.compile(r"[.?!]\s")
 
@@ -68,25 +68,25 @@ OF_A_LETTER = frozenset(
         *("chord", "scale", "string", "clef", "clarinet", "positive", "negative", "blood", "grade"),
     )
 )
-"""Words that make a name with the letter before them, as in "B flat" and "A positive"."""
+"""Words that form a name with the letter before them, as in "B flat" and "A positive"."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
 class Offered:
-    """Options as they are asked, and as their publisher has written them."""
+    """Options as they are asked, and as their publisher wrote them."""
 
     texts: tuple[str, ...]
     published: tuple[str, ...]
 
     @property
     def lettered(self) -> bool:
-        """Whether the publisher's have letters, which are what a lone letter then speaks of."""
+        """Whether the publisher's have letters, to which a lone letter then refers."""
         return self.texts != self.published
 
     @classmethod
     def of(cls, published: Sequence[str]) -> "Offered":
-        """Take the letters off options as they are published."""
+        """Strip the letters of published options."""
         return cls(texts=tuple(lettered(published)), published=tuple(published))
 
 
@@ -152,10 +152,10 @@ def split_options(text: str) -> tuple[str, list[str]]:
 
 
 def lists_options(text: str, answer: str) -> bool:
-    """Tell whether a text lists options of which an answer is the mark, perhaps in a way that
-    `split_options` cannot take apart.
+    """Tell whether a text lists options of which an answer is the mark, perhaps in a form that
+    `split_options` cannot parse.
 
-    It does if marks of the same kind are set off in it, the first of them and then the second.
+    It does if marks of the same kind are separated in it, the first of them and then the second.
     """
     said, several = SAID.fullmatch(narrow(answer)), SEVERAL.fullmatch(narrow(answer))
     if said is None and several is None:

@@ -1,4 +1,4 @@
-"""Write every way of giving an answer as the one that `Sample.answer` holds, or say why not."""
+"""Normalize an answer to the form of `Sample.answer`, or raise a `RowError`."""
 
 import re
 import unicodedata
@@ -13,7 +13,7 @@ NUMBER = re.compile(r"([-+]?)([0-9]+|[0-9]{1,3}(?:,[0-9]{3})+)(?:\.([0-9]+))?(%?
 CODE = re.compile(r"[-+]?0[0-9]")
 
 LONGEST_NUMBER = 40
-"""From so many characters on, its sign aside, a number is not read: modules/verifiers/."""
+"""Numbers of so many characters, without sign, are not parsed: see modules/verifiers/."""
 
 Reason = Literal[
     "bad_answer",
@@ -32,12 +32,13 @@ Reason = Literal[
     "unknown_field",
     "unread_field",
 ]
-"""Besides these, media that cannot be found are counted by the kind of their `MediaError`."""
+"""Why a row is refused; missing or bad media are counted by the kind of their `MediaError`
+besides."""
 
 
 @final
 class RowError(ValueError):
-    """A row that is not a question, and the word to count it by."""
+    """A row that is no valid question, and the reason to count it by."""
 
     def __init__(self, reason: Reason, detail: str) -> None:
         super().__init__(detail)
@@ -45,7 +46,7 @@ class RowError(ValueError):
 
 
 def is_number(text: str) -> bool:
-    """Tell whether a text is a number by itself: 007 and 0042 are codes, told digit by digit."""
+    """Tell whether a text is a number; 007 and 0042 are codes, compared digit by digit."""
     return NUMBER.fullmatch(text) is not None and CODE.match(text) is None
 
 
@@ -53,7 +54,7 @@ def canonical_answer(answer: object, options: Sequence[str], answer_type: Answer
     """Write an answer as `Sample.answer` holds it, or raise a `RowError`.
 
     A choice is given as the text of an option, which wins, as its letter, or as "B. text"; where an
-    option stands twice, the first letter is meant, and whoever judges knows the others by the text.
+    option stands twice, the first letter is meant, and the verifier accepts their texts too.
     """
     if answer_type == "set" and isinstance(answer, list):
         return _set([written(item) for item in answer])
@@ -82,13 +83,13 @@ def canonical_answer(answer: object, options: Sequence[str], answer_type: Answer
 
 
 def _readable(text: str) -> bool:
-    """Tell whether a letter, a digit or a symbol is left once punctuation is taken away."""
+    """Tell whether a text has letters, digits or symbols besides punctuation."""
     kinds = (unicodedata.category(mark) for mark in text if mark != "\u2212")  # a lone minus
     return any(kind[0] in "LN" or kind in ("Sc", "Sm", "So") for kind in kinds)
 
 
 def visible(text: str) -> bool:
-    """Tell whether anything of a text is seen: spaces, and marks of no width, are not."""
+    """Tell whether a text has visible characters: neither spaces nor of no width."""
     return any(unicodedata.category(mark)[0] not in "CZ" for mark in text)
 
 
@@ -143,7 +144,7 @@ def _set(answers: Sequence[str]) -> str:
 
 
 def written(value: object) -> str:
-    """Accept what JSON writes without quotes: 3 is "3", true is "yes"; NaN is an empty cell."""
+    """Convert unquoted JSON values: 3 is "3", true is "yes"; NaN is an empty cell."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, str | int | float) and value == value and visible(str(value)):

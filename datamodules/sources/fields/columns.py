@@ -33,14 +33,14 @@ SHORTEST_BASE64 = 256
 
 
 def absent(value: object) -> bool:
-    """Know an empty cell in whatever container it came: null, "", NaN, or an empty list."""
+    """Tell whether a cell is empty: null, "", NaN, or an empty list."""
     if isinstance(value, float):
         return math.isnan(value)
     return value is None or value in ("", [], {})
 
 
 def text_of(row: Row, *names: str) -> str:
-    """Read the first of these columns that is not empty, as a text."""
+    """Read the first nonempty of these columns as a text."""
     value = next((row[name] for name in names if not absent(row.get(name))), None)
     if isinstance(value, bool) or not isinstance(value, str | int | float):
         raise RowError(
@@ -52,7 +52,7 @@ def text_of(row: Row, *names: str) -> str:
 
 
 def facts(row: Row, *names: str) -> dict[str, str]:
-    """Keep what the publisher says of a question, as texts; empty columns are left out.
+    """Read metadata as texts; empty columns are left out.
 
     Names are written in lower case and with underscores.
     """
@@ -72,7 +72,7 @@ def _said(value: object) -> str:
 
 
 def listed(value: object) -> list[object]:
-    """Read a list, also one that was written as a text, in JSON or in Python."""
+    """Read a list, or a text that holds one in JSON or in Python."""
     found = held_in(value)
     if not isinstance(found, list):
         raise RowError(
@@ -155,12 +155,12 @@ def answer_of(
 
 
 def is_short(answer: str) -> bool:
-    """Know an answer that tells its own type: a number, or yes or no."""
+    """Tell whether the type of an answer is obvious: a number, or yes or no."""
     return is_number(answer) or answer.lower() in ("yes", "no")
 
 
 def tagged(text: str) -> str:
-    """Take an answer out of its <answer> tags, its box or its line at the end, if it has one."""
+    """Extract an answer from its <answer> tags, its box or its line at the end, if it has one."""
     _, opened, rest = text.rpartition("<answer>")
     inside, closed, _ = rest.partition("</answer>")
     if opened and closed:
@@ -186,7 +186,7 @@ def medium(
 
 
 def file_of(value: object, place: Place, ending: str = "") -> str:
-    """Find a medium by its path, or keep the bytes that a Parquet row holds of it.
+    """Resolve the path of a medium, or write the bytes that a Parquet row holds of it to a file.
 
     Args:
         ending: of a file whose bytes come without a name, such as `.flac`.
@@ -218,7 +218,7 @@ def file_of(value: object, place: Place, ending: str = "") -> str:
 
 
 def _inside(text: str) -> tuple[bytes, str] | None:
-    """Read the bytes of a medium that a text holds in base64, and its ending, if it says one.
+    """Decode a medium in base64 inside a text, with its ending, if it has one.
 
     VLMEvalKit's tables hold the bare bytes, and chats of servers have them behind `data:`.
     """

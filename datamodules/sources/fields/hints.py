@@ -1,4 +1,4 @@
-"""What the name of a field, or its value, says that it holds: a medium, options, an answer."""
+"""Guess what a field holds by its name or value: a medium, options, an answer."""
 
 import re
 from collections.abc import Mapping
@@ -43,12 +43,12 @@ WORDS: Mapping[Kind, str] = {
     "a text to be read": "context passage hint premise hypothesis paragraph article story scenario "
     "situation document dialogue dialog conversation poem email instruction preamble",
 }
-"""Words in a field's name that say what it holds, in the singular."""
+"""Words of field names by what the field holds, in the singular."""
 
 KNOWN: Mapping[Kind, frozenset[str]] = {kind: frozenset(w.split()) for kind, w in WORDS.items()}
 
 NEARBY = frozenset(("id", "name", "title", "link", "url", "uri", "href", "youtube", "ytid"))
-"""Words that end the name of a medium where a row shows none, and of a mere fact else."""
+"""Words that end the name of a medium where a row shows none, and of a mere fact otherwise."""
 
 ADDRESSES = NEARBY - {"id", "name", "title"}
 
@@ -78,21 +78,21 @@ REFUSAL = "bad poor wrong incorrect reject rejected fail failed invalid negative
 GOOD, BAD, JUDGED, REFUSED = (
     frozenset(words.split()) for words in (f"{PRAISE} weight win", BLAME, JUDGMENT, REFUSAL)
 )
-"""Words by which a field says that its row is bad: that it is not good, or is bad, or is judged."""
+"""Words by which a field marks its row as good, bad or judged."""
 
 NO = ("false", "no", "0", "0.0")
 
 TELLING = "explanation rationale reason reasoning thought thinking cot note comment analysis"
 EXPLAINED = frozenset(TELLING.split())
-"""Words of a field whose prose is about the answer, and not what the question is about."""
+"""Words of fields whose prose explains the answer, and is no context of the question."""
 
 DENIED = frozenset(("negative", "neg", "wrong", "false"))
-"""Words of options that are not the answer, which also say that something is so or not."""
+"""Words of wrong options, which also occur as statements of fact."""
 
 COUNTS = ("n", "num", "number", "count", "total")
 OTHER_FILE = re.compile(r"\.(jsonl?|csv|tsv|parquet|arrow|txt|md|py|ya?ml|gz|zip|tar|srt|vtt)$")
 FACT_WORDS = 3
-"""Of what may be a text to be read, so few are a fact, as in "context: indoors"."""
+"""Number of words up to which a possible context is a mere fact, as in "context: indoors"."""
 
 LETTER_NAME = re.compile(r"([A-J]|[a-j])[.):]?")
 MOMENT = (
@@ -105,7 +105,7 @@ MOMENTS = frozenset(MOMENT.split())
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Shown:
+class ShownMedia:
     """The media of a row that were read."""
 
     kinds: frozenset[str] = frozenset()
@@ -129,18 +129,17 @@ def _singular(word: str) -> str:
 
 
 def is_fact(name: str) -> bool:
-    """Tell whether a field is by its name no more than a fact about a question."""
+    """Tell whether a field is by its name a mere fact about a question."""
     words = words_of(name)
     return bool(words) and words[-1] in ABOUT
 
 
-def looks_like(name: str, value: object, shown: Shown | None = None) -> Kind | None:
-    """Say what a field is that an answer may depend on, by the words of its name or by its value.
+def looks_like(name: str, value: object, shown: ShownMedia | None = None) -> Kind | None:
+    """Return what a field holds on which an answer may depend, by its name or value.
 
-    Files that the row shows are no second medium. A field within a field counts as much as one by
-    itself.
+    Files that the row shows are no second medium. Nested fields count as much as others.
     """
-    shown = shown or Shown()
+    shown = shown or ShownMedia()
     if any(not file or stem_of(file) not in shown.stems for file in media_in(value)):
         return "a medium"
     if not shown.kinds and speaks_of_another(value):
@@ -153,7 +152,7 @@ def looks_like(name: str, value: object, shown: Shown | None = None) -> Kind | N
     return found
 
 
-def _within(value: object, shown: Shown) -> Kind | None:
+def _within(value: object, shown: ShownMedia) -> Kind | None:
     items = value if isinstance(value, list | tuple) else [value]
     objects = [item for item in items if isinstance(item, Mapping)]
     found = (
@@ -165,7 +164,7 @@ def _within(value: object, shown: Shown) -> Kind | None:
     return next(filter(None, found), None)
 
 
-def _by_name(name: str, value: object, shown: Shown) -> Kind | None:
+def _by_name(name: str, value: object, shown: ShownMedia) -> Kind | None:
     words = words_of(name)
     if LETTER_NAME.fullmatch(name.strip()):
         return "options"
@@ -206,7 +205,7 @@ def _by_name(name: str, value: object, shown: Shown) -> Kind | None:
 
 
 def _is_bad(head: str, said: frozenset[str], value: object) -> bool:
-    """Tell whether a field says that its row is bad; that it is good is a fact."""
+    """Tell whether a field marks its row as bad."""
     text = str(value).strip().lower()
     if head in GOOD:
         return text in NO
@@ -223,29 +222,29 @@ def _is_long(value: object) -> bool:
 
 
 def is_prose(value: object) -> bool:
-    """Know a text that is no fact to group questions by: sentences, or lines."""
+    """Tell whether a value is prose, not a category: sentences, or lines."""
     text = value.strip() if isinstance(value, str) else ""
     return "\n" in text or len(text.split()) >= SENTENCE_WORDS
 
 
-def _is_shown(head: str, said: frozenset[str], shown: Shown) -> bool:
-    """Tell whether a row shows what an id, a title or an address is of.
+def _is_shown(head: str, said: frozenset[str], shown: ShownMedia) -> bool:
+    """Tell whether a row shows the medium that an id, a title or an address refers to.
 
-    The id of a film is that of its sound as well, which many sets show alone.
+    The id of a video is that of its audio as well, which many sets show alone.
     """
     kinds = set() if head in ("id", "name", "title") else {SAID[one] for one in said & SAID.keys()}
     return kinds <= shown.kinds if kinds else bool(shown.kinds)
 
 
 def _other(value: object) -> bool:
-    """Know what is no medium whatever it is called: numbers, and files of another kind."""
+    """Tell whether a value is no medium whatever its name: numbers, and files of other kinds."""
     if isinstance(value, str):
         return OTHER_FILE.search(value.strip().lower()) is not None
     return isinstance(value, bool | int | float)
 
 
 def is_empty(value: object) -> bool:
-    """Know a cell without content: whatever it is called, it holds nothing."""
+    """Tell whether a cell is empty."""
     if isinstance(value, str):
         return value.strip() in ("", "[]", "{}")
     return value is None or value == [] or value == {} or value != value

@@ -1,4 +1,4 @@
-"""Find where a text speaks of a medium, so that no question is asked without its own."""
+"""Find references to media in texts, so that no question is asked without its media."""
 
 import re
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -13,7 +13,7 @@ MARK = re.compile(
     rf"<\|?({KIND})(?:[ _-]?(?:[0-9]{{1,2}}|here|pad|start|bos|token|placeholder|soft))*\|?>",
     re.IGNORECASE,
 )
-"""A place for a medium in a text: "<audio>", "<image_1>", "<|image_pad|>", "<ImageHere>"."""
+"""A placeholder of a medium in a text: "<audio>", "<image_1>", "<|image_pad|>", "<ImageHere>"."""
 
 NAMED = re.compile(rf"<({KIND})>\s*([^<>]+?)\s*</\1>", re.IGNORECASE)
 """A file in a text, as in "<img>1.jpg</img>"."""
@@ -23,14 +23,14 @@ LINKED = re.compile(
     rf"|<(?:{KIND}|source)\s[^<>]{{0,200}}?\bsrc\s*=\s*['\"]?([^'\"\s>]+)",
     re.IGNORECASE,
 )
-"""A file in a text as pages have it: "![what](1.jpg)", "<img src='1.jpg'>"."""
+"""A file in Markdown or HTML: "![what](1.jpg)", "<img src='1.jpg'>"."""
 
 TAG = re.compile(r"<(image|video|audio)>\n?")
-"""The place of a medium in ms-swift, LLaMA-Factory, LLaVA and verl."""
+"""The media placeholders of ms-swift, LLaMA-Factory, LLaVA and verl."""
 
 
 def without_tags(question: str, media: Sequence[Mapping[str, object]]) -> str:
-    """Leave the tags of media out of a question that shows so many, or refuse one that has more."""
+    """Strip media tags from a question with so many media, or refuse one with more tags."""
     tags = TAG.findall(question)
     if len(tags) > len(media):
         raise _lost(f"the question has {len(tags)} tags for {len(media)} media")
@@ -39,7 +39,8 @@ def without_tags(question: str, media: Sequence[Mapping[str, object]]) -> str:
 
 
 def refuse_lost_media(row: Mapping[str, object]) -> None:
-    """Raise a `RowError` if a question of our own form speaks of a medium that it does not show."""
+    """Raise a `RowError` if a question of our own format refers to a medium that it does not
+    have."""
     question, shown = row.get("question"), shown_in([row])
     if not isinstance(question, str) or not {"<", "["} & {*question}:
         return
@@ -59,7 +60,7 @@ def _files(question: str) -> Iterator[str]:
 
 
 def _refuse_other(marks: Sequence[str], kinds: Collection[str]) -> None:
-    """Raise a `RowError` where a place for a sound or a picture stands and none is shown."""
+    """Raise a `RowError` for a placeholder of an image or audio without its medium."""
     for mark in marks:
         fitting = {"audio"} if mark in HEARD.split("|") else {"image"}
         if fitting.union({"video"}).isdisjoint(kinds):

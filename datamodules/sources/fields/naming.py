@@ -1,4 +1,4 @@
-"""Tell which values name a file of sound, pictures or film, hold one, or say where one is."""
+"""Recognize values that name or hold image, audio or video files, or refer to media elsewhere."""
 
 import base64
 import re
@@ -29,20 +29,20 @@ UNSEEN = re.compile(
     r"|(?:~|\.{0,2})/[\w.-]+/[\w./-]+",
     re.IGNORECASE,
 )
-"""Files that nobody here reads, films and sounds on the web, and places on a disk."""
+"""Unsupported files, addresses of media on the web, and places on a disk."""
 
 SIGNAL = 32
-"""Numbers from which on a list holds samples, pixels or features."""
+"""Lists of at least so many numbers hold samples, pixels or features."""
 
 HEADS = (b"\xff\xd8\xff", b"\x89PNG", b"GIF8", b"RIFF", b"OggS", b"fLaC", b"ID3", b"\x1aE\xdf\xa3")
-"""How files of pictures, sound and film begin; those in boxes have their name at the fifth byte."""
+"""First bytes of image, audio and video files; MP4 has its name at the fifth byte."""
 
 SHORTEST_INSIDE = 64
 """Characters of a text that may be a file itself."""
 
 
 def ending_of(text: str) -> Modality | None:
-    """Tell what a file is by its ending; None for a text that names no medium.
+    """Return the kind of a file by its ending; None for a text that names no medium.
 
     Prose that ends in the name of a file names none: it has lines, or sentences and many words.
     """
@@ -62,8 +62,8 @@ def stem_of(path: str) -> str:
 
 
 def media_in(value: object) -> Iterator[str]:
-    """List the files of sound, pictures or film that a value names, however deep; `""` is one that
-    it holds itself, as bytes or in base64."""
+    """List the media files that a value names, however nested; `""` is one that it holds itself, as
+    bytes or in base64."""
     if isinstance(value, bytes | bytearray) and value:
         yield ""
     elif isinstance(value, str):
@@ -79,7 +79,7 @@ def media_in(value: object) -> Iterator[str]:
 
 
 def _is_file(text: str) -> bool:
-    """Tell whether a text is a picture, a sound or a film in base64."""
+    """Tell whether a text is an image, audio or video in base64."""
     if text.startswith(("data:image/", "data:audio/", "data:video/")):
         return True
     if len(text) < SHORTEST_INSIDE:
@@ -92,9 +92,9 @@ def _is_file(text: str) -> bool:
 
 
 def speaks_of_another(value: object) -> bool:
-    """Tell whether a value says where something is to be seen or heard, or is its numbers.
+    """Tell whether a value refers to a medium elsewhere, or is its numbers.
 
-    Beside a medium that is shown this is where that one is from.
+    Beside a medium of the row this is its origin.
     """
     if isinstance(value, str):
         return UNSEEN.fullmatch(value.strip()) is not None
@@ -108,7 +108,7 @@ def speaks_of_another(value: object) -> bool:
 
 
 def _numbers(value: list[object] | tuple[object, ...]) -> int:
-    """Count the numbers of a list that holds nothing else."""
+    """Return the length of a list of numbers; 0 for others."""
     count = 0
     for item in value:
         if isinstance(item, list | tuple):

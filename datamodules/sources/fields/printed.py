@@ -1,4 +1,4 @@
-"""Lists and objects in cells of tables, as JSON, Python and numpy write them."""
+"""Parse lists and objects in table cells, as JSON, Python and numpy write them."""
 
 import ast
 import re
@@ -14,7 +14,7 @@ TEXT = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 
 
 def held_in(value: object) -> object:
-    """Read what a text holds in JSON or in Python, a list or an object; else the value itself."""
+    """Parse a list or an object in JSON or Python; else return the value itself."""
     text = value.strip() if isinstance(value, str) else ""
     if text.startswith(("[", "{")) and len(text) <= LONGEST_LIST:
         for read in (json_of, spaced, python_of):
@@ -26,7 +26,7 @@ def held_in(value: object) -> object:
 
 
 def python_of(text: str) -> object:
-    """Read a value as Python prints it, but no object that names a field twice."""
+    """Parse a Python literal, but no dict with duplicate keys."""
     tree = ast.parse(text, mode="eval")
     for node in ast.walk(tree):
         if isinstance(node, ast.Dict):
@@ -38,9 +38,9 @@ def python_of(text: str) -> object:
 
 
 def spaced(text: str) -> list[object] | None:
-    """Read a list as numpy prints it, and pandas writes it: ['A. a cat' "B. a dog's tail"].
+    """Parse a list as numpy prints it, and pandas writes it: ['A. a cat' "B. a dog's tail"].
 
-    Nothing but white space parts the texts, for which Python would make them one.
+    Only white space separates the texts, which Python would concatenate.
     """
     if TEXT.sub("", text).split() not in (["[", "]"], ["[]"]):
         return None
@@ -51,7 +51,7 @@ def spaced(text: str) -> list[object] | None:
 
 
 def joined(text: str, found: object) -> bool:
-    """Know a list that Python reads, but from which a comma is missing: two texts became one."""
+    """Tell whether a comma is missing in a Python list, so that two texts became one."""
     if not isinstance(found, list) or not all(isinstance(item, str) for item in found):
         return False
     return len(TEXT.findall(text)) != len(found)

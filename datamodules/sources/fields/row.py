@@ -1,8 +1,8 @@
-"""Nothing in a row goes unread: a published row knows which of its fields an adapter took by name.
+"""Track which fields of a published row an adapter reads, so that none goes unread unnoticed.
 
-What is left over is either on the list of its format's harmless facts; or it looks as if an answer
-depended on it, and sets the row aside; or it is told when the file is opened, with how many rows
-have it and an example.
+An unread field is on the list of its format's harmless facts; or it may decide an answer, and
+quarantines the row; or it is logged when the file is opened, with the number of rows that have it
+and an example.
 """
 
 import logging
@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import final
 
 from datamodules.sources.answers.normalize import RowError
-from datamodules.sources.fields.hints import Shown, is_empty, looks_like
+from datamodules.sources.fields.hints import ShownMedia, is_empty, looks_like
 from datamodules.sources.fields.naming import stem_of
 from datamodules.sources.fields.printed import held_in
 
@@ -23,15 +23,15 @@ EXAMPLE = 60
 """Characters of a value that are shown."""
 
 MOST_TOLD = 100
-"""Fields that are told by name; the others are counted."""
+"""Fields that are logged by name; the others are counted."""
 
 
 @final
 class Fields(Mapping[str, object]):
-    """A row, or an object within one, that remembers which of its fields were looked at by name.
+    """A row, or an object within one, that records which of its fields are accessed.
 
-    Objects within it, also those in lists, are such rows too. Going through the names reads
-    nothing; comparing two rows reads nothing either.
+    Nested objects, also those in lists, are such rows too. Iterating over the names or comparing
+    rows does not count as access.
     """
 
     def __init__(self, held: Row) -> None:
@@ -66,22 +66,22 @@ class Fields(Mapping[str, object]):
         return repr(self._held)
 
     def whole(self) -> dict[str, object]:
-        """Take all that it holds as it is, which reads everything in it."""
+        """Return the plain object, which accesses everything in it."""
         self._read.update(self._held)
         self._within.clear()
         return dict(self._held)
 
     @property
     def taken(self) -> Collection[str]:
-        """The fields that were looked at."""
+        """The fields that were accessed."""
         return self._read
 
     def peek(self, name: str) -> object:
-        """See what a field holds without taking it."""
+        """Read a field without recording it."""
         return self._held.get(name)
 
     def held(self, name: str) -> object:
-        """Look at a field as `[]` does, and into the list or object that a text holds."""
+        """Read a field as `[]` does, and parse the list or object that a text holds."""
         if name not in self._held:
             return None
         value = self._held[name]
@@ -93,9 +93,9 @@ class Fields(Mapping[str, object]):
         return self._within[name] if name in self._within else self.get(name)
 
     def unread(self) -> Iterator[tuple[str, str, object]]:
-        """List the fields that nobody looked at: where they are, as `a.b`; their names and values.
+        """List the fields that were not accessed: path, as `a.b`; name and value.
 
-        Empty cells are left out: whatever they are called, they hold nothing.
+        Empty cells are left out.
         """
         for name, value in self._held.items():
             if name not in self._read:
@@ -107,7 +107,7 @@ class Fields(Mapping[str, object]):
 
 
 def whole(value: object) -> object:
-    """Take a value as it was before it was watched, which reads all that it holds."""
+    """Return a value without tracking, which accesses all of it."""
     if isinstance(value, str):
         return value
     if isinstance(value, Fields):
@@ -135,7 +135,7 @@ def _unread(value: object) -> Iterator[tuple[str, str, object]]:
 
 @final
 class Unread:
-    """The fields of one manifest that nobody reads: how many rows have each, and an example."""
+    """The unread fields of one manifest: how many rows have each, and an example."""
 
     def __init__(
         self, counts: Mapping[str, int] | None = None, examples: Mapping[str, str] | None = None
@@ -150,14 +150,13 @@ class Unread:
         harmless: Collection[str],
         questions: Sequence[object] = (),
     ) -> None:
-        """Count what is left over of a row; raise a `RowError` if an answer may depend on it.
+        """Count the unread fields of a row; raise a `RowError` if an answer may depend on one.
 
         Args:
-            harmless: names of fields of this format that are facts and no more, with those of the
-                objects they are in, as in `metadata.license`.
-            questions: what became of the row, whose media may be told of twice.
+            harmless: fields of this format that are mere facts, nested ones as `metadata.license`.
+            questions: what the row was converted to; other fields may refer to its media again.
         """
-        shown: Shown | None = None
+        shown: ShownMedia | None = None
         for name, last, value in row.unread():
             if name in harmless:
                 continue
@@ -174,7 +173,7 @@ class Unread:
             self.examples.setdefault(name, _excerpt(value))
 
     def tell(self, path: Path) -> None:
-        """Say which fields were not read, each with its number of rows and an example."""
+        """Log the unread fields, each with its number of rows and an example."""
         if not self.counts:
             return
         told = "; ".join(
@@ -186,16 +185,16 @@ class Unread:
         log.warning("%s has fields that are not read: %s%s", path, told, more_told)
 
     def as_dict(self) -> dict[str, dict[str, int] | dict[str, str]]:
-        """Write it down, for an index that keeps what a manifest held."""
+        """Return it as JSON, for an index."""
         return {"counts": dict(self.counts), "examples": self.examples}
 
 
-def shown_in(questions: Sequence[object]) -> Shown:
-    """Name the media of questions, in the fields of our own manifest."""
+def shown_in(questions: Sequence[object]) -> ShownMedia:
+    """Collect the media of questions in our own format."""
     held = [one.get("media") for one in questions if isinstance(one, Mapping)]
     items = [item for media in held if isinstance(media, list | tuple) for item in media]
     media = [item for item in items if isinstance(item, Mapping)]
-    return Shown(
+    return ShownMedia(
         kinds=frozenset(str(item.get("modality")) for item in media),
         stems=frozenset(stem_of(str(item.get("path"))) for item in media),
     )

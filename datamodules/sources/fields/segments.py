@@ -1,4 +1,4 @@
-"""Segments of media, as columns and objects name them: from where to where, in seconds."""
+"""Read segments of media, from start to end in seconds, from columns and objects."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -37,10 +37,10 @@ def within(held: Row, shown: dict[str, object]) -> dict[str, object]:
 
 
 def in_segments(row: Row, media: Sequence[dict[str, object]]) -> list[dict[str, object]]:
-    """Apply the segment that columns of a row name to the one medium that they can be of.
+    """Apply the segment in the columns of a row to the one medium that it can refer to.
 
-    That is the only one with a time; of columns as `video_start`, the only film. Where there are
-    several the columns stay unread, which sets the row aside.
+    That is the only one with a duration; for columns as `video_start`, the only video. Where there
+    are several the columns stay unread, which quarantines the row.
     """
     shown = [*media]
     for kind, kinds in (("", ("audio", "video")), ("audio", ("audio",)), ("video", ("video",))):
@@ -51,7 +51,7 @@ def in_segments(row: Row, media: Sequence[dict[str, object]]) -> list[dict[str, 
 
 
 def _segment(row: Row, kind: str) -> dict[str, object] | None:
-    """Read a segment out of the fields that name one for this kind; `""` is any."""
+    """Read a segment from the fields for this kind of media; `""` is any."""
     seen = row.peek if isinstance(row, Fields) else row.get
     told: dict[Bound, set[float | None]] = {"start": set(), "end": set()}
     for name in row:
@@ -86,7 +86,7 @@ def _segment(row: Row, kind: str) -> dict[str, object] | None:
 
 @lru_cache(maxsize=4096)
 def _is_length(name: str) -> bool:
-    """Tell whether a field by its name says how long something lasts."""
+    """Tell whether a field by its name is a duration."""
     words = {*words_of(name)}
     return not words.isdisjoint(LENGTHS) and words <= LENGTHS | UNITS | SAID.keys()
 
@@ -104,7 +104,7 @@ def _times(value: object) -> list[object]:
 
 @lru_cache(maxsize=4096)
 def _bound_of(name: str) -> tuple[Bound, Modality | Literal[""], float] | None:
-    """Tell which bound a field names, of which kind of medium, and in how many seconds."""
+    """Return the bound that a field names, its kind of medium, and its unit in seconds."""
     words = words_of(name)
     kinds = [SAID[word] for word in words if word in SAID]
     rest = {word for word in words if word not in SAID}

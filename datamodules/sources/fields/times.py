@@ -1,4 +1,4 @@
-"""Tell which values are times: seconds, clocks, and from one to another."""
+"""Recognize times: seconds, clocks, and ranges."""
 
 import re
 from collections.abc import Mapping
@@ -40,5 +40,6 @@ def is_pair(value: object) -> bool:
 
 
 def is_span(value: object) -> bool:
-    """Know two times on a clock, which are a segment whatever they are called."""
+    """Tell whether a value is two clock times, which are a segment whatever the name of the
+    field."""
     return isinstance(value, str) and CLOCKS.fullmatch(value.strip()) is not None

@@ -1,1 +1,1 @@
-"""Formats that anyone may have written: plain columns and chats."""
+"""Adapters of generic formats: plain columns and chats."""

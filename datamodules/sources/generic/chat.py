@@ -1,7 +1,7 @@
 """Read chats: ms-swift's, LLaMA-Factory's, LLaVA-Video's, alpaca's and verl's, and typed parts.
 
-The last exchange of a chat is asked, and what was said before stands before it as text. Media come
-before all text in our prompts, in the order of their tags; where in a text a tag stood is lost.
+The last exchange of a chat is the question; earlier ones stand before it as text. Media come before
+all text in our prompts, in the order of their tags; the position of a tag within a text is lost.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,7 +11,7 @@ from datamodules.sources.answers.normalize import RowError, written
 from datamodules.sources.fields.columns import absent, facts, is_short, text_of
 from datamodules.sources.fields.row import Fields
 from datamodules.sources.fields.segments import in_segments
-from datamodules.sources.generic.asking import named, open_question, parts_of
+from datamodules.sources.generic.question_text import named, open_question, parts_of
 from datamodules.sources.generic.turns import either, exchange, fields_of, list_of, turns_of
 
 OWN = ("id", "source", "asset_id", "answer_type", "tolerance", "evidence", "facts")
@@ -19,26 +19,26 @@ OWN = ("id", "source", "asset_id", "answer_type", "tolerance", "evidence", "fact
 
 
 def chat(row: Row, place: Place) -> Iterator[Row]:
-    """Read a chat with its media in lists beside it, or in typed parts of what is said.
+    """Read a chat with its media in lists beside it, or in typed parts.
 
     The last turn of the assistant that is to be learned is the completion. A `solution` or `answer`
     is what is scored; without one, it is what the completion says: in its tags, as the letter or
     the text of an option, as a number, as yes or no, or else word for word. Options are read from
-    the lines of a question that begin with A., B., and so on, or behind one another in it.
+    the lines of a question that begin with A., B., and so on, or that follow one another in it.
     """
     fields = fields_of(row)
     yield _question(fields, list_of(either(fields, "messages", "conversations")), place)
 
 
 def llava_video(row: Row, place: Place) -> Iterator[Row]:
-    """Read LLaVA-Video, which marks the place of its film with the tag of an image, or not."""
+    """Read LLaVA-Video, which marks the place of its video with an image tag, or not at all."""
     fields = fields_of(row)
     found = _question(fields, list_of(fields.held("conversations")), place, tags=False)
     yield {**found, "source": fields.get("data_source")}
 
 
 def alpaca(row: Row, place: Place) -> Iterator[Row]:
-    """Read an instruction, what it is about, and the output that is to be learned."""
+    """Read instruction, input and output."""
     fields = fields_of(row)
     parts = [text_of(fields, "instruction"), fields.get("input")]
     turns: list[object] = [
@@ -53,7 +53,7 @@ def alpaca(row: Row, place: Place) -> Iterator[Row]:
 
 
 def verl(row: Row, place: Place) -> Iterator[Row]:
-    """Read a prompt and the truth that its reward compares with."""
+    """Read a prompt and the ground truth of its reward."""
     fields = fields_of(row)
     reward, extra = fields.held("reward_model"), fields.held("extra_info")
     truth = reward.get("ground_truth") if isinstance(reward, Mapping) else None
@@ -109,9 +109,9 @@ def _question(
 
 
 def asked(text: str, given: str, completion: str) -> dict[str, object]:
-    """Make a question of what is asked, what answers it, and what is said in answer.
+    """Make a question of a text, its answer and its completion.
 
-    A completion that is no more than the answer to a choice, a number or yes or no is left out:
+    A completion that is no more than the answer to a choice, a number or yes or no is dropped:
     the answer in its tags is imitated instead, as prompts ask for it.
     """
     parts = parts_of(text, given) if given.strip() else None

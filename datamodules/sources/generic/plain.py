@@ -1,4 +1,4 @@
-"""Read plain columns: a table of questions whose columns anyone may have named."""
+"""Read tables of questions with arbitrary names of columns."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -9,14 +9,14 @@ from datamodules.sources.answers.golds import LONE_SMALL, NUMBERED, plain
 from datamodules.sources.answers.lettering import Offered, split_options
 from datamodules.sources.answers.normalize import NUMBER, RowError
 from datamodules.sources.fields.columns import absent, answer_of, facts, offered
-from datamodules.sources.fields.hints import Shown, is_fact, is_prose, looks_like
+from datamodules.sources.fields.hints import ShownMedia, is_fact, is_prose, looks_like
 from datamodules.sources.fields.marks import without_tags
+from datamodules.sources.fields.media_columns import medium_of, named_media
 from datamodules.sources.fields.naming import stem_of
 from datamodules.sources.fields.printed import held_in
 from datamodules.sources.fields.row import Fields, whole
 from datamodules.sources.fields.segments import in_segments
-from datamodules.sources.fields.shown import medium_of, named_media
-from datamodules.sources.generic.asking import open_question, parts_of
+from datamodules.sources.generic.question_text import open_question, parts_of
 from datamodules.sources.rows import ROW_FIELDS
 
 OPTION_LISTS = ("choices", "options", "candidates", "option", "alternatives")
@@ -30,7 +30,7 @@ FAMILY = re.compile(r"(?P<stem>.*?)[ _-]?\(?(?P<member>[A-J]|[a-j]|[0-9]{1,2})[.
 """How columns are called that hold one thing of several each."""
 
 PARTED = re.compile(r"\s*[|;\n]\s*")
-"""What parts options in one cell."""
+"""Separators of options in one cell."""
 
 OWN = frozenset(ROW_FIELDS) - {"options", "answer", "media", "facts"}
 
@@ -56,7 +56,7 @@ def plain_columns(row: Row, place: Place) -> Iterator[Row]:
             _refuse_lost_options(fields, parts.answer)
         asked = open_question(parts)
     media = _media(fields, place)
-    shown = Shown(
+    shown = ShownMedia(
         kinds=frozenset(str(one.get("modality")) for one in media),
         stems=frozenset(stem_of(str(one.get("path"))) for one in media),
     )
@@ -114,7 +114,8 @@ def _groups(row: Fields) -> list[list[str]]:
 
 
 def _refuse_lost_options(row: Fields, answer: str) -> None:
-    """Raise a `RowError` where the answer is one of some texts that nobody knows for options."""
+    """Raise a `RowError` where the answer is one of some texts that are not recognized as
+    options."""
     lone = LONE_SMALL.fullmatch(answer) is not None
     for name, texts, numbered in _several(row, facts=lone):
         alone = lone and answer.strip("()[].: ").upper() in LETTERS[: len(texts)]
@@ -169,8 +170,8 @@ def _is_own(item: object) -> bool:
     return isinstance(item, Mapping) and "modality" in item and "path" in item
 
 
-def _others(row: Fields, shown: Shown) -> dict[str, object]:
-    """Keep columns that nobody has read and that are only facts."""
+def _others(row: Fields, shown: ShownMedia) -> dict[str, object]:
+    """Keep unread columns that are mere facts."""
     return dict(
         facts(
             row,

@@ -1,4 +1,4 @@
-"""Know preference data, whose worse answers nobody should imitate, and refuse them by name."""
+"""Recognize preference data, whose worse answers must not be imitated, and refuse them."""
 
 from collections.abc import Mapping
 from functools import lru_cache
@@ -8,7 +8,7 @@ from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.fields.hints import is_empty, words_of
 
 BETTER_AND_WORSE = frozenset(("chosen", "rejected", "kto"))
-"""Words in names of fields of pairs: `chosen`, `rejected_response`, `kto_tag`."""
+"""Words in field names of pairs: `chosen`, `rejected_response`, `kto_tag`."""
 
 SCORES = frozenset(("score", "reward", "preference", "rating"))
 TALK = frozenset(
@@ -17,7 +17,7 @@ TALK = frozenset(
 
 
 def preference_in(row: Mapping[str, object]) -> str | None:
-    """Name the field that says which answer is better: of pairs, or a mark on what is said."""
+    """Return the field that ranks answers: of pairs, or a label of a completion."""
     for name, value in row.items():
         kind = _kind_of(name)
         if kind is None or is_empty(value):
@@ -40,8 +40,8 @@ def _kind_of(name: str) -> Literal["pair", "label", "score"] | None:
     return "score" if words and words <= SCORES else None
 
 
-def told_of(name: str) -> str:
-    """Say why they are refused, and what to do."""
+def why_refused(name: str) -> str:
+    """Return the reason why preference data are refused, with the way out."""
     return (
         f"{name!r} says which answers are better and worse, but preference data are not imitated "
         "here, since the worse would be learned like the better: keep the better ones alone, as a "
@@ -50,7 +50,7 @@ def told_of(name: str) -> str:
 
 
 def refuse_preferences(row: Mapping[str, object]) -> None:
-    """Raise a `RowError` if a row says that an answer is better or worse than another."""
+    """Raise a `RowError` if a row ranks answers."""
     name = preference_in(row)
     if name is not None:
-        raise RowError("preference", told_of(name))
+        raise RowError("preference", why_refused(name))

@@ -1,4 +1,4 @@
-"""Read the turns of a chat: who says what, with which media, and what of it is imitated."""
+"""Read the turns of a chat: role, text, media, and whether it is imitated."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -10,9 +10,9 @@ from datamodules.sources.adapter import Place, Row
 from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.fields.columns import FILE_KEYS, absent
 from datamodules.sources.fields.marks import TAG
+from datamodules.sources.fields.media_columns import medium_of, named_media
 from datamodules.sources.fields.row import Fields, whole
 from datamodules.sources.fields.segments import within
-from datamodules.sources.fields.shown import medium_of, named_media
 
 Speaker = Literal["system", "user", "assistant"]
 
@@ -42,10 +42,10 @@ class Turn:
 
 
 def turns_of(row: Fields, given: Sequence[object], place: Place, *, tags: bool) -> list[Turn]:
-    """Read who says what, giving each tag the next medium of its kind.
+    """Read the turns, giving each tag the next medium of its kind.
 
-    Where a kind has fewer tags than media, its first ones come with what a user says first, as
-    ms-swift puts the tags that are missing, and TRL those of a row without any.
+    Where a kind has fewer tags than media, its first ones come with the first turn of the user, as
+    ms-swift puts missing tags, and TRL those of a row without any.
     """
     waiting: dict[Modality, list[object]] = {kind: [] for kind in KINDS}
     for kind, item in named_media(row):
@@ -83,9 +83,9 @@ def turns_of(row: Fields, given: Sequence[object], place: Place, *, tags: bool) 
 def _missing(
     said: Sequence[Fields], waiting: Mapping[Modality, list[object]]
 ) -> dict[Modality, int]:
-    """Count the tags that are missing of kinds that have some, where all that is said is text.
+    """Count the missing tags of kinds that have some, where all turns are plain text.
 
-    Typed parts say themselves what they show.
+    Typed parts list their media themselves.
     """
     contents = [_content(fields) for fields in said]
     if any(isinstance(content, list) for content in contents):
@@ -183,13 +183,13 @@ def _part(part: object) -> tuple[str, Modality | None, Fields | None]:
 
 
 def file_in(part: Fields) -> object:
-    """See whether a typed part names a file of its own."""
+    """Return the file that a typed part names itself, if any."""
     held = (part.peek(key) for key in (*FILE_KEYS, "bytes"))
     return next((value for value in held if not absent(value)), None)
 
 
 def exchange(turns: Sequence[Turn], *, answered: bool) -> tuple[list[Turn], str]:
-    """Find what is asked last, after all that was said before, and what is said in answer."""
+    """Split a chat into earlier turns, the last question, and its completion."""
     said = [at for at, turn in enumerate(turns) if turn.speaker == "assistant" and turn.learned]
     at = said[-1] if said else len(turns)
     if answered and any(turn.speaker == "user" for turn in turns[at:]):
@@ -246,5 +246,5 @@ def list_of(value: object) -> list[object]:
 
 
 def fields_of(row: Row) -> Fields:
-    """Watch what is read of a row, unless it is watched already."""
+    """Track the fields of a row, unless they are tracked already."""
     return row if isinstance(row, Fields) else Fields(row)

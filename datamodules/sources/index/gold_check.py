@@ -1,4 +1,4 @@
-"""Set aside the questions whose own answer would be judged wrong: nobody could answer them."""
+"""Quarantine questions whose reference answer the verifier would judge wrong."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import final
 import numpy as np
 
 from datamodules.sample import Sample
-from datamodules.sources.index.kept import found_once
+from datamodules.sources.index.memo import memoized
 from datamodules.sources.index.table import take
 from datamodules.sources.quarantine import Quarantine
 
@@ -20,26 +20,28 @@ TOGETHER = 2048
 @final
 @dataclass(frozen=True, kw_only=True)
 class GoldCheck:
-    """How the answers of a manifest are judged, before anybody is asked for them."""
+    """How reference answers are judged."""
 
     key: str
-    """Names how a model is shown the options and how it is judged: what decides the outcome."""
+    """Identifies how options are shown and answers are judged: everything that decides the
+    outcome."""
 
     judge: Callable[[Sequence[Sample]], Sequence[str]]
-    """Says of each question why its answer would not be judged right; `""` where it would."""
+    """Returns for each question why its answer would be judged wrong; `""` where it would be
+    right."""
 
 
 def with_right_golds(
     samples: Sequence[Sample], check: GoldCheck, quarantine: Quarantine, path: Path
 ) -> Sequence[Sample]:
-    """Take the questions whose answers are judged right, and quarantine the others.
+    """Keep the questions whose answers are judged right, and quarantine the others.
 
-    What an index holds is judged once and kept with it; a small manifest is judged each time.
+    The outcome is stored with an index; a small manifest is judged each time.
 
     Args:
         path: the manifest, for the quarantine.
     """
-    wrong = found_once(samples, f"golds-{check.key}", partial(_wrong, check=check))
+    wrong = memoized(samples, f"golds-{check.key}", partial(_wrong, check=check))
     if not wrong:
         return samples
     for place, why in wrong.items():
@@ -49,7 +51,7 @@ def with_right_golds(
 
 
 def _wrong(samples: Sequence[Sample], check: GoldCheck) -> dict[int, str]:
-    """Judge all golds; the places of those that are not right, with the reason."""
+    """Judge all reference answers; return the places of wrong ones, with the reason."""
     found: dict[int, str] = {}
     for start in range(0, len(samples), TOGETHER):
         reasons = check.judge([*samples[start : start + TOGETHER]])

@@ -1,14 +1,14 @@
-"""Keep what reading a large manifest found, so that it is read once and never held in memory.
+"""Index a large manifest, so that it is parsed once and never held in memory.
 
 An index is a directory `index/NAME-KEY` of the data root, with the good rows as a table and the bad
 ones as a quarantine lists them. The key covers the manifest's files by name, size and times, how
-they are read, and the code that reads them, so that a change of any makes another index. Those that
-no run uses may be deleted at any time.
+they are read, and the code that reads them, so that a change of any makes another index. Unused
+indices may be deleted at any time.
 
-Its checksum is looked at when it is opened; one that was changed since is made anew.
+Its checksum is verified when it is opened; a changed index is made anew.
 
 Media are hashed when they are indexed, and not again when the index is opened; `table.checked`
-looks whether they are still those. A row whose medium could not be found stays set aside.
+tests whether they are unchanged. A row whose medium was missing stays in quarantine.
 """
 
 import hashlib
@@ -26,6 +26,7 @@ import numpy as np
 
 from configs.inputs import FormatName
 from datamodules.media.files import resolve
+from datamodules.media.paths import ensure_inside
 from datamodules.sample import Media, Sample
 from datamodules.sources.answers.normalize import Reason
 from datamodules.sources.fields.row import Unread
@@ -39,7 +40,7 @@ from untrusted.json_text import json_of
 log = logging.getLogger(__name__)
 
 INDEXED_BYTES = 32 * 2**20
-"""Manifests up to this size are read anew by each run."""
+"""Manifests up to this size are not indexed."""
 
 
 def open_samples(
@@ -52,14 +53,14 @@ def open_samples(
     outside_root: bool = False,
     above: int = INDEXED_BYTES,
 ) -> Sequence[Sample]:
-    """Read a manifest as `read_manifest` does, through an index where it has more bytes than that.
+    """Read a manifest as `read_manifest` does, through an index if it is larger than that.
 
     The questions are the same in either case, and so is what is quarantined.
     """
     index = _index_of(path, root, format, outside_root, above=above)
     if index is not None:
         try:
-            if _lacking(index):
+            if _lacking(ensure_inside(root, index)):
                 log.info("indexing %s in %s, once", path, index)
                 _build(index, path, root, format=format, outside_root=outside_root)
         except OSError as error:
@@ -78,7 +79,8 @@ def open_samples(
 def _index_of(
     path: Path, root: Path, format: FormatName, outside_root: bool, *, above: int
 ) -> Path | None:
-    """Name the index of a manifest; None where it is too small to have one, or not there."""
+    """Return the directory of a manifest's index; None where it is too small to have one, or
+    missing."""
     files = sorted(path.glob("**/*.parquet")) if path.is_dir() else [path]
     stamps = [(os.path.relpath(file, root), *stamp(file)) for file in files if file.is_file()]
     if sum(size for _, size, *_ in stamps) <= above:
@@ -90,7 +92,7 @@ def _index_of(
 
 @cache
 def _reading_code() -> str:
-    """Name the code that turns rows into samples, by its bytes."""
+    """Hash the code that turns rows into samples."""
     sources = Path(__file__).parents[1]
     read_by = (*sorted(sources.rglob("*.py")), *(Path(getfile(one)) for one in (resolve, Sample)))
     digest = hashlib.blake2b(digest_size=8)
@@ -100,7 +102,7 @@ def _reading_code() -> str:
 
 
 def _build(index: Path, path: Path, root: Path, *, format: FormatName, outside_root: bool) -> None:
-    """Write an index beside its place and put it there whole, or leave another's there."""
+    """Write an index beside its place and rename it, or keep that of another process."""
 
     @cache
     def stamp_of(item: Media) -> Stamp:
@@ -122,7 +124,7 @@ def _build(index: Path, path: Path, root: Path, *, format: FormatName, outside_r
 
 
 def _lacking(index: Path) -> bool:
-    """Tell whether an index has to be made; one that is not what was written is taken away."""
+    """Tell whether an index has to be made; remove a damaged one."""
     index.parent.mkdir(parents=True, exist_ok=True)
     sweep(index.parent)
     with holding(index.parent):  # another process may have made it anew by now
@@ -140,7 +142,7 @@ def _lacking(index: Path) -> bool:
 
 
 def _replay(index: Path, quarantine: Quarantine) -> None:
-    """Set aside what was when the manifest was indexed."""
+    """Quarantine the rows that were when the manifest was indexed."""
     file = index / "quarantine.jsonl"
     rows = map(json_of, file.read_text().splitlines() if file.exists() else ())
     unseen = 0
@@ -157,14 +159,14 @@ def _replay(index: Path, quarantine: Quarantine) -> None:
 
 
 def _unread(index: Path) -> Unread:
-    """Read which fields nobody read when the manifest was indexed."""
+    """Load the fields that were unread when the manifest was indexed."""
     return Unread(**json_of((index / "unread.json").read_text(encoding="utf-8")))
 
 
 def _without(
     table: SampleTable, taken: Container[str], quarantine: Quarantine, path: Path
 ) -> SampleTable:
-    """Leave out the questions whose ids rows of other manifests have."""
+    """Drop the questions whose ids occur in other manifests."""
     ids = table.ids
     kept = np.array([sample_id not in taken for sample_id in ids], dtype=np.bool_)
     for place in np.flatnonzero(~kept):

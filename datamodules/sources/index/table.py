@@ -1,7 +1,7 @@
-"""Questions that stay in an Arrow file until they are looked at.
+"""A sequence of samples in an Arrow file, each made on access.
 
-A few hundred rows are read from the file at a time. It is not mapped into memory: there, a shuffled
-epoch would make all of it resident in every loader process.
+A few hundred rows are read from the file at a time. It is not memory-mapped: a shuffled epoch would
+then make all of it resident in every loader process.
 """
 
 import os
@@ -18,17 +18,17 @@ from datamodules.media.files import MediaError, content_hash, file_digest, resol
 from datamodules.sample import Media, Sample
 
 ROWS_TOGETHER = 256
-"""Rows that are read at once: some 100 kB of text."""
+"""Rows of a record batch: some 100 kB of text."""
 
 FEW = 8
-"""Up to so many of them are made samples one by one, and more all at once."""
+"""Up to so many rows of a batch are made samples one by one, and more all at once."""
 
 STAMPED = ("size", "mtime_ns", "ctime_ns")
 Stamp = tuple[int, int, int]
-"""Bytes of a file, and the time when it was last written in nanoseconds."""
+"""Size of a file in bytes, and its times of modification and status change in nanoseconds."""
 
 Column = Literal["id", "content_hash", "asset_id"]
-"""Fields that are read of all questions."""
+"""Fields that can be read for all questions."""
 
 Row = Mapping[str, Any]  # as Arrow gives it: texts, numbers, lists and dicts of these
 
@@ -53,9 +53,9 @@ _SCHEMA = pa.schema(
 
 @final
 class SampleTable(Sequence[Sample]):
-    """The questions of a file, each made when it is looked at.
+    """The questions of a file, each made on access.
 
-    It goes to another process as the name of its file. Slices are tables too.
+    It is pickled as the name of its file. Slices are tables too.
     """
 
     def __init__(self, file: Path, *, root: Path, outside_root: bool = False) -> None:
@@ -93,7 +93,7 @@ class SampleTable(Sequence[Sample]):
                 yield _sample(rows[place % ROWS_TOGETHER] if rows else self._row(place))
 
     def fields(self, names: Sequence[str]) -> Iterator[Row]:
-        """Read some fields of all questions, a few hundred at a time, without making samples."""
+        """Read some fields of all questions, in batches, without making samples."""
         reader = _open(self.file, only=[_SCHEMA.get_field_index(name) for name in names])
         for number, group in groupby(map(int, self.places), key=lambda at: at // ROWS_TOGETHER):
             rows = reader.get_batch(number).to_pylist()
@@ -104,12 +104,12 @@ class SampleTable(Sequence[Sample]):
 
     @property
     def ids(self) -> list[str]:
-        """The ids of all questions, which are read without the rest."""
+        """The ids of all questions, read alone."""
         return self.column("id")
 
     @property
     def content_hashes(self) -> list[str]:
-        """The content hashes of all questions, which are read without the rest."""
+        """The content hashes of all questions, read alone."""
         return self.column("content_hash")
 
     def take(self, indices: NDArray[np.int64]) -> "SampleTable":
@@ -119,7 +119,7 @@ class SampleTable(Sequence[Sample]):
     def checked(self, index: int) -> Sample:
         """Make a sample whose media are those that were indexed, else raise a `MediaError`.
 
-        A file of the same size and times is taken for the same; any other is hashed.
+        A file of the same size and times counts as unchanged; any other is hashed.
         """
         row = self._row(int(self.places[index]))
         sample = _sample(row)
@@ -149,7 +149,7 @@ class SampleTable(Sequence[Sample]):
         return part
 
     def _reader(self) -> pa.RecordBatchFileReader:
-        """Open the file once in each process: a fork must not share the state of a reader."""
+        """Open the file once in each process: forks must not share the state of a reader."""
         if self._opened is None or self._opened[0] != os.getpid():
             self._opened, self._last = (os.getpid(), _open(self.file)), None
         return self._opened[1]
@@ -166,14 +166,14 @@ class SampleTable(Sequence[Sample]):
         return row
 
     def column(self, name: Column) -> list[str]:
-        """One field of all questions, which is read without the rest."""
+        """Read one field of all questions."""
         reader = _open(self.file, only=[_SCHEMA.get_field_index(name)])
         found: list[str] = reader.read_all().column(name).to_pylist()
         return [found[place] for place in self.places]
 
 
 def checked(samples: Sequence[Sample], index: int) -> Sample:
-    """Look at a question and, where it comes from a table, at whether its media changed."""
+    """Return a sample; one from a table after checking that its media are unchanged."""
     return samples.checked(index) if isinstance(samples, SampleTable) else samples[index]
 
 
@@ -224,7 +224,7 @@ def write_table(file: Path, samples: Iterable[Sample], stamp_of: Callable[[Media
 
 
 def stamp(file: Path) -> Stamp:
-    """Look at what a change of a file would change; the last of it nobody can set back."""
+    """Return size and times of a file; the last of them cannot be set back."""
     status = file.stat()
     return status.st_size, status.st_mtime_ns, status.st_ctime_ns
 

@@ -1,11 +1,11 @@
-"""Benchmarks of hearing: MMAU, MMAR and MMSU, as they and their copies are published."""
+"""Audio benchmarks: MMAU, MMAR and MMSU, as they and their copies are published."""
 
 from collections.abc import Iterator
 
 from datamodules.sources.adapter import Format, Place, Row
 from datamodules.sources.answers.golds import Way
 from datamodules.sources.fields.columns import absent, facts, offered
-from datamodules.sources.published.finding import one_of
+from datamodules.sources.published.media_lookup import find_medium
 from datamodules.sources.published.shared import cells, choice, named
 
 TEXTS: tuple[Way, ...] = ("text", "letter")
@@ -25,7 +25,7 @@ def mmau(row: Row, place: Place) -> Iterator[Row]:
         **choice(
             row.get("question"), offered(row.get("choices")), row.get("answer"), place, *TEXTS
         ),
-        "media": [one_of(row, place, "audio", sounds, *SOUNDS)],
+        "media": [find_medium(row, place, "audio", sounds, *SOUNDS)],
         "facts": facts(
             row,
             *("dataset", "task", "split", "category", "sub-category", "sub_category"),
@@ -45,7 +45,7 @@ def mmar(row: Row, place: Place) -> Iterator[Row]:
         **choice(
             row.get("question"), offered(row.get("choices")), row.get("answer"), place, *TEXTS
         ),
-        "media": [one_of(row, place, "audio", ("audio_path", "audio"), *SOUNDS)],
+        "media": [find_medium(row, place, "audio", ("audio_path", "audio"), *SOUNDS)],
         "asset_id": None if absent(url) else url,
         "facts": facts(
             row, "modality", "category", "sub-category", "subcategory", "language", "source"
@@ -60,7 +60,7 @@ def mmsu(row: Row, place: Place) -> Iterator[Row]:
     yield {
         **named("mmsu", row, "id"),
         **choice(row.get("question"), options, row.get(gold), place, *TEXTS),
-        "media": [one_of(row, place, "audio", ("audio_path", "audio"), *SOUNDS)],
+        "media": [find_medium(row, place, "audio", ("audio_path", "audio"), *SOUNDS)],
         "facts": facts(
             row,
             *("task_name", "category", "sub-category", "sub_category", "sub-sub-category"),

@@ -1,6 +1,6 @@
-"""Know published test sets by their names, of files and folders and in what rows say of themselves.
+"""Recognize published test sets by the names of files and folders, and by fields of their rows.
 
-What cannot be known by its questions is known by these, whatever format it comes in.
+This covers what cannot be recognized by its questions, in any format.
 """
 
 import re
@@ -58,17 +58,17 @@ LONGEST = 80
 """Characters of a text that may name a data set; a sentence may speak of one."""
 
 SOURCES = ("benchmark", "bench", "data_source", "dataset", "dataset_name", "source_dataset")
-"""Facts in which a row says which data set it is from."""
+"""Facts in which a row names its data set."""
 
 
 def benchmark_named(text: str) -> str | None:
-    """Name the benchmark that a name speaks of, which `mmau_like` and `without_mmau` do not."""
+    """Return the benchmark that a name refers to; `mmau_like` and `without_mmau` refer to none."""
     found = _NAMED.search(_CAMEL.sub(" ", text).lower())
     return None if found is None else found.lastgroup
 
 
 def named_in_path(path: Path, root: Path) -> str | None:
-    """Tell by the name of a manifest, and of the folders it is in, which test set it is from."""
+    """Return the test set that the name of a manifest, or of its folders, refers to."""
     if (name := benchmark_named(path.stem)) is not None:
         return name
     inside = path.relative_to(root).parent.parts if path.is_relative_to(root) else path.parts[-2:-1]
@@ -82,7 +82,8 @@ def named_in_path(path: Path, root: Path) -> str | None:
 def named_in_fields(
     id: str, source: str, facts: Iterable[tuple[str, str]], folders: Iterable[str]
 ) -> str | None:
-    """Tell by its id, its source, its facts or the folders of its media what a row is a test of."""
+    """Return the test set that a row names in its id, its source, its facts or the folders of its
+    media."""
     for key, text in (("dataset", source), *facts):
         if key in SOURCES and (name := _source(text)) is not None:
             return name
@@ -104,7 +105,7 @@ def _media_folder(folder: str) -> str | None:
 
 
 def _folder(name: str) -> str | None:
-    """Know a folder that bears the name of a benchmark, and little else."""
+    """Tell whether a folder is named after a benchmark, with little else in its name."""
     name = _CAMEL.sub(" ", name).lower()
     found = _NAMED.match(name)
     rest = "" if found is None else name[found.end() :]

@@ -19,7 +19,7 @@ from itertools import combinations, pairwise
 from pathlib import Path
 
 from datamodules.sample import LETTERS, Sample
-from datamodules.sources.index.kept import Found, found_once
+from datamodules.sources.index.memo import Found, memoized
 from datamodules.sources.index.table import fields_of
 from datamodules.sources.published import benchmark_names
 from datamodules.sources.published.benchmark_names import named_in_fields
@@ -78,7 +78,7 @@ FIELDS = ("id", "question", "options", "source", "asset_id", "facts", "media")
 
 OPEN_WORDS = 8
 """Words of a question without options from which it can be known: "What is shown?" is asked of
-many films."""
+many videos."""
 
 TEMPLATE_ASSETS = 8
 """Recordings from which on one wording is a template: a test asks each question of one or a few."""
@@ -100,9 +100,9 @@ def question_key(question: str, options: Iterable[str]) -> bytes:
 
 
 def known_set(question: str, options: Texts) -> str | None:
-    """Name the test set that a question is from; None where it is from none that is known.
+    """Return the test set that a question is from; None where it is from no known one.
 
-    A prompt may say more around a question, and may hold its options itself.
+    A prompt may contain more than the question, and may contain its options itself.
     """
     known = _known()
     text = TAG.sub("\n", question)
@@ -154,7 +154,7 @@ def known_in(samples: Sequence[Sample], *, but: str | None = None) -> Found:
     """Find the known tests of a manifest as `known_tests` does, once where it has an index."""
     code = (file.read_bytes() for file in (FILE, Path(__file__), Path(benchmark_names.__file__)))
     key = hashlib.blake2b(b"".join([*code, repr(but).encode()]), digest_size=8).hexdigest()
-    return found_once(samples, f"tests-{key}", partial(known_tests, but=but))
+    return memoized(samples, f"tests-{key}", partial(known_tests, but=but))
 
 
 @cache

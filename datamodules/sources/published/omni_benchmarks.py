@@ -1,4 +1,4 @@
-"""Benchmarks of hearing and seeing together."""
+"""Audio-visual benchmarks."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -18,7 +18,7 @@ from datamodules.sources.fields.columns import (
     text_of,
 )
 from datamodules.sources.fields.row import Fields
-from datamodules.sources.published.finding import ENDINGS, film, one_of
+from datamodules.sources.published.media_lookup import ENDINGS, find_medium, find_video
 from datamodules.sources.published.shared import choice, lettered_options, named, right
 from datamodules.sources.published.subtitles import subtitles
 from datamodules.sources.published.tagged_benchmarks import TAGGED_BENCHMARKS
@@ -27,7 +27,7 @@ BY_LETTER: tuple[Way, ...] = ("letter", "text")
 BY_TEXT: tuple[Way, ...] = ("text", "letter")
 
 TASK = re.compile(r"task_?[0-9]+")
-"""Names of WorldSense's questions about one film."""
+"""Names of WorldSense's questions about one video."""
 
 
 def omnibench(row: Row, place: Place) -> Iterator[Row]:
@@ -46,20 +46,20 @@ def omnibench(row: Row, place: Place) -> Iterator[Row]:
             row.get("question"), offered(row.get("options")), row.get("answer"), place, *BY_TEXT
         ),
         "media": [
-            one_of(row, place, "image", pictures, "", "mm_data/image", "image", text=seen),
-            one_of(row, place, "audio", sounds, "", "mm_data/audio", "audio", text=heard),
+            find_medium(row, place, "image", pictures, "", "mm_data/image", "image", text=seen),
+            find_medium(row, place, "audio", sounds, "", "mm_data/audio", "audio", text=heard),
         ],
         "facts": facts(row, "task type", "task_type", "audio type", "audio_type"),
     }
 
 
 def daily_omni(row: Row, place: Place) -> Iterator[Row]:
-    """Read Daily-Omni, whose questions have no ids, and whose films have a folder each."""
+    """Read Daily-Omni, whose questions have no ids, and whose videos have a folder each."""
     video, options = text_of(row, "video_id"), lettered_options(row.get("Choice"))
     path = f"{video}/{video}_video"
     yield {
         **choice(row.get("Question"), options, row.get("Answer"), place, *BY_LETTER),
-        "media": [film(place, path, "Videos", "videos", "")],
+        "media": [find_video(place, path, "Videos", "videos", "")],
         "facts": facts(
             row,
             *("Type", "content_parent_category", "content_fine_category"),
@@ -69,30 +69,30 @@ def daily_omni(row: Row, place: Place) -> Iterator[Row]:
 
 
 def worldsense(row: Row, place: Place) -> Iterator[Row | RowError]:
-    """Read WorldSense: a film with the questions about it, or the table that is made of these.
+    """Read WorldSense: a video with the questions about it, or the table that is made of these.
 
     Where its subtitles lie beside it, they are the words of the sound.
     """
     names = [name for name in row if TASK.fullmatch(name) and isinstance(row[name], Mapping)]
     if not names:
-        yield {**named("worldsense", row, "index"), **_about_film(row, row, place)}
+        yield {**named("worldsense", row, "index"), **_about_video(row, row, place)}
     for name in names:
         asked = row[name]
         try:
             if isinstance(asked, Mapping):  # as it is
                 video = text_of(row, "video_id", "id")
-                yield {"id": f"{video}-{name}", **_about_film(row, asked, place, video)}
+                yield {"id": f"{video}-{name}", **_about_video(row, asked, place, video)}
         except RowError as error:
             yield RowError(error.reason, f"{name}: {error}")
 
 
-def _about_film(row: Row, asked: Row, place: Place, video: str = "") -> Row:
-    """Read one question about a film, everything in it before a part of it may be refused."""
+def _about_video(row: Row, asked: Row, place: Place, video: str = "") -> Row:
+    """Read one question about a video, everything in it before a part of it may be refused."""
     about = facts(asked, "task_type", "task_domain")
     about |= facts(row, "duration", "domain", "sub_category", "audio_class")
     path = f"subtitles/{video}.srt" if video else row.get("subtitle_path")
     spoken = subtitles(place, path) if isinstance(path, str) else ""
-    media = [film(place, video or text_of(row, "video_path"), "", "videos", text=spoken)]
+    media = [find_video(place, video or text_of(row, "video_path"), "", "videos", text=spoken)]
     question, given, answer = (asked.get(name) for name in ("question", "candidates", "answer"))
     return {
         **choice(question, lettered_options(given), answer, place, *BY_LETTER),
@@ -137,18 +137,18 @@ def intentbench(row: Row, place: Place) -> Iterator[Row]:
         **named("intentbench", row, "problem_id", "id"),
         **asked,
         "question": row.get("problem"),
-        "media": [film(place, path, "videos", "") if modality == "video" else shown],
+        "media": [find_video(place, path, "videos", "") if modality == "video" else shown],
         "facts": facts(row, "problem_type", "data_type", "data_source"),
     }
 
 
 def omnivideobench(row: Row, place: Place) -> Iterator[Row | RowError]:
-    """Read the questions about one film of OmniVideoBench; the letter says which option is right.
+    """Read the questions about one video of OmniVideoBench; the letter says which option is right.
 
-    A question that cannot be read does not take the film's others with it.
+    A question that cannot be read does not take the video's others with it.
     """
     video, told = text_of(row, "video"), facts(row, "video_type", "duration")
-    media = [film(place, video, "videos", "")]
+    media = [find_video(place, video, "videos", "")]
     given = row.held("questions") if isinstance(row, Fields) else row.get("questions")
     if absent(given):
         raise RowError("missing_question", f"nothing is asked about {video[:80]!r}: drop the row.")
@@ -169,13 +169,13 @@ def omnivideobench(row: Row, place: Place) -> Iterator[Row | RowError]:
 
 
 def cg_av_counting(row: Row, place: Place) -> Iterator[Row]:
-    """Read CG-AV-Counting, asked about whole films: how many, as a number."""
+    """Read CG-AV-Counting, asked about whole videos: how many, as a number."""
     yield {
         **named("cg_av_counting", row, "index"),
         "question": text_of(row, "question", "question_en"),
         "answer": row.get("answer"),
         "answer_type": "number",
-        "media": [film(place, text_of(row, "video"), "cg_videos_720p", "videos", "")],
+        "media": [find_video(place, text_of(row, "video"), "cg_videos_720p", "videos", "")],
         "facts": facts(row, "category", "type"),
     }
 
@@ -218,7 +218,7 @@ OMNI_BENCHMARKS: tuple[Format, ...] = (
             adapt=worldsense,
             ways=frozenset(BY_LETTER),
             test=True,
-            # The sound at `audio_path` was taken out of the film, and `video` is its name.
+            # The sound at `audio_path` was taken out of the video, and `video` is its name.
             harmless=frozenset(
                 {"id", "video", "video_id", "video_duration", "video_caption", "audio_path"}
             ),
@@ -234,7 +234,7 @@ OMNI_BENCHMARKS: tuple[Format, ...] = (
         adapt=intentbench,
         ways=frozenset(BY_LETTER),
         test=True,
-        # As the publisher's script does: the film is `video`, and `path` where there is none.
+        # As the publisher's script does: the video is `video`, and `path` where there is none.
         harmless=frozenset({"path"}),
     ),
     Format(
@@ -251,7 +251,7 @@ OMNI_BENCHMARKS: tuple[Format, ...] = (
         fields=frozenset({"video", "answer", "query_interval", "clue"}),
         adapt=cg_av_counting,
         test=True,
-        # Films are asked whole, as for the publisher's main score.
+        # Videos are asked whole, as for the publisher's main score.
         harmless=frozenset({"query_interval", "clue", "video_uid"}),
     ),
 )

@@ -8,7 +8,7 @@ from datamodules.sources.answers.golds import LONE, Way, readings, refused
 from datamodules.sources.answers.lettering import Offered
 from datamodules.sources.answers.normalize import RowError, is_number, written
 from datamodules.sources.fields.columns import absent, listed, offered, tagged
-from datamodules.sources.rows import Right, bare
+from datamodules.sources.rows import RightOption, bare
 
 OWN_LETTER = re.compile(r"[(\[]?([A-J])(?:[)\].:]\s*|\s+)(?=\S)")
 """A letter before an option of a data set in which all options have theirs: "A.x", "A x"."""
@@ -40,7 +40,7 @@ def choice(
     return {
         "question": question,
         "options": [*options.texts],
-        "answer": Right(index=right(answer, options, place, *ways)),
+        "answer": RightOption(index=right(answer, options, place, *ways)),
         "answer_type": "choice",
     }
 

@@ -1,27 +1,27 @@
-"""What is said in a film, from subtitles that a publisher ships: words beside a question."""
+"""Read the transcript of a video from subtitles that a publisher ships."""
 
 import re
 from collections.abc import Iterator, Mapping
 from itertools import zip_longest
 
-from datamodules.media.places import of_machine
+from datamodules.media.paths import is_machine_error
 from datamodules.sources.adapter import Place
 from datamodules.sources.fields.columns import absent
 from untrusted.json_text import json_of
 
 LONGEST_SUBTITLES = 2_000_000
-"""Bytes of a file of subtitles; a day of speech is less."""
+"""Size of a file of subtitles; a day of speech is less."""
 
 
 def subtitles(place: Place, *names: str, begin: float = 0.0, duration: float | None = None) -> str:
-    """Read what is spoken in a film from the first of these files that exists; `""` without one.
+    """Read what is spoken in a video from the first of these files that exists; `""` without one.
 
     Files are SubRip, or JSON as LongVideoBench has it: lines with `start`, `end` and `line`, or
     with `timestamp` and `text`. They stay inside the data root.
 
     Args:
-        begin: seconds of the film that the subtitles are of, at which the published one begins.
-        duration: seconds of the published film; None is all of it.
+        begin: seconds of the video that the subtitles are of, at which the published one begins.
+        duration: seconds of the published video; None is all of it.
     """
     if not names:
         return ""
@@ -33,7 +33,7 @@ def subtitles(place: Place, *names: str, begin: float = 0.0, duration: float | N
         content = path.read_text(encoding="utf-8-sig")
         spoken = _lines(json_of(content)) if path.suffix == ".json" else _subrip(content)
     except (OSError, ValueError, RecursionError) as error:  # words beside a question
-        if of_machine(error):
+        if is_machine_error(error):
             raise
         return ""  # it is asked without
     last = float("inf") if duration is None else begin + duration

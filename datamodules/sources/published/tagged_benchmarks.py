@@ -1,4 +1,4 @@
-"""Benchmarks whose texts speak of their media by tags: AV-Odyssey and UNO-Bench."""
+"""Benchmarks whose texts refer to their media by tags: AV-Odyssey and UNO-Bench."""
 
 from collections.abc import Iterator
 
@@ -8,7 +8,7 @@ from datamodules.sources.answers.golds import LONE, Way
 from datamodules.sources.answers.lettering import Offered, split_options
 from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.fields.columns import absent, facts, offered, text_of
-from datamodules.sources.published.finding import ENDINGS, Tagged, in_order, numbered
+from datamodules.sources.published.media_lookup import ENDINGS, Tagged, in_order, numbered
 from datamodules.sources.published.shared import choice, lettered_options, named, open_answer
 
 BY_LETTER: tuple[Way, ...] = ("letter", "text")

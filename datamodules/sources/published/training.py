@@ -1,4 +1,4 @@
-"""Read questions that models are trained on: AudioMCQ, R1-AQA's AVQA and Video-R1."""
+"""Training sets: AudioMCQ, R1-AQA's AVQA and Video-R1."""
 
 import re
 from collections.abc import Iterator
@@ -15,11 +15,11 @@ from datamodules.sources.fields.columns import (
     tagged,
     text_of,
 )
-from datamodules.sources.published.finding import one_of
+from datamodules.sources.published.media_lookup import find_medium
 from datamodules.sources.published.omni_benchmarks import intentbench
 from datamodules.sources.published.shared import choice, lettered_options, named, right
 from datamodules.sources.published.video_benchmarks import video_holmes
-from datamodules.sources.rows import Right, bare
+from datamodules.sources.rows import RightOption, bare
 
 PROBLEMS: dict[str, AnswerType] = {
     "multiple choice": "choice",
@@ -51,8 +51,8 @@ def audiomcq(row: Row, place: Place) -> Iterator[Row]:
         **({} if absent(row.get("id")) else {"id": f"{source}/{bare(row['id'])}"}),
         "question": row.get("question"),
         "options": [*options.texts],
-        "answer": Right(index=gold),
-        "media": [one_of(row, place, "audio", ("audio_path", "audio"))],
+        "answer": RightOption(index=gold),
+        "media": [find_medium(row, place, "audio", ("audio_path", "audio"))],
         "completion": thought if ends else "",
         "source": source,
         "facts": facts(row, "question_type", "audio-contribution"),
@@ -68,7 +68,7 @@ def avqa(row: Row, place: Place) -> Iterator[Row]:
     yield {
         "id": bare(row.get("id")),
         **choice(row.get("question_text"), options, answer, place, *ways),
-        "media": [one_of(row, place, "audio", ("audio_path", "audio"))],
+        "media": [find_medium(row, place, "audio", ("audio_path", "audio"))],
         "source": row.get("dataset_name"),
         "facts": facts(row, *told),
     }

@@ -1,4 +1,4 @@
-"""Benchmarks of watching: Video-MME, Video-MMMU, MMVU, LongVideoBench and Video-Holmes."""
+"""Video benchmarks: Video-MME, Video-MMMU, MMVU, LongVideoBench and Video-Holmes."""
 
 import re
 from collections.abc import Iterator, Mapping
@@ -7,7 +7,7 @@ from datamodules.sources.adapter import Format, Place, Row
 from datamodules.sources.answers.golds import Way
 from datamodules.sources.answers.lettering import Offered
 from datamodules.sources.fields.columns import absent, facts, offered, text_of
-from datamodules.sources.published.finding import film, one_of
+from datamodules.sources.published.media_lookup import find_medium, find_video
 from datamodules.sources.published.shared import (
     choice,
     lettered_options,
@@ -18,10 +18,10 @@ from datamodules.sources.published.shared import (
 from datamodules.sources.published.subtitles import seconds, subtitles
 
 SUBJECTS = ("Art", "Business", "Engineering", "Humanities", "Medicine", "Science")
-"""Folders of Video-MMMU's films."""
+"""Folders of Video-MMMU's videos."""
 
 TRACKS = ("Perception", "Comprehension", "Adaptation")
-"""In which Video-MMMU asks about each film."""
+"""In which Video-MMMU asks about each video."""
 
 TOPICS = (
     *("Art", "Art_Theory", "Design", "Music", "Accounting", "Economics", "Finance", "Manage"),
@@ -31,8 +31,8 @@ TOPICS = (
     *("Architecture_and_Engineering", "Electronics", "Energy_and_Power", "Materials"),
     "Mechanical_Engineering",
 )
-FILM_OF_TOPIC = re.compile(rf"(?:dev|validation|test)_(?:{'|'.join(TOPICS)})_[0-9]+")
-"""Ids of Video-MMMU's films."""
+VIDEO_OF_TOPIC = re.compile(rf"(?:dev|validation|test)_(?:{'|'.join(TOPICS)})_[0-9]+")
+"""Ids of Video-MMMU's videos."""
 
 LETTERS: tuple[Way, ...] = ("letter", "text")
 INDICES: tuple[Way, ...] = ("from_0", "letter")
@@ -45,21 +45,21 @@ def video_mme(row: Row, place: Place) -> Iterator[Row]:
     yield {
         **named("video_mme", row, "question_id"),
         **choice(row.get("question"), options, row.get("answer"), place, *LETTERS),
-        "media": [film(place, video, "data", "videos", "", text=spoken)],
+        "media": [find_video(place, video, "data", "videos", "", text=spoken)],
         "facts": facts(row, "duration", "domain", "sub_category", "task_type"),
     }
 
 
 def video_mmmu(row: Row, place: Place) -> Iterator[Row]:
-    """Read a track of Video-MMMU; that of adaptation shows a picture behind the film.
+    """Read a track of Video-MMMU; that of adaptation shows a picture behind the video.
 
-    The tracks ask about the same films under the same ids. In a file of all three, the name of the
+    The tracks ask about the same videos under the same ids. In a file of all three, the name of the
     track stands before the id.
     """
     pictures = ("image", "image 1", "image_1")
-    media = [film(place, text_of(row, "id"), "", *SUBJECTS, "videos")]
+    media = [find_video(place, text_of(row, "id"), "", *SUBJECTS, "videos")]
     if not all(absent(row.get(name)) for name in pictures):
-        media.append(one_of(row, place, "image", pictures, "", "images"))
+        media.append(find_medium(row, place, "image", pictures, "", "images"))
     own, track = named("video_mmmu", row, "id"), row.get("split")
     yield {
         **({"id": f"{track}-{own['id']}"} if track in TRACKS else own),
@@ -70,15 +70,15 @@ def video_mmmu(row: Row, place: Place) -> Iterator[Row]:
 
 
 def _about_a_topic(row: Row) -> bool:
-    """Know rows of the tracks that name no more than the id of the film, and show nothing else."""
-    film_of = FILM_OF_TOPIC.fullmatch(str(row.get("id")))
-    return film_of is not None and not {"media", "img_type", "subfield"} & row.keys()
+    """Know rows of the tracks that name no more than the id of the video, and show nothing else."""
+    video_of = VIDEO_OF_TOPIC.fullmatch(str(row.get("id")))
+    return video_of is not None and not {"media", "img_type", "subfield"} & row.keys()
 
 
 def mmvu(row: Row, place: Place) -> Iterator[Row]:
-    """Read MMVU, whose films may be named by an address: its last two names say where they are.
+    """Read MMVU, whose videos may be named by an address: its last two names say where they are.
 
-    Several films may be cut out of one, which `youtube_url` names.
+    Several videos may be cut out of one, which `youtube_url` names.
     """
     path = text_of(row, "video_path", "video")
     if path.startswith(("http://", "https://")):
@@ -87,7 +87,7 @@ def mmvu(row: Row, place: Place) -> Iterator[Row]:
     yield {
         **named("mmvu", row, "id"),
         **_either(row, named_options(row.get("choices")), place),
-        "media": [film(place, path, "videos", "")],
+        "media": [find_video(place, path, "videos", "")],
         "asset_id": None if absent(url) else url,
         "facts": facts(row, "question_type")
         | (facts(about, "subject") if isinstance(about, Mapping) else {}),
@@ -114,7 +114,7 @@ def longvideobench(row: Row, place: Place) -> Iterator[Row]:
     yield {
         **named("longvideobench", row, "id"),
         **choice(row.get("question"), options, answer, place, *INDICES),
-        "media": [film(place, text_of(row, "video_path"), "videos", "", text=spoken)],
+        "media": [find_video(place, text_of(row, "video_path"), "videos", "", text=spoken)],
         "facts": facts(
             row, "duration", "duration_group", "question_category", "topic_category", "level"
         ),
@@ -122,13 +122,13 @@ def longvideobench(row: Row, place: Place) -> Iterator[Row]:
 
 
 def video_holmes(row: Row, place: Place) -> Iterator[Row]:
-    """Read Video-Holmes: options in an object of letters, films by their id."""
+    """Read Video-Holmes: options in an object of letters, videos by their id."""
     video, options = text_of(row, "video ID"), named_options(row.get("Options"))
     folders = ("videos", "videos_cropped", "videos/videos_cropped", "")
     yield {
         "id": f"{video}-{text_of(row, 'Question ID')}",
         **choice(row.get("Question"), options, row.get("Answer"), place, *LETTERS),
-        "media": [film(place, video, *folders)],
+        "media": [find_video(place, video, *folders)],
         "facts": facts(row, "Question Type"),
     }
 
@@ -167,7 +167,7 @@ VIDEO_BENCHMARKS: tuple[Format, ...] = (
         adapt=mmvu,
         ways=frozenset(LETTERS),
         test=True,
-        # `video` is the address that the film of `video_path` was fetched from.
+        # `video` is the address that the video of `video_path` was fetched from.
         harmless=frozenset(
             {"video", "metadata.textbook", "metadata.rationale", "metadata.knowledge"}
         ),
@@ -179,7 +179,7 @@ VIDEO_BENCHMARKS: tuple[Format, ...] = (
             adapt=longvideobench,
             ways=frozenset(INDICES),
             test=True,
-            # `position` is where the hint of the question is in the film, which is asked whole.
+            # `position` is where the hint of the question is in the video, which is asked whole.
             harmless=frozenset({"video_id", "view_count", "position"}),
         )
         for options in (("candidates",), ("option0", "option1"))

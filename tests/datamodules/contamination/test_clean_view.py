@@ -58,7 +58,7 @@ def test_a_changed_question_is_refused_with_the_command_that_judges_again():
     ) as e:
         view().kept(changed)
     assert "stage=clean 'clean.sets=[mini]' 'clean.rules=[calibrated]'" in str(e.value)
-    assert "benchmark.view=none" in str(e.value)
+    assert "benchmark.clean_view=none" in str(e.value)
 
 
 def test_a_question_that_was_not_judged_is_refused():

@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from datamodules.contamination.near_duplicates import Near, grams, near_duplicates
+from datamodules.contamination.near_duplicates import NearDuplicate, grams, near_duplicates
 
 
 def test_grams_do_not_cross_lines():
@@ -14,7 +14,7 @@ def test_grams_do_not_cross_lines():
 def test_two_grams_of_four_in_common_are_half_alike():
     """abc and bcd are in both, cde and cdf in one each."""
     train, test = ["x y z", "a b c d e"], ["q r s", "A, b; c d F!"]
-    assert near_duplicates(train, test, 0.5) == [Near(test=1, train=1, similarity=0.5)]
+    assert near_duplicates(train, test, 0.5) == [NearDuplicate(test=1, train=1, similarity=0.5)]
     assert near_duplicates(train, test, 0.51) == []
 
 
@@ -26,7 +26,7 @@ def test_the_order_of_options_does_not_matter():
 def test_the_first_of_several_is_named():
     train = ["a b c d e f g", "a b c d e f h", "a b c d e f g"]
     assert near_duplicates(train, ["a b c d e f g"], 0.6)[0].train == 0
-    assert near_duplicates(train[1:], ["a b c d e f g"], 0.6)[0] == Near(
+    assert near_duplicates(train[1:], ["a b c d e f g"], 0.6)[0] == NearDuplicate(
         test=0, train=0, similarity=4 / 6
     )
 
@@ -54,7 +54,7 @@ def test_nothing_is_missed_and_nothing_made_up(threshold, words):
         for other_place, other in enumerate(map(grams, train)):
             if one and other and len(one & other) / len(one | other) >= threshold:
                 similarity = len(one & other) / len(one | other)
-                expected.append(Near(test=place, train=other_place, similarity=similarity))
+                expected.append(NearDuplicate(test=place, train=other_place, similarity=similarity))
                 break
     assert near_duplicates(train, test, threshold) == expected
     assert len(expected) >= 9

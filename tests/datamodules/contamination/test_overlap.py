@@ -4,7 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from datamodules.contamination.overlap import Leaks, leaks_notes, leaks_of, wording
+from datamodules.contamination.overlap import Overlap, find_overlap, overlap_notes, wording
 from datamodules.sample import Sample
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.quarantine import Quarantine
@@ -39,8 +39,8 @@ def read(file: Path, root: Path) -> list[Sample]:
     return read_manifest(file, root, Quarantine(max_bad_share=0))
 
 
-def found_in(export: Path, samples: list[Sample], *, root: Path) -> Leaks:
-    return leaks_of(export, {"test": samples}, root=root)["test"]
+def found_in(export: Path, samples: list[Sample], *, root: Path) -> Overlap:
+    return find_overlap(export, {"test": samples}, root=root)["test"]
 
 
 TRAIN = [
@@ -63,7 +63,7 @@ def test_assets_and_wordings_in_one_directory(tmp_path):
     assert leaks.assets == {"2.wav": 2}
     assert leaks.alike == {"q1": ("t1", 1.0)}
     assert (leaks.questions, leaks.trained) == (3, 3)
-    assert leaks_notes({("test", "sft"): leaks}) == [
+    assert overlap_notes({("test", "sft"): leaks}) == [
         f"sft was trained on 3 questions of {tmp_path}/train.jsonl",
         "of 3 questions of test, 2 are about an asset that sft was trained on (such as 2.wav); 1 "
         "is worded nearly like a question that it was (q1 like t1)",
@@ -75,12 +75,12 @@ def test_what_is_true_of_several_sets_and_checkpoints_is_said_once():
     """Both start from one model; of three sets two have nothing in common with training."""
     near = {"q7": ("t8", 0.9), "q9": ("t8", 0.8)}
     usual = {"questions": 300, "manifests": ["train.jsonl"], "trained": 40, "unknown": ["hub/m"]}
-    apart, alike = Leaks(**usual), Leaks(**usual, alike=near)
-    bare = Leaks(questions=300, unknown=["hub/m"])
+    apart, alike = Overlap(**usual), Overlap(**usual, alike=near)
+    bare = Overlap(questions=300, unknown=["hub/m"])
     sets = ("a", "b", "c")
     found = {(one, "base"): bare for one in sets}
     found |= {(one, "sft"): alike if one == "b" else apart for one in sets}
-    assert leaks_notes(found) == [
+    assert overlap_notes(found) == [
         "sft was trained on 40 questions of train.jsonl",
         "of 300 questions of b, none is about an asset that sft was trained on; 2 are worded "
         "nearly like a question that it was (q7 like t8)",
@@ -95,7 +95,7 @@ def test_several_sets_are_told_apart(tmp_path):
     manifest(tmp_path / "test.jsonl", TEST)
     samples, export = read(tmp_path / "test.jsonl", tmp_path), run(tmp_path, "a", tmp_path, "train")
     sets = {"worded": samples[:1], "heard": samples[1:]}
-    leaks = leaks_of(export, sets, root=tmp_path)
+    leaks = find_overlap(export, sets, root=tmp_path)
     assert [(one.questions, one.assets, len(one.alike)) for one in leaks.values()] == [
         (1, {"2.wav": 1}, 1),
         (2, {"2.wav": 1}, 0),
@@ -142,7 +142,7 @@ def test_of_weights_from_elsewhere_nothing_is_known(tmp_path):
     manifest(tmp_path / "test.jsonl", TEST)
     samples = read(tmp_path / "test.jsonl", tmp_path)
     leaks = found_in(Path("Qwen/Qwen2.5-Omni-3B"), samples, root=tmp_path)
-    assert leaks_notes({("test", "tiny"): leaks}) == [
+    assert overlap_notes({("test", "tiny"): leaks}) == [
         "what Qwen/Qwen2.5-Omni-3B was trained on is not known here"
     ]
     assert not leaks.assets and not leaks.alike
@@ -152,7 +152,9 @@ def test_a_manifest_that_is_gone_is_said(tmp_path):
     manifest(tmp_path / "test.jsonl", TEST)
     export = run(tmp_path, "a", tmp_path, "gone")
     leaks = found_in(export, read(tmp_path / "test.jsonl", tmp_path), root=tmp_path)
-    assert f"{tmp_path}/gone.jsonl, which is not there" in leaks_notes({("test", "sft"): leaks})[-2]
+    assert (
+        f"{tmp_path}/gone.jsonl, which is not there" in overlap_notes({("test", "sft"): leaks})[-2]
+    )
 
 
 def test_a_wording_has_a_line_for_each_option():

@@ -14,7 +14,6 @@ from datamodules.sample import Media, Sample
 from datamodules.sources.index.table import SampleTable, write_table
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.quarantine import Quarantine
-from tests.datamodules.digits.test_build import root as root  # a fixture: a small digits set
 
 BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.5)
 VIEW = CleanView(

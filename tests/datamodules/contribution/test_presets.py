@@ -47,10 +47,10 @@ def config(**settings):
 
 
 def test_a_rule_takes_the_numbers_of_the_configuration():
-    rule = rule_of(config(rule="vidground", answers=4, needed=2, condition="no_audio"))
+    rule = rule_of(config(rule="vidground", samples=4, min_correct=2, condition="no_audio"))
     assert isinstance(rule, VotingRule)
     assert rule.condition == "no_audio" and rule.voters[0].open == Vote(answers=4, needed=2)
-    rule = rule_of(config(rule="calibrated", alpha=0.1, margin=0.7, answers=8, min_questions=9))
+    rule = rule_of(config(rule="calibrated", alpha=0.1, margin=0.7, samples=8, min_questions=9))
     assert rule == CalibratedRule(
         name="calibrated",
         condition="text_only",
@@ -60,10 +60,10 @@ def test_a_rule_takes_the_numbers_of_the_configuration():
         margin=0.7,
         min_questions=9,
     )
-    assert rule_of(config(rule="soft", how="noise", answers=4)) == SoftRule(
+    assert rule_of(config(rule="soft", replacement="noise", samples=4)) == SoftRule(
         name="soft", condition="text_only", how="noise", answers=4
     )
-    assert rule_of(config(rule="audiomcq", votes_needed=3)).votes_needed == 3
+    assert rule_of(config(rule="audiomcq", min_votes=3)).votes_needed == 3
 
 
 @pytest.mark.parametrize("name", PRESETS)
@@ -72,19 +72,22 @@ def test_a_rule_without_numbers_is_the_preset(name):
 
 
 def test_a_length_of_silence_goes_with_silence():
-    assert rule_of(config(rule="audiomcq", how="noise")).silence_seconds is None
+    assert rule_of(config(rule="audiomcq", replacement="noise")).silence_seconds is None
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
         ({"rule": "none"}, r"rule is none.*choose data\.contribution\.rule from omniclean"),
-        ({"rule": "calibrated", "votes_needed": 2}, r"votes_needed is 2, but calibrated knows"),
+        ({"rule": "calibrated", "min_votes": 2}, r"min_votes is 2, but calibrated knows"),
         ({"rule": "soft", "alpha": 0.1}, r"alpha is 0\.1, but soft knows.*choose.*calibrated"),
         ({"rule": "vidground", "margin": 0.1}, r"margin is 0\.1, but vidground knows"),
-        ({"rule": "vidground", "needed": 2}, r"needed is 2, but each voter.*1 answers.*answers"),
-        ({"rule": "audiomcq", "votes_needed": 4}, r"votes_needed is 4.*3 voters: give at most 3"),
-        ({"rule": "vidground_m1", "answers": 2}, r"different ways: leave them out, or.*vidground"),
+        (
+            {"rule": "vidground", "min_correct": 2},
+            r"min_correct is 2, but each.* 1 answers.*samples",
+        ),
+        ({"rule": "audiomcq", "min_votes": 4}, r"min_votes is 4.*3 voters: give at most 3"),
+        ({"rule": "vidground_m1", "samples": 2}, r"different ways: leave them out, or.*vidground"),
         ({"rule": "soft", "condition": "full"}, r"condition is full, but.*name what is withheld"),
     ],
 )
@@ -101,9 +104,9 @@ def test_commands_parse_and_ask_what_the_rule_counts(rule):
         python, script, *words = shlex.split(line)
         assert (python, script) == ("python", "eval.py")
         probe = load_config(words, ("probe",)).probe
-        assert probe.how == rule.how
+        assert probe.replacement == rule.how
         for condition in probe.conditions:
-            asked.add((condition, probe.only, probe.samples, probe.orders))
+            asked.add((condition, probe.answer_kind, probe.samples, probe.option_permutations))
     for query in queries(rule):
         alike = query.choice == query.open
         for only, vote in (("choice", query.choice), ("open", query.open)):

@@ -7,79 +7,15 @@ missing (never asked).
 
 import json
 import logging
-from collections.abc import Mapping
-from pathlib import Path
 
 import pytest
 
-from configs.schema import ContributionConfig, DataConfig, MediaConfig
-from datamodules.contribution.probe_cache import ProbeRow, describe_probe, write_shard
-from datamodules.contribution.selection import Selected, select_questions
-from datamodules.sample import Media, Sample
-
-BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.0)
-KEY, OTHER, THIRD = "a" * 32, "b" * 32, "c" * 32
-ABLATED = {"q0": 16, "q1": 0, "q2": 7, "q4": 8}
-FULL = {"q0": 16, "q1": 8, "q2": 11, "q3": 4, "q4": 4}
-
-
-def question(number: int) -> Sample:
-    return Sample(
-        id=f"q{number}",
-        question="Which?",
-        options=("3", "8", "5", "6"),
-        answer="B",
-        answer_type="choice",
-        media=() if number == 3 else (Media(modality="audio", path=f"{number}.wav"),),
-        source="small" if number == 4 else "big",
-        asset_id=str(number),
-        content_hash=f"{number:032x}",
-    )
-
-
-SAMPLES = [question(number) for number in range(6)]
-
-
-def probed(
-    root: Path, correct: Mapping[str, int], key: str = KEY, n: int = 16, **setting: object
-) -> None:
-    """Cache `n` answers for each question named, text-only unless told otherwise."""
-    asked = {"condition": "text_only", "how": "absent", "option_seed": 0, **setting}
-    rows = [
-        ProbeRow(
-            sample_id=sample.id,
-            content_hash=sample.content_hash,
-            probe_key=key,
-            n=n,
-            n_correct=correct[sample.id],
-            n_unparsed=0,
-            shard="1/1",
-            time=0.0,
-            **asked,
-        )
-        for sample in SAMPLES
-        if sample.id in correct
-    ]
-    describe_probe(
-        root / "probes", key, {"model": f"m-{key[0]}", "decoding": {"method": "generate"}}
-    )
-    write_shard(root / "probes", rows)
-
-
-@pytest.fixture
-def root(tmp_path: Path) -> Path:
-    probed(tmp_path, ABLATED)
-    return tmp_path
-
-
-def select(root: Path, *, seed: int = 0, **settings: object) -> Selected:
-    chosen = ContributionConfig(**{"rule": "calibrated", "min_questions": 2, **settings})
-    data = DataConfig(name="six", root=str(root), media=BUDGET, contribution=chosen)
-    return select_questions(SAMPLES, data, seed=seed, run_dir=root)
-
-
-def rows(root: Path) -> list[dict[str, object]]:
-    return [json.loads(line) for line in (root / "selection.jsonl").read_text().splitlines()]
+from tests.datamodules.contribution.conftest import (
+    FULL,
+    probed,
+    rows,
+    select,
+)
 
 
 def test_bands_are_those_of_the_docstring(root):
@@ -269,86 +205,3 @@ def test_no_rule_reads_everything_and_no_cache(tmp_path):
 def test_no_rule_refuses_what_only_a_rule_can_mean(tmp_path, setting):
     with pytest.raises(ValueError, match=rf"{next(iter(setting))}.*rule=none.*rule=calibrated"):
         select(tmp_path, rule="none", **setting)
-
-
-def test_no_probe_names_the_command(tmp_path):
-    with pytest.raises(ValueError, match=r"by no probe\nName.*stage=probe.*rule=none"):
-        select(tmp_path)
-
-
-def test_several_probes_are_listed_with_what_they_are_and_have(root):
-    probed(root, {"q0": 1, "q1": 0, "q2": 1, "q3": 0}, key=OTHER)
-    probed(root, {"q0": 1}, key=THIRD, condition="no_audio")
-    with pytest.raises(ValueError, match="2 voters, but calibrated takes the votes of 1") as error:
-        select(root)
-    assert f"{KEY} (m-a, generate): 4 of 6 under text_only/absent" in str(error.value)
-    assert f"{OTHER} (m-b, generate): 4 of 6 under text_only/absent" in str(error.value)
-    assert THIRD not in str(error.value)
-
-
-def test_of_two_probes_the_one_that_leaves_fewer_questions_missing_votes(root):
-    """As after a look at one greedy answer each, when a rule of 16 has been asked as well."""
-    probed(root, {"q0": 1, "q1": 0, "q2": 1, "q3": 0}, key=OTHER, n=1)
-    assert "missing" not in select(root, on_missing="drop").bands[:4].tolist()
-
-
-def test_a_probe_is_named_by_its_beginning(root):
-    probed(root, {"q0": 0, "q1": 16, "q2": 16}, key=OTHER)
-    bands = select(root, on_missing="drop", probes=["bb"]).bands.tolist()
-    assert bands[:3] == ["strong", "weak", "weak"]
-
-
-@pytest.mark.parametrize("probes", [["a+b"], ["a", "b"]])
-def test_pooled_probes_are_one_voter(tmp_path, probes):
-    """8 answers each are too few alone; a rule with one voter pools all that are named."""
-    for key in (KEY, OTHER):
-        probed(tmp_path, {"q0": 8, "q1": 0, "q2": 3}, key=key, n=8)
-    assert select(tmp_path, on_missing="drop", probes=["a"]).bands[2] == "missing"
-    bands = select(tmp_path, on_missing="drop", probes=probes).bands.tolist()
-    assert bands[:3] == ["weak", "strong", "undetermined"]
-
-
-def three_votes(root: Path) -> None:
-    """Right answers of three probes: q0 3, q1 2, q2 1, q5 0."""
-    silent = {"n": 1, "condition": "no_audio", "how": "silent"}
-    probed(root, {"q0": 1, "q1": 1, "q2": 0, "q4": 0, "q5": 0}, key=KEY, **silent)
-    probed(root, {"q0": 1, "q1": 0, "q2": 1, "q4": 0, "q5": 0}, key=OTHER, **silent)
-    probed(root, {"q0": 1, "q1": 1, "q2": 0, "q4": 0, "q5": 0}, key=THIRD, **silent)
-
-
-def test_as_many_probes_as_voters_need_not_be_named(tmp_path):
-    three_votes(tmp_path)
-    bands = select(tmp_path, rule="audiomcq", min_questions=None).bands.tolist()
-    assert bands == ["weak", "weak", "strong", "undefined", "strong", "strong"]
-
-
-def test_too_few_voters_are_an_error(tmp_path):
-    three_votes(tmp_path)
-    with pytest.raises(ValueError, match=r"gives 2 voters, but audiomcq takes the votes of 3"):
-        select(tmp_path, rule="audiomcq", probes=["a", "b"])
-
-
-def test_voters_that_differ_have_to_be_named(tmp_path):
-    """The second is asked in two orders, so which probe it is matters: q0 only if it is `a`."""
-    orders = {"q0": 1, "q1": 0}, {"q0": 1, "q1": 0}
-    for number, correct in enumerate(orders):
-        probed(tmp_path, correct, key=KEY, n=1, option_seed=number)
-    for key in (OTHER, THIRD):
-        for number in range(3):
-            right = {"q0": int(key == OTHER or number < 2), "q1": 0}
-            probed(tmp_path, right, key=key, n=1, option_seed=number)
-    with pytest.raises(ValueError, match="gives 0 voters, but vidground_m1 takes"):
-        select(tmp_path, rule="vidground_m1")
-    named = {"rule": "vidground_m1", "on_missing": "drop", "min_questions": None}
-    assert select(tmp_path, **named, probes=["b", "a", "c"]).bands[:2].tolist() == [
-        "weak",
-        "strong",
-    ]
-
-
-def test_a_vote_counts_the_orders_that_its_paper_asks(tmp_path):
-    """Right as written and wrong in the second order, which vidground never shows."""
-    probed(tmp_path, {"q0": 1, "q1": 0}, n=1)
-    probed(tmp_path, {"q0": 0, "q1": 1}, n=1, option_seed=1)
-    bands = select(tmp_path, rule="vidground", on_missing="drop", min_questions=None).bands
-    assert bands[:2].tolist() == ["weak", "strong"]

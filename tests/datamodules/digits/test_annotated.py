@@ -10,19 +10,12 @@ from pathlib import Path
 import pytest
 
 from datamodules.digits.build import ADDED, Sizes, ensure, extend, plan_media, write_split
-from tests.datamodules.digits.test_build import (
-    FAMILIES,
-    SMALL,
-    Row,
-    families,
-    paths,
-    read,
-    root,  # noqa: F401 - a fixture: a small digits set
-)
+from tests.datamodules.digits.test_build import FAMILIES, Row, families, paths, read
+from tests.small_digits import SMALL
 
 
 @pytest.fixture
-def annotated(root: Path) -> list[Row]:  # noqa: F811
+def annotated(root: Path) -> list[Row]:
     return read(root / "annotated.jsonl")
 
 
@@ -48,7 +41,7 @@ def solve(row: Row) -> str:
     return answers.get(family, str(digits[0]))
 
 
-def test_annotated_questions_complete_their_evidence_with_the_answer(root, annotated):  # noqa: F811
+def test_annotated_questions_complete_their_evidence_with_the_answer(root, annotated):
     assert len(annotated) == 500
     for row in annotated:
         assert row["completion"] == f"{row['evidence']} <answer>{row['answer']}</answer>"
@@ -61,7 +54,7 @@ def test_annotated_questions_show_the_media_of_the_warm_split(annotated):
     assert all(path.startswith("media/warm/") for path in shown)
 
 
-def test_evidence_tells_what_is_needed_and_nothing_else(root, annotated):  # noqa: F811
+def test_evidence_tells_what_is_needed_and_nothing_else(root, annotated):
     """Of a film that shows and says something, only the half that the question is about."""
     needed = {id_: row["evidence"] for id_, row in families(root, "annotated").items()}
     for row in annotated:
@@ -101,7 +94,7 @@ def test_questions_are_those_of_before_there_was_an_annotated_split(tmp_path):
         assert hashlib.sha256(written).hexdigest()[:8] == digest
 
 
-def without_added(root: Path, folder: Path) -> Path:  # noqa: F811
+def without_added(root: Path, folder: Path) -> Path:
     """Copy a set as it was before there was an annotated split; media may be links."""
     shutil.copytree(root, folder, copy_function=os.link)
     for file in (folder / f"{ADDED}.jsonl", folder / "truth" / f"{ADDED}.jsonl"):
@@ -113,7 +106,7 @@ def without_added(root: Path, folder: Path) -> Path:  # noqa: F811
     return folder
 
 
-def test_ensure_adds_the_split_that_a_set_lacks_and_touches_nothing_else(root, tmp_path):  # noqa: F811
+def test_ensure_adds_the_split_that_a_set_lacks_and_touches_nothing_else(root, tmp_path):
     old = without_added(root, tmp_path / "digits")
     before = {file: file.stat().st_mtime_ns for file in old.rglob("*") if file.is_file()}
     ensure(old, sizes=SMALL)
@@ -124,7 +117,7 @@ def test_ensure_adds_the_split_that_a_set_lacks_and_touches_nothing_else(root, t
     assert [file.name for file in tmp_path.iterdir()] == ["digits"]
 
 
-def test_questions_of_another_plan_get_no_evidence(root, tmp_path):  # noqa: F811
+def test_questions_of_another_plan_get_no_evidence(root, tmp_path):
     """Evidence is told from the plan of the media, and those there may show something else."""
     old = without_added(root, tmp_path / "digits")
     (old / "warm.jsonl").unlink()

@@ -1,10 +1,18 @@
 """The embedded digits set, built small: what its files hold, and that its truth is true."""
 
 import dataclasses
+import errno
 import json
+import os
 import random
+import signal
+import time
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import active_children
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -13,20 +21,13 @@ import soundfile
 from PIL import Image
 
 from datamodules.digits.build import VERSION, Sizes, build, ensure
-from datamodules.digits.draft import totals
+from datamodules.digits.media_pool import MediaPool, ShuffledPool, plan
 from datamodules.digits.pictures import PICTURES, SIDE, Picture
+from datamodules.digits.question_draft import totals
 from datamodules.digits.questions import compare
-from datamodules.digits.shelf import Amount, Deck, Shelf, plan
 from datamodules.digits.speech import ACCENTS, Voice, espeak, speakers
 from datamodules.sample import ANSWER_TYPES, LETTERS
-
-AMOUNT = Amount(
-    questions=300, pictures=20, drawings=2, voices=0.25, clips=20, pairs=4, sounds=8, films=20
-)
-SPLITS = ("warm", "train", "val", "test")
-SMALL = Sizes(
-    splits=dict.fromkeys(SPLITS, AMOUNT), human_questions=40, human_takes=1, annotated_questions=500
-)
+from tests.small_digits import AMOUNT, SMALL, SPLITS
 
 FAMILIES = {
     "text", "shortcut", "see", "hear", "either", "pair", "sum", "compare", "same", "order", "film",
@@ -34,13 +35,6 @@ FAMILIES = {
 }  # fmt: skip
 
 Row = dict  # of JSON, whose values are of any type
-
-
-@pytest.fixture(scope="session")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("data") / "digits"
-    ensure(folder, sizes=SMALL)
-    return folder
 
 
 def read(file: Path) -> list[Row]:
@@ -256,6 +250,63 @@ def test_ensure_replaces_another_version(tmp_path):
     assert [file.name for file in tmp_path.iterdir()] == ["digits"]
 
 
+def test_ensure_clears_away_what_kills_left_of_it_and_nothing_else(tmp_path):
+    for name in ("digits.9-00c0ffee.tmp", "digits.tmp", "thesis.9-00c0ffee.tmp"):
+        (tmp_path / name).mkdir()
+    ensure(tmp_path / "digits", sizes=SMALL)
+    found = sorted(file.name for file in tmp_path.iterdir())
+    assert found == ["digits", "digits.tmp", "thesis.9-00c0ffee.tmp"]
+
+
+@pytest.fixture
+def midway(monkeypatch) -> Callable[[Callable[[], object]], None]:
+    """Let something happen while the processes of a build are at work."""
+
+    def set_(happens: Callable[[], object]) -> None:
+        class Pool(ProcessPoolExecutor):
+            def map(self, *arguments: Any, **named: Any) -> Iterator[Any]:
+                results = super().map(*arguments, **named)
+                happens()
+                return results
+
+        monkeypatch.setattr("datamodules.digits.build.ProcessPoolExecutor", Pool)
+
+    return set_
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_signal_ends_a_build_and_its_processes_and_leaves_nothing(tmp_path, midway, stopped):
+    def signalled() -> None:
+        time.sleep(1.0)
+        for process in active_children() if stopped else ():
+            os.kill(process.pid, signal.SIGSTOP)
+        raise SystemExit(143)
+
+    midway(signalled)
+    began = time.monotonic()
+    with pytest.raises(SystemExit):
+        ensure(tmp_path / "digits")
+    assert time.monotonic() - began < 15 and not active_children()
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_process_that_is_killed_ends_a_build_with_a_sentence(tmp_path, midway):
+    midway(lambda: active_children()[0].kill())
+    with pytest.raises(ValueError, match="was ended from outside, but each has to write its share"):
+        ensure(tmp_path / "digits", sizes=SMALL)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_full_disk_is_told_by_the_place_that_the_set_will_have(tmp_path, monkeypatch):
+    def full(root: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "full", str(root / "media" / "a.png"))
+
+    monkeypatch.setattr("datamodules.digits.build.write_media", full)
+    with pytest.raises(OSError, match="full") as caught:
+        ensure(tmp_path / "digits", sizes=SMALL)
+    assert caught.value.filename == str(tmp_path / "digits" / "media" / "a.png")
+
+
 def test_ensure_deletes_no_folder_of_others(tmp_path):
     (tmp_path / "thesis.tex").touch()
     with pytest.raises(ValueError, match=r"holds files but no digits\.json.*choose another folder"):
@@ -265,7 +316,7 @@ def test_ensure_deletes_no_folder_of_others(tmp_path):
 
 def test_a_crash_leaves_no_root(tmp_path):
     """Without films the questions about them cannot be asked, long after media were written."""
-    broken = dataclasses.replace(AMOUNT, films=0, pictures=10, drawings=1)
+    broken = dataclasses.replace(AMOUNT, videos=0, pictures=10, drawings=1)
     with pytest.raises(IndexError):
         ensure(tmp_path / "digits", sizes=Sizes(splits={"test": broken}))
     assert list(tmp_path.iterdir()) == []
@@ -292,8 +343,8 @@ def test_every_accent_is_known():
 
 def test_a_deck_deals_all_before_any_twice():
     items = [Picture(path=str(i), asset="", seed=i, digit=0, ink=bytes(64)) for i in range(7)]
-    deck, rng = Deck(items), random.Random(3)
-    rounds = [[deck.deal(rng) for _ in items] for _ in range(2)]
+    pool, rng = ShuffledPool(items), random.Random(3)
+    rounds = [[pool.draw(rng) for _ in items] for _ in range(2)]
     assert all(set(dealt) == set(items) for dealt in rounds)
     assert rounds[0] != rounds[1]
 
@@ -318,10 +369,10 @@ def test_comparisons_are_answered_truly():
     """Read the two digits off the media dealt; all three answers are about as frequent."""
     rng = np.random.default_rng(0)
     items = plan("val", AMOUNT, numbers=range(40), variants=["f1"], rng=rng)
-    shelf, dice = Shelf(items), random.Random(0)
+    media, dice = MediaPool(items), random.Random(0)
     answers = Counter()
     for _ in range(300):
-        draft = compare(shelf, dice)
+        draft = compare(media, dice)
         picture, clip = draft.items
         seen, spoken = picture.digit, clip.digits[0]
         if "smaller" in draft.question:

@@ -55,7 +55,7 @@ def endless(turn: int, turns: int) -> Iterator[int]:
 
 
 def loader(deal: Callable[[int, int], Iterator[object]], workers: int = 2, patience: int = 60):
-    return Loader(deal=deal, workers=workers, patience=patience)
+    return Loader(iter_shard=deal, workers=workers, patience=patience)
 
 
 @pytest.mark.parametrize("workers", [0, 1, 3, 12])

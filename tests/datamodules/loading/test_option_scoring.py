@@ -16,7 +16,7 @@ from datamodules.batch import Batch, Completions
 from datamodules.loading.option_scoring import option_scoring
 from datamodules.loading.question_set import QuestionSet, load_questions
 from datamodules.prompts.encoder import PromptEncoder
-from datamodules.prompts.orders import put
+from datamodules.prompts.orders import arrange_options
 from modules.grading import score
 from modules.policy.omni import OmniModel
 
@@ -84,7 +84,7 @@ def questions(data, encoder, tmp_path) -> QuestionSet:
 def alone(policy: OmniModel, questions: QuestionSet, index: int, seed: int) -> list[float]:
     """Score the options of one reordered question by itself, numbered as written."""
     sample = questions.samples[index]
-    turned = put(sample, option_seed=seed, answer_with=questions.encoder.answer_with)
+    turned = arrange_options(sample, option_seed=seed, answer_with=questions.encoder.answer_with)
     questions.samples = [turned]
     batch = questions.batch([0], step=0)
     scores = policy.score_options(batch, [questions.encoder.option_targets(turned)])[0].tolist()

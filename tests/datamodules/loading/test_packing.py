@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from datamodules.batch import Batch, Completions
-from datamodules.loading.packing import packed
+from datamodules.loading.packing import pack_batches
 from datamodules.media.files import Decoded
 from datamodules.prompts.collate import collate
 from datamodules.prompts.encoder import PromptEncoder
@@ -42,7 +42,7 @@ def names(packs: list[Batch]) -> list[list[str]]:
 def test_few_packs_by_hand():
     """By falling size 6, 5, 4, 3, 2 into packs of 10: 6 + 4 and 5 + 3 + 2, two full ones; the even
     cut, 6 + 3 + 2 and 5 + 4, would not fit. Prompts keep their order within a pack."""
-    assert names(packed([text_only([2, 4, 6, 3, 5])], budget=10)) == [
+    assert names(pack_batches([text_only([2, 4, 6, 3, 5])], budget=10)) == [
         ["s1", "s2"],
         ["s0", "s3", "s4"],
     ]
@@ -50,14 +50,14 @@ def test_few_packs_by_hand():
 
 def test_even_packs_by_hand():
     """First fit makes 5 + 4 and 2 + 1 of packs of 9, but two packs may be 5 + 1 and 4 + 2."""
-    assert names(packed([text_only([2, 5, 4, 1])], budget=9)) == [["s1", "s3"], ["s0", "s2"]]
+    assert names(pack_batches([text_only([2, 5, 4, 1])], budget=9)) == [["s1", "s3"], ["s0", "s2"]]
 
 
 def test_targets_count_as_tokens():
     """2 + 5 and 3 + 1 tokens do not fit into 10 together, nor without their targets into 4."""
-    assert len(packed([text_only([2, 3], targets=[5, 1])], budget=10)) == 2
-    assert len(packed([text_only([2, 3], targets=[5, 1])], budget=11)) == 1
-    assert len(packed([text_only([2, 3])], budget=5)) == 1
+    assert len(pack_batches([text_only([2, 3], targets=[5, 1])], budget=10)) == 2
+    assert len(pack_batches([text_only([2, 3], targets=[5, 1])], budget=11)) == 1
+    assert len(pack_batches([text_only([2, 3])], budget=5)) == 1
 
 
 def test_a_prompt_over_the_budget_is_named():
@@ -65,8 +65,8 @@ def test_a_prompt_over_the_budget_is_named():
     batches = [text_only([3], targets=[1]), text_only([2, 5], targets=[1, 2])]
     told = r"s1 has 7 tokens with its target.*sft\.pack_tokens=6.*raise sft\.pack_tokens"
     with pytest.raises(ValueError, match=told):
-        packed(batches, budget=6)
-    assert len(packed(batches, budget=7)) == 2
+        pack_batches(batches, budget=6)
+    assert len(pack_batches(batches, budget=7)) == 2
 
 
 @pytest.fixture(scope="module")
@@ -109,20 +109,20 @@ def test_whatever_the_budget_and_the_cut_all_prompts_are_there(mixed, seed):
     batches = [mixed.select(order[start:end]) for start, end in pairwise(cuts)]
     sizes = tokens(mixed)
     budget = draw.randint(max(sizes), sum(sizes) + 5)
-    packs = packed(batches, budget=budget)
+    packs = pack_batches(batches, budget=budget)
     loads = [sum(tokens(pack)) for pack in packs]
     assert max(loads) <= budget
     assert len(packs) <= np.ceil(11 / 9 * -(-sum(sizes) // budget) + 6 / 9)
     together = Batch.concat(packs)
     found = [sample.id for sample in together.samples]
     assert_same(together.select([found.index(f"s{n}") for n in range(8)]), mixed)
-    for pack, again in zip(packs, packed(batches, budget=budget), strict=True):
+    for pack, again in zip(packs, pack_batches(batches, budget=budget), strict=True):
         assert_same(pack, again)
 
 
 def test_positions_of_every_prompt_start_at_nought(mixed):
     """Time, height and width alike, wherever it stands in a pack."""
-    for pack in packed([mixed], budget=max(tokens(mixed)) + 40):
+    for pack in pack_batches([mixed], budget=max(tokens(mixed)) + 40):
         for positions in pack.positions.split(pack.prompt_lens, dim=1):
             assert positions[:, 0].tolist() == [0, 0, 0] and int(positions.min()) == 0
 
@@ -144,7 +144,7 @@ def test_packed_samples_score_as_each_does_alone(policy, mixed, dtype, close, de
     policy.dense_attention = dense
     alone = {n: logprobs(policy, mixed.select([n]))[0] for n in range(8)}
     for budget in (max(tokens(mixed)), sum(tokens(mixed))):
-        for pack in packed([mixed], budget=budget):
+        for pack in pack_batches([mixed], budget=budget):
             for sample, found in zip(pack.samples, logprobs(policy, pack), strict=True):
                 expected = alone[int(sample.id[1:])]
                 torch.testing.assert_close(found, expected, rtol=close, atol=close)
@@ -154,7 +154,7 @@ def test_packs_together_have_the_gradient_of_one_batch(policy, mixed):
     """Weighed alike by what all of them have to imitate, towers included."""
     policy.double()
     found = []
-    for batches in ([mixed], packed([mixed], budget=max(tokens(mixed)))):
+    for batches in ([mixed], pack_batches([mixed], budget=max(tokens(mixed)))):
         loss = sum(
             policy.logprobs(batch, Completions.of(batch.targets, range(len(batch)))).sum()
             for batch in batches

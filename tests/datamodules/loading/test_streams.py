@@ -9,7 +9,7 @@ import pytest
 
 from datamodules.batch import Batch
 from datamodules.loading.question_set import QuestionSet, load_questions
-from datamodules.loading.streams import Pool, Refills, Rounds, Stream
+from datamodules.loading.streams import BatchStream, PromptResampler, QuestionPool, RoundDataset
 from tests.datamodules.test_questions import six_questions
 
 
@@ -18,8 +18,8 @@ def questions(tmp_path: Path, encoder) -> QuestionSet:
     return load_questions(six_questions(tmp_path), "train", encoder, run_dir=tmp_path)
 
 
-def stream(questions: QuestionSet, pool: Pool, **settings: object) -> Stream:
-    return Stream(questions=questions, pool=pool, **{"batch_size": 2, "seed": 5, **settings})
+def stream(questions: QuestionSet, pool: QuestionPool, **settings: object) -> BatchStream:
+    return BatchStream(questions=questions, pool=pool, **{"batch_size": 2, "seed": 5, **settings})
 
 
 def ids(batch: Batch | None) -> list[str]:
@@ -27,15 +27,17 @@ def ids(batch: Batch | None) -> list[str]:
 
 
 def read(
-    questions: QuestionSet, pool: Pool, batches: int, *, first: int = 0, **settings: object
+    questions: QuestionSet, pool: QuestionPool, batches: int, *, first: int = 0, **settings: object
 ) -> list[list[str]]:
     """List the questions of some batches of two, from the first one on that is asked for."""
-    singles = Rounds(stream(questions, pool, **settings), micro_batches=1, first=first).deal(0, 1)
+    singles = RoundDataset(
+        stream(questions, pool, **settings), micro_batches=1, first=first
+    ).iter_shard(0, 1)
     return [ids(batch) for [batch] in islice(singles, batches)]
 
 
-ALL = Pool(places=np.arange(6))
-WEIGHTED = Pool(places=np.array([0, 2, 3, 5]), weights=np.array([3.0, 0, 1, 2]))
+ALL = QuestionPool(places=np.arange(6))
+WEIGHTED = QuestionPool(places=np.array([0, 2, 3, 5]), weights=np.array([3.0, 0, 1, 2]))
 
 
 @pytest.mark.parametrize("pool", [ALL, WEIGHTED])
@@ -45,7 +47,7 @@ def test_batches_of_one_seed_are_the_same_wherever_they_start(questions, pool):
 
 def test_only_the_pool_is_read(questions):
     """Four questions in four batches of two: two epochs."""
-    found = Counter(chain(*read(questions, Pool(places=np.array([1, 2, 4, 5])), 4)))
+    found = Counter(chain(*read(questions, QuestionPool(places=np.array([1, 2, 4, 5])), 4)))
     assert found == {"q1": 2, "q2": 2, "q4": 2, "q5": 2}
 
 
@@ -58,7 +60,7 @@ def test_weights_are_of_the_questions_in_the_pool(questions):
 
 def test_a_curriculum_comes_first_and_each_pool_counts_its_own_epochs(questions):
     """Three batches of the weak two, which is one epoch each; then those of a run without."""
-    weak = Pool(places=np.array([1, 4]))
+    weak = QuestionPool(places=np.array([1, 4]))
     both = read(questions, WEIGHTED, 7, curriculum=weak, curriculum_batches=3)
     assert [sorted(batch) for batch in both[:3]] == [["q1", "q4"]] * 3
     assert both[3:] == read(questions, WEIGHTED, 4)
@@ -66,7 +68,7 @@ def test_a_curriculum_comes_first_and_each_pool_counts_its_own_epochs(questions)
 
 @pytest.mark.parametrize("first", [2, 3, 5])
 def test_a_curriculum_resumes_before_at_and_after_its_end(questions, first):
-    how = {"curriculum": Pool(places=np.array([1, 3, 4])), "curriculum_batches": 3}
+    how = {"curriculum": QuestionPool(places=np.array([1, 3, 4])), "curriculum_batches": 3}
     whole = read(questions, ALL, 8, **how)
     assert read(questions, ALL, 8 - first, first=first, **how) == whole[first:]
 
@@ -74,7 +76,7 @@ def test_a_curriculum_resumes_before_at_and_after_its_end(questions, first):
 def test_a_batch_of_which_nothing_can_be_read_does_not_stop_a_run(questions, tmp_path):
     """The next readable question of the same pool stands in."""
     (tmp_path / "1.png").write_bytes(b"not a picture")
-    found = chain(*read(questions, Pool(places=np.array([0, 1, 3])), 6, batch_size=1))
+    found = chain(*read(questions, QuestionPool(places=np.array([0, 1, 3])), 6, batch_size=1))
     assert Counter(found) == {"q0": 2, "q3": 4}
 
 
@@ -82,7 +84,7 @@ def test_a_pool_that_cannot_be_read_is_an_error(questions, tmp_path):
     for number in (0, 1):
         (tmp_path / f"{number}.png").write_bytes(b"not a picture")
     with pytest.raises(ValueError, match="not one of 2 questions could be read"):
-        read(questions, Pool(places=np.array([0, 1])), 1)
+        read(questions, QuestionPool(places=np.array([0, 1])), 1)
 
 
 def rounds(
@@ -90,7 +92,11 @@ def rounds(
 ) -> list[list[Batch]]:
     """List the first rounds of a stream over all six questions, or over another pool."""
     whole = stream(questions, settings.pop("pool", ALL), **settings)
-    return list(islice(Rounds(whole, micro_batches=micro_batches, first=first).deal(0, 1), count))
+    return list(
+        islice(
+            RoundDataset(whole, micro_batches=micro_batches, first=first).iter_shard(0, 1), count
+        )
+    )
 
 
 def test_a_round_is_one_step_to_all_its_micro_batches(questions):
@@ -119,7 +125,7 @@ CUTS = [(4, 1, 1), (2, 2, 1), (1, 4, 1), (2, 1, 2), (1, 2, 2)]
 
 
 @pytest.mark.parametrize(
-    "how", [{}, {"pool": WEIGHTED}, {"curriculum": Pool(places=np.array([1, 3, 4]))}]
+    "how", [{}, {"pool": WEIGHTED}, {"curriculum": QuestionPool(places=np.array([1, 3, 4]))}]
 )
 def test_it_does_not_matter_how_a_round_is_cut(questions, how):
     """The curriculum, where there is one, lasts a round."""
@@ -139,8 +145,10 @@ def test_it_does_not_matter_how_a_round_is_cut(questions, how):
 def test_a_packed_list_holds_the_prompts_that_it_would_unpacked(questions, budget):
     """Whatever the budget, the same four prompts of each of three steps, and all are that step."""
     whole = stream(questions, ALL, with_targets=True)
-    plain = islice(Rounds(whole, micro_batches=2, first=1).deal(0, 1), 3)
-    packs = islice(Rounds(whole, micro_batches=2, first=1, pack_tokens=budget).deal(0, 1), 3)
+    plain = islice(RoundDataset(whole, micro_batches=2, first=1).iter_shard(0, 1), 3)
+    packs = islice(
+        RoundDataset(whole, micro_batches=2, first=1, pack_tokens=budget).iter_shard(0, 1), 3
+    )
     for step, (batches, cut) in enumerate(zip(plain, packs, strict=True), start=1):
         expected = Counter(chain(*map(ids, batches)))
         assert Counter(chain(*map(ids, cut))) == expected and expected.total() == 4
@@ -154,7 +162,7 @@ def refilled(
     """List what the attempts of one round read, which has one micro-batch unless told otherwise."""
     micro_batches = settings.pop("micro_batches", 1)
     whole = stream(questions, settings.pop("pool", ALL), **settings)
-    refills = Refills(whole, micro_batches=micro_batches)
+    refills = PromptResampler(whole, micro_batches=micro_batches)
     return [ids(refills.batch(step, attempt)) for attempt in range(attempts)]
 
 
@@ -175,15 +183,15 @@ def test_each_round_is_refilled_in_its_own_order(questions):
 
 def test_a_refill_is_part_of_its_round(questions):
     """Its draws are keyed by the round, and it carries the views of the round."""
-    views = {"blind": questions.under("text_only", "noise")}
-    refills = Refills(stream(questions, ALL, views=views), micro_batches=1)
+    views = {"blind": questions.with_condition("text_only", "noise")}
+    refills = PromptResampler(stream(questions, ALL, views=views), micro_batches=1)
     batch = refills.batch(7, 1)
     assert batch.step == 7 and batch.views["blind"].samples == batch.samples
 
 
 @pytest.mark.parametrize("pool", [ALL, WEIGHTED])
 def test_refills_do_not_depend_on_what_was_asked_before(questions, pool):
-    refills = Refills(stream(questions, pool, batch_size=1), micro_batches=1)
+    refills = PromptResampler(stream(questions, pool, batch_size=1), micro_batches=1)
     forth = [ids(refills.batch(2, attempt)) for attempt in range(4)]
     back = [ids(refills.batch(2, attempt)) for attempt in reversed(range(4))]
     assert forth == back[::-1]
@@ -202,7 +210,7 @@ def test_refills_respect_weights(questions):
     In the rounds that it is not read in itself, it is half of the first refills, and each of the
     other four an eighth.
     """
-    pool = Pool(places=np.arange(6), weights=np.array([1.0, 0, 1, 1, 1, 4]))
+    pool = QuestionPool(places=np.arange(6), weights=np.array([1.0, 0, 1, 1, 1, 4]))
     found: Counter[str] = Counter()
     for seed in range(80):
         [[batch]] = rounds(questions, 1, 1, batch_size=1, pool=pool, seed=seed)
@@ -214,7 +222,11 @@ def test_refills_respect_weights(questions):
 
 
 def test_a_curriculum_refills_from_its_own_pool(questions):
-    how = {"curriculum": Pool(places=np.array([1, 3, 4])), "curriculum_batches": 2, "batch_size": 1}
+    how = {
+        "curriculum": QuestionPool(places=np.array([1, 3, 4])),
+        "curriculum_batches": 2,
+        "batch_size": 1,
+    }
     weak, strong = (set(chain(*refilled(questions, step, 9, **how))) for step in (1, 2))
     assert weak < {"q1", "q3", "q4"} and len(weak) == 2
     assert len(strong) == 5

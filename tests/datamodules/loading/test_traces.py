@@ -95,5 +95,7 @@ def test_nothing_to_imitate_is_an_error():
 
 
 def test_filters_that_kept_nothing_are_told_from_other_questions():
-    with pytest.raises(ValueError, match=r"not one trace was kept.*Loosen distill.traces.diff"):
+    with pytest.raises(
+        ValueError, match=r"not one trace was kept.*Loosen distill.rejection_sampling.diff"
+    ):
         with_traces([make_sample("a")], {})

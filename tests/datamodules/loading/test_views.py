@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from datamodules.loading.question_set import QuestionSet, load_questions
-from datamodules.loading.views import Showing, batch_with_views, shown
-from datamodules.media.ablation import Withholding
+from datamodules.loading.views import ViewSettings, batch_with_views, make_view
+from datamodules.media.ablation import MediaAblation
 from tests.datamodules.media.test_files import film
 from tests.datamodules.test_questions import six_questions
 
@@ -19,7 +19,7 @@ def questions(tmp_path: Path, encoder) -> QuestionSet:
 
 def test_views_show_the_same_prompts_in_the_same_order(questions):
     """Two pictures, a sound and text: nothing to see, and nothing to hear either."""
-    views = {"blind": questions.under("text_only", "absent")}
+    views = {"blind": questions.with_condition("text_only", "absent")}
     batch = batch_with_views(questions, views, [3, 5, 0, 0], step=4)
     blind = batch.views["blind"]
     assert [sample.id for sample in batch.samples] == ["q3", "q5", "q0", "q0"]
@@ -30,7 +30,7 @@ def test_views_show_the_same_prompts_in_the_same_order(questions):
 
 
 def test_a_batch_is_the_same_with_and_without_views(questions):
-    views = {"blind": questions.under("text_only", "noise")}
+    views = {"blind": questions.with_condition("text_only", "noise")}
     plain = batch_with_views(questions, {}, [3, 0], step=1, with_targets=True)
     batch = batch_with_views(questions, views, [3, 0], step=1, with_targets=True)
     assert plain.views == {}
@@ -42,8 +42,8 @@ def test_a_batch_is_the_same_with_and_without_views(questions):
 def test_views_share_what_was_decoded(questions):
     """Two pictures and a sound, each in three showings."""
     views = {
-        "blind": questions.under("text_only", "noise"),
-        "teacher": questions.under("no_audio", "silent"),
+        "blind": questions.with_condition("text_only", "noise"),
+        "teacher": questions.with_condition("no_audio", "silent"),
     }
     batch_with_views(questions, views, [3, 5, 0, 1], step=0)
     assert questions.reader.decoded.misses == 3
@@ -51,7 +51,7 @@ def test_views_share_what_was_decoded(questions):
 
 def test_a_view_withholds_what_its_condition_says(questions):
     """Noise instead of the picture; the sound stays, and so do both prompts."""
-    views = {"blind": questions.under("no_visual", "noise")}
+    views = {"blind": questions.with_condition("no_visual", "noise")}
     batch = batch_with_views(questions, views, [3, 0], step=0)
     blind = batch.views["blind"]
     assert blind.prompt_ids.equal(batch.prompt_ids)
@@ -60,8 +60,8 @@ def test_a_view_withholds_what_its_condition_says(questions):
 
 def test_text_looks_alike_in_every_view(questions):
     views = {
-        "blind": questions.under("text_only", "noise"),
-        "shuffled": questions.under("no_visual", "shuffled"),
+        "blind": questions.with_condition("text_only", "noise"),
+        "shuffled": questions.with_condition("no_visual", "shuffled"),
     }
     batch = batch_with_views(questions, views, [5], step=0)
     assert batch.views.keys() == views.keys()
@@ -76,8 +76,8 @@ def test_what_a_view_cannot_show_is_left_out_of_all(questions, tmp_path):
     for number in (0, 1):
         (tmp_path / f"{number}.png").write_bytes(b"not a picture")
     views = {
-        "shuffled": questions.under("no_visual", "shuffled"),
-        "blind": questions.under("no_visual", "mismatched"),
+        "shuffled": questions.with_condition("no_visual", "shuffled"),
+        "blind": questions.with_condition("no_visual", "mismatched"),
     }
     batch = batch_with_views(questions, views, [5, 2, 3], step=0)
     for one in (batch, *batch.views.values()):
@@ -89,7 +89,7 @@ def test_what_a_view_cannot_show_is_left_out_of_all(questions, tmp_path):
 def test_what_cannot_be_shown_at_all_is_left_out_of_views(questions, tmp_path):
     """Without its picture the question could be asked, but there is nothing to compare with."""
     (tmp_path / "1.png").write_bytes(b"not a picture")
-    views = {"blind": questions.under("text_only", "absent")}
+    views = {"blind": questions.with_condition("text_only", "absent")}
     batch = batch_with_views(questions, views, [1, 5], step=0)
     assert [sample.id for sample in batch.views["blind"].samples] == ["q5"]
 
@@ -102,10 +102,10 @@ def test_a_view_may_show_fewer_frames_and_no_sound(encoder, tmp_path):
     row["media"] = [{"modality": "video", "path": "a.mp4"}]
     (tmp_path / "train.jsonl").write_text(json.dumps(row) + "\n")
     questions = load_questions(data, "train", encoder, run_dir=tmp_path)
-    deaf = Withholding(condition="no_audio", how="absent")
+    deaf = MediaAblation(condition="no_audio", how="absent")
     views = {
-        "teacher": shown(questions, Showing(withheld=Withholding())),
-        "student": shown(questions, Showing(withheld=deaf, video_max_frames=4)),
+        "teacher": make_view(questions, ViewSettings(ablation=MediaAblation())),
+        "student": make_view(questions, ViewSettings(ablation=deaf, video_max_frames=4)),
     }
     batch = batch_with_views(questions, views, [0], step=0)
     teacher, student = batch.views["teacher"], batch.views["student"]

@@ -6,8 +6,8 @@ from typing import get_args
 import numpy as np
 import pytest
 
-from configs.ablation import How
-from datamodules.media.ablation import Donors, Withholding, ablate, extent, words_for
+from configs.ablation import Replacement
+from datamodules.media.ablation import MediaAblation, MismatchPool, ablate, description_for, extent
 from datamodules.media.files import Decoded, MediaError
 from datamodules.sample import Media, Modality, Sample
 
@@ -20,8 +20,8 @@ MUTE = Decoded(modality="video", frames=PIXELS, fps=2.0)
 ALL = ["Audio", "Image", "Frames Audio", "Frames"]
 
 
-def under(condition: str, how: str, **fields: float) -> Withholding:
-    return Withholding(condition=condition, how=how, **fields)
+def under(condition: str, how: str, **fields: float) -> MediaAblation:
+    return MediaAblation(condition=condition, how=how, **fields)
 
 
 def noise(item: Decoded) -> Decoded:
@@ -51,7 +51,7 @@ def grays(item: Decoded | None) -> list[int]:
     return item.frames[:, 0, 0, 0].tolist()
 
 
-def shown(items: list[Decoded], withheld: Withholding) -> list[str]:
+def shown(items: list[Decoded], withheld: MediaAblation) -> list[str]:
     """Name what is there, in lower case where it is all zero."""
     names = []
     for item in filter(None, (ablate(item, withheld) for item in items)):
@@ -86,7 +86,7 @@ def test_a_condition_takes_away_what_it_says(condition, how, left):
     assert shown([HEARD, SEEN, FILM, MUTE], under(condition, how)) == left
 
 
-@pytest.mark.parametrize("how", get_args(How))
+@pytest.mark.parametrize("how", get_args(Replacement))
 def test_what_loses_nothing_is_the_same_object(how):
     assert ablate(SEEN, under("no_audio", how)) is SEEN
     assert ablate(HEARD, under("no_visual", how)) is HEARD
@@ -210,21 +210,21 @@ def test_shuffling_changes_nothing_but_the_order_of_frames():
 def test_a_donor_gives_what_is_withheld_and_nothing_else():
     """The donor has six frames, three times the rate, and a longer track."""
     loud = np.full(9, 0.5, dtype=np.float32)
-    donor = replace(numbered(6), fps=6.0, audio=loud)
-    blind = ablate(FILM, under("no_visual", "mismatched"), donor=donor)
+    mismatch = replace(numbered(6), fps=6.0, audio=loud)
+    blind = ablate(FILM, under("no_visual", "mismatched"), mismatch=mismatch)
     assert grays(blind) == list(range(6))
     assert (blind.fps, blind.audio is SOUND) == (6.0, True)
-    deaf = ablate(FILM, under("no_audio", "mismatched"), donor=donor)
+    deaf = ablate(FILM, under("no_audio", "mismatched"), mismatch=mismatch)
     assert (deaf.fps, deaf.frames is PIXELS, deaf.audio is loud) == (2.0, True, True)
-    both = ablate(FILM, under("text_only", "mismatched"), donor=donor)
+    both = ablate(FILM, under("text_only", "mismatched"), mismatch=mismatch)
     assert (len(both.frames), both.fps, both.audio is loud) == (6, 6.0, True)
-    mute = ablate(MUTE, under("text_only", "mismatched"), donor=donor)
+    mute = ablate(MUTE, under("text_only", "mismatched"), mismatch=mismatch)
     assert len(mute.frames) == 6 and mute.audio is None
 
 
 def test_a_donor_takes_the_role_of_what_it_replaces():
     other = Decoded(modality="image", image=np.ones((5, 5, 3), dtype=np.uint8))
-    left = ablate(SEEN, under("no_visual", "mismatched"), donor=other)
+    left = ablate(SEEN, under("no_visual", "mismatched"), mismatch=other)
     assert left is not None and left.role == "option" and left.image is other.image
 
 
@@ -248,11 +248,11 @@ def test_a_withholding_knows_which_media_it_can_change(condition, how, touched):
 
 def test_an_option_is_not_half_shown_and_half_told():
     option = Media(modality="video", path="a.mp4", role="option", text="A bark.")
-    assert words_for(option, FILM, frozenset({"audio", "visual"})) == "A bark."
+    assert description_for(option, FILM, frozenset({"audio", "visual"})) == "A bark."
     with pytest.raises(
         MediaError, match=r"a\.mp4 is an option that would be partly shown"
     ) as caught:
-        words_for(option, FILM, frozenset({"audio"}))
+        description_for(option, FILM, frozenset({"audio"}))
     assert caught.value.kind == "no_description"
 
 
@@ -297,7 +297,7 @@ SHARED = [  # c is shown with two assets, e in two segments, one of them as an o
     ],
 )
 def test_candidates_are_of_the_same_kind_and_of_another_asset(asset, paths):
-    found = list(Donors(SHARED).candidates(HEARD, asset))
+    found = list(MismatchPool(SHARED).candidates(HEARD, asset))
     assert {item.path for item in found} == paths
     assert all(item.modality == "audio" and item.role == "context" for item in found)
     assert len(found) == len(set(found)) == len(paths) + ("e" in paths)
@@ -305,11 +305,11 @@ def test_candidates_are_of_the_same_kind_and_of_another_asset(asset, paths):
 
 def test_candidates_depend_on_the_content_and_on_nothing_else():
     """Walks over eleven clips: the same for a copy, and many different ones for other content."""
-    donors = Donors([question(f"q{number}", clip(str(number))) for number in range(11)])
+    mismatches = MismatchPool([question(f"q{number}", clip(str(number))) for number in range(11)])
 
     def walk(level: float) -> tuple[str, ...]:
         item = Decoded(modality="audio", audio=np.full(5, level, dtype=np.float32))
-        return tuple(other.path for other in donors.candidates(item, "q4"))
+        return tuple(other.path for other in mismatches.candidates(item, "q4"))
 
     assert walk(0.25) == walk(0.25)
     assert {frozenset(walk(level)) for level in (0.1, 0.2)} == {frozenset("012356789") | {"10"}}
@@ -318,11 +318,11 @@ def test_candidates_depend_on_the_content_and_on_nothing_else():
 
 def test_media_that_all_belong_to_one_asset_cannot_be_mismatched():
     """c is the only sound of two, but one has others; all pictures belong to two."""
-    donors = Donors(SHARED)
-    donors.check(under("no_audio", "mismatched"))
-    donors.check(under("no_visual", "noise"))
+    mismatches = MismatchPool(SHARED)
+    mismatches.check(under("no_audio", "mismatched"))
+    mismatches.check(under("no_visual", "noise"))
     with pytest.raises(
         ValueError,
-        match=r"all 1 image media .* asset 'two', but how=mismatched .* choose probe\.how=noise",
+        match=r"all 1 image media .* 'two', but replacement=mismatched .* probe\.replacement=noise",
     ):
-        donors.check(under("no_visual", "mismatched"))
+        mismatches.check(under("no_visual", "mismatched"))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from configs.schema import DataConfig, MediaConfig
 from datamodules.loading.media_reader import MediaReader
-from datamodules.media.ablation import Withholding
+from datamodules.media.ablation import MediaAblation
 from datamodules.media.budgets import shared_budget
 from datamodules.media.files import MediaError, Size
 from datamodules.prompts.encoder import PromptEncoder
@@ -104,7 +104,7 @@ def test_media_have_features_for_each_budget_that_they_are_shown_in(root, encode
     made = reader(root, encoder, prompt_max_pixels=5000)
     sizes = []
     for shown in (MEDIA[:1], MEDIA[:2], MEDIA[:1]):
-        [picture] = made.left(MEDIA[0], "a", Withholding(), made.budget(shown))
+        [picture] = made.left(MEDIA[0], "a", MediaAblation(), made.budget(shown))
         sizes.append(picture.image.shape[:2])
     assert sizes == [(40, 60), (25, 38), (40, 60)]
     assert made.decoded.misses == 2
@@ -117,7 +117,7 @@ def test_who_cannot_hear_is_spared_the_sound_of_films_however_long(root, tmp_pat
     deaf = PromptEncoder(str(tiny("qwen2_5_vl", tmp_path_factory.mktemp("vl"))))
     shown = reader(root, deaf, audio_max_seconds=0.2, prompt_max_audio_seconds=0.2)
     budget = shown.budget([long])
-    [(feature,)] = shown.features(long, "", Withholding(), budget)
+    [(feature,)] = shown.features(long, "", MediaAblation(), budget)
     assert feature.kind == "video"
 
 
@@ -126,4 +126,4 @@ def test_who_can_hear_is_not(root, encoder):
     long = Media(modality="video", path="long.mp4")
     heard = reader(root, encoder, audio_max_seconds=0.2)
     with pytest.raises(MediaError, match=r"0\.4 s of sound, but data\.media\.audio_max_seconds"):
-        heard.features(long, "", Withholding(), heard.data.media)
+        heard.features(long, "", MediaAblation(), heard.data.media)

@@ -1,13 +1,10 @@
 """What else files are like: tags and junk around a sound, lengths never written, odd shapes."""
 
-import io
 import re
 import struct
 import subprocess
 import sys
-import zlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import av
@@ -19,54 +16,18 @@ from PIL import Image
 from bench.media_cases import CASES, Case, contents
 from bench.media_files import RATE, by_av, by_libsndfile, picture
 from bench.media_matrix import BUDGET
-from datamodules.media.files import Decoded, MediaError, decode, measure
-from datamodules.sample import Media, Modality
-
-BY_NAME = {case.name: case for case in CASES}
-
-
-def made(name: str) -> bytes:
-    return contents(BY_NAME[name], streamed=False)
-
-
-def read(
-    root: Path, data: bytes, modality: Modality, name: str = "a.bin", **part: float
-) -> Decoded:
-    """Read some bytes as a file, and see that it is measured as it is read."""
-    (root / name).write_bytes(data)
-    media = Media(modality=modality, path=name, **part)
-    told, found = measure(root, media, BUDGET), decode(root, media, BUDGET)
-    heard = 0.0 if found.audio is None else len(found.audio) / RATE
-    assert told.seconds == pytest.approx(heard, abs=0.1)
-    return found
-
-
-def seconds(root: Path, data: bytes, name: str = "a.bin") -> float:
-    found = read(root, data, "audio", name).audio
-    assert found is not None
-    return len(found) / RATE
-
-
-def refusal(root: Path, data: bytes, modality: Modality, name: str = "a.bin") -> MediaError:
-    (root / name).write_bytes(data)
-    media = Media(modality=modality, path=name)
-    with pytest.raises(MediaError) as measured:
-        measure(root, media, BUDGET)
-    with pytest.raises(MediaError) as decoded:
-        decode(root, media, BUDGET)
-    assert str(measured.value) == str(decoded.value)
-    return decoded.value
-
-
-def chunk(name: bytes, body: bytes) -> bytes:
-    return name + struct.pack("<I", len(body)) + body
-
-
-def resized(wav: bytes, size: int) -> bytes:
-    """Write another length into the header of a WAV file's sound."""
-    place = wav.index(b"data") + 4
-    return wav[:place] + struct.pack("<I", size) + wav[place + 4 :]
-
+from datamodules.media.files import Decoded, MediaError, decode
+from datamodules.sample import Media
+from tests.datamodules.media.conftest import (
+    chunk,
+    cover,
+    made,
+    read,
+    refusal,
+    resized,
+    saved,
+    seconds,
+)
 
 APE = b"APETAGEX" + struct.pack("<IIII", 2000, 32, 0, 0x8000_0000) + bytes(8)
 LYRICS = b"LYRICSBEGININD0000200000029LYRICS200"
@@ -166,14 +127,6 @@ def test_a_sound_of_one_sample_is_too_short_to_be_heard(tmp_path, container):
     assert caught.value.kind == "empty"
 
 
-def cover(data: bytes) -> bytes:
-    """Write an ID3 tag with a picture."""
-    body = b"\0image/png\0\3\0" + data
-    frame = b"APIC" + struct.pack(">I", len(body)) + b"\0\0" + body
-    size = bytes(len(frame) >> shift & 127 for shift in (21, 14, 7, 0))
-    return b"ID3\3\0\0" + size + frame
-
-
 def test_the_cover_of_a_record_is_no_film(tmp_path):
     data = cover(made("png")) + made("mp3 variable, no Xing")
     assert seconds(tmp_path, data, "a.mp3") == pytest.approx(2.0, abs=0.1)
@@ -189,109 +142,6 @@ def test_the_cover_of_a_record_is_no_film(tmp_path):
         file.mux(sound.encode(piece) + sound.encode(None))
     data = (tmp_path / "a.flac").read_bytes()
     assert b"\x89PNG" in data and seconds(tmp_path, data) == pytest.approx(2.0, abs=0.1)
-
-
-def filmed(path: Path, *, frames: int = 20, tracks: tuple[float, ...] = (), **how: Any) -> bytes:
-    """Write a film with tracks of some loudness, the last of which is the one to play."""
-    with av.open(str(path), "w", format=how.get("container", "mp4")) as file:
-        seen: Any = file.add_stream(how.get("codec", "libx264"), rate=10, options={"g": "5"})
-        seen.width, seen.height, seen.pix_fmt = 96, 64, how.get("pixels", "yuv420p")
-        heard: list[Any] = [file.add_stream("aac", rate=RATE, layout="mono") for _ in tracks]
-        for stream in heard:
-            usual = stream is heard[-1]
-            stream.disposition = av.stream.Disposition.default if usual else 0
-        for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(picture(number))
-            frame.pts = number
-            file.mux(seen.encode(frame))
-        file.mux(seen.encode(None))
-        for stream, loud in zip(heard, tracks, strict=True):
-            wave = loud * np.sin(np.arange(2 * RATE) / 9)
-            piece = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), "fltp", "mono")
-            piece.rate, piece.pts = RATE, 0
-            file.mux(stream.encode(piece))
-            file.mux(stream.encode(None))
-    return path.read_bytes()
-
-
-@pytest.mark.parametrize(
-    "how",
-    [
-        {"pixels": "yuv420p10le"},
-        {"pixels": "yuv444p"},
-        {"codec": "libvpx-vp9", "container": "webm", "pixels": "yuva420p"},
-        {"codec": "qtrle", "container": "mov", "pixels": "argb"},
-        {"codec": "prores_ks", "container": "mov", "pixels": "yuva444p10le"},
-        {"codec": "mjpeg", "container": "avi", "pixels": "yuvj420p"},
-    ],
-)
-def test_pixels_of_any_format_are_shown(tmp_path, how):
-    frames = read(tmp_path, filmed(tmp_path / "a.bin", **how), "video").frames
-    assert frames is not None
-    assert [round(frame[:, :64].mean() / 12) for frame in frames] == [2, 7, 12, 17]
-
-
-@pytest.mark.parametrize("container", ["mp4", "matroska", "mpegts"])
-def test_a_film_of_one_frame_shows_it_twice(tmp_path, container):
-    data = filmed(tmp_path / "a.bin", frames=1, container=container)
-    frames = read(tmp_path, data, "video").frames
-    assert frames is not None and frames.shape == (2, 64, 96, 3)
-
-
-def test_of_two_tracks_that_is_heard_which_is_marked_as_usual(tmp_path):
-    data = filmed(tmp_path / "a.bin", tracks=(0.2, 0.6), container="matroska")
-    heard = read(tmp_path, data, "video").audio
-    assert heard is not None and np.abs(heard[4000:28_000]).max() == pytest.approx(0.6, abs=0.1)
-
-
-def saved(image: Image.Image, container: str, **how: Any) -> bytes:
-    file = io.BytesIO()
-    image.save(file, container, **how)
-    return file.getvalue()
-
-
-@pytest.mark.parametrize("mode", ["L", "LA", "P", "1", "RGBA", "CMYK", "YCbCr"])
-def test_colors_of_any_kind_are_shown(tmp_path, mode):
-    container = "TIFF" if mode in ("CMYK", "YCbCr") else "PNG"
-    gray = Image.new("RGB", (40, 30), (255, 255, 255) if mode == "1" else (90, 90, 90))
-    pixels = read(tmp_path, saved(gray.convert(mode), container), "image").image
-    assert pixels is not None and pixels.mean() == pytest.approx(255 if mode == "1" else 90, abs=2)
-
-
-def test_what_stands_behind_a_photograph_does_not_matter(tmp_path):
-    photo = Image.fromarray(picture(7))
-    many = saved(photo, "MPO", save_all=True, append_images=[Image.fromarray(picture(2))])
-    for data in (many, saved(photo, "JPEG", quality=95) + b"SEFT" * 100):
-        pixels = read(tmp_path, data, "image").image
-        assert pixels is not None and pixels[:, :64].mean() == pytest.approx(84, abs=2)
-    profiled = saved(photo, "JPEG", quality=95, icc_profile=b"junk" * 50)
-    assert read(tmp_path, profiled, "image").image is not None
-
-
-@pytest.mark.parametrize("side", [14_000, 100_000, 2**31 - 1])
-def test_a_bomb_is_refused_by_its_header(tmp_path, side):
-    def part(name: bytes, body: bytes) -> bytes:
-        return (
-            struct.pack(">I", len(body)) + name + body + struct.pack(">I", zlib.crc32(name + body))
-        )
-
-    data = b"\x89PNG\r\n\x1a\n" + part(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
-    data += part(b"IDAT", zlib.compress(bytes(1000))) + part(b"IEND", b"")
-    assert refusal(tmp_path, data, "image").kind == "too_large"
-
-
-def test_pictures_that_move_are_shown_for_as_long_as_they_say(tmp_path):
-    """Grays 7, 9, 3 for 1, 0.2 and 0.2 s: of 1.4 s the middles of halves are at 0.35 and 1.05."""
-    first, *rest = [Image.fromarray(picture(number)) for number in (7, 9, 3)]
-    for container in ("GIF", "WEBP", "PNG"):
-        times = [1000, 200, 200]
-        how: dict[str, Any] = {"duration": times, "append_images": rest, "save_all": True}
-        found = read(tmp_path, saved(first, container, lossless=True, **how), "video")
-        assert found.frames is not None and found.fps == pytest.approx(2 / 1.4)
-        assert [round(frame[:, :64].mean() / 12) for frame in found.frames] == [7, 9]
-        part = read(tmp_path, (tmp_path / "a.bin").read_bytes(), "video", start=1.1).frames
-        assert part is not None
-        assert [round(frame[:, :64].mean() / 12) for frame in part] == [3, 3]
 
 
 TRACELESS = ("wav ffmpeg", "au ffmpeg", "mp2", "aac", "ac3", "eac3", "amr", "m4a in parts", "flv")

@@ -16,7 +16,7 @@ from configs.schema import MediaConfig
 from datamodules.media import animations, demuxing, stills
 from datamodules.media import video as films
 from datamodules.media.containers import faults
-from datamodules.media.containers.telling import tell
+from datamodules.media.containers.identify import identify
 from datamodules.media.decoders import MOST_ELONGATED, MOST_PIXELS, fit
 from datamodules.media.files import MediaError, decode
 from datamodules.sample import Media, Modality
@@ -216,7 +216,7 @@ def test_parts_of_a_file_are_limited_in_number(tmp_path, monkeypatch, write):
     monkeypatch.setattr(faults, "MOST_PARTS", 1000)
     write(tmp_path / "a.bin", count=1100)
     with pytest.raises(MediaError, match="more than 1,000 parts"):
-        tell(tmp_path / "a.bin")
+        identify(tmp_path / "a.bin")
 
 
 @pytest.mark.parametrize("size", [(4000, 20), (20, 4000), (400, 2), (7000, 40), (200, 1)])

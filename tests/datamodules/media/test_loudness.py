@@ -170,14 +170,14 @@ def test_nobody_makes_media_of_anything_but_pixels_and_sounds(parts):
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, 1e4, -1e9])
 def test_features_beyond_any_range_never_reach_a_tower(encoder, monkeypatch, value):
     """As of a processor that divides by 0."""
-    made = encoder.dialect.features
+    made = encoder.renderer.features
 
     def spoiled(decoded):
         found = made(decoded)
         found[0].values[3, 7] = value
         return found
 
-    monkeypatch.setattr(encoder.dialect, "features", spoiled)
+    monkeypatch.setattr(encoder.renderer, "features", spoiled)
     with pytest.raises(MediaError, match="its processor makes"):
         encoder.features(Decoded(modality="audio", audio=ONE.astype(np.float32)))
 

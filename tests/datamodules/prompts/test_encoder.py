@@ -1,6 +1,7 @@
 import re
 from dataclasses import replace
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -8,9 +9,11 @@ import torch
 from transformers import Qwen2Config
 
 from assets.make_tiny import make_tokenizer
+from configs.inputs import Task
 from datamodules.media.files import MediaError
-from datamodules.prompts.encoder import PromptEncoder, shared_tokens
-from datamodules.prompts.wording import DESCRIBE, INSTRUCTIONS
+from datamodules.prompts.collate import shared_tokens
+from datamodules.prompts.encoder import PromptEncoder
+from datamodules.prompts.templates import DESCRIBE, INSTRUCTIONS
 from datamodules.sample import Sample
 from modules.policy.omni import OmniModel
 from tests.conftest import clip, film, make_prompt, make_sample, picture
@@ -146,26 +149,26 @@ def test_special_tokens_are_taken_out_of_words_however_they_are_nested(encoder):
 
 def test_evidence_is_imitated_where_it_is_wanted(encoder):
     sample = replace(make_sample(), evidence="It says 8.", completion="Well: <answer>B</answer>")
-    ids = {want: encoder.target(sample, want) for want in ("answer", "evidence", "told")}
-    assert {want: encoder.tokenizer.decode(target) for want, target in ids.items()} == {
+    ids = {task: encoder.target(sample, task) for task in get_args(Task)}
+    assert {task: encoder.tokenizer.decode(target) for task, target in ids.items()} == {
         "answer": "Well: <answer>B</answer><|im_end|>",
-        "evidence": "It says 8.<|im_end|>",
-        "told": "<answer>B</answer><|im_end|>",
+        "describe": "It says 8.<|im_end|>",
+        "answer_from_description": "<answer>B</answer><|im_end|>",
     }
 
 
 def test_a_question_without_evidence_is_set_aside_where_it_is_wanted(encoder):
     with pytest.raises(
-        MediaError, match=r"a has no evidence, but data\.ask .* leave .* out"
+        MediaError, match=r"a has no evidence, but data\.task .* leave .* out"
     ) as info:
-        encoder.target(make_sample(), "evidence")
+        encoder.target(make_sample(), "describe")
     assert info.value.kind == "no_evidence"
 
 
 def test_media_are_shown_where_evidence_is_wanted_and_not_where_it_is_told(encoder):
     heard = [("context", encoder.features(clip(np.random.default_rng(6), 0.2)))]
     sample = replace(make_sample(), evidence="It says 8.")
-    wanted, told = (encoder.prompt(sample, heard, want=want) for want in ("evidence", "told"))
+    wanted, told = (encoder.prompt(sample, heard, task=want) for want in get_args(Task)[1:])
     assert (len(wanted.features), len(told.features)) == (1, 0)
     assert DESCRIBE in encoder.tokenizer.decode(wanted.token_ids)
     said = encoder.tokenizer.decode(told.token_ids)
@@ -173,7 +176,7 @@ def test_media_are_shown_where_evidence_is_wanted_and_not_where_it_is_told(encod
 
 
 def test_each_thing_wanted_is_another_template_and_answers_the_one_of_before(tiny_encoder):
-    wanted = [tiny_encoder.template(want) for want in ("answer", "evidence", "told")]
+    wanted = [tiny_encoder.template(task) for task in get_args(Task)]
     assert len(set(wanted)) == 3
     assert wanted[0] == tiny_encoder.template_hash == "fc1ae3728e68edbc"
 
@@ -192,7 +195,7 @@ def test_another_instruction_is_another_template(untrained, monkeypatch, answer_
 
 
 def test_a_prompt_can_leave_the_question_out_and_say_more_below(encoder):
-    prompt = encoder.prompt(make_sample(), [], ask=False, suffix="Guess.")
+    prompt = encoder.prompt(make_sample(), [], show_question=False, suffix="Guess.")
     said = encoder.tokenizer.decode(prompt.token_ids)
     assert "\nA. 3\nB. 8\nC. 5\nGuess.\nAnswer with the letter" in said
     assert "Which" not in said
@@ -243,7 +246,9 @@ def text_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_a_language_model_of_text_is_asked_in_words(text_model):
     encoder = PromptEncoder(str(text_model), system_prompt="Be brief.")
-    prompt = encoder.prompt(replace(make_sample(), evidence="It is 8."), [], want="told")
+    prompt = encoder.prompt(
+        replace(make_sample(), evidence="It is 8."), [], task="answer_from_description"
+    )
     assert encoder.tokenizer.decode(prompt.token_ids) == (
         "<|im_start|>system\nBe brief.<|im_end|>\n<|im_start|>user\nWhich digit is it?\n"
         "A. 3\nB. 8\nC. 5\nAnswer with the letter in <answer></answer>.\nEvidence: It is 8."
@@ -255,7 +260,9 @@ def test_a_language_model_of_text_is_asked_in_words(text_model):
 
 def test_a_language_model_of_text_is_shown_no_media(text_model):
     encoder = PromptEncoder(str(text_model))
-    with pytest.raises(ValueError, match=r"of text, but .*\(image\).*data\.ask=told") as info:
+    with pytest.raises(
+        ValueError, match=r"of text, but .*\(image\).*data\.task=answer_from_description"
+    ) as info:
         encoder.features(picture(np.random.default_rng(7)))
     assert not isinstance(info.value, MediaError)
 

@@ -11,9 +11,9 @@ from configs.schema import DataConfig, MediaConfig
 from datamodules.loading.option_scoring import option_scoring
 from datamodules.loading.question_set import QuestionSet, load_questions
 from datamodules.media.files import MediaError
-from datamodules.prompts.description_prompts import asked_batch, told_batch
+from datamodules.prompts.description_prompts import question_only_batch, reader_batch
 from datamodules.prompts.encoder import PromptEncoder
-from datamodules.prompts.orders import put
+from datamodules.prompts.orders import arrange_options
 from datamodules.prompts.special_tokens import SpecialTokens
 from datamodules.sample import ANSWER_TYPES, Media, Sample
 from datamodules.sources.answers.normalize import RowError
@@ -207,7 +207,7 @@ def test_marks_within_a_text_are_words_like_others(tmp_path, encoder, mark):
     row = {"id": "q", "question": f"Wh{mark}at?", "answer": f"a{mark}b", "answer_type": "text"}
     (tmp_path / "train.jsonl").write_text(json.dumps(row) + "\n")
     (sample,) = read_manifest(tmp_path / "train.jsonl", tmp_path, Quarantine(max_bad_share=0.0))
-    shown = put(sample, option_seed=0, answer_with=encoder.answer_with)
+    shown = arrange_options(sample, option_seed=0, answer_with=encoder.answer_with)
     assert len(encoder.prompt(shown, []).token_ids) > 5
     assert len(encoder.target(shown)) > 2
 
@@ -216,8 +216,8 @@ def test_marks_within_a_text_are_words_like_others(tmp_path, encoder, mark):
 def test_a_reader_of_another_family_is_asked_without_its_own_tokens(encoder, where):
     """The question was checked for the policy; to raise here would end a run."""
     sample = changed(where, "<|eot_id|>")
-    batch, _ = told_batch(encoder, [sample], [["It says <|im_end|>8."]])
-    assert len(batch) == len(asked_batch(encoder, [sample])) == 1
+    batch, _ = reader_batch(encoder, [sample], [["It says <|im_end|>8."]])
+    assert len(batch) == len(question_only_batch(encoder, [sample])) == 1
     said = encoder.tokenizer.decode(batch.prompt_ids)
     assert "eot_id" not in said
     assert "Which digit is it?" in said or "ab" in said

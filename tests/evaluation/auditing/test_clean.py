@@ -15,7 +15,7 @@ from tests.evaluation.auditing.test_stage import (
     root as root,  # a fixture: eight questions, no probe yet
 )
 
-ONE = [f"data.contribution.{word}=1" for word in ("answers", "needed", "min_questions")]
+ONE = [f"data.contribution.{word}=1" for word in ("samples", "min_correct", "min_questions")]
 OMNICLEAN = ["clean.rules=[omniclean]", "data.contribution.rule=omniclean", *ONE]
 CALIBRATED = ["clean.rules=[calibrated]"]
 
@@ -125,7 +125,10 @@ def test_lacking_answers_name_the_command_and_leave_no_view(root):
         run(root, "clean.rules=[calibrated,omniclean]", "data.contribution.min_questions=1")
     text = told(str(error.value).replace("\\\n", ""))
     assert "train by omniclean: no probe was asked under no_audio/absent" in text
-    assert "stage=probe 'probe.conditions=[no_audio]' probe.how=absent probe.samples=16" in text
+    assert (
+        "stage=probe 'probe.conditions=[no_audio]' probe.replacement=absent probe.samples=16"
+        in text
+    )
     assert "probe.split=train" not in text  # which it is unless told
     assert not (root / "views").exists()
 
@@ -133,9 +136,11 @@ def test_lacking_answers_name_the_command_and_leave_no_view(root):
 def test_a_rule_with_its_own_numbers_is_asked_until_it_can_decide(root):
     with pytest.raises(ValueError) as error:
         run(root, *CALIBRATED)
-    assert str(error.value).endswith("\n    python eval.py stage=probe probe.until=calibrated")
+    assert str(error.value).endswith(
+        "\n    python eval.py stage=probe probe.stop_when_decided_by=calibrated"
+    )
     with pytest.raises(ValueError, match=r"'probe.conditions=\[text_only\]'"):
-        own = ("data.contribution.rule=calibrated", "data.contribution.answers=9")
+        own = ("data.contribution.rule=calibrated", "data.contribution.samples=9")
         run(root, *CALIBRATED, *own, name="b")
 
 

@@ -149,7 +149,9 @@ def test_rules_agree_as_far_as_they_keep_the_same(root):
     calibrated and soft lack answers, and are not compared.
     """
     answer(root, A, FOUR)
-    numbers = [f"data.contribution.{word}=1" for word in ("answers", "needed", "min_questions")]
+    numbers = [
+        f"data.contribution.{word}=1" for word in ("samples", "min_correct", "min_questions")
+    ]
     run(root, "data.contribution.rule=omniclean", *numbers)
     found = results(root)["agreement"]
     assert found["names"] == ["omniclean", "vidground"]
@@ -279,7 +281,7 @@ def test_too_few_answers_for_a_rule_are_named_with_the_command(root):
 
 def test_numbers_that_a_rule_does_not_know_are_said(root):
     answer(root, A, FOUR)
-    run(root, "data.contribution.answers=1", "data.contribution.min_questions=1")
+    run(root, "data.contribution.samples=1", "data.contribution.min_questions=1")
     names = {row["name"]: row["reason"] for row in results(root)["not_judged"]}
     assert "vidground_m1 are asked in different ways" in names["vidground_m1"]
     assert "omniclean" in {row["name"] for row in results(root)["rules"]}
@@ -331,7 +333,10 @@ def test_without_truth_the_rest_is_told(root):
 
 
 def test_an_audit_brings_no_torch():
-    code = "import sys, evaluation.auditing.stage; sys.exit(bool({'torch', 'matplotlib'} & set(sys.modules)))"
+    code = (
+        "import sys, evaluation.auditing.stage;"
+        "sys.exit(bool({'torch', 'matplotlib'} & set(sys.modules)))"
+    )
     assert (
         subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[3]).returncode == 0
     )

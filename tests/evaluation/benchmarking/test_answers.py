@@ -22,13 +22,12 @@ from evaluation.benchmarking.datasets import media_shown, orders_of
 from evaluation.benchmarking.stage import benchmark
 from modules.verifiers.verify import NOTHING
 from tests.conftest import make_sample
-from tests.datamodules.digits.test_build import root  # noqa: F401 - a fixture: a small digits set
 
 ASKED = AnswerKey(content_hash="5f", id="q", condition="no_audio", how="silent", order=2)
 
 
 @pytest.fixture
-def small(root: Path, tmp_path: Path) -> Path:  # noqa: F811
+def small(root: Path, tmp_path: Path) -> Path:
     """Five choices: two about a picture and a sound, one about each alone, and one about nothing;
     with their media and without that is nine prompts."""
     place = tmp_path / "data"
@@ -197,7 +196,7 @@ def test_descriptions_have_no_official_score_even_where_one_is_missing(small):
     rows = [row | {"source": "omnibench"} for row in rows_of(small)]
     write(small, rows)
     (small / rows[0]["media"][0]["path"]).write_bytes(b"damaged")
-    words = ("benchmark.by=description", "benchmark.conditions=[full]")
+    words = ("benchmark.grade_by=description", "benchmark.conditions=[full]")
     told = benchmark(config(small, "a", *words))
     assert results_of(small, "a")["lines"][0]["official"] is None
     assert "official" not in told
@@ -219,7 +218,9 @@ def test_media_that_changed_since_they_were_indexed_are_not_scored_by_old_answer
 
 def test_every_order_of_the_options_is_asked_once(small):
     """With as many orders as options, each question's answer stands at each place once."""
-    told = benchmark(config(small, "a", "benchmark.orders=0", "benchmark.conditions=[full]"))
+    told = benchmark(
+        config(small, "a", "benchmark.option_permutations=0", "benchmark.conditions=[full]")
+    )
     rows = rows_of(small / "runs" / "a", "tiny")
     by_id: dict[str, list[dict]] = {}  # type: ignore[type-arg]
     for row in rows:

@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 
 from evaluation.benchmarking.stage import benchmark
-from tests.datamodules.digits.test_build import root as root  # a fixture: a small digits set
 from tests.evaluation.benchmarking.test_answers import (
     answers_in,
     config,
@@ -67,4 +66,4 @@ def test_one_checkpoint_has_no_table_that_says_its_overview_again(small):
 def test_a_view_that_is_not_there_is_made_by_a_command_that_shells_take(small):
     match = r"stage=clean 'clean.sets=\[test\]' 'clean.rules=\[calibrated\]'`, or"
     with pytest.raises(ValueError, match=match):
-        benchmark(config(small, "a", "benchmark.view=calibrated"))
+        benchmark(config(small, "a", "benchmark.clean_view=calibrated"))

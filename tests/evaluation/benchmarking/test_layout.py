@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from evaluation.benchmarking.metrics import Ablation, Comparison, Grounding, Mean, Report
+from evaluation.benchmarking.report import Ablation, Comparison, Grounding, Mean, Report
 from evaluation.benchmarking.tables import short_names
 from evaluation.statistics.intervals import ComparisonRow, Interval
 from tests.evaluation.benchmarking.test_tables import LINE, REPORT, ROW, SCORE, table_of

@@ -13,20 +13,19 @@ from evaluation.benchmarking.stage import benchmark
 from inference.generate import ask, load_frozen, load_reader
 from inference.loading import build_encoder
 from modules.policy.sampling import Sampling
-from tests.datamodules.digits.test_build import root  # noqa: F401 - a fixture: a small digits set
 
 
-def config(root: Path, runs: Path, *words: str) -> Config:  # noqa: F811
+def config(root: Path, runs: Path, *words: str) -> Config:
     common = [f"data.root={root}", f"run.root={runs}", "run.name=b", "benchmark.limit=24"]
     common += [f"benchmark.cache={runs / 'answers'}", "benchmark.conditions=[full]"]
     return load_config(
-        ["stage=benchmark", "data=manifest", "benchmark.by=description", *common, *words],
+        ["stage=benchmark", "data=manifest", "benchmark.grade_by=description", *common, *words],
         ("benchmark",),
     )
 
 
 @pytest.fixture
-def scored(root, tmp_path) -> tuple[str, Path]:  # noqa: F811
+def scored(root, tmp_path) -> tuple[str, Path]:
     """What is printed, and the run directory, of a checkpoint beside its own baseline."""
     words = ["benchmark.checkpoints=[assets/tiny]", "benchmark.batch_size=9"]
     return benchmark(config(root, tmp_path, *words)), tmp_path / "b"
@@ -44,10 +43,10 @@ def test_rows_hold_the_description_and_whether_it_is_honest(scored):
     assert not any("completion" in row for row in rows)
 
 
-def test_checkpoints_are_asked_to_describe_and_the_reader_answers(scored, root, tmp_path):  # noqa: F811
+def test_checkpoints_are_asked_to_describe_and_the_reader_answers(scored, root, tmp_path):
     """The same by hand, in other batches."""
     told = config(root, tmp_path)
-    data = replace(told.data, ask="evidence")
+    data = replace(told.data, task="describe")
     questions = load_questions(data, "test", build_encoder(told), run_dir=tmp_path)
     questions.samples = questions.samples[:24]
     greedy = Sampling(group_size=1, max_tokens=32, temperature=0.0)
@@ -75,29 +74,35 @@ def test_the_table_says_who_answered_and_how_many_descriptions_gave_an_answer_aw
     assert "not asked" in told  # without media
 
 
-def test_weights_of_the_reader_that_are_not_there_are_named(root, tmp_path):  # noqa: F811
+def test_weights_of_the_reader_that_are_not_there_are_named(root, tmp_path):
     with pytest.raises(ValueError, match=r"runs/no-such is neither .*prealign.reader|no-such"):
         benchmark(config(root, tmp_path, "prealign.reader=runs/no-such"))
     assert not list(tmp_path.glob("*/tiny.jsonl"))
 
 
-def test_descriptions_are_not_judged_as_answers(root, tmp_path):  # noqa: F811
-    words = ("benchmark.by=answer", "data.ask=evidence")
-    match = r"data\.ask is evidence.*by=answer judges answers.*set benchmark\.by=description, or"
+def test_descriptions_are_not_judged_as_answers(root, tmp_path):
+    words = ("benchmark.grade_by=answer", "data.task=describe")
+    match = (
+        r"data\.task is describe.*by=answer judges answers.*set benchmark\.grade_by=description, or"
+    )
     with pytest.raises(ValueError, match=match):
         benchmark(config(root, tmp_path, *words))
     assert not list(tmp_path.iterdir())
 
 
-def test_checkpoints_can_be_asked_with_media_withheld(root, tmp_path):  # noqa: F811
+def test_checkpoints_can_be_asked_with_media_withheld(root, tmp_path):
     """The same by hand, in other batches; `hear` questions are left with their words."""
-    words = ["benchmark.by=answer", "benchmark.conditions=[no_audio]", "benchmark.batch_size=9"]
+    words = [
+        "benchmark.grade_by=answer",
+        "benchmark.conditions=[no_audio]",
+        "benchmark.batch_size=9",
+    ]
     told = config(root, tmp_path, *words)
     assert "shown: no_audio" in benchmark(told)
     questions = load_questions(told.data, "test", build_encoder(told), run_dir=tmp_path)
     questions.samples = questions.samples[:24]
     greedy = Sampling(group_size=1, max_tokens=32, temperature=0.0)
-    deaf = questions.under("no_audio", "absent")
+    deaf = questions.with_condition("no_audio", "absent")
     asked = ask(load_frozen(told), deaf, greedy, batch_size=24, seed=0, label="by hand")
     by_hand = [answers.completions[0] for batch in asked for answers in batch]
     assert [row["completion"] for row in rows_of(tmp_path / "b" / "tiny.jsonl")] == by_hand

@@ -11,13 +11,12 @@ from datamodules.contribution.probe_cache import read_rows
 from evaluation.benchmarking.models import unique_names
 from evaluation.benchmarking.stage import benchmark
 from evaluation.probing.stage import probe
-from tests.datamodules.digits.test_build import root  # noqa: F401 - a fixture: a small digits set
 from training.run import train
 
 STAGES = ("rlvr", "probe", "benchmark")
 
 
-def config(root: Path, runs: Path, *words: str) -> Config:  # noqa: F811
+def config(root: Path, runs: Path, *words: str) -> Config:
     common = ["data=manifest", f"data.root={root}", f"run.root={runs}"]
     cache = f"data.contribution.cache={runs / 'probes'}"
     answers = f"benchmark.cache={runs / 'answers'}"
@@ -25,7 +24,7 @@ def config(root: Path, runs: Path, *words: str) -> Config:  # noqa: F811
 
 
 @pytest.fixture
-def probed(root, tmp_path) -> tuple[Path, str]:  # noqa: F811
+def probed(root, tmp_path) -> tuple[Path, str]:
     """Run directory and summary of a probe of 40 questions."""
     words = ["stage=probe", "probe.limit=40", "probe.conditions=[full,text_only]"]
     return tmp_path, probe(config(root, tmp_path, *words))
@@ -44,7 +43,7 @@ def test_a_probe_keeps_counts_of_all_it_could_ask(probed):
     assert "python eval.py stage=audit" in told and "text_only" in told
 
 
-def test_a_second_probe_asks_only_what_is_missing(probed, root):  # noqa: F811
+def test_a_second_probe_asks_only_what_is_missing(probed, root):
     runs, _ = probed
     before = read_rows(runs / "probes")
     words = ["stage=probe", "probe.limit=50", "probe.conditions=[full,text_only]"]
@@ -55,7 +54,7 @@ def test_a_second_probe_asks_only_what_is_missing(probed, root):  # noqa: F811
     assert 10 <= len(asked) <= 20
 
 
-def test_training_reads_the_probe(probed, root):  # noqa: F811
+def test_training_reads_the_probe(probed, root):
     runs, _ = probed
     words = ["stage=rlvr", "run.name=filtered", "trainer.max_steps=2", "trainer.batch_size=2"]
     words += ["data.contribution.rule=vidground", "data.contribution.on_missing=drop"]
@@ -67,7 +66,7 @@ def test_training_reads_the_probe(probed, root):  # noqa: F811
     assert not bands["weak"] and not bands["missing"]
 
 
-def test_a_model_does_not_differ_from_itself(root, tmp_path):  # noqa: F811
+def test_a_model_does_not_differ_from_itself(root, tmp_path):
     words = ["stage=benchmark", "benchmark.checkpoints=[assets/tiny]", "benchmark.limit=60"]
     told = benchmark(config(root, tmp_path, *words, "run.name=b"))
     results = json.loads((tmp_path / "b" / "results.json").read_text())
@@ -80,7 +79,7 @@ def test_a_model_does_not_differ_from_itself(root, tmp_path):  # noqa: F811
     assert "The two never differ" in told
 
 
-def test_scores_do_not_depend_on_the_batch(root, tmp_path):  # noqa: F811
+def test_scores_do_not_depend_on_the_batch(root, tmp_path):
     """Every completion, alone or with 31 others."""
     said = []
     for size in (1, 32):
@@ -95,7 +94,7 @@ def test_names_of_checkpoints_stay_apart():
     assert unique_names(["a", "a-2", "a", "b", "a"]) == ["a", "a-2", "a-3", "b", "a-4"]
 
 
-def test_weights_that_are_not_there_are_named_before_any_work(root, tmp_path):  # noqa: F811
+def test_weights_that_are_not_there_are_named_before_any_work(root, tmp_path):
     words = ["stage=benchmark", "benchmark.checkpoints=[runs/no-such/export]"]
     with pytest.raises(ValueError, match=r"runs/no-such/export is neither .*RUN/export"):
         benchmark(config(root, tmp_path, *words))

@@ -16,18 +16,13 @@ from evaluation.benchmarking.aggregates import ClusteredScores, over_sets
 from evaluation.benchmarking.answers import Answer
 from evaluation.benchmarking.datasets import BenchmarkSet
 from evaluation.benchmarking.metrics import (
-    Ablation,
     BootstrapSettings,
-    Comparison,
-    Grounding,
-    Mean,
-    Report,
-    ScoreRow,
     ablations,
     groundings,
     mean_of,
     score_row,
 )
+from evaluation.benchmarking.report import Ablation, Comparison, Grounding, Mean, Report, ScoreRow
 from evaluation.benchmarking.scoring import GradedAnswer, SetScores, official, set_scores
 from evaluation.benchmarking.tables import check_complete, render
 from evaluation.statistics.intervals import Interval, compare_models

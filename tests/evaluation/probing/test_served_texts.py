@@ -57,7 +57,7 @@ def test_no_special_token_of_any_family_reaches_a_server(tmp_path):
         questions = load_questions(one.config.data, "train", one.encoder, run_dir=tmp_path)
         found = {
             count_verdicts.sample.id
-            for count_verdicts in one.run(questions.under("full", "absent"), ASKING)
+            for count_verdicts in one.run(questions.with_condition("full", "absent"), ASKING)
         }
     assert found == {"q0", "q1"}
     assert not any(token in json.dumps(seen.bodies, ensure_ascii=False) for token in TOKENS)

@@ -12,14 +12,13 @@ from datamodules.contribution.presets import rule_of
 from datamodules.contribution.probe_cache import probes, read_rows
 from datamodules.contribution.probe_scores import Scores
 from datamodules.loading.question_set import load_questions
-from evaluation.probing.runner import shard_of
 from evaluation.probing.stage import probe
-from tests.datamodules.digits.test_build import root  # noqa: F401 - a fixture: a small digits set
+from evaluation.shards import shard_of
 
 STAGES = ("probe",)
 
 
-def config(root: Path, runs: Path, *words: str) -> Config:  # noqa: F811
+def config(root: Path, runs: Path, *words: str) -> Config:
     common = ["stage=probe", "data=manifest", f"data.root={root}", f"run.root={runs}"]
     cache = f"data.contribution.cache={runs / 'probes'}"
     return load_config([*common, cache, "probe.limit=40", *words], STAGES)
@@ -29,7 +28,7 @@ def rows(runs: Path) -> list[dict[str, object]]:
     return read_rows(runs / "probes").to_pylist()
 
 
-def bands(root: Path, runs: Path, *words: str) -> np.ndarray:  # noqa: F811
+def bands(root: Path, runs: Path, *words: str) -> np.ndarray:
     """Decide by one rule on what a probe has left in the cache of its runs."""
     settings = config(root, runs, *words)
     questions = load_questions(settings.data, "train", None, run_dir=runs)  # decoding needs none
@@ -41,16 +40,16 @@ def bands(root: Path, runs: Path, *words: str) -> np.ndarray:  # noqa: F811
     return apply_rule(rule, counted, question_features(samples, rule.condition, rule.how))
 
 
-def test_each_order_of_the_options_has_a_row_and_open_questions_have_one(root, tmp_path):  # noqa: F811
-    probe(config(root, tmp_path, "probe.conditions=[text_only]", "probe.orders=3"))
+def test_each_order_of_the_options_has_a_row_and_open_questions_have_one(root, tmp_path):
+    probe(config(root, tmp_path, "probe.conditions=[text_only]", "probe.option_permutations=3"))
     seeds: dict[str, set[int]] = {}
     for row in rows(tmp_path):
         seeds.setdefault(row["sample_id"], set()).add(row["option_seed"])
     assert {frozenset(found) for found in seeds.values()} == {frozenset({0}), frozenset({0, 1, 2})}
 
 
-def test_option_scoring_asks_choices_and_keeps_the_score_of_every_option(root, tmp_path):  # noqa: F811
-    words = ["probe.conditions=[text_only]", "probe.method=options", "probe.orders=2"]
+def test_option_scoring_asks_choices_and_keeps_the_score_of_every_option(root, tmp_path):
+    words = ["probe.conditions=[text_only]", "probe.method=options", "probe.option_permutations=2"]
     probe(config(root, tmp_path, *words))
     found = rows(tmp_path)
     assert found and all(row["n"] == 1 and row["n_unparsed"] == 0 for row in found)
@@ -59,14 +58,14 @@ def test_option_scoring_asks_choices_and_keeps_the_score_of_every_option(root, t
 
 
 @pytest.mark.parametrize("how", ["silent", "noise", "mismatched", "shuffled"])
-def test_every_stand_in_can_be_asked(root, tmp_path, how):  # noqa: F811
-    told = probe(config(root, tmp_path, "probe.conditions=[no_visual]", f"probe.how={how}"))
+def test_every_stand_in_can_be_asked(root, tmp_path, how):
+    told = probe(config(root, tmp_path, "probe.conditions=[no_visual]", f"probe.replacement={how}"))
     found = rows(tmp_path)
     assert found and {row["how"] for row in found} == {how}
     assert "no_visual" in told and how in told
 
 
-def test_more_samples_go_on_where_fewer_ended(root, tmp_path):  # noqa: F811
+def test_more_samples_go_on_where_fewer_ended(root, tmp_path):
     words = ["probe.conditions=[text_only]", "probe.temperature=0.9"]
     probe(config(root, tmp_path, *words, "probe.samples=2"))
     probe(config(root, tmp_path, *words, "probe.samples=5"))
@@ -86,7 +85,7 @@ def total(runs: Path) -> dict[object, tuple[int, int]]:
     return added
 
 
-def test_shares_together_ask_what_one_process_asks(root, tmp_path):  # noqa: F811
+def test_shares_together_ask_what_one_process_asks(root, tmp_path):
     words = ["probe.conditions=[full,text_only]", "probe.samples=2"]
     probe(config(root, tmp_path / "alone", *words))
     for share in ("2/3", "1/3", "3/3"):
@@ -95,12 +94,12 @@ def test_shares_together_ask_what_one_process_asks(root, tmp_path):  # noqa: F81
     assert {row["shard"] for row in rows(tmp_path / "shared")} == {"1/3", "2/3", "3/3"}
 
 
-def test_a_run_leaves_the_names_of_its_voters(root, tmp_path):  # noqa: F811
+def test_a_run_leaves_the_names_of_its_voters(root, tmp_path):
     probe(config(root, tmp_path, "probe.conditions=[text_only]", "run.name=asked"))
     assert (tmp_path / "asked/voters.txt").read_text().split() == [*probes(tmp_path / "probes")]
 
 
-def test_a_lost_file_is_asked_again_and_nothing_else(root, tmp_path):  # noqa: F811
+def test_a_lost_file_is_asked_again_and_nothing_else(root, tmp_path):
     words = ["probe.conditions=[full,text_only]"]
     probe(config(root, tmp_path, *words))
     before = total(tmp_path)
@@ -114,12 +113,12 @@ def test_a_lost_file_is_asked_again_and_nothing_else(root, tmp_path):  # noqa: F
 
 
 @pytest.mark.parametrize("rule", ["omniclean", "calibrated"])
-def test_stopping_early_decides_the_same_with_fewer_answers(root, tmp_path, rule):  # noqa: F811
+def test_stopping_early_decides_the_same_with_fewer_answers(root, tmp_path, rule):
     chosen = [f"data.contribution.rule={rule}", "data.contribution.min_questions=1"]
     condition = {"omniclean": "no_audio", "calibrated": "text_only"}[rule]
     everything = [f"probe.conditions=[{condition}]", "probe.samples=16"]
     probe(config(root, tmp_path / "all", *chosen, *everything))
-    probe(config(root, tmp_path / "until", *chosen, f"probe.until={rule}"))
+    probe(config(root, tmp_path / "until", *chosen, f"probe.stop_when_decided_by={rule}"))
     asked = sum(n for n, _ in total(tmp_path / "all").values())
     needed = sum(n for n, _ in total(tmp_path / "until").values())
     assert needed < asked
@@ -128,10 +127,10 @@ def test_stopping_early_decides_the_same_with_fewer_answers(root, tmp_path, rule
     assert len({*found}) > 1
 
 
-def test_three_models_vote_and_the_third_is_asked_only_where_two_disagree(root, tmp_path):  # noqa: F811
+def test_three_models_vote_and_the_third_is_asked_only_where_two_disagree(root, tmp_path):
     """The same weights under three names agree always: copies, so their keys would coincide."""
     with pytest.raises(ValueError, match=r"votes of 3 probes, but this command names 1"):
-        probe(config(root, tmp_path, "probe.until=audiomcq"))
+        probe(config(root, tmp_path, "probe.stop_when_decided_by=audiomcq"))
 
 
 @pytest.mark.parametrize(

@@ -82,8 +82,8 @@ def test_the_thinker_of_a_whole_model_is_loaded_and_nothing_else(whole, thinker)
 
 
 def test_a_whole_model_is_spoken_to_as_its_thinker(whole, encoder):
-    assert PromptEncoder(str(whole)).dialect.rope.position_id_per_seconds == 25
-    assert encoder.dialect.rope.position_id_per_seconds == 25
+    assert PromptEncoder(str(whole)).renderer.rope.position_id_per_seconds == 25
+    assert encoder.renderer.rope.position_id_per_seconds == 25
 
 
 @pytest.mark.parametrize(("name", "harm"), [("thinker", "missing"), ("nobody", "unexpected")])

@@ -19,7 +19,7 @@ from datamodules.batch import Completions
 from datamodules.media.files import MediaError
 from datamodules.prompts.collate import collate
 from datamodules.prompts.encoder import PromptEncoder
-from datamodules.prompts.renderers import qwen3_omni as dialect
+from datamodules.prompts.renderers import qwen3_omni as renderer
 from modules.backbones import qwen3_omni as backbone
 from modules.backbones.loading import open_model
 from modules.policy.omni import OmniModel
@@ -119,7 +119,7 @@ def test_tensors_of_the_thinker_or_of_nobody_are_still_checked(whole, name, harm
 
 
 def test_a_whole_model_is_spoken_to_as_its_thinker(whole):
-    assert PromptEncoder(str(whole)).dialect.rope.position_id_per_seconds == 13
+    assert PromptEncoder(str(whole)).renderer.rope.position_id_per_seconds == 13
 
 
 @pytest.mark.parametrize(
@@ -129,7 +129,7 @@ def test_a_whole_model_is_spoken_to_as_its_thinker(whole):
 def test_frames_of_a_sound_are_halved_three_times_in_windows_of_a_hundred(frames, tokens):
     """250 frames are two windows of 13 and 50 frames, halved to 25, 13 and 7."""
     assert backbone.heard_tokens(frames, 50) == tokens
-    assert dialect.heard_tokens(frames, 50) == tokens
+    assert renderer.heard_tokens(frames, 50) == tokens
 
 
 def test_sounds_are_heard_as_if_each_were_alone(path, speaker):

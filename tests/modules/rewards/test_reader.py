@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from datamodules.batch import Batch, Completions
-from datamodules.prompts.description_prompts import asked_batch, judged_batch, told_batch
+from datamodules.prompts.description_prompts import judge_batch, question_only_batch, reader_batch
 from datamodules.prompts.encoder import PromptEncoder
 from datamodules.sample import Sample
 from modules.policy.omni import OmniModel
@@ -31,8 +31,8 @@ TEXTS = [
 def reader(policy: OmniModel, encoder: PromptEncoder, *, samples: int = 4, seed: int = 3) -> Reader:
     return Reader(
         policy,
-        partial(told_batch, encoder),
-        partial(asked_batch, encoder),
+        partial(reader_batch, encoder),
+        partial(question_only_batch, encoder),
         max_tokens=8,
         prior_samples=samples,
         seed=seed,
@@ -41,7 +41,7 @@ def reader(policy: OmniModel, encoder: PromptEncoder, *, samples: int = 4, seed:
 
 def alone(policy: OmniModel, encoder: PromptEncoder, sample: Sample, text: str) -> Verdict:
     """Read one whole prompt, sharing nothing, and answer greedily."""
-    prompt, rest = told_batch(encoder, [sample], [[text]])
+    prompt, rest = reader_batch(encoder, [sample], [[text]])
     ids = torch.cat([prompt.prompt_ids, rest.token_ids[0]])
     whole = Batch(
         samples=[sample],
@@ -72,7 +72,7 @@ def test_a_question_is_read_once_and_equal_descriptions_are_too(tiny_policy, tin
     seen: list[tuple[Batch, Completions]] = []
 
     def tell(samples: Sequence[Sample], texts: Texts) -> tuple[Batch, Completions]:
-        seen.append(told_batch(tiny_encoder, samples, texts))
+        seen.append(reader_batch(tiny_encoder, samples, texts))
         return seen[-1]
 
     counting = reader(tiny_policy, tiny_encoder)
@@ -98,9 +98,9 @@ def test_what_a_reader_knew_is_the_share_right_without_a_description(tiny_policy
     both = reader(tiny_policy, tiny_encoder, samples=8)
     shares = both.prior(SAMPLES)
     assert reader(tiny_policy, tiny_encoder, samples=8).prior(SAMPLES[::-1]) == shares[::-1]
-    uniforms = asked_batch(tiny_encoder, SAMPLES).uniforms(seed=3, group_size=8, length=8)
+    uniforms = question_only_batch(tiny_encoder, SAMPLES).uniforms(seed=3, group_size=8, length=8)
     said = tiny_policy.sample(
-        asked_batch(tiny_encoder, SAMPLES),
+        question_only_batch(tiny_encoder, SAMPLES),
         Sampling(group_size=8, max_tokens=8),
         uniforms=uniforms,
     )
@@ -157,7 +157,7 @@ def test_a_judge_sees_question_options_and_description_but_no_answer(tiny_policy
     seen: list[str] = []
 
     def tell(samples: Sequence[Sample], texts: Texts) -> tuple[Batch, Completions]:
-        batch, rows = judged_batch(tiny_encoder, samples, texts, JUDGING)
+        batch, rows = judge_batch(tiny_encoder, samples, texts, JUDGING)
         ids = [*batch.prompt_ids.tolist(), *rows.token_ids[0, : rows.lens[0]].tolist()]
         seen.append(tiny_encoder.tokenizer.decode(ids))
         return batch, rows

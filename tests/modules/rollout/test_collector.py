@@ -10,9 +10,9 @@ import torch
 
 from configs.prealign import PrealignConfig
 from configs.rewards import RewardConfig
-from configs.rlvr import RefillConfig, RlvrConfig
+from configs.rlvr import DynamicSamplingConfig, RlvrConfig
 from datamodules.batch import Batch
-from datamodules.prompts.description_prompts import asked_batch, told_batch
+from datamodules.prompts.description_prompts import question_only_batch, reader_batch
 from datamodules.sample import Sample
 from modules.policy.omni import OmniModel
 from modules.rewards.evidence_reward import EvidenceJury, Texts
@@ -91,7 +91,7 @@ def test_spread_is_that_of_the_jurys_merit(tiny_policy, quiz):
     assert one.spread.tolist() == (long.any(1) & ~long.all(1)).tolist()
     assert one.spread.any()
     assert (~one.spread & (one.reward.amin(1) != one.reward.amax(1))).any()
-    assert 0 <= stats["no_spread"] <= 1
+    assert 0 <= stats["frac_reward_zero_std"] <= 1
 
 
 def test_other_views_are_asked_by_the_jurys_numbers_and_only_where_they_differ(tiny_policy, quiz):
@@ -122,26 +122,26 @@ def test_fresh_prompts_are_judged_like_the_first(tiny_policy, quiz):
         tiny_policy,
         jury,
         prompts=lambda number, attempt: prompts[attempt],
-        refill=RefillConfig(tries=2),
+        dynamic_sampling=DynamicSamplingConfig(max_batches=2),
     )
     first: Batch = replace(quiz.select([0]), step=0)
     _, tried, stats = many.collect([first], step=0)
     asked = [group.sample.id for group in jury.groups]
     assert asked == [sample.id for one in tried for sample in one.batch.samples]
-    assert stats["prompts_tried"] == len(asked)
+    assert stats["prompts_sampled"] == len(asked)
 
 
 def test_refilling_needs_somewhere_to_take_prompts_from(tiny_policy):
     with pytest.raises(AssertionError, match="needs prompts"):
-        collector(tiny_policy, Counting(), refill=RefillConfig(tries=1))
+        collector(tiny_policy, Counting(), dynamic_sampling=DynamicSamplingConfig(max_batches=1))
 
 
 def test_a_reader_pays_a_round_of_descriptions(tiny_policy, tiny_encoder, quiz):
     """The shipped model describes to itself: what it is paid is what its reader makes of it."""
     reader = Reader(
         tiny_policy,
-        partial(told_batch, tiny_encoder),
-        partial(asked_batch, tiny_encoder),
+        partial(reader_batch, tiny_encoder),
+        partial(question_only_batch, tiny_encoder),
         max_tokens=8,
         prior_samples=2,
         seed=1,
@@ -181,8 +181,10 @@ def test_dishonest_descriptions_leave_prompts_to_be_replaced_though_the_reader_i
         return quiz.select([attempt + 1])
 
     jury = EvidenceJury(PrealignConfig(), read, judge=cheats)
-    many = collector(tiny_policy, jury, prompts=prompts, refill=RefillConfig(tries=3))
+    many = collector(
+        tiny_policy, jury, prompts=prompts, dynamic_sampling=DynamicSamplingConfig(max_batches=3)
+    )
     [one], _, stats = many.collect([quiz.select([0])], step=0)
     assert one.correct.tolist() == [[True, False, False]] and not one.reward.any()
     assert tries == [0, 1, 2]
-    assert stats["prompts_lacking"] == 1
+    assert stats["prompts_missing"] == 1

@@ -15,8 +15,12 @@ from modules.step.nonfinite import NonFinite
 from tests.modules.test_rlvr import ObjectiveConfig, gradients, rlvr_module
 
 SETTINGS = [
-    {"objective": ObjectiveConfig(average="token", baseline="batch", scale="batch")},
-    {"objective": ObjectiveConfig(average="sequence")},
+    {
+        "objective": ObjectiveConfig(
+            loss_aggregation="token", baseline="batch", scale_rewards="batch"
+        )
+    },
+    {"objective": ObjectiveConfig(loss_aggregation="sequence")},
 ]
 
 

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from datamodules.contribution.decide import question_features
-from datamodules.prompts.orders import put, reorder
-from datamodules.prompts.wording import imitated
+from datamodules.prompts.orders import arrange_options, reorder
+from datamodules.prompts.templates import target_text
 from datamodules.sample import Media
 from evaluation.benchmarking.baselines import first_option, longest_option
 from modules.rewards.verifier_reward import matches_exactly
@@ -82,12 +82,12 @@ def test_items_of_a_set_are_texts_where_no_letters_are_shown():
     """Of the notes C, A, B and D, the first and the last."""
     lettered = golden_sample("set", "A, D", "C", "A", "B", "D")
     spelled = replace(lettered, answer_with="text")
-    assert imitated(lettered) == "<answer>A, D</answer>"
-    assert imitated(spelled) == "<answer>C, D</answer>"
+    assert target_text(lettered) == "<answer>A, D</answer>"
+    assert target_text(spelled) == "<answer>C, D</answer>"
     for sample in (lettered, spelled):
-        assert verify(imitated(sample), sample=sample).correct
+        assert verify(target_text(sample), sample=sample).correct
         other = replace(sample, answer="B, C")
-        assert not verify(imitated(other), sample=sample).correct
+        assert not verify(target_text(other), sample=sample).correct
     assert verify("<answer>A, D</answer>", sample=spelled).score == 0.5
 
 
@@ -95,7 +95,7 @@ def test_items_may_hold_commas():
     """Letters in the answer; the second option has a comma of its own."""
     sample = golden_sample("set", "A, B", "red", "blue, dark", "dark", "blue")
     spelled = replace(sample, answer_with="text")
-    assert imitated(spelled) == "<answer>red, blue, dark</answer>"
+    assert target_text(spelled) == "<answer>red, blue, dark</answer>"
     assert verify("<answer>blue, dark, red</answer>", sample=spelled).correct
     assert not verify("<answer>red, dark, blue</answer>", sample=spelled).correct
     assert verify(
@@ -106,21 +106,21 @@ def test_items_may_hold_commas():
 @pytest.mark.parametrize("answer_type", ["number", "yes_no", "text"])
 def test_open_answers_to_questions_with_options_are_imitated_as_they_are(answer_type):
     answer = {"number": "7", "yes_no": "yes", "text": "a cat"}[answer_type]
-    sample = put(
+    sample = arrange_options(
         golden_sample(answer_type, answer, "7", "yes", "a cat"), option_seed=0, answer_with="text"
     )
-    assert imitated(sample) == f"<answer>{answer}</answer>"
-    assert verify(imitated(sample), sample=sample).correct
+    assert target_text(sample) == f"<answer>{answer}</answer>"
+    assert verify(target_text(sample), sample=sample).correct
 
 
 def test_a_completion_that_names_a_letter_names_the_text_where_letters_are_not_shown():
     sample = replace(TWICE, completion="It meows. <answer>D</answer>", answer_with="text")
-    assert imitated(sample) == "It meows. <answer>a cat</answer>"
-    assert imitated(replace(sample, answer_with="letter")) == sample.completion
+    assert target_text(sample) == "It meows. <answer>a cat</answer>"
+    assert target_text(replace(sample, answer_with="letter")) == sample.completion
     shown = replace(sample, completion="It meows. <answer>B. a cat</answer>.")
-    assert imitated(shown) == "It meows. <answer>a cat</answer>."
+    assert target_text(shown) == "It meows. <answer>a cat</answer>."
     for kept in ("It meows. <answer>a cat</answer>", "B", "<answer>A</answer>", "<answer>B or D"):
-        assert imitated(replace(sample, completion=kept)) == kept
+        assert target_text(replace(sample, completion=kept)) == kept
 
 
 def test_reasoning_and_answer_agree_on_equal_options():

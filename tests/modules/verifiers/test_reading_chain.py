@@ -13,7 +13,7 @@ from configs.load import load_config
 from configs.schema import Config
 from datamodules.loading.option_scoring import option_scoring
 from datamodules.loading.question_set import QuestionSet, load_questions
-from datamodules.prompts.description_prompts import asked_batch, told_batch
+from datamodules.prompts.description_prompts import question_only_batch, reader_batch
 from datamodules.questions import QuestionData
 from evaluation.benchmarking.answers import Answer
 from evaluation.benchmarking.datasets import BenchmarkSet, load_set
@@ -62,7 +62,7 @@ def test_a_batch_shows_imitates_and_judges_alike(root, way):
     questions = questions_of(config(root, way, "stage=sft"), root)
     expected = {"text": ("C", "A"), "letter": ("A", "C")}[way]
     for order in range(4):
-        asked = questions.under("full", "absent", option_seed=order)
+        asked = questions.with_condition("full", "absent", option_seed=order)
         batch = asked.batch([0], step=0, with_targets=True)
         [sample] = batch.samples
         shown = asked.encoder.tokenizer.decode(batch.prompt_ids)
@@ -89,8 +89,8 @@ def test_scored_options_are_named_as_they_are_shown(root, way):
 @pytest.mark.parametrize("way", WAYS)
 def test_who_answers_by_descriptions_is_judged_by_what_he_was_shown(root, way):
     questions = questions_of(config(root, way, "stage=sft"), root)
-    told, _ = told_batch(questions.encoder, questions.samples, [["A low note.", "A high note."]])
-    alone = asked_batch(questions.encoder, questions.samples)
+    told, _ = reader_batch(questions.encoder, questions.samples, [["A low note.", "A high note."]])
+    alone = question_only_batch(questions.encoder, questions.samples)
     for batch in (told, alone):
         [sample] = batch.samples
         assert right(sample, "C") == ((way == "text",) * 2)
@@ -106,7 +106,7 @@ def test_a_served_model_is_judged_by_what_it_was_shown(root, way):
         probe = ServedProbe(settings)
         found = []
         for order in range(4):
-            asked = questions_of(settings, root).under("full", "absent", option_seed=order)
+            asked = questions_of(settings, root).with_condition("full", "absent", option_seed=order)
             asking = ProbeRequest(option_seed=order, first=0, answers=1, greedy=True, label="notes")
             found += [one.n_correct for one in probe.run(asked, asking)]
     contents = [body["messages"][-1]["content"] for body in seen.bodies]
@@ -115,7 +115,7 @@ def test_a_served_model_is_judged_by_what_it_was_shown(root, way):
 
 
 def benchmark_set(root: Path, way: str) -> BenchmarkSet:
-    words = ("stage=benchmark", "benchmark.orders=4", "benchmark.sets=[test]")
+    words = ("stage=benchmark", "benchmark.option_permutations=4", "benchmark.sets=[test]")
     settings = config(root, way, *words)
     return load_set("test", settings, build_encoder(settings), run_dir=root)
 
@@ -139,8 +139,12 @@ def test_answers_to_what_was_shown_otherwise_are_not_found(root):
 
 def traced(root: Path, way: str, texts: list[str]) -> tuple[Path, list[dict[str, object]]]:
     """Filter traces that a policy is known to have sampled before."""
-    words = ("stage=distill", "distill.traces.samples=2", "distill.traces.max_right=2")
-    words += (f"distill.traces.cache={root / 'kept'}",)
+    words = (
+        "stage=distill",
+        "distill.rejection_sampling.samples=2",
+        "distill.rejection_sampling.max_correct=2",
+    )
+    words += (f"distill.rejection_sampling.cache={root / 'kept'}",)
     settings = config(root, way, *words)
     questions = questions_of(settings, root)
     [sample] = questions.samples

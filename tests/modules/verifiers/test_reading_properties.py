@@ -7,8 +7,8 @@ from typing import get_args
 
 import pytest
 
-from datamodules.prompts.orders import put
-from datamodules.prompts.wording import imitated
+from datamodules.prompts.orders import arrange_options
+from datamodules.prompts.templates import target_text
 from datamodules.sample import LETTERS, AnswerWith, Sample
 from modules.grading import OptionScores
 from modules.rewards.verifier_reward import matches_exactly
@@ -38,7 +38,7 @@ def check(options: tuple[str, ...], *, orders: int | None = None) -> None:
         written = golden_sample("choice", letter, *options)
         for way in WAYS:
             for order in range(orders or len(options)):
-                asked = put(written, option_seed=order, answer_with=way)
+                asked = arrange_options(written, option_seed=order, answer_with=way)
                 assert asked.options[asked.letters.index(asked.answer)] == options[place]
                 judge(asked)
 
@@ -48,7 +48,7 @@ def judge(asked: Sample) -> None:
     right = asked.options[asked.letters.index(asked.answer)]
     for letter, option in zip(asked.letters, asked.options, strict=True):
         same = option == right
-        words = imitated(replace(asked, answer=letter))
+        words = target_text(replace(asked, answer=letter))
         verdict = verify(words, sample=asked)
         assert verdict.correct == same, (asked.answer_with, asked.options, asked.answer, words)
         assert verdict.parsed, (asked.answer_with, asked.options, words)

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from configs.distill import TraceConfig
+from configs.distill import RejectionSamplingConfig
 from datamodules.sample import Sample
 from modules.verifiers.trace_filters import (
     Trace,
@@ -146,7 +146,7 @@ def traced(text: str, sample: Sample, *, finished: bool = True) -> Trace:
 def judged(
     text: str, sample: Sample = ANIMALS, *, finished: bool = True, **settings: bool
 ) -> TraceDecision:
-    config = TraceConfig(**{"difficulty": False, **settings})
+    config = RejectionSamplingConfig(**{"difficulty": False, **settings})
     return filter_traces([traced(text, sample, finished=finished)], sample, config)[0]
 
 
@@ -184,16 +184,16 @@ def test_a_runaway_is_judged_in_no_time(text):
 )
 def test_questions_that_none_or_nearly_all_traces_solve_are_left_out(n_right, suits):
     """As published: 0, 7 and 8 of 8 are dropped."""
-    assert difficulty(n_right, TraceConfig()) is suits
+    assert difficulty(n_right, RejectionSamplingConfig()) is suits
 
 
 def test_difficulty_counts_before_anything_is_repaired():
-    """One of three is right and another would be once repaired: 1 is below min_right=2."""
+    """One of three is right and another would be once repaired: 1 is below min_correct=2."""
     texts = ["<answer>B</answer>", "I hear a dog. <answer>A</answer>", "<answer>D</answer>"]
     found = filter_traces(
         [traced(text, ANIMALS) for text in texts],
         ANIMALS,
-        TraceConfig(samples=3, min_right=2, max_right=3),
+        RejectionSamplingConfig(samples=3, min_correct=2, max_correct=3),
     )
     assert [one.dropped for one in found] == ["difficulty", "difficulty", "wrong"]
     assert [one.n_right for one in found] == [1, 1, 1] and not found[0].suitable
@@ -201,11 +201,11 @@ def test_difficulty_counts_before_anything_is_repaired():
 
 
 def test_difficulty_counts_a_trace_that_was_cut_as_a_failure():
-    """Of three right ones two were cut, and who is cut is not imitated: 1 is below min_right=2."""
+    """Of three right ones two were cut, and these are not imitated: 1 is below min_correct=2."""
     found = filter_traces(
         [traced("<answer>B</answer>", ANIMALS, finished=number == 0) for number in range(3)],
         ANIMALS,
-        TraceConfig(samples=3, min_right=2, max_right=3),
+        RejectionSamplingConfig(samples=3, min_correct=2, max_correct=3),
     )
     assert [one.dropped for one in found] == ["difficulty", "cut", "cut"]
     assert [one.n_right for one in found] == [1, 1, 1]
@@ -235,7 +235,7 @@ def test_a_lucky_answer_against_its_own_reasoning_is_dropped():
 
 def test_a_wrong_conclusion_is_never_written_into_the_answer():
     text = "I hear a horse. <answer>cat</answer>"
-    found = judged(text, only_right=False)
+    found = judged(text, only_correct=False)
     assert (found.dropped, found.completion) == ("consistency", text)
 
 
@@ -252,6 +252,6 @@ def test_the_first_reason_is_given_and_the_others_are_still_told():
     assert found.kept and found.claim == "cannot hear the audio"
 
 
-def test_wrong_traces_stay_where_only_right_is_off():
+def test_wrong_traces_stay_where_only_correct_is_off():
     assert judged("<answer>A</answer>").dropped == "wrong"
-    assert judged("<answer>A</answer>", only_right=False).kept
+    assert judged("<answer>A</answer>", only_correct=False).kept

@@ -38,9 +38,9 @@ def words(root: Path, runs: Path, name: str, *more: str, stage: str = "rlvr") ->
         "trainer.accelerator=cpu",
         "trainer.max_steps=4",
         "trainer.batch_size=2",
-        "trainer.accumulate=2",
+        "trainer.accumulate_grad_batches=2",
         "trainer.checkpoint_every=1",
-        "trainer.log_every=1",
+        "trainer.log_every_n_steps=1",
         "rlvr.group_size=4",
         "rlvr.max_completion_tokens=12",
         "probe.max_completion_tokens=12",
@@ -152,7 +152,7 @@ def test_a_resumed_run_audits_as_an_unbroken_one(audited, root, tmp_path):
 @pytest.mark.parametrize("stage", ["rlvr", "sft"])
 def test_learning_does_not_notice(stage, root, tmp_path):
     """Every metric of every step as exact floats, and the weights at the end as bytes."""
-    runs = {"plain": AUDITED[:2], "audited": (*AUDITED, "data.contribution.answers=2")}
+    runs = {"plain": AUDITED[:2], "audited": (*AUDITED, "data.contribution.samples=2")}
     for name, settings in runs.items():
         given = words(root, tmp_path, name, *settings, "trainer.max_steps=2", stage=stage)
         train(load_config(given, (stage,)))

@@ -14,7 +14,11 @@ from datamodules.batch import Completions
 from datamodules.media.files import Decoded
 from datamodules.prompts.collate import collate
 from datamodules.prompts.encoder import Prompt, PromptEncoder
-from datamodules.prompts.renderers.interleaving import in_chunks, in_time, woven
+from datamodules.prompts.renderers.interleaving import (
+    interleave_by_time,
+    interleave_chunks,
+    interleave_positions,
+)
 from modules.policy.omni import OmniModel
 from tests.conftest import clip, film, make_prompt, make_sample, picture
 from tests.tiny_backbones import SIZE, each_alone, published, tiny
@@ -104,7 +108,7 @@ def prompt_of(speaking: Speaking, media: list[Decoded]) -> Prompt:
 def test_pictures_and_sound_are_dealt_out_in_chunks():
     """Chunks of 50 positions; two tokens at each of 0, 30, 60 and 90, and 120 of sound."""
     times = [0, 0, 30, 30, 60, 60, 90, 90]
-    assert in_chunks(times, 120, length=50) == [
+    assert interleave_chunks(times, 120, length=50) == [
         ("video", 4),
         ("audio", 50),
         ("video", 4),
@@ -116,7 +120,7 @@ def test_pictures_and_sound_are_dealt_out_in_chunks():
 def test_what_passes_several_chunks_at_once_closes_them_token_by_token():
     """Three tokens at 0 and three at 160: of these, one closes the chunk that ends at 50, the next
     that at 100, and the last that at 150."""
-    assert in_chunks([0, 0, 0, 160, 160, 160], 60, length=50) == [
+    assert interleave_chunks([0, 0, 0, 160, 160, 160], 60, length=50) == [
         ("video", 3),
         ("audio", 50),
         ("video", 1),
@@ -128,7 +132,7 @@ def test_what_passes_several_chunks_at_once_closes_them_token_by_token():
 
 def test_pictures_and_sound_are_dealt_out_in_time():
     """Two tokens at each of 0, 2.5 and 4: a picture precedes the sound of the same moment."""
-    assert in_time([0, 0, 2.5, 2.5, 4, 4], 6) == [
+    assert interleave_by_time([0, 0, 2.5, 2.5, 4, 4], 6) == [
         ("video", 2),
         ("audio", 3),
         ("video", 2),
@@ -140,7 +144,7 @@ def test_pictures_and_sound_are_dealt_out_in_time():
 
 def test_positions_follow_their_tokens():
     pictures = torch.tensor([[0, 0, 5], [0, 1, 0], [0, 0, 1]])
-    dealt = woven([("video", 2), ("audio", 3), ("video", 1)], pictures, 3)
+    dealt = interleave_positions([("video", 2), ("audio", 3), ("video", 1)], pictures, 3)
     assert dealt.tolist() == [[0, 0, 0, 1, 2, 5], [0, 1, 0, 1, 2, 0], [0, 0, 0, 1, 2, 1]]
 
 

@@ -9,8 +9,8 @@ from transformers import AutoConfig, AutoProcessor, BertConfig
 
 from datamodules.media.files import MediaError
 from datamodules.prompts.encoder import PromptEncoder
-from datamodules.prompts.renderers.choosing import dialect_of
-from datamodules.prompts.renderers.refusals import leave_out
+from datamodules.prompts.renderers.factory import build_renderer
+from datamodules.prompts.renderers.unsupported import warn_left_out
 from tests.conftest import clip, film, make_prompt, make_sample, picture
 from tests.tiny_backbones import tiny
 
@@ -26,7 +26,7 @@ def vision(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_sound_of_films_is_left_out_and_that_is_said_once(vision, caplog):
-    leave_out.cache_clear()
+    warn_left_out.cache_clear()
     encoder, rng = PromptEncoder(str(vision)), np.random.default_rng(0)
     for _ in range(2):
         assert [one.kind for one in encoder.features(film(rng))] == ["video"]
@@ -90,7 +90,7 @@ def test_only_omni_modal_models_take_sound_between_frames(vision):
 def test_a_type_that_nobody_knows_is_refused_by_name(vision):
     processor = AutoProcessor.from_pretrained(vision)
     with pytest.raises(ValueError, match=r"of type bert, which nobody here knows .* choose"):
-        dialect_of("somewhere", BertConfig(), processor)
+        build_renderer("somewhere", BertConfig(), processor)
     assert AutoConfig.from_pretrained(vision).model_type == "qwen2_5_vl"
 
 

@@ -1,6 +1,6 @@
 import torch
 
-from datamodules.prompts.renderers.positions import Block, moments, rope_positions, visual_block
+from datamodules.prompts.renderers.positions import Block, rope_positions, step_times, visual_block
 
 STILL = torch.zeros(1, dtype=torch.long)
 
@@ -19,14 +19,14 @@ def test_a_picture_spreads_over_height_and_width_and_text_goes_on_from_its_maxim
 
 def test_time_advances_by_the_stride():
     """Three steps of one token each, 12.5 positions apart, rounded down."""
-    times = moments(3, 0.5, 25).long()
+    times = step_times(3, 0.5, 25).long()
     assert visual_block(torch.tensor([3, 1, 1]), times)[0].tolist() == [0, 12, 25]
 
 
 def test_steps_are_multiplied_in_the_order_and_precision_of_models():
     """At 25 frames a second, two to a step: 19 * 0.08 * 25 is 38 in float32, but 37.999996 where
     the 25 comes first or the 0.08 is more precise than that."""
-    products = moments(400, 2 / 25, 25)
+    products = step_times(400, 2 / 25, 25)
     expected = torch.arange(400) * torch.full((400,), 0.08) * 25
     assert torch.equal(products, expected)
     assert not torch.equal(products.long(), (torch.arange(400) * (0.08 * 25)).long())

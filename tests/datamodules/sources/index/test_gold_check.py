@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from datamodules.digits.build import ensure
-from datamodules.prompts.wording import imitated
+from datamodules.prompts.templates import target_text
 from datamodules.sample import Sample
 from datamodules.sources.index.gold_check import GoldCheck, with_right_golds
 from datamodules.sources.index.manifest_index import open_samples
@@ -14,7 +14,7 @@ from datamodules.sources.index.table import SampleTable
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.quarantine import Quarantine
 from modules.verifiers.golds import wrong_golds
-from tests.datamodules.digits.test_build import SMALL
+from tests.small_digits import SMALL
 
 
 def sample(answer: str, answer_type: str, options: tuple[str, ...] = (), **more) -> Sample:
@@ -53,7 +53,7 @@ NOTES = ("C", "A", "B", "D")
     ids=lambda one: f"{one.answer_type}-{one.answer}",
 )
 def test_who_gives_the_right_answer_is_right(good, answer_with):
-    assert wrong_golds([good], answer_with, imitated) == [""]
+    assert wrong_golds([good], answer_with, target_text) == [""]
 
 
 BAD = [
@@ -68,7 +68,7 @@ BAD = [
 def test_a_gold_that_is_no_answer_of_its_type_is_named_among_good_ones(bad):
     """Of three, the one in the middle, and neither of its neighbors."""
     good = sample("A", "choice", NOTES)
-    first, second, third = wrong_golds([good, bad, good], "letter", imitated)
+    first, second, third = wrong_golds([good, bad, good], "letter", target_text)
     assert (first, third) == ("", "")
     assert repr(bad.id) in second or bad.id in second
 
@@ -116,7 +116,7 @@ def test_what_an_index_holds_is_judged_once(tmp_path):
 def test_a_free_text_is_judged_as_it_is_asked_for():
     """Without tags where the words themselves are imitated, and in tags where they are not."""
     free = sample("see <answer>", "text", completion="see <answer>")
-    assert wrong_golds([free, replace(free, completion="")], "letter", imitated) == ["", ""]
+    assert wrong_golds([free, replace(free, completion="")], "letter", target_text) == ["", ""]
 
 
 @pytest.mark.parametrize("answer_with", ["letter", "text"])
@@ -127,7 +127,7 @@ def test_the_embedded_data_are_right_by_construction(tmp_path_factory, answer_wi
     for split in ("train", "val", "test", "warm"):
         samples = read_manifest(root / f"{split}.jsonl", root, Quarantine(max_bad_share=0))
         assert len(samples) > 10
-        assert not any(wrong_golds(samples, answer_with, imitated))
+        assert not any(wrong_golds(samples, answer_with, target_text))
 
 
 @pytest.mark.parametrize("answer_with", ["letter", "text"])
@@ -146,6 +146,6 @@ def test_a_completion_that_answers_otherwise_sets_its_question_aside(asked, wron
     """What is imitated must not be wrong; what says no answer of its own is no contradiction."""
     right = f"So it is. <answer>{replace(asked, answer_with=answer_with).named_answer}</answer>"
     for fine in ("", right, "I hear it well, and say nothing of it, however long I think of it."):
-        assert wrong_golds([replace(asked, completion=fine)], answer_with, imitated) == [""]
-    [why] = wrong_golds([replace(asked, completion=wrong)], answer_with, imitated)
+        assert wrong_golds([replace(asked, completion=fine)], answer_with, target_text) == [""]
+    [why] = wrong_golds([replace(asked, completion=wrong)], answer_with, target_text)
     assert "one of them would be learned" in why

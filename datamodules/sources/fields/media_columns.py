@@ -1,4 +1,4 @@
-"""Media as rows name them: in columns, lists and objects."""
+"""Read media from the columns, lists and objects of a row."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -15,32 +15,32 @@ from datamodules.sources.fields.row import Fields
 from datamodules.sources.fields.segments import within
 
 NAMES = frozenset(("path", "file", "filename", "filepath", "url", "uri", "link", "src", "byte"))
-"""Words of a column that names a file, beside those that say of which kind."""
+"""Words of columns that name files, besides those of a kind of media."""
 
 PLAIN = frozenset(("media", "multimedia", "clip", "attachment", "track", "medium", "item"))
-"""Words of a column that names media whose kind their endings tell."""
+"""Words of columns with media whose kind their endings tell."""
 
 BESIDE = frozenset(("local", "abs", "rel", "relative", "list", "name", "data", "input"))
 ADDRESSES = frozenset(("url", "uri", "link"))
 
 Named = tuple[Modality, object]
-"""The kind of a medium, and what a row holds of it: a path, bytes, or an object with either."""
+"""The kind of a medium, and its value in the row: a path, bytes, or an object with either."""
 
 OTHERS: Mapping[Modality, tuple[Modality, ...]] = {
     "audio": ("image",),
     "image": ("audio", "video"),
     "video": ("audio", "image"),
 }
-"""What the file of a medium is not, whatever its column says."""
+"""Kinds that the file of a medium must not have, whatever its column says."""
 
 
 def named_media(row: Row) -> list[Named]:
-    """List the media that the columns of a row name, in their order.
+    """List the media in the columns of a row, in order.
 
-    A column says of which kind its media are, as `audio`, `video_path` or `image_files` do, or
-    leaves it to their endings, as `media` and `file_name` do. Of several columns about the same
-    file one is read. Empty cells, also those of lists, hold no medium. A column whose kind is not
-    plain stays unread, which sets the row aside.
+    A column gives the kind of its media by its name, as `audio`, `video_path` or `image_files` do,
+    or leaves it to their endings, as `media` and `file_name` do. Of several columns about the same
+    file one is read. Empty cells, also those of lists, hold no medium. A column of unknown kind
+    stays unread, which quarantines the row.
     """
     fields = row if isinstance(row, Fields) else Fields(row)
     found: dict[tuple[Modality, str], list[tuple[str, object]]] = {}
@@ -52,7 +52,7 @@ def named_media(row: Row) -> list[Named]:
 
 
 def _numbered(names: Iterable[str]) -> list[str]:
-    """Put columns that differ by their number alone in its order: `image_10` behind `image_2`."""
+    """Sort columns that differ by their number alone: `image_10` behind `image_2`."""
     families: dict[str, list[tuple[int, str]]] = {}
     for name in names:
         if len(numbers := re.findall(r"[0-9]+", name)) == 1:
@@ -80,7 +80,7 @@ def _of_column(name: str, row: Fields) -> list[Named]:
 
 @lru_cache(maxsize=4096)
 def _speaks_of(name: str) -> tuple[Modality | None, bool] | None:
-    """Tell of which kind the media of a column are, and whether it names them without a folder.
+    """Return the kind of the media of a column, and whether it names them without a folder.
 
     None for a column that, by its name, holds none or something else as well.
     """
@@ -94,7 +94,7 @@ def _speaks_of(name: str) -> tuple[Modality | None, bool] | None:
 
 
 def _items(value: object, said: Modality | None) -> Iterator[tuple[Modality | None, object]]:
-    """List what a cell holds, each with its kind; None where nothing tells it."""
+    """List the values of a cell, each with its kind; None where the kind is unknown."""
     if isinstance(value, list):
         for item in value:
             if not absent(item):
@@ -108,7 +108,7 @@ def _items(value: object, said: Modality | None) -> Iterator[tuple[Modality | No
 
 
 def _by_kind(value: Mapping[str, object]) -> bool:
-    """Know an object that has media by their kinds, as {"image": [...], "audio": [...]}."""
+    """Tell whether an object has media by their kinds, as {"image": [...], "audio": [...]}."""
     words = [words_of(str(name)) for name in value]
     return all(len(one) == 1 and one[0] in SAID for one in words)
 
@@ -131,7 +131,7 @@ def _has_ending(value: object) -> bool:
 
 
 def _told_once(items: Sequence[tuple[str, object]]) -> list[object]:
-    """Leave out the addresses of what is also here, and columns that name a file again."""
+    """Drop addresses of media that are also in the row, and columns that repeat a file."""
     here = [one for one in items if ADDRESSES.isdisjoint(words_of(one[0]))] or [*items]
     kept: list[tuple[str, object]] = []
     for name, item in here:
@@ -149,7 +149,7 @@ def _stem(value: object) -> str:
 
 
 def medium_of(value: object, place: Place, kind: Modality) -> dict[str, object]:
-    """Write a medium as our manifest has it, with the segment that an object says."""
+    """Write a medium in the form of our manifest, with the segment of an object."""
     file = file_of(value, place)
     ending = ending_of(file)
     if ending in OTHERS[kind] and not file.lower().endswith(".gif"):

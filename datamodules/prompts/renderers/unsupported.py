@@ -1,4 +1,4 @@
-"""What a model is not given, for it has no sense that would take it."""
+"""Refuse, or warn about, modalities that a model does not support."""
 
 import logging
 from functools import cache
@@ -9,11 +9,12 @@ log = logging.getLogger(__name__)
 Sense = Literal["hear", "see"]
 
 WITHHOLDING: dict[Sense, str] = {"hear": "no_audio", "see": "no_visual"}
-"""The condition under which nothing is left for a sense."""
+"""The condition that withholds all that a sense would take."""
 
 
-def refuse(path: str, sense: Sense, shown: str) -> NoReturn:
-    """Stop where a question shows what the model cannot take: all others like it would too."""
+def refuse_modality(path: str, sense: Sense, shown: str) -> NoReturn:
+    """Raise where a question shows media that the model cannot take: it would fail on all others
+    like it."""
     raise ValueError(
         f"{path} cannot {sense}, but a question shows it media ({shown}): leave such questions out "
         f"of the manifest, withhold that part where there is a condition ({WITHHOLDING[sense]}), "
@@ -22,6 +23,6 @@ def refuse(path: str, sense: Sense, shown: str) -> NoReturn:
 
 
 @cache
-def leave_out(path: str, sense: Sense, what: str) -> None:
-    """Say once that a part of all films is not shown."""
+def warn_left_out(path: str, sense: Sense, what: str) -> None:
+    """Warn once that a part of all videos is not shown."""
     log.warning("%s cannot %s: the %s of films is left out", path, sense, what)

@@ -1,4 +1,4 @@
-"""Read pictures with Pillow, no more of which is in memory at once than two of the largest."""
+"""Read images with Pillow, with at most two of the largest in memory."""
 
 import math
 import os
@@ -18,33 +18,33 @@ from datamodules.media.decoders import MOST_PIXELS, MediaError, fit
 Image.MAX_IMAGE_PIXELS = MOST_PIXELS // 2  # beyond twice as many Pillow refuses, and first of all
 
 IMAGE_FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP", "TIFF")
-"""Not all that Pillow knows: its EPS reader starts another program."""
+"""Not all that Pillow supports: its EPS reader starts another program."""
 
 MOST_BYTES = 1 << 28
-"""Of a file; some decoders read all of it at once, whatever it holds."""
+"""Size of a file; some decoders read all of it at once, whatever it holds."""
 
 MOST_PACKED = {"JPEG": 40_000_000, "WEBP": 20_000_000}
-"""Bytes of a file whose decoder takes long for each; those of a photograph are fewer."""
+"""Size of a file in bytes for slow decoders; photographs are smaller."""
 
 LARGEST_TILE = 1 << 24
-"""Pixels of a tile of a TIFF that is larger than its picture."""
+"""Pixels of a TIFF tile that is larger than its image."""
 
 MOST_DECODED = {"WEBP": 100_000_000, "": 150_000_000}
-"""Pixels times channels: three of which are made of one at least, and five of four where one of
-them is alpha. Of WebP fewer, whose decoder is the slowest and holds two canvases."""
+"""Pixels times channels: at least three are made of one, and five of four with alpha. Fewer of
+WebP, whose decoder is the slowest and holds two canvases."""
 
 MOST_RUNS = 2_000_000
-"""Pixels of a BMP in runs, which Pillow decodes one by one in Python."""
+"""Pixels of a run-length encoded BMP, which Pillow decodes one by one in Python."""
 
 MOST_SCANNED = 500_000_000
-"""Pixels of a JPEG times the scans that each refine all of them, of which there may be any number
-in a small file."""
+"""Pixels of a JPEG times its scans, each of which refines all of them; a small file may have any
+number of scans."""
 
 BAND = 1 << 20
 """Pixels that are put on white at a time."""
 
 TILE = (322, 323)
-"""Tags of TIFF: how wide and how long its tiles are."""
+"""TIFF tags of the width and length of tiles."""
 
 ORIENTATION = 0x0112
 TURNS = {
@@ -56,20 +56,20 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-"""What brings a picture upright, by the EXIF tag of the camera that was held another way."""
+"""The operation that turns an image upright, by its EXIF orientation."""
 
 
 def image_size(path: Path, budget: MediaConfig) -> tuple[int, int]:
-    """Read from its header how large a picture is shown, before it is turned upright."""
+    """Read from its header the size at which an image is shown, before it is turned upright."""
     with open_image(path) as file:
         return fit(*file.size, budget.image_max_pixels)
 
 
 @contextmanager
 def open_image(path: Path) -> Iterator[Image.Image]:
-    """Open a picture whose header shows that it costs no more than it may.
+    """Open an image whose header is within the limits.
 
-    The notes on its tags that Pillow prints are left out: its pixels count.
+    Pillow's warnings about tags are suppressed: only pixels matter.
     """
     with path.open("rb") as raw:
         head, size = raw.read(12), os.fstat(raw.fileno()).st_size
@@ -91,7 +91,7 @@ def open_image(path: Path) -> Iterator[Image.Image]:
 
 
 def _check_work(file: Image.Image, path: Path) -> None:
-    """Refuse what takes long, or much memory, for its size."""
+    """Refuse what takes too long, or too much memory, for its size."""
     pixels = file.width * file.height
     if any(tile[0] == "bmp_rle" for tile in getattr(file, "tile", ())) and pixels > MOST_RUNS:
         raise _too_large(f"{pixels:,} pixels in runs, but at most {MOST_RUNS:,} are decoded")
@@ -113,7 +113,7 @@ def _too_large(what: str) -> MediaError:
 
 
 def read_image(path: Path, budget: MediaConfig) -> NDArray[np.uint8]:
-    """Read a picture, of a moving one the first, upright and on white.
+    """Read an image, of an animation the first frame, upright and on white.
 
     Shapes: -> (height, width, 3)
     """
@@ -125,7 +125,7 @@ def read_image(path: Path, budget: MediaConfig) -> NDArray[np.uint8]:
 
 
 def _on_white(path: Path) -> tuple[Image.Image, Image.Transpose | None]:
-    """Read a picture as it lies in its file, and how it is to be turned."""
+    """Read an image as it lies in its file, and how it is to be turned."""
     with open_image(path) as file:
         fit(*file.size, MOST_PIXELS)  # the header alone shows a bomb
         channels = 5 if file.has_transparency_data else 4 if file.mode == "CMYK" else 3
@@ -144,7 +144,7 @@ def _on_white(path: Path) -> tuple[Image.Image, Image.Transpose | None]:
 
 
 def _orientation(file: Image.Image) -> int:
-    """Read which side of a picture is up; a tag that nobody can read says nothing about that.
+    """Read the EXIF orientation; an unreadable tag means upright.
 
     Pillow itself turns TIFF files while it loads them, so this comes after that.
     """
@@ -157,7 +157,7 @@ def _orientation(file: Image.Image) -> int:
 
 
 def on_white(image: Image.Image) -> Image.Image:
-    """Put a picture on white: drawings in black on nothing would end as black on black."""
+    """Put an image on white: black drawings on transparency would end as black on black."""
     if not image.has_transparency_data:
         return image if image.mode == "RGB" else image.convert("RGB")
     shown = Image.new("RGB", image.size)

@@ -11,7 +11,7 @@ from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.fields.columns import absent, file_of, medium
 from datamodules.sources.fields.row import whole
 
-FILMS = (".mp4", ".MP4", ".mkv", ".webm", ".avi", ".mov")
+VIDEO_ENDINGS = (".mp4", ".MP4", ".mkv", ".webm", ".avi", ".mov")
 
 TAG = re.compile(r"\[(img|image|audio|video) ?(\d{1,2})\]|<(img|image|audio|video)_(\d{1,2})>")
 """How a text speaks of a medium by its number: "[audio1]" in AV-Odyssey, "<audio_1>" in UNO."""
@@ -26,19 +26,19 @@ Tagged = dict[Tag, dict[str, object]]
 """Media by the tags that texts have for them."""
 
 
-def film(place: Place, name: str, *folders: str, text: str = "") -> dict[str, object]:
-    """Find a film by its name or id in the first of these folders that has it.
+def find_video(place: Place, name: str, *folders: str, text: str = "") -> dict[str, object]:
+    """Find a video by its name or id in the first of these folders that has it.
 
     Args:
         folders: below the manifest's directory; `""` is that directory itself.
-        text: the words that are spoken, where they are published.
+        text: the transcript, where it is published.
     """
-    ending = () if PurePosixPath(name).suffix.lower() in FILMS else FILMS
+    ending = () if PurePosixPath(name).suffix.lower() in VIDEO_ENDINGS else VIDEO_ENDINGS
     names = [name + more for more in ending] or [name]
     return medium("video", _in(place, names, folders), text=text)
 
 
-def one_of(
+def find_medium(
     row: Row, place: Place, modality: Modality, names: Sequence[str], *folders: str, text: str = ""
 ) -> dict[str, object]:
     """Find a medium that copies name in one of these columns, or hold as bytes, or in several.
@@ -47,7 +47,7 @@ def one_of(
     of the same medium whatever file they were taken from; paths must be of files of one name.
 
     Args:
-        folders: in which paths are looked for, as in `film`.
+        folders: in which paths are looked for, as in `find_video`.
     """
     given = [row[name] for name in names if not absent(row.get(name))]
     held = [value for value in map(whole, given) if _has_bytes(value)]
@@ -121,10 +121,10 @@ def numbered(held: object, modality: Modality, place: Place) -> Tagged:
 
 
 def in_order(media: Tagged, question: str, options: Sequence[str]) -> list[dict[str, object]]:
-    """Order media as the texts name them, and find those that are the options themselves.
+    """Order media as the texts refer to them, and find those that are the options themselves.
 
-    They are if each option has one tag, of a medium that nothing else speaks of. What no text
-    speaks of comes first; a tag without its medium is an error.
+    They are if each option has one tag, of a medium that nothing else refers to. Media that no text
+    refers to come first; a tag without its medium is an error.
     """
     asked, offered = tags(question), [tags(option) for option in options]
     flat = [tag for some in offered for tag in some]

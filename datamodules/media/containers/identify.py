@@ -1,8 +1,8 @@
-"""Tell what a file is by its bytes, whatever it is called, and refuse what is not all there.
+"""Identify a file by its bytes, whatever its name, and refuse incomplete ones.
 
-The decoders say what they could read; how much there should be is asked of the container, which
-counts its parts: two sources that agree, or the file is refused. All of it costs a few reads, or
-one pass over the headers of frames where nothing but these tells a length.
+Decoders report what they could read; how much there should be is read from the container, which
+counts its parts: the two must agree, or the file is refused. This costs a few reads, or one pass
+over the headers of frames where only they tell a length.
 """
 
 import functools
@@ -14,22 +14,22 @@ from pathlib import Path
 from typing import BinaryIO
 
 from datamodules.media.containers import boxes, chunks, frames, streams
-from datamodules.media.containers.faults import Followed, read_at
+from datamodules.media.containers.faults import BoundedReader, read_at
 from datamodules.media.decoders import MediaError
 
 SEARCHED = 1 << 16
-"""Bytes before the first frame of an MPEG sound that may be something else."""
+"""Bytes before the first frame of MPEG audio that may be something else."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Container:
-    """What a file is."""
+    """The format of a file, and how it is read."""
 
     name: str
-    """In words."""
+    """In words, for errors."""
 
     demuxer: str = ""
-    """FFmpeg's name for it, or nothing where FFmpeg is not asked."""
+    """FFmpeg's name for it; empty where FFmpeg is not used."""
 
     picture: bool = False
     """Whether Pillow reads it."""
@@ -38,19 +38,19 @@ class Container:
     """Whether libsndfile reads it."""
 
     moves: bool = True
-    """Whether it may hold a film."""
+    """Whether it may hold a video."""
 
     streamed: bool = False
-    """Whether its header was written before anybody knew how long it is."""
+    """Whether its header was written before its length was known."""
 
     seconds: float | None = None
-    """Of sound, where its frames were counted."""
+    """Of audio, where its frames were counted."""
 
     head: Callable[[bytes, int], frames.Head | None] | None = None
-    """Reads the header of such a frame."""
+    """Parses the header of such a frame."""
 
     lasting: tuple[float, ...] = ()
-    """Seconds that each picture of a moving one is shown."""
+    """Duration of each frame of an animation, in seconds."""
 
 
 Check = Callable[[BinaryIO, int], None]
@@ -95,13 +95,14 @@ _FRAMES: tuple[tuple[str, str, bytes, Callable[[bytes, int], frames.Head | None]
     ("an AMR sound", "amr", b"#!AMR-WB\n", frames.amr_wide),
 )
 _STILL = (b"avif", b"heic", b"heix", b"mif1")
-"""Brands of pictures that lie in boxes like films, which nobody here reads."""
+"""Brands of images in MP4-like boxes, which are not supported."""
 
 _BOXES = (b"ftyp", b"moov", b"mdat", b"free", b"skip", b"wide", b"pnot")
 
 
-def tell(path: Path) -> Container:
-    """Say what a file is, once for each state of it, or why it is not whole."""
+def identify(path: Path) -> Container:
+    """Identify a file, once for each state of it, or raise a `MediaError` where it is
+    incomplete."""
     status = path.stat()
     state = (status.st_ino, status.st_mtime_ns, status.st_ctime_ns)
     return _told(path, status.st_size, state)
@@ -109,7 +110,7 @@ def tell(path: Path) -> Container:
 
 @functools.lru_cache(maxsize=1 << 12)
 def _told(path: Path, size: int, state: tuple[int, ...]) -> Container:
-    with Followed(io.FileIO(path)) as file:
+    with BoundedReader(io.FileIO(path)) as file:
         head = read_at(file, 0, 400)
         found = (
             _picture(file, size, head)
@@ -126,7 +127,7 @@ def _told(path: Path, size: int, state: tuple[int, ...]) -> Container:
 
 
 def _shown(head: bytes) -> str:
-    """Quote what a person would recognize: a page of HTML, an error in JSON, a pointer of LFS."""
+    """Quote recognizable content: a page of HTML, an error in JSON, a pointer of LFS."""
     text = re.match(rb"[\t\n\r -~]+", head[:40])
     return repr((text[0] if text and len(text[0]) > 3 else head[:12]).decode("latin-1"))
 
@@ -136,13 +137,13 @@ def _picture(file: BinaryIO, size: int, head: bytes) -> Container | None:
         found = head[8:12] == magic if magic == b"WEBP" else head.startswith(magic)
         if found and (magic != b"BM" or head[6:10] == bytes(4)):
             lasting = check(file, size) if check is not None else ()
-            moves = len(lasting) > 1 or magic == b"GIF8"  # one that stands still is a short film
+            moves = len(lasting) > 1 or magic == b"GIF8"  # one that stands still is a short video
             return Container(name=name, picture=True, moves=moves, lasting=lasting)
     return None
 
 
 def _sound(file: BinaryIO, size: int, head: bytes) -> Container | None:
-    """Tell the sounds that libsndfile reads."""
+    """Identify the audio formats that libsndfile reads."""
     if head[:4] in (b"RIFF", b"RIFX", b"RF64", b"BW64", b"FORM") and head[8:12] in _IFF:
         name, demuxer, order, chunk = _IFF[head[8:12]]
         order = ">" if head[:4] == b"RIFX" else order
@@ -182,7 +183,7 @@ def _film(file: BinaryIO, size: int, head: bytes) -> Container | None:
 
 
 def _framed(file: BinaryIO, size: int, head: bytes) -> Container | None:
-    """Tell a sound in frames by three of them in a row, or by all there are."""
+    """Identify audio in frames by three of them in a row, or by all there are."""
     begin = _after_tags(file, head)
     data = read_at(file, begin, 2 * SEARCHED)
     for name, demuxer, magic, read in _FRAMES:
@@ -215,7 +216,7 @@ def _first_frame(
 
 
 def _after_tags(file: BinaryIO, head: bytes) -> int:
-    """Find what follows the tags before a sound."""
+    """Return what follows the tags before the audio."""
     place = 0
     while head[:3] == b"ID3" and len(head) >= 10:
         place += frames.tag_size(head)

@@ -1,4 +1,4 @@
-"""The media of a split: planned before they are written, and drawn from evenly."""
+"""Plan the media of a split, and draw from them evenly."""
 
 import random
 from collections.abc import Iterable, Sequence
@@ -8,18 +8,18 @@ from typing import Generic, TypeVar, final
 
 import numpy as np
 
-from datamodules.digits.films import Film
-from datamodules.digits.items import Item
+from datamodules.digits.media_item import MediaItem
 from datamodules.digits.pictures import Picture, originals
 from datamodules.digits.sounds import SOUNDS, Sound
 from datamodules.digits.speech import ACCENTS, Clip, Recording, Voice
+from datamodules.digits.videos import Video
 
-T = TypeVar("T", bound=Item)
+T = TypeVar("T", bound=MediaItem)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Amount:
-    """How much a split holds."""
+    """The size of a split."""
 
     questions: int
 
@@ -27,7 +27,7 @@ class Amount:
     """Real handwritten digits; each belongs to one split only."""
 
     drawings: int
-    """Files made of a real digit, at most; at least one is."""
+    """Largest number of files made of one handwritten digit; at least one is."""
 
     voices: float
     """This split's share of the speakers; each belongs to one split only."""
@@ -39,18 +39,18 @@ class Amount:
     """Clips of two spoken digits."""
 
     sounds: int
-    films: int
+    videos: int
 
 
 @final
-class Deck(Generic[T]):
-    """Items dealt in random order: none comes twice before all came once."""
+class ShuffledPool(Generic[T]):
+    """Items drawn in random order: none comes twice before all came once."""
 
     def __init__(self, items: Iterable[T]) -> None:
         self.items = list(items)
         self.left: list[T] = []
 
-    def deal(self, rng: random.Random) -> T:
+    def draw(self, rng: random.Random) -> T:
         """Take the next item."""
         if not self.left:
             self.left = rng.sample(self.items, len(self.items))
@@ -58,24 +58,28 @@ class Deck(Generic[T]):
 
 
 @final
-class Shelf:
-    """All media of one split, sorted as questions ask for them."""
+class MediaPool:
+    """All media of one split, sorted as questions need them."""
 
-    def __init__(self, items: Sequence[Item]) -> None:
+    def __init__(self, items: Sequence[MediaItem]) -> None:
         pictures = [item for item in items if isinstance(item, Picture)]
         spoken = [item for item in items if isinstance(item, Clip | Recording)]
         sounds = [item for item in items if isinstance(item, Sound)]
-        films = [item for item in items if isinstance(item, Film)]
-        moving = [film for film in films if film.first != film.last]
-        self.pictures = [Deck(p for p in pictures if p.digit == digit) for digit in range(10)]
-        self.clips = [Deck(c for c in spoken if c.digits == (digit,)) for digit in range(10)]
-        self.pairs = Deck(clip for clip in spoken if len(clip.digits) == 2)
-        self.sounds = {name: Deck(s for s in sounds if s.name == name) for name in SOUNDS}
-        self.moving = Deck(moving)
-        self.steady = Deck(film for film in films if film.first == film.last)
-        self.talking = Deck(film for film in films if film.spoken)
-        self.moving_talking = Deck(film for film in moving if film.spoken)
-        self.sounding = Deck(film for film in films if film.sound)
+        videos = [item for item in items if isinstance(item, Video)]
+        moving = [video for video in videos if video.first != video.last]
+        self.pictures = [
+            ShuffledPool(p for p in pictures if p.digit == digit) for digit in range(10)
+        ]
+        self.clips = [
+            ShuffledPool(c for c in spoken if c.digits == (digit,)) for digit in range(10)
+        ]
+        self.pairs = ShuffledPool(clip for clip in spoken if len(clip.digits) == 2)
+        self.sounds = {name: ShuffledPool(s for s in sounds if s.name == name) for name in SOUNDS}
+        self.moving = ShuffledPool(moving)
+        self.steady = ShuffledPool(video for video in videos if video.first == video.last)
+        self.talking = ShuffledPool(video for video in videos if video.spoken)
+        self.moving_talking = ShuffledPool(video for video in moving if video.spoken)
+        self.sounding = ShuffledPool(video for video in videos if video.sound)
 
 
 def plan(
@@ -85,11 +89,11 @@ def plan(
     numbers: Sequence[int],
     variants: Sequence[str],
     rng: np.random.Generator,
-) -> list[Item]:
-    """Decide on all media of a split, balanced over the digits.
+) -> list[MediaItem]:
+    """Plan all media of a split, balanced over the digits.
 
     Args:
-        numbers: the real handwritten digits of this split, by their place in the original.
+        numbers: the handwritten digits of this split, by their index in the original data set.
         variants: the speakers of this split.
     """
     pictures = _plan_pictures(f"media/{split}/image", amount, numbers, rng)
@@ -107,14 +111,14 @@ def plan(
         for index in range(amount.sounds)
     ]
     singles = clips[: amount.clips]
-    films = _plan_films(f"media/{split}/video", amount.films, pictures, singles, sounds, rng)
-    return [*pictures, *clips, *sounds, *films]
+    videos = _plan_videos(f"media/{split}/video", amount.videos, pictures, singles, sounds, rng)
+    return [*pictures, *clips, *sounds, *videos]
 
 
 def plan_recordings(
     people: dict[str, list[Path]], takes: int, rng: np.random.Generator
 ) -> list[Recording]:
-    """Plan several takes, each with its own tempo, loudness and noise, of every recorded digit."""
+    """Plan several takes of every recorded digit, each with its own tempo, loudness and noise."""
     return [
         Recording(
             path=f"media/test_human/audio/{person}-{digit}-{take}.flac",
@@ -169,17 +173,18 @@ def _plan_clips(
     ]
 
 
-def _plan_films(
+def _plan_videos(
     folder: str,
     count: int,
     pictures: Sequence[Picture],
     clips: Sequence[Clip],
     sounds: Sequence[Sound],
     rng: np.random.Generator,
-) -> list[Film]:
-    """Two films of five show one digit, the others two; seven of ten speak, two sound, one is
-    silent. What is heard is chosen without a look at what is seen, so that it tells nothing."""
-    films = []
+) -> list[Video]:
+    """Plan videos: two of five show one digit, the others two; seven of ten speak, two sound,
+    one is silent. The audio is chosen independently of the frames, so that it tells nothing
+    about them."""
+    videos = []
     for index in range(count):
         first, last = (pictures[i] for i in rng.permutation(len(pictures))[:2])
         while first.digit == last.digit:
@@ -190,7 +195,7 @@ def _plan_films(
             heard = clips[int(rng.integers(len(clips)))]
         elif kind < 0.9:
             heard = sounds[int(rng.integers(len(sounds)))]
-        film = Film(
+        video = Video(
             path=f"{folder}/{index:05d}.mp4",
             asset=first.asset,
             seed=_seed(rng),
@@ -198,5 +203,5 @@ def _plan_films(
             last=first if index % 5 < 2 else last,
             heard=heard,
         )
-        films.append(film)
-    return films
+        videos.append(video)
+    return videos

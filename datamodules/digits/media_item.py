@@ -1,4 +1,4 @@
-"""What all media of the digits set have in common."""
+"""The base of all media of the digits set."""
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from datamodules.sample import Modality
 
 
 @dataclass(frozen=True, kw_only=True)
-class Item(ABC):
+class MediaItem(ABC):
     """The recipe of one media file: everything random in it follows from its fields, so that any
     process can write it at any time."""
 
@@ -18,11 +18,11 @@ class Item(ABC):
     """Relative to the data root, with forward slashes."""
 
     asset: str
-    """The real picture, the voice or the sound that it is made of."""
+    """The original image, the voice or the sound that it is made of."""
 
     seed: int
-    """Decides its noise, loudness and whatever else tells it from other files of its asset."""
+    """Decides its noise, loudness and other variation among the files of its asset."""
 
     @abstractmethod
     def encoded(self) -> bytes:
-        """Give the bytes of the file."""
+        """Return the bytes of the file."""

@@ -1,4 +1,4 @@
-"""Make a question of a text that may list its options, of what answers it and what is said."""
+"""Make a question of a text that may list its options, and its answer and completion."""
 
 import re
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ BEHIND_LETTER = re.compile(r"[(\[]?[A-J](?:[)\]]|\s?[.):])\s*\S.*")
 """An answer that is a letter and a text, as in "C. Rashid"."""
 
 LATEX = re.compile(r"\\[A-Za-z]{2,}|\\%|\^|^\$.*\$$")
-"""What no words have in them but algebra."""
+"""Commands that occur in formulas only."""
 
 
 @final
@@ -62,7 +62,7 @@ def named(answer: str, options: Offered) -> str | None:
 
 
 def open_question(parts: Parts) -> dict[str, object]:
-    """Ask a choice where the answer names an option of the text, and else an open question."""
+    """Make a choice where the answer names an option in the text, and else an open question."""
     if parts.chosen is not None:
         return {
             "question": parts.question,
@@ -73,7 +73,7 @@ def open_question(parts: Parts) -> dict[str, object]:
 
 
 def type_of(answer: str) -> str | None:
-    """Tell algebra and words apart; None for an answer that tells its own type."""
+    """Distinguish formulas from text; None for an answer whose type is obvious."""
     if is_short(answer):
         return None
     return "math" if LATEX.search(answer) and len(answer) <= MAX_EXPRESSION else "text"

@@ -1,6 +1,7 @@
-"""Find media files below the data root, and nowhere else."""
+"""Resolve the paths of media files below the data root, and write there, and nowhere else."""
 
 import errno
+import os
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote, urlsplit
 
@@ -9,19 +10,19 @@ from datamodules.media.decoders import MediaError
 OF_MACHINE = (errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ESTALE, errno.ETIMEDOUT)
 
 
-def of_machine(error: BaseException) -> bool:
-    """Tell whether an error is about the machine and not about a file: it ends the run, for another
-    time the file can be read, and the same questions are to be asked."""
+def is_machine_error(error: BaseException) -> bool:
+    """Tell whether an error is about the machine and not about a file: it ends the run, as the file
+    can be read another time, and the same questions are to be asked."""
     return isinstance(error, OSError) and error.errno in OF_MACHINE
 
 
 def resolve(root: Path, path: str, *, outside_root: bool = False) -> Path:
-    """Find a media file inside the data root, and nowhere else unless that is allowed."""
+    """Find a media file inside the data root, or outside if that is allowed."""
     local = _local(path, outside_root)
     try:
         root, found = root.resolve(), (root / local).resolve(strict=True)
     except (OSError, RuntimeError, ValueError) as error:  # missing, looping link, NUL in the name
-        if of_machine(error):
+        if is_machine_error(error):
             raise
         raise MediaError(
             f"{path!r} is not in {root} ({type(error).__name__}), but every medium of a question "
@@ -46,8 +47,18 @@ def resolve(root: Path, path: str, *, outside_root: bool = False) -> Path:
     return found
 
 
+def ensure_inside(root: Path, place: Path) -> Path:
+    """Return a path to write below the data root; raise where a link leads out of it."""
+    found = os.path.realpath(place)
+    if not Path(found).is_relative_to(root.resolve()):
+        raise PermissionError(
+            errno.EACCES, f"it leads to {found}, outside data.root: take the link away", str(place)
+        )
+    return place
+
+
 def _local(path: str, outside_root: bool) -> str:
-    """Take `file://` from a path, and refuse what is not named relative to the root."""
+    """Strip `file://` from a path, and refuse what is not relative to the root."""
     scheme, found, _ = path.partition("://")
     if found and (scheme != "file" or not outside_root):
         allow = ", or allow file:// with data.outside_root=true" if scheme == "file" else ""

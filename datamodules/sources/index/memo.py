@@ -1,4 +1,4 @@
-"""Find something out about the questions of a manifest, once where an index holds them."""
+"""Store with an index what was computed about the questions of a manifest."""
 
 import json
 import logging
@@ -13,16 +13,17 @@ from untrusted.json_text import json_of
 log = logging.getLogger(__name__)
 
 Found = Mapping[int, str]
-"""What was found out about some questions, by their places."""
+"""A text about some of the questions, by their places."""
 
 
-def found_once(
+def memoized(
     samples: Sequence[Sample], name: str, find: Callable[[Sequence[Sample]], Found]
 ) -> Found:
-    """Say what `find` finds; of questions in an index, what it found in all of that index first.
+    """Return `find(samples)`; for an index it is computed once for all of its questions, and
+    stored.
 
     Args:
-        name: of what is looked for, and of all that it depends on besides the questions.
+        name: of the computation, and of all that it depends on besides the questions.
     """
     if not isinstance(samples, SampleTable):
         return find(samples)

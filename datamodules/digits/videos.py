@@ -1,4 +1,4 @@
-"""Short films with sound: a handwritten digit, or one after another, while something is heard."""
+"""Short videos: one or two handwritten digits, with a spoken digit or another sound."""
 
 from dataclasses import dataclass
 from fractions import Fraction
@@ -9,7 +9,7 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
-from datamodules.digits.items import Item
+from datamodules.digits.media_item import MediaItem
 from datamodules.digits.pictures import SIDE, Picture
 from datamodules.digits.sounds import RATE, Samples, Sound, hush
 from datamodules.digits.speech import Clip
@@ -21,20 +21,20 @@ PICTURE = {"preset": "ultrafast", "threads": "1"}
 """The slower presets of x264 give other pixels from run to run at this size."""
 
 SOUND = {"aac_coder": "fast"}
-"""The default coder does the same, and takes most of the time of the whole build."""
+"""The default coder is not deterministic either, and takes most of the time of the whole build."""
 
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Film(Item):
-    """Two seconds of picture and sound; one digit is seen when `first` and `last` show the same."""
+class Video(MediaItem):
+    """Two seconds of frames and audio; one digit is seen when `first` and `last` show the same."""
 
     modality = "video"
 
     first: Picture
     last: Picture
     heard: Clip | Sound | None
-    """None is a silent film, whose sound track is faint noise."""
+    """None is a silent video, whose audio track is faint noise."""
 
     @property
     def seen(self) -> tuple[int, int]:
@@ -43,22 +43,22 @@ class Film(Item):
 
     @property
     def spoken(self) -> tuple[int, ...]:
-        """The digits said; none where a film does not speak."""
+        """The digits said; empty without speech."""
         return self.heard.digits if isinstance(self.heard, Clip) else ()
 
     @property
     def sound(self) -> str:
-        """The name of its sound; empty where there is speech or silence."""
+        """The name of its sound; empty with speech or silence."""
         return self.heard.name if isinstance(self.heard, Sound) else ""
 
     def frames(self) -> NDArray[np.uint8]:
-        """Draw it: `first` in the first half, `last` in the other, both trembling."""
+        """Draw it: `first` in the first half, `last` in the other, both with jitter."""
         rng = np.random.default_rng(self.seed)
         shown = [self.first.pixels()] * (FRAMES // 2) + [self.last.pixels()] * (FRAMES // 2)
         return np.stack([np.roll(frame, rng.integers(-1, 2, size=2), (0, 1)) for frame in shown])
 
     def samples(self) -> Samples:
-        """Lay what is heard over faint noise, at a random moment."""
+        """Mix what is heard into faint noise, at a random time."""
         rng = np.random.default_rng(self.seed)
         track = hush(FRAMES / FRAMES_PER_SECOND, rng)
         if self.heard is not None:

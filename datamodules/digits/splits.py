@@ -1,4 +1,4 @@
-"""What a split asks, how often, and how that is written down."""
+"""Draft the questions of each split of the digits set, and write its manifest."""
 
 import json
 import random
@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import replace
 from pathlib import Path
 
-from datamodules.digits.draft import Draft, Maker
+from datamodules.digits.evidence_text import describe_evidence
+from datamodules.digits.media_pool import MediaPool
 from datamodules.digits.open_questions import both_digits, describe, larger, number, told
+from datamodules.digits.question_draft import Maker, QuestionDraft
 from datamodules.digits.questions import (
     add,
     compare,
@@ -20,16 +22,14 @@ from datamodules.digits.questions import (
     sound,
     text,
 )
-from datamodules.digits.scene import evidence_of
-from datamodules.digits.scenes import (
-    film_heard,
-    film_seen,
-    film_sound,
-    film_sum,
+from datamodules.digits.video_questions import (
     media_options,
     order,
+    video_heard,
+    video_seen,
+    video_sound,
+    video_sum,
 )
-from datamodules.digits.shelf import Shelf
 from runtime.writing import write_text
 
 SHARES: dict[Maker, float] = {
@@ -43,10 +43,10 @@ SHARES: dict[Maker, float] = {
     compare: 3,
     same: 3,
     order: 4,
-    film_seen: 1,
-    film_heard: 1,
-    film_sound: 0.5,
-    film_sum: 1.5,
+    video_seen: 1,
+    video_heard: 1,
+    video_sound: 0.5,
+    video_sum: 1.5,
     media_options: 4,
     sound: 5,
     number: 3,
@@ -67,10 +67,10 @@ SHARES_OF: dict[str, dict[Maker, float]] = {
 """Where a split differs from SHARES."""
 
 COMPLETED = ("warm", "annotated")
-"""Splits that are imitated, and say how to complete."""
+"""Splits for imitation, whose rows have completions."""
 
 
-def ask(shelf: Shelf, split: str, total: int, rng: random.Random) -> list[Draft]:
+def ask(media: MediaPool, split: str, total: int, rng: random.Random) -> list[QuestionDraft]:
     """Draft `total` questions, each kind as often as its share says, in random order."""
     shares = SHARES_OF.get(split, SHARES)
     makers, weights = list(shares), list(shares.values())
@@ -78,18 +78,20 @@ def ask(shelf: Shelf, split: str, total: int, rng: random.Random) -> list[Draft]
     asked = [maker for maker, count in zip(makers, counts, strict=True) for _ in range(count)]
     asked += rng.choices(makers, weights, k=total - len(asked))
     rng.shuffle(asked)
-    drafts = [maker(shelf, rng) for maker in asked]
+    drafts = [maker(media, rng) for maker in asked]
     return list(map(annotated, drafts)) if split == "annotated" else drafts
 
 
-def annotated(draft: Draft) -> Draft:
-    """Write down what a question turns on, and an answer that begins with it."""
-    scene = evidence_of(draft)
-    return replace(draft, scene=scene, completion=f"{scene} <answer>{draft.answer}</answer>")
+def annotated(draft: QuestionDraft) -> QuestionDraft:
+    """Add a description of the evidence, and an answer that begins with it."""
+    description = describe_evidence(draft)
+    return replace(
+        draft, description=description, completion=f"{description} <answer>{draft.answer}</answer>"
+    )
 
 
-def write_questions(root: Path, split: str, drafts: Iterable[Draft]) -> None:
-    """Write a split's manifest, and apart from it the truth about its questions."""
+def write_questions(root: Path, split: str, drafts: Iterable[QuestionDraft]) -> None:
+    """Write the manifest of a split, and its ground truth in a file of its own."""
     (root / "truth").mkdir(exist_ok=True)
     manifest, truth = [], []
     for index, draft in enumerate(drafts):
@@ -101,12 +103,12 @@ def write_questions(root: Path, split: str, drafts: Iterable[Draft]) -> None:
     write_text(root / "truth" / f"{split}.jsonl", "".join(truth))
 
 
-def row(name: str, draft: Draft, *, completed: bool) -> dict[str, object]:
-    """Lay a question out as a line of a manifest, without what can be left out.
+def row(name: str, draft: QuestionDraft, *, completed: bool) -> dict[str, object]:
+    """Write a question as a row of a manifest, without default values.
 
     Args:
-        completed: whether completions are written out; they give the evidence away, so only
-            splits that are imitated have them.
+        completed: whether completions are included; they reveal the evidence, so only splits for
+            imitation have them.
     """
     role = {} if draft.role == "context" else {"role": draft.role}
     whole = {
@@ -117,7 +119,7 @@ def row(name: str, draft: Draft, *, completed: bool) -> dict[str, object]:
         "answer_type": draft.answer_type,
         "media": [{"modality": item.modality, "path": item.path, **role} for item in draft.items],
         "completion": draft.completion if completed else "",
-        "evidence": draft.scene,
+        "evidence": draft.description,
         "source": "digits",
         "asset_id": draft.items[0].asset if draft.items else f"text-{name}",
     }

@@ -1,11 +1,11 @@
-"""The words around a question: plain Python, for models in this process and behind an endpoint."""
+"""The text around a question: plain Python, for local models and for API endpoints."""
 
 import json
 from collections.abc import Mapping, Sequence
 from itertools import product
 from typing import get_args
 
-from configs.inputs import Ask
+from configs.inputs import Task
 from datamodules.sample import LETTERS, AnswerType, AnswerWith, Role, Sample
 
 INSTRUCTIONS = {
@@ -19,12 +19,13 @@ INSTRUCTIONS = {
     "ocr": "Answer with the text that is written there in <answer></answer>.",
     "regression": "Answer with a number in <answer></answer>.",
 }
-"""What each type of question asks for; part of a probe's identity, so a change misses the cache."""
+"""The instruction for each type of question; part of a probe's identity, so a change misses the
+cache."""
 
 DESCRIBE = (
     "Describe what the question turns on, for someone who sees and hears nothing. Do not answer it."
 )
-"""What is asked for in place of an answer where evidence is wanted."""
+"""The instruction where a description of the evidence is wanted instead of an answer."""
 
 OPEN, CLOSE = "<answer>", "</answer>"
 
@@ -40,17 +41,17 @@ SUFFIXES: Mapping[str, str] = {
         "answer."
     ),
 }
-"""What is said below a question of which something is withheld, word for word as VidGround
-(arXiv 2604.05117) says it."""
+"""Added below a question of which something is withheld, word for word as in VidGround (arXiv
+2604.05117)."""
 
 
-def asked(sample: Sample) -> str:
+def question_text(sample: Sample) -> str:
     """Write a question and its options, and nothing around them."""
     return "\n".join((sample.question, *_options(sample)))
 
 
 def _options(sample: Sample) -> list[str]:
-    """Write the options, behind their letters where these are to be answered."""
+    """Write the options, with their letters if the answer is a letter."""
     if sample.answer_with == "text":
         return list(sample.options)
     return [
@@ -58,61 +59,61 @@ def _options(sample: Sample) -> list[str]:
     ]
 
 
-def turn(
+def user_turn(
     sample: Sample,
     *,
-    want: Ask = "answer",
-    ask: bool = True,
+    task: Task = "answer",
+    show_question: bool = True,
     suffix: str = "",
     roles: Sequence[Role] | None = None,
 ) -> list[str | int]:
     """Lay out the user's turn: its texts, and indices of its media where they are shown.
 
-    Media come first, except those that are options, which follow the text of theirs. The suffix
-    stands below the options; the instruction is last, as it is in every other prompt. How
-    VidGround put the two together is not published.
+    Media come first, except those that are options, which follow the text of their option. The
+    suffix stands below the options; the instruction is last, as in every other prompt. How
+    VidGround combines the two is not published.
 
     Args:
-        want: the answer; the evidence, described; or the answer by evidence that is `told` in
-            words. These stand last and the media nowhere, so that all that is told about one
-            question begins alike.
-        ask: whether the question itself is written; options and instruction are in any case.
+        want: the answer; a description of the evidence; or, for `told`, the answer from a
+            description. A description stands last and no media are shown, so that all descriptions
+            of one question share the beginning of the prompt.
+        ask: whether the question itself is written; options and instruction always are.
         roles: those of the media, where they are not in the sample.
     """
     roles = [item.role for item in sample.media] if roles is None else roles
-    roles = () if want == "told" else roles
+    roles = () if task == "answer_from_description" else roles
     pieces: list[str | int] = [at for at, role in enumerate(roles) if role == "context"]
     shown = [at for at, role in enumerate(roles) if role == "option"]
-    text = sample.question if ask else ""
+    text = sample.question if show_question else ""
     for number, option in enumerate(_options(sample)):
         text += f"\n{option}"
         if number < len(shown):
             pieces += [text, shown[number]]
             text = ""
-    told = f"Evidence: {sample.evidence}" if want == "told" else ""
-    below = (suffix, _instruction(sample, want), told)
+    told = f"Evidence: {sample.evidence}" if task == "answer_from_description" else ""
+    below = (suffix, _instruction(sample, task), told)
     pieces.append(text + "".join(f"\n{line}" for line in below if line))
-    if not ask:  # then the first text, wherever it stands, has no line above it
+    if not show_question:  # then the first text, wherever it stands, has no line above it
         first = next(at for at, piece in enumerate(pieces) if isinstance(piece, str))
         pieces[first] = str(pieces[first]).removeprefix("\n")
     return [piece for piece in pieces if piece != ""]
 
 
-def _instruction(sample: Sample, want: Ask) -> str:
-    """Say what is wanted; nothing where the answer is free text, to be imitated as it is."""
-    if want == "evidence":
+def _instruction(sample: Sample, task: Task) -> str:
+    """Return the instruction; empty where the answer is free text, to be imitated as it is."""
+    if task == "describe":
         return DESCRIBE
-    if want == "answer" and sample.free:
+    if task == "answer" and sample.free:
         return ""
     lettered = sample.answer_type == "choice" and sample.answer_with == "letter"
     return INSTRUCTIONS["letter" if lettered else sample.answer_type]
 
 
-def imitated(sample: Sample) -> str:
-    """Write what is imitated: the question's own completion, else its answer in its tags.
+def target_text(sample: Sample) -> str:
+    """Write the target of imitation: the question's own completion, else its answer in its tags.
 
     A completion that names the right option by a letter, where no letters are shown, names it by
-    its text: what is imitated has to be right.
+    its text instead: a target has to be right.
     """
     answer = f"{OPEN}{sample.named_answer}{CLOSE}"
     before, opened, rest = sample.completion.rpartition(OPEN)
@@ -125,10 +126,10 @@ def imitated(sample: Sample) -> str:
     return sample.completion or answer
 
 
-def specimen(answer_with: AnswerWith, want: Ask = "answer") -> str:
-    """Write a turn of every kind: whatever changes what `turn` writes changes this text."""
+def template_fingerprint(answer_with: AnswerWith, task: Task = "answer") -> str:
+    """Write a turn of every kind: whatever changes what `user_turn` writes changes this text."""
     turns = [
-        turn(
+        user_turn(
             Sample(
                 id="",
                 question="question",
@@ -142,12 +143,12 @@ def specimen(answer_with: AnswerWith, want: Ask = "answer") -> str:
                 asset_id="",
                 content_hash="",
             ),
-            want=want,
-            ask=ask,
+            task=task,
+            show_question=show_question,
             suffix="suffix",
             roles=("option", "context"),
         )
-        for answer_type, options, completion, ask in product(
+        for answer_type, options, completion, show_question in product(
             get_args(AnswerType), ((), ("one", "two")), ("", "completion"), (True, False)
         )
     ]

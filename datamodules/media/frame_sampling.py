@@ -1,4 +1,4 @@
-"""Choose which frames of a film are shown: those in the middle of equal parts of it."""
+"""Sample frames of a video: those in the middle of equal parts of it."""
 
 import math
 from collections.abc import Sequence
@@ -10,40 +10,42 @@ from configs.schema import MediaConfig
 from datamodules.media.decoders import MediaError
 
 TICK = 1e-6
-"""Seconds within which two times in a video are the same."""
+"""Difference in seconds below which two times in a video are equal."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Frames:
-    """Which frames of a segment are shown."""
+class FrameSelection:
+    """The frames of a segment that are shown."""
 
     times: Sequence[float]
-    """When they are, on the clock of the file; in order, an even number, some perhaps twice."""
+    """Their times on the clock of the file: ascending, an even number, some perhaps twice."""
 
     keys: Sequence[float]
-    """When the frames are shown from which decoding can begin."""
+    """Times of the key frames."""
 
     width: int
     height: int
     fps: float
-    """Of those shown."""
+    """Rate of the selected frames."""
 
     first: float
-    """Seconds from the file's beginning to the first frame of the segment, shown or not."""
+    """Seconds from the file's beginning to the first frame of the segment, selected or not."""
 
     clock: Sequence[float] = ()
-    """When all frames of the file are, where those that are decoded do not say so themselves."""
+    """Times of all frames of the file, where decoded frames do not carry their own."""
 
 
-def middles(times: Sequence[float], seconds: float, budget: MediaConfig) -> tuple[list[int], float]:
-    """Choose the frames in the middle of equal parts, and say how long a part is.
+def middle_frames(
+    times: Sequence[float], seconds: float, budget: MediaConfig
+) -> tuple[list[int], float]:
+    """Choose the frames in the middle of equal parts, and return the length of a part.
 
     There are `video_fps` of them in a second, rounded up to an even number, but no more than there
     are and than the budget allows, and two at least.
 
     Args:
         times: of the frames of a segment, in order.
-        seconds: that the segment lasts, from its first frame on.
+        seconds: length of the segment from its first frame on.
     """
     count = _count(len(times), seconds, budget)
     part = seconds / count
@@ -52,15 +54,15 @@ def middles(times: Sequence[float], seconds: float, budget: MediaConfig) -> tupl
 
 
 def _count(there: int, seconds: float, budget: MediaConfig) -> int:
-    """Say how many frames are shown: an even number, since towers merge them in pairs."""
+    """Return the number of frames to show: even, since towers merge frames in pairs."""
     most = min(budget.video_max_frames, there) // 2 * 2
     if budget.video_fps:
         most = min(most, 2 * math.ceil(seconds * budget.video_fps / 2 - TICK))
     return max(2, most)
 
 
-def no_frame(start: float, end: float) -> MediaError:
-    """Say that a segment shows nothing."""
+def no_frame_error(start: float, end: float) -> MediaError:
+    """Make the error for a segment without frames."""
     return MediaError(
         f"no frame between {start} and {end} s, but a video shows at least one: mend the segment, "
         "or give the file as audio.",
