@@ -31,7 +31,7 @@ from datamodules.sources.index.manifest_index import open_samples
 from datamodules.sources.index.table import SampleTable, checked
 from evaluation.benchmarking.answers import (
     Answer,
-    Asked,
+    AnswerKey,
     append_answers,
     describe_key,
     new_file,
@@ -42,9 +42,9 @@ from recipes.processes import Processes
 from tests.datamodules.contribution.test_probe_cache import KEY, OTHER_KEY, content, row
 from tests.datamodules.sources.index.test_manifest_index import ROOT, quarantine, write
 
-ONE = Asked(content_hash="a", id="a", condition="full", how="absent", order=0)
-OTHER = Asked(content_hash="b", id="b", condition="full", how="absent", order=0)
-SAID = Answer(prompt="?", said="yes")
+ONE = AnswerKey(content_hash="a", id="a", condition="full", how="absent", order=0)
+OTHER = AnswerKey(content_hash="b", id="b", condition="full", how="absent", order=0)
+SAID = Answer(prompt="?", completion="yes")
 STRANGER = 4711
 
 Stranger = Callable[[], AbstractContextManager[None]]
@@ -135,7 +135,7 @@ def test_first_answers_stay_first_whatever_the_clock_says(tmp_path):
     old = tmp_path / f"{5 * 10**18:020d}-{'0' * 32}.jsonl"
     append_answers(old, {ONE: SAID})
     for said in ("no", "maybe"):
-        append_answers(new_file(tmp_path), {ONE: Answer(prompt="?", said=said)})
+        append_answers(new_file(tmp_path), {ONE: Answer(prompt="?", completion=said)})
     assert [file.name[:20] for file in sorted(tmp_path.iterdir())] == [
         f"{5 * 10**18 + number:020d}" for number in range(3)
     ]
