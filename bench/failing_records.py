@@ -18,7 +18,7 @@ from datamodules.sources.index.memo import memoized
 from datamodules.sources.quarantine import Quarantine
 from evaluation.benchmarking.answers import (
     Answer,
-    Asked,
+    AnswerKey,
     append_answers,
     describe_key,
     new_file,
@@ -98,8 +98,8 @@ def _probe(place: Path, version: int) -> None:
 
 def _answers(place: Path, version: int) -> None:
     describe_key(place / KEY, {"model": "tiny"})
-    asked = Asked(content_hash=KEY, id=f"{version}", condition="full", how="absent", order=0)
-    append_answers(new_file(place / KEY), {asked: Answer(prompt=LONG, said="yes")})
+    asked = AnswerKey(content_hash=KEY, id=f"{version}", condition="full", how="absent", order=0)
+    append_answers(new_file(place / KEY), {asked: Answer(prompt=LONG, completion="yes")})
 
 
 def _index(place: Path, version: int) -> None:

@@ -1,4 +1,4 @@
-"""Load a frozen model and ask it a whole set of questions, with a bar that shows the time left."""
+"""Load frozen models and run them over sets of questions, under a progress bar."""
 
 import os
 from collections.abc import Iterator
@@ -17,7 +17,7 @@ from datamodules.loading.option_scoring import option_scoring
 from datamodules.loading.question_set import QuestionSet, SequentialBatches
 from datamodules.prompts.description_prompts import judge_batch, question_only_batch, reader_batch
 from inference.loading import build_encoder, build_policy, compute_dtype, weights_of
-from modules.grading import Answers, OptionScores, Verdicts, answer, score
+from modules.grading import GradedGroup, Grader, OptionScores, answer, score
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import Sampling
 from modules.rewards.reader import JUDGING, Judge, Reader
@@ -25,27 +25,27 @@ from modules.verifiers.verify import verify_all
 
 
 def with_weights(config: Config, path: str) -> Config:
-    """Point a configuration at other weights of the same model."""
+    """Return the configuration with other weights."""
     return replace(config, init_from=path)
 
 
 def load_frozen(config: Config) -> OmniModel:
-    """Load the policy of a configuration for asking only, where the accelerator says."""
+    """Load the policy of a configuration for inference, on the configured accelerator."""
     cuda = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
     if config.trainer.accelerator == "gpu" and not cuda:
         raise ValueError(
             "trainer.accelerator=gpu, but torch finds no CUDA device: set it to auto or cpu, or "
             "mend the driver."
         )
-    whole = replace(config, model=replace(config.model, lora=LoraConfig()))  # asked as they are
-    policy = build_policy(whole, build_encoder(whole), dtype=compute_dtype(whole))
+    bare = replace(config, model=replace(config.model, lora=LoraConfig()))  # no new adapters
+    policy = build_policy(bare, build_encoder(bare), dtype=compute_dtype(bare))
     policy = policy.eval().requires_grad_(False)
-    own = int(os.environ.get("LOCAL_RANK", 0))  # of the processes of a run that trains beside it
-    return policy.to(f"cuda:{own}" if cuda else "cpu")
+    rank = int(os.environ.get("LOCAL_RANK", 0))  # of the training run that it belongs to
+    return policy.to(f"cuda:{rank}" if cuda else "cpu")
 
 
 def load_reader(config: Config) -> Reader:
-    """Load who answers by descriptions; the run's own weights, unless others are named."""
+    """Load the model that answers from descriptions, by default the run's own weights."""
     named = with_weights(config, config.prealign.reader or weights_of(config))
     encoder = build_encoder(named)
     return Reader(
@@ -59,7 +59,7 @@ def load_reader(config: Config) -> Reader:
 
 
 def load_judge(config: Config, path: str) -> Judge:
-    """Load who tells descriptions that give an answer away."""
+    """Load the model that detects descriptions which leak the answer."""
     named = with_weights(config, path)
     return Judge(load_frozen(named), partial(judge_batch, build_encoder(named), wording=JUDGING))
 
@@ -73,21 +73,21 @@ def ask(
     seed: int,
     label: str,
     first: int = 0,
-    judge: Verdicts = verify_all,
-) -> Iterator[list[Answers]]:
-    """Yield the answers batch by batch; questions that cannot be read are quarantined, not asked.
+    grade: Grader = verify_all,
+) -> Iterator[list[GradedGroup]]:
+    """Yield graded answers batch by batch; questions that cannot be read are quarantined.
 
     Args:
-        label: what the bar is called.
+        label: of the progress bar.
         first: number of the first answer, where earlier ones were drawn before.
-        judge: who says what is right.
+        grade: makes the verdicts.
     """
     for batch in batches(questions, batch_size=batch_size, label=label):
-        yield list(answer(policy, batch, sampling, seed=seed, first=first, judge=judge))
+        yield list(answer(policy, batch, sampling, seed=seed, first=first, grade=grade))
 
 
 def batches(questions: QuestionSet, *, batch_size: int, label: str) -> Iterator[Batch]:
-    """Read questions in order, under a bar that shows how many are dealt with."""
+    """Yield the questions in order, batch by batch, under a progress bar."""
     in_order = SequentialBatches(questions, batch_size=batch_size)
     data = questions.data
     loader = Loader(iter_shard=in_order.iter_shard, workers=data.workers, patience=data.patience)
@@ -104,7 +104,7 @@ def batches(questions: QuestionSet, *, batch_size: int, label: str) -> Iterator[
 def score_options(
     policy: OmniModel, questions: QuestionSet, *, orders: int, batch_size: int, label: str
 ) -> Iterator[list[OptionScores]]:
-    """Yield the scores of all options, batch by batch, each question read once for all orders."""
+    """Yield option scores batch by batch; each question is loaded once for all orders."""
     count = len(questions.samples)
     bar: tqdm[Any]
     with tqdm(total=count, desc=label, unit="question", mininterval=1.0, leave=False) as bar:

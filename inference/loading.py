@@ -1,4 +1,4 @@
-"""Build what a run asks or trains: the encoder and the policy, from one configuration."""
+"""Build the encoder and the policy from a configuration."""
 
 from functools import partial
 
@@ -15,12 +15,12 @@ from pretrained.finding import check_weights
 
 
 def weights_of(config: Config) -> str:
-    """Name the weights that the run starts from."""
+    """Path or hub id of the weights that the run starts from."""
     return config.init_from or config.model.path
 
 
 def build_encoder(config: Config) -> PromptEncoder:
-    """Read tokenizer and processor of the model that the run starts from."""
+    """Load tokenizer and processor of the model that the run starts from."""
     check_weights(weights_of(config))
     return PromptEncoder(
         weights_of(config),
@@ -31,7 +31,7 @@ def build_encoder(config: Config) -> PromptEncoder:
 
 
 def build_gold_check(config: Config) -> GoldCheck:
-    """Say how the answers of a manifest are judged when it is opened."""
+    """Build the check of gold answers that is run when a manifest is opened."""
     named = config.model.answer_with
     return GoldCheck(
         key=f"{HARNESS}-{named}",
@@ -40,7 +40,7 @@ def build_gold_check(config: Config) -> GoldCheck:
 
 
 def compute_dtype(config: Config) -> torch.dtype:
-    """What products are computed in; a frozen model needs no more precise weights than that."""
+    """Dtype of matrix products, and of the weights of frozen models."""
     low = config.model.dtype == "bfloat16" or config.trainer.precision != "32-true"
     return torch.bfloat16 if low else torch.float32
 
@@ -48,9 +48,9 @@ def compute_dtype(config: Config) -> torch.dtype:
 def build_policy(
     config: Config, encoder: PromptEncoder, *, dtype: torch.dtype | None = None
 ) -> OmniModel:
-    """Load the model that the run starts from, its weights as configured unless told otherwise.
+    """Load the model that the run starts from, in the configured dtype unless another is given.
 
-    Adapters, if asked for, begin the same in every process and whenever the run is repeated.
+    Adapters, if configured, are initialized alike in every process and every repetition.
     """
     with torch.random.fork_rng(devices=[]):
         torch.default_generator.manual_seed(config.seed)

@@ -1,4 +1,4 @@
-"""Ask a policy questions and let the verifier judge: what probes and benchmarks have in common."""
+"""Generate answers with a policy and grade them, for validation, probes and benchmarks."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -14,36 +14,36 @@ from modules.policy.unreadable import unreadable
 from modules.verifiers.verify import Verdict, verify_all
 
 HARNESS = "4"
-"""Version of how questions are asked and judged; raise it when old counts no longer compare."""
+"""Version of prompting and grading; raise it when older counts are no longer comparable."""
 
-Verdicts = Callable[[Sequence[str], Sequence[Sample]], list[Verdict]]
-"""Judge each completion of the sample beside it."""
+Grader = Callable[[Sequence[str], Sequence[Sample]], list[Verdict]]
+"""Grades each completion by the sample beside it."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Answers:
-    """What a policy said to one question, and what was made of it."""
+class GradedGroup:
+    """The completions of one question, and their verdicts."""
 
     sample: Sample
     completions: Sequence[str]
     verdicts: Sequence[Verdict]
     finished: Sequence[bool] = ()
-    """Whether each ended by itself, rather than at a limit; empty where nobody can tell."""
+    """Whether each ended with an end token, not at the length limit; empty where unknown."""
 
     @property
     def n_correct(self) -> int:
-        """Answers that are right."""
+        """Correct completions."""
         return sum(verdict.correct for verdict in self.verdicts)
 
     @property
     def n_unparsed(self) -> int:
-        """Answers that could not be read; they are wrong."""
+        """Completions without an answer of the expected type; they are wrong."""
         return sum(not verdict.parsed for verdict in self.verdicts)
 
 
 @dataclass(frozen=True, kw_only=True)
 class OptionScores:
-    """How likely a policy held each option of one question, under each order of the options."""
+    """Log-probs of all options of one question, under each order of the options."""
 
     sample: Sample
     """The question, as written."""
@@ -72,41 +72,41 @@ def answer(
     *,
     seed: int,
     first: int = 0,
-    judge: Verdicts = verify_all,
-) -> Iterator[Answers]:
-    """Ask every question of a batch `sampling.group_size` times.
+    grade: Grader = verify_all,
+) -> Iterator[GradedGroup]:
+    """Sample `sampling.group_size` completions for every question of a batch, and grade them.
 
-    A draw depends on the question and its number alone, not on the batch, so that any batch size
-    gives the same answers.
+    A draw depends on the question and the number of the completion alone, so that any batch size
+    gives the same ones.
 
     Args:
-        first: number of the first answer, where earlier ones were drawn before.
-        judge: who says what is right.
+        first: number of the first completion, where earlier ones were drawn before.
+        grade: makes the verdicts; rules by default.
     """
     group = sampling.group_size
-    asked = batch.to(policy.suppressed.device)
-    asked.step = 0
+    batch = batch.to(policy.suppressed.device)
+    batch.step = 0
     if sampling.temperature > 0:
-        uniforms = asked.uniforms(
+        uniforms = batch.uniforms(
             seed=seed, group_size=group, length=sampling.max_tokens, first=first
         )
     else:
         uniforms = torch.zeros(len(batch) * group, sampling.max_tokens)  # greedy draws nothing
-    said = policy.sample(asked, sampling, uniforms=uniforms)
-    verdicts = judge(said.texts, [sample for sample in batch.samples for _ in range(group)])
+    rollout = policy.sample(batch, sampling, uniforms=uniforms)
+    verdicts = grade(rollout.texts, [sample for sample in batch.samples for _ in range(group)])
     for number, sample in enumerate(batch.samples):
         own = slice(number * group, (number + 1) * group)
-        yield Answers(
+        yield GradedGroup(
             sample=sample,
-            completions=said.texts[own],
+            completions=rollout.texts[own],
             verdicts=verdicts[own],
-            finished=said.finished[own],
+            finished=rollout.finished[own],
         )
 
 
 @torch.no_grad()
 def score(policy: OmniModel, scoring: OptionScoring) -> list[OptionScores]:
-    """Compare how likely each option is, in one pass and without sampling."""
+    """Score all options of each question in one forward pass, without sampling."""
     device = policy.suppressed.device
     completions = scoring.completions.to(device)
     branch = completions.branch

@@ -11,7 +11,7 @@ from torch import Tensor
 from configs.schema import OptimConfig, RlvrConfig
 from datamodules.batch import Batch
 from modules.base import PostTrainingModule
-from modules.grading import Answers, answer
+from modules.grading import answer
 from modules.losses.advantages import center_rewards, scale_advantages
 from modules.losses.kl import kl_estimate, kl_loss
 from modules.losses.masking import masked_mean
@@ -293,7 +293,7 @@ class RlvrModule(PostTrainingModule):
                 temperature=self.rlvr.temperature,
             )
 
-    def greedy_answers(self, batch: Batch) -> list[Answers]:
+    def greedy_answers(self, batch: Batch) -> list[GradedGroup]:
         """Answer each question once, greedily, and let the reward function grade the answers."""
         grade = self.collector.reward_function.grade
-        return list(answer(self.policy, batch, self.greedy, seed=0, judge=grade))
+        return list(answer(self.policy, batch, self.greedy, seed=0, grade=grade))

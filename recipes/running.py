@@ -85,7 +85,7 @@ def compare(command: Command, chains: Sequence[Sequence[Step]], root: Path) -> s
             found = compare_arms(
                 arms,
                 baseline if baseline in arms else command.arms[0].label,
-                name=name,
+                dataset=name,
                 resamples=settings.resamples,
                 confidence=settings.confidence,
             )

@@ -27,12 +27,12 @@ from datamodules.contribution.selection import select_questions
 from datamodules.draws import draw_seed
 from datamodules.loading.question_set import QuestionSet, load_splits
 from datamodules.sample import Sample
-from evaluation.probing.local import weights_digest
+from inference.frozen import weights_digest
 from inference.generate import ask, load_frozen
 from inference.loading import build_encoder, build_gold_check, compute_dtype, weights_of
-from modules.grading import HARNESS, Answers
+from modules.grading import HARNESS, GradedGroup
 from modules.policy.sampling import Sampling
-from modules.verifiers.trace_filters import Dropped, Judged, Traced, sift
+from modules.verifiers.trace_filters import Dropped, Trace, TraceDecision, filter_traces
 from modules.verifiers.verify import verify_all
 from runtime.runs import Run
 from runtime.writing import write_text
@@ -148,7 +148,7 @@ def _sampled(config: Config, questions: QuestionSet) -> dict[str, SampledTraces]
 
 def _asked(
     config: Config, questions: QuestionSet, missing: Sequence[Sample]
-) -> Iterator[list[Answers]]:
+) -> Iterator[list[GradedGroup]]:
     """Sample traces, batch by batch; the policy is loaded only if a question can be read."""
     if next(_readable(questions, missing), None) is None:
         return
@@ -188,7 +188,7 @@ def _readable(questions: QuestionSet, missing: Sequence[Sample]) -> Iterator[Sam
     return (one for n, one in enumerate(missing) if subset.batch([n], step=0) is not None)
 
 
-def _line(answers: Answers) -> dict[str, object]:
+def _line(answers: GradedGroup) -> dict[str, object]:
     """Make the line of one question in the cache."""
     return {
         "id": answers.sample.id,
@@ -208,15 +208,15 @@ def _rows(
     for sample in shown:
         own = sampled[sample.id]
         traces = [
-            Traced(text=text, finished=finished, verdict=next(verdicts))
+            Trace(text=text, finished=finished, verdict=next(verdicts))
             for text, finished in zip(own.texts, own.finished, strict=True)
         ]
-        judged = sift(traces, sample, config)
+        judged = filter_traces(traces, sample, config)
         for number, (trace, outcome) in enumerate(zip(traces, judged, strict=True)):
             yield _row(sample, number, trace, outcome)
 
 
-def _row(sample: Sample, number: int, trace: Traced, judged: Judged) -> dict[str, object]:
+def _row(sample: Sample, number: int, trace: Trace, judged: TraceDecision) -> dict[str, object]:
     """Make the line of one trace."""
     return {
         "id": sample.id,

@@ -11,7 +11,7 @@ from configs.schema import Config
 from datamodules.contribution.probe_matching import probe_commands, required_rules
 from datamodules.prompts.encoder import PromptEncoder
 from datamodules.questions import QuestionData
-from evaluation.probing.stage import fill
+from evaluation.probing.stage import run_probes
 from inference.loading import build_encoder, build_policy
 from modules.base import PostTrainingModule
 from modules.policy.omni import OmniModel
@@ -133,10 +133,11 @@ def ask_missing(config: Config, run: Run) -> Config:
             samples_per_round=MANY if wanted.weighted else config.probe.samples_per_round,
         ),
     )
-    panels = [
-        fill(asking, config.data.train, rule, run_dir=run.dir)[0] for rule in required_rules(wanted)
+    runners = [
+        run_probes(asking, config.data.train, rule, run_dir=run.dir)[0]
+        for rule in required_rules(wanted)
     ]
-    voters = panels[0].voters()
+    voters = runners[0].voters()
     if not all(voters):
         return config  # nothing could be asked
     return replace(config, data=replace(config.data, contribution=replace(wanted, probes=voters)))

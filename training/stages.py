@@ -11,7 +11,7 @@ from datamodules.loading.views import ViewSettings
 from datamodules.media.ablation import MediaAblation
 from datamodules.prompts.encoder import PromptEncoder
 from datamodules.questions import QuestionData
-from evaluation.auditing.truth import known_fields
+from datamodules.truth import known_fields
 from inference.generate import load_frozen, load_judge, load_reader, with_weights
 from inference.loading import build_gold_check
 from modules.base import PostTrainingModule

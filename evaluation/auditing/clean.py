@@ -1,8 +1,8 @@
-"""Clean: say which questions of benchmarks need what a probe withheld; no model is run.
+"""Clean: write views of the benchmark questions that need what a probe withheld; no model is run.
 
-Every rule keeps what it does not call weak. OmniClean (2605.12034) keeps what no answer solved, and
-in full where its probe is undefined or too few questions would be left; of `calibrated`, what the
-answers leave undetermined is kept too, and marked. Beside each question stands why.
+Every rule keeps the questions that it does not call weak. OmniClean (2605.12034) keeps those that
+no answer solved, and a whole source where its probe is undefined or too few questions would be
+left; `calibrated` also keeps undetermined ones, and marks them. Each question has a reason.
 """
 
 import json
@@ -22,23 +22,24 @@ from datamodules.contribution.probe_scores import Scores
 from datamodules.contribution.selection import probe_directory
 from datamodules.sample import Sample
 from evaluation.auditing.rules import (
-    Judged,
+    RuleResult,
     RuleRow,
-    Unjudged,
-    asked_too_seldom,
-    judge,
-    not_asked,
+    UnansweredRule,
+    no_answers,
+    rule_results,
     rule_row,
+    too_few_answers,
 )
 from evaluation.auditing.stage import finite, questions_of
-from evaluation.auditing.tables import layout, percent, shell
+from evaluation.auditing.tables import shell
+from evaluation.statistics.tables import layout, percent
 from runtime.runs import open_run
 from runtime.writing import write_text
 
 
 @dataclass(frozen=True, kw_only=True)
 class Cleaned:
-    """What one rule makes of one set, question by question and in numbers."""
+    """The view of one set by one rule, and its numbers."""
 
     view: CleanView
     row: RuleRow
@@ -50,15 +51,15 @@ class Cleaned:
 
     @property
     def after(self) -> int:
-        """Those of them that the view keeps."""
+        """Questions that the view keeps."""
         return sum(row.kept for row in self.view.rows)
 
 
 def clean(config: Config) -> str:
-    """Leave a view for each set and rule, all of them or none; return what is printed."""
+    """Write a view for each set and rule, all or none; return the text to print."""
     settings, cache = config.clean, probe_directory(config.data)
     directory = Path(config.data.root) / settings.views  # an absolute one replaces the root
-    wanted = [_wanted(config, rule) for rule in settings.rules]
+    configs = [_config_of(config, rule) for rule in settings.rules]
     paths = {
         (name, rule): view_path(directory, name, rule)
         for name in settings.sets
@@ -67,25 +68,25 @@ def clean(config: Config) -> str:
     facts = probes(cache)
     with open_run(config) as run:
         cleaned: list[Cleaned] = []
-        lacking: list[tuple[str, Unjudged]] = []
+        lacking: list[tuple[str, UnansweredRule]] = []
         for name in settings.sets:
             samples = questions_of(config.data, name, run_dir=run.dir)
             hashes = [sample.content_hash for sample in samples]
             scores = {key: Scores.load(cache, key, hashes) for key in facts}
-            for mine in wanted:
-                found = _judged(mine, cache, samples, scores)
-                if isinstance(found, Unjudged):
-                    lacking.append((name, _asking_least(mine, found)))
+            for rule_config in configs:
+                result = _result(rule_config, cache, samples, scores)
+                if isinstance(result, UnansweredRule):
+                    lacking.append((name, _shorter_command(rule_config, result)))
                     continue
-                view = _view(name, samples, found, _models(cache, found, facts))
+                view = _view(name, samples, result, _models(cache, result, facts))
                 assets = [sample.asset_id for sample in samples]
-                row = rule_row(found, assets, confidence=config.audit.confidence)
+                row = rule_row(result, assets, confidence=config.audit.confidence)
                 cleaned.append(Cleaned(view=view, row=row))
         if lacking:
             raise ValueError(_unanswered(lacking, views=len(paths)))
-        for one, path in zip(cleaned, paths.values(), strict=True):
+        for each, path in zip(cleaned, paths.values(), strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
-            write_text(path, view_text(one.view))
+            write_text(path, view_text(each.view))
         write_text(run.dir / "results.json", json.dumps(_numbers(cleaned), indent=2))
         run.finish()
     lines = [*_table(cleaned), "", *_notes(cleaned)]
@@ -93,55 +94,55 @@ def clean(config: Config) -> str:
     return "\n".join(lines)
 
 
-def _wanted(config: Config, rule: RuleName) -> ContributionConfig:
-    """Lay the numbers of data.contribution over the rule that it names, or else over each."""
+def _config_of(config: Config, rule: RuleName) -> ContributionConfig:
+    """Apply the numbers of data.contribution to the rule that it names, or else to each."""
     wanted, rules = config.data.contribution, config.clean.rules
     if wanted.rule not in ("none", *rules):
         raise ValueError(
             f"data.contribution.rule is {wanted.rule}, but clean.rules is {rules}, and nothing "
             "that is set goes unread: name it there too, or leave it out."
         )
-    mine = wanted if wanted.rule in ("none", rule) else ContributionConfig()
-    return replace(mine, rule=rule, weighted=False)
+    own = wanted if wanted.rule in ("none", rule) else ContributionConfig()
+    return replace(own, rule=rule, weighted=False)
 
 
-def _judged(
+def _result(
     wanted: ContributionConfig,
     cache: Path,
     samples: Sequence[Sample],
     scores: Mapping[str, Scores],
-) -> Judged | Unjudged:
-    """Judge by one rule, or say what it lacks: no probe, where it keeps everything in any case."""
+) -> RuleResult | UnansweredRule:
+    """Apply one rule, or say what it lacks; a rule that keeps everything needs no probe."""
     rule = rule_of(wanted)
     items = question_features(samples, rule.condition, rule.how)
     zero = np.zeros(len(samples), dtype=np.int64)
     nothing = [Counts(n=zero, n_correct=zero) for _ in queries(rule)]
     bands = apply_rule(rule, nothing, items)
     if not (bands == "missing").any():
-        return Judged(
+        return RuleResult(
             name=rule.name, rule=rule, voters=(), items=items, counts=nothing, bands=bands
         )
-    found = judge(wanted, cache, samples, scores)
-    if not found:
-        return not_asked(rule)
-    few = min(one.missing for one in found)
-    best = [one for one in found if one.missing == few]
-    if few:
-        return asked_too_seldom(best[0])
+    results = rule_results(wanted, cache, samples, scores)
+    if not results:
+        return no_answers(rule)
+    fewest = min(result.missing for result in results)
+    best = [result for result in results if result.missing == fewest]
+    if fewest:
+        return too_few_answers(best[0])
     if len(best) > 1:
-        keys = ", ".join(one.voters[0][:8] for one in best)
+        keys = ", ".join(result.voters[0][:8] for result in best)
         reason = (
             f"{len(best)} probes could vote ({keys}); name one with data.contribution.rule="
             f"{rule.name} 'data.contribution.probes=[{best[0].voters[0][:8]}]'"
         )
-        return Unjudged(name=rule.name, reason=reason, commands=[])
+        return UnansweredRule(name=rule.name, reason=reason, commands=[])
     return best[0]
 
 
-def _asking_least(wanted: ContributionConfig, lacks: Unjudged) -> Unjudged:
-    """Stop asking early, where a rule has one voter and its own numbers."""
+def _shorter_command(wanted: ContributionConfig, lacks: UnansweredRule) -> UnansweredRule:
+    """Suggest to stop early, where a rule has one voter and its own numbers."""
     rule = rule_of(wanted)
-    voters = {ask.voter for ask in queries(rule)}
+    voters = {query.voter for query in queries(rule)}
     if (
         rule != rule_of(ContributionConfig(rule=wanted.rule))
         or len(voters) > 1
@@ -154,18 +155,18 @@ def _asking_least(wanted: ContributionConfig, lacks: Unjudged) -> Unjudged:
 
 
 def _models(
-    cache: Path, judged: Judged, facts: Mapping[str, Mapping[str, object]]
+    cache: Path, result: RuleResult, facts: Mapping[str, Mapping[str, object]]
 ) -> list[dict[str, str]]:
-    """Name the probes that voted, in the order of their votes."""
-    keys = [find_probe(cache, name) for voter in judged.voters for name in voter.split("+")]
+    """List the probes that voted, in order."""
+    keys = [find_probe(cache, name) for voter in result.voters for name in voter.split("+")]
     return [{"key": key, "model": str(facts[key].get("model", "unknown"))} for key in keys]
 
 
 def _view(
-    name: str, samples: Sequence[Sample], judged: Judged, voters: Sequence[Mapping[str, str]]
+    name: str, samples: Sequence[Sample], result: RuleResult, voters: Sequence[Mapping[str, str]]
 ) -> CleanView:
-    """Write down what became of every question."""
-    rule = judged.rule
+    """Make the view with a row for every question."""
+    rule = result.rule
     numbers = asdict(rule)
     for apart in ("name", "condition", "how"):
         numbers.pop(apart)
@@ -178,7 +179,7 @@ def _view(
             reason=reason,
         )
         for sample, band, reason in zip(
-            samples, judged.bands.tolist(), _reasons(judged), strict=True
+            samples, result.bands.tolist(), _reasons(result), strict=True
         )
     ]
     return CleanView(
@@ -192,18 +193,18 @@ def _view(
     )
 
 
-def _reasons(judged: Judged) -> Iterator[str]:
-    """Say of every question why it is retained, or how often it was answered without."""
-    rule = judged.rule
+def _reasons(result: RuleResult) -> Iterator[str]:
+    """Say for every question why it is retained, or how often it was answered."""
+    rule = result.rule
     counts = [
         count
-        for ask, count in zip(queries(rule), judged.counts, strict=True)
-        if (ask.condition, ask.how) == (rule.condition, rule.how)
+        for query, count in zip(queries(rule), result.counts, strict=True)
+        if (query.condition, query.how) == (rule.condition, rule.how)
     ]
     right = np.sum([count.n_correct for count in counts], axis=0).tolist()
     answers = np.sum([count.n for count in counts], axis=0).tolist()
-    undefined = judged.items.undefined.tolist()
-    for place, band in enumerate(judged.bands.tolist()):
+    undefined = result.items.undefined.tolist()
+    for place, band in enumerate(result.bands.tolist()):
         match band:
             case "undefined":
                 yield undefined[place]
@@ -213,57 +214,57 @@ def _reasons(judged: Judged) -> Iterator[str]:
                 yield f"{right[place]} of {answers[place]} answers are right"
 
 
-def _unanswered(lacking: Sequence[tuple[str, Unjudged]], *, views: int) -> str:
-    """Say which views cannot be made, and which commands would change that."""
-    told = [
+def _unanswered(lacking: Sequence[tuple[str, UnansweredRule]], *, views: int) -> str:
+    """Say which views lack answers, and which commands get them."""
+    lines = [
         f"{len(lacking)} of {views} views lack answers, and what was not asked is never guessed. "
         "Ask with these commands and the same data=... and model=..., or leave a rule out of "
         "clean.rules:"
     ]
-    for name, one in lacking:
-        told += [f"  {name} by {one.name}: {one.reason}"]
-        told += [line for command in one.commands for line in shell(command, split=name)]
-    return "\n".join(told)
+    for name, rule in lacking:
+        lines += [f"  {name} by {rule.name}: {rule.reason}"]
+        lines += [line for command in rule.commands for line in shell(command, split=name)]
+    return "\n".join(lines)
 
 
 def _numbers(cleaned: Sequence[Cleaned]) -> object:
-    """Collect what results.json says of each view."""
+    """Collect the numbers of each view for results.json."""
     views = [
         {
-            "set": one.view.set,
-            "rule": one.view.rule,
-            "questions": one.before,
-            "kept": one.after,
-            "bands": one.row.bands,
-            "weak": asdict(one.row.weak),
-            "guesser": one.row.guesser,
-            "probes": one.view.probes,
+            "set": each.view.set,
+            "rule": each.view.rule,
+            "questions": each.before,
+            "kept": each.after,
+            "bands": each.row.bands,
+            "weak": asdict(each.row.weak),
+            "guesser": each.row.guesser,
+            "probes": each.view.probes,
         }
-        for one in cleaned
+        for each in cleaned
     ]
     return finite({"views": views})
 
 
 def _table(cleaned: Sequence[Cleaned]) -> list[str]:
-    """Show the questions of each set before and after, and of all sets together."""
+    """Write the number of questions before and after, by set and in all."""
     head = ["set", "rule", "before", "after", "kept %", "undefined", "unstable", "undet."]
     head += ["weak %", "guesser %"]
     cells = []
-    for one in cleaned:
-        bands = [one.row.bands[band] for band in ("undefined", "unstable", "undetermined")]
-        guesser = "-" if np.isnan(one.row.guesser) else f"{100 * one.row.guesser:.1f}"
+    for each in cleaned:
+        bands = [each.row.bands[band] for band in ("undefined", "unstable", "undetermined")]
+        guesser = "-" if np.isnan(each.row.guesser) else f"{100 * each.row.guesser:.1f}"
         cells.append(
             [
-                *(one.view.set, one.view.rule, str(one.before), str(one.after)),
-                f"{100 * one.after / one.before:.1f}",
+                *(each.view.set, each.view.rule, str(each.before), str(each.after)),
+                f"{100 * each.after / each.before:.1f}",
                 *map(str, bands),
-                percent(one.row.weak, digits=1),
+                percent(each.row.weak, comma=","),
                 guesser,
             ]
         )
     by_rule = _by_rule(cleaned)
     for rule, views in by_rule.items() if len(cleaned) > len(by_rule) else ():
-        before, after = sum(one.before for one in views), sum(one.after for one in views)
+        before, after = sum(each.before for each in views), sum(each.after for each in views)
         share = f"{100 * after / before:.1f}"
         cells.append(["all sets", rule, str(before), str(after), share, *[""] * 5])
     return [
@@ -277,20 +278,20 @@ def _table(cleaned: Sequence[Cleaned]) -> list[str]:
 
 
 def _by_rule(cleaned: Sequence[Cleaned]) -> dict[str, list[Cleaned]]:
-    rules = dict.fromkeys(one.view.rule for one in cleaned)
-    return {rule: [one for one in cleaned if one.view.rule == rule] for rule in rules}
+    rules = dict.fromkeys(each.view.rule for each in cleaned)
+    return {rule: [each for each in cleaned if each.view.rule == rule] for rule in rules}
 
 
 def _notes(cleaned: Sequence[Cleaned]) -> Iterator[str]:
-    """Say whose answers were read, and which set an average over questions is mostly about."""
-    for one in cleaned:
-        voters = ", ".join(f"{probe['key'][:8]} ({probe['model']})" for probe in one.view.probes)
-        asked = f"{one.view.condition}/{one.view.how} of {voters or 'no probe: it keeps all'}"
-        yield f"{one.view.set} by {one.view.rule} reads {asked}"
+    """Say which probes voted, and which set dominates an average over questions."""
+    for each in cleaned:
+        voters = ", ".join(f"{probe['key'][:8]} ({probe['model']})" for probe in each.view.probes)
+        asked = f"{each.view.condition}/{each.view.how} of {voters or 'no probe: it keeps all'}"
+        yield f"{each.view.set} by {each.view.rule} reads {asked}"
     for rule, views in _by_rule(cleaned).items():
-        kept = sum(one.after for one in views)
+        kept = sum(each.after for each in views)
         if len(views) > 1 and kept:
-            largest = max(views, key=lambda one: one.after)
+            largest = max(views, key=lambda each: each.after)
             yield (
                 f"{100 * largest.after / kept:.0f} % of what {rule} keeps is of "
                 f"{largest.view.set}, which an average over questions is about as much: read the "

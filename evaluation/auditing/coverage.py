@@ -1,4 +1,4 @@
-"""Count what was asked of each probe, and how it answered."""
+"""Count the questions and answers of each probe."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -24,34 +24,34 @@ class Coverage:
     """Questions with an answer."""
 
     wanted: int
-    """Questions that the condition takes something from."""
+    """Questions that the condition withholds something from."""
 
     answers: int
     orders: int
-    """Orders of the options that were asked of any question."""
+    """Orders of the options that any question was asked in."""
 
     right: float
-    """Share of the answers, as is `unparsed`."""
+    """Share of the answers; so is `unparsed`."""
 
     unparsed: float
 
 
 def coverage(key: str, scores: Scores, samples: Sequence[Sample]) -> list[Coverage]:
-    """List the conditions that a probe was asked under; none if it knows none of these samples."""
+    """List the conditions that a probe was asked under, over these samples."""
     rows = []
     for condition, how in product(get_args(Condition), get_args(Replacement)):
         counts = scores.counts(condition, how)
         answers = int(counts.n.sum())
         if not answers:
             continue
-        touched = np.array([withholds(sample.media, condition, how) for sample in samples])
+        affected = np.array([withholds(sample.media, condition, how) for sample in samples])
         rows.append(
             Coverage(
                 key=key,
                 condition=condition,
                 how=how,
-                asked=int(((counts.n > 0) & touched).sum()),
-                wanted=int(touched.sum()),
+                asked=int(((counts.n > 0) & affected).sum()),
+                wanted=int(affected.sum()),
                 answers=answers,
                 orders=next(
                     order for order in count() if not scores.done(condition, how, order).any()

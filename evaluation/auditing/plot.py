@@ -1,4 +1,4 @@
-"""Draw what each modality contributes, by group and question by question."""
+"""Plot the contribution of each modality, by group and by question."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from evaluation.auditing.shapley import Game
+from evaluation.auditing.shapley import ShapleyResult
 from evaluation.statistics.intervals import Interval
 from runtime.writing import whole
 from untrusted.terminal import shown
@@ -15,25 +15,29 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's colors, which people tell apart whatever kinds of cones they have.
+# Okabe and Ito's colors, which color-blind people can tell apart.
 COLORS = {"audio": "#0072B2", "visual": "#E69F00", "text": "#009E73", "synergy": "#CC79A7"}
 
 BARS = 60
-"""Bars that can still be told apart; of more groups the largest are drawn."""
+"""Bars that remain legible; of more groups the largest are drawn."""
 
 GRID = 0.025
 """Questions whose shares round to the same multiple of this share a dot."""
 
 
 def draw(
-    path: Path, groups: Sequence[tuple[str, Mapping[str, Interval]]], game: Game, *, title: str
+    path: Path,
+    groups: Sequence[tuple[str, Mapping[str, Interval]]],
+    result: ShapleyResult,
+    *,
+    title: str,
 ) -> None:
     """Write one picture of 1200 x 600 pixels.
 
     Args:
-        groups: name of each, and the mean of each of the game's columns.
+        groups: name of each, and the mean of each column.
     """
-    # Half a second that every other stage does without; a figure of its own needs no display.
+    # Imported here, since it takes half a second. A bare figure needs no display.
     from matplotlib.backends.backend_agg import FigureCanvasAgg  # noqa: PLC0415
     from matplotlib.figure import Figure  # noqa: PLC0415
 
@@ -42,13 +46,13 @@ def draw(
     figure.suptitle(shown(title), fontsize=12, parse_math=False)
     bars, dots = figure.subplots(1, 2, width_ratios=(1, 1.05))
     _bars(bars, groups)
-    _dots(figure, dots, game)
+    _dots(figure, dots, result)
     with whole(path) as file:
         figure.savefig(file, format="png")
 
 
 def _bars(axes: "Axes", groups: Sequence[tuple[str, Mapping[str, Interval]]]) -> None:
-    """Lay the mean shares of each group side by side, with their intervals."""
+    """Plot the mean shares of each group with their intervals."""
     names = list(groups[0][1])
     fitting = max(1, BARS // len(names))
     largest = sorted(groups, key=lambda group: -group[1][names[0]].n)[:fitting]
@@ -87,10 +91,10 @@ def _n(shares: Mapping[str, Interval]) -> int:
     return next(iter(shares.values())).n
 
 
-def _dots(figure: "Figure", axes: "Axes", game: Game) -> None:
-    """Place questions by two of their shares; equal ones become one larger dot."""
+def _dots(figure: "Figure", axes: "Axes", result: ShapleyResult) -> None:
+    """Plot questions by two of their shares; equal ones become one larger dot."""
     audio, visual, synergy = (
-        game.estimates(name)[game.known] for name in ("audio", "visual", "synergy")
+        result.estimates(name)[result.known] for name in ("audio", "visual", "synergy")
     )
     places = np.round(np.stack([audio, visual], axis=1) / GRID) * GRID
     spots, member, count = np.unique(places, axis=0, return_inverse=True, return_counts=True)

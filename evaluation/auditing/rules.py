@@ -1,4 +1,4 @@
-"""Judge questions by every rule for which the cache holds answers, and compare the outcomes."""
+"""Apply every rule for which the cache holds answers, and compare the results."""
 
 import math
 from collections import Counter
@@ -34,20 +34,22 @@ from datamodules.contribution.probe_matching import (
 from datamodules.contribution.probe_scores import Scores
 from datamodules.contribution.selection import BANDS_KEPT
 from datamodules.sample import Sample
-from evaluation.auditing.truth import JUDGED, Check, answerable, check, clustered_share
+from datamodules.truth import answerable
+from evaluation.auditing.truth import APPLICABLE, Check, check
 from evaluation.statistics.intervals import Interval
+from evaluation.statistics.proportions import clustered_share
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Judged:
-    """What one rule makes of every question."""
+class RuleResult:
+    """The band of every question by one rule."""
 
     name: str
-    """The rule's, and where several probes could vote for it, the probe's."""
+    """The rule's, with the probe's where several could vote."""
 
     rule: Rule
     voters: tuple[str, ...]
-    """Keys of the probes whose answers it read."""
+    """Keys of the probes that voted."""
 
     items: QuestionFeatures
     counts: Sequence[Counts]
@@ -57,13 +59,13 @@ class Judged:
 
     @property
     def missing(self) -> int:
-        """Questions that were asked too seldom for a decision."""
+        """Questions with too few answers for a decision."""
         return int((self.bands == "missing").sum())
 
     @property
-    def judged(self) -> NDArray[np.bool_]:
-        """The questions about which the rule says something, if only that it cannot tell."""
-        return np.isin(self.bands, JUDGED)
+    def applies(self) -> NDArray[np.bool_]:
+        """The questions that the rule applies to, even if it leaves them undetermined."""
+        return np.isin(self.bands, APPLICABLE)
 
     @property
     def kept(self) -> NDArray[np.bool_]:
@@ -72,13 +74,13 @@ class Judged:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Unjudged:
-    """A rule for which answers are lacking."""
+class UnansweredRule:
+    """A rule that lacks answers."""
 
     name: str
     reason: str
     commands: list[str]
-    """What to run so that there are enough."""
+    """What to run to get them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,8 +94,8 @@ class RuleRow:
     kept: int
     bands: Mapping[str, int]
     weak: Interval
-    """Share of weak questions among those that the rule judges: the others are undefined, unstable
-    or missing."""
+    """Share of weak questions among those that the rule applies to: the others are undefined,
+    unstable or missing."""
 
     guesser: float
     """Share of those questions that it would call weak if a blind guesser had answered."""
@@ -101,7 +103,7 @@ class RuleRow:
 
 @dataclass(frozen=True, kw_only=True)
 class Agreement:
-    """How alike the questions are that each two rules keep."""
+    """Agreement of each two rules on which questions to keep."""
 
     names: list[str]
     jaccard: list[list[float]]
@@ -109,157 +111,157 @@ class Agreement:
     """Conditions, and ways of withholding, among these rules."""
 
 
-def judge_all(
+def all_rule_results(
     wanted: ContributionConfig,
     cache: Path,
     samples: Sequence[Sample],
     scores: Mapping[str, Scores],
-) -> tuple[list[Judged], list[Unjudged]]:
-    """Judge by every rule that the probes suffice for; say of the others what they lack.
+) -> tuple[list[RuleResult], list[UnansweredRule]]:
+    """Apply every rule for which there are answers; say what the others lack.
 
     Args:
-        wanted: its numbers are laid over the rule that it names, whose voters it may name too, or
-            over every rule if it names none.
+        wanted: its numbers override those of the rule that it names, or of every rule if it names
+            none; it may also name the voters of its rule.
         scores: of the probes that may vote, by their keys.
     """
-    judged: list[Judged] = []
-    lacking: list[Unjudged] = []
+    results: list[RuleResult] = []
+    lacking: list[UnansweredRule] = []
     for name in get_args(RuleName):
-        mine = wanted if wanted.rule in (name, "none") else ContributionConfig()
+        config = wanted if wanted.rule in (name, "none") else ContributionConfig()
         named = wanted.probes if wanted.rule == name else []
-        mine = replace(mine, rule=name, weighted=False, probes=named)
+        config = replace(config, rule=name, weighted=False, probes=named)
         try:
-            rule = rule_of(mine)
-        except ValueError as error:  # a number that other rules know and this one does not
-            lacking.append(Unjudged(name=name, reason=str(error), commands=[]))
+            rule = rule_of(config)
+        except ValueError as error:  # a number that other rules have and this one does not
+            lacking.append(UnansweredRule(name=name, reason=str(error), commands=[]))
             continue
-        found = judge(mine, cache, samples, scores)
-        few = min((one.missing for one in found), default=0)
-        enough = [one for one in found if one.missing == few and (one.judged.any() or not few)]
-        judged += enough
-        seldom = [asked_too_seldom(one) for one in found if one not in enough]
-        lacking += [replace(one, commands=[]) if enough else one for one in seldom]
-        if not found:
-            lacking.append(not_asked(rule))
-    return judged, lacking
+        own = rule_results(config, cache, samples, scores)
+        fewest = min((result.missing for result in own), default=0)
+        best = [r for r in own if r.missing == fewest and (r.applies.any() or not fewest)]
+        results += best
+        others = [too_few_answers(result) for result in own if result not in best]
+        lacking += [replace(other, commands=[]) if best else other for other in others]
+        if not own:
+            lacking.append(no_answers(rule))
+    return results, lacking
 
 
-def judge(
+def rule_results(
     wanted: ContributionConfig,
     cache: Path,
     samples: Sequence[Sample],
     scores: Mapping[str, Scores],
-) -> list[Judged]:
-    """Judge by one rule, once by each seating of its voters, or with those that are named alone."""
+) -> list[RuleResult]:
+    """Apply one rule, once for each choice of its voters, or with those that are named alone."""
     rule = rule_of(wanted)
     if wanted.probes:
-        seatings = [(tuple(wanted.probes), find_voters(wanted, cache, samples))]
+        choices = [(tuple(wanted.probes), find_voters(wanted, cache, samples))]
     else:
-        seatings = _seatings(rule, scores)
+        choices = _voter_choices(rule, scores)
     digits = next(n for n in range(4, 33) if len({key[:n] for key in scores}) == len(scores))
     items = question_features(samples, rule.condition, rule.how)
-    found = []
-    for keys, voters in seatings:
-        title = rule.name if len(seatings) == 1 else f"{rule.name}/{keys[0][:digits]}"
+    results = []
+    for keys, voters in choices:
+        title = rule.name if len(choices) == 1 else f"{rule.name}/{keys[0][:digits]}"
         counts = counts_by_voter(rule, voters)
         bands = apply_rule(rule, counts, items)
-        found.append(
-            Judged(name=title, rule=rule, voters=keys, items=items, counts=counts, bands=bands)
+        results.append(
+            RuleResult(name=title, rule=rule, voters=keys, items=items, counts=counts, bands=bands)
         )
-    return found
+    return results
 
 
-def _seatings(
+def _voter_choices(
     rule: Rule, scores: Mapping[str, Scores]
 ) -> list[tuple[tuple[str, ...], list[PooledProbes]]]:
-    """Seat the probes that answered what a rule asks, as training would with just these.
+    """List the choices of voters among the probes that satisfy a rule, as training makes them.
 
-    A rule of one voter hears each of them by itself. Voters that differ have to be named.
+    For a rule of one voter each probe is a choice. Voters that differ have to be named.
     """
-    wanted = queries(rule)
-    seats = {ask.voter: (ask.choice, ask.open) for ask in wanted}
-    suited = [key for key, one in scores.items() if satisfies(rule, one)]
-    if len(seats) == 1:
+    votes = {query.voter: (query.choice, query.open) for query in queries(rule)}
+    suited = [key for key, own in scores.items() if satisfies(rule, own)]
+    if len(votes) == 1:
         return [((key,), [[scores[key]]]) for key in suited]
-    if len(suited) != len(seats) or len(set(seats.values())) > 1:
+    if len(suited) != len(votes) or len(set(votes.values())) > 1:
         return []
     return [(tuple(suited), [[scores[key]] for key in suited])]
 
 
-def asked_too_seldom(one: Judged) -> Unjudged:
+def too_few_answers(result: RuleResult) -> UnansweredRule:
     """Say that there are answers, but too few."""
     reason = (
-        f"{one.missing} questions were asked too seldom under {_kinds(one.rule)} by "
-        + ", ".join(key[:8] for key in one.voters)
+        f"{result.missing} questions were asked too seldom under {_conditions(result.rule)} by "
+        + ", ".join(key[:8] for key in result.voters)
     )
-    return Unjudged(name=one.name, reason=reason, commands=probe_command(one.rule).splitlines())
+    commands = probe_command(result.rule).splitlines()
+    return UnansweredRule(name=result.name, reason=reason, commands=commands)
 
 
-def not_asked(rule: Rule) -> Unjudged:
-    """Say that nobody can vote, or that it is not plain who does."""
-    voters = len({ask.voter for ask in queries(rule)})
-    reason = f"no probe was asked under {_kinds(rule)}"
+def no_answers(rule: Rule) -> UnansweredRule:
+    """Say that no probe can vote, or that the voters are ambiguous."""
+    voters = len({query.voter for query in queries(rule)})
+    reason = f"no probe was asked under {_conditions(rule)}"
     if voters > 1:
         reason = (
-            f"{voters} probes vote, asked under {_kinds(rule)}; name them with "
+            f"{voters} probes vote, asked under {_conditions(rule)}; name them with "
             f"data.contribution.rule={rule.name} 'data.contribution.probes=[A,B,C]', or ask first"
         )
-    return Unjudged(name=rule.name, reason=reason, commands=probe_command(rule).splitlines())
+    return UnansweredRule(name=rule.name, reason=reason, commands=probe_command(rule).splitlines())
 
 
-def _kinds(rule: Rule) -> str:
-    return " and ".join(dict.fromkeys(f"{ask.condition}/{ask.how}" for ask in queries(rule)))
+def _conditions(rule: Rule) -> str:
+    return " and ".join(dict.fromkeys(f"{q.condition}/{q.how}" for q in queries(rule)))
 
 
-def rule_row(one: Judged, cluster: Sequence[str], *, confidence: float) -> RuleRow:
-    """Put what a rule makes of the questions into numbers."""
-    told = one.judged
-    kinds = Counter(zip(one.items.chance[told].tolist(), one.items.closed[told], strict=True))
-    guessed = [guesser_share(one.rule, chance, closed=bool(closed)) for chance, closed in kinds]
-    counts = Counter(one.bands.tolist())
+def rule_row(result: RuleResult, cluster: Sequence[str], *, confidence: float) -> RuleRow:
+    """Summarize the result of a rule in numbers."""
+    rule, applies, items = result.rule, result.applies, result.items
+    kinds = Counter(zip(items.chance[applies].tolist(), items.closed[applies], strict=True))
+    guessed = [guesser_share(rule, chance, closed=bool(closed)) for chance, closed in kinds]
+    counts = Counter(result.bands.tolist())
     return RuleRow(
-        name=one.name,
-        condition=one.rule.condition,
-        how=one.rule.how,
-        voters=one.voters,
-        kept=int(one.kept.sum()),
+        name=result.name,
+        condition=rule.condition,
+        how=rule.how,
+        voters=result.voters,
+        kept=int(result.kept.sum()),
         bands={band: counts[band] for band in BANDS},
         weak=clustered_share(
-            one.bands[told] == "weak", np.asarray(cluster)[told], confidence=confidence
+            result.bands[applies] == "weak", np.asarray(cluster)[applies], confidence=confidence
         ),
         guesser=float(np.average(guessed, weights=list(kinds.values()))) if guessed else math.nan,
     )
 
 
-def agree(judged: Sequence[Judged]) -> Agreement:
-    """Compare what the rules keep, each with each; one that lacks answers keeps too little."""
-    judged = [one for one in judged if one.judged.any() and not one.missing]
+def agree(results: Sequence[RuleResult]) -> Agreement:
+    """Compare the kept questions of all pairs of rules that lack no answers."""
+    results = [result for result in results if result.applies.any() and not result.missing]
     return Agreement(
-        names=[one.name for one in judged],
-        jaccard=[[jaccard(one.kept, other.kept) for other in judged] for one in judged],
-        conditions=len({(one.rule.condition, one.rule.how) for one in judged}),
+        names=[result.name for result in results],
+        jaccard=[[jaccard(one.kept, other.kept) for other in results] for one in results],
+        conditions=len({(result.rule.condition, result.rule.how) for result in results}),
     )
 
 
 def check_all(
-    judged: Sequence[Judged],
+    results: Sequence[RuleResult],
     samples: Sequence[Sample],
     truth: Mapping[str, Mapping[str, str]],
     *,
     confidence: float,
 ) -> dict[str, Check]:
-    """Compare every rule with the truth, over the questions of which it is known."""
+    """Check every rule against the truth, over the questions for which it is known."""
     known = np.array([sample.id in truth for sample in samples], dtype=np.bool_)
     if not known.any():
         return {}
     evidence = [truth[sample.id]["evidence"] for sample in samples if sample.id in truth]
     cluster = [sample.asset_id for sample in samples if sample.id in truth]
     return {
-        one.name: check(
-            one.bands[known],
-            np.array([not answerable(needed, one.rule.condition) for needed in evidence]),
+        result.name: check(
+            result.bands[known],
+            np.array([not answerable(needed, result.rule.condition) for needed in evidence]),
             cluster,
             confidence=confidence,
         )
-        for one in judged
+        for result in results
     }

@@ -1,4 +1,4 @@
-"""Find out what each modality contributes, from the conditions that one probe was asked under."""
+"""Shapley values of the modalities, from the conditions that one probe was asked under."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -15,16 +15,16 @@ from datamodules.contribution.shapley import Shares, has_part, shares
 from datamodules.sample import Sample
 from evaluation.statistics.intervals import Interval, cluster_interval
 
-GAMES: tuple[tuple[Part, ...], ...] = (("audio", "visual"), ("audio", "visual", "text"))
-"""Parts that the success is shared out among; the larger game takes all conditions."""
+PLAYERS: tuple[tuple[Part, ...], ...] = (("audio", "visual"), ("audio", "visual", "text"))
+"""Parts that share the accuracy; three of them take all conditions."""
 
 WAYS: tuple[Replacement, ...] = ("absent", "silent", "noise", "mismatched")
-"""Shuffling withholds no part, only the order of its frames."""
+"""Ways of withholding a part; shuffling withholds only the order of frames."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
-class Game:
-    """What each part adds on each question, by the answers of one probe."""
+class ShapleyResult:
+    """The contribution of each part to each question, by the answers of one probe."""
 
     key: str
     how: Replacement
@@ -34,20 +34,20 @@ class Game:
     """Questions whose shares are known."""
 
     undefined: int
-    """Questions whose options are media: without them they are other questions."""
+    """Questions whose options are media, which cannot be withheld."""
 
     @property
     def lacking(self) -> int:
-        """Questions that lack answers under some condition."""
+        """Questions without answers under some condition."""
         return int((~self.known).sum()) - self.undefined
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """Names of what was shared out."""
+        """Names of the shares."""
         return (*self.players, "synergy")
 
     def estimates(self, name: str) -> NDArray[np.float64]:
-        """Return one column, over all questions."""
+        """Return the estimates of one column, over all questions."""
         estimates: NDArray[np.float64] = vars(self.shares)[name].estimate
         return estimates
 
@@ -59,44 +59,44 @@ class Game:
         }
 
 
-def play(
+def shapley_values(
     samples: Sequence[Sample], scores: Mapping[str, Scores], *, confidence: float
-) -> Game | None:
-    """Share out the success of the probe that tells most: of most questions, then among most parts.
+) -> ShapleyResult | None:
+    """Compute Shapley values of the probe that allows most: most questions, then most parts.
 
-    None where no probe was asked under the four conditions that the smaller game takes.
+    None where no probe was asked under the four conditions that two parts take.
     """
     sound, sight = has_part(samples, "audio"), has_part(samples, "visual")
     chance = question_features(samples, "text_only", "absent").chance
-    options = np.array([any(item.role == "option" for item in one.media) for one in samples])
+    options = np.array([any(m.role == "option" for m in sample.media) for sample in samples])
     best, most = None, (0, 0, 0)
-    for (key, one), how in product(scores.items(), WAYS):
-        full = one.counts("full", "absent")
-        counts = {name: one.counts(name, how) for name in get_args(Condition) if name != "full"}
+    for (key, probe), how in product(scores.items(), WAYS):
+        full = probe.counts("full", "absent")
+        counts = {name: probe.counts(name, how) for name in get_args(Condition) if name != "full"}
         answers = sum(int(count.n.sum()) for count in counts.values())
-        for players in GAMES if answers else ():
-            found = shares(
+        for players in PLAYERS if answers else ():
+            split = shares(
                 {"full": full, **counts}, sound, sight, chance, confidence, players=players
             )
-            game = Game(
+            result = ShapleyResult(
                 key=key,
                 how=how,
                 players=players,
-                shares=found,
+                shares=split,
                 known=(full.n > 0) & ~options,
                 undefined=int(options.sum()),
             )
-            estimates = np.stack([game.estimates(name) for name in game.columns])
-            game = replace(game, known=game.known & ~np.isnan(estimates).any(axis=0))
-            # Of a question without media everything is known, and nothing is told by it.
-            rank = (int((game.known & (sound | sight)).sum()), len(players), answers)
+            estimates = np.stack([result.estimates(name) for name in result.columns])
+            result = replace(result, known=result.known & ~np.isnan(estimates).any(axis=0))
+            # A question without media has known shares, but they are all 0.
+            rank = (int((result.known & (sound | sight)).sum()), len(players), answers)
             if rank[0] and rank > most:
-                best, most = game, rank
+                best, most = result, rank
     return best
 
 
 def group_means(
-    game: Game,
+    result: ShapleyResult,
     groups: Sequence[str],
     cluster: Sequence[str],
     *,
@@ -111,22 +111,22 @@ def group_means(
         cluster: what each question is about, such as its sample's `asset_id`.
     """
     names, assets = np.asarray(groups, dtype=np.str_), np.asarray(cluster, dtype=np.str_)
-    distinct = np.unique(names[game.known]).tolist()
-    rows = [("all questions", game.known)]
+    distinct = np.unique(names[result.known]).tolist()
+    rows = [("all questions", result.known)]
     if len(distinct) > 1:
-        rows += [(name, game.known & (names == name)) for name in distinct]
+        rows += [(name, result.known & (names == name)) for name in distinct]
     return [
         (
             title,
             {
                 column: cluster_interval(
-                    game.estimates(column)[chosen],
+                    result.estimates(column)[chosen],
                     assets[chosen].tolist(),
                     resamples=resamples,
                     confidence=confidence,
                     seed=seed,
                 )
-                for column in game.columns
+                for column in result.columns
             },
         )
         for title, chosen in rows

@@ -1,4 +1,4 @@
-"""Audit: what the cached counts say about every question, by every rule; no model is run."""
+"""Audit: apply every rule to the cached counts of every question; no model is run."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,33 +14,40 @@ from datamodules.sample import Sample
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.quarantine import Quarantine
 from datamodules.sources.row_files import manifest_path
+from datamodules.truth import read_truth
 from evaluation.auditing.coverage import Coverage, coverage
 from evaluation.auditing.plot import draw
-from evaluation.auditing.rules import Judged, Unjudged, agree, check_all, judge_all, rule_row
-from evaluation.auditing.shapley import Game, group_means, play
+from evaluation.auditing.rules import (
+    RuleResult,
+    UnansweredRule,
+    agree,
+    all_rule_results,
+    check_all,
+    rule_row,
+)
+from evaluation.auditing.shapley import ShapleyResult, group_means, shapley_values
 from evaluation.auditing.tables import (
     agreement_table,
     contribution_table,
     coverage_table,
     rules_table,
     truth_tables,
-    unjudged_list,
+    unanswered_list,
 )
-from evaluation.auditing.truth import read_truth
 from evaluation.statistics.intervals import Interval
 from runtime.runs import open_run
 from runtime.writing import write_text
 
 Truth = Mapping[str, Mapping[str, str]]
-"""Rows of a truth file by the ids of questions."""
+"""Rows of a truth file by question id."""
 
 Groups = list[tuple[str, dict[str, Interval]]]
-"""Names of groups, and the mean share of each part in them."""
+"""Names of groups, and the mean share of each part."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
-    """One part of what an audit finds."""
+    """One part of the report of an audit."""
 
     name: str
     text: str
@@ -51,7 +58,7 @@ class Section:
 
 
 def audit(config: Config) -> str:
-    """Judge the questions of one split from the cache; return the tables that are printed."""
+    """Audit the questions of one split from the cache; return the tables to print."""
     settings, cache = config.audit, probe_directory(config.data)
     with open_run(config) as run:
         samples = questions_of(config.data, settings.split, run_dir=run.dir)
@@ -63,35 +70,35 @@ def audit(config: Config) -> str:
         scores = {key: Scores.load(cache, key, hashes) for key in facts}
         rows = [row for key in scores for row in coverage(key, scores[key], samples)]
         _check_answers(rows, cache, facts, settings.split)
-        judged, lacking = judge_all(config.data.contribution, cache, samples, scores)
-        game = play(samples, scores, confidence=settings.confidence)
-        shared, means = _contribution(config, samples, game, _groups(settings, samples, truth))
+        results, lacking = all_rule_results(config.data.contribution, cache, samples, scores)
+        shapley = shapley_values(samples, scores, confidence=settings.confidence)
+        shared, means = _contribution(config, samples, shapley, _groups(settings, samples, truth))
         sections = [
             Section(name="probes", text=coverage_table(facts, rows), numbers=_plain(rows)),
-            *_rules(config, samples, judged, truth),
+            *_rules(config, samples, results, truth),
             shared,
         ]
         if lacking:
-            text = unjudged_list(lacking, split=settings.split)
+            text = unanswered_list(lacking, split=settings.split)
             sections.append(Section(name="not_judged", text=text, numbers=_plain(lacking)))
         files = ["results.json", "contribution.jsonl"]
-        if game is not None and settings.plot:
+        if shapley is not None and settings.plot:
             files.append("contribution.png")
-            model = facts[game.key].get("model", game.key[:8])
+            model = facts[shapley.key].get("model", shapley.key[:8])
             title = f"{config.data.name}/{settings.split}: what each part adds for {model}"
-            draw(run.dir / "contribution.png", means, game, title=title)
-        _write_questions(run.dir / "contribution.jsonl", samples, judged, game)
-        results = {"split": settings.split, "questions": len(samples)}
-        results |= {section.name: section.numbers for section in sections}
-        write_text(run.dir / "results.json", json.dumps(finite(results), indent=2))
+            draw(run.dir / "contribution.png", means, shapley, title=title)
+        _write_questions(run.dir / "contribution.jsonl", samples, results, shapley)
+        numbers = {"split": settings.split, "questions": len(samples)}
+        numbers |= {section.name: section.numbers for section in sections}
+        write_text(run.dir / "results.json", json.dumps(finite(numbers), indent=2))
         run.finish()
     heading = f"{config.data.name}/{settings.split}: {len(samples)} questions, answers in {cache}"
-    told = ["\n".join([heading, *notes]), *(section.text for section in sections)]
-    return "\n\n".join([*told, f"{', '.join(files)} in {run.dir}"])
+    parts = ["\n".join([heading, *notes]), *(section.text for section in sections)]
+    return "\n\n".join([*parts, f"{', '.join(files)} in {run.dir}"])
 
 
 def questions_of(data: DataConfig, split: str, *, run_dir: Path) -> list[Sample]:
-    """Read the manifest alone: no model, and no tokenizer."""
+    """Read the manifest, without a model or a tokenizer."""
     root = Path(data.root)
     if data.embedded:
         ensure(root)
@@ -109,7 +116,7 @@ def questions_of(data: DataConfig, split: str, *, run_dir: Path) -> list[Sample]
 
 
 def _probes(cache: Path, named: Sequence[str]) -> dict[str, dict[str, object]]:
-    """List the probes to read, in the order in which they were named."""
+    """List the probes to read: the named ones in order, or all."""
     known = probes(cache)
     if not known:
         raise ValueError(
@@ -122,7 +129,7 @@ def _probes(cache: Path, named: Sequence[str]) -> dict[str, dict[str, object]]:
 
 
 def _truth(config: Config) -> Truth:
-    """Read what questions are known to need, if anybody wrote it down and where it is needed."""
+    """Read the truth file of the split; it may be absent unless groups are named by it."""
     settings = config.audit
     file = Path(config.data.root) / "truth" / f"{settings.split}.jsonl"
     if settings.group_by == "source":
@@ -136,14 +143,14 @@ def _truth(config: Config) -> Truth:
 
 
 def _groups(settings: AuditConfig, samples: Sequence[Sample], truth: Truth) -> list[str]:
-    """Name the group of each question."""
+    """Group of each question."""
     if settings.group_by == "source":
         return [sample.source for sample in samples]
     return [truth.get(sample.id, {}).get(settings.group_by, "unknown") for sample in samples]
 
 
 def _compacted(cache: Path, key: str) -> str:
-    """Make one shard of a probe's many, and say so."""
+    """Merge the shards of a probe into one, and say so."""
     shards = len(list((cache / f"probe={key}").glob("*.parquet")))
     merged = compact(cache, key) is not None
     return f"{key[:8]}: {f'{shards} shards became one' if merged else 'nothing to compact'}"
@@ -152,7 +159,7 @@ def _compacted(cache: Path, key: str) -> str:
 def _check_answers(
     rows: Sequence[Coverage], cache: Path, keys: Mapping[str, object], split: str
 ) -> None:
-    """Stop where the cache is about other questions."""
+    """Raise where the cache has no answer to these questions."""
     if not rows:
         raise ValueError(
             f"{cache} holds probes ({', '.join(key[:8] for key in keys)}) that have answered no "
@@ -162,69 +169,72 @@ def _check_answers(
 
 
 def _rules(
-    config: Config, samples: Sequence[Sample], judged: Sequence[Judged], truth: Truth
+    config: Config, samples: Sequence[Sample], results: Sequence[RuleResult], truth: Truth
 ) -> Iterator[Section]:
-    """Report what rules decide, how far they agree, and whether they are right."""
+    """Report the bands by rule, the agreement of rules, and how right they are."""
     confidence = config.audit.confidence
     assets = [sample.asset_id for sample in samples]
-    rows = [rule_row(one, assets, confidence=confidence) for one in judged]
+    rows = [rule_row(result, assets, confidence=confidence) for result in results]
     if rows:
         numbers: object = [asdict(row) for row in rows]
         yield Section(name="rules", text=rules_table(rows), numbers=numbers)
-    if len(judged) > 1:
-        found = agree(judged)
-        yield Section(name="agreement", text=agreement_table(found), numbers=asdict(found))
-    if checks := check_all(judged, samples, truth, confidence=confidence):
+    if len(results) > 1:
+        agreement = agree(results)
+        yield Section(name="agreement", text=agreement_table(agreement), numbers=asdict(agreement))
+    if checks := check_all(results, samples, truth, confidence=confidence):
         numbers = {name: asdict(check) for name, check in checks.items()}
         yield Section(name="truth", text=truth_tables(checks), numbers=numbers)
 
 
 def _contribution(
-    config: Config, samples: Sequence[Sample], game: Game | None, groups: Sequence[str]
+    config: Config, samples: Sequence[Sample], result: ShapleyResult | None, groups: Sequence[str]
 ) -> tuple[Section, Groups]:
-    """Report what each part adds, group by group."""
+    """Report the contribution of each part, by group."""
     settings = config.audit
     numbers: dict[str, object] = {}
     means: Groups = []
-    if game is not None:
+    if result is not None:
         means = group_means(
-            game,
+            result,
             groups,
             [sample.asset_id for sample in samples],
             resamples=settings.resamples,
             confidence=settings.confidence,
             seed=config.seed,
         )
-        numbers |= {"probe": game.key, "how": game.how, "players": game.players}
+        numbers |= {"probe": result.key, "how": result.how, "players": result.players}
         numbers["groups"] = {
             title: {name: asdict(mean) for name, mean in row.items()} for title, row in means
         }
-    text = contribution_table(game, means, split=settings.split)
+    text = contribution_table(result, means, split=settings.split)
     return Section(name="contribution", text=text, numbers=numbers), means
 
 
 def _write_questions(
-    path: Path, samples: Sequence[Sample], judged: Sequence[Judged], game: Game | None
+    path: Path,
+    samples: Sequence[Sample],
+    results: Sequence[RuleResult],
+    shapley: ShapleyResult | None,
 ) -> None:
-    """Write a line for every question: its bands by rule, and what each part adds."""
-    bands = {one.name: one.bands.tolist() for one in judged}
-    shares = {} if game is None else game.by_question()
+    """Write a line for every question: its bands by rule, and the contribution of each part."""
+    bands = {result.name: result.bands.tolist() for result in results}
+    shares = {} if shapley is None else shapley.by_question()
     lines = []
     for i, sample in enumerate(samples):
         row: dict[str, object] = {"id": sample.id}
-        row["bands"] = {name: told[i] for name, told in bands.items()}
+        row["bands"] = {name: own[i] for name, own in bands.items()}
         row |= {name: finite(values[i]) for name, values in shares.items()}
         lines.append(json.dumps(row, ensure_ascii=False) + "\n")
     write_text(path, "".join(lines))
 
 
-def _plain(rows: Sequence[Coverage] | Sequence[Unjudged]) -> list[dict[str, object]]:
-    """Turn rows into what JSON knows."""
+def _plain(rows: Sequence[Coverage] | Sequence[UnansweredRule]) -> list[dict[str, object]]:
+    """Convert rows to JSON objects."""
     return [asdict(row) for row in rows]
 
 
 def finite(value: object) -> object:
-    """Replace what is no number by null, for JSON has no NaN."""
+    """Replace NaN by None, since JSON has no NaN."""
     if isinstance(value, Mapping):
         return {name: finite(inner) for name, inner in value.items()}
     if isinstance(value, list | tuple):

@@ -1,11 +1,11 @@
-"""Keep what checkpoints answered, so that nothing is asked twice.
+"""Cache the answers of checkpoints, so that none is generated twice.
 
     <data.root>/<benchmark.cache>/<key>/facts.json              what the key stands for
                                         <number>-<uuid>.jsonl   an answer a line
 
 Every process appends to a file of its own, each line in one write: a kill tears the last line at
-most, and that one is asked again. Completions are kept, not verdicts, so that a better verifier
-judges old answers anew.
+most, whose answer is generated again. Completions are kept, not verdicts, so that a better verifier
+regrades old answers.
 """
 
 import json
@@ -26,10 +26,13 @@ log = logging.getLogger(__name__)
 MOST_BYTES = 1 << 34
 """Of a file of answers."""
 
+IN_FILES = {"prompt_hash": "besides", "completion": "said", "reader_verdict": "read"}
+"""Fields whose names in files are other ones, which caches hold already."""
+
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """One question as it is put: what an answer is found by."""
+class AnswerKey:
+    """One question as it is prompted, which identifies an answer."""
 
     content_hash: str
     id: str
@@ -38,27 +41,27 @@ class Asked:
     order: int
     """Which order of the options, see `orders.option_order`."""
 
-    besides: str = ""
-    """Digest of what else is shown and is not in the content hash, such as the instruction below
-    the options, or a transcript."""
+    prompt_hash: str = ""
+    """Digest of the rest of the prompt, which the content hash leaves out, such as the instruction
+    below the options, or a transcript."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """What one checkpoint was shown, and said."""
+    """The prompt and the completion of one checkpoint."""
 
     prompt: str
     """The text as rendered, each medium one placeholder."""
 
-    said: str | None
+    completion: str | None
     """None where the question could not be shown."""
 
-    read: Verdict | None = None
-    """Where descriptions are judged: what a reader made of this one."""
+    reader_verdict: Verdict | None = None
+    """Of a description: the verdict on the reader's answer from it."""
 
 
 def describe_key(folder: Path, facts: Mapping[str, object]) -> None:
-    """Write down what a key stands for."""
+    """Write down the facts that a key is made of."""
     folder.mkdir(parents=True, exist_ok=True)
     sweep(folder)
     if not (folder / "facts.json").exists():
@@ -66,24 +69,25 @@ def describe_key(folder: Path, facts: Mapping[str, object]) -> None:
 
 
 def new_file(folder: Path) -> Path:
-    """Name a file that nobody else writes and that sorts behind those that are there, so that first
+    """Name a file that no other process writes and that sorts after existing ones, so that first
     answers stay first, whatever a clock says."""
     numbers = [int(file.name[:20]) for file in folder.glob("*-*.jsonl") if file.name[:20].isdigit()]
     return folder / f"{max(numbers, default=0) + 1:020d}-{uuid.uuid4().hex}.jsonl"
 
 
-def append_answers(file: Path, answers: Mapping[Asked, Answer]) -> None:
+def append_answers(file: Path, answers: Mapping[AnswerKey, Answer]) -> None:
     """Add answers to this process's file, in one write."""
-    rows = [asdict(asked) | asdict(answer) for asked, answer in answers.items()]
+    pairs = [asdict(key) | asdict(answer) for key, answer in answers.items()]
+    rows = [{IN_FILES.get(name, name): value for name, value in pair.items()} for pair in pairs]
     append(file, "".join(json.dumps(row) + "\n" for row in rows).encode())
 
 
-def read_answers(folder: Path) -> dict[Asked, Answer]:
-    """Read all that is known under one key; the first of several answers to the same stands.
+def read_answers(folder: Path) -> dict[AnswerKey, Answer]:
+    """Read all answers of one folder; the first answer to a question counts.
 
     A question that could not be shown once, and was answered later, is answered.
     """
-    found: dict[Asked, Answer] = {}
+    answers: dict[AnswerKey, Answer] = {}
     for file in sorted(folder.glob("*.jsonl")):
         try:
             content = read_regular(file, MOST_BYTES, linked=True)
@@ -91,22 +95,28 @@ def read_answers(folder: Path) -> dict[Asked, Answer]:
             log.warning("%s cannot be read (%s), and its questions are asked here", file, error)
             continue
         *lines, _torn = content.split(b"\n")  # b"" where the last line is whole
-        for asked, answer in _parsed(file, lines):
-            if asked not in found or found[asked].said is None:
-                found[asked] = answer
-    return found
+        for key, answer in _parsed(file, lines):
+            if key not in answers or answers[key].completion is None:
+                answers[key] = answer
+    return answers
 
 
-def _parsed(file: Path, lines: Iterable[bytes]) -> Iterable[tuple[Asked, Answer]]:
+def _parsed(file: Path, lines: Iterable[bytes]) -> Iterable[tuple[AnswerKey, Answer]]:
     for number, line in enumerate(lines, start=1):
         try:
             row = json_of(line)
-            prompt, said, read = (row.pop(name) for name in ("prompt", "said", "read"))
-            verdict = None if read is None else Verdict(**read)
-            asked = Asked(**row)
+            for name, written in IN_FILES.items():
+                row[name] = row.pop(written)
+            verdict = row.pop("reader_verdict")
+            answer = Answer(
+                prompt=row.pop("prompt"),
+                completion=row.pop("completion"),
+                reader_verdict=None if verdict is None else Verdict(**verdict),
+            )
+            key = AnswerKey(**row)
         except (ValueError, TypeError, KeyError, AttributeError) as error:
             raise ValueError(
                 f"{file}:{number} is damaged ({error}), but each line is one answer as a benchmark "
                 "wrote it: delete the line, and its question is asked again."
             ) from error
-        yield asked, Answer(prompt=prompt, said=said, read=verdict)
+        yield key, answer

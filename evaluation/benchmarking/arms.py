@@ -1,8 +1,7 @@
-"""Compare ways of training, each run with several seeds: one table, and the same as rows.
+"""Compare arms of training, each run with several seeds.
 
-A difference between two arms of training has two sources of chance: which questions were asked,
-and how the runs happened to go. Resampling questions alone takes the runs for given, and makes
-every interval too narrow.
+A difference between two arms has two sources of chance: the questions and the seeds. Resampling
+questions alone takes the runs as given, and makes every interval too narrow.
 """
 
 import json
@@ -15,15 +14,16 @@ from statistics import fmean
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from evaluation.benchmarking.results import Left, read_left
-from evaluation.statistics.intervals import DRAWS_AT_ONCE
+from evaluation.benchmarking.results import BenchmarkResult, load_result
+from evaluation.statistics.bootstrap import crossed_means, quantile_interval
+from evaluation.statistics.tables import layout
 
 ALL, NEEDS_MEDIA = "all questions", "need the media"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Difference:
-    """How much better the baseline did than an arm, over the seeds that both were run with."""
+    """Accuracy of the baseline minus that of an arm, paired by seed and question."""
 
     mean: float
     low: float
@@ -35,7 +35,7 @@ class Difference:
 
 @dataclass(frozen=True, kw_only=True)
 class ArmRow:
-    """One way of training."""
+    """One arm of training."""
 
     arm: str
     seeds: int
@@ -43,10 +43,10 @@ class ArmRow:
     """Mean over seeds, by group of questions."""
 
     steps: float
-    """Optimizer steps behind the weights, from those that the chain began with; mean over seeds."""
+    """Optimizer steps of the whole chain behind the weights; mean over seeds."""
 
     tokens: float
-    """Tokens that they learned from; NaN where a run did not count them."""
+    """Tokens trained on; NaN where a run did not count them."""
 
     difference: Mapping[str, Difference]
     """Baseline minus this arm; empty for the baseline itself."""
@@ -67,22 +67,17 @@ class Comparison:
 
     @property
     def json(self) -> str:
-        """Everything as numbers; null where there is none."""
+        """All numbers as JSON, with null for NaN."""
         numbers = json.loads(json.dumps(asdict(self)), parse_constant=lambda _: None)
         return json.dumps(numbers, indent=2)
 
     @property
     def text(self) -> str:
-        """One table, in percent, and what its intervals are."""
+        """The table, in percent, with a note on its intervals."""
         groups = list(self.questions)
         head = ["arm", "seeds", *groups, "steps", "tokens"]
         head += [f"{self.baseline} - arm: {group}" for group in groups] + ["by seed"]
-        cells = [head, *(_cells(row, groups) for row in self.rows)]
-        widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-        lines = [
-            "  ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]).rstrip()
-            for line in cells
-        ]
+        lines = layout(head, [_cells(row, groups) for row in self.rows])
         seeds = self.rows[0].seeds
         note = (
             f"{self.questions[ALL]} questions about {self.clusters} assets, seeds: {seeds}; "
@@ -92,41 +87,41 @@ class Comparison:
         )
         if seeds == 1:
             note += " Of one seed, intervals hold the chance of the questions only."
-        return "\n".join([lines[0], "-" * len(lines[0]), *lines[1:], note])
+        return "\n".join([*lines, note])
 
 
 def compare_arms(
     arms: Mapping[str, Sequence[Path]],
     baseline: str,
     *,
-    name: str | None = None,
+    dataset: str | None = None,
     resamples: int = 2000,
     confidence: float = 0.95,
     seed: int = 0,
 ) -> Comparison:
-    """Read what stage=benchmark left behind, and hold every arm against one of them.
+    """Load the results of stage=benchmark, and compare every arm with one of them.
 
     Args:
         arms: by name, one benchmark for each seed, in the same order of seeds: its run directory,
             for the checkpoint scored last, or the file of another checkpoint in it.
         baseline: the arm that the others are compared with.
-        name: the set that is compared; may be left out where the benchmarks have one.
+        dataset: the set to compare; may be left out where the benchmarks have one.
     """
     _check_seeds(arms, baseline)
-    read = {arm: [read_left(path, name) for path in paths] for arm, paths in arms.items()}
-    first = read[baseline][0]
-    for arm, runs in read.items():
+    results = {arm: [load_result(path, dataset) for path in paths] for arm, paths in arms.items()}
+    first = results[baseline][0]
+    for arm, runs in results.items():
         for path, run in zip(arms[arm], runs, strict=True):
             _check_same_questions(first, run, arms[baseline][0], path)
     groups = {ALL: np.ones(len(first.right), dtype=np.bool_)}
     if first.needs_media is not None and first.needs_media.any():
         groups[NEEDS_MEDIA] = first.needs_media
-    right = {arm: np.stack([run.right for run in runs]) for arm, runs in read.items()}  # (S, Q)
+    right = {arm: np.stack([run.right for run in runs]) for arm, runs in results.items()}  # (S, Q)
 
-    def difference(arm: str, asked: NDArray[np.bool_]) -> Difference:
+    def difference(arm: str, group: NDArray[np.bool_]) -> Difference:
         return crossed_difference(
-            (right[baseline] - right[arm])[:, asked],
-            [name for name, one in zip(first.clusters, asked, strict=True) if one],
+            (right[baseline] - right[arm])[:, group],
+            [name for name, member in zip(first.clusters, group, strict=True) if member],
             resamples=resamples,
             confidence=confidence,
             seed=seed,
@@ -136,18 +131,18 @@ def compare_arms(
         ArmRow(
             arm=arm,
             seeds=len(runs),
-            accuracy={group: float(right[arm][:, asked].mean()) for group, asked in groups.items()},
+            accuracy={name: float(right[arm][:, group].mean()) for name, group in groups.items()},
             steps=fmean(run.steps for run in runs),
             tokens=fmean(run.tokens for run in runs),
             difference={}
             if arm == baseline
-            else {group: difference(arm, asked) for group, asked in groups.items()},
+            else {name: difference(arm, group) for name, group in groups.items()},
         )
-        for arm, runs in read.items()
+        for arm, runs in results.items()
     ]
     return Comparison(
         baseline=baseline,
-        questions={group: int(asked.sum()) for group, asked in groups.items()},
+        questions={name: int(group.sum()) for name, group in groups.items()},
         clusters=len(set(first.clusters)),
         confidence=confidence,
         resamples=resamples,
@@ -158,39 +153,17 @@ def compare_arms(
 def crossed_difference(
     values: ArrayLike, cluster: Sequence[str], *, resamples: int, confidence: float, seed: int
 ) -> Difference:
-    """Estimate a mean over questions and seeds, and where it falls when both are drawn anew.
+    """Estimate a mean over questions and seeds with an interval over both, see `crossed_means`.
 
-    Crossed bootstrap (Owen, 2007): every resample draws as many seeds and as many clusters as
-    there are, with replacement, and averages over all cells where a drawn seed meets a question of
-    a drawn cluster:
-
-        mean = Σ_s Σ_c w_s v_c t_sc / (S Σ_c v_c n_c)
-
-    with w and v how often each was drawn, t_sc the sum over questions of a cluster and n_c their
-    number. It counts the variance that seeds and questions share twice, so it rather errs to the
-    wide side; but of few seeds a bootstrap knows little, which is why each one's sign is shown.
+    Of few seeds a bootstrap knows little, which is why the sign of each is shown.
 
     Shapes: values (S, Q)
     """
     table = np.asarray(values, dtype=np.float64)
-    names, member = np.unique(np.asarray(cluster, dtype=np.str_), return_inverse=True)
+    means = crossed_means(table, cluster, resamples=resamples, seed=seed)
+    low, high = quantile_interval(means, confidence)
     by_seed = tuple(float(mean) for mean in table.mean(axis=1))
-    mean = float(table.mean())
-    if len(names) < 2:
-        return Difference(mean=mean, low=math.nan, high=math.nan, by_seed=by_seed)
-    total = np.stack([np.bincount(member, row, len(names)) for row in table])  # (S, C)
-    size = np.bincount(member)  # (C,)
-    rng = np.random.default_rng(seed)
-    means = np.empty(resamples)
-    step = max(1, DRAWS_AT_ONCE // len(names))
-    for start in range(0, resamples, step):
-        rows = min(step, resamples - start)
-        seeds = rng.multinomial(len(table), np.full(len(table), 1 / len(table)), size=rows)
-        drawn = rng.multinomial(len(names), np.full(len(names), 1 / len(names)), size=rows)
-        sums = ((seeds @ total) * drawn).sum(axis=1)  # (rows,)
-        means[start : start + rows] = sums / (len(table) * (drawn @ size))
-    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
-    return Difference(mean=mean, low=float(low), high=float(high), by_seed=by_seed)
+    return Difference(mean=float(table.mean()), low=low, high=high, by_seed=by_seed)
 
 
 def _check_seeds(arms: Mapping[str, Sequence[Path]], baseline: str) -> None:
@@ -208,13 +181,15 @@ def _check_seeds(arms: Mapping[str, Sequence[Path]], baseline: str) -> None:
         )
 
 
-def _check_same_questions(first: Left, other: Left, here: Path, there: Path) -> None:
-    """Refuse to pair answers to different questions, or to the same put differently."""
-    if first.put != other.put:
+def _check_same_questions(
+    first: BenchmarkResult, other: BenchmarkResult, here: Path, there: Path
+) -> None:
+    """Refuse to pair answers to different questions, or under different settings."""
+    if first.setup != other.setup:
         raise ValueError(
-            f"{there} was benchmarked on {other.put} and {here} on {first.put}, but a difference "
-            "is one of checkpoints only if all else is alike: give both benchmarks the same "
-            "benchmark.sets, the same first condition, and the same benchmark.grade_by."
+            f"{there} was benchmarked on {other.setup} and {here} on {first.setup}, but a "
+            "difference is one of checkpoints only if all else is alike: give both benchmarks the "
+            "same benchmark.sets, the same first condition, and the same benchmark.grade_by."
         )
     if list(first.hashes.items()) != list(other.hashes.items()):
         pairs = {*first.hashes.items()} ^ {*other.hashes.items()}
@@ -226,14 +201,14 @@ def _check_same_questions(first: Left, other: Left, here: Path, there: Path) -> 
 
 
 def _cells(row: ArmRow, groups: Sequence[str]) -> list[str]:
-    """Lay out one row of the table."""
+    """Write one row of the table."""
     cells = [row.arm, str(row.seeds), *(f"{100 * row.accuracy[group]:.1f}" for group in groups)]
     cells += [f"{row.steps:.0f}", "-" if math.isnan(row.tokens) else f"{row.tokens:,.0f}"]
     if not row.difference:
         return cells + ["-"] * (len(groups) + 1)
     for group in groups:
-        told = row.difference[group]
-        interval = "-" if math.isnan(told.low) else f"{100 * told.low:+.1f}, {100 * told.high:+.1f}"
-        cells.append(f"{100 * told.mean:+.1f} [{interval}]")
+        value = row.difference[group]
+        bounds = f"{100 * value.low:+.1f}, {100 * value.high:+.1f}"
+        cells.append(f"{100 * value.mean:+.1f} [{'-' if math.isnan(value.low) else bounds}]")
     signs = (np.sign(value) for value in row.difference[groups[-1]].by_seed)
     return [*cells, "".join("0+-"[int(sign)] for sign in signs)]

@@ -1,17 +1,17 @@
-"""What needs no model: scores of those who pick an option without reading the question."""
+"""Blind baselines: always the first option, always the longest one."""
 
 from datamodules.sample import LETTERS, Sample
 
 
 def first_option(sample: Sample) -> float:
-    """Always say A; open questions have nothing to say A to, and are wrong."""
+    """Score of always choosing A; 0 for open questions."""
     return float(bool(sample.options) and _right(sample, 0))
 
 
 def longest_option(sample: Sample) -> float:
-    """Pick the option with the most characters; of several, any with the same chance.
+    """Score of choosing the option with the most characters; the mean over ties.
 
-    Options that are media have no text that tells them apart: there this is plain guessing.
+    Options that are media have no text to compare, so that this is guessing.
     """
     longest = max(map(len, sample.options), default=0)
     picked = [place for place, text in enumerate(sample.options) if len(text) == longest]
@@ -19,7 +19,7 @@ def longest_option(sample: Sample) -> float:
 
 
 def _right(sample: Sample, place: int) -> bool:
-    """Whether the option at a place alone is the answer, by its letter or as a set of one."""
+    """Tell whether the option at a place is the answer, by its letter or as a set of one."""
     if sample.answer_type == "choice":
         return LETTERS[place] in sample.right
     return sample.answer_type == "set" and sample.answer in (LETTERS[place], sample.options[place])

@@ -1,4 +1,4 @@
-"""The questions of one manifest, and all the ways in which a benchmark puts them."""
+"""The questions of one manifest, under all conditions and orders of a benchmark."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -23,33 +23,32 @@ from datamodules.prompts.orders import arrange_options, option_order
 from datamodules.prompts.templates import user_turn
 from datamodules.sample import Sample
 from datamodules.sources.index.table import checked
-from evaluation.benchmarking.answers import Asked
+from evaluation.benchmarking.answers import AnswerKey
 from inference.loading import build_gold_check
 
 
 @dataclass(frozen=True, kw_only=True)
 class BenchmarkSet:
-    """One manifest that is benchmarked."""
+    """One manifest of a benchmark."""
 
     name: str
     questions: QuestionSet
-    """Those that are asked."""
+    """Those that can be asked."""
 
     malformed: int
-    """Rows of the manifest that hold no question which could be asked: they count, as wrong."""
+    """Unreadable rows of the manifest, which count as wrong."""
 
     views: Mapping[str, NDArray[np.bool_]]
-    """By rule, which questions are left once those are taken out that need no media."""
+    """By rule, which questions remain without those that need no media."""
 
     settings: Sequence[str]
     """Conditions, as `benchmark.conditions` names them."""
 
-    turns: int
+    n_orders: int
     """Orders of the options, as `benchmark.option_permutations` counts them."""
 
-    others: str
-    """Digest of all that replacement=mismatched chooses by: what the manifest asks, about which
-    assets, and by which files."""
+    mismatch_digest: str
+    """Digest of all that replacement=mismatched chooses from: questions, assets and files."""
 
     def __len__(self) -> int:
         return len(self.samples) + self.malformed
@@ -61,86 +60,86 @@ class BenchmarkSet:
 
     @cached_property
     def orders(self) -> list[tuple[int, ...]]:
-        """Number the orders in which each question is asked; no two show the same."""
-        return [orders_of(sample, self.turns) for sample in self.samples]
+        """The distinct orders in which each question is asked, by number."""
+        return [orders_of(sample, self.n_orders) for sample in self.samples]
 
     @cached_property
     def clusters(self) -> list[str]:
-        """Name what each question is about; of what could not be read nobody knows."""
+        """What each question is about; each malformed row is a cluster of its own."""
         known = [sample.asset_id for sample in self.samples]
         return known + [f"malformed row {number}" for number in range(self.malformed)]
 
-    def put(self, sample: Sample, order: int) -> Sample:
-        """Make a question as it is asked in one of its orders, whoever asks or judges it."""
+    def as_prompted(self, sample: Sample, order: int) -> Sample:
+        """Return a question with its options in one of their orders, named as in the prompt."""
         return arrange_options(
             sample, option_seed=order, answer_with=self.questions.encoder.answer_with
         )
 
-    def asked(self, index: int, setting: str, order: int) -> Asked:
-        """Name one question under one condition and order.
+    def answer_key(self, index: int, setting: str, order: int) -> AnswerKey:
+        """Identify the answer to one question under one condition and order.
 
-        Where the condition takes nothing from it, that is the question as it is.
+        Where the condition withholds nothing from it, that is the question under `full`.
         """
         sample = self.samples[index]
         condition, how = parse_condition(setting)
         if not withholds(sample.media, condition, how):
             condition, how = "full", "absent"
-        return Asked(
+        return AnswerKey(
             content_hash=sample.content_hash,
             id=sample.id,
             condition=condition,
             how=how,
             order=order,
-            besides=self._besides(index, how),
+            prompt_hash=self._prompt_hash(index, how),
         )
 
-    def _besides(self, index: int, how: Replacement) -> str:
-        """Digest the words around question and options, and what is shown in place of media."""
-        told = [self._wordings[index]]
+    def _prompt_hash(self, index: int, how: Replacement) -> str:
+        """Digest the text of the prompt, and what replaces media."""
+        parts = [self._texts[index]]
         if how == "described":
-            told += [item.text for item in self.samples[index].media]
+            parts += [item.text for item in self.samples[index].media]
         if how == "mismatched":
-            told.append(self.others)
-        return _digest(told)
+            parts.append(self.mismatch_digest)
+        return _digest(parts)
 
     @cached_property
-    def _wordings(self) -> list[str]:
-        """Digest each question as it is put, with the instruction below its options."""
-        want = self.questions.task
-        return [_digest(user_turn(self.put(sample, 0), task=want)) for sample in self.samples]
+    def _texts(self) -> list[str]:
+        """Digest the text of each question, with the instruction below its options."""
+        task, samples = self.questions.task, self.samples
+        return [_digest(user_turn(self.as_prompted(sample, 0), task=task)) for sample in samples]
 
-    def touched(self, setting: str) -> NDArray[np.bool_]:
-        """Mark the questions that a condition takes something from, and leaves the options of."""
+    def affected(self, setting: str) -> NDArray[np.bool_]:
+        """Mark the questions that a condition withholds something from, besides options."""
         condition, how = parse_condition(setting)
-        taken = [
+        affected = [
             condition != "full" and not why_undefined(condition, how, sample.media)
             for sample in self.samples
         ]
-        return np.array(taken + [False] * self.malformed, dtype=np.bool_)
+        return np.array(affected + [False] * self.malformed, dtype=np.bool_)
 
-    def passes(self) -> Iterator[tuple[str, int, list[int]]]:
-        """List conditions and orders, each with the questions that are asked so."""
+    def requests(self) -> Iterator[tuple[str, int, list[int]]]:
+        """List the conditions and orders, each with its questions."""
         for setting in self.settings:
             for order in range(max(map(max, self.orders)) + 1):
-                yield setting, order, [n for n, asked in enumerate(self.orders) if order in asked]
+                yield setting, order, [n for n, own in enumerate(self.orders) if order in own]
 
 
-def orders_of(sample: Sample, turns: int) -> tuple[int, ...]:
-    """Number the orders of the options to ask a question in, leaving out those that look alike.
+def orders_of(sample: Sample, n_orders: int) -> tuple[int, ...]:
+    """List the orders of the options to ask a question in, without those that look alike.
 
     Args:
-        turns: how many; 0 puts each option at each place once.
+        n_orders: how many; 0 puts each option at each place once.
     """
     seen: dict[tuple[int, ...], int] = {}
-    for seed in range(turns or max(1, len(sample.options))):
+    for seed in range(n_orders or max(1, len(sample.options))):
         seen.setdefault(option_order(sample, seed), seed)
     return tuple(seen.values())
 
 
 def media_shown(sample: Sample, condition: Condition, how: Replacement) -> list[str]:
-    """List the files of a question in the order in which they, or media in their place, are shown.
+    """List the files of a question in the order in which they or their replacements are shown.
 
-    What is left out, or told in words, is not shown.
+    Media that are left out, or replaced by text, are not listed.
     """
     withheld = MediaAblation(condition=condition, how=how)
     left = [
@@ -154,46 +153,46 @@ def media_shown(sample: Sample, condition: Condition, how: Replacement) -> list[
 
 
 def load_set(name: str, config: Config, encoder: PromptEncoder, *, run_dir: Path) -> BenchmarkSet:
-    """Read a manifest and what stage=clean said of it."""
+    """Read a manifest and its clean views."""
     settings = config.benchmark
     golds = build_gold_check(config)
     questions = load_questions(config.data, name, encoder, run_dir=run_dir, golds=golds)
-    whole = _unchanged(questions)
-    if not whole:
+    samples = _unchanged(questions)
+    if not samples:
         raise ValueError(
             f"{name} holds no question that could be read, but there is nothing else to score: see "
             f"{questions.quarantine.file}, or leave it out of benchmark.sets."
         )
     rows = questions.manifest_rows
     limit = min(settings.limit or rows, rows)
-    views = {view.rule: view.kept(whole)[:limit] for view in _views(name, config)}
-    questions.samples = whole[:limit]
+    views = {view.rule: view.kept(samples)[:limit] for view in _views(name, config)}
+    questions.samples = samples[:limit]
     return BenchmarkSet(
         name=name,
         questions=questions,
         malformed=limit - len(questions.samples),
         views=views,
         settings=settings.conditions,
-        turns=settings.option_permutations,
-        others=_digest(
-            [(one.content_hash, one.asset_id, [item.path for item in one.media]) for one in whole]
+        n_orders=settings.option_permutations,
+        mismatch_digest=_digest(
+            [(s.content_hash, s.asset_id, [item.path for item in s.media]) for s in samples]
         ),
     )
 
 
 def _unchanged(questions: QuestionSet) -> list[Sample]:
-    """Take the questions whose media are those that their hashes are of, and set the others aside.
+    """Take the questions whose media match their hashes, and quarantine the others.
 
-    An index may be older than the media: what was answered about others must not stand for these.
+    An index may be older than the media: answers about former media must not be reused.
     """
-    found = []
+    samples = []
     for index, sample in enumerate(questions.samples):
         try:
-            found.append(checked(questions.samples, index))
+            samples.append(checked(questions.samples, index))
         except MediaError as error:
             questions.quarantine.add(sample.id, error.kind, str(error), error.path)
     questions.quarantine.check(questions.manifest_rows)
-    return found
+    return samples
 
 
 def _digest(value: object) -> str:
@@ -201,12 +200,12 @@ def _digest(value: object) -> str:
 
 
 def _views(name: str, config: Config) -> list[CleanView]:
-    """Find what is asked for among the views of a set."""
+    """Find the clean views of a set that the settings ask for."""
     wanted, place = config.benchmark.clean_view, Path(config.data.root) / config.clean.views
-    found = [] if wanted == "none" else find_views(place, name)
+    views = [] if wanted == "none" else find_views(place, name)
     if wanted in ("none", "auto"):
-        return found
-    chosen = [view for view in found if view.rule == wanted]
+        return views
+    chosen = [view for view in views if view.rule == wanted]
     if not chosen:
         raise ValueError(
             f"benchmark.clean_view is {wanted}, but {place} holds no view of {name} by that rule: "

@@ -1,4 +1,4 @@
-"""What a model owes to its ears: scores of one model, shown more and less."""
+"""Audio grounding: how much the scores of a model depend on hearing and on seeing."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -6,31 +6,32 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from evaluation.statistics.intervals import Interval, cluster_interval, resampled_means, spread
+from evaluation.statistics.bootstrap import clustered_means, quantile_interval
+from evaluation.statistics.intervals import Interval, cluster_interval
 
-SWAPPED = ("full", "no_audio:mismatched", "no_visual:mismatched", "text_only:mismatched")
-"""The cells of the swap grid: both as they are, the sound of another question, its pictures, and
-both."""
+SWAP_CONDITIONS = ("full", "no_audio:mismatched", "no_visual:mismatched", "text_only:mismatched")
+"""The cells of the swap grid: unchanged, with the sound of another question, with its pictures, and
+with both."""
 
-MUTED = ("full", "no_audio:silent", "no_audio:mismatched")
-"""What the audio score is made of."""
+AUDIO_CONDITIONS = ("full", "no_audio:silent", "no_audio:mismatched")
+"""The conditions of the audio score."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Grid:
-    """The effects of sound and of pictures on how many answers are right."""
+class SwapGrid:
+    """The effects of matching sound and pictures on accuracy."""
 
     audio: Interval
-    """Main effect of the right sound instead of another's, E_A."""
+    """Main effect of matching instead of swapped sound, E_A."""
 
     visual: Interval
-    """Main effect of the right pictures instead of another's, E_V."""
+    """Main effect of matching instead of swapped pictures, E_V."""
 
     interaction: Interval
-    """How much more the right sound is worth beside the right pictures than beside others."""
+    """How much larger the effect of sound is with matching pictures than with swapped ones."""
 
     shortcut: Interval
-    """|E_V| / (|E_A| + |E_V|): 0 is all ears, 1 all eyes. NaN where neither has an effect."""
+    """|E_V| / (|E_A| + |E_V|): 0 is audio only, 1 visual only. NaN where neither has an effect."""
 
 
 def audio_score(
@@ -43,7 +44,7 @@ def audio_score(
     confidence: float,
     seed: int,
 ) -> Interval:
-    """Measure what hearing is worth, with the questions of all three paired (arXiv 2609.04637).
+    """Measure the effect of hearing, paired by question (arXiv 2609.04637).
 
     S = full - (silent + mismatched) / 2
     """
@@ -60,37 +61,37 @@ def swap_grid(
     resamples: int,
     confidence: float,
     seed: int,
-) -> Grid:
-    """Cross right and wrong sound with right and wrong pictures (arXiv 2609.36798).
+) -> SwapGrid:
+    """Cross matching and swapped sound with matching and swapped pictures (arXiv 2609.36798).
 
         E_A = ((full - other sound) + (other pictures - both)) / 2
         E_V = ((full - other pictures) + (other sound - both)) / 2
         psi = (full - other sound) - (other pictures - both)
 
-    Of the paper only these names are known to us. That a cell holds the share of answers that are
-    right by the question's own key, whatever the other media would have made the answer, is our
-    reading; so is resampling all four cells together. Draws in which neither has an effect leave
-    the index undefined, and do not count towards its interval.
+    Only these names are known to us from the paper. Our reading: a cell holds the share of answers
+    that are right by the question's own key, whatever the swapped media would suggest, and all four
+    cells are resampled together. The interval of the index leaves out draws in which neither has an
+    effect.
 
     Args:
-        cells: of each question, by `SWAPPED`.
+        cells: of each question, by `SWAP_CONDITIONS`.
     """
     full, sound, pictures, both = (np.asarray(cell, dtype=np.float64) for cell in cells)
-    heard = ((full - sound) + (pictures - both)) / 2
-    seen = ((full - pictures) + (sound - both)) / 2
-    extra = (full - sound) - (pictures - both)
+    audio = ((full - sound) + (pictures - both)) / 2
+    visual = ((full - pictures) + (sound - both)) / 2
+    interaction = (full - sound) - (pictures - both)
     drawn = {"resamples": resamples, "seed": seed}
-    heard_interval, seen_interval, interaction = (
+    effects = [
         cluster_interval(each, cluster, confidence=confidence, **drawn)
-        for each in (heard, seen, extra)
-    )
-    index = _index(np.array([[heard_interval.mean, seen_interval.mean]]))[0]
-    draws = _index(resampled_means([heard, seen], cluster, **drawn))
-    low, high = spread(draws[np.isfinite(draws)], confidence)
-    return Grid(
-        audio=heard_interval,
-        visual=seen_interval,
-        interaction=interaction,
+        for each in (audio, visual, interaction)
+    ]
+    index = _index(np.array([[effects[0].mean, effects[1].mean]]))[0]
+    draws = _index(clustered_means([audio, visual], cluster, **drawn))
+    low, high = quantile_interval(draws[np.isfinite(draws)], confidence)
+    return SwapGrid(
+        audio=effects[0],
+        visual=effects[1],
+        interaction=effects[2],
         shortcut=Interval(
             mean=float(index), low=low, high=high, n=len(full), clusters=len({*cluster})
         ),
@@ -98,7 +99,7 @@ def swap_grid(
 
 
 def _index(effects: np.ndarray) -> np.ndarray:
-    """Divide; NaN where there is nothing to divide. Shapes: (R, 2) -> (R,)"""
+    """Shortcut index of pairs of effects; NaN where both are 0. Shapes: (R, 2) -> (R,)"""
     size = np.abs(effects)
     total = size.sum(axis=1)
     return np.divide(size[:, 1], total, out=np.full(len(size), np.nan), where=total > 0)

@@ -1,4 +1,4 @@
-"""The checkpoints of a benchmark: what names their answers, and how the missing ones are asked."""
+"""The models of a benchmark: the key of their answers, and how missing answers are generated."""
 
 import os
 from collections.abc import Iterator, Sequence
@@ -20,15 +20,16 @@ from datamodules.prompts.encoder import PromptEncoder
 from datamodules.sample import Sample
 from evaluation.benchmarking.answers import (
     Answer,
-    Asked,
+    AnswerKey,
     append_answers,
     describe_key,
     new_file,
     read_answers,
 )
 from evaluation.benchmarking.datasets import BenchmarkSet
-from evaluation.probing.local import LocalProbe, weights_digest
-from evaluation.probing.panel import share_of
+from evaluation.probing.probe import probe_facts
+from evaluation.shards import shard_of
+from inference.frozen import FrozenModel, weights_digest
 from inference.generate import batches, load_reader, with_weights
 from inference.loading import build_encoder, weights_of
 from modules.grading import answer
@@ -38,8 +39,8 @@ from modules.verifiers.verify import NOTHING, Verdict
 
 
 @final
-class Readers:
-    """Who reads descriptions: named at once, loaded when the first one is there to be read."""
+class LazyReader:
+    """The model that answers from descriptions; loaded when the first description is there."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
@@ -53,116 +54,128 @@ class Readers:
 
     @cached_property
     def reader(self) -> Reader:
-        """The frozen model that answers by descriptions."""
+        """The loaded model."""
         return load_reader(self.config)
 
     def verdicts(self, descriptions: Sequence[str], samples: Sequence[Sample]) -> list[Verdict]:
-        """Judge each description by the answer that it leads to."""
+        """Grade each description by the answer that the reader gives from it."""
         return self.reader.grade(descriptions, samples)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Contender:
+class EvaluatedModel:
     """One checkpoint, and where its answers are kept."""
 
     name: str
     path: str
-    probe: LocalProbe
-    """The model; its facts name the answers, as they name those of a probe."""
-
+    frozen: FrozenModel
     key: str
     folder: Path
-    readers: Readers | None
+    reader: LazyReader | None
 
-    def answers(self) -> dict[Asked, Answer]:
-        """Read what it has answered so far, in this benchmark or another."""
+    def answers(self) -> dict[AnswerKey, Answer]:
+        """Read its answers so far, of this benchmark and others."""
         return read_answers(self.folder)
 
 
-def contenders_of(config: Config, readers: Readers | None) -> list[Contender]:
-    """Name the model itself and every checkpoint, and see that all read the same prompts."""
+def evaluated_models(config: Config, reader: LazyReader | None) -> list[EvaluatedModel]:
+    """List the baseline and every checkpoint; all must read the same prompts."""
     settings = config.benchmark
-    asked = ProbeConfig(max_completion_tokens=settings.max_completion_tokens)
+    decoding = ProbeConfig(max_completion_tokens=settings.max_completion_tokens)
     paths = [weights_of(config), *settings.checkpoints]
-    names = distinct([config.model.name, *map(_name, settings.checkpoints)])
-    found: list[Contender] = []
+    names = unique_names([config.model.name, *map(_name, settings.checkpoints)])
+    models: list[EvaluatedModel] = []
     for name, path in zip(names, paths, strict=True):
-        probe = LocalProbe(replace(with_weights(config, path), probe=asked))
-        if found:
-            _check_same_prompts(found[0].probe.encoder, probe.encoder, path)
-        facts = probe.facts(greedy=True)
-        if readers is not None:
-            facts["decoding"] = {"describes": facts["decoding"], "reader": readers.facts}
-        key = probe_key(**facts)  # type: ignore[arg-type] # as LocalProbe lists them
+        frozen = FrozenModel(with_weights(config, path))
+        if models:
+            _check_same_prompts(models[0].frozen.encoder, frozen.encoder, path)
+        facts = probe_facts(
+            replace(config, probe=decoding),
+            model=config.model.name,
+            weights=frozen.digest,
+            encoder=frozen.encoder,
+            greedy=True,
+        )
+        if reader is not None:
+            facts["decoding"] = {"describes": facts["decoding"], "reader": reader.facts}
+        key = probe_key(**facts)  # type: ignore[arg-type] # as probe_facts lists them
         folder = Path(config.data.root) / settings.cache / key  # an absolute one replaces it
         describe_key(folder, facts)
-        found.append(
-            Contender(name=name, path=path, probe=probe, key=key, folder=folder, readers=readers)
+        models.append(
+            EvaluatedModel(
+                name=name, path=path, frozen=frozen, key=key, folder=folder, reader=reader
+            )
         )
-    return found
+    return models
 
 
-def fill(contender: Contender, sets: Sequence[BenchmarkSet], config: Config) -> None:
-    """Ask a checkpoint this process's share of what it has not answered yet."""
-    number, shares = share_of(config.benchmark.shard, os.environ, "benchmark.shard")
-    known, file = contender.answers(), new_file(contender.folder)
-    for one in sets:
-        for setting, order, indices in one.passes():
-            todo = {one.asked(n, setting, order): n for n in indices if n % shares == number - 1}
-            todo = {
-                asked: n
-                for asked, n in todo.items()
-                if asked not in known or known[asked].said is None
+def answer_missing(model: EvaluatedModel, sets: Sequence[BenchmarkSet], config: Config) -> None:
+    """Generate this process's share of the answers that are missing."""
+    number, shards = shard_of(config.benchmark.shard, os.environ, "benchmark.shard")
+    known, file = model.answers(), new_file(model.folder)
+    for dataset in sets:
+        for setting, order, indices in dataset.requests():
+            own = {
+                dataset.answer_key(n, setting, order): n
+                for n in indices
+                if n % shards == number - 1
             }
-            tried: dict[Asked, Answer] = {}
-            for answers in _ask(contender, one, setting, order, [*todo.values()], config):
+            todo = {
+                key: n
+                for key, n in own.items()
+                if key not in known or known[key].completion is None
+            }
+            answered: dict[AnswerKey, Answer] = {}
+            for answers in _generate(model, dataset, setting, order, [*todo.values()], config):
                 append_answers(file, answers)
-                tried |= answers
-            failed = {asked: Answer(prompt="", said=None) for asked in todo if asked not in tried}
-            append_answers(file, {asked: failed[asked] for asked in failed if asked not in known})
-            known |= failed | tried
-    contender.probe.close()
+                answered |= answers
+            failed = {
+                key: Answer(prompt="", completion=None) for key in todo if key not in answered
+            }
+            append_answers(file, {key: failed[key] for key in failed if key not in known})
+            known |= failed | answered
+    model.frozen.unload()
 
 
-def _ask(
-    contender: Contender,
-    one: BenchmarkSet,
+def _generate(
+    model: EvaluatedModel,
+    dataset: BenchmarkSet,
     setting: str,
     order: int,
     indices: Sequence[int],
     config: Config,
-) -> Iterator[dict[Asked, Answer]]:
-    """Put questions in one way, greedily; those that cannot be shown are quarantined."""
+) -> Iterator[dict[AnswerKey, Answer]]:
+    """Answer questions greedily in one setting; those that cannot be shown are quarantined."""
     if not indices:
         return
-    settings, probe, readers = config.benchmark, contender.probe, contender.readers
+    settings, reader = config.benchmark, model.reader
     condition, how = parse_condition(setting)
-    put = one.questions.with_condition(condition, how, option_seed=order)
-    put.samples = [one.samples[n] for n in indices]
-    names = {one.samples[n].id: one.asked(n, setting, order) for n in indices}
+    questions = dataset.questions.with_condition(condition, how, option_seed=order)
+    questions.samples = [dataset.samples[n] for n in indices]
+    keys = {dataset.samples[n].id: dataset.answer_key(n, setting, order) for n in indices}
     sampling = Sampling(group_size=1, max_tokens=settings.max_completion_tokens, temperature=0.0)
-    label = f"{contender.name}, {one.name} {setting}" + (f", order {order + 1}" if order else "")
-    judge = unjudged if readers is None else readers.verdicts
-    for batch in batches(put, batch_size=settings.batch_size, label=label):
-        prompts = rendered(batch, probe.encoder.tokenizer)
-        said = answer(probe.policy, batch, sampling, seed=config.seed, judge=judge)
+    label = f"{model.name}, {dataset.name} {setting}" + (f", order {order + 1}" if order else "")
+    grade = ungraded if reader is None else reader.verdicts
+    for batch in batches(questions, batch_size=settings.batch_size, label=label):
+        prompts = rendered(batch, model.frozen.encoder.tokenizer)
+        groups = answer(model.frozen.policy, batch, sampling, seed=config.seed, grade=grade)
         yield {
-            names[each.sample.id]: Answer(
+            keys[group.sample.id]: Answer(
                 prompt=prompt,
-                said=each.completions[0],
-                read=None if readers is None else each.verdicts[0],
+                completion=group.completions[0],
+                reader_verdict=None if reader is None else group.verdicts[0],
             )
-            for prompt, each in zip(prompts, said, strict=True)
+            for prompt, group in zip(prompts, groups, strict=True)
         }
 
 
-def unjudged(completions: Sequence[str], samples: Sequence[Sample]) -> list[Verdict]:
-    """Leave judging to whoever reads the answers: a verdict is not kept."""
+def ungraded(completions: Sequence[str], samples: Sequence[Sample]) -> list[Verdict]:
+    """Leave grading to those that read the answers: verdicts by rules are not kept."""
     return [NOTHING for _ in samples]
 
 
 def rendered(batch: Batch, tokenizer: PreTrainedTokenizerBase) -> list[str]:
-    """Write prompts as the model read them, with one placeholder for the many of a medium."""
+    """Decode prompts as the model reads them, with one placeholder for the many of a medium."""
     added = torch.tensor(sorted(tokenizer.added_tokens_decoder))
     texts = []
     for ids in batch.prompt_ids.cpu().split(batch.prompt_lens):
@@ -172,25 +185,23 @@ def rendered(batch: Batch, tokenizer: PreTrainedTokenizerBase) -> list[str]:
     return texts
 
 
-def lacking(contenders: Sequence[Contender], sets: Sequence[BenchmarkSet]) -> tuple[int, int]:
-    """Count the answers that a table needs, and those of them that nobody has tried to give."""
-    wanted: set[tuple[str, Asked]] = set()
-    missing: set[tuple[str, Asked]] = set()
-    for contender in contenders:
-        known = contender.answers()
-        asked = {
-            one.asked(n, setting, order)
-            for one in sets
-            for setting, order, indices in one.passes()
-            for n in indices
-        }
-        wanted |= {(contender.key, each) for each in asked}
-        missing |= {(contender.key, each) for each in asked - known.keys()}
-    return len(wanted), len(missing)
+def count_missing(
+    models: Sequence[EvaluatedModel], sets: Sequence[BenchmarkSet]
+) -> tuple[int, int]:
+    """Count the answers that a table needs, and those of them that were never tried."""
+    keys = {
+        dataset.answer_key(n, setting, order)
+        for dataset in sets
+        for setting, order, indices in dataset.requests()
+        for n in indices
+    }
+    folders = {model.key: model for model in models}  # the same weights may be named twice
+    missing = sum(len(keys - model.answers().keys()) for model in folders.values())
+    return len(keys) * len(folders), missing
 
 
 def _check_same_prompts(encoder: PromptEncoder, other: PromptEncoder, path: str) -> None:
-    """Raise where a checkpoint would read the prompts of the baseline as something else."""
+    """Raise where a checkpoint would read the prompts of the baseline differently."""
     same_words = encoder.tokenizer.get_vocab() == other.tokenizer.get_vocab()
     if not same_words or encoder.template_hash != other.template_hash:
         raise ValueError(
@@ -200,12 +211,12 @@ def _check_same_prompts(encoder: PromptEncoder, other: PromptEncoder, path: str)
 
 
 def _name(path: str) -> str:
-    """Call an export by its run, any other directory by its own name."""
+    """Name an export by its run, any other directory by its own name."""
     directory = Path(path)
     return directory.parent.name if directory.name == "export" else directory.name
 
 
-def distinct(names: Sequence[str]) -> list[str]:
+def unique_names(names: Sequence[str]) -> list[str]:
     """Number names that occur again."""
     taken: list[str] = []
     for name in names:

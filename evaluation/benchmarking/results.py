@@ -1,4 +1,4 @@
-"""Read what benchmarks and trainings left behind, for whoever compares them."""
+"""Load the results of finished benchmarks, and the cost of the training behind them."""
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
@@ -11,21 +11,21 @@ from numpy.typing import NDArray
 from omegaconf import OmegaConf
 
 from configs.benchmark import parse_condition
-from evaluation.auditing.truth import known_fields
+from datamodules.truth import known_fields
 from untrusted.json_text import json_of
 
 METRICS, TOKENS = "metrics.jsonl", "train/tokens"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Left:
-    """What one checkpoint got right, in the order of its file."""
+class BenchmarkResult:
+    """The answers of one checkpoint to one set, in the order of its file."""
 
-    put: str
-    """Set, condition, and what was judged."""
+    setup: str
+    """Set, condition, and how answers were named and graded."""
 
     hashes: Mapping[str, str]
-    """Content of each question, by id."""
+    """Content hash of each question, by id."""
 
     right: NDArray[np.float64]
     clusters: Sequence[str]
@@ -34,10 +34,10 @@ class Left:
     tokens: float
 
 
-def read_left(path: Path, wanted: str | None) -> Left:
-    """Read one checkpoint's answers to one set, and where its weights come from.
+def load_result(path: Path, dataset: str | None) -> BenchmarkResult:
+    """Load one checkpoint's answers to one set, and the cost of its training.
 
-    Of several conditions the first counts, and of several orders of the options the written one.
+    Of several conditions the first is loaded, and of several orders of the options the written one.
     """
     folder = path if path.is_dir() else path.parent
     if not (folder / "results.json").exists():
@@ -47,12 +47,12 @@ def read_left(path: Path, wanted: str | None) -> Left:
         )
     results = json_of((folder / "results.json").read_text())
     sets, condition = results["sets"], results["conditions"][0]
-    if wanted not in (sets if wanted is not None or len(sets) > 1 else [None]):
+    if dataset not in (sets if dataset is not None or len(sets) > 1 else [None]):
         raise ValueError(
             f"{folder} scored {', '.join(sets)}, but arms are compared on one set, not on "
-            f"{wanted}: name one of them."
+            f"{dataset}: name one of them."
         )
-    chosen = wanted or sets[0]
+    chosen = dataset or sets[0]
     name = [*results["checkpoints"]][-1] if path.is_dir() else path.stem
     place = (chosen, *parse_condition(condition), 0)
     rows = [
@@ -63,9 +63,9 @@ def read_left(path: Path, wanted: str | None) -> Left:
     root = Path(OmegaConf.select(OmegaConf.load(folder / "config.yaml"), "data.root"))
     truth = known_fields(root, chosen, ("evidence",))
     needs = [truth[row["id"]]["evidence"] != "text" if row["id"] in truth else None for row in rows]
-    steps, tokens = learned(Path(results["checkpoints"][name]))
-    return Left(
-        put=f"{chosen} under {condition}, by {results['by']}{_judged_by(results)}",
+    steps, tokens = training_cost(Path(results["checkpoints"][name]))
+    return BenchmarkResult(
+        setup=f"{chosen} under {condition}, by {results['by']}{_graded_by(results)}",
         hashes={row["id"]: row["content_hash"] for row in rows},
         right=np.array([row["correct"] for row in rows], dtype=np.float64),
         clusters=[row["asset_id"] for row in rows],
@@ -75,17 +75,17 @@ def read_left(path: Path, wanted: str | None) -> Left:
     )
 
 
-def _judged_by(results: Mapping[str, Any]) -> str:
-    """Say how answers were named and read, which results of long ago do not tell."""
+def _graded_by(results: Mapping[str, Any]) -> str:
+    """Say how options were named and answers graded; `""` for old results, which do not say."""
     if "harness_version" not in results:
         return ""
     return f", options named by {results['answer_with']}, harness {results['harness_version']}"
 
 
-def learned(weights: Path) -> tuple[int, float]:
-    """Count the optimizer steps behind an export, and the tokens that they learned from.
+def training_cost(weights: Path) -> tuple[int, float]:
+    """Count the optimizer steps behind an export, and the tokens that they trained on.
 
-    An export knows by its run's `config.yaml` which one that run started from, and so on back to
+    The `config.yaml` of an export's run names the weights that it started from, and so on back to
     weights that no run made. Tokens are NaN where a run did not count them.
     """
     steps, tokens = 0, 0.0
@@ -97,7 +97,7 @@ def learned(weights: Path) -> tuple[int, float]:
 
 
 def _lineage(weights: Path) -> Iterator[Path]:
-    """Walk the training runs behind an export, the last one first."""
+    """Yield the training runs behind an export, the last one first."""
     run = weights.parent
     while weights.name == "export" and (run / METRICS).exists():
         yield run
@@ -108,5 +108,5 @@ def _lineage(weights: Path) -> Iterator[Path]:
 
 
 def _rows(path: Path) -> list[dict[str, Any]]:  # whatever was written there
-    """Read a row a line; texts may hold what Unicode calls a line break, and are not torn there."""
+    """Read a row a line; line breaks of Unicode other than newlines may stand in texts."""
     return [json_of(line) for line in path.read_text().split("\n") if line]

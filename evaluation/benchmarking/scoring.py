@@ -1,6 +1,6 @@
-"""Judge what a checkpoint answered to one set: verdicts, official scores, and a row for each."""
+"""Grade a checkpoint's answers to one set: verdicts, official scores, and a row for each."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from configs.benchmark import parse_condition
 from datamodules.prompts.orders import option_order
 from datamodules.sample import LETTERS, Sample
-from evaluation.benchmarking.answers import Answer, Asked
+from evaluation.benchmarking.answers import Answer, AnswerKey
 from evaluation.benchmarking.baselines import first_option, longest_option
 from evaluation.benchmarking.datasets import BenchmarkSet, media_shown
 from modules.rewards.evidence_reward import leaks_answer
@@ -18,11 +18,11 @@ from modules.verifiers.verify import NOTHING, Verdict, verify_all
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
-    """One question as it was put to one checkpoint, and what came of it."""
+class GradedAnswer:
+    """One answer of one checkpoint, with its verdict."""
 
     sample: Sample
-    """As asked."""
+    """As prompted."""
 
     setting: str
     order: int
@@ -36,12 +36,12 @@ class Judged:
     @property
     def missing(self) -> bool:
         """Whether the question could not be shown."""
-        return self.answer.said is None
+        return self.answer.completion is None
 
 
 @dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What one checkpoint made of one set under one condition.
+class SetScores:
+    """Scores of one checkpoint on the questions of one set under one condition.
 
     Shapes: all arrays (Q,), malformed rows of the manifest last
     """
@@ -55,88 +55,77 @@ class Outcome:
     unparsed: NDArray[np.float64]
     missing: NDArray[np.float64]
     first_option: NDArray[np.float64]
-    """What a blind choice would have scored in the orders that were asked; so has the next one."""
+    """Score of that blind baseline in the same orders; so is the next one."""
 
     longest_option: NDArray[np.float64]
     given_away: NDArray[np.float64]
-    """Descriptions that state an answer; 0 where answers are given."""
+    """1 for descriptions that leak the answer; 0 where answers are given."""
 
 
-def judged(one: BenchmarkSet, answers: Mapping[Asked, Answer], setting: str) -> list[list[Judged]]:
-    """Judge every question of a set under a condition, in each of its orders."""
-    samples = [
-        [one.put(sample, order) for order in orders]
-        for sample, orders in zip(one.samples, one.orders, strict=True)
-    ]
-    said = [
-        [answers[one.asked(index, setting, order)] for order in orders]
-        for index, orders in enumerate(one.orders)
-    ]
-    flat = [
-        (sample, answer.said or "")
-        for group, own in zip(samples, said, strict=True)
-        for sample, answer in zip(group, own, strict=True)
-    ]
-    verdicts = iter(verify_all([text for _, text in flat], [sample for sample, _ in flat]))
-
-    def judge(sample: Sample, answer: Answer, order: int, written: Sample) -> Judged:
-        verdict, text = next(verdicts), answer.said
-        described = answer.read is not None
-        if answer.read is not None:
-            verdict = answer.read
-        return Judged(
-            sample=sample,
-            setting=setting,
-            order=order,
-            places=option_order(written, order),
-            answer=answer,
-            verdict=NOTHING if text is None else verdict,
-            official=None if text is None or described else official_score(sample, text),
+def grade_answers(
+    dataset: BenchmarkSet, answers: Mapping[AnswerKey, Answer], setting: str
+) -> list[list[GradedAnswer]]:
+    """Grade the answers to every question of a set under a condition, in each of its orders."""
+    places = [(n, order) for n, orders in enumerate(dataset.orders) for order in orders]
+    samples = [dataset.as_prompted(dataset.samples[n], order) for n, order in places]
+    own = [answers[dataset.answer_key(n, setting, order)] for n, order in places]
+    verdicts = verify_all([answer.completion or "" for answer in own], samples)
+    graded: list[list[GradedAnswer]] = [[] for _ in dataset.samples]
+    for (n, order), sample, answer, verdict in zip(places, samples, own, verdicts, strict=True):
+        text, described = answer.completion, answer.reader_verdict is not None
+        verdict = answer.reader_verdict or verdict
+        graded[n].append(
+            GradedAnswer(
+                sample=sample,
+                setting=setting,
+                order=order,
+                places=option_order(dataset.samples[n], order),
+                answer=answer,
+                verdict=NOTHING if text is None else verdict,
+                official=None if text is None or described else official_score(sample, text),
+            )
         )
-
-    return [
-        [judge(*each, written) for each in zip(group, own, orders, strict=True)]
-        for group, own, orders, written in zip(samples, said, one.orders, one.samples, strict=True)
-    ]
+    return graded
 
 
-def outcome(one: BenchmarkSet, found: Sequence[Sequence[Judged]]) -> Outcome:
-    """Average over orders; rows that could not be read are wrong and missing."""
+def set_scores(dataset: BenchmarkSet, graded: Sequence[Sequence[GradedAnswer]]) -> SetScores:
+    """Average over orders; malformed rows are wrong and missing."""
 
     def over(values: Sequence[Sequence[float]], malformed: float = 0.0) -> NDArray[np.float64]:
-        return np.array([np.mean(own) for own in values] + [malformed] * one.malformed)
+        return np.array([np.mean(own) for own in values] + [malformed] * dataset.malformed)
 
-    right = [[float(each.verdict.correct) for each in own] for own in found]
-    return Outcome(
+    def each(value: Callable[[GradedAnswer], float]) -> list[list[float]]:
+        return [[float(value(answer)) for answer in group] for group in graded]
+
+    right = each(lambda answer: answer.verdict.correct)
+    return SetScores(
         right=over(right),
         all_right=over([[min(own)] for own in right]),
-        unparsed=over(
-            [[float(not (each.missing or each.verdict.parsed)) for each in own] for own in found]
-        ),
-        missing=over([[float(each.missing) for each in own] for own in found], 1.0),
-        first_option=over([[first_option(each.sample) for each in own] for own in found]),
-        longest_option=over([[longest_option(each.sample) for each in own] for own in found]),
-        given_away=over([[float(_told(each)) for each in own] for own in found]),
+        unparsed=over(each(lambda answer: not (answer.missing or answer.verdict.parsed))),
+        missing=over(each(lambda answer: answer.missing), 1.0),
+        first_option=over(each(lambda answer: first_option(answer.sample))),
+        longest_option=over(each(lambda answer: longest_option(answer.sample))),
+        given_away=over(each(_leaks)),
     )
 
 
 def official(
-    found: Sequence[Sequence[Judged]], *, malformed: int = 0
+    graded: Sequence[Sequence[GradedAnswer]], *, malformed: int = 0
 ) -> Mapping[str, float] | None:
-    """Sum up as the publisher does, over the options as written; None where no rule is known.
+    """Aggregate as the publisher does, over the options as written; None where no rule is known.
 
-    What could not be shown is no completion at all, as empty ones are. Sets that mix publishers
-    have no rule.
+    A question that could not be shown has no completion, unlike an empty one. Sets that mix
+    publishers have no rule.
     """
     pairs: list[tuple[Sample, OfficialScore]] = []
     completions: list[str | None] = []
-    for each, *_ in found:
-        score = each.official
-        if each.missing:
-            score = official_score(each.sample, "")
+    for first, *_ in graded:
+        score = first.official
+        if first.missing:
+            score = official_score(first.sample, "")
         if score is not None:
-            pairs.append((each.sample, score))
-            completions.append(each.answer.said)
+            pairs.append((first.sample, score))
+            completions.append(first.answer.completion)
     sources = sorted({sample.source for sample, _ in pairs})
     if len(sources) != 1:
         return None
@@ -144,15 +133,15 @@ def official(
 
 
 def rows(
-    one: BenchmarkSet, found: Sequence[Sequence[Judged]], *, described: bool
+    dataset: BenchmarkSet, graded: Sequence[Sequence[GradedAnswer]], *, described: bool
 ) -> Iterator[dict[str, object]]:
-    """Write down every question, and what was said to it or read from that."""
-    for each in (each for own in found for each in own):
+    """Write a row for every answer."""
+    for each in (each for own in graded for each in own):
         sample, answer, verdict = each.sample, each.answer, each.verdict
         condition, how = parse_condition(each.setting)
-        told = {"description": answer.said, "honest": not _told(each)}
+        description = {"description": answer.completion, "honest": not _leaks(each)}
         yield {
-            "set": one.name,
+            "set": dataset.name,
             "id": sample.id,
             "condition": condition,
             "how": how,
@@ -165,7 +154,7 @@ def rows(
             "option_order": "".join(LETTERS[option] for option in each.places),
             "media": media_shown(sample, condition, how),
             "prompt": answer.prompt,
-            **(told if described else {"completion": answer.said}),
+            **(description if described else {"completion": answer.completion}),
             "gold": sample.answer,
             "answer_with": sample.answer_with,
             "extracted": verdict.extracted,
@@ -177,7 +166,8 @@ def rows(
         }
 
 
-def _told(each: Judged) -> bool:
-    """Whether a description states an answer."""
-    described = each.answer.read is not None and each.answer.said is not None
-    return described and leaks_answer(each.answer.said or "", each.sample)
+def _leaks(graded: GradedAnswer) -> bool:
+    """Tell whether a description states the answer."""
+    answer = graded.answer
+    described = answer.reader_verdict is not None and answer.completion is not None
+    return described and leaks_answer(answer.completion or "", graded.sample)

@@ -1,4 +1,4 @@
-"""Benchmark: any sets to any checkpoints under any conditions, and tables with intervals."""
+"""Benchmark: score checkpoints on sets under conditions, and write tables with intervals."""
 
 import json
 import logging
@@ -9,21 +9,25 @@ from pathlib import Path
 from configs.benchmark import BenchmarkConfig
 from configs.schema import Config
 from datamodules.contamination.overlap import Overlap, find_overlap, overlap_notes
-from evaluation.auditing.truth import known_fields
+from datamodules.truth import known_fields
 from evaluation.benchmarking.datasets import BenchmarkSet, load_set
 from evaluation.benchmarking.metrics import (
-    Comparison,
-    Drawing,
-    Line,
-    Report,
+    BootstrapSettings,
     ablations,
     comparison,
     groundings,
-    line,
     mean_of,
+    score_row,
 )
-from evaluation.benchmarking.models import Contender, Readers, contenders_of, fill, lacking
-from evaluation.benchmarking.scoring import Outcome, judged, official, outcome, rows
+from evaluation.benchmarking.models import (
+    EvaluatedModel,
+    LazyReader,
+    answer_missing,
+    count_missing,
+    evaluated_models,
+)
+from evaluation.benchmarking.report import Comparison, Report, ScoreRow
+from evaluation.benchmarking.scoring import SetScores, grade_answers, official, rows, set_scores
 from evaluation.benchmarking.tables import check_complete, render, short_names
 from inference.loading import weights_of
 from modules.grading import HARNESS
@@ -33,26 +37,25 @@ from runtime.writing import write_text
 log = logging.getLogger(__name__)
 
 LeaksOf = Mapping[tuple[str, str], Overlap]
-"""What training and test have in common, by set and checkpoint."""
+"""Overlap of training and test, by set and checkpoint."""
 
 Groups = Mapping[str, Sequence[int]]
-"""Questions of one set, by the name of their row."""
-
-Found = Mapping[str, Mapping[str, Outcome]]
-"""What checkpoints made of one set, by their names and by conditions."""
+"""Questions of one set, by the name of their group."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Scores:
-    """What checkpoints made of one set."""
+class SetResults:
+    """The results of all checkpoints on one set."""
 
-    found: Found
+    scores: Mapping[str, Mapping[str, SetScores]]
+    """By checkpoint and condition."""
+
     official: Mapping[str, Mapping[str, float] | None]
     """By checkpoint."""
 
 
 def benchmark(config: Config) -> str:
-    """Ask what was not asked yet, and once nothing is missing return the tables to print."""
+    """Generate missing answers, and once none is missing return the tables to print."""
     described = config.benchmark.grade_by == "description"
     if config.data.task == "describe" and not described:
         raise ValueError(
@@ -62,59 +65,59 @@ def benchmark(config: Config) -> str:
     if described:
         config = replace(config, data=replace(config.data, task="describe"))
     with open_run(config) as run:
-        contenders = contenders_of(config, Readers(config) if described else None)
-        encoder = contenders[0].probe.encoder
+        models = evaluated_models(config, LazyReader(config) if described else None)
+        encoder = models[0].frozen.encoder
         sets = [load_set(name, config, encoder, run_dir=run.dir) for name in config.benchmark.sets]
         groups = _groups(sets, config)
-        for contender in contenders:
-            fill(contender, sets, config)
-        wanted, missing = lacking(contenders, sets)
+        for model in models:
+            answer_missing(model, sets, config)
+        wanted, missing = count_missing(models, sets)
         if missing:
             return (
                 f"{missing} of {wanted} answers are still missing, those of other shares: when "
                 "these have ended, the same command makes the table, and so does "
                 "benchmark.shard=1/1, which asks what is then still missing."
             )
-        scores = _judge(contenders, sets, run, described=described)
-        root, samples = Path(config.data.root), {one.name: one.samples for one in sets}
+        results = _grade(models, sets, run, described=described)
+        root, samples = Path(config.data.root), {dataset.name: dataset.samples for dataset in sets}
         leaks = {
-            (name, contender.name): found
-            for contender in contenders
-            for name, found in find_overlap(Path(contender.path), samples, root=root).items()
+            (name, model.name): overlap
+            for model in models
+            for name, overlap in find_overlap(Path(model.path), samples, root=root).items()
         }
-        notes = [*_notes(sets, scores, leaks, described=described), f"per question: {run.dir}"]
-        names = [contender.name for contender in contenders]
-        report = _report(config, names, sets, groups, scores, notes)
+        notes = [*_notes(sets, results, leaks, described=described), f"per question: {run.dir}"]
+        names = [model.name for model in models]
+        report = _report(config, names, sets, groups, results, notes)
         check_complete(report)
-        write_text(run.dir / "results.json", _results(config, contenders, report, leaks))
+        write_text(run.dir / "results.json", _results(config, models, report, leaks))
         run.finish()
     return render(report)
 
 
-def _judge(
-    contenders: Sequence[Contender], sets: Sequence[BenchmarkSet], run: Run, *, described: bool
-) -> list[Scores]:
-    """Judge all answers, and leave a row for each in a file of each checkpoint."""
-    found: list[dict[str, dict[str, Outcome]]] = [{} for _ in sets]
-    officially: list[dict[str, Mapping[str, float] | None]] = [{} for _ in sets]
-    for contender in contenders:
-        answers, lines = contender.answers(), []
-        for one, outcomes, summaries in zip(sets, found, officially, strict=True):
-            outcomes[contender.name] = {}
-            for number, setting in enumerate(one.settings):
-                verdicts = judged(one, answers, setting)
-                outcomes[contender.name][setting] = outcome(one, verdicts)
+def _grade(
+    models: Sequence[EvaluatedModel], sets: Sequence[BenchmarkSet], run: Run, *, described: bool
+) -> list[SetResults]:
+    """Grade all answers, and write a row for each in a file of each checkpoint."""
+    scores: list[dict[str, dict[str, SetScores]]] = [{} for _ in sets]
+    summaries: list[dict[str, Mapping[str, float] | None]] = [{} for _ in sets]
+    for model in models:
+        answers, lines = model.answers(), []
+        for dataset, own, summary in zip(sets, scores, summaries, strict=True):
+            own[model.name] = {}
+            for number, setting in enumerate(dataset.settings):
+                graded = grade_answers(dataset, answers, setting)
+                own[model.name][setting] = set_scores(dataset, graded)
                 if number == 0:
-                    summaries[contender.name] = (
-                        None if described else official(verdicts, malformed=one.malformed)
+                    summary[model.name] = (
+                        None if described else official(graded, malformed=dataset.malformed)
                     )
-                told = rows(one, verdicts, described=described)
-                lines += [json.dumps(row, ensure_ascii=False) for row in told]
+                written = rows(dataset, graded, described=described)
+                lines += [json.dumps(row, ensure_ascii=False) for row in written]
         text = "".join(f"{row}\n" for row in lines)
-        write_text(run.dir / f"{contender.name}.jsonl", text)
+        write_text(run.dir / f"{model.name}.jsonl", text)
     return [
-        Scores(found=own, official=summaries)
-        for own, summaries in zip(found, officially, strict=True)
+        SetResults(scores=own, official=summary)
+        for own, summary in zip(scores, summaries, strict=True)
     ]
 
 
@@ -123,59 +126,61 @@ def _report(
     names: Sequence[str],
     sets: Sequence[BenchmarkSet],
     groups: Sequence[Groups],
-    scores: Sequence[Scores],
+    results: Sequence[SetResults],
     notes: Sequence[str],
 ) -> Report:
-    """Measure everything that the tables show."""
+    """Compute everything that the tables show."""
     settings = config.benchmark
-    drawing = Drawing(
+    bootstrap = BootstrapSettings(
         resamples=settings.resamples, confidence=settings.confidence, seed=config.seed
     )
-    pairs = list(zip(sets, scores, strict=True))
-    alone = [(one, name, own.found[name]) for one, own in pairs for name in names]
+    pairs = list(zip(sets, results, strict=True))
+    alone = [(dataset, name, own.scores[name]) for dataset, own in pairs for name in names]
     main = settings.conditions[0]
     described = settings.grade_by == "description"
 
-    def lines(one: BenchmarkSet, own: Scores) -> list[Line]:
+    def score_rows(dataset: BenchmarkSet, own: SetResults) -> list[ScoreRow]:
         return [
-            line(
-                one,
+            score_row(
+                dataset,
                 name,
-                own.found[name],
+                own.scores[name],
                 official=own.official[name],
                 described=described,
-                drawing=drawing,
+                bootstrap=bootstrap,
             )
             for name in names
         ]
 
-    def comparisons(one: BenchmarkSet, own: Scores, rows: Groups) -> list[Comparison]:
+    def comparisons(dataset: BenchmarkSet, own: SetResults, rows: Groups) -> list[Comparison]:
         return [
-            comparison(one, {n: own.found[n][main] for n in (names[0], other)}, rows, drawing)
+            comparison(
+                dataset, {n: own.scores[n][main] for n in (names[0], other)}, rows, bootstrap
+            )
             for other in names[1:] or names
         ]
 
     return Report(
         heading=_heading(config),
-        lines=[each for one, own in pairs for each in lines(one, own)],
+        lines=[row for dataset, own in pairs for row in score_rows(dataset, own)],
         means=[
-            mean_of(name, sets, [own.found[name][main] for own in scores], drawing)
+            mean_of(name, sets, [own.scores[name][main] for own in results], bootstrap)
             for name in names
             if len(sets) > 1
         ],
         comparisons=[
             each
-            for (one, own), rows in zip(pairs, groups, strict=True)
-            for each in comparisons(one, own, rows)
+            for (dataset, own), rows in zip(pairs, groups, strict=True)
+            for each in comparisons(dataset, own, rows)
         ],
-        ablations=[each for asked in alone for each in ablations(*asked, drawing)],
-        groundings=[each for asked in alone for each in groundings(*asked, drawing)],
+        ablations=[row for scored in alone for row in ablations(*scored, bootstrap)],
+        groundings=[row for scored in alone for row in groundings(*scored, bootstrap)],
         notes=notes,
     )
 
 
 def _heading(config: Config) -> str:
-    """Say what the numbers are, and how the questions were put."""
+    """Say what the numbers are, and how questions were prompted."""
     settings = config.benchmark
     name = f"/{settings.sets[0]}" if len(settings.sets) == 1 else ""
     lines = [
@@ -191,53 +196,57 @@ def _heading(config: Config) -> str:
 
 
 def _notes(
-    sets: Sequence[BenchmarkSet], scores: Sequence[Scores], leaks: LeaksOf, *, described: bool
+    sets: Sequence[BenchmarkSet],
+    results: Sequence[SetResults],
+    leaks: LeaksOf,
+    *,
+    described: bool,
 ) -> list[str]:
-    """Say what else a reader of the tables has to know."""
-    names, told, away = short_names([one.name for one in sets]), [], []
-    for one, own in zip(sets, scores, strict=True):
-        for name, found in own.found.items():
-            share = found[one.settings[0]].given_away.mean()
-            away.append(f"{name} {share:.1%}, {names[one.name]}")
+    """Write the notes below the tables."""
+    names, notes, leaky = short_names([dataset.name for dataset in sets]), [], []
+    for dataset, own in zip(sets, results, strict=True):
+        for name, scores in own.scores.items():
+            share = scores[dataset.settings[0]].given_away.mean()
+            leaky.append(f"{name} {share:.1%}, {names[dataset.name]}")
             summary = own.official[name] or {}
-            told += [
-                f"official {measure} of {name} on {names[one.name]}: {value:.2f}"
+            notes += [
+                f"official {measure} of {name} on {names[dataset.name]}: {value:.2f}"
                 for measure, value in summary.items()
                 if measure not in ("score", "counted")
             ]
     if described:
-        told.append("descriptions that give an answer away: " + "; ".join(away))
-    return told + overlap_notes({(names[one], name): each for (one, name), each in leaks.items()})
+        notes.append("descriptions that give an answer away: " + "; ".join(leaky))
+    return notes + overlap_notes({(names[s], name): each for (s, name), each in leaks.items()})
 
 
 def _groups(sets: Sequence[BenchmarkSet], config: Config) -> list[Groups]:
-    """Name the rows of the comparisons of each set, and see that somebody names such groups."""
+    """Group the questions of each set; raise where no question has such a group."""
     by, root = config.benchmark.group_by, Path(config.data.root)
-    fields = {field for one in sets for sample in one.samples for field in sample.facts}
+    fields = {field for dataset in sets for sample in dataset.samples for field in sample.facts}
     fields |= {
         field
-        for one in sets
-        for row in known_fields(root, one.name, ()).values()
+        for dataset in sets
+        for row in known_fields(root, dataset.name, ()).values()
         for field in row.keys() - {"id"}
     }
     if by not in fields and by != BenchmarkConfig().group_by:
         listed = f"choose from {', '.join(sorted(fields))}, or leave it out"
         raise ValueError(
-            f"benchmark.group_by is {by}, but no question of {', '.join(one.name for one in sets)} "
+            f"benchmark.group_by is {by}, but no question of {', '.join(s.name for s in sets)} "
             "and no truth file has such a field, so that nothing would be grouped: "
             f"{listed if fields else 'leave it out, they have no fields'}."
         )
-    return [_groups_of(one, by, root) for one in sets]
+    return [_groups_of(dataset, by, root) for dataset in sets]
 
 
-def _groups_of(one: BenchmarkSet, by: str, root: Path) -> Groups:
-    """Take all questions, those that truly need media where that is known, and the groups that the
-    publisher or a truth file makes."""
-    groups: dict[str, Sequence[int]] = {"all questions": range(len(one))}
-    stated = {n: sample.facts[by] for n, sample in enumerate(one.samples) if by in sample.facts}
+def _groups_of(dataset: BenchmarkSet, by: str, root: Path) -> Groups:
+    """Group one set: all questions, those known to need media, and the groups of the publisher or
+    of a truth file."""
+    groups: dict[str, Sequence[int]] = {"all questions": range(len(dataset))}
+    stated = {n: sample.facts[by] for n, sample in enumerate(dataset.samples) if by in sample.facts}
     fields = ("evidence",) if stated else ("evidence", by)
-    known = known_fields(root, one.name, fields)
-    truth = {n: known[s.id] for n, s in enumerate(one.samples) if s.id in known}
+    known = known_fields(root, dataset.name, fields)
+    truth = {n: known[s.id] for n, s in enumerate(dataset.samples) if s.id in known}
     if truth:
         groups["need the media"] = [n for n, row in truth.items() if row["evidence"] != "text"]
     stated = stated or {n: row[by] for n, row in truth.items()}
@@ -247,7 +256,7 @@ def _groups_of(one: BenchmarkSet, by: str, root: Path) -> Groups:
 
 
 def _results(
-    config: Config, contenders: Sequence[Contender], report: Report, leaks: LeaksOf
+    config: Config, models: Sequence[EvaluatedModel], report: Report, leaks: LeaksOf
 ) -> str:
     """Write results.json, see docs/benchmarks.md."""
     settings = config.benchmark
@@ -258,11 +267,11 @@ def _results(
         "by": settings.grade_by,
         "answer_with": config.model.answer_with,
         "harness_version": HARNESS,
-        "checkpoints": {contender.name: contender.path for contender in contenders},
-        "answers": {contender.name: contender.key for contender in contenders},
+        "checkpoints": {model.name: model.path for model in models},
+        "answers": {model.name: model.key for model in models},
         "leaks": [
-            {"set": one, "checkpoint": name, **asdict(found)}
-            for (one, name), found in leaks.items()
+            {"set": dataset, "checkpoint": name, **asdict(overlap)}
+            for (dataset, name), overlap in leaks.items()
         ],
         **report.as_dict(),
     }

@@ -1,4 +1,4 @@
-"""The tables of a benchmark as plain text; what hides what a score rests on is not written."""
+"""The tables of a benchmark as plain text; an incomplete score is refused."""
 
 import math
 from collections import Counter
@@ -8,12 +8,12 @@ from pathlib import Path
 from textwrap import wrap
 
 from datamodules.sources.row_files import ENDINGS
-from evaluation.auditing.tables import layout
-from evaluation.benchmarking.metrics import POWER, Ablation, Comparison, Grounding, Line, Report
-from evaluation.statistics.intervals import Interval, percent, table
+from evaluation.benchmarking.report import POWER, Ablation, Comparison, Grounding, Report, ScoreRow
+from evaluation.statistics.intervals import Interval
+from evaluation.statistics.tables import comparison_table, layout, percent
 
 WIDTH = 100
-"""Columns that a line has, unless a name needs more."""
+"""Characters of a line, unless a name needs more."""
 
 LEGEND = (
     "n: questions. Unparsed answers are wrong, and so are missing ones, whose questions could",
@@ -29,18 +29,18 @@ MEANS = ("macro mean", "weighted mean")
 
 
 def render(report: Report) -> str:
-    """Write all tables, each score beside its number of questions, its interval, the shares that
-    could not be read, and what blind choices score."""
+    """Write all tables: each score with its number of questions, interval, shares of unparsed and
+    missing answers, and blind baselines."""
     check_complete(report)
-    names, several = short_names([line.set for line in report.lines]), bool(report.means)
-    familiar = [
+    names, several = short_names([row.set for row in report.lines]), bool(report.means)
+    comparisons = [
         _comparison(each, names[each.set] if several else None)
         for each in report.comparisons
         if not several or len(each.rows) > 1 or len(each.rows[0].scores) > 1
     ]
-    plain = not several and not any(line.clean for line in report.lines)
+    plain = not several and not any(row.clean for row in report.lines)
     overview = [_overview(report, names), *_otherwise(report, names)]
-    parts = [*familiar, *overview] if plain else [*overview, *familiar]
+    parts = [*comparisons, *overview] if plain else [*overview, *comparisons]
     parts += [_ablations(report.ablations, names)] if report.ablations else []
     parts += [_groundings(report.groundings, names)] if report.groundings else []
     heading, notes = (
@@ -51,11 +51,11 @@ def render(report: Report) -> str:
 
 
 def short_names(sets: Sequence[str]) -> dict[str, str]:
-    """Call sets by their files alone, without directory and ending, where that tells them apart."""
+    """Shorten sets to their file names, without directory and ending, where that is unique."""
 
     def bare(name: str) -> str:
         parts = map(Path, name.split("+"))
-        return "+".join(str(one.with_suffix("") if one.suffix in ENDINGS else one) for one in parts)
+        return "+".join(str(p.with_suffix("") if p.suffix in ENDINGS else p) for p in parts)
 
     def stem(name: str) -> str:
         return "+".join(Path(part).name for part in bare(name).split("+"))
@@ -63,34 +63,34 @@ def short_names(sets: Sequence[str]) -> dict[str, str]:
     known = dict.fromkeys(sets)
     shorter = [(short, Counter(map(short, known))) for short in (stem, bare)]
     return {
-        name: next((short(name) for short, seen in shorter if seen[short(name)] == 1), name)
+        name: next((short(name) for short, uses in shorter if uses[short(name)] == 1), name)
         for name in known
     }
 
 
 def folded(text: str) -> list[str]:
-    """Break a line that is too long, but no name."""
+    """Wrap a long line without breaking names."""
     return wrap(text, WIDTH, subsequent_indent="  ", break_long_words=False, break_on_hyphens=False)
 
 
 def check_complete(report: Report) -> None:
-    """Refuse to show a score without what it needs to be read."""
-    told = {(line.set, line.checkpoint) for line in report.lines}
-    shown = {(each.set, name) for each in report.comparisons for name in each.rows[0].scores}
-    shown |= {(each.set, each.checkpoint) for each in report.ablations}
-    shown |= {(each.set, each.checkpoint) for each in report.groundings}
-    lacking = dict.fromkeys(shown - told, "everything")
-    for line in report.lines:
+    """Raise where a score lacks what is needed to interpret it."""
+    complete = {(row.set, row.checkpoint) for row in report.lines}
+    used = {(each.set, name) for each in report.comparisons for name in each.rows[0].scores}
+    used |= {(each.set, each.checkpoint) for each in report.ablations}
+    used |= {(each.set, each.checkpoint) for each in report.groundings}
+    lacking = dict.fromkeys(used - complete, "everything")
+    for row in report.lines:
         needed: Mapping[str, bool] = {
-            "questions": line.score.n > 0,
-            "an interval": line.score.clusters < 2 or math.isfinite(line.score.low),
-            "the unparsed share": math.isfinite(line.unparsed),
-            "the missing share": math.isfinite(line.missing),
-            "blind baselines": math.isfinite(line.first_option + line.longest_option),
+            "questions": row.score.n > 0,
+            "an interval": row.score.clusters < 2 or math.isfinite(row.score.low),
+            "the unparsed share": math.isfinite(row.unparsed),
+            "the missing share": math.isfinite(row.missing),
+            "blind baselines": math.isfinite(row.first_option + row.longest_option),
         }
         for what, there in needed.items():
             if not there:
-                lacking.setdefault((line.set, line.checkpoint), what)
+                lacking.setdefault((row.set, row.checkpoint), what)
     if lacking or not report.lines:
         (name, checkpoint), what = next(iter(lacking.items()), (("no set", "any"), "everything"))
         raise ValueError(
@@ -100,38 +100,38 @@ def check_complete(report: Report) -> None:
         )
 
 
-def _comparison(found: Comparison, name: str | None) -> str:
-    """Show groups of questions, and what difference could have been found among all."""
+def _comparison(comparison: Comparison, name: str | None) -> str:
+    """Write a comparison by groups, and the smallest difference that it would have found."""
     lines = [] if name is None else [name]
-    lines.append(table(found.rows))
-    smallest, differ = found.smallest, found.discordance or 0.0
+    lines.append(comparison_table(comparison.rows))
+    smallest, differ = comparison.smallest, comparison.discordance or 0.0
     if smallest is None:
         return "\n".join(lines)
     chance = f"with {POWER:.0%} power"
     if math.isnan(smallest):
-        told = "The two never differ, which says nothing of what could have been found."
+        note = "The two never differ, which says nothing of what could have been found."
     elif math.isinf(smallest):
-        told = f"Too few questions: a true difference of 100 points would not be found {chance}."
+        note = f"Too few questions: a true difference of 100 points would not be found {chance}."
     else:
-        told = f"A true difference of {100 * smallest:.1f} points on all questions would have been "
-        told += f"found {chance}, at this n"
+        note = f"A true difference of {100 * smallest:.1f} points on all questions would have been "
+        note += f"found {chance}, at this n"
         if smallest <= differ:
-            told += ", discordance and clustering."
+            note += ", discordance and clustering."
         else:
-            told += f" and clustering. That takes a discordance above the {100 * differ:.1f}% "
-            told += "found, all of it one way."
-    return "\n".join([*lines, *folded(told)])
+            note += f" and clustering. That takes a discordance above the {100 * differ:.1f}% "
+            note += "found, all of it one way."
+    return "\n".join([*lines, *folded(note)])
 
 
 def _overview(report: Report, names: Mapping[str, str]) -> str:
-    """Show every checkpoint on every set, a line each."""
+    """Write the score of every checkpoint on every set."""
     head = ["set", "checkpoint", "n", "score", "unparsed", "missing", "first", "longest"]
     cells = []
-    for line in report.lines:
-        shares = (line.unparsed, line.missing, line.first_option, line.longest_option)
-        blind = "not asked" if line.text_only is None else _share(line.text_only)
-        row = [names[line.set], line.checkpoint, str(line.score.n), percent(line.score)]
-        cells.append([*row, *map(_share, shares), blind])
+    for row in report.lines:
+        shares = (row.unparsed, row.missing, row.first_option, row.longest_option)
+        blind = "not asked" if row.text_only is None else _share(row.text_only)
+        score = [names[row.set], row.checkpoint, str(row.score.n), percent(row.score)]
+        cells.append([*score, *map(_share, shares), blind])
     for mean in report.means:
         for name, raw in zip(MEANS, (mean.macro, mean.weighted), strict=True):
             cells.append([name, mean.checkpoint, str(raw.n), percent(raw), *["-"] * 5])
@@ -139,42 +139,44 @@ def _overview(report: Report, names: Mapping[str, str]) -> str:
 
 
 def _otherwise(report: Report, names: Mapping[str, str]) -> list[str]:
-    """Show what else each score would be, where there is more than one way to count it."""
+    """Write the scores by other ways of counting, where there are any."""
     cells = []
-    for line in report.lines:
-        for by, (n, score) in _ways(line).items():
-            cells.append([names[line.set], line.checkpoint, by, str(n), percent(line.score), score])
+    for row in report.lines:
+        for by, (n, score) in _ways(row).items():
+            cells.append([names[row.set], row.checkpoint, by, str(n), percent(row.score), score])
     for mean in report.means:
         for rule, clean in mean.clean.items():
-            for name, raw, left in zip(MEANS, (mean.macro, mean.weighted), clean, strict=True):
-                row = [name, mean.checkpoint, f"clean, {rule}", str(left.n), percent(raw)]
-                cells.append([*row, percent(left)])
+            for name, raw, kept in zip(MEANS, (mean.macro, mean.weighted), clean, strict=True):
+                cell = [name, mean.checkpoint, f"clean, {rule}", str(kept.n), percent(raw)]
+                cells.append([*cell, percent(kept)])
     if not cells:
         return []
-    legend = [text for by, text in OTHERWISE.items() if any(row[2].startswith(by) for row in cells)]
+    legend = [
+        text for by, text in OTHERWISE.items() if any(cell[2].startswith(by) for cell in cells)
+    ]
     head = ["set", "checkpoint", "by", "n", "score", "score by that"]
     return ["\n".join([*layout(head, cells, left=3), *legend])]
 
 
-def _ways(line: Line) -> dict[str, tuple[int, str]]:
-    """List the ways to count, each with its number of questions and its score."""
+def _ways(row: ScoreRow) -> dict[str, tuple[int, str]]:
+    """List the other ways of counting, each with its number of questions and score."""
     ways = {}
-    if line.official is not None:
-        counted = int(line.official["counted"])
-        ways["official"] = (counted, _share(line.official["score"] if counted else None))
-    if line.all_orders is not None:
-        ways["all orders"] = (line.score.n, _share(line.all_orders))
-    return ways | {f"clean, {rule}": (one.n, percent(one)) for rule, one in line.clean.items()}
+    if row.official is not None:
+        counted = int(row.official["counted"])
+        ways["official"] = (counted, _share(row.official["score"] if counted else None))
+    if row.all_orders is not None:
+        ways["all orders"] = (row.score.n, _share(row.all_orders))
+    return ways | {f"clean, {rule}": (kept.n, percent(kept)) for rule, kept in row.clean.items()}
 
 
 def _share(share: float | None) -> str:
     return "-" if share is None or math.isnan(share) else f"{100 * share:.1f}"
 
 
-def _ablations(found: Sequence[Ablation], names: Mapping[str, str]) -> str:
-    """Show what is left of scores when less is shown."""
+def _ablations(rows: Sequence[Ablation], names: Mapping[str, str]) -> str:
+    """Write the scores under every condition beside full."""
     cells = []
-    for (name, checkpoint), own in groupby(found, lambda each: (each.set, each.checkpoint)):
+    for (name, checkpoint), own in groupby(rows, lambda each: (each.set, each.checkpoint)):
         cells.append([f"{names[name]}, {checkpoint}", *[""] * 4])
         for each in own:
             scores = (percent(each.full), percent(each.left), percent(each.difference, sign="+"))
@@ -184,16 +186,16 @@ def _ablations(found: Sequence[Ablation], names: Mapping[str, str]) -> str:
     return "\n".join([*layout(head, cells), note])
 
 
-def _groundings(found: Sequence[Grounding], names: Mapping[str, str]) -> str:
-    """Show what hearing and seeing are worth, in points; the index is a share."""
+def _groundings(rows: Sequence[Grounding], names: Mapping[str, str]) -> str:
+    """Write the grounding metrics, in points; the index is a share."""
     head = ["set", "checkpoint", "measure", "n", "points"]
     cells = [
         [names[each.set], each.checkpoint, each.measure, str(each.value.n), _points(each.value)]
-        for each in found
+        for each in rows
     ]
     return "\n".join(layout(head, cells, left=3))
 
 
 def _points(value: Interval) -> str:
-    """Write a number with its interval; undefined where there is none."""
+    """Write a number with its interval, or undefined."""
     return "undefined" if math.isnan(value.mean) else percent(value, sign="+")

@@ -1,4 +1,4 @@
-"""Questions as chats for models that live elsewhere, and a guess at what sending them costs."""
+"""Write questions as chat messages of OpenAI's interface, and estimate the cost of sending them."""
 
 import base64
 import io
@@ -26,21 +26,21 @@ SAMPLE_RATE = 16_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class Request:
-    """One question as the server is asked it."""
+class ChatRequest:
+    """One question as it is sent."""
 
     sample: Sample
-    """As shown: with its options in the order of the messages, and named as there."""
+    """With its options in the order of the messages, and named as there."""
 
     messages: list[Message]
     answers: int = 1
     first: int = 0
-    """Number of the first answer; each number has a draw of its own."""
+    """Number of the first answer; each has a draw of its own."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """What asking will take. Servers count media in ways of their own; bills may differ."""
+    """Estimated cost. Servers count media in different ways, so bills may differ."""
 
     requests: int = 0
     prompt_tokens: int = 0
@@ -62,35 +62,35 @@ class Estimate:
 
 def messages(
     sample: Sample,
-    shown: Sequence[Sequence[Decoded | str]],
+    media: Sequence[Sequence[Decoded | str]],
     *,
     system_prompt: str = "",
-    want: Task = "answer",
-    ask: bool = True,
+    task: Task = "answer",
+    show_question: bool = True,
     suffix: str = "",
 ) -> list[Message]:
-    """Write a question, as it is put, as a chat, in the order in which local models see it.
+    """Write a question as a chat, in the same order as for local models.
 
     Pictures are PNG and sound is WAV, inside the message. A video is its frames as pictures, then
     its sound: the standard interface has no video part, and every server takes these.
 
     Args:
-        shown: what is left of each of the sample's media, see `QuestionSet.visible_media`; words
-            that stand for one have lines of their own.
+        media: the visible parts of each of the sample's media, see `QuestionSet.visible_media`;
+            text that replaces one has lines of its own.
     """
     parts: list[Part] = []
-    told = False  # whether the last of them are such words
-    for piece in user_turn(sample, task=want, show_question=ask, suffix=suffix):
-        for item in [piece] if isinstance(piece, str) else shown[piece]:
+    replaced = False  # whether the last part is such text
+    for piece in user_turn(sample, task=task, show_question=show_question, suffix=suffix):
+        for item in [piece] if isinstance(piece, str) else media[piece]:
             if isinstance(item, Decoded):
                 parts += _media_parts(item)
             elif parts and parts[-1]["type"] == "text":  # servers join texts in different ways
-                apart = (told or not isinstance(piece, str)) and not item.startswith("\n")
+                apart = (replaced or not isinstance(piece, str)) and not item.startswith("\n")
                 parts[-1]["text"] += "\n" * apart + item
             else:
                 parts.append({"type": "text", "text": item})
-            told = not isinstance(piece, str) and isinstance(item, str)
-    lone = len(parts) == 1 and parts[0]["type"] == "text"  # models of text take no lists
+            replaced = not isinstance(piece, str) and isinstance(item, str)
+    lone = len(parts) == 1 and parts[0]["type"] == "text"  # text models take no lists
     chat: list[Message] = [{"role": "user", "content": parts[0]["text"] if lone else parts}]
     if system_prompt:
         chat.insert(0, {"role": "system", "content": system_prompt})
@@ -118,8 +118,8 @@ def _base64(file: io.BytesIO) -> str:
     return base64.b64encode(file.getvalue()).decode()
 
 
-def estimate(server: ServerConfig, requests: Iterable[Request], *, max_tokens: int) -> Estimate:
-    """Guess what asking will cost: a token for 4 characters, 28 x 28 pixels or 40 ms of sound."""
+def estimate(server: ServerConfig, requests: Iterable[ChatRequest], *, max_tokens: int) -> Estimate:
+    """Estimate the cost: a token for 4 characters, 28 x 28 pixels or 40 ms of sound."""
     count = prompt = 0
     for request in requests:
         contents = [message["content"] for message in request.messages]
@@ -134,7 +134,7 @@ def estimate(server: ServerConfig, requests: Iterable[Request], *, max_tokens: i
 
 
 def check_budget(server: ServerConfig, total: Estimate) -> None:
-    """Refuse to start what would cost more than allowed."""
+    """Raise where the estimate exceeds the budget."""
     if server.budget is None:
         return
     if not server.dollars_per_million_input and not server.dollars_per_million_output:

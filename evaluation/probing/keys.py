@@ -1,4 +1,4 @@
-"""Read the key of a server, and keep it out of everything that is said about the server."""
+"""Read the API key of a server, and keep it out of logs and errors."""
 
 import base64
 import html
@@ -15,15 +15,15 @@ from untrusted.servers import is_loopback
 NO_KEY = "none"  # what a server that needs no key is sent
 
 GIVEAWAY = SHORTEST
-"""Letters and digits of a key in a row that nothing may repeat; a shorter key is no secret."""
+"""Consecutive letters and digits of a key that count as a leak; a shorter key is no secret."""
 
 WITHHELD = "(not shown, since it repeats the key)"
 
 LONGEST = 400
-"""Characters of a server's words that are shown."""
+"""Characters of a server's reply that are quoted."""
 
 ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[bfnrt])")
-"""A character as JSON and others may write it."""
+"""An escaped character of JSON and others."""
 
 
 def read_key(server: ServerConfig) -> str:
@@ -40,7 +40,7 @@ def read_key(server: ServerConfig) -> str:
 
 
 def quoted(text: str, key: str) -> str:
-    """Quote a server's words on one line that a terminal can show, without the key in any form."""
+    """Quote a server's reply on one printable line, without the key in any form."""
     text = text[: 10 * LONGEST]
     if repeats(text, key):
         return WITHHELD
@@ -49,7 +49,7 @@ def quoted(text: str, key: str) -> str:
 
 
 def repeats(text: str, key: str) -> bool:
-    """Tell whether a text holds a part of a key: plain, encoded, backwards, or broken up."""
+    """Tell whether a text contains a part of a key: plain, encoded, reversed, or broken up."""
     plain = _squeezed(key)
     if len(plain) < GIVEAWAY:
         return False
@@ -65,12 +65,12 @@ def repeats(text: str, key: str) -> bool:
 
 
 def _squeezed(text: str) -> str:
-    """Leave out all that may stand between the letters of a key, and their case."""
+    """Keep letters and digits only, without case."""
     return "".join(each for each in composed(text, "NFKC").casefold() if each.isalnum())
 
 
 def _encoded(key: str) -> Iterator[str]:
-    """Write a key as hexadecimal digits, and as base64 of each alignment, without the ends."""
+    """Encode a key as hexadecimal digits, and as base64 in each alignment, without the ends."""
     raw = key.encode()
     yield raw.hex()
     for before in range(3):

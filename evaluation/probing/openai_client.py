@@ -1,7 +1,7 @@
-"""Ask models behind an endpoint that speaks OpenAI's chat completions.
+"""Client of OpenAI's chat completions: concurrent, rate-limited, with retries.
 
-Answers may cost money and take hours, so what has arrived is handed over at once, what the server
-only refuses for now is asked again, and what it refuses for good stops the run or is left out.
+Answers may cost money and take hours, so they are handed over as they arrive, temporary failures
+are retried, and permanent ones stop the run or leave the question out.
 """
 
 import asyncio
@@ -15,7 +15,7 @@ from typing import cast, final
 
 from configs.probing import ServerConfig
 from datamodules.draws import draw_seed
-from evaluation.probing.chat_messages import Request
+from evaluation.probing.chat_messages import ChatRequest
 from evaluation.probing.keys import read_key
 from evaluation.probing.replies import NoAnswer, answer
 from evaluation.probing.troubles import HOPELESS, RESTARTING, Trouble, failed, refused
@@ -24,36 +24,35 @@ from untrusted.servers import Broken, Line, Overdue, Unreachable, Unusable, reac
 log = logging.getLogger(__name__)
 
 PATIENCE = 900.0
-"""Seconds of waiting for a server that has answered before, such as one that restarts."""
+"""Seconds to wait for a server that has answered before, such as one that restarts."""
 
 TRIALS = 3
-"""So many failures before the first answer are not about their questions."""
+"""Failures before the first answer at which the server or the settings are to blame."""
 
 TOLERATED_SHARE = 0.05
-"""Questions that may stay unanswered before the run counts as failed."""
+"""Share of questions that may stay unanswered before the run fails."""
 
 LEAVING = 2.0
-"""Seconds in which requests under way are let go of, once nobody waits for their answers."""
+"""Seconds to cancel pending requests in, once no answer is awaited any more."""
 
-_Arrived = SimpleQueue[tuple[Request, list[str]] | Exception | None]  # None comes last
+_Arrived = SimpleQueue[tuple[ChatRequest, list[str]] | Exception | None]  # None comes last
 
 
 def ask_remote(
     server: ServerConfig,
-    requests: Iterable[Request],
+    requests: Iterable[ChatRequest],
     *,
     seed: int,
     temperature: float,
     max_tokens: int,
-) -> Generator[tuple[Request, list[str]], None, None]:
+) -> Generator[tuple[ChatRequest, list[str]], None, None]:
     """Yield each question with its completions as they arrive, in any order.
 
     A question that the server refuses is logged and left out; of one with several answers, those
-    before the refused one are kept. Leaving the iterator early cancels what is under way.
+    before the refused one are kept. Closing the iterator cancels pending requests.
 
     Args:
-        requests: read one by one, in another thread, as the server gets to them, so that only a
-            few need to be in memory.
+        requests: read one by one, in another thread, so that only a few are in memory.
         seed: of the draws, with a sample's id and the number of an answer.
     """
     arrived: _Arrived = SimpleQueue()
@@ -75,13 +74,13 @@ def ask_remote(
 
 
 def _drive(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None], arrived: _Arrived) -> None:
-    """Run the requests beside the caller's thread, so that a slow caller holds none of them up."""
+    """Run the requests in a thread of their own, so that a slow caller delays none of them."""
     end: Exception | None = None
     try:
         loop.run_until_complete(task)
     except asyncio.CancelledError:
         pass
-    except Exception as error:  # whatever it is, the caller raises it
+    except Exception as error:  # the caller raises it
         end = error
     finally:
         arrived.put(end)
@@ -90,12 +89,12 @@ def _drive(loop: asyncio.AbstractEventLoop, task: asyncio.Task[None], arrived: _
 
 @final
 class _Session:
-    """What the requests of one run share: the client, the pace, and the count of failures."""
+    """What the requests of one run share: the client, the rate limit, and the count of failures."""
 
     def __init__(
         self,
         server: ServerConfig,
-        requests: Iterator[Request],
+        requests: Iterator[ChatRequest],
         arrived: _Arrived,
         seed: int,
         temperature: float,
@@ -114,7 +113,7 @@ class _Session:
         self.answered = self.failed = self.waiting = 0
 
     async def run(self) -> None:
-        """Ask everything, then complain if too much stayed unanswered."""
+        """Ask everything, then raise if too much stayed unanswered."""
         self.line = Line(
             f"{self.server.url.rstrip('/')}/chat/completions",
             {"authorization": f"Bearer {self.key}", "content-type": "application/json"},
@@ -122,12 +121,14 @@ class _Session:
         )
         try:
             await reach(self.server.url)
-            await asyncio.gather(*(self._work() for _ in range(self.server.concurrency)))
+            workers = [asyncio.ensure_future(self._work()) for _ in range(self.server.concurrency)]
+            try:
+                await asyncio.gather(*workers)
+            finally:  # each cancels what it has started itself
+                for worker in workers:
+                    worker.cancel()
+                await asyncio.gather(*workers, return_exceptions=True)
         finally:
-            others = asyncio.all_tasks() - {asyncio.current_task()}
-            for task in others:
-                task.cancel()
-            await asyncio.gather(*others, return_exceptions=True)
             await self.line.close()
         asked = self.answered + self.failed
         if self.failed > TOLERATED_SHARE * asked:
@@ -139,7 +140,7 @@ class _Session:
             )
 
     async def _pace(self) -> None:
-        """Space the starts evenly, those of further attempts as well."""
+        """Space the starts of all attempts evenly."""
         now = asyncio.get_running_loop().time()
         start = max(now, self.next_start)
         if self.server.requests_per_minute:
@@ -162,12 +163,12 @@ class _Session:
             if errors:
                 self._leave_out(request, errors[0])
 
-    async def _next(self) -> Request | None:
-        """Read the next question, which decodes its media, without holding up the others."""
+    async def _next(self) -> ChatRequest | None:
+        """Read the next question, which decodes its media, without delaying the others."""
         async with self.reading:
             return await asyncio.to_thread(next, self.requests, None)
 
-    def _leave_out(self, request: Request, error: BaseException) -> None:
+    def _leave_out(self, request: ChatRequest, error: BaseException) -> None:
         self.failed += 1
         log.warning("%s is left out, %d so far: %s", request.sample.id, self.failed, error)
         if not self.answered and self.failed >= TRIALS:
@@ -178,47 +179,47 @@ class _Session:
                 "model take what is sent. Choose another model, or other probe.conditions."
             )
 
-    async def _answer(self, request: Request, number: int) -> str:
-        """Ask once, and again where the server is only away or asks to wait."""
+    async def _answer(self, request: ChatRequest, number: int) -> str:
+        """Ask, and retry where the server is away or asks to wait."""
         waited, tries, broken = 0.0, 0, 0
         async with self.slots:
             while True:
                 seed = self.seed
                 await self._pace()
-                found = await self._attempt(request, number, seed)
-                if isinstance(found, str):
-                    return found
-                if found.seedless and seed is not None:
+                outcome = await self._attempt(request, number, seed)
+                if isinstance(outcome, str):
+                    return outcome
+                if outcome.seedless and seed is not None:
                     self._drop_seed()
                     continue
-                tries, broken = tries + 1, broken + found.broken
-                away = self._away(found) and broken <= TRIALS
-                pause = max(min(0.25 * 2**tries, 15.0), found.pause)
-                again = away or (found.passing and tries <= self.server.retries)
+                tries, broken = tries + 1, broken + outcome.broken
+                away = self._away(outcome) and broken <= TRIALS
+                pause = max(min(0.25 * 2**tries, 15.0), outcome.pause)
+                again = away or (outcome.passing and tries <= self.server.retries)
                 if not again or waited + pause > PATIENCE:
-                    raise self._verdict(found, away)
+                    raise self._error(outcome, away)
                 tell = tries > self.server.retries
                 if tell and not self.waiting:
                     log.warning(
-                        "%s: %s Asking again in %.0f s.", self.server.url, found.said, pause
+                        "%s: %s Asking again in %.0f s.", self.server.url, outcome.text, pause
                     )
                 self.waiting += tell
                 await asyncio.sleep(pause)
                 self.waiting -= tell
                 waited += pause
 
-    async def _attempt(self, request: Request, number: int, seed: int | None) -> str | Trouble:
-        """Send a question once; what goes wrong is returned, so that no traceback holds the key."""
-        asked: dict[str, object] = {
+    async def _attempt(self, request: ChatRequest, number: int, seed: int | None) -> str | Trouble:
+        """Send a question once; failures are returned, so that no traceback holds the key."""
+        body: dict[str, object] = {
             "model": self.server.model,
             "messages": request.messages,
             "temperature": self.temperature,
             "max_completion_tokens": self.max_tokens,
         }
-        if seed is not None:  # 31 bits, since some servers keep seeds in 32
-            asked["seed"] = draw_seed(seed, request.sample.id, number) >> 32
+        if seed is not None:  # 31 bits, since some servers have 32-bit seeds
+            body["seed"] = draw_seed(seed, request.sample.id, number) >> 32
         try:
-            reply = await self.line.post(json.dumps(asked).encode())
+            reply = await self.line.post(json.dumps(body).encode())
             if 200 <= reply.status < 300:
                 return answer(reply.body)
         except (NoAnswer, Unusable, Overdue, Broken, Unreachable) as error:
@@ -226,25 +227,25 @@ class _Session:
         return refused(reply, self.key)
 
     def _drop_seed(self) -> None:
-        """Go on without seeds, once the server has shown that it knows none."""
+        """Continue without seeds, once the server has refused them."""
         if self.seed is not None:
             log.warning("%s takes no seed: its answers cannot be drawn again.", self.server.url)
         self.seed = None
 
     def _away(self, trouble: Trouble) -> bool:
-        """Tell a server that will answer later from one that never will."""
+        """Tell whether the server is only temporarily away."""
         if trouble.status == 429:
             return not trouble.spent
         lost = trouble.unreachable or trouble.broken
         return self.answered > 0 and (lost or trouble.status in RESTARTING)
 
-    def _verdict(self, trouble: Trouble, away: bool) -> Exception:
-        """Decide whether what went wrong costs one question or stops the run."""
+    def _error(self, trouble: Trouble, away: bool) -> Exception:
+        """Decide whether a failure costs one question or stops the run."""
         if not (away or trouble.unreachable or trouble.status in HOPELESS):
-            return NoAnswer(trouble.said)
+            return NoAnswer(trouble.text)
         return ValueError(
             f"{self.server.url} does not answer for model {self.server.model!r}: "
-            f"{trouble.said.rstrip('.')}. No further request would fare better: check "
+            f"{trouble.text.rstrip('.')}. No further request would fare better: check "
             f"probe.server.url, probe.server.model, the key in {self.server.key_variable}, and the "
             "account; the same command then goes on with what is missing."
         )

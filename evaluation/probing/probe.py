@@ -1,4 +1,4 @@
-"""One way of asking one frozen model: what names it, and how it answers."""
+"""The interface of probes: a frozen model, the settings it is asked with, and its key."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
@@ -14,34 +14,34 @@ from datamodules.prompts.encoder import PromptEncoder
 from datamodules.prompts.templates import SUFFIXES
 from datamodules.sample import Sample
 from inference.loading import build_encoder, compute_dtype
-from modules.grading import HARNESS, Answers
+from modules.grading import HARNESS, GradedGroup
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asking:
-    """What is asked of a set of questions in one go."""
+class ProbeRequest:
+    """How a set of questions is asked in one pass."""
 
     option_seed: int
     first: int
-    """Number of the first answer: those before it are in the cache."""
+    """Number of the first answer; those before it are cached."""
 
     answers: int
     greedy: bool
     label: str
-    """What the progress bar is called."""
+    """Of the progress bar."""
 
     def seed(self, seed: int, questions: QuestionSet) -> int:
-        """Derive the seed of these answers, so that each condition and order has draws of its own.
+        """Derive the seed, so that each condition and order has draws of its own.
 
-        The answers of one question are then told apart by their numbers alone, however they were
-        divided into goes.
+        The draws of one question then depend on the numbers of its answers alone, however these are
+        divided into requests.
         """
         return draw_seed(seed, questions.condition, questions.how, self.option_seed)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Tally:
-    """What came of asking one question: the counts of a row."""
+class ProbeCounts:
+    """The counts of one question: a row of the cache."""
 
     sample: Sample
     option_seed: int
@@ -53,75 +53,86 @@ class Tally:
 
 
 class Probe(ABC):
-    """A frozen model and the settings it is asked with."""
+    """A frozen model and the settings that it is asked with."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
 
     @cached_property
     def encoder(self) -> PromptEncoder:
-        """How this model is spoken to."""
+        """Tokenizer and processor."""
         return build_encoder(self.config)
 
     @property
     def model(self) -> str:
-        """Which model this is, whatever its weights."""
+        """Name of the model in the settings."""
         return self.config.model.name
 
     @property
     def name(self) -> str:
-        """What people call it: the model, or the run that its weights are from."""
+        """Name for people: the model, or the run that exported its weights."""
         weights = Path(self.config.init_from or self.model)
         return weights.parent.name if weights.name == "export" else weights.name
 
     @abstractmethod
     def weights(self) -> str:
-        """Name the very weights that answer."""
+        """Identify the weights."""
 
     @abstractmethod
-    def prepare(self, planned: Sequence[tuple[QuestionSet, Asking]]) -> None:
-        """Say what the work will cost, before it starts."""
+    def prepare(self, planned: Sequence[tuple[QuestionSet, ProbeRequest]]) -> None:
+        """Estimate the cost of the work, before it starts."""
 
     @abstractmethod
     def close(self) -> None:
-        """Let go of the memory that asking took."""
+        """Free memory."""
 
     @abstractmethod
-    def tallies(self, questions: QuestionSet, asking: Asking) -> Iterator[Tally]:
-        """Ask every question of a set; one that cannot be shown is left out, and quarantined."""
+    def run(self, questions: QuestionSet, request: ProbeRequest) -> Iterator[ProbeCounts]:
+        """Ask every question of a set; those that cannot be shown are quarantined."""
 
     def facts(self, *, greedy: bool) -> dict[str, object]:
         """List everything that can change an answer, for the key and for people."""
-        settings = self.config.probe
-        template = self.encoder.template(self.config.data.task)
-        decoding: dict[str, object] = {"method": settings.method, "seed": self.config.probe.seed}
-        if settings.method == "generate":
-            decoding["temperature"] = 0.0 if greedy else settings.temperature
-            decoding["max_completion_tokens"] = settings.max_completion_tokens
-        if greedy:
-            decoding["seed"] = 0  # draws nothing
-        return {
-            "model": self.model,
-            "weights_digest": self.weights(),
-            "prompt_template": f"{template} {SUFFIXES[settings.prompt]}",
-            "decoding": decoding | {"dtype": str(compute_dtype(self.config))},
-            "media_budget": asdict(self.config.data.media)
-            | {"silence_seconds": settings.silence_seconds},
-            "harness_version": HARNESS,
-        }
+        return probe_facts(
+            self.config,
+            model=self.model,
+            weights=self.weights(),
+            encoder=self.encoder,
+            greedy=greedy,
+        )
 
     def key(self, *, greedy: bool) -> str:
-        """Name the probe by its facts."""
-        return probe_key(**self.facts(greedy=greedy))  # type: ignore[arg-type] # as listed above
+        """The key of the probe: a hash of its facts."""
+        return probe_key(**self.facts(greedy=greedy))  # type: ignore[arg-type] # as probe_facts lists them
 
 
-def tally(answers: Answers, asking: Asking) -> Tally:
+def probe_facts(
+    config: Config, *, model: str, weights: str, encoder: PromptEncoder, greedy: bool
+) -> dict[str, object]:
+    """List everything that can change an answer of a model to the prompts of a configuration."""
+    settings = config.probe
+    decoding: dict[str, object] = {"method": settings.method, "seed": settings.seed}
+    if settings.method == "generate":
+        decoding["temperature"] = 0.0 if greedy else settings.temperature
+        decoding["max_completion_tokens"] = settings.max_completion_tokens
+    if greedy:
+        decoding["seed"] = 0  # draws nothing
+    return {
+        "model": model,
+        "weights_digest": weights,
+        "prompt_template": f"{encoder.template(config.data.task)} {SUFFIXES[settings.prompt]}",
+        "decoding": decoding | {"dtype": str(compute_dtype(config))},
+        "media_budget": asdict(config.data.media) | {"silence_seconds": settings.silence_seconds},
+        "harness_version": HARNESS,
+    }
+
+
+def count_verdicts(group: GradedGroup, request: ProbeRequest) -> ProbeCounts:
     """Count the verdicts on the answers to one question."""
-    return Tally(
-        sample=answers.sample,
-        option_seed=asking.option_seed,
-        first=asking.first,
-        n=len(answers.verdicts),
-        n_correct=answers.n_correct,
-        n_unparsed=answers.n_unparsed,
+    return ProbeCounts(
+        sample=group.sample,
+        option_seed=request.option_seed,
+        first=request.first,
+        n=len(group.verdicts),
+        n_correct=group.n_correct,
+        n_unparsed=group.n_unparsed,
     )

@@ -1,31 +1,31 @@
-"""Read what a server replies: one shape is an answer, and anything else says why it is none."""
+"""Parse the replies of a server: a chat completion, or a reason why it is none."""
 
 from collections.abc import Mapping
 
 from untrusted.json_text import json_of
 
 CUT = ("length", "max_tokens", "model_length")
-"""The words by which servers say that a completion has all the tokens that it was allowed."""
+"""Values of finish_reason for a completion at its length limit."""
 
 ENDS = (None, "stop", "eos", "eos_token", "stop_sequence", "end_turn", *CUT)
-"""The same, and those that say that its model was done."""
+"""The same, and those for a completion that ended by itself."""
 
 ELSEWHERE = ("reasoning_content", "reasoning", "tool_calls", "function_call", "audio")
-"""Fields of a message that say something in place of its text."""
+"""Fields of a message that may be filled instead of its text."""
 
 
 WAY_OUT = ": is probe.server.url right?"
 
 
 class NoAnswer(Exception):
-    """A reply answers nothing; the question may be left out, and the next one asked."""
+    """A reply is no answer; the question may be skipped."""
 
 
 def answer(body: bytes) -> str:
     """Return the text of a chat completion; a `NoAnswer` if the reply holds no such text.
 
-    A model that declines, or ends its turn at once, has said nothing: that is an answer, and wrong.
-    What else a completion holds, its name, date and counts, is not read.
+    A refusal or an empty completion is an answer, and wrong. Other fields of a completion are
+    ignored.
     """
     reply = parsed(body)
     if not isinstance(reply, dict):
@@ -34,8 +34,8 @@ def answer(body: bytes) -> str:
         raise NoAnswer(f"an error in place of an answer: {body[:400].decode(errors='replace')}")
     choices = reply.get("choices")
     if not isinstance(choices, list) or len(choices) != 1:
-        shown = f"{len(choices)} choices" if isinstance(choices, list) else _kind(choices)
-        raise NoAnswer(f"a reply with {shown} where one choice is due{WAY_OUT}")
+        given = f"{len(choices)} choices" if isinstance(choices, list) else _kind(choices)
+        raise NoAnswer(f"a reply with {given} where one choice is due{WAY_OUT}")
     [choice] = choices
     if not isinstance(choice, dict):
         raise NoAnswer(f"a choice that is {_kind(choice)}, not an object")
@@ -43,13 +43,13 @@ def answer(body: bytes) -> str:
     if not isinstance(message, dict):
         raise NoAnswer(f"a choice whose message is {_kind(message)}, not an object")
     if end not in ENDS:
-        shown = repr(end[:60]) if isinstance(end, str) else _kind(end)
-        raise NoAnswer(f"a completion that was cut off (finish_reason is {shown})")
+        given = repr(end[:60]) if isinstance(end, str) else _kind(end)
+        raise NoAnswer(f"a completion that was cut off (finish_reason is {given})")
     return _text(message, end)
 
 
 def _text(message: Mapping[str, object], end: object) -> str:
-    """Return what a message says."""
+    """Return the text of a message."""
     text = message.get("content", ...)
     if not isinstance(text, str | None):
         raise NoAnswer(f"a message whose content is {_kind(text)}, not a text")
@@ -68,17 +68,17 @@ def _text(message: Mapping[str, object], end: object) -> str:
 
 
 def parsed(body: bytes) -> object:
-    """Read a reply as JSON, in the way in which all of others is read."""
+    """Parse a reply as JSON from an untrusted source."""
     try:
-        found: object = json_of(body)
+        value: object = json_of(body)
     except ValueError as error:
         start = body[:60].decode(errors="replace")
         raise NoAnswer(f"a reply that is no JSON ({error}): {start!r}{WAY_OUT}") from None
-    return found
+    return value
 
 
 def _kind(value: object) -> str:
-    """Name what a value is, in words for people."""
+    """Name the type of a value, for people."""
     kinds: dict[type, str] = {
         dict: "an object",
         list: "a list",

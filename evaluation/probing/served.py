@@ -1,4 +1,4 @@
-"""A model behind an endpoint, probed."""
+"""Probe a model behind an OpenAI-compatible endpoint."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -13,16 +13,16 @@ from datamodules.loading.question_set import QuestionSet
 from datamodules.media.files import MediaError
 from datamodules.prompts.orders import arrange_options
 from datamodules.prompts.special_tokens import SpecialTokens
-from evaluation.probing.chat_messages import Estimate, Request, check_budget, estimate, messages
+from evaluation.probing.chat_messages import ChatRequest, Estimate, check_budget, estimate, messages
 from evaluation.probing.openai_client import ask_remote
-from evaluation.probing.probe import Asking, Probe, Tally, tally
-from modules.grading import Answers
+from evaluation.probing.probe import Probe, ProbeCounts, ProbeRequest, count_verdicts
+from modules.grading import GradedGroup
 from modules.verifiers.verify import verify_all
 
 log = logging.getLogger(__name__)
 
 ESTIMATED_FROM = 50
-"""Questions of each go whose messages are written to estimate the price of all."""
+"""Questions of each request whose messages are written to estimate the price of all."""
 
 FOREIGN = (
     *("<s>", "</s>", "<unk>", "<pad>", "<bos>", "<eos>", "<start_of_turn>", "<end_of_turn>"),
@@ -31,8 +31,7 @@ FOREIGN = (
     *("[IMG]", "[IMG_BREAK]", "[IMG_END]", "[AUDIO]", "[BEGIN_AUDIO]", "<IMG_CONTEXT>"),
     *("<｜User｜>", "<｜Assistant｜>", "<｜begin▁of▁sentence｜>", "<｜end▁of▁sentence｜>"),
 )
-"""Special tokens of families that do not write them as <|name|>; whose the server's are, nobody
-knows."""
+"""Special tokens of model families that do not write them as <|name|>; the server's are unknown."""
 
 
 @final
@@ -41,85 +40,85 @@ class ServedProbe(Probe):
 
     @property
     def model(self) -> str:
-        """What the server calls the model."""
+        """Name of the model at the server."""
         return self.config.probe.server.model
 
     @property
     def name(self) -> str:
-        """The same: the weights are out of sight."""
+        """The same, since the weights are unknown."""
         return self.model
 
     def weights(self) -> str:
-        """Trust the name and the revision: nobody sees the weights behind an endpoint."""
+        """Identify the weights by name and revision, since their bytes are not accessible."""
         server = self.config.probe.server
         return f"{server.model}@{server.revision}"
 
     @cached_property
     def special(self) -> SpecialTokens:
-        """What no text that is sent may hold, lest it ends its turn or names media it lacks."""
+        """Strings that no text may contain, since they would end its turn or stand for media."""
         added = self.encoder.tokenizer.added_tokens_decoder.values()
         return SpecialTokens((*FOREIGN, *(token.content for token in added if token.special)))
 
-    def prepare(self, planned: Sequence[tuple[QuestionSet, Asking]]) -> None:
-        """Estimate requests, tokens and price from some questions of each go."""
+    def prepare(self, planned: Sequence[tuple[QuestionSet, ProbeRequest]]) -> None:
+        """Estimate requests, tokens and price from some questions of each request."""
         if found := self.special.first(self.config.model.system_prompt):
             raise ValueError(
                 f"model.system_prompt holds {found!r}, but the server's template writes special "
                 "tokens around it: leave them out."
             )
         total = Estimate()
-        for questions, asking in planned:
-            total += self._estimate(questions, asking)
+        for questions, request in planned:
+            total += self._estimate(questions, request)
         if total.requests:
             log.info("%s: %s", self.config.probe.server.url, total)
             check_budget(self.config.probe.server, total)
 
-    def _estimate(self, questions: QuestionSet, asking: Asking) -> Estimate:
+    def _estimate(self, questions: QuestionSet, request: ProbeRequest) -> Estimate:
         count = len(questions.samples)
         some = copy(questions)
         some.samples = questions.samples[:: -(-count // ESTIMATED_FROM)]
-        found = estimate(
+        part = estimate(
             self.config.probe.server,
-            self._requests(some, asking),
+            self._requests(some, request),
             max_tokens=self.config.probe.max_completion_tokens,
         )
         share = len(some.samples) / count
         return Estimate(
-            requests=round(found.requests / share),
-            prompt_tokens=round(found.prompt_tokens / share),
-            completion_tokens=round(found.completion_tokens / share),
-            dollars=found.dollars / share,
+            requests=round(part.requests / share),
+            prompt_tokens=round(part.prompt_tokens / share),
+            completion_tokens=round(part.completion_tokens / share),
+            dollars=part.dollars / share,
         )
 
     def close(self) -> None:
-        """Hold nothing."""
+        """Do nothing."""
 
-    def tallies(self, questions: QuestionSet, asking: Asking) -> Iterator[Tally]:
-        """Send the questions, and count the answers in the order in which they arrive."""
+    def run(self, questions: QuestionSet, request: ProbeRequest) -> Iterator[ProbeCounts]:
+        """Send the questions, and count the verdicts in the order of arrival."""
         settings = self.config.probe
         answered = ask_remote(
             settings.server,
-            self._requests(questions, asking),
-            seed=asking.seed(self.config.probe.seed, questions),
-            temperature=0.0 if asking.greedy else settings.temperature,
+            self._requests(questions, request),
+            seed=request.seed(self.config.probe.seed, questions),
+            temperature=0.0 if request.greedy else settings.temperature,
             max_tokens=settings.max_completion_tokens,
         )
         bar: tqdm[Any] = tqdm(
             total=len(questions.samples),
-            desc=asking.label,
+            desc=request.label,
             unit="question",
             mininterval=1.0,
             leave=False,
         )
         with closing(answered), bar:
-            for request, texts in answered:
-                verdicts = verify_all(texts, [request.sample] * len(texts))
+            for chat, texts in answered:
+                verdicts = verify_all(texts, [chat.sample] * len(texts))
                 bar.update()
-                said = Answers(sample=request.sample, completions=texts, verdicts=verdicts)
-                yield tally(said, asking)
+                group = GradedGroup(sample=chat.sample, completions=texts, verdicts=verdicts)
+                yield count_verdicts(group, request)
 
-    def _requests(self, questions: QuestionSet, asking: Asking) -> Iterator[Request]:
-        """Write the messages one by one; what cannot be read is quarantined."""
+    def _requests(self, questions: QuestionSet, request: ProbeRequest) -> Iterator[ChatRequest]:
+        """Write the chats one by one; questions that cannot be shown are quarantined."""
         for sample in questions.samples:
             turned = arrange_options(
                 sample,
@@ -127,19 +126,21 @@ class ServedProbe(Probe):
                 answer_with=self.config.model.answer_with,
             )
             try:
-                shown = questions.visible_media(turned)
-                told = [item for items in shown for item in items if isinstance(item, str)]
-                self.special.refuse(turned, told)
+                media = questions.visible_media(turned)
+                texts = [item for items in media for item in items if isinstance(item, str)]
+                self.special.refuse(turned, texts)
             except MediaError as error:
                 questions.quarantine.add(sample.id, error.kind, str(error), error.path)
                 questions.quarantine.check(questions.manifest_rows)
                 continue
             chat = messages(
                 turned,
-                shown,
+                media,
                 system_prompt=self.config.model.system_prompt,
-                want=questions.task,
-                ask=questions.show_question,
+                task=questions.task,
+                show_question=questions.show_question,
                 suffix=questions.suffix,
             )
-            yield Request(sample=turned, messages=chat, answers=asking.answers, first=asking.first)
+            yield ChatRequest(
+                sample=turned, messages=chat, answers=request.answers, first=request.first
+            )

@@ -1,4 +1,4 @@
-"""Probe: ask frozen models with media withheld, as often as it takes, and keep the counts."""
+"""Probe: ask frozen models with media withheld, and cache how often they are right."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -11,8 +11,8 @@ from datamodules.contribution.probe_matching import with_rule_defaults
 from datamodules.loading.question_set import load_questions
 from datamodules.sample import Sample
 from evaluation.probing.local import LocalProbe
-from evaluation.probing.panel import Panel
 from evaluation.probing.probe import Probe
+from evaluation.probing.runner import ProbeRunner
 from evaluation.probing.served import ServedProbe
 from inference.generate import with_weights
 from inference.loading import build_gold_check
@@ -21,18 +21,20 @@ from runtime.writing import write_text
 
 
 def probe(config: Config) -> str:
-    """Fill the cache with what is missing from it; return the summary that is printed."""
+    """Fill the cache with the missing answers; return the summary to print."""
     until = config.probe.stop_when_decided_by
     rule = None if until is None else rule_of(replace(config.data.contribution, rule=until))
     with open_run(config) as run:
-        panels = fill(config, config.probe.split, rule, run_dir=run.dir)
-        voters = [voter for panel in panels for voter in panel.voters() if voter]
+        runners = run_probes(config, config.probe.split, rule, run_dir=run.dir)
+        voters = [voter for runner in runners for voter in runner.voters() if voter]
         write_text(run.dir / VOTERS, "".join(f"{voter}\n" for voter in voters))
         run.finish()
-    return "\n\n".join(panel.summary() for panel in panels)
+    return "\n\n".join(runner.summary() for runner in runners)
 
 
-def fill(config: Config, split: str, rule: Rule | None, *, run_dir: Path) -> list[Panel]:
+def run_probes(
+    config: Config, split: str, rule: Rule | None, *, run_dir: Path
+) -> list[ProbeRunner]:
     """Ask what a rule needs to decide, or without a rule what `config.probe` lists."""
     if rule is not None:
         config = replace(config, probe=with_rule_defaults(config.probe, rule))
@@ -45,24 +47,24 @@ def fill(config: Config, split: str, rule: Rule | None, *, run_dir: Path) -> lis
             f"{len(probes)} models are named, but only {len(named)} of them differ: the same "
             "weights answer alike, and would vote twice. Name each once in probe.checkpoints."
         )
-    panels = []
-    for members in _panels(probes, rule):
+    runners = []
+    for voters in _groups(probes, rule):
         sets = [
             load_questions(
                 config.data, split, probe.encoder, run_dir=run_dir, golds=build_gold_check(config)
             )
-            for probe in members
+            for probe in voters
         ]
         for questions in sets:
             questions.samples = _wanted(questions.samples, config.probe)
-        panel = Panel(members, sets, rule, config)
-        panel.fill()
-        panels.append(panel)
-    return panels
+        runner = ProbeRunner(voters, sets, rule, config)
+        runner.run()
+        runners.append(runner)
+    return runners
 
 
-def _panels(probes: Sequence[Probe], rule: Rule | None) -> list[list[Probe]]:
-    """Seat the probes that vote together; where a rule has one voter, each sits alone."""
+def _groups(probes: Sequence[Probe], rule: Rule | None) -> list[list[Probe]]:
+    """Group the probes that vote together; with a rule of one voter, each is a group."""
     voters = len(rule.voters) if isinstance(rule, VotingRule) else 1
     if voters == 1:
         return [[probe] for probe in probes]
@@ -76,7 +78,7 @@ def _panels(probes: Sequence[Probe], rule: Rule | None) -> list[list[Probe]]:
 
 
 def _wanted(samples: Sequence[Sample], settings: ProbeConfig) -> list[Sample]:
-    """Take the questions that the settings ask for, before they are shared out."""
+    """Select the questions of the settings, before they are divided into shards."""
     chosen = list(samples)[: settings.limit or None]
     open_ones = settings.answer_kind == "open"
     return [

@@ -1,4 +1,4 @@
-"""Why a request got no answer, and whether another attempt may fare better."""
+"""Why a request failed, and whether to retry it."""
 
 import re
 from collections.abc import Mapping
@@ -11,41 +11,41 @@ from evaluation.probing.replies import NoAnswer, parsed
 from untrusted.servers import Broken, Overdue, Reply, Unreachable, Unusable
 
 HOPELESS = (*range(300, 400), 401, 402, 404, 429)
-"""Statuses that every request would meet; a rate limit is one once waiting did not help."""
+"""Statuses that every request would get; a rate limit is one after waiting did not help."""
 
 PASSING = (408, 409, 429, *range(500, 600))
-"""Statuses of which another attempt may get another."""
+"""Statuses to retry."""
 
 RESTARTING = (502, 503, 529)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Trouble:
-    """What came of a request in place of an answer."""
+    """The failure of one request."""
 
-    said: str
-    """In words for people, without the key."""
+    text: str
+    """For people, without the key."""
 
     status: int | None = None
     unreachable: bool = False
     broken: bool = False
     passing: bool = False
-    """Another attempt may fare better."""
+    """It may be retried."""
 
     spent: bool = False
-    """A rate limit that no waiting lifts: the account is empty."""
+    """The account is empty, so that waiting does not lift the rate limit."""
 
     seedless: bool = False
-    """The server may take the question without a seed."""
+    """The server may accept the request without a seed."""
 
     pause: float = 0.0
-    """Seconds for which the server asks to be left alone."""
+    """Seconds that the server asks to wait."""
 
 
 def failed(error: NoAnswer | Unusable | Overdue | Broken | Unreachable, key: str) -> Trouble:
-    """Tell of a request without a reply, or with one that is no answer."""
+    """Describe a request without a reply, or with one that is no answer."""
     return Trouble(
-        said=quoted(str(error), key),
+        text=quoted(str(error), key),
         unreachable=isinstance(error, Unreachable),
         broken=isinstance(error, Broken),
         passing=isinstance(error, Overdue | Broken | Unreachable),
@@ -53,12 +53,12 @@ def failed(error: NoAnswer | Unusable | Overdue | Broken | Unreachable, key: str
 
 
 def refused(reply: Reply, key: str) -> Trouble:
-    """Tell of a reply whose status is no success."""
+    """Describe a reply with an error status."""
     words, pause = _words(reply), retry_after(reply.headers)
     spent = _code(reply) == "insufficient_quota"
     later = f" (asks to be left alone for {pause:,.0f} s)" if pause else ""
     return Trouble(
-        said=f"Error code: {reply.status} - {quoted(words, key)}{later}",
+        text=f"Error code: {reply.status} - {quoted(words, key)}{later}",
         status=reply.status,
         passing=reply.status in PASSING and not spent,
         spent=spent,
@@ -78,7 +78,7 @@ def _words(reply: Reply) -> str:
 
 
 def _code(reply: Reply) -> str | None:
-    """Read the word by which a server names its error, where it has one."""
+    """Return the code of an error, if the reply has one."""
     try:
         error = parsed(reply.body)
     except NoAnswer:
@@ -89,12 +89,12 @@ def _code(reply: Reply) -> str | None:
 
 
 def retry_after(headers: Mapping[str, str]) -> float:
-    """Read for how many seconds a server asks to be left alone; 0 where it says nothing clear."""
-    said = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", said):
-        return float(said)
+    """Parse how many seconds a server asks to wait; 0 where that is unclear."""
+    value = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"[0-9]{1,9}(\.[0-9]{1,9})?", value):
+        return float(value)
     try:
-        until = parsedate_to_datetime(said)
+        until = parsedate_to_datetime(value)
         until = until if until.tzinfo else until.replace(tzinfo=UTC)
         return max(0.0, (until - datetime.now(UTC)).total_seconds())
     except (ValueError, TypeError, IndexError, OverflowError):  # no date

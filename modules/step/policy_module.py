@@ -15,7 +15,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from configs.schema import OptimConfig
 from datamodules.batch import Batch
 from datamodules.sample import Sample
-from modules.grading import Answers, answer
+from modules.grading import GradedGroup, answer
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import Sampling
 from modules.step.metrics import StepMetrics
@@ -78,7 +78,7 @@ class PolicyModule(L.LightningModule, ABC):
         for name, values in self.group_accuracies(accuracies).items():
             self.log(f"val/{name}", fmean(values), batch_size=len(values), logger=False)
 
-    def greedy_answers(self, batch: Batch) -> list[Answers]:
+    def greedy_answers(self, batch: Batch) -> list[GradedGroup]:
         """Answer each question once, greedily, and grade the answers."""
         return list(answer(self.policy, batch, self.greedy, seed=0))
 

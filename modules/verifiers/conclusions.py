@@ -1,10 +1,10 @@
-"""Read what a reasoning concludes, where there can be no doubt about it.
+"""Read the conclusion of a reasoning, where it is unambiguous.
 
 Reasonings mention one candidate after the other, so that a conclusion is read in three places only:
 the last sentence that announces one ("So the answer is B."), an equation at the very end
 ("4 + 7 = 11."), and a text that speaks plainly of a single option ("The image shows the digit 4.").
-Doubts, denials and second thoughts beside it leave it unread. What is not read costs nothing; what
-is misread throws a sound trace away.
+Hedges, negations and second thoughts beside it leave it unread. An unread conclusion costs nothing;
+a misread one drops a sound trace.
 """
 
 import re
@@ -24,7 +24,7 @@ MAX_SENTENCE = 300
 """Characters of a sentence that announces something; no expression is tried on a longer one."""
 
 READABLE = ("choice", "number", "regression", "yes_no", "set")
-"""Types with a conclusion; free words agree in too many ways."""
+"""Answer types whose conclusions can be compared; free text agrees in too many ways."""
 
 SENTENCE = re.compile(r"(?:[.?:;]|(?<!\d)!)+(?=\s|$)|\n+")  # 3! may be six
 HEDGE = re.compile(
@@ -38,22 +38,23 @@ STEP = re.compile(
     r"after|then|next|more|less|fewer|than|larger|smaller|longer|shorter|both|same|different|"
     r"opposite|most|least)\b"
 )
-"""Words of questions and reasonings in which what is spoken of may be on the way to the answer."""
+"""Words of multi-step questions and reasonings: an option that is mentioned may be a step."""
 
 SO = r"(?:(?:so|therefore|thus|hence|and|then|finally|in conclusion|overall),? )*"
 ANNOUNCEMENTS = tuple(
     re.compile(pattern)
     for pattern in (
         rf"{SO}(?:the |my |our )?(?:correct |right |final |best |only )?"
-        r"(?:answer|option|choice|conclusion) (?:is|must be|should be|=) (?P<told>.+)",
-        rf"{SO}i (?:will |'ll )?(?:choose|pick|select|answer|conclude|go with) (?P<told>.+)",
-        rf"{SO}(?P<told>.+?) (?:is|must be) (?:the )?(?:correct|right)(?: answer| option| choice)?",
+        r"(?:answer|option|choice|conclusion) (?:is|must be|should be|=) (?P<answer>.+)",
+        rf"{SO}i (?:will |'ll )?(?:choose|pick|select|answer|conclude|go with) (?P<answer>.+)",
+        rf"{SO}(?P<answer>.+?) (?:is|must be) (?:the )?(?:correct|right)"
+        r"(?: answer| option| choice)?",
         r"(?:so|therefore|thus|hence|in conclusion),? (?:it|this|that|they|the (?:sum|total|result|"
-        r"difference|product|count)) (?:is|are|must be|equals) (?P<told>.+)",
+        r"difference|product|count)) (?:is|are|must be|equals) (?P<answer>.+)",
     )
 )
 LABEL = re.compile(rf"{SO}(?:the |my )?(?:correct |final )?answer(?: is)?")
-YES_NO = re.compile(rf"{SO}(?P<told>yes|no)(?:,(?P<rest>.*))?")
+YES_NO = re.compile(rf"{SO}(?P<answer>yes|no)(?:,(?P<rest>.*))?")
 BECAUSE = re.compile(r",? (?:because|since|as|given)\b.*")
 FILLER = re.compile(r"^(?:(?:an?|the|digit|number|option|choice|sound|equal to|simply) )+")
 EQUATION = re.compile(r"= ?(-?\d+(?:\.\d+)?)$")
@@ -65,8 +66,8 @@ NUMERALS = (
 FIGURE = re.compile(rf"(?<![\w.])-?\d+(?:\.\d+)?(?!\w)|\b(?:{'|'.join(NUMERALS)})\b")
 
 
-def conclusion(reasoning: str, sample: Sample) -> Reading | None:
-    """Read what a reasoning comes to; None where that is not plain."""
+def final_conclusion(reasoning: str, sample: Sample) -> Reading | None:
+    """Read the answer that a reasoning concludes with; None where it is ambiguous."""
     if sample.answer_type not in READABLE:
         return None
     tail = plain(reasoning[-MAX_CHARACTERS:]).replace("’", "'").casefold()
@@ -74,12 +75,12 @@ def conclusion(reasoning: str, sample: Sample) -> Reading | None:
     listed = (part.removeprefix("- ").removesuffix(" -") for part in stripped)  # not -5
     sentences = [part for part in listed if part.strip("- ")]
     for place in reversed(range(len(sentences))):
-        found = _announced(sentences[place], sentences[place - 1] if place else "")
-        if found is not None:
-            told, beside = found
+        announced = _announced_answer(sentences[place], sentences[place - 1] if place else "")
+        if announced is not None:
+            text, beside = announced
             later = sentences[place + 1 :]
             doubtful = HEDGE.search(beside) or any(map(_doubtful, later))
-            return None if doubtful else _read_told(told, sample)
+            return None if doubtful else _parse_announced(text, sample)
     if sentences and sample.answer_type in ("number", "regression"):
         equation = EQUATION.search(sentences[-1])
         return read(equation[1], sample) if equation else None
@@ -87,7 +88,7 @@ def conclusion(reasoning: str, sample: Sample) -> Reading | None:
 
 
 def read(text: str, sample: Sample) -> Reading | None:
-    """Read a text as the verifier would, but sets only of what is known to be an item."""
+    """Parse a text as the verifier does, except that every item of a set must be a known one."""
     match sample.answer_type:
         case "choice":
             return choice(text, sample)[1]
@@ -104,15 +105,15 @@ def read(text: str, sample: Sample) -> Reading | None:
             return None
 
 
-def same(one: Reading | None, other: Reading, sample: Sample) -> bool:
-    """Compare two readings; numbers within the sample's tolerance."""
-    if isinstance(one, Decimal) and isinstance(other, Decimal):
-        return abs(one - other) <= Decimal(str(sample.tolerance))
-    return one == other
+def same(answer: Reading | None, other: Reading, sample: Sample) -> bool:
+    """Tell whether two readings are equal; numbers within the sample's tolerance."""
+    if isinstance(answer, Decimal) and isinstance(other, Decimal):
+        return abs(answer - other) <= Decimal(str(sample.tolerance))
+    return answer == other
 
 
 def written(reading: Reading, sample: Sample, *, letter: bool) -> str:
-    """Write a reading as an answer, an option by its letter or by its text."""
+    """Write a reading as an answer; an option by its letter or by its text."""
     if isinstance(reading, frozenset):
         return replace(sample, answer=", ".join(sorted(reading))).named_answer
     if isinstance(reading, Decimal):
@@ -122,55 +123,58 @@ def written(reading: Reading, sample: Sample, *, letter: bool) -> str:
     return reading
 
 
-def _announced(sentence: str, before: str) -> tuple[str, str] | None:
-    """Find what a sentence presents as the conclusion, and what it says beside that."""
+def _announced_answer(sentence: str, before: str) -> tuple[str, str] | None:
+    """Return the answer that a sentence announces, and the rest of the sentence."""
     if len(sentence) > MAX_SENTENCE:
         return None
-    if found := YES_NO.fullmatch(sentence):
-        return found["told"], found["rest"] or ""
+    if match := YES_NO.fullmatch(sentence):
+        return match["answer"], match["rest"] or ""
     for pattern in ANNOUNCEMENTS:
-        if found := pattern.fullmatch(sentence):
-            start, end = found.span("told")
-            return found["told"], f"{sentence[:start]} {sentence[end:]}"
+        if match := pattern.fullmatch(sentence):
+            start, end = match.span("answer")
+            return match["answer"], f"{sentence[:start]} {sentence[end:]}"
     return (sentence, "") if LABEL.fullmatch(before) else None  # "Answer: B"
 
 
-def _read_told(told: str, sample: Sample) -> Reading | None:
-    """Read an announced answer, with or without the words around it."""
-    for words in (told, BECAUSE.sub("", told)):
+def _parse_announced(text: str, sample: Sample) -> Reading | None:
+    """Parse an announced answer, with or without the words around it."""
+    for words in (text, BECAUSE.sub("", text)):
         for form in (words, FILLER.sub("", words)):
-            if (found := read(form, sample)) is not None:
-                return found
+            if (reading := read(form, sample)) is not None:
+                return reading
     return None
 
 
 def _doubtful(text: str) -> bool:
-    """Tell whether a text may be something else than a plain statement."""
+    """Tell whether a text hedges, asks or negates."""
     return bool(HEDGE.search(text) or DENIAL.search(text))
 
 
 def _only_candidate(tail: str, sample: Sample) -> str | None:
-    """Find the one option that is spoken of, in plain statements, where no other could be meant.
+    """Return the letter of the only option that plain statements mention, if unambiguous.
 
-    An option that the question names too may be mentioned for its sake. Of two numbers one may be
-    what the other is computed from. Half a word counts against ("cats" beside "dog" and "cat").
+    An option that the question names may only repeat the question. Of two numbers, one may be
+    computed from the other. A partial word is ambiguous ("cats" beside "dog" and "cat").
     """
-    asked, said = normalize(sample.question), normalize(tail)
-    if _doubtful(tail) or NAMED.search(said) or any(map(STEP.search, (asked, said))):
+    question, words = normalize(sample.question), normalize(tail)
+    if _doubtful(tail) or NAMED.search(words) or any(map(STEP.search, (question, words))):
         return None
-    figures = {str(NUMERALS.index(n)) if n in NUMERALS else n for n in FIGURE.findall(said)}
+    figures = {str(NUMERALS.index(n)) if n in NUMERALS else n for n in FIGURE.findall(words)}
     if len(figures) > 1:
         return None
     letters: dict[str, str] = {}
     for text, letter in zip(map(normalize, sample.options), sample.letters, strict=True):
         if text and letter not in sample.alike(letters.setdefault(text, letter)):
             return None  # two options that read alike in words
-    left, found = f" {said} ", []
-    for text in sorted(filter(None, letters), key=len, reverse=True):  # the long first
-        if f" {text}" in left:
-            found.append(text)
-            left = left.replace(f" {text} ", " . ")
-    if len(found) != 1 or f" {found[0]} " not in f" {said} " or f" {found[0]} " in f" {asked} ":
+    rest, mentioned = f" {words} ", []
+    for text in sorted(filter(None, letters), key=len, reverse=True):  # longest first
+        if f" {text}" in rest:
+            mentioned.append(text)
+            rest = rest.replace(f" {text} ", " . ")
+    if len(mentioned) != 1:
         return None
-    lone_letter = len(found[0]) == 1 and not found[0].isdigit()
-    return None if lone_letter else letters[found[0]]
+    [option] = mentioned
+    if f" {option} " not in f" {words} " or f" {option} " in f" {question} ":
+        return None
+    lone_letter = len(option) == 1 and not option.isdigit()
+    return None if lone_letter else letters[option]

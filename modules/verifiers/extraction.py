@@ -1,14 +1,13 @@
-"""Find where a completion gives its answer; whether that is right is for `verifiers` to say.
+"""Extract the answer from a completion; `verify` decides whether it is right.
 
-What was thought is no answer: whatever comes before the last `</think>` is not looked at, because
-prompts that open the block leave a lone `</think>` behind, and neither is what follows a `<think>`
-that was never closed. Of the rest, in this order:
+Thought is skipped: everything before the last `</think>`, since prompts that open the block leave a
+lone `</think>`, and everything after a `<think>` that was never closed. Of the rest, in this order:
 
-1. what stands in the last `<answer>...</answer>`, even if that is nothing;
-2. what stands in the last `\\boxed{...}` whose braces balance;
-3. the whole, where it is short: the verifier takes it only if it is an answer and nothing else.
+1. the content of the last `<answer>...</answer>`, even if it is empty;
+2. the content of the last `\\boxed{...}` whose braces balance;
+3. the whole, if short: the verifier takes it only if it is an answer and nothing else.
 
-All of it are scans for fixed strings and one count of braces; the obvious regular expressions are
+All are scans for fixed strings and one count of braces; the obvious regular expressions are
 quadratic in unclosed tags, and a policy that loops writes thousands of them.
 """
 
@@ -23,10 +22,10 @@ THINK, THOUGHT = "<think>", "</think>"
 BOX = "\\boxed{"
 
 MAX_CHARACTERS = 32_768
-"""Only this much of a completion's end is searched: a runaway costs no more than a long answer."""
+"""Only this much of a completion's end is searched, which bounds the cost of a runaway one."""
 
 MAX_BARE = 64
-"""Longest completion that may be an answer as a whole."""
+"""Longest completion that is taken as a bare answer."""
 
 WRAPPERS = (
     *(("$$", "$$"), ("$", "$"), ("\\(", "\\)"), ("\\[", "\\]"), ("**", "**")),
@@ -34,21 +33,21 @@ WRAPPERS = (
 )
 _BEGINNINGS = tuple(sorted({before[0] for before, _ in WRAPPERS}))
 MAX_WRAPPERS = 4
-"""Models write `$\\boxed{\\text{B}}$`; nobody who means an answer nests deeper."""
+"""Models write `$\\boxed{\\text{B}}$`; answers do not nest deeper."""
 
 
 def extract(completion: str) -> tuple[str, Container] | None:
-    """Return the text of a completion's answer and what it stood in; None where there is none."""
-    found = locate(completion)
-    return (unwrap(found[0]), found[1]) if found else None
+    """Return the text of a completion's answer, unwrapped, and its container; None without one."""
+    located = locate(completion)
+    return (unwrap(located[0]), located[1]) if located else None
 
 
 def locate(completion: str) -> tuple[str, Container] | None:
-    """Return what stands where a completion gives its answer, with all that is put around it."""
-    said = completion.rpartition(THOUGHT)[2].partition(THINK)[0].strip()
+    """Return a completion's answer as it stands, and its container; None without one."""
+    rest = completion.rpartition(THOUGHT)[2].partition(THINK)[0].strip()
     container: Container = "bare"
-    text = said if len(said) <= MAX_BARE else ""
-    tail = said[-MAX_CHARACTERS:]
+    text = rest if len(rest) <= MAX_BARE else ""
+    tail = rest[-MAX_CHARACTERS:]
     start = tail.rfind(OPEN, 0, max(tail.rfind(CLOSE), 0))
     if start >= 0:
         start += len(OPEN)
@@ -60,21 +59,21 @@ def locate(completion: str) -> tuple[str, Container] | None:
 
 
 def enclosed(completion: str) -> str | None:
-    """Return all that stands between the tags of a completion that is nothing else.
+    """Return the content of a completion that is one pair of tags; None for any other.
 
-    What is imitated has this form, whatever its answer may look like.
+    Supervised targets have this form, whatever their answer looks like.
     """
-    said = completion.strip()
-    if len(said) < len(OPEN + CLOSE) or not (said.startswith(OPEN) and said.endswith(CLOSE)):
+    text = completion.strip()
+    if len(text) < len(OPEN + CLOSE) or not (text.startswith(OPEN) and text.endswith(CLOSE)):
         return None
-    return said[len(OPEN) : -len(CLOSE)].strip()
+    return text[len(OPEN) : -len(CLOSE)].strip()
 
 
 def unwrap(text: str) -> str:
-    """Take off what is put around a whole answer, such as `$...$` and `\\boxed{...}`.
+    """Remove wrappers around a whole answer, such as `$...$` and `\\boxed{...}`.
 
-    What is around a part stays, since `\\boxed{A} or \\boxed{B}` names two. So does what is around
-    nothing, as `$$` may be the price of a restaurant.
+    Wrappers around a part stay, since `\\boxed{A} or \\boxed{B}` names two, and so do empty ones:
+    `$$` may be the price of a restaurant.
     """
     text = text.strip()
     for _ in range(MAX_WRAPPERS if text[:1] in _BEGINNINGS else 0):
@@ -88,12 +87,12 @@ def unwrap(text: str) -> str:
 
 
 def well_formed(completion: str, rule: FormatRule) -> bool:
-    """Tell whether a completion has the form that is asked for, and its answer is not empty.
+    """Tell whether a completion has the required format and a non-empty answer.
 
-    `answer` ends in its one answer, behind any reasoning, and white space at most after it; `whole`
-    is nothing else, white space around it aside (AudioMCQ, arXiv 2509.21060); `think` is
-    `<think>...</think>`, white space and the answer, to the letter and without any around it
-    (Video-R1, arXiv 2503.21776). Each tag stands there once.
+    `answer` ends in its one answer, after any reasoning, with at most white space behind it;
+    `whole` is nothing but the answer and white space around it (AudioMCQ, arXiv 2509.21060);
+    `think` is `<think>...</think>`, white space and the answer, with nothing around it
+    (Video-R1, arXiv 2503.21776). Each tag occurs once.
     """
     if completion.count(OPEN) != 1 or completion.count(CLOSE) != 1:
         return False
@@ -110,9 +109,9 @@ def well_formed(completion: str, rule: FormatRule) -> bool:
 
 
 def _last_box(text: str) -> str | None:
-    """Return what stands in the box that is closed last; `\\{` and `\\}` are no braces."""
+    """Return the content of the box that is closed last; `\\{` and `\\}` are no braces."""
     at = text.find(BOX)
-    found: str | None = None
+    content: str | None = None
     opened: list[int] = []  # of each brace that is still open, where a box begins, or -1
     while 0 <= at < len(text):
         mark = text[at]
@@ -125,13 +124,13 @@ def _last_box(text: str) -> str | None:
         if mark == "{":
             opened.append(-1)
         elif mark == "}" and opened and (start := opened.pop()) >= 0:
-            found = text[start:at]
+            content = text[start:at]
         at += 1
-    return found
+    return content
 
 
 def _encloses(mark: str, inside: str) -> bool:
-    """Tell whether a closing mark behind this text closes what was opened before it."""
+    """Tell whether a mark that follows this text closes the wrapper opened before it."""
     if mark != "}":
         return mark not in inside
     depth = 0

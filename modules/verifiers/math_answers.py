@@ -1,10 +1,9 @@
-"""Compare mathematical expressions, in processes that may be killed.
+"""Compare mathematical expressions, in worker processes with limits of time and memory.
 
-Whether two expressions are equal is undecidable, and a policy that guesses will sooner or later
-write one that algebra does not come back from. Python cannot interrupt itself inside a large power,
-so `math-verify` works in processes of its own, each with a limit of time and memory that the
-operating system enforces. `python -m modules.verifiers.math_answers` is such a process. It takes
-seconds to start, so what is killed is a copy of it.
+Equality of expressions is undecidable, and a policy will sooner or later write one on which algebra
+does not terminate. Python cannot interrupt itself inside a large power, so `math-verify` runs in
+workers whose limits the operating system enforces. `python -m modules.verifiers.math_answers` is
+a worker. It takes seconds to start, so the work is done, and the limits are spent, in forks of it.
 """
 
 import atexit
@@ -30,15 +29,15 @@ from modules.verifiers.typography import plain
 
 WORKERS = 2
 MEMORY = 2 << 30
-"""Bytes that a worker may address."""
+"""Bytes of address space of a worker."""
 
 MAX_DEPTH = 6
-"""Braces and brackets within one another; the parser takes exponential time in some of them."""
+"""Nesting of braces and brackets; the parser takes exponential time in some of them."""
 
 READY = "ready\n"
 ROOT = Path(__file__).parents[2]
 
-Finding = bool | None | Literal["bad gold"]
+Result = bool | None | Literal["bad gold"]
 
 _SYMBOLS = str.maketrans(
     {"×": r"\times ", "·": r"\cdot ", "÷": "/", "π": r"\pi ", "∞": r"\infty ", "°": r"^\circ "}
@@ -62,15 +61,15 @@ _REFUSED = re.compile(
 
 
 def equivalent(pairs: Sequence[tuple[str, str]], *, seconds: float = 2.0) -> list[bool | None]:
-    """Tell for each (gold, given) whether they are equal; None where that cannot be told.
+    """Tell for each (gold, given) whether they are equal; None where that is undecided.
 
-    That is, where the given text is no single expression, is too long, takes too long, or leaves
-    an integral, sum or limit to be worked out, as the question may have done. Units are letters
-    like others, 50% is a half and not 50, and numbers are rounded to six decimals.
+    It is where the given text is no single expression, is too long, takes too long, or leaves an
+    integral, sum or limit unevaluated, as the question may. Units are letters like others, 50% is a
+    half and not 50, and numbers are rounded to six decimals.
 
     Args:
-        seconds: of processor time for one pair, so that verdicts do not depend on what else the
-            machine does.
+        seconds: of processor time for one pair, so that verdicts do not depend on the load of the
+            machine.
     """
     cleaned = {pair: (_clean(pair[0]), _clean(pair[1])) for pair in pairs}
     if cleaned and importlib.util.find_spec("math_verify") is None:
@@ -79,34 +78,34 @@ def equivalent(pairs: Sequence[tuple[str, str]], *, seconds: float = 2.0) -> lis
             "but it is not installed: run `pip install math-verify`, or set answer_type to text."
         )
 
-    def find(pair: tuple[str, str]) -> Finding:
+    def compare(pair: tuple[str, str]) -> Result:
         gold, given = cleaned[pair]
         if not gold:
             return "bad gold"
-        return gold == given or (_ask(gold, given, seconds) if given else None)
+        return gold == given or (_compare(gold, given, seconds) if given else None)
 
     with ThreadPoolExecutor(WORKERS) as threads:
-        findings = dict(zip(cleaned, threads.map(find, cleaned), strict=True))
+        results = dict(zip(cleaned, threads.map(compare, cleaned), strict=True))
     verdicts: list[bool | None] = []
     for gold, given in pairs:
-        finding = findings[gold, given]
-        if finding == "bad gold":
+        result = results[gold, given]
+        if result == "bad gold":
             raise ValueError(
                 f"The answer {gold!r} cannot be read as one expression, so that no completion "
                 "could be right: correct the record, or set its answer_type to text."
             )
-        verdicts.append(finding)
+        verdicts.append(result)
     return verdicts
 
 
 def close() -> None:
-    """End the processes; the next comparison starts others."""
+    """Kill the workers; the next comparison starts new ones."""
     for worker in _WORKERS:
         worker.stop()
 
 
 def _clean(text: str) -> str | None:
-    """Write an expression as LaTeX without delimiters; None where it is none, or is too much."""
+    """Write an expression as LaTeX without delimiters; None where it is refused."""
     if len(text) > MAX_EXPRESSION:
         return None
     text = text.strip().rstrip(".,;")
@@ -122,7 +121,7 @@ def _clean(text: str) -> str | None:
 
 
 def _balanced(text: str) -> bool:
-    """Tell whether each brace has its match, none of them too deep."""
+    """Tell whether braces match and are not nested too deeply."""
     depth = braces = 0
     for mark in text:
         braces += (mark == "{") - (mark == "}")
@@ -134,13 +133,13 @@ def _balanced(text: str) -> bool:
 
 @final
 class _Worker:
-    """A process that compares one pair after another."""
+    """A worker process, which compares one pair after another."""
 
     def __init__(self) -> None:
         self.process: subprocess.Popen[str] | None = None
         self.ready = False
 
-    def ask(self, gold: str, given: str, seconds: float) -> Finding:
+    def compare(self, gold: str, given: str, seconds: float) -> Result:
         """Compare a pair; None where it took too much time or memory."""
         self.start()
         process = self.process
@@ -159,8 +158,8 @@ class _Worker:
         except BrokenPipeError:
             reply = ""
         if reply:
-            finding: Finding = json.loads(reply)
-            return finding
+            result: Result = json.loads(reply)
+            return result
         if (code := process.wait()) > 0:  # negative, had it been killed
             raise RuntimeError(
                 f"Comparing {given!r} with the answer {gold!r} ended in an error (exit code "
@@ -169,9 +168,9 @@ class _Worker:
         return None
 
     def start(self) -> None:
-        """Start a process where there is none, or none any more.
+        """Start the process unless it runs.
 
-        It shares nothing with this one, which has threads and a GPU.
+        It is no fork: this process has threads and a GPU.
         """
         if self.process is not None and self.process.poll() is None:
             return
@@ -182,17 +181,17 @@ class _Worker:
             stdout=subprocess.PIPE,
             text=True,
             cwd=ROOT,
-            # The order of sets is part of how sympy simplifies; it has to be the same every time.
+            # How sympy simplifies depends on the order of sets, which must not vary.
             env=os.environ | {"PYTHONHASHSEED": "0"},
-            start_new_session=True,  # an interrupt is for this process, which then ends that one
+            start_new_session=True,  # Ctrl-C reaches this process only, which then kills that one
         )
 
     def stop(self) -> None:
-        """End the process, if there is one."""
+        """Kill the process, if there is one."""
         if self.process is not None:
             if self.process.poll() is None:
-                os.killpg(self.process.pid, signal.SIGKILL)  # the copy too
-            self.process.communicate()  # closes the pipes, at which a copy left alone ends
+                os.killpg(self.process.pid, signal.SIGKILL)  # its fork too
+            self.process.communicate()  # closes the pipes, at which an orphaned fork ends
         self.process, self.ready = None, False
 
 
@@ -203,48 +202,48 @@ for _worker in _WORKERS:
 atexit.register(close)
 
 
-def _ask(gold: str, given: str, seconds: float) -> Finding:
+def _compare(gold: str, given: str, seconds: float) -> Result:
     worker = _IDLE.get()
     try:
-        return worker.ask(gold, given, seconds)
+        return worker.compare(gold, given, seconds)
     finally:
         _IDLE.put(worker)
 
 
 def _serve() -> None:
-    """Pass what comes in on standard input on to a copy of this process, until it closes.
+    """Pass each pair from standard input to a fork of this process, until the input closes.
 
-    Where the copy is killed, the answer is null, and the next pair goes to another copy.
+    Where the fork is killed, the reply is null, and the next pair goes to a new fork.
     """
     replies, sys.stdout = sys.stdout, sys.stderr  # parsers print
     resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
     signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which kills
-    compare = _comparison()
-    compare(r"\frac{1}{2}", "x^2+1")  # the first time takes longer
+    is_equal = _load_comparison()
+    is_equal(r"\frac{1}{2}", "x^2+1")  # the first time takes longer
     print(READY, end="", file=replies, flush=True)
-    copies = multiprocessing.get_context("fork")  # this process has no threads
-    copy, ours = None, None
+    forks = multiprocessing.get_context("fork")  # this process has no threads
+    fork, ours = None, None
     for line in sys.stdin:
-        if copy is None or ours is None or not copy.is_alive():
-            ours, theirs = copies.Pipe()
-            copy = copies.Process(target=_compare_all, args=(compare, theirs, ours), daemon=True)
-            copy.start()
+        if fork is None or ours is None or not fork.is_alive():
+            ours, theirs = forks.Pipe()
+            fork = forks.Process(target=_compare_all, args=(is_equal, theirs, ours), daemon=True)
+            fork.start()
             theirs.close()
-        finding: Finding = None
+        result: Result = None
         try:
             ours.send(json.loads(line))
-            finding = ours.recv()
+            result = ours.recv()
         except (EOFError, OSError):
-            copy.join()
-            if (code := copy.exitcode or 0) > 0:  # it raised; killed, it would be negative
+            fork.join()
+            if (code := fork.exitcode or 0) > 0:  # it raised; killed, it would be negative
                 sys.exit(code)
-        print(json.dumps(finding), file=replies, flush=True)
+        print(json.dumps(result), file=replies, flush=True)
 
 
 def _compare_all(
-    compare: Callable[[str, str], Finding], pairs: Connection, other_end: Connection
+    is_equal: Callable[[str, str], Result], pairs: Connection, other_end: Connection
 ) -> None:
-    """Compare what comes in through a pipe, each pair within its time."""
+    """Compare the pairs from a pipe, each within its time."""
     other_end.close()  # else it would stay open when the other process is gone
     while True:
         try:
@@ -253,15 +252,15 @@ def _compare_all(
             return
         signal.setitimer(signal.ITIMER_PROF, seconds)
         try:
-            finding = compare(gold, given)
+            result = is_equal(gold, given)
         except (MemoryError, RecursionError):
-            finding = None
+            result = None
         signal.setitimer(signal.ITIMER_PROF, 0)
-        pairs.send(finding)
+        pairs.send(result)
 
 
-def _comparison() -> Callable[[str, str], Finding]:
-    """Load what compares, which is not at the top: only these processes need it, or pay for it."""
+def _load_comparison() -> Callable[[str, str], Result]:
+    """Import math-verify, which only workers need."""
     from latex2sympy2_extended import NormalizationConfig  # noqa: PLC0415
     from math_verify import LatexExtractionConfig, parse, verify  # noqa: PLC0415
 
@@ -274,17 +273,17 @@ def _comparison() -> Callable[[str, str], Finding]:
     )
 
     def expressions(text: str) -> list[object]:
-        found = parse(rf"\boxed{{{text}}}", [reading], parsing_timeout=None)
-        return [] if not found or isinstance(found[0], str) else found
+        parsed = parse(rf"\boxed{{{text}}}", [reading], parsing_timeout=None)
+        return [] if not parsed or isinstance(parsed[0], str) else parsed
 
-    def compare(gold: str, given: str) -> Finding:
+    def is_equal(gold: str, given: str) -> Result:
         expected = expressions(gold)
         if not expected:
             return "bad gold"
-        found = expressions(given)
-        return bool(verify(expected, found, timeout_seconds=None)) if found else None
+        answer = expressions(given)
+        return bool(verify(expected, answer, timeout_seconds=None)) if answer else None
 
-    return compare
+    return is_equal
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Read a number in the notations that people write, exactly; nothing is rounded or guessed.
+"""Parse numbers as people write them, exactly; nothing is rounded or guessed.
 
 Digits with or without commas, fractions, powers of ten, and English number words, from "half a
-dozen" to "1.5 million". What could be two numbers is none, and so is a number with a word or a unit
-beside it.
+dozen" to "1.5 million". A text that could be two numbers is rejected, and so is a number with a
+word or a unit beside it.
 """
 
 import re
@@ -13,13 +13,13 @@ from modules.verifiers.typography import plain
 
 MAX_NUMBER_CHARACTERS = 40
 MAX_NUMBER_EXPONENT = 100
-"""Magnitudes beyond ten to this power, either way, are no answers."""
+"""Magnitudes beyond ten to plus or minus this power are rejected."""
 
 _EXACT = 20
-"""Digits of a whole number that is multiplied: a decimal holds eight more."""
+"""Digits of a whole number before a scale word: a `Decimal` holds eight more."""
 
 MAX_WORDS = 32
-"""Words of the longest number that is read."""
+"""Longest number in words."""
 
 _SMALL = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
@@ -52,21 +52,21 @@ _RAISED_TEN = re.compile("10([⁺⁻]?[⁰¹²³⁴⁵⁶⁷⁸⁹]+)$")
 
 
 def number(text: str, *, percent: bool = False) -> Decimal | None:
-    """Read a number, whose size is bounded before anything is computed with it.
+    """Parse a number; its size is bounded before anything is computed with it.
 
     Args:
-        percent: whether the number is one of percents, and its sign, or the word, must be there;
-            else neither must: 50 and 50% are two numbers.
+        percent: whether a percent sign, or the word, is required; else it is refused, since 50 and
+            50% are different numbers.
     """
-    said = plain(text).strip(" \n\t*_`")
+    written = plain(text).strip(" \n\t*_`")
     for escaped, meant in (("\\%", "%"), ("\\$", ""), ("{,}", ",")):  # as LaTeX writes them
-        said = said.replace(escaped, meant)
-    bare = said
+        written = written.replace(escaped, meant)
+    bare = written
     for mark in ("%", " percent", " per cent"):
-        if said[-len(mark) :].casefold() == mark:
-            bare = said[: -len(mark)].rstrip()
+        if written[-len(mark) :].casefold() == mark:
+            bare = written[: -len(mark)].rstrip()
             break
-    if (bare != said) != percent:
+    if (bare != written) != percent:
         return None
     if bare[:1] + bare[-1:] in ("()", "[]"):
         bare = bare[1:-1].strip()
@@ -79,7 +79,7 @@ def number(text: str, *, percent: bool = False) -> Decimal | None:
 
 
 def _sign(text: str) -> tuple[str, str]:
-    """Part a number from its sign, which may be a word."""
+    """Split off the sign, which may be a word."""
     if text[:1] in ("-", "+"):
         return text[0], text[1:].lstrip()
     word, _, rest = text.partition(" ")
@@ -87,10 +87,10 @@ def _sign(text: str) -> tuple[str, str]:
 
 
 def decimal(text: str) -> Decimal | None:
-    """Read plain digits.
+    """Parse digits.
 
-    Commas may group the whole part by thousands, and only so: 1,23 may be meant for 1.23 or 123,
-    and 0,123 for 0.123.
+    Commas may only group the whole part by thousands: 1,23 could mean 1.23 or 123, and 0,123 could
+    mean 0.123.
     """
     digits = text
     if len(digits) > MAX_NUMBER_CHARACTERS or not set(digits) <= set("0123456789+-.,eE"):
@@ -110,7 +110,7 @@ def decimal(text: str) -> Decimal | None:
 
 
 def _fraction(text: str) -> Decimal | None:
-    """Read 3/4, 1 3/4, ½ or \\frac{3}{4}; what is divided by 0 is nothing."""
+    """Parse 3/4, 1 3/4, ½ or \\frac{3}{4}; None for a division by 0."""
     if len(text) > MAX_NUMBER_CHARACTERS:
         return None
     for mark, digits in _VULGAR.items():
@@ -124,7 +124,7 @@ def _fraction(text: str) -> Decimal | None:
     parts = (over, under, whole) if space and whole else (over, under)
     if not slash or not all(part and set(part) <= _DIGITS for part in parts) or not int(under):
         return None
-    if whole and int(over) >= int(under):  # "1 3/2" is written by nobody
+    if whole and int(over) >= int(under):  # "1 3/2" is no mixed number
         return None
     return Decimal(int(whole or "0") * int(under) + int(over)) / Decimal(int(under))
 
@@ -151,13 +151,13 @@ def _worded(text: str) -> Decimal | None:
         return value
     scale = _DOZEN if words[-1] == "dozen" else _SCALES.get(words[-1])
     if scale is None:
-        return _broken(words)
+        return _mixed(words)
     times = _times(words[:-1], dozen=scale == _DOZEN)
     return None if times is None else times * scale
 
 
 def _spelled(words: list[str]) -> Decimal | None:
-    """Read a number that is spelled to its end, decimals digit by digit."""
+    """Parse a number in words only, decimals digit by digit."""
     whole, decimals = words, ""
     if "point" in words:
         place = words.index("point")
@@ -176,7 +176,7 @@ def _times(words: list[str], *, dozen: bool) -> Decimal | None:
     if words in (["a"], ["half", "a"]):
         return Decimal(1) if words == ["a"] else Decimal("0.5")
     joined = " ".join(words)
-    value = _broken(words) or _fraction(joined)
+    value = _mixed(words) or _fraction(joined)
     if value is None and len(joined) <= _EXACT and set(joined) <= _DIGITS | {".", ","}:
         value = decimal(joined)
     if value is None and (dozen or "point" in words):
@@ -185,7 +185,7 @@ def _times(words: list[str], *, dozen: bool) -> Decimal | None:
     return value
 
 
-def _broken(words: Sequence[str]) -> Decimal | None:
+def _mixed(words: Sequence[str]) -> Decimal | None:
     """Read "a half", "three quarters", or these behind a whole number, as in "two and a half"."""
     if "and" not in words:
         return _part(words)

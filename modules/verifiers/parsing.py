@@ -1,4 +1,4 @@
-"""Read a text as an answer of some type: what two ways of writing the same answer come down to."""
+"""Parse a text as an answer: the option that it names, or the items of a set."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from modules.verifiers.typography import normalize, typed
 
 ChoiceRule = Literal["letter", "index", "option_text"]
 Chosen = tuple[ChoiceRule, str | None]
-"""What decided, and the letter of the option; None where a text names none, or more than one."""
+"""The rule that decided, and the letter of the option; None where a text names none or several."""
 
 Level = Callable[[str], str]
-"""A way of looking at texts that leaves something out."""
+"""A normalization of texts."""
 
 _AROUND = " *_`'\"([{"
 _BEHIND = " .,:;!?。)]}*_`'\""
@@ -26,21 +26,21 @@ def _folded(text: str) -> str:
 
 
 LEVELS: tuple[Level, ...] = (str, typed, _folded, normalize)
-"""From the strictest on: each decides only where it tells of exactly one option."""
+"""From the strictest on; a level decides only where exactly one option matches."""
 
 
 def choice(text: str, sample: Sample) -> Chosen:
-    """Read which option a text names.
+    """Parse which option a text names.
 
-    What is shown decides. Behind letters, a lone letter is that option, and what stands in the
-    prompt, as in "B. text", is too; without letters, a letter is a text like others. Then the exact
-    text of an option wins over any other reading, and other ways of writing it count where they
-    could mean one option only. Of options that are equal, the first is returned.
+    Where options are shown behind letters, a lone letter names its option, and so does "B. text" as
+    in the prompt; without letters, a letter is a text like others. Next the exact text of an option
+    wins, then other ways of writing it that match one option only. Of equal options the first is
+    returned.
     """
     check_choice(sample)
     inner = unwrap(text)
-    for said in (text, inner) if inner != text else (text,):
-        chosen = _exact(said, sample)
+    for form in (text, inner) if inner != text else (text,):
+        chosen = _exact(form, sample)
         if chosen[1] is not None:
             return _first(chosen, sample)
     lettered = sample.answer_with == "letter"
@@ -48,7 +48,7 @@ def choice(text: str, sample: Sample) -> Chosen:
 
 
 def check_choice(sample: Sample) -> None:
-    """Refuse a choice that nobody could make."""
+    """Raise where a choice has too few or too many options."""
     if not 2 <= len(sample.options) <= len(LETTERS):
         raise ValueError(
             f"A choice among {len(sample.options)} options (first: {list(sample.options)[:1]}) "
@@ -58,12 +58,12 @@ def check_choice(sample: Sample) -> None:
 
 
 def as_shown(text: str, sample: Sample) -> bool:
-    """Tell whether a text is the answer, or names an option, to the letter."""
+    """Tell whether a text is exactly the answer or exactly names an option."""
     return text == sample.named_answer or _exact(text, sample)[1] is not None
 
 
 def exactly(text: str, sample: Sample) -> str | None:
-    """Read which option a text names letter for letter, but for case where that leaves one."""
+    """Parse which option a text names exactly, or but for case where that is unambiguous."""
     lettered = sample.answer_with == "letter"
     if lettered and text in tuple(sample.letters):
         return _first(("letter", text), sample)[1]
@@ -79,13 +79,13 @@ def exactly(text: str, sample: Sample) -> str | None:
 
 
 def items(text: str, sample: Sample) -> frozenset[str] | None:
-    """Read the items between commas; with options, whatever names one of them is its letter.
+    """Parse the items between commas; an item that names an option becomes its letter.
 
-    Texts of options may hold commas themselves: the longest that fits is meant.
+    Texts of options may hold commas themselves: the longest match wins.
     """
     parts = text.replace("、", ",").replace("，", ",").split(",")
     longest = 1 + max((option.count(",") for option in sample.options), default=0)
-    found: set[str] = set()
+    parsed: set[str] = set()
     at = 0
     while at < len(parts):
         end = at + 1
@@ -93,17 +93,17 @@ def items(text: str, sample: Sample) -> frozenset[str] | None:
             joined = ",".join(parts[at : at + width]).strip()
             _, letter = choice(joined, sample) if joined else ("option_text", None)
             if letter is not None and at + width <= len(parts):
-                found.add(letter)
+                parsed.add(letter)
                 end = at + width
                 break
         else:
-            found.add(normalize(parts[at]))
+            parsed.add(normalize(parts[at]))
         at = end
-    return frozenset(found - {""}) or None
+    return frozenset(parsed - {""}) or None
 
 
 def _first(chosen: Chosen, sample: Sample) -> Chosen:
-    """Name the first of equal options; none where a text is that of options whose media differ."""
+    """Return the first of equal options; none where their text is equal but not their media."""
     rule, letter = chosen
     if letter is None:
         return chosen
@@ -114,7 +114,7 @@ def _first(chosen: Chosen, sample: Sample) -> Chosen:
 
 
 def _exact(text: str, sample: Sample) -> Chosen:
-    """Find what is written as it was shown."""
+    """Match a text with letters and options as shown."""
     if sample.answer_with == "letter" and text and text[0] in sample.letters:
         shown = sample.options[LETTERS.index(text[0])]
         if len(text) == 1 or text[1:] == f". {shown}":
@@ -125,7 +125,7 @@ def _exact(text: str, sample: Sample) -> Chosen:
 
 
 def _nearly(text: str, options: tuple[str, ...], *, lettered: bool) -> Chosen:
-    """Find what is written otherwise than it was shown."""
+    """Match a text with the other ways of naming an option."""
     named = _label(text, len(options)) if lettered else None
     if named is not None and not named.rest and named.rule == "letter" and not named.spelled:
         return "letter", named.letter
@@ -149,48 +149,48 @@ def _nearly(text: str, options: tuple[str, ...], *, lettered: bool) -> Chosen:
 
 @lru_cache(maxsize=4096)
 def _read_at(level: Level, options: tuple[str, ...]) -> Mapping[str, str]:
-    """List what options read as at a level, with their letters; `""` for those read alike."""
-    found: dict[str, str] = {}
+    """Map the options, normalized at a level, to their letters; to `""` where several are equal."""
+    letters: dict[str, str] = {}
     for letter, option, forms in zip(LETTERS, options, _forms(options), strict=False):
         for form in {level(form) for form in forms} - {""}:
-            known = found.setdefault(form, letter)
+            known = letters.setdefault(form, letter)
             if known != letter and (not known or options[LETTERS.index(known)] != option):
-                found[form] = ""
-    return found
+                letters[form] = ""
+    return letters
 
 
 @lru_cache(maxsize=4096)
 def _forms(options: tuple[str, ...]) -> tuple[frozenset[str], ...]:
-    """List the texts of each option, with and without what is put around it."""
+    """List the texts of each option, as written and unwrapped."""
     return tuple(frozenset((option, unwrap(option))) for option in options)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Named:
-    """An option that is named by its letter, or by its number behind the word "option"."""
+    """An option named by its letter, or by its number after the word "option"."""
 
     letter: str
     rule: ChoiceRule
     spelled: bool
-    """Behind the word."""
+    """After the word "option"."""
 
     marked: bool
-    """A mark, or the word, shows that it is no part of a text."""
+    """A mark or the word separates it from the text."""
 
     rest: tuple[str, ...] = ()
-    """What may be meant for its text; empty where it stands alone."""
+    """Candidates for its text; empty where it stands alone."""
 
 
 def _label(text: str, count: int) -> _Named | None:
-    """Read "B", "(b)", "Option B", "B: some text" or "option 2"; numbers count from 1, and only
-    behind the word: a lone 2 is the text of an option, or nothing."""
-    said = typed(text).lstrip(_AROUND + "-")
-    spelled = said[:6].casefold() == "option" and not said[6:7].isalnum()
+    """Parse "B", "(b)", "Option B", "B: some text" or "option 2"; numbers count from 1, and only
+    after the word: a lone 2 is the text of an option, or nothing."""
+    rest = typed(text).lstrip(_AROUND + "-")
+    spelled = rest[:6].casefold() == "option" and not rest[6:7].isalnum()
     if spelled:
-        said = said[6:].lstrip(_AROUND + ":")
-    name = said[:1].upper()
-    if name and name in LETTERS[:count] and not said[1:2].isalnum():
-        behind = said[1:]
+        rest = rest[6:].lstrip(_AROUND + ":")
+    name = rest[:1].upper()
+    if name and name in LETTERS[:count] and not rest[1:2].isalnum():
+        behind = rest[1:]
         return _Named(
             letter=name,
             rule="letter",
@@ -198,7 +198,7 @@ def _label(text: str, count: int) -> _Named | None:
             marked=spelled or behind.lstrip()[:1] in tuple(".:,;)]}*_-`"),
             rest=_rests(behind) if behind.strip(_BEHIND) else (),
         )
-    digits = said.rstrip(_BEHIND)
+    digits = rest.rstrip(_BEHIND)
     if spelled and digits.isascii() and digits.isdigit() and len(digits) <= 2:
         number = int(digits)
         if digits == str(number) and 1 <= number <= count:
@@ -207,9 +207,10 @@ def _label(text: str, count: int) -> _Named | None:
 
 
 def _rests(behind: str) -> tuple[str, ...]:
-    """List what may be meant for the text behind a letter: marks there may belong to either."""
+    """List candidates for the text after a letter: marks between them may belong to either."""
     rest = behind.lstrip(_CLOSERS)
     after = rest[1:] if rest[:1] in tuple(".:,;") else rest
     after = after.lstrip(" *_`")
     dashed = after.removeprefix("- ")
-    return tuple(dict.fromkeys(one.strip() for one in (behind, rest, after, dashed) if one.strip()))
+    forms = (form.strip() for form in (behind, rest, after, dashed))
+    return tuple(dict.fromkeys(filter(None, forms)))

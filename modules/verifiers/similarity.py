@@ -1,8 +1,7 @@
-"""How close a wrong answer came: overlap of words and of sets, in plain Python.
+"""Partial credit for a wrong answer: ROUGE, word error rate and F1 of sets, in plain Python.
 
-Words are compared as they are given; whoever calls has normalized them. Where order counts, only
-the first `MAX_WORDS` are compared, and words beyond them count as wrong: a policy that talks on
-gains nothing by it.
+Callers normalize words. Where order counts, only the first `MAX_WORDS` are compared, and words
+beyond them count as wrong, so that a long completion gains nothing.
 """
 
 from collections import Counter
@@ -10,7 +9,7 @@ from collections.abc import Sequence, Set
 from itertools import pairwise
 
 MAX_WORDS = 1_024
-"""Words of either text that are aligned with those of the other, at most."""
+"""Words of either text that are aligned, at most."""
 
 
 def rouge(prediction: Sequence[str], reference: Sequence[str]) -> float:
@@ -42,7 +41,7 @@ def word_error_rate(prediction: Sequence[str], reference: Sequence[str]) -> floa
 
 
 def set_f1(prediction: Set[str], reference: Set[str]) -> float:
-    """Weigh what is missing and what is too much alike: 2 |both| / (|one| + |other|)."""
+    """F1 of two sets: 2 |both| / (|prediction| + |reference|)."""
     total = len(prediction) + len(reference)
     return 2 * len(prediction & reference) / total if total else 0.0
 
@@ -81,7 +80,7 @@ def _edit_distance(first: Sequence[str], second: Sequence[str]) -> int:
 
 
 def _places(words: Sequence[str]) -> dict[str, int]:
-    """Say as bits where each word stands."""
+    """Positions of each word, as bits."""
     places: dict[str, int] = {}
     for place, word in enumerate(words):
         places[word] = places.get(word, 0) | 1 << place

@@ -1,7 +1,7 @@
-"""Write alike what keyboards write in several ways: formulas, notes, units, dates and initials.
+"""Unify the spellings of formulas, notes, units, dates and initials.
 
-CO₂ is CO2, F♯ is F#, 5 km is 5km, and U.S. is US. What might be read as another thing stays as it
-is: log₂8 is not log28, and 10² is not 102.
+CO₂ is CO2, F♯ is F#, 5 km is 5km, and U.S. is US. Ambiguous ones stay: log₂8 is not log28, and 10²
+is not 102.
 """
 
 import re
@@ -32,7 +32,7 @@ _INITIALS = re.compile(r"(?<!\S)([^\W\d_]) (?=[^\W\d_](?!\S))")
 
 
 def symbols(text: str) -> str:
-    """Write a text in lower case with single spaces as ASCII has it, and numbers beside units."""
+    """Unify a text in lower case with single spaces; numbers and units are joined."""
     if not text.isascii():
         text = _FLAT.sub(r"\1b", text.replace("♯", "#"))
         for pattern in (_LOWERED, _CHARGE):
@@ -45,5 +45,5 @@ def symbols(text: str) -> str:
 
 
 def initials(words: str) -> str:
-    """Join letters that stand alone in normalized words: "u s" is what is left of U.S."""
+    """Join lone letters of normalized words: U.S. has become "u s"."""
     return symbols(_INITIALS.sub(r"\1", words))

@@ -1,8 +1,8 @@
 """Decide which traces are worth imitating: the three filters of OmniBoost, by rules alone.
 
-F1 looks at a question, F2 and F3 at a trace (arXiv 2605.12034, which publishes neither prompts nor
-lists of words: these are ours). A filter that is switched off still says what it finds, so that a
-file of traces shows what each of them would do.
+F1 filters questions, F2 and F3 traces (arXiv 2605.12034, which publishes neither prompts nor word
+lists: these are ours). A filter that is switched off still reports its result, so that a file of
+traces shows what each would drop.
 """
 
 import re
@@ -12,7 +12,7 @@ from typing import Literal
 
 from configs.distill import RejectionSamplingConfig
 from datamodules.sample import Sample
-from modules.verifiers.conclusions import conclusion, read, same, written
+from modules.verifiers.conclusions import final_conclusion, read, same, written
 from modules.verifiers.extraction import BOX, CLOSE, OPEN, THINK, THOUGHT
 from modules.verifiers.typography import plain
 from modules.verifiers.verify import Verdict, verify
@@ -28,7 +28,7 @@ _MEDIA = (
 _GIVEN = r"(?:provided|given|attached|available|included|supplied|accessible)\b"
 
 CLAIMS = (
-    # Not "I cannot hear a dog in the recording": whoever says so has listened.
+    # Not "I cannot hear a dog in the recording", which is an observation.
     rf"{_CANNOT} (?:(?:actually|directly|really|physically) )?"
     r"(?:hear|see|listen to|watch|view|access|perceive|play|open|process|analyze) "
     r"(?:(?:the|this|that|any|your|these|those|provided|given|actual|attached|an?) ){0,3}"
@@ -45,8 +45,8 @@ CLAIMS = (
     r"(?:as|am|i'm) (?:only |just )?an? (?:text|language|text-based|text-only)"
     r"(?: ai)?(?: language)? (?:model|assistant)\b",
 )
-"""Ways of saying, in English, that the media were not perceived; a trace is better without any of
-them, whatever it answers. That something is not *in* the media is an observation, and stays."""
+"""English phrases that claim not to perceive the media. That something is not *in* the media is an
+observation, and stays."""
 
 CLAIM = re.compile("|".join(rf"\b{claim}" for claim in CLAIMS))
 STRAY = re.compile(
@@ -54,75 +54,75 @@ STRAY = re.compile(
     r"</?(?:audio|image|img|video|vision|sound|speech|frame|media)(?:[_ -]?\w{1,16})? ?/?>",
     re.IGNORECASE,
 )
-"""Tokens that stand for media or for the frame of a dialog, written out."""
+"""Media tokens and tokens of the chat template, written out as text."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Traced:
-    """One trace, as the policy gave it."""
+class Trace:
+    """One sampled trace."""
 
     text: str
     finished: bool
-    """It ended by itself, rather than at the limit."""
+    """It ended with an end token, not at the length limit."""
 
     verdict: Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
-class Judged:
-    """What became of a trace, and what every filter says of it, switched on or not."""
+class TraceDecision:
+    """Whether a trace is kept, and what every filter says of it, switched on or not."""
 
     kept: bool
     dropped: Dropped
     """The first reason that applies, in the order of the type; empty where it is kept."""
 
     completion: str
-    """What is to be imitated; differs from the trace where its answer was repaired."""
+    """The text to imitate; differs from the trace where its answer was repaired."""
 
     repaired: bool
     n_right: int
-    """Right traces of the same question, without those that were cut, and before any was
-    repaired."""
+    """Correct traces of the same question, before any repair and without those that were cut."""
 
     suitable: bool
     """F1: the question is neither too hard nor too easy."""
 
     claim: str
-    """F2: the words that a trace should not hold; empty where there are none."""
+    """F2: the offending words; empty where there are none."""
 
     consistency: Consistency
-    """F3: `unread` where the reasoning does not plainly come to anything."""
+    """F3: `unread` where the reasoning has no unambiguous conclusion."""
 
     conclusion: str | None
-    """F3: what the reasoning comes to, as an answer is written."""
+    """F3: the conclusion of the reasoning, written as an answer."""
 
 
-def sift(traces: Sequence[Traced], sample: Sample, config: RejectionSamplingConfig) -> list[Judged]:
-    """Decide on all traces of one question."""
+def filter_traces(
+    traces: Sequence[Trace], sample: Sample, config: RejectionSamplingConfig
+) -> list[TraceDecision]:
+    """Decide which traces of one question to keep."""
     n_right = sum(trace.finished and trace.verdict.correct for trace in traces)
-    return [_judged(trace, sample, config, n_right) for trace in traces]
+    return [_decide(trace, sample, config, n_right) for trace in traces]
 
 
 def difficulty(n_right: int, config: RejectionSamplingConfig) -> bool:
     """F1: tell whether a question is neither too hard for the policy nor too easy.
 
     Args:
-        n_right: traces that ended by themselves and gave the right answer before any repair: what
-            is cut is imitated by nobody, so that it counts as a failure.
+        n_right: correct traces before any repair; one that was cut counts as a failure.
     """
     return config.min_correct <= n_right <= config.max_correct
 
 
 def quality(text: str) -> str:
-    """F2: find a media token, or a claim not to hear or see; `""` without either."""
-    said = " ".join(plain(text).replace("’", "'").casefold().split())
-    found = STRAY.search(text) or CLAIM.search(said)
-    return found[0] if found else ""
+    """F2: return a media token, or a claim not to hear or see; `""` without either."""
+    words = " ".join(plain(text).replace("’", "'").casefold().split())
+    match = STRAY.search(text) or CLAIM.search(words)
+    return match[0] if match else ""
 
 
 def consistency(text: str, sample: Sample, verdict: Verdict) -> tuple[Consistency, str | None]:
-    """F3: compare the answer with what the reasoning before it comes to; return that as well."""
-    concluded = conclusion(_reasoning(text, verdict), sample)
+    """F3: compare the answer with the conclusion of the reasoning; return that as well."""
+    concluded = final_conclusion(_reasoning(text, verdict), sample)
     if concluded is None:
         return "unread", None
     agrees = same(read(verdict.extracted or "", sample), concluded, sample)
@@ -130,50 +130,52 @@ def consistency(text: str, sample: Sample, verdict: Verdict) -> tuple[Consistenc
     return "agrees" if agrees else "disagrees", written(concluded, sample, letter=letter)
 
 
-def repaired(text: str, concluded: str, sample: Sample) -> str:
-    """Put what was concluded in place of a wrong answer, if that makes it right.
+def repair(text: str, concluded: str, sample: Sample) -> str:
+    """Replace a wrong answer in tags by the conclusion, if that makes it right.
 
-    Of the containers only tags are filled anew; the text is returned as it is where there are none.
+    Otherwise, and without tags, the text is returned unchanged.
     """
     at = text.rfind(OPEN, 0, max(text.rfind(CLOSE), 0))
     if at < 0:
         return text
     start = at + len(OPEN)
-    other = f"{text[:start]}{concluded}{text[text.find(CLOSE, start) :]}"
-    return other if verify(other, sample=sample).correct else text
+    repaired = f"{text[:start]}{concluded}{text[text.find(CLOSE, start) :]}"
+    return repaired if verify(repaired, sample=sample).correct else text
 
 
-def _judged(trace: Traced, sample: Sample, config: RejectionSamplingConfig, n_right: int) -> Judged:
+def _decide(
+    trace: Trace, sample: Sample, config: RejectionSamplingConfig, n_right: int
+) -> TraceDecision:
     claim, suitable = quality(trace.text), difficulty(n_right, config)
-    found, concluded = consistency(trace.text, sample, trace.verdict)
+    consistent, concluded = consistency(trace.text, sample, trace.verdict)
     completion, right = trace.text, trace.verdict.correct
-    if found == "disagrees" and not right and config.consistency and config.repair:
-        completion = repaired(trace.text, concluded or "", sample)
-    mended = completion != trace.text
+    if consistent == "disagrees" and not right and config.consistency and config.repair:
+        completion = repair(trace.text, concluded or "", sample)
+    repaired = completion != trace.text
     reasons: dict[Dropped, bool] = {
         "cut": not trace.finished,
-        "wrong": config.only_correct and not (right or mended),
+        "wrong": config.only_correct and not (right or repaired),
         "difficulty": config.difficulty and not suitable,
         "quality": config.quality and claim != "",
-        "consistency": config.consistency and found == "disagrees" and not mended,
+        "consistency": config.consistency and consistent == "disagrees" and not repaired,
     }
     dropped: Dropped = next((reason for reason, applies in reasons.items() if applies), "")
-    return Judged(
+    return TraceDecision(
         kept=not dropped,
         dropped=dropped,
         completion=completion,
-        repaired=mended,
+        repaired=repaired,
         n_right=n_right,
         suitable=suitable,
         claim=claim,
-        consistency=found,
+        consistency=consistent,
         conclusion=concluded,
     )
 
 
 def _reasoning(text: str, verdict: Verdict) -> str:
-    """Take what stands before the container that the answer was read from; all without one."""
-    thought, _, said = text.rpartition(THOUGHT)
-    before = {"tags": said.rpartition(OPEN)[0], "boxed": said.rpartition(BOX)[0], "bare": ""}
-    said = said if verdict.container is None else before[verdict.container]
-    return f"{thought}\n{said}".replace(THINK, "\n").replace(THOUGHT, "\n")
+    """Return the text before the container that the answer was read from; all of it without one."""
+    thought, _, rest = text.rpartition(THOUGHT)
+    before = {"tags": rest.rpartition(OPEN)[0], "boxed": rest.rpartition(BOX)[0], "bare": ""}
+    rest = rest if verdict.container is None else before[verdict.container]
+    return f"{thought}\n{rest}".replace(THINK, "\n").replace(THOUGHT, "\n")

@@ -1,9 +1,8 @@
-"""Tell the marks of a text that carry meaning from those that are only ways of typing it.
+"""Normalize texts: remove marks that are typography, keep those that carry meaning.
 
-A careful reader takes "a red-brown dog!" for "a red brown dog", and -x for another thing than x.
-The rule: a mark is typography where it stands around or between words, or ends a sentence. One that
-touches a digit, a symbol or a single letter, or stands in an expression, is kept. What is in doubt
-is kept: two answers that differ in it are two answers.
+"a red-brown dog!" is "a red brown dog", but -x is not x. A mark is typography where it stands
+around or between words, or ends a sentence. One that touches a digit, a symbol or a single letter,
+or stands in an expression, is kept, and so is one in doubt.
 """
 
 import unicodedata
@@ -18,7 +17,7 @@ _TYPED: dict[int, str | None] = {
     **{0xFF01 + offset: chr(0x21 + offset) for offset in range(94)},  # full-width forms
     0x3000: " ",
 }
-"""Characters that keyboards and scripts differ in, though one is meant; some cannot be seen."""
+"""Variants of one character in different keyboards and scripts; some are invisible."""
 
 _QUOTED: dict[int, str] = {
     **dict.fromkeys(map(ord, "“”„«»″「」『』"), '"'),
@@ -30,10 +29,10 @@ _MEANT = (
     *(("''", '"'), ("!=", "≠"), (">=", "≥"), ("<=", "≤")),
     *((f"{currency}-", f"-{currency}") for currency in "$€£"),
 )
-"""Two ways of writing one sign."""
+"""Alternative spellings of one sign."""
 
 _NOISE = frozenset("`?¿¡。؟۔《》〈〉")
-"""Marks that never make a difference."""
+"""Marks that never carry meaning."""
 
 _MARKS = frozenset(".,;:!\"'()[]{}*_-") | _NOISE
 _OPENING = {"(": ")", "[": "]", "{": "}"}
@@ -54,23 +53,23 @@ _NOT_AFTER_A = frozenset(
 _NOT_AFTER_THE = frozenset(
     ("who", "which", "what", "one", "ones", "other", "others", "same", "first", "last")
 )
-"""With an article these are something else: the key of A minor, the band The Who."""
+"""Words that change meaning with the article: the key of A minor, the band The Who."""
 
 
 def plain(text: str) -> str:
-    """Write dashes, full-width forms and characters of no width as ASCII does."""
+    """Replace dashes, full-width forms and zero-width characters by ASCII."""
     return text.translate(_TYPED)
 
 
 def typed(text: str) -> str:
-    """Write a text as the simplest keyboard would, with single spaces; case and marks stay."""
+    """Replace typographic variants by ASCII, with single spaces; case and marks stay."""
     if text.isascii():
         return " ".join(text.split())
     return " ".join(plain(composed(text)).translate(_QUOTED).split())
 
 
 def normalize(text: str) -> str:
-    """Reduce a text to what two ways of typing it share: case, spacing and typography go.
+    """Remove case, spacing and typography, so that two ways of typing a text become equal.
 
     -5 is not 5, 1.5 is not 15, (0, 1] is not [0, 1), 3! is not 3 and C# is not C.
     """
@@ -84,7 +83,7 @@ def normalize(text: str) -> str:
 
 
 def without_article(words: str) -> str:
-    """Take a leading article off normalized words, where what is left means the same without it."""
+    """Remove a leading article from normalized words, where that does not change the meaning."""
     for article in _ARTICLES:
         if words.startswith(article):
             rest = words[len(article) :]
@@ -97,7 +96,7 @@ def without_article(words: str) -> str:
 
 
 def _kept(text: str) -> list[str]:
-    """Choose what becomes of each character: itself, white space, or nothing."""
+    """Keep, blank or drop each character."""
     kinds = _kinds(text)
     words = "w" in kinds
     ended = len(text.rstrip(" .!?\"'*_)]}")) if words else len(text)
@@ -141,10 +140,10 @@ def _kept(text: str) -> list[str]:
 
 
 def _kinds(text: str) -> list[str]:
-    """Name what each character is: d a digit, l a lone letter, w a letter of a word, [ and ]
+    """Classify each character: d a digit, l a lone letter, w a letter of a word, [ and ]
     brackets, m another mark, s a symbol, or a space.
 
-    Only letters of scripts with two cases stand alone; one of Chinese is a word.
+    Only letters of scripts with two cases can be lone; a Chinese character is a word.
     """
     kinds: list[str] = []
     run = 0
@@ -168,9 +167,9 @@ def _kinds(text: str) -> list[str]:
 
 
 def _brackets(text: str, kinds: list[str], ended: int) -> set[int]:
-    """Find the brackets that mean something: around several values, or at an expression's part.
+    """Find the brackets that carry meaning: around several values, or next to an expression.
 
-    Those around words, or around one value, are typography, and so is one without its other.
+    Those around words or around one value are typography, and so is an unmatched one.
     """
     inside = [*accumulate((kind == "w" for kind in kinds), initial=0)]
     values = [*accumulate((kind in "dls" for kind in kinds), initial=0)]
@@ -197,9 +196,9 @@ def _brackets(text: str, kinds: list[str], ended: int) -> set[int]:
 
 
 def _tight(text: str, at: int, *, inside: bool) -> str | None:
-    """Write what stands between two digits, with no space around it: 1,5 is not 15, nor is 2:1.
+    """Return a separator between two digits, without spaces: 1,5 is not 15, nor is 2:1.
 
-    Commas that group the digits of a number are nothing; None is what stands between words.
+    `""` for a comma that groups digits, None for a separator between words.
     """
     before, after = text[max(0, at - 2) : at].rstrip(), text[at + 1 : at + 3].lstrip(" $.")
     if not (before[-1:].isdigit() and after[:1].isdigit()):
@@ -210,7 +209,7 @@ def _tight(text: str, at: int, *, inside: bool) -> str | None:
 
 
 def _groups(text: str, at: int) -> bool:
-    """Tell whether a comma is one of those that group a number, as in 1,234,567.8."""
+    """Tell whether a comma groups the digits of a number, as in 1,234,567.8."""
     if not text[at + 1 : at + 4].isdigit() or text[at + 4 : at + 5].isdigit():
         return False
     start, end = at, at + 1
@@ -251,8 +250,8 @@ def _minus(text: str, kinds: list[str], at: int, *, words: bool) -> bool:
 
 
 def _lone(mark: str, following: str, kinds: list[str], at: int, opened: set[str]) -> bool:
-    """Tell of a quote or a star whether it means feet, a derivative, a grade or a product; those
-    that enclose something are typography."""
+    """Tell whether a quote or a star means feet, a derivative, a grade or a product; those that
+    enclose something are typography."""
     before = kinds[at - 1] if at else " "
     after = kinds[at + 1] if at + 1 < len(kinds) else " "
     if mark == "*" and before in "dl]*" and (after in "dl[" or following == mark):
@@ -270,7 +269,7 @@ def _lone(mark: str, following: str, kinds: list[str], at: int, opened: set[str]
 
 
 def _adhered(text: str) -> str:
-    """Close the spaces of an expression: 3 - 5 is 3-5, and 50 % is 50%."""
+    """Remove the spaces of an expression: 3 - 5 is 3-5, and 50 % is 50%."""
     tokens = text.split(" ")
     simple = [*map(_simple, tokens), False]
     found, closed = tokens[:1], False

@@ -1,9 +1,9 @@
-"""Decide whether a completion is right, by rules alone: no model, no chance, no second guess.
+"""Verify completions by rules alone, without a model or randomness.
 
-`extraction` finds the answer, `readings` reads it as the type that is expected, and here it is held
-against the sample. A completion without an answer, or with one of another type, is wrong and
-counted as unparsed. Scorers that fall back to a random option, to the letter A, or to a substring
-("no" is in "know") pay for noise, and a policy in training finds out.
+`extraction` finds the answer, `parsing` parses it as the expected type, and this file compares it
+with the sample. A completion without an answer, or with one of another type, is wrong and counted
+as unparsed. Scorers that fall back to a random option, to the letter A, or to a substring ("no" is
+in "know") reward noise, and a policy in training learns to exploit that.
 """
 
 from collections.abc import Sequence
@@ -24,30 +24,30 @@ Rule = Literal["none", ChoiceRule, "number", "set", "yes_no", "text", "math", "o
 Reading = str | Decimal | frozenset[str]
 
 CLOSED: tuple[AnswerType, ...] = ("choice", "number", "yes_no", "regression")
-"""Types whose answers cannot be mistaken for anything else, so that they need no tags."""
+"""Types whose answers are unambiguous without tags."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """What was read from a completion, by which rule, and whether it is right."""
+    """The extracted answer of a completion, the rule that decided, and whether it is correct."""
 
     extracted: str | None
-    """The text of the answer; None where there is none."""
+    """The answer's text; None without one."""
 
     container: Container | None
-    """What the answer stood in; None where there is none."""
+    """Where the answer was found; None without one."""
 
     rule: Rule
-    """What decided: `none` where there was nothing to read, `letter`, `index` or `option_text` for
+    """What decided: `none` where no answer was found, `letter`, `index` or `option_text` for
     choices, else the answer type."""
 
     parsed: bool
-    """The extracted text is an answer of the expected type. What is not parsed is never correct."""
+    """The extracted text is an answer of the expected type; an unparsed one is never correct."""
 
     correct: bool
 
     score: float
-    """Credit from 0 to 1, and 1 wherever the answer is right. Of a wrong one: F1 of the items for
+    """Credit from 0 to 1, and 1 for a correct answer. Of a wrong one: F1 of the items for
     `set`, the mean of ROUGE-1, -2 and -L for `text`, 1 - word error rate for `ocr`, and
     1 - |error| / |answer| for `regression`, as Video-R1 has them (arXiv 2503.21776); else 0."""
 
@@ -58,11 +58,11 @@ NOTHING = Verdict(
 
 
 def verify(completion: str, *, sample: Sample) -> Verdict:
-    """Judge a completion against the answer of its sample.
+    """Verify a completion against the answer of its sample.
 
-    `choice` takes the text of the option, and another way of writing it where no other option reads
-    so; where options are shown behind letters, first of all the letter, alone, after the word
-    "option" or with its own option's text, and "option" with a number from 1. `number` and
+    `choice` takes the text of the option, or another way of writing it that matches no other one;
+    where options are shown behind letters, first the letter, alone, after the word "option" or with
+    its own option's text, and "option" with a number from 1. `number` and
     `regression` take digits, a fraction or number words of a value within the sample's tolerance,
     without units; `set` the same items in any order; `yes_no` the bare word; `text` and `ocr` the
     same words; `math` an equivalent expression. Of open answers, case, white space and typography
@@ -72,38 +72,38 @@ def verify(completion: str, *, sample: Sample) -> Verdict:
 
 
 def verify_all(completions: Sequence[str], samples: Sequence[Sample]) -> list[Verdict]:
-    """Judge each completion against the answer of its sample, mathematics side by side."""
+    """Verify each completion against its sample; mathematical answers are compared in parallel."""
     golds = [_gold(sample) for sample in samples]
-    given = [_given(*pair) for pair in zip(completions, samples, strict=True)]
+    answers = [_extract(*pair) for pair in zip(completions, samples, strict=True)]
     pairs = {
-        place: (unwrap(sample.answer), unwrap(found[0]))
-        for place, (sample, found) in enumerate(zip(samples, given, strict=True))
-        if sample.answer_type == "math" and found and found[1] != "bare"
+        place: (unwrap(sample.answer), unwrap(answer[0]))
+        for place, (sample, answer) in enumerate(zip(samples, answers, strict=True))
+        if sample.answer_type == "math" and answer and answer[1] != "bare"
     }
     equal = dict(zip(pairs, equivalent(list(pairs.values())), strict=True)) if pairs else {}
     return [
-        NOTHING if found is None else _judge(*found, gold, sample, equal=equal.get(place))
-        for place, (found, gold, sample) in enumerate(zip(given, golds, samples, strict=True))
+        NOTHING if answer is None else _compare(*answer, gold, sample, equal=equal.get(place))
+        for place, (answer, gold, sample) in enumerate(zip(answers, golds, samples, strict=True))
     ]
 
 
-def _given(completion: str, sample: Sample) -> tuple[str, Container] | None:
-    """Find the answer of a completion.
+def _extract(completion: str, sample: Sample) -> tuple[str, Container] | None:
+    """Extract the answer of a completion.
 
-    What is imitated is its own answer, though that look like tags or thoughts. Words that are asked
-    for as they come need no tags.
+    An exact answer in tags counts even if it looks like tags or thought itself, as supervised
+    completions may. Free-form answers need no tags.
     """
     inner = enclosed(completion)
     if inner and ("<" in inner or len(inner) > MAX_BARE) and as_shown(inner, sample):
         return inner, "tags"
     if sample.free and CLOSE not in completion.partition(OPEN)[2]:
-        said = completion.strip()
-        return (said, "bare") if said else None
+        text = completion.strip()
+        return (text, "bare") if text else None
     return locate(completion)
 
 
 def _gold(sample: Sample) -> Reading:
-    """Read the answer of a sample, which must be one; letters are what it is kept as."""
+    """Parse the gold answer of a sample; a choice becomes its letter."""
     gold: Reading | None
     if sample.answer_type == "choice":
         check_choice(sample)
@@ -111,7 +111,7 @@ def _gold(sample: Sample) -> Reading:
     elif sample.answer_type == "set":
         gold = items(sample.answer, replace(sample, answer_with="letter"))
     else:
-        _, gold = _read(unwrap(sample.answer), sample)
+        _, gold = _parse(unwrap(sample.answer), sample)
     if gold is None:
         raise ValueError(
             f"{sample.id}: the answer {sample.answer!r} is no {sample.answer_type} among "
@@ -121,8 +121,8 @@ def _gold(sample: Sample) -> Reading:
     return gold
 
 
-def _read(text: str, sample: Sample) -> tuple[Rule, Reading | None]:
-    """Read a text as an answer of the sample's type; None where it is not one."""
+def _parse(text: str, sample: Sample) -> tuple[Rule, Reading | None]:
+    """Parse a text as an answer of the sample's type; None where it is not one."""
     kind = sample.answer_type
     if kind == "choice":
         return choice(text, sample)
@@ -139,43 +139,45 @@ def _read(text: str, sample: Sample) -> tuple[Rule, Reading | None]:
     return kind, words or None
 
 
-def _judge(
+def _compare(
     text: str, container: Container, gold: Reading, sample: Sample, *, equal: bool | None
 ) -> Verdict:
-    """Hold what was given against what is right.
+    """Compare an answer with the gold answer.
 
     Args:
-        equal: of `math`, whether the two are equivalent; None where they could not be compared.
+        equal: of `math`, whether the two are equivalent; None where that is undecided.
     """
-    rule, found = _read(text, sample)
+    rule, parsed = _parse(text, sample)
     untagged = sample.answer_type in CLOSED or sample.free
-    if container == "bare" and (found is None or not untagged):
+    if container == "bare" and (parsed is None or not untagged):
         return NOTHING
     if sample.answer_type == "math":
-        found, correct = (None if equal is None else unwrap(text)), equal is True
-    elif isinstance(found, Decimal) and isinstance(gold, Decimal):
-        correct = abs(found - gold) <= Decimal(str(sample.tolerance))
-    elif sample.answer_type == "text" and isinstance(found, str) and isinstance(gold, str):
-        correct = any(form(found) == form(gold) for form in (str, without_article, initials))
+        parsed, correct = (None if equal is None else unwrap(text)), equal is True
+    elif isinstance(parsed, Decimal) and isinstance(gold, Decimal):
+        correct = abs(parsed - gold) <= Decimal(str(sample.tolerance))
+    elif sample.answer_type == "text" and isinstance(parsed, str) and isinstance(gold, str):
+        correct = any(form(parsed) == form(gold) for form in (str, without_article, initials))
     else:
-        correct = found == gold
+        correct = parsed == gold
     return Verdict(
         extracted=text if text in sample.options else unwrap(text),
         container=container,
         rule=rule,
-        parsed=found is not None,
+        parsed=parsed is not None,
         correct=correct,
-        score=1.0 if correct else _credit(found, gold, sample.answer_type),
+        score=1.0 if correct else _credit(parsed, gold, sample.answer_type),
     )
 
 
-def _credit(found: Reading | None, gold: Reading, kind: AnswerType) -> float:
-    """Tell how close a wrong answer came."""
-    if isinstance(found, frozenset) and isinstance(gold, frozenset):
-        return set_f1(found, gold)
-    if kind == "regression" and isinstance(found, Decimal) and isinstance(gold, Decimal) and gold:
-        return float(max(Decimal(0), 1 - abs(found - gold) / abs(gold)))
-    if kind in ("text", "ocr") and isinstance(found, str) and isinstance(gold, str):
-        said, meant = found.split(), gold.split()
-        return rouge(said, meant) if kind == "text" else max(0.0, 1 - word_error_rate(said, meant))
+def _credit(answer: Reading | None, gold: Reading, kind: AnswerType) -> float:
+    """Give partial credit for a wrong answer."""
+    if isinstance(answer, frozenset) and isinstance(gold, frozenset):
+        return set_f1(answer, gold)
+    if kind == "regression" and isinstance(answer, Decimal) and isinstance(gold, Decimal) and gold:
+        return float(max(Decimal(0), 1 - abs(answer - gold) / abs(gold)))
+    if kind in ("text", "ocr") and isinstance(answer, str) and isinstance(gold, str):
+        words, reference = answer.split(), gold.split()
+        if kind == "text":
+            return rouge(words, reference)
+        return max(0.0, 1 - word_error_rate(words, reference))
     return 0.0

@@ -30,7 +30,7 @@ MAY_IMPORT = {
     for place, room in enumerate(ORDER)
 }
 TORCH_FREE = (
-    *("conditions", "sample", "contribution/", "contamination/", "media/", "sources/"),
+    *("conditions", "sample", "truth", "contribution/", "contamination/", "media/", "sources/"),
     *("prompts/orders", "prompts/templates", "loading/mixture", "loading/traces"),
 )
 NO_TORCH = (

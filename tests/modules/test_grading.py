@@ -1,4 +1,4 @@
-"""Answers and option scores: what is counted as right, and which draw is whose."""
+"""Answers and option scores: which are correct, and which draw belongs to which answer."""
 
 import pytest
 import torch

@@ -31,20 +31,20 @@ from datamodules.sources.index.manifest_index import open_samples
 from datamodules.sources.index.table import SampleTable, checked
 from evaluation.benchmarking.answers import (
     Answer,
-    Asked,
+    AnswerKey,
     append_answers,
     describe_key,
     new_file,
     read_answers,
 )
-from evaluation.probing.panel import Panel
+from evaluation.probing.runner import ProbeRunner
 from recipes.processes import Processes
 from tests.datamodules.contribution.test_probe_cache import KEY, OTHER_KEY, content, row
 from tests.datamodules.sources.index.test_manifest_index import ROOT, quarantine, write
 
-ONE = Asked(content_hash="a", id="a", condition="full", how="absent", order=0)
-OTHER = Asked(content_hash="b", id="b", condition="full", how="absent", order=0)
-SAID = Answer(prompt="?", said="yes")
+ONE = AnswerKey(content_hash="a", id="a", condition="full", how="absent", order=0)
+OTHER = AnswerKey(content_hash="b", id="b", condition="full", how="absent", order=0)
+SAID = Answer(prompt="?", completion="yes")
 STRANGER = 4711
 
 Stranger = Callable[[], AbstractContextManager[None]]
@@ -135,7 +135,7 @@ def test_first_answers_stay_first_whatever_the_clock_says(tmp_path):
     old = tmp_path / f"{5 * 10**18:020d}-{'0' * 32}.jsonl"
     append_answers(old, {ONE: SAID})
     for said in ("no", "maybe"):
-        append_answers(new_file(tmp_path), {ONE: Answer(prompt="?", said=said)})
+        append_answers(new_file(tmp_path), {ONE: Answer(prompt="?", completion=said)})
     assert [file.name[:20] for file in sorted(tmp_path.iterdir())] == [
         f"{5 * 10**18 + number:020d}" for number in range(3)
     ]
@@ -154,10 +154,10 @@ def test_counts_are_dated_behind_those_before_them_where_a_clock_was_set_back(tm
 
 
 def test_a_probe_keeps_what_was_counted_first_where_a_clock_was_set_back(tmp_path):
-    panel = Panel.__new__(Panel)
-    panel.cache = tmp_path
+    runner = ProbeRunner.__new__(ProbeRunner)
+    runner.cache = tmp_path
     for time, right in ((100.0, 3), (50.0, 0)):
-        panel._keep([row(1, n_correct=right, time=time)])
+        runner._keep([row(1, n_correct=right, time=time)])
     counts = Scores.load(tmp_path, KEY, [content(1)]).counts("no_audio", "silent")
     assert counts.n_correct.tolist() == [3]
 

@@ -15,7 +15,7 @@ from safetensors import SafetensorError
 
 from configs.load import SCRIPTS, load_config
 from configs.schema import Config
-from evaluation.benchmarking.answers import Answer, Asked, append_answers
+from evaluation.benchmarking.answers import Answer, AnswerKey, append_answers
 from runtime.failures import sentence
 from runtime.runs import MetricsLog, open_run
 from tests.runtime.test_writing import files_of_at_most
@@ -203,9 +203,9 @@ def test_a_cache_is_named_wherever_it_lies(key, words, place):
 
 def test_answers_on_a_full_disk_are_told_with_the_file(tmp_path):
     (tmp_path / "a.jsonl").symlink_to(FULL)
-    asked = Asked(content_hash="a", id="b", condition="full", how="generate", order=0)
+    asked = AnswerKey(content_hash="a", id="b", condition="full", how="generate", order=0)
     with pytest.raises(OSError) as caught:
-        append_answers(tmp_path / "a.jsonl", {asked: Answer(prompt="x", said="y")})
+        append_answers(tmp_path / "a.jsonl", {asked: Answer(prompt="x", completion="y")})
     assert caught.value.filename == str(tmp_path / "a.jsonl")
 
 

@@ -13,7 +13,7 @@ from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.fields.columns import offered
 from datamodules.sources.fields.hints import held_in
 from datamodules.sources.row_files import read_rows
-from evaluation.auditing.truth import read_fields
+from datamodules.truth import read_fields
 from tests.house.test_architecture import ROOT, SHIPPED
 from untrusted.json_text import json_of
 
@@ -22,7 +22,7 @@ OWN = {
     "modules/verifiers/math_answers.py",  # what its own processes say to each other, as in the next
     "pretrained/chat_template.py",
     "evaluation/benchmarking/arms.py",  # what it has just written itself, as is the next
-    "evaluation/benchmarking/metrics.py",
+    "evaluation/benchmarking/report.py",
 }
 """Files that may call `json.loads`."""
 

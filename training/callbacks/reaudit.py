@@ -32,7 +32,7 @@ from datamodules.loading.question_set import QuestionSet, SequentialBatches
 from datamodules.prompts.templates import SUFFIXES
 from datamodules.questions import QuestionData
 from modules.base import PostTrainingModule
-from modules.grading import Answers, answer
+from modules.grading import GradedGroup, answer
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import Sampling
 from runtime.runs import MetricsLog
@@ -144,7 +144,7 @@ class Reaudit(Callback):
 
     def _answers(
         self, policy: OmniModel, questions: QuestionSet, vote: Vote, order: int
-    ) -> Iterator[Answers]:
+    ) -> Iterator[GradedGroup]:
         """Answer with the draws of a probe with this seed.
 
         Batches are made here and not by a loader, which would draw from the random stream that

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from evaluation.benchmarking.aggregates import Scored, macro_mean, over_sets, weighted_mean
+from evaluation.benchmarking.aggregates import ClusteredScores, macro_mean, over_sets, weighted_mean
 
 RETAINED = {
     "Daily": 237,
@@ -76,8 +76,8 @@ def test_the_retained_counts_sum_to_the_published_number():
 def test_means_by_hand():
     """1 of 4 and 1 of 2 are right: (1/4 + 1/2)/2 = 3/8 by set, 2/6 by question."""
     sets = [
-        Scored(right=np.array([1.0, 0, 0, 0]), cluster=list("abcd")),
-        Scored(right=np.array([1.0, 0]), cluster=list("ef")),
+        ClusteredScores(right=np.array([1.0, 0, 0, 0]), cluster=list("abcd")),
+        ClusteredScores(right=np.array([1.0, 0]), cluster=list("ef")),
     ]
     macro = over_sets(sets, weighted=False, **USUAL)
     weighted = over_sets(sets, weighted=True, **USUAL)
@@ -89,7 +89,8 @@ def test_an_interval_over_sets_is_that_of_independent_ones():
     """Standard errors of sqrt(.25/400) and sqrt(.25/100) average to sqrt(.025^2 + .05^2)/2 = .028,
     and weighted by 4 and 1 to sqrt((4 * .025)^2 + .05^2)/5 = .0224; times 1.96."""
     sets = [
-        Scored(right=np.arange(n) % 2.0, cluster=[str(i) for i in range(n)]) for n in (400, 100)
+        ClusteredScores(right=np.arange(n) % 2.0, cluster=[str(i) for i in range(n)])
+        for n in (400, 100)
     ]
     for weighted, half in ((False, 0.0548), (True, 0.0438)):
         found = over_sets(sets, weighted=weighted, **USUAL)
@@ -99,7 +100,7 @@ def test_an_interval_over_sets_is_that_of_independent_ones():
 
 def test_two_sets_alike_are_drawn_apart():
     """Drawn together, two copies of a set would give the interval of one: sqrt(2) too wide."""
-    one = Scored(right=np.arange(200) % 2.0, cluster=[str(i) for i in range(200)])
+    one = ClusteredScores(right=np.arange(200) % 2.0, cluster=[str(i) for i in range(200)])
     alone, both = (over_sets(sets, weighted=False, **USUAL) for sets in ([one], [one, one]))
     ratio = (alone.high - alone.low) / (both.high - both.low)
     assert ratio == pytest.approx(math.sqrt(2), rel=0.1)
@@ -107,8 +108,8 @@ def test_two_sets_alike_are_drawn_apart():
 
 def test_a_set_about_one_asset_leaves_no_interval():
     sets = [
-        Scored(right=np.array([1.0, 0]), cluster=["a", "a"]),
-        Scored(right=np.array([1.0, 1]), cluster=["b", "c"]),
+        ClusteredScores(right=np.array([1.0, 0]), cluster=["a", "a"]),
+        ClusteredScores(right=np.array([1.0, 1]), cluster=["b", "c"]),
     ]
     found = over_sets(sets, weighted=False, **USUAL)
     assert found.mean == 0.75
@@ -116,5 +117,8 @@ def test_a_set_about_one_asset_leaves_no_interval():
 
 
 def test_a_set_of_which_nothing_is_left_leaves_no_mean():
-    sets = [Scored(right=np.array([]), cluster=[]), Scored(right=np.ones(2), cluster=["b", "c"])]
+    sets = [
+        ClusteredScores(right=np.array([]), cluster=[]),
+        ClusteredScores(right=np.ones(2), cluster=["b", "c"]),
+    ]
     assert math.isnan(over_sets(sets, weighted=True, **USUAL).mean)

@@ -11,13 +11,19 @@ from configs.load import load_config
 from configs.schema import Config
 from datamodules.sample import Media
 from datamodules.sources.index.manifest_index import INDEXED_BYTES
-from evaluation.benchmarking.answers import Answer, Asked, append_answers, new_file, read_answers
+from evaluation.benchmarking.answers import (
+    Answer,
+    AnswerKey,
+    append_answers,
+    new_file,
+    read_answers,
+)
 from evaluation.benchmarking.datasets import media_shown, orders_of
 from evaluation.benchmarking.stage import benchmark
 from modules.verifiers.verify import NOTHING
 from tests.conftest import make_sample
 
-ASKED = Asked(content_hash="5f", id="q", condition="no_audio", how="silent", order=2)
+ASKED = AnswerKey(content_hash="5f", id="q", condition="no_audio", how="silent", order=2)
 
 
 @pytest.fixture
@@ -273,16 +279,16 @@ def test_groups_are_those_that_the_publisher_names(small):
 
 
 def test_the_first_answer_stands_and_a_failure_gives_way(tmp_path):
-    said = Answer(prompt="?", said="A", read=None)
-    failed = Answer(prompt="", said=None)
+    said = Answer(prompt="?", completion="A", reader_verdict=None)
+    failed = Answer(prompt="", completion=None)
     append_answers(new_file(tmp_path), {ASKED: failed})
     append_answers(new_file(tmp_path), {ASKED: said})
-    append_answers(new_file(tmp_path), {ASKED: Answer(prompt="?", said="B")})
+    append_answers(new_file(tmp_path), {ASKED: Answer(prompt="?", completion="B")})
     assert read_answers(tmp_path) == {ASKED: said}
 
 
 def test_what_a_reader_made_of_a_description_is_kept(tmp_path):
-    told = Answer(prompt="?", said="It barks.", read=NOTHING)
+    told = Answer(prompt="?", completion="It barks.", reader_verdict=NOTHING)
     append_answers(new_file(tmp_path), {ASKED: told})
     assert read_answers(tmp_path) == {ASKED: told}
 

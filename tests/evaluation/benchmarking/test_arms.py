@@ -14,7 +14,7 @@ from evaluation.benchmarking.arms import (
     compare_arms,
     crossed_difference,
 )
-from evaluation.benchmarking.results import learned
+from evaluation.benchmarking.results import training_cost
 
 ASKED = [("q0", "x", "text"), ("q1", "x", "visual"), ("q2", "y", "audio")]
 """Questions with their assets, and what they truly need."""
@@ -148,17 +148,17 @@ def test_steps_and_tokens_are_counted_back_to_the_first_weights(tmp_path):
     """30 + 5 steps, 700 + 200 tokens; what the chain began with was made by no run."""
     sft = training(tmp_path / "sft", steps=30, tokens=700, start=tmp_path / "published")
     rlvr = training(tmp_path / "rlvr", steps=5, tokens=200, start=sft)
-    assert learned(rlvr) == (35, 900)
-    assert learned(sft) == (30, 700)
+    assert training_cost(rlvr) == (35, 900)
+    assert training_cost(sft) == (30, 700)
 
 
 def test_weights_of_no_run_have_no_steps(tmp_path):
-    assert learned(tmp_path / "published") == (0, 0)
+    assert training_cost(tmp_path / "published") == (0, 0)
 
 
 def test_uncounted_tokens_make_the_sum_unknown(tmp_path):
     sft = training(tmp_path / "sft", steps=30)
-    steps, tokens = learned(training(tmp_path / "rlvr", steps=5, tokens=200, start=sft))
+    steps, tokens = training_cost(training(tmp_path / "rlvr", steps=5, tokens=200, start=sft))
     assert steps == 35
     assert math.isnan(tokens)
 
@@ -253,7 +253,7 @@ def test_of_several_sets_one_is_named(tmp_path):
     (folder / "results.json").write_text(json.dumps(results | {"sets": ["test", "another"]}))
     with pytest.raises(ValueError, match=r"scored test, another.*one set, not on None: name one"):
         compare_arms({"a": [folder]}, "a")
-    [row] = compare_arms({"a": [folder]}, "a", name="test").rows
+    [row] = compare_arms({"a": [folder]}, "a", dataset="test").rows
     assert row.accuracy[ALL] == pytest.approx(2 / 3)
-    [other] = compare_arms({"a": [folder]}, "a", name="another").rows
+    [other] = compare_arms({"a": [folder]}, "a", dataset="another").rows
     assert other.accuracy[ALL] == 0

@@ -2,9 +2,9 @@
 
 from dataclasses import replace
 
-from evaluation.benchmarking.metrics import Ablation, Comparison, Grounding, Mean, Report
+from evaluation.benchmarking.report import Ablation, Comparison, Grounding, Mean, Report
 from evaluation.benchmarking.tables import short_names
-from evaluation.statistics.intervals import Interval, Row
+from evaluation.statistics.intervals import ComparisonRow, Interval
 from tests.evaluation.benchmarking.test_tables import LINE, REPORT, ROW, SCORE, table_of
 
 
@@ -100,7 +100,7 @@ def test_no_line_of_a_large_report_is_wider_than_a_hundred_columns():
         )
         for name in models
     ]
-    row = Row(
+    row = ComparisonRow(
         questions="need the media",
         scores=dict.fromkeys(models, score),
         difference=point,

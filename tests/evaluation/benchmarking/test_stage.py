@@ -8,7 +8,7 @@ import pytest
 from configs.load import load_config
 from configs.schema import Config
 from datamodules.contribution.probe_cache import read_rows
-from evaluation.benchmarking.models import distinct
+from evaluation.benchmarking.models import unique_names
 from evaluation.benchmarking.stage import benchmark
 from evaluation.probing.stage import probe
 from training.run import train
@@ -91,7 +91,7 @@ def test_scores_do_not_depend_on_the_batch(root, tmp_path):
 
 
 def test_names_of_checkpoints_stay_apart():
-    assert distinct(["a", "a-2", "a", "b", "a"]) == ["a", "a-2", "a-3", "b", "a-4"]
+    assert unique_names(["a", "a-2", "a", "b", "a"]) == ["a", "a-2", "a-3", "b", "a-4"]
 
 
 def test_weights_that_are_not_there_are_named_before_any_work(root, tmp_path):

@@ -11,7 +11,7 @@ from PIL import Image
 from configs.probing import ServerConfig
 from datamodules.media.files import Decoded
 from datamodules.sample import Media
-from evaluation.probing.chat_messages import Estimate, Request, check_budget, estimate, messages
+from evaluation.probing.chat_messages import ChatRequest, Estimate, check_budget, estimate, messages
 from tests.conftest import clip, film, make_sample, picture
 
 
@@ -94,7 +94,7 @@ def test_estimate_by_hand():
     shown = with_media(image, clip(rng, 0.7))
     parts = messages(shown, [[image], [clip(rng, 0.7)]])[0]["content"]
     parts[-1]["text"] = "ten chars!"
-    request = Request(sample=shown, messages=[{"role": "user", "content": parts}], answers=3)
+    request = ChatRequest(sample=shown, messages=[{"role": "user", "content": parts}], answers=3)
     prices = {"dollars_per_million_input": 2.0, "dollars_per_million_output": 5.0}
     config = ServerConfig(model="m", budget=0.0007, **prices)
     found = estimate(config, [request], max_tokens=40)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from evaluation.probing.chat_messages import Request
+from evaluation.probing.chat_messages import ChatRequest
 from evaluation.probing.replies import NoAnswer, answer
 from tests.evaluation.probing.test_openai_client import asked, questions
 from tests.hostile_server import completion, http, message, misbehaving
@@ -146,7 +146,7 @@ def outcome() -> Iterator[dict[str, Any]]:
         name = body["messages"][0]["content"]
         connection.sendall(replies[name][0] if name in replies else http(completion()))
 
-    def ordered() -> Iterator[Request]:
+    def ordered() -> Iterator[ChatRequest]:
         """Ask the rest once there is a first answer: a server that never gave one is given up."""
         first, *rest = questions(1 + len(replies))
         yield first

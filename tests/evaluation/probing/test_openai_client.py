@@ -16,7 +16,7 @@ import pytest
 
 from configs.probing import ServerConfig
 from evaluation.probing import openai_client as remote
-from evaluation.probing.chat_messages import Request
+from evaluation.probing.chat_messages import ChatRequest
 from evaluation.probing.openai_client import ask_remote
 from tests.conftest import make_sample
 from untrusted.servers import reach
@@ -90,9 +90,9 @@ def serving(reply: Callable[[int, dict[str, Any]], Reply]) -> Iterator[Seen]:
         server.server_close()
 
 
-def questions(count: int, *, answers: int = 1, first: int = 0) -> list[Request]:
+def questions(count: int, *, answers: int = 1, first: int = 0) -> list[ChatRequest]:
     return [
-        Request(
+        ChatRequest(
             sample=make_sample(f"s{number}"),
             messages=[{"role": "user", "content": f"question {number}"}],
             answers=answers,
@@ -104,7 +104,7 @@ def questions(count: int, *, answers: int = 1, first: int = 0) -> list[Request]:
 
 def asked(
     config: ServerConfig,
-    requests: Iterable[Request],
+    requests: Iterable[ChatRequest],
     *,
     temperature: float = 0.0,
     into: dict[str, list[str]] | None = None,
@@ -329,7 +329,7 @@ def test_leaving_early_cancels_what_is_under_way():
 
 
 def test_what_the_reader_of_media_raises_reaches_the_caller():
-    def broken() -> Iterator[Request]:
+    def broken() -> Iterator[ChatRequest]:
         yield from questions(2)
         raise OSError("disk on fire")
 

@@ -9,13 +9,13 @@ import pytest
 from configs.load import load_config
 from datamodules.contribution.probe_cache import read_rows
 from datamodules.loading.question_set import load_questions
-from evaluation.probing.probe import Asking
+from evaluation.probing.probe import ProbeRequest
 from evaluation.probing.served import FOREIGN, ServedProbe
 from evaluation.probing.stage import probe
 from tests.evaluation.probing.test_openai_client import echo, serving
 from tests.hostile_server import http, message, misbehaving
 
-ASKING = Asking(option_seed=0, first=0, answers=1, greedy=True, label="texts")
+ASKING = ProbeRequest(option_seed=0, first=0, answers=1, greedy=True, label="texts")
 TOKENS = ["<|im_end|>", "<|AUDIO|>", "<|eot_id|>", "<|anything_at_all|>", *FOREIGN]
 
 
@@ -56,8 +56,8 @@ def test_no_special_token_of_any_family_reaches_a_server(tmp_path):
         one = served(tmp_path, seen.url)
         questions = load_questions(one.config.data, "train", one.encoder, run_dir=tmp_path)
         found = {
-            tally.sample.id
-            for tally in one.tallies(questions.with_condition("full", "absent"), ASKING)
+            count_verdicts.sample.id
+            for count_verdicts in one.run(questions.with_condition("full", "absent"), ASKING)
         }
     assert found == {"q0", "q1"}
     assert not any(token in json.dumps(seen.bodies, ensure_ascii=False) for token in TOKENS)

@@ -17,7 +17,7 @@ import pytest
 
 from configs.probing import ServerConfig
 from datamodules.sample import Media
-from evaluation.probing.chat_messages import Request, messages
+from evaluation.probing.chat_messages import ChatRequest, messages
 from evaluation.probing.openai_client import ask_remote
 from tests.conftest import clip, film, make_sample, picture
 from tests.mortal import mortal
@@ -73,7 +73,7 @@ def wait_until_up(url: str) -> None:
     raise TimeoutError(url)
 
 
-def asked_with_media(count: int) -> Iterator[Request]:
+def asked_with_media(count: int) -> Iterator[ChatRequest]:
     """Ask in turn with a picture, a sound, a film, two media, and none."""
     rng = np.random.default_rng(0)
     kinds = [[picture(rng)], [clip(rng)], [film(rng)], [picture(rng), clip(rng)], []]
@@ -82,7 +82,7 @@ def asked_with_media(count: int) -> Iterator[Request]:
         media = tuple(Media(modality=item.modality, path="") for item in items)
         sample = replace(make_sample(f"s{number}"), media=media)
         chat = messages(sample, [[item] for item in items])
-        yield Request(sample=sample, messages=chat)
+        yield ChatRequest(sample=sample, messages=chat)
 
 
 def test_a_server_killed_and_restarted_answers_every_question_once(tmp_path, caplog):

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 
 from evaluation.probing import openai_client as remote
-from evaluation.probing.chat_messages import Request
+from evaluation.probing.chat_messages import ChatRequest
 from evaluation.probing.openai_client import ask_remote
 from tests.evaluation.probing.test_openai_client import asked, questions
 from tests.hostile_server import completion, http, misbehaving
@@ -110,7 +110,7 @@ def test_what_cannot_be_cancelled_is_left_behind(monkeypatch):
     monkeypatch.setattr(remote, "LEAVING", 0.2)
     held = threading.Event()
 
-    def stuck() -> Iterator[Request]:
+    def stuck() -> Iterator[ChatRequest]:
         yield from questions(1)
         held.wait(30)
 
@@ -128,7 +128,7 @@ import sys
 from runtime.console import attend
 from configs.probing import ServerConfig
 from datamodules.sample import Sample
-from evaluation.probing.chat_messages import Request
+from evaluation.probing.chat_messages import ChatRequest
 from evaluation.probing.openai_client import ask_remote
 from runtime.stopping import stand_by
 from tests.mortal import mortal
@@ -137,7 +137,7 @@ stand_by()
 config = ServerConfig(url=sys.argv[1], model="m", timeout=300)
 names = {"source": "test", "asset_id": "s", "content_hash": "0" * 32}
 sample = Sample(id="s", question="?", answer="1", answer_type="number", **names)
-asked = Request(sample=sample, messages=[{"role": "user", "content": "?"}])
+asked = ChatRequest(sample=sample, messages=[{"role": "user", "content": "?"}])
 attend(lambda: [*ask_remote(config, [asked] * 20, seed=0, temperature=0.0, max_tokens=8)])
 """
 

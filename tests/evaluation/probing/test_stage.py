@@ -12,8 +12,8 @@ from datamodules.contribution.presets import rule_of
 from datamodules.contribution.probe_cache import probes, read_rows
 from datamodules.contribution.probe_scores import Scores
 from datamodules.loading.question_set import load_questions
-from evaluation.probing.panel import share_of
 from evaluation.probing.stage import probe
+from evaluation.shards import shard_of
 
 STAGES = ("probe",)
 
@@ -144,5 +144,5 @@ def test_three_models_vote_and_the_third_is_asked_only_where_two_disagree(root, 
 )
 def test_an_array_task_finds_its_share(environ, share):
     variables = {f"SLURM_ARRAY_TASK_{name}": value for name, value in environ.items()}
-    assert share_of("auto", variables) == share
-    assert share_of("2/5", variables) == (2, 5)
+    assert shard_of("auto", variables) == share
+    assert shard_of("2/5", variables) == (2, 5)

@@ -10,7 +10,7 @@ from datamodules.prompts.templates import target_text
 from datamodules.sample import Media
 from evaluation.benchmarking.baselines import first_option, longest_option
 from modules.rewards.verifier_reward import matches_exactly
-from modules.verifiers.conclusions import conclusion
+from modules.verifiers.conclusions import final_conclusion
 from modules.verifiers.parsing import choice, items
 from modules.verifiers.trace_filters import consistency
 from modules.verifiers.verify import verify
@@ -129,19 +129,21 @@ def test_reasoning_and_answer_agree_on_equal_options():
     spelled = replace(TWICE, answer_with="text")
     said = "So the answer is a cat.\n<answer>a cat</answer>"
     assert consistency(said, spelled, verify(said, sample=spelled)) == ("agrees", "a cat")
-    assert conclusion("So the answer is D.", spelled) is None
+    assert final_conclusion("So the answer is D.", spelled) is None
 
 
 def test_a_sign_is_part_of_what_is_concluded():
     sample = golden_sample("number", "5")
-    assert conclusion("The answer:\n-5", sample) == -5
-    assert conclusion("- The answer is 5.", sample) == 5
-    assert conclusion("The answer is 3!", sample) is None
-    assert conclusion("So the answer is minus five.", sample) == -5
+    assert final_conclusion("The answer:\n-5", sample) == -5
+    assert final_conclusion("- The answer is 5.", sample) == 5
+    assert final_conclusion("The answer is 3!", sample) is None
+    assert final_conclusion("So the answer is minus five.", sample) == -5
 
 
 def test_options_that_read_alike_are_not_concluded_from_words():
     sample = golden_sample("choice", "A", "pH", "PH", "salt")
-    assert conclusion("The image shows the word ph.", sample) is None
-    told = conclusion("The image shows salt.", golden_sample("choice", "A", "salt", "pH", "acid"))
-    assert told == "A"
+    assert final_conclusion("The image shows the word ph.", sample) is None
+    reading = final_conclusion(
+        "The image shows salt.", golden_sample("choice", "A", "salt", "pH", "acid")
+    )
+    assert reading == "A"

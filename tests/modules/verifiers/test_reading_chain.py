@@ -17,9 +17,9 @@ from datamodules.prompts.description_prompts import question_only_batch, reader_
 from datamodules.questions import QuestionData
 from evaluation.benchmarking.answers import Answer
 from evaluation.benchmarking.datasets import BenchmarkSet, load_set
-from evaluation.benchmarking.results import read_left
-from evaluation.benchmarking.scoring import judged, outcome, rows
-from evaluation.probing.probe import Asking
+from evaluation.benchmarking.results import load_result
+from evaluation.benchmarking.scoring import grade_answers, rows, set_scores
+from evaluation.probing.probe import ProbeRequest
 from evaluation.probing.served import ServedProbe
 from inference.loading import build_encoder
 from modules.rewards.verifier_reward import matches_exactly
@@ -107,8 +107,8 @@ def test_a_served_model_is_judged_by_what_it_was_shown(root, way):
         found = []
         for order in range(4):
             asked = questions_of(settings, root).with_condition("full", "absent", option_seed=order)
-            asking = Asking(option_seed=order, first=0, answers=1, greedy=True, label="notes")
-            found += [one.n_correct for one in probe.tallies(asked, asking)]
+            asking = ProbeRequest(option_seed=order, first=0, answers=1, greedy=True, label="notes")
+            found += [one.n_correct for one in probe.run(asked, asking)]
     contents = [body["messages"][-1]["content"] for body in seen.bodies]
     assert all(("A. " in content) == (way == "letter") for content in contents)
     assert found == ([1, 1, 1, 1] if way == "text" else [0, 0, 1, 0])
@@ -124,16 +124,16 @@ def benchmark_set(root: Path, way: str) -> BenchmarkSet:
 def test_answers_that_were_kept_are_judged_by_what_was_shown(root, way):
     one = benchmark_set(root, way)
     answers = {
-        one.asked(0, "full", order): Answer(prompt="", said="<answer>C</answer>")
+        one.answer_key(0, "full", order): Answer(prompt="", completion="<answer>C</answer>")
         for order in range(4)
     }
-    found = judged(one, answers, "full")
-    assert outcome(one, found).right.tolist() == [1.0 if way == "text" else 0.25]
+    found = grade_answers(one, answers, "full")
+    assert set_scores(one, found).right.tolist() == [1.0 if way == "text" else 0.25]
     assert {row["answer_with"] for row in rows(one, found, described=False)} == {way}
 
 
 def test_answers_to_what_was_shown_otherwise_are_not_found(root):
-    lettered, spelled = (benchmark_set(root, way).asked(0, "full", 0) for way in WAYS)
+    lettered, spelled = (benchmark_set(root, way).answer_key(0, "full", 0) for way in WAYS)
     assert lettered != spelled
 
 
@@ -183,7 +183,7 @@ def test_traces_that_name_letters_are_not_imitated_where_none_are_shown(root):
 
 
 def test_arms_whose_answers_were_read_in_different_ways_are_told_apart(tmp_path):
-    puts = set()
+    setups = set()
     for name, way in (("a", "text"), ("b", "letter")):
         folder = tmp_path / name
         folder.mkdir()
@@ -194,5 +194,5 @@ def test_arms_whose_answers_were_read_in_different_ways_are_told_apart(tmp_path)
         row = {"set": "test", "condition": "full", "how": "absent", "order": 0, "id": "q"}
         row |= {"content_hash": "0", "correct": True, "asset_id": "q"}
         (folder / "m.jsonl").write_text(json.dumps(row) + "\n")
-        puts.add(read_left(folder, None).put)
-    assert len(puts) == 2 and any("named by text" in put for put in puts)
+        setups.add(load_result(folder, None).setup)
+    assert len(setups) == 2 and any("named by text" in setup for setup in setups)

@@ -8,13 +8,13 @@ import pytest
 from configs.distill import RejectionSamplingConfig
 from datamodules.sample import Sample
 from modules.verifiers.trace_filters import (
-    Judged,
-    Traced,
+    Trace,
+    TraceDecision,
     consistency,
     difficulty,
+    filter_traces,
     quality,
-    repaired,
-    sift,
+    repair,
 )
 from modules.verifiers.verify import verify
 from tests.golden_choices import golden_sample
@@ -139,15 +139,15 @@ OBSERVATIONS = [
 ]
 
 
-def traced(text: str, sample: Sample, *, finished: bool = True) -> Traced:
-    return Traced(text=text, finished=finished, verdict=verify(text, sample=sample))
+def traced(text: str, sample: Sample, *, finished: bool = True) -> Trace:
+    return Trace(text=text, finished=finished, verdict=verify(text, sample=sample))
 
 
 def judged(
     text: str, sample: Sample = ANIMALS, *, finished: bool = True, **settings: bool
-) -> Judged:
+) -> TraceDecision:
     config = RejectionSamplingConfig(**{"difficulty": False, **settings})
-    return sift([traced(text, sample, finished=finished)], sample, config)[0]
+    return filter_traces([traced(text, sample, finished=finished)], sample, config)[0]
 
 
 @pytest.mark.parametrize(("sample", "text", "expected", "conclusion"), GOLDEN)
@@ -190,7 +190,7 @@ def test_questions_that_none_or_nearly_all_traces_solve_are_left_out(n_right, su
 def test_difficulty_counts_before_anything_is_repaired():
     """One of three is right and another would be once repaired: 1 is below min_correct=2."""
     texts = ["<answer>B</answer>", "I hear a dog. <answer>A</answer>", "<answer>D</answer>"]
-    found = sift(
+    found = filter_traces(
         [traced(text, ANIMALS) for text in texts],
         ANIMALS,
         RejectionSamplingConfig(samples=3, min_correct=2, max_correct=3),
@@ -202,7 +202,7 @@ def test_difficulty_counts_before_anything_is_repaired():
 
 def test_difficulty_counts_a_trace_that_was_cut_as_a_failure():
     """Of three right ones two were cut, and these are not imitated: 1 is below min_correct=2."""
-    found = sift(
+    found = filter_traces(
         [traced("<answer>B</answer>", ANIMALS, finished=number == 0) for number in range(3)],
         ANIMALS,
         RejectionSamplingConfig(samples=3, min_correct=2, max_correct=3),
@@ -241,7 +241,7 @@ def test_a_wrong_conclusion_is_never_written_into_the_answer():
 
 def test_a_box_is_not_repaired():
     text = "I hear a dog. \\boxed{A}"
-    assert repaired(text, "dog", ANIMALS) == text
+    assert repair(text, "dog", ANIMALS) == text
     assert judged(text).dropped == "wrong"
 
 

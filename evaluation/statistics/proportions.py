@@ -1,0 +1,52 @@
+"""Shares of questions with intervals that allow for clusters, without resampling."""
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+
+import numpy as np
+from numpy.typing import NDArray
+
+from evaluation.statistics.intervals import Interval
+
+
+def clustered_share(
+    right: NDArray[np.bool_], cluster: NDArray[np.str_] | Sequence[str], *, confidence: float
+) -> Interval:
+    """Estimate a share with Wilson's interval for the effective number of questions.
+
+        low, high = (p + z^2/2m -+ z sqrt(p (1 - p)/m + z^2/4m^2)) / (1 + z^2/m)
+        m         = p (1 - p) / V,  at most n
+        V         = C/(C - 1) * Σ_c (Σ_{i in c} (right_i - p))^2 / n^2
+
+    A bootstrap has no width at a share of 0 or 1, which recalls come close to; there m = C.
+    C clusters, n questions (Korn and Graubard 1998).
+    """
+    names, member = np.unique(np.asarray(cluster, dtype=np.str_), return_inverse=True)
+    n, clusters = len(right), len(names)
+    p = float(right.mean()) if n else math.nan
+    if clusters < 2:
+        return Interval(mean=p, low=math.nan, high=math.nan, n=n, clusters=clusters)
+    excess = np.bincount(member, right - p)
+    variance = clusters / (clusters - 1) * float(excess @ excess) / n**2
+    effective: float = clusters
+    if 0 < p < 1:
+        effective = min(n, p * (1 - p) / variance) if variance else n
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    center = p + z**2 / (2 * effective)
+    half = z * math.sqrt(p * (1 - p) / effective + z**2 / (4 * effective**2))
+    scale = 1 + z**2 / effective
+    low, high = max(0.0, (center - half) / scale), min(1.0, (center + half) / scale)
+    return Interval(mean=p, low=low, high=high, n=n, clusters=clusters)
+
+
+def mean_share(a: Interval, b: Interval) -> Interval:
+    """Average two shares of different questions; the widths of their intervals add as squares."""
+    mean = (a.mean + b.mean) / 2
+    return Interval(
+        mean=mean,
+        low=mean - math.hypot(a.mean - a.low, b.mean - b.low) / 2,
+        high=mean + math.hypot(a.high - a.mean, b.high - b.mean) / 2,
+        n=a.n + b.n,
+        clusters=min(a.clusters, b.clusters),
+    )
