@@ -1,7 +1,7 @@
-"""What a launcher says about this process, held against what the settings say, before it costs.
+"""Compare a launcher's numbers of processes with the settings, and refuse contradictions at once.
 
-Two numbers that contradict each other would not stop a run: it would learn from half the prompts,
-wait for processes that nobody starts, or be done several times over into one directory.
+Otherwise a run would learn from half the prompts, wait for processes that are never started, or
+run several times over into one directory.
 
 A batch script of SLURM has the numbers of its job in its environment, whether or not `srun` starts
 what it runs. Steps that srun starts have a number (SLURM_STEP_ID), and all but the first process
@@ -17,7 +17,7 @@ from configs.schema import Config
 TRAINS = ("sft", "rlvr", "distill", "prealign")
 
 INTERACTIVE = ("bash", "interactive")
-"""Names of SLURM jobs in which somebody types; Lightning goes by them as well."""
+"""Names of interactive SLURM jobs, as Lightning knows them."""
 
 MPI = (
     *(("jsrun", "JSM_NAMESPACE_SIZE"), ("mpirun", "OMPI_COMM_WORLD_SIZE")),
@@ -35,7 +35,7 @@ RANKS = (
 """Numbers of a process, from 0, each with that of those it is one of."""
 
 SHARED_DIR = "EARWITNESS_RUN_DIR"
-"""Variable by which a leader tells the processes that it starts where the run is."""
+"""Variable that holds the run directory for the processes that a leader starts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class Launch:
 
 
 def launched(environ: Mapping[str, str]) -> Launch | None:
-    """Read how this process was started; None where by nobody who counts processes."""
+    """Read which launcher started this process; None without one that counts processes."""
     return next(_launches(environ), None)
 
 

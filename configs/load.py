@@ -41,8 +41,8 @@ SCRIPTS = {
     "benchmark": "eval.py",
 }
 PLACEMENT = ("logger", "run.name", "run.root", "data.workers", "data.patience")
-"""Keys that say where results go and who reads, not what they are; `config_hash` leaves them out:
-a run whose loader processes used up the memory goes on with fewer."""
+"""Keys without influence on results, which `config_hash` leaves out: places, logger and loader
+processes, so that a run that ran out of memory can be resumed with fewer workers."""
 
 
 def choices(group: str) -> list[str]:

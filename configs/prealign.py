@@ -1,4 +1,4 @@
-"""What a description of evidence is paid for: that a reader who sees nothing can answer by it."""
+"""Settings of evidence pre-alignment: rewards of descriptions by which a blind reader answers."""
 
 from dataclasses import dataclass
 from typing import Literal

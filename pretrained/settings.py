@@ -1,4 +1,4 @@
-"""Read the settings in a model directory as data, and refuse what asks for code or is absurd.
+"""Read the JSON files of a model directory; refuse code, references elsewhere, and absurd sizes.
 
 Whoever made the directory is a stranger. Its files say how large things are, which classes read
 them and where else to look, and transformers believes them.
@@ -48,8 +48,8 @@ LIMITS = (
     (r"^(?:shortest_edge|height|width)$", 1, 1 << 24),  # to which a picture is enlarged
     (r"^(?:n_samples|\w*hidden_size|\w*intermediate_size|vocab_size|d_model)$", 0, 1 << 30),
 )
-"""By name of a number that memory or time is proportional to: the least and the most of it. Whether
-the weights are of that size is told by their headers."""
+"""Numbers that memory or time is proportional to, by pattern of their name: least and most. Whether
+the weights are of that size, their headers say."""
 
 
 def check_settings(place: Path) -> dict[str, Settings]:
@@ -73,7 +73,7 @@ def check_settings(place: Path) -> dict[str, Settings]:
 
 
 def check_files(place: Path) -> None:
-    """Refuse what would be read for ever: pipes, devices, and files larger than any such is."""
+    """Refuse pipes, devices and oversized files, which would be read for ever."""
     for file in sorted(place.iterdir()):
         if kind := kind_of(file):
             raise ValueError(
@@ -81,12 +81,12 @@ def check_files(place: Path) -> None:
                 "file itself there, or name another model."
             )
         most = BYTES if file.suffix == ".jinja" else VOCABULARY
-        if file.suffix in (".json", ".jinja", ".txt", ".model") and file.is_file():
-            if (size := file.stat().st_size) > most:
-                raise ValueError(
-                    f"{file} holds {size:,} bytes, but all files of a model but weights are at "
-                    f"most {most:,} bytes: fetch it again, or name another model."
-                )
+        read = file.suffix in (".json", ".jinja", ".txt", ".model") and file.is_file()
+        if read and (size := file.stat().st_size) > most:
+            raise ValueError(
+                f"{file} holds {size:,} bytes, but all files of a model but weights are at most "
+                f"{most:,} bytes: fetch it again, or name another model."
+            )
 
 
 def open_tokenizer(place: Path) -> Tokenizer:

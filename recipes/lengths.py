@@ -1,4 +1,4 @@
-"""Count the tokens of questions without loading torch: a plan is shown at once.
+"""Count the tokens of questions without torch, so that a plan is shown at once.
 
 The same words, template and tokenizer as `datamodules.prompts.encoder`, and for media the
 arithmetic of the processors that Qwen2.5-Omni's dialect calls; a test compares the two. Of other
