@@ -5,9 +5,9 @@ from typing import Literal
 
 from configs.ablation import Condition, Replacement
 from configs.checks import at_least, positive
+from configs.choices import DivergenceKind
 
 Method = Literal["self", "on_policy"]
-DivergenceKind = Literal["reverse_kl", "forward_kl", "jsd"]
 
 
 @dataclass(frozen=True, kw_only=True)

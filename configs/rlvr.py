@@ -8,15 +8,8 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from configs.checks import at_least, positive
+from configs.choices import Average, Baseline, Correction, Estimator, Level, Scale, Surrogate
 from configs.rewards import PerceptionConfig, RewardConfig
-
-Baseline = Literal["group", "leave_one_out", "batch"]
-Scale = Literal["group", "batch", "none"]
-Level = Literal["token", "sequence"]
-Surrogate = Literal["clip", "cispo"]
-Average = Literal["sequence", "token", "constant"]
-Estimator = Literal["k1", "k2", "k3", "k3_corrected"]
-Correction = Literal["none", "truncate", "mask"]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -3,7 +3,7 @@ tokens at once."""
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-Kind = Literal["reverse_kl", "forward_kl", "jsd"]
+from configs.choices import DivergenceKind
 
 
 def fused_divergence(
@@ -21,7 +21,7 @@ def fused_divergence(
     teacher_weight: Tensor,
     *,
     banned: Tensor,
-    kind: Kind,
+    kind: DivergenceKind,
     jsd_weight: float = 0.5,
     temperature: float = 1.0,
     top_k: int = 0,
@@ -76,7 +76,7 @@ def plain_divergence(
     teacher_weight: Tensor,
     *,
     banned: Tensor,
-    kind: Kind,
+    kind: DivergenceKind,
     jsd_weight: float = 0.5,
     temperature: float = 1.0,
     top_k: int = 0,
@@ -117,7 +117,7 @@ class _How:
     banned: Tensor
     """True on tokens without probability, of those that both heads have. (V,)"""
 
-    kind: Kind
+    kind: DivergenceKind
     jsd_weight: float
     temperature: float
     top_k: int

@@ -7,16 +7,11 @@ the denominator, the correction of another sampler. Named algorithms are configs
 """
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor
 
-Level = Literal["token", "sequence"]
-Surrogate = Literal["clip", "cispo"]
-Average = Literal["sequence", "token", "constant"]
-Estimator = Literal["k1", "k2", "k3", "k3_corrected"]
-Correction = Literal["none", "truncate", "mask"]
+from configs.choices import Average, Correction, Estimator, Level, Surrogate
 
 MAX_LOG_RATIO = 20.0
 """Bound of log-ratios between different samplers before the exponential, which float32 holds up to
