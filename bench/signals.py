@@ -112,6 +112,9 @@ def started(words: Sequence[str], root: Path, name: str) -> subprocess.Popen[byt
         # What was asked once is not asked again, and a run with nothing to ask is soon over.
         command.append(f"data.contribution.cache={root / name}.counts")
         command.append(f"benchmark.cache={root / name}.answers")
+    if "stage=clean" in words:
+        # Nobody trains on what a view beside the data has judged, and the recipe does train.
+        command.append(f"clean.views={root / name}.views")
     return subprocess.Popen(command, stdout=said, stderr=said, start_new_session=True)
 
 

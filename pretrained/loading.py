@@ -22,6 +22,7 @@ from transformers import (
 )
 
 from pretrained.settings import check_settings
+from pretrained.spelling import check_tokenizer, gave_up
 from pretrained.tensors import check_implied, shapes
 
 SETTINGS = ("*.json", "*.txt", "*.model", "*.jinja")
@@ -68,6 +69,7 @@ def open_processor(path: str) -> Any:  # the classes of transformers share no ty
     """Read the processor of a model, or the tokenizer of a model of text."""
     place = directory_of(path, weights=False)
     check_settings(place)
+    check_tokenizer(place)
     with said_of(path, "the tokenizer or processor"):
         return AutoProcessor.from_pretrained(place, trust_remote_code=False)
 
@@ -124,7 +126,9 @@ def said_of(path: str, what: str, kinds: type[Exception] = Exception) -> Iterato
         yield
     except (MemoryError, torch.OutOfMemoryError):
         raise
-    except kinds as error:
+    except BaseException as error:
+        if not (isinstance(error, kinds) or gave_up(error)):
+            raise
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise ValueError(

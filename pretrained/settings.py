@@ -11,8 +11,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, NoReturn
 
-from tokenizers import Tokenizer
-
 from untrusted.json_text import json_of
 from untrusted.special_files import kind_of
 
@@ -87,18 +85,6 @@ def check_files(place: Path) -> None:
                 f"{file} holds {size:,} bytes, but all files of a model but weights are at most "
                 f"{most:,} bytes: fetch it again, or name another model."
             )
-
-
-def open_tokenizer(place: Path) -> Tokenizer:
-    """Read the tokenizer of a directory, without what transformers puts around it."""
-    file = place / "tokenizer.json"
-    try:
-        return Tokenizer.from_file(str(file))
-    except Exception as error:  # the library raises nothing narrower
-        raise ValueError(
-            f"{file} cannot be read ({str(error)[:300]}), but is how a model spells its tokens: "
-            "fetch the file again, or name another model."
-        ) from error
 
 
 def read_object(file: Path) -> Settings:

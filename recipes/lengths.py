@@ -31,7 +31,8 @@ from datamodules.sources.reader import Reader
 from datamodules.sources.row_files import count_rows, manifest_path, read_rows
 from datamodules.sources.rows import to_sample
 from pretrained.chat_template import render
-from pretrained.settings import Settings, check_settings, open_tokenizer
+from pretrained.settings import Settings, check_settings
+from pretrained.spelling import open_tokenizer, spelling
 
 SAMPLED = 32
 """Questions that a mean is taken over, evenly spread over those asked."""
@@ -187,7 +188,8 @@ class _Counter:
         return render(self.template, chat, named=self.named, special={})
 
     def _count(self, text: str) -> int:
-        return len(self.tokenizer.encode(text, add_special_tokens=False))
+        with spelling(f"a text for {self.named}"):
+            return len(self.tokenizer.encode(text, add_special_tokens=False))
 
     def _target(self, sample: Sample, want: Task) -> int:
         """Count as `PromptEncoder.target` does, with the token that ends the turn."""

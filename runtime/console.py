@@ -92,8 +92,7 @@ def _prepare() -> None:
     if isinstance(sys.stdout, TextIOWrapper):  # which may be set to letters of one country
         sys.stdout.reconfigure(errors="backslashreplace")
     logging.raiseExceptions = False  # a message that finds no room is lost, without a traceback
-    if sys.stderr is not None:  # it may be closed, as by `2>&-`
-        sys.stderr = Screen(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace")
+    sys.stderr = Screen(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Plain())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
@@ -134,6 +133,7 @@ def run_to_exit(action: Callable[[], object], config: Config | None = None) -> N
     Args:
         config: of the run if it is known, so that errors can name settings.
     """
+    _seat()
     try:
         action()
         sys.stdout.flush()
@@ -144,6 +144,20 @@ def run_to_exit(action: Callable[[], object], config: Config | None = None) -> N
         if code is None:
             raise
         raise Exit(code) from None
+
+
+def _seat() -> None:
+    """Let streams that are closed, as by `>&-`, lead nowhere.
+
+    The next file that is opened would otherwise take the place of one, and get what is said there.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.set_inheritable(os.open(os.devnull, os.O_RDWR), True)  # the lowest that is free
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def _tell(error: BaseException, config: Config | None) -> int | None:

@@ -87,6 +87,11 @@ def _of_library(error: BaseException, config: Config | None) -> str | None:
             f"a file of weights could not be read or written ({first}), but weights are used whole "
             "or not at all: fetch it again if it was read, free space if it was written."
         )
+    if "PanicException" in kinds:
+        return (
+            f"a library in Rust gave up ({first}), as tokenizers do over texts and files that they "
+            "were not made for: fetch the model again, or name another."
+        )
     if "RuntimeError" not in kinds:
         return None
     if "OutOfMemoryError" in kinds or CROWDED.search(words):

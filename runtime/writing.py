@@ -12,13 +12,16 @@ import re
 import resource
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """Errors of a full disk, a quota or a limit on file size."""
+
+ASIDE = r"\.[0-9]+-[0-9a-f]{8}\.tmp"
+"""End of the names of unfinished files; others have files that end in .tmp, too."""
 
 UNFLUSHED = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
 """Errors of flushing a directory that some file systems, or missing rights, cause."""
@@ -83,27 +86,30 @@ def append(path: Path, data: bytes, *, durable: bool = False) -> None:
 
 
 @contextmanager
-def whole_directory(path: Path, *, needed: int = 0, replaces: bool = True) -> Iterator[Path]:
+def whole_directory(
+    path: Path,
+    *,
+    needed: int = 0,
+    replaces: bool = True,
+    keeps: Sequence[str] = (),
+    durable: bool = True,
+) -> Iterator[Path]:
     """Write a directory atomically; yield where its files go.
 
     Args:
         replaces: take the place of one that is there, which else is an error.
+        keeps: files of that one that move over.
         needed: bytes that its files will have, about, where that is known.
+        durable: wait until it is on the disk; not needed for what can be made again.
     """
     aside, former, held = _aside(path), _aside(path), None
     with path_in_errors(path, aside=aside, needed=needed):
         try:
-            aside.mkdir()
-            held = os.open(aside, os.O_RDONLY)
-            _hold(held)
+            held = _begun_directory(aside)
             yield aside
-            mode = aside.stat().st_mode
-            for one in (*aside.rglob("*"), aside):
-                if one.is_dir():
-                    flush_directory(one)
-                else:
-                    one.chmod(mode & 0o666)  # safetensors leaves out the group, whatever the umask
-                    _flush_file(one)
+            if durable:
+                _settle(aside)
+            _move(keeps, path, aside)
             if replaces and path.exists():
                 path.rename(former)
             aside.rename(path)
@@ -111,6 +117,8 @@ def whole_directory(path: Path, *, needed: int = 0, replaces: bool = True) -> It
         finally:
             if former.exists() and not path.exists():
                 former.rename(path)
+            if aside.exists():
+                _move(keeps, aside, path)
             for left in (aside, former):
                 shutil.rmtree(left, ignore_errors=True)
             if held is not None:
@@ -144,9 +152,14 @@ def path_in_errors(path: Path, *, aside: Path | None = None, needed: int = 0) ->
         raise OSError(number, why, place) from error
 
 
-def sweep(directory: Path) -> None:
-    """Delete what killed processes left half-written; files still being written are locked."""
-    for left in directory.glob("*.tmp"):
+def sweep(directory: Path, *, of: str = "") -> None:
+    """Delete what killed processes left half-written; files still being written are locked.
+
+    Args:
+        of: the final name, in directories that hold files of others.
+    """
+    named = re.compile((re.escape(of[:200]) or ".*") + ASIDE, re.DOTALL)
+    for left in filter(lambda path: named.fullmatch(path.name), directory.glob("*.tmp")):
         if left.is_symlink() or not (left.is_file() or left.is_dir()):
             continue  # none of ours
         with suppress(OSError):
@@ -177,6 +190,38 @@ def _begun(aside: Path) -> IO[bytes]:
         if aside.exists():
             return file
         file.close()
+
+
+def _begun_directory(aside: Path) -> int:
+    """Create and lock a directory likewise; return the descriptor of the lock."""
+    while True:
+        aside.mkdir()
+        try:
+            held = os.open(aside, os.O_RDONLY)
+        except FileNotFoundError:
+            continue
+        _hold(held)
+        if aside.exists():
+            return held
+        os.close(held)
+
+
+def _settle(aside: Path) -> None:
+    """Flush all files of a directory, with the rights of the directory."""
+    mode = aside.stat().st_mode
+    for one in (*aside.rglob("*"), aside):
+        if one.is_dir():
+            flush_directory(one)
+        else:
+            one.chmod(mode & 0o666)  # safetensors leaves out the group, whatever the umask
+            _flush_file(one)
+
+
+def _move(names: Sequence[str], source: Path, target: Path) -> None:
+    """Move those of some files that exist to another directory."""
+    for name in names:
+        with suppress(FileNotFoundError):
+            (source / name).rename(target / name)
 
 
 def _hold(descriptor: int) -> None:

@@ -27,6 +27,10 @@ LOCAL = ("offline", "dryrun", "disabled")
 SECONDS = 5.0
 """Within which a server must be reached; wandb itself tries for minutes."""
 
+LAST = 60.0
+"""Within which a server must have taken what is left at the end; wandb itself tries for days. What
+it has not taken lies beside the run, for `wandb sync`."""
+
 WAY_OUT = (
     "set WANDB_MODE=offline to write the curves beside the run, for `wandb sync` later, or leave "
     "logger=wandb out."
@@ -76,7 +80,7 @@ def curves_of(config: Config, run: Run) -> Curves:
         save_dir=run.dir,
         config=asdict(config),
         # The address of a repository may hold a key.
-        settings=wandb.Settings(init_timeout=SECONDS, disable_git=True),
+        settings=wandb.Settings(init_timeout=SECONDS, finish_timeout=LAST, disable_git=True),
     )
     try:
         _ = curves.experiment  # in the process that leads; the others get a stand-in

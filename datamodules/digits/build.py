@@ -1,18 +1,17 @@
 """Build the digits set: plan its media, write them, ask its questions."""
 
+import errno
 import json
 import logging
 import random
-import secrets
-import shutil
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import suppress
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from functools import partial
-from multiprocessing import get_context
+from multiprocessing import active_children, get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -24,7 +23,7 @@ from datamodules.digits.items import Item
 from datamodules.digits.pictures import PICTURES, Picture, balanced
 from datamodules.digits.shelf import Amount, Shelf, plan, plan_recordings
 from datamodules.digits.speech import RECORDINGS, recorded_people, speakers
-from runtime.writing import write_bytes, write_text
+from runtime.writing import sweep, whole_directory, write_bytes, write_text
 from untrusted.json_text import json_of
 
 log = logging.getLogger(__name__)
@@ -128,29 +127,17 @@ def ensure(root: Path, *, sizes: Sizes | None = None) -> None:
             "one would replace them: choose another folder, or empty this one."
         )
     root.parent.mkdir(parents=True, exist_ok=True)
+    sweep(root.parent, of=root.name)
     started = time.monotonic()
-    fresh, stale = (root.with_name(f".{root.name}-{secrets.token_hex(4)}") for _ in range(2))
     try:
-        build(fresh, sizes=sizes)
-        if not _current(root):
-            with suppress(FileNotFoundError):
-                root.rename(stale)
-            _install(fresh, root)
-            for name in CACHES:
-                with suppress(FileNotFoundError):
-                    (stale / name).rename(root / name)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-        shutil.rmtree(stale, ignore_errors=True)
-    log.info("Built the digits set in %s in %.0f seconds.", root, time.monotonic() - started)
-
-
-def _install(fresh: Path, root: Path) -> None:
-    try:
-        fresh.rename(root)
-    except OSError:  # another start was faster, and its set is as good as ours
-        if not _current(root):
+        with whole_directory(root, keeps=CACHES, durable=False) as made:
+            build(made, sizes=sizes)
+            if _current(root):
+                raise FileExistsError(errno.EEXIST, "another start was faster", str(root))
+    except OSError:
+        if not _current(root):  # else its set is as good as ours
             raise
+    log.info("Built the digits set in %s in %.0f seconds.", root, time.monotonic() - started)
 
 
 def extend(root: Path, sizes: Sizes) -> bool:
@@ -225,9 +212,21 @@ def write_media(root: Path, media: Mapping[str, Sequence[Item]], workers: int) -
     for folder in {(root / item.path).parent for item in items}:
         folder.mkdir(parents=True, exist_ok=True)
     shares = [items[index::PROCESSES] for index in range(PROCESSES)]
-    spawn = get_context("spawn")
+    spawn, before = get_context("spawn"), active_children()
     with ProcessPoolExecutor(workers, mp_context=spawn, max_tasks_per_child=1) as pool:
-        list(pool.map(partial(write_items, root), shares))  # a list, to raise what a process raised
+        try:
+            list(pool.map(partial(write_items, root), shares))  # to raise what a process raised
+        except BrokenProcessPool as error:
+            raise ValueError(
+                f"a process that wrote media of the digits set into {root} was ended from outside, "
+                "but each has to write its share: where this machine ran out of memory, free some, "
+                "and repeat the command."
+            ) from error
+        except BaseException:  # a signal, too, which the pool would not pass on
+            for process in active_children():
+                if process not in before:
+                    process.kill()
+            raise
 
 
 def write_items(root: Path, items: Sequence[Item]) -> None:

@@ -1,6 +1,7 @@
-"""Find media files below the data root, and nowhere else."""
+"""Find media files below the data root, and write there, and nowhere else."""
 
 import errno
+import os
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote, urlsplit
 
@@ -44,6 +45,16 @@ def resolve(root: Path, path: str, *, outside_root: bool = False) -> Path:
             path=path,
         )
     return found
+
+
+def own(root: Path, place: Path) -> Path:
+    """Let a file of ours be written below the data root, but not where a link leads out of it."""
+    found = os.path.realpath(place)
+    if not Path(found).is_relative_to(root.resolve()):
+        raise PermissionError(
+            errno.EACCES, f"it leads to {found}, outside data.root: take the link away", str(place)
+        )
+    return place
 
 
 def _local(path: str, outside_root: bool) -> str:

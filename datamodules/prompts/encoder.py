@@ -20,7 +20,7 @@ from datamodules.media.files import Decoded, MediaError, blanks
 from datamodules.prompts.renderers.base import Medium
 from datamodules.prompts.renderers.choosing import dialect_of
 from datamodules.prompts.renderers.features import Features, check_range
-from datamodules.prompts.special_tokens import TOKEN, SpecialTokens, held
+from datamodules.prompts.special_tokens import TOKEN, SpecialTokens, held, spelled
 from datamodules.prompts.wording import imitated, specimen, turn
 from datamodules.sample import AnswerWith, Role, Sample
 from pretrained.chat_template import render
@@ -183,7 +183,7 @@ class PromptEncoder:
             framed: how often each special token stands in the chat around the text.
             media: tokens that media are written as; `Dialect.expand` counts these.
         """
-        ids: list[int] = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = spelled(self.tokenizer, text, whose)
         found = Counter(id_ for id_ in ids if id_ in self._special_ids)
         for id_ in found - (framed or Counter()):
             if (token := self._special_ids[id_]) not in media:
@@ -200,7 +200,7 @@ class PromptEncoder:
         )
         if kinds not in self._frames:
             plain = self._text(["x" if isinstance(one, str) else one for one in shown])
-            ids = self.tokenizer(plain, add_special_tokens=False)["input_ids"]
+            ids = spelled(self.tokenizer, plain, self.path)
             self._frames[kinds] = Counter(id_ for id_ in ids if id_ in self._special_ids)
         return self._frames[kinds]
 

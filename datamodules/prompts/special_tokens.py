@@ -5,12 +5,15 @@ is the one list of what a row says, for models in this process and behind an end
 """
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
-from typing import final
+from typing import Any, final
 
 from datamodules.media.files import MediaError
 from datamodules.sample import Sample
+from pretrained.spelling import Unspelled, spelling
+
+Spells = Callable[..., Any]  # Any: what tokenizers of transformers return has no type
 
 FRAME = r"<\|[^<>|\s]{1,40}\|>"
 TOKEN = re.compile(FRAME)
@@ -72,6 +75,15 @@ def said_by(sample: Sample) -> Sequence[str]:
     media = (item.text for item in sample.media)
     own = (sample.question, sample.answer, sample.completion, sample.evidence)
     return (*own, *sample.options, *media)
+
+
+def spelled(tokenizer: Spells, text: str, whose: str) -> list[int]:
+    """Make tokens of a text; of one that the tokenizer gives up over, one bad row."""
+    try:
+        with spelling(whose):
+            return tokenizer(text, add_special_tokens=False)["input_ids"]
+    except Unspelled as error:
+        raise MediaError(str(error), kind="malformed", path=whose) from error
 
 
 def held(sample_id: str, token: str) -> MediaError:

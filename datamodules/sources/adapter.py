@@ -10,6 +10,7 @@ from typing import final
 
 from configs.inputs import FormatName
 from datamodules.media.files import file_digest
+from datamodules.media.places import own
 from datamodules.sources.answers.golds import WAYS, Golds, Way
 from datamodules.sources.answers.normalize import RowError
 from runtime.writing import sweep, write_bytes
@@ -65,6 +66,7 @@ class Place:
             return kept
         path = self.root / kept
         try:
+            own(self.root, path)
             if not path.is_file() or file_digest(path) != digest:  # damaged, or another's
                 path.parent.mkdir(parents=True, exist_ok=True)
                 _clear(path.parent)

@@ -61,9 +61,9 @@ def refuse_long_texts(row: Row) -> None:
             left += value
 
 
-def refuse_many_values(line: bytes) -> None:
-    """Count what may be values of a line before any is made."""
-    values = line.count(b",") + line.count(b"[") + line.count(b"{")
+def refuse_many_values(text: bytes) -> None:
+    """Count what may be values of a row as JSON: of a line before any is made."""
+    values = text.count(b",") + text.count(b"[") + text.count(b"{")
     if values > MOST_VALUES:
         raise too_large(f"the row has some {values:,} values", MOST_VALUES, "values")
 
@@ -79,15 +79,20 @@ def checked(row: object) -> Row:
             '{"id": ..., "question": ..., "answer": ...}.',
         )
     try:
-        size = len(json.dumps(row, ensure_ascii=False, default=_plain).encode())
+        text = json.dumps(row, ensure_ascii=False, default=_plain).encode()
+    except TypeError as error:  # a name of bytes or numbers in a table
+        raise RowError(
+            "malformed", f"the row has a name that is no text ({error}), but all must be: mend it."
+        ) from error
     except (ValueError, RecursionError) as error:
         if isinstance(error, RowError):
             raise
         raise RowError(
             "malformed", f"the row is not in UTF-8 ({error}), but all texts must be: mend it."
         ) from error
-    if size > LONGEST_ROW:
-        raise too_large(f"the row has {size:,} bytes", LONGEST_ROW, "bytes")
+    if len(text) > LONGEST_ROW:
+        raise too_large(f"the row has {len(text):,} bytes", LONGEST_ROW, "bytes")
+    refuse_many_values(text)
     return row
 
 

@@ -34,6 +34,12 @@ from untrusted.json_text import same_name
 Raw = tuple[str, int, Callable[[], Row]]
 """Place and number of a row, and what is left to do to read it."""
 
+LISTS = (
+    *(pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list),
+    *(pa.types.is_list_view, pa.types.is_large_list_view),
+)
+"""All kinds of values that hold others of one kind."""
+
 ROWS_TOGETHER = 64
 BYTES_TOGETHER = 64 * MEBIBYTE
 """Rows that are read at once, and about how many bytes: a row may hold its media."""
@@ -184,17 +190,25 @@ def _unpacked(batch: pa.RecordBatch) -> int:
     return 0 if _excess(media, texts, values) else media + texts
 
 
+UNMADE = (ArithmeticError, LookupError, TypeError, ValueError, NotImplementedError)
+"""What Arrow raises over a value of which it can make none of Python's."""
+
+
 def _record(one: pa.RecordBatch | RowError) -> Row:
     if isinstance(one, RowError):
         raise one
     if (excess := _excess(*_weights(one))) is not None:
         raise excess
     try:
-        return checked(one.to_pylist(maps_as_pydicts="strict")[0])
-    except UnicodeDecodeError as error:
+        made = one.to_pylist(maps_as_pydicts="strict")[0]
+    except UNMADE as error:
         raise RowError(
-            "malformed", f"the row is not in UTF-8 ({error}), but all texts must be: mend it."
+            "malformed",
+            f"the row holds what Python has no value for ({type(error).__name__}: {error}), but "
+            "texts are UTF-8, times and dates those of a calendar, and objects name a field once: "
+            "mend it.",
         ) from error
+    return checked(made)
 
 
 def _excess(media: int, texts: int, values: int) -> RowError | None:
@@ -222,11 +236,13 @@ def _weight(held: pa.Array) -> tuple[int, int, int]:
 
     A text that is repeated counts as often as it comes.
     """
+    if isinstance(held, pa.ExtensionArray):
+        held = held.storage
     kind = held.type
     if pa.types.is_struct(kind):
         media, texts, values = _sum([_weight(part) for part in held.flatten()])
         return media, texts, values + len(held)
-    if pa.types.is_map(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    if pa.types.is_map(kind) or any(is_list(kind) for is_list in LISTS):
         inner = held.flatten() if not pa.types.is_map(kind) else _entries(held)
         media, texts, values = _weight(inner)
         return media, texts, values + len(held)

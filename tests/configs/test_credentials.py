@@ -217,3 +217,12 @@ def test_what_libraries_say_is_shown_without_keys(monkeypatch):
     monkeypatch.setenv("HF_TOKEN", f"hf_{BODY}\n")  # a line feed that somebody pasted with it
     said = f"Illegal header value b'Bearer hf_{BODY}\\n' by http://me:secret@proxy:3128/x"
     assert masked(said) == "Illegal header value b'Bearer ***\\n' by http://***@proxy:3128/x"
+
+
+@pytest.mark.parametrize(
+    "user", ["me:secret", "secret123", ":secret", "me:sec@ret", "me:s%40cret", "secret@a.b"]
+)
+def test_whoever_asks_is_shown_in_no_address(user):
+    """Mirrors of the hub and proxies take a token in the place of a name."""
+    said = f"https://{user}@mirror:80/x and socks5h://{user}@proxy cannot be reached"
+    assert masked(said) == "https://***@mirror:80/x and socks5h://***@proxy cannot be reached"

@@ -19,7 +19,8 @@ from datamodules.prompts.encoder import PromptEncoder
 from modules.policy.omni import OmniModel
 from modules.policy.vocabulary import Vocabulary
 from pretrained.loading import open_config, open_processor
-from pretrained.settings import check_settings, open_tokenizer
+from pretrained.settings import check_settings
+from pretrained.spelling import open_tokenizer
 from recipes.lengths import Unmeasured, _counter
 from tests.house.test_architecture import ROOT
 
@@ -173,7 +174,7 @@ def test_damaged_settings_are_told_by_name(model, words, file, how):
 def test_a_damaged_tokenizer_is_told_by_name(model, words, how):
     (model / "tokenizer.json").write_bytes(BROKEN[how].encode("latin-1"))
     assert "tokenizer" in refusal(model, words)
-    with pytest.raises(ValueError, match=r"model/tokenizer\.json cannot be read"):
+    with pytest.raises(ValueError, match=r"model/tokenizer\.json cannot be used"):
         open_tokenizer(model)
 
 

@@ -288,7 +288,7 @@ def test_no_cache_goes_round_the_one_place_that_checks(file):
 
 def test_what_killed_processes_left_is_removed(tmp_path):
     """But not what somebody is writing, who holds a lock on it."""
-    left, written = tmp_path / "ab" / "left.tmp", tmp_path / "ab" / "written.tmp"
+    left, written = (tmp_path / "ab" / f"{name}.9-00c0ffee.tmp" for name in ("left", "written"))
     left.parent.mkdir()
     left.write_text("half")
     with written.open("w") as file:

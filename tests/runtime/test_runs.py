@@ -291,8 +291,8 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch, number):
 
 def test_a_run_begins_by_sweeping_away_what_kills_left(tmp_path):
     with open_run(settings(tmp_path, "run.name=a")) as run:
-        (run.dir / "export.9-00.tmp").mkdir()
-        (run.dir / "metrics.jsonl.9-00.tmp").write_text("half")
+        (run.dir / "export.9-00c0ffee.tmp").mkdir()
+        (run.dir / "metrics.jsonl.9-00c0ffee.tmp").write_text("half")
     with open_run(settings(tmp_path, "run.name=a")) as run:
         assert not [*run.dir.glob("*.tmp")]
 

@@ -7,7 +7,7 @@ import os
 import re
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -205,12 +205,32 @@ def test_other_errors_pass_as_they_are(tmp_path):
 
 
 def test_what_kills_left_half_written_is_swept_away(tmp_path):
-    (tmp_path / "a.json.9-00.tmp").write_text("half")
-    (tmp_path / "export.9-00.tmp").mkdir()
-    (tmp_path / "export.9-00.tmp" / "model.safetensors").write_text("half")
+    (tmp_path / "a.json.9-00c0ffee.tmp").write_text("half")
+    (tmp_path / "export.9-00c0ffee.tmp").mkdir()
+    (tmp_path / "export.9-00c0ffee.tmp" / "model.safetensors").write_text("half")
     (tmp_path / "a.json").write_text("whole")
     sweep(tmp_path)
     assert names(tmp_path) == ["a.json"]
+
+
+def test_what_others_call_temporary_is_not_swept_away(tmp_path):
+    """A cache may lie where others write, and a data set of strangers may lead there."""
+    (tmp_path / "thesis.tmp").mkdir()
+    (tmp_path / "thesis.tmp" / "chapter").write_text("all of it")
+    for name in ("notes.tmp", "part.7.tmp", "a.9-00.tmp"):
+        (tmp_path / name).write_text("theirs")
+    before = names(tmp_path)
+    sweep(tmp_path)
+    assert names(tmp_path) == before
+
+
+def test_what_others_name_alike_is_not_swept_away(tmp_path):
+    for name in ("thesis.tmp", "a.json.tmp", "b.9-00c0ffee.tmp", "a.json.x-00c0ffee.tmp"):
+        (tmp_path / name).touch()
+    sweep(tmp_path, of="a.json")
+    assert len(names(tmp_path)) == 4
+    sweep(tmp_path)
+    assert names(tmp_path) == ["a.json.tmp", "a.json.x-00c0ffee.tmp", "thesis.tmp"]
 
 
 def test_what_somebody_still_writes_is_not_swept_away(tmp_path):
@@ -233,6 +253,46 @@ def test_what_is_swept_away_before_it_is_held_is_begun_again(tmp_path, monkeypat
     monkeypatch.setattr(fcntl, "flock", late)
     write_text(tmp_path / "a", "whole")
     assert swept and (tmp_path / "a").read_text() == "whole" and names(tmp_path) == ["a"]
+
+
+@pytest.mark.parametrize("call", ["open", "flock"])
+def test_a_directory_that_is_swept_away_before_it_is_held_is_begun_again(
+    tmp_path, monkeypatch, call
+):
+    module = {"open": os, "flock": fcntl}[call]
+    real, swept = getattr(module, call), []
+
+    def late(*arguments: object) -> object:
+        if not swept:
+            swept.extend(tmp_path.glob("*.tmp"))
+            swept[0].rmdir()
+        return real(*arguments)
+
+    monkeypatch.setattr(module, call, late)
+    with whole_directory(tmp_path / "a") as made:
+        (made / "b").touch()
+    assert swept and names(tmp_path) == ["a"] and names(tmp_path / "a") == ["b"]
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_a_directory_keeps_moves_over_or_stays(tmp_path, monkeypatch, fails):
+    place = tmp_path / "a"
+    (place / "kept").mkdir(parents=True)
+    (place / "old").touch()
+    rename = Path.rename
+
+    def fail_for_new(path: Path, target: Path) -> Path:
+        if fails and target == place and not (path / "old").exists():
+            raise OSError(errno.EIO, "broken")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", fail_for_new)
+    with (
+        pytest.raises(OSError, match="broken") if fails else nullcontext(),
+        whole_directory(place, keeps=("kept", "nothing")) as made,
+    ):
+        (made / "new").touch()
+    assert names(place) == ["kept", "old" if fails else "new"] and names(tmp_path) == ["a"]
 
 
 GOES_ROUND = {

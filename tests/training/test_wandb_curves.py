@@ -8,12 +8,16 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
+import wandb
 
+from configs.load import load_config
 from runtime.runs import Run
 from tests.mortal import mortal
-from training.wandb_curves import Curves, _identity
+from training.wandb_curves import Curves, _identity, curves_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -125,6 +129,20 @@ def test_a_server_that_is_not_there_is_told_at_once(begin, address):
 def test_without_a_server_a_run_needs_no_key(begin, run, mode):
     assert begin(WANDB_MODE=mode) == "showed a step"
     assert bool([*run.dir.glob("wandb/offline-run-*")]) == (mode == "offline")
+
+
+def test_a_server_that_dies_late_holds_up_no_finished_run(run, monkeypatch):
+    """wandb itself would try for days to hand over what is left."""
+    asked: list[wandb.Settings] = []
+
+    def begun(**named: Any) -> SimpleNamespace:
+        asked.append(named["settings"])
+        return SimpleNamespace(experiment=None)
+
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    monkeypatch.setattr("training.wandb_curves.Curves", begun)
+    curves_of(load_config(["stage=sft", "logger=wandb"], ("sft",)), run)
+    assert [settings.finish_timeout for settings in asked] == [60]
 
 
 def test_a_run_outlives_its_curves(caplog):

@@ -26,6 +26,7 @@ import numpy as np
 
 from configs.inputs import FormatName
 from datamodules.media.files import resolve
+from datamodules.media.places import own
 from datamodules.sample import Media, Sample
 from datamodules.sources.answers.normalize import Reason
 from datamodules.sources.fields.row import Unread
@@ -59,7 +60,7 @@ def open_samples(
     index = _index_of(path, root, format, outside_root, above=above)
     if index is not None:
         try:
-            if _lacking(index):
+            if _lacking(own(root, index)):
                 log.info("indexing %s in %s, once", path, index)
                 _build(index, path, root, format=format, outside_root=outside_root)
         except OSError as error:

@@ -1,10 +1,18 @@
 """The embedded digits set, built small: what its files hold, and that its truth is true."""
 
 import dataclasses
+import errno
 import json
+import os
 import random
+import signal
+import time
 from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import active_children
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -254,6 +262,63 @@ def test_ensure_replaces_another_version(tmp_path):
     assert json.loads((folder / "digits.json").read_text())["version"] == VERSION
     assert not (folder / "old.jsonl").exists()
     assert [file.name for file in tmp_path.iterdir()] == ["digits"]
+
+
+def test_ensure_clears_away_what_kills_left_of_it_and_nothing_else(tmp_path):
+    for name in ("digits.9-00c0ffee.tmp", "digits.tmp", "thesis.9-00c0ffee.tmp"):
+        (tmp_path / name).mkdir()
+    ensure(tmp_path / "digits", sizes=SMALL)
+    found = sorted(file.name for file in tmp_path.iterdir())
+    assert found == ["digits", "digits.tmp", "thesis.9-00c0ffee.tmp"]
+
+
+@pytest.fixture
+def midway(monkeypatch) -> Callable[[Callable[[], object]], None]:
+    """Let something happen while the processes of a build are at work."""
+
+    def set_(happens: Callable[[], object]) -> None:
+        class Pool(ProcessPoolExecutor):
+            def map(self, *arguments: Any, **named: Any) -> Iterator[Any]:
+                results = super().map(*arguments, **named)
+                happens()
+                return results
+
+        monkeypatch.setattr("datamodules.digits.build.ProcessPoolExecutor", Pool)
+
+    return set_
+
+
+@pytest.mark.parametrize("stopped", [False, True])
+def test_a_signal_ends_a_build_and_its_processes_and_leaves_nothing(tmp_path, midway, stopped):
+    def signalled() -> None:
+        time.sleep(1.0)
+        for process in active_children() if stopped else ():
+            os.kill(process.pid, signal.SIGSTOP)
+        raise SystemExit(143)
+
+    midway(signalled)
+    began = time.monotonic()
+    with pytest.raises(SystemExit):
+        ensure(tmp_path / "digits")
+    assert time.monotonic() - began < 15 and not active_children()
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_process_that_is_killed_ends_a_build_with_a_sentence(tmp_path, midway):
+    midway(lambda: active_children()[0].kill())
+    with pytest.raises(ValueError, match="was ended from outside, but each has to write its share"):
+        ensure(tmp_path / "digits", sizes=SMALL)
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_full_disk_is_told_by_the_place_that_the_set_will_have(tmp_path, monkeypatch):
+    def full(root: Path, *_: object) -> None:
+        raise OSError(errno.ENOSPC, "full", str(root / "media" / "a.png"))
+
+    monkeypatch.setattr("datamodules.digits.build.write_media", full)
+    with pytest.raises(OSError, match="full") as caught:
+        ensure(tmp_path / "digits", sizes=SMALL)
+    assert caught.value.filename == str(tmp_path / "digits" / "media" / "a.png")
 
 
 def test_ensure_deletes_no_folder_of_others(tmp_path):

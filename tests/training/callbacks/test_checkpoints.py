@@ -271,7 +271,7 @@ def test_a_resumed_run_does_what_is_missing_and_no_more(tmp_path, accumulate, va
     first, _, _ = fit(cut, accumulate=accumulate, val_every=val_every, stop=stop)
     newest = newest_valid(cut)
     assert newest is not None
-    (cut / "step-00000006.ckpt.tmp").write_text("half")
+    (cut / "step-00000006.ckpt.9-00c0ffee.tmp").write_text("half")
 
     rest, resumed, step = fit(cut, accumulate=accumulate, val_every=val_every)
     done = whole.index(f"batch {int(newest.stem.removeprefix('step-')) * accumulate}")

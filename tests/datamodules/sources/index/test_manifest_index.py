@@ -15,6 +15,7 @@ import soundfile
 
 from datamodules.media.files import MediaError
 from datamodules.sample import Sample
+from datamodules.sources.adapter import Place
 from datamodules.sources.index.manifest_index import INDEXED_BYTES, open_samples
 from datamodules.sources.index.table import ROWS_TOGETHER, SampleTable, checked, ids_of
 from datamodules.sources.manifest import read_manifest
@@ -312,6 +313,22 @@ def test_where_no_index_can_be_written_the_questions_are_kept_in_memory(tmp_path
     samples = open_samples(path, tmp_path, quarantine(), above=0)
     assert samples == listed(path)
     assert "cannot be written" in caplog.text
+
+
+def test_no_link_of_a_data_set_leads_what_is_written_out_of_it(tmp_path, caplog):
+    """Neither an index nor the media of a row go where a stranger's link points."""
+    root, outside = tmp_path / "data", tmp_path / "outside"
+    root.mkdir()
+    outside.mkdir()
+    (root / "index").symlink_to(outside)
+    path = write(root)
+    assert open_samples(path, root, quarantine(), above=0) == listed(path)
+    assert f"outside data.root: take the link away: '{root / 'index'}" in caplog.text
+    place = Place(root=root, directory="", name="rows", number=1)
+    (root / "rows-media").symlink_to(outside)
+    with pytest.raises(ValueError, match=r"outside data\.root: take the link away"):
+        place.keep(b"a medium")
+    assert not [*outside.iterdir()]
 
 
 def test_a_damaged_index_is_told_and_made_anew(tmp_path, caplog):

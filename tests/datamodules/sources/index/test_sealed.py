@@ -138,17 +138,17 @@ def test_what_was_found_out_about_an_index_is_found_out_again_where_it_was_chang
 
 
 def test_what_nobody_writes_any_more_is_swept_and_what_somebody_writes_is_not(tmp_path):
-    (tmp_path / "left.tmp").touch()
-    (tmp_path / "folder.tmp").mkdir()
-    (tmp_path / "folder.tmp" / "part").touch()
+    (tmp_path / "left.9-00c0ffee.tmp").touch()
+    (tmp_path / "folder.9-00c0ffee.tmp").mkdir()
+    (tmp_path / "folder.9-00c0ffee.tmp" / "part").touch()
     (tmp_path / "whole").touch()
-    os.mkfifo(tmp_path / "pipe.tmp")
+    os.mkfifo(tmp_path / "pipe.9-00c0ffee.tmp")
     with whole(tmp_path / "a") as file, whole_directory(tmp_path / "b") as folder:
         file.write(b"a")
         (folder / "part").touch()
         sweep(tmp_path)
     left = sorted(one.name for one in tmp_path.iterdir())
-    assert left == ["a", "b", "pipe.tmp", "whole"]
+    assert left == ["a", "b", "pipe.9-00c0ffee.tmp", "whole"]
     assert (tmp_path / "b" / "part").is_file()
 
 
@@ -196,7 +196,7 @@ def test_where_there_are_no_locks_files_are_written_and_nothing_is_swept(tmp_pat
         raise OSError(errno.ENOLCK, "No locks available")
 
     monkeypatch.setattr("runtime.writing.fcntl.flock", none)
-    (tmp_path / "left.tmp").touch()
+    (tmp_path / "left.9-00c0ffee.tmp").touch()
     write_text(tmp_path / "a", "whole")
     sweep(tmp_path)
-    assert sorted(one.name for one in tmp_path.iterdir()) == ["a", "left.tmp"]
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["a", "left.9-00c0ffee.tmp"]
