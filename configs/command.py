@@ -59,7 +59,7 @@ def _menu(group: str) -> list[str]:
 
 
 def help_text(script: str, stages: tuple[str, ...]) -> str:
-    """Say what a script does, what can be chosen, and the common settings with their defaults."""
+    """Help of a script: its stages, choices, and common settings with their values."""
     defaults = flatten(asdict(load_config([f"stage={stages[0]}"], stages)))
     shown = {key: "null" if value is None else value for key, value in defaults.items()}
     shown["probe.conditions"] = "[full, ...]"  # its full list would push the captions aside
@@ -84,7 +84,7 @@ def help_text(script: str, stages: tuple[str, ...]) -> str:
 
 
 def asks_recipe(argv: list[str]) -> bool:
-    """Say whether a command names a recipe rather than a stage, and wants no help."""
+    """Whether a command names a recipe and does not ask for help."""
     words = [word.lstrip("-+") for word in argv]
     return any(word.startswith("recipe=") for word in words) and not {"h", "help"} & {*words}
 

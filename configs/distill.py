@@ -41,10 +41,10 @@ class RejectionSamplingConfig:
     `max_correct`."""
 
     min_correct: int = 1
-    """See `difficulty`."""
+    """Fewest correct traces of a question that `difficulty` keeps."""
 
     max_correct: int = 6
-    """See `difficulty`."""
+    """Most correct traces of a question that `difficulty` keeps."""
 
     quality: bool = True
     """F2: leave out traces that say that they cannot hear or see, or that write media tokens."""

@@ -98,7 +98,7 @@ def _slurm(environ: Mapping[str, str]) -> Iterator[Launch]:
 
 
 def by_srun(environ: Mapping[str, str]) -> bool:
-    """Tell a step of srun from the batch script of the same job, and from a shell within it."""
+    """Whether srun started this process, rather than a batch script or shell of the same job."""
     if environ.get("SLURM_JOB_NAME") in INTERACTIVE:
         return False
     steps = ("SLURM_STEP_ID", "SLURM_STEPID", "SLURM_STEP_NUM_TASKS")
@@ -108,7 +108,7 @@ def by_srun(environ: Mapping[str, str]) -> bool:
 
 
 def alone_in_job(environ: Mapping[str, str]) -> bool:
-    """Tell a process that a batch script or a shell of a SLURM job started once, without srun."""
+    """Whether a batch script or shell of a SLURM job started this process, without srun."""
     inside = "SLURM_JOB_ID" in environ or "SLURM_NTASKS" in environ
     typed = environ.get("SLURM_JOB_NAME") in INTERACTIVE
     scripted = "SLURM_TASK_PID" in environ or "SLURM_PROCID" not in environ
@@ -209,7 +209,7 @@ def _more(launch: Launch, config: Config) -> str:
 
 
 def _check_evaluation(config: Config, launch: Launch) -> None:
-    """Let a stage that asks in one process not be asked several times over."""
+    """Refuse several processes of a stage that runs in one."""
     if launch.beside and launch.processes > 1:
         raise ValueError(
             f"{launch.by} started {launch.processes} processes ({launch.said}), but "
@@ -219,7 +219,7 @@ def _check_evaluation(config: Config, launch: Launch) -> None:
 
 
 def check_recipe_launch(environ: Mapping[str, str]) -> None:
-    """Let a recipe, which starts its steps by itself, be started once."""
+    """Refuse several processes of a recipe, which starts its steps by itself."""
     launch = launched(environ)
     if launch is not None and launch.beside and launch.processes > 1:
         raise ValueError(

@@ -42,7 +42,7 @@ class RewardConfig:
     with its frames shuffled; costs half a group of further completions."""
 
     temporal_ratio: float = 0.8
-    """See `temporal`."""
+    """Factor of `temporal`."""
 
     length: float = 0.0
     """Bonus of a right answer whose completion has between `length_min` and `length_max` tokens,

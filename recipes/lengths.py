@@ -248,7 +248,7 @@ def _counter(path: Path, answer_with: AnswerWith, system_prompt: str) -> _Counte
 
 
 def _refuse_others(path: Path, settings: Mapping[str, Settings]) -> None:
-    """Let lengths of other models be unknown: each kind has an arithmetic of its own."""
+    """Raise `Unmeasured` for other types of models, each of which counts its own way."""
     if "config.json" not in settings:
         raise Unmeasured(f"{path} has no config.json")
     kind = settings["config.json"].get("model_type")

@@ -89,7 +89,7 @@ def identity(command: Command) -> Identity:
 
 
 def filled(step: Step) -> Step:
-    """Put the voters that a probe left in the place of its directory."""
+    """Replace the directory of a probe by the keys that it left as voters."""
     listed = [
         voter
         for entry in step.config.data.contribution.probes
@@ -193,7 +193,7 @@ class _Chain:
         return Step(name=template.name, words=words, config=config, shared=template.shared)
 
     def _expanded(self, template: Template, key: str, value: object) -> object:
-        """Put what it stands for in the place of `@...`; lists lose what skipped steps left out."""
+        """Resolve `@...`; lists lose what skipped steps would have left."""
         if isinstance(value, str) and value.startswith("[") and "@" in value:
             value = items(value)  # a list from the command line
         if isinstance(value, list):

@@ -225,7 +225,7 @@ def _refuse_renamed(path: Path) -> None:
 
 
 def _refuse(path: Path) -> NoReturn:
-    """Say why a directory that a run must have cannot be had."""
+    """Raise why the directory of a named run cannot be taken."""
     if (path / "finished").exists():
         raise ValueError(
             f"the run in {path} is finished, and a finished run stays as it is: choose another "

@@ -123,7 +123,7 @@ def stand_by() -> None:
 
 
 def end_with_parent(number: int) -> None:
-    """Let Linux send this process a signal when the thread that started it is gone.
+    """Ask Linux for a signal when the thread that started this process is gone.
 
     It holds for one process, not for those that it starts.
     """

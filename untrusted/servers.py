@@ -130,7 +130,7 @@ async def reach(url: str) -> None:
 
 
 def unreachable(url: str, seconds: float, *, encrypted: bool = False) -> str | None:
-    """Say why no connection can be made; None if one can.
+    """Reason why no connection can be made; None if one can.
 
     Args:
         encrypted: try TLS as well, where the address asks for it; not for callers with certificates
@@ -178,14 +178,14 @@ def within(seconds: float, action: Callable[[], Result]) -> Result:
 
 
 def proxied(url: str) -> bool:
-    """Tell whether the environment names a proxy that requests to an address go through."""
+    """Whether the environment names a proxy for an address."""
     parts, proxies = urlsplit(url), getproxies()
     named = parts.scheme in proxies or "all" in proxies
     return named and not is_loopback(url) and not proxy_bypass(parts.hostname or "")
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether an address is on this machine."""
+    """Whether an address is on this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback
