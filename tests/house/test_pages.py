@@ -137,8 +137,9 @@ def test_the_tables_of_data_list_every_family_and_reason():
 
 COLUMNS = {
     "objective": (
-        *("objective.baseline", "objective.scale", "objective.ratio", "objective.surrogate"),
-        *("objective.clip_low", "objective.clip_high", "objective.average"),
+        *("objective.baseline", "objective.scale_rewards"),
+        *("objective.importance_sampling_level", "objective.surrogate"),
+        *("objective.clip_low", "objective.clip_high", "objective.loss_aggregation"),
         *("kl.coef", "kl.estimator", "kl.place"),
     ),
     "reward": ("reward.accuracy", "reward.format", "reward.accuracy_rule", "reward.format_rule"),
