@@ -6,7 +6,7 @@ NOW := $(shell date +%Y%m%d-%H%M%S)
 DEMO ?= runs/demo-$(NOW)
 TINY ?= runs/tiny-$(NOW)
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint demo tiny-model gpu-check lock
+.PHONY: help setup test lint docs demo tiny-model gpu-check lock
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
@@ -22,6 +22,10 @@ lint: setup ## Check style, format and types
 	$(PY) -m ruff check .
 	$(PY) -m ruff format --check .
 	$(PY) -m mypy $(ROOMS) $(wildcard *.py)
+
+docs: setup ## Build the documentation as a site, in site/; a link that leads nowhere is an error
+	$(PY) -m sphinx -q -W --keep-going -b html -c docs . site
+	@echo "site/index.html"
 
 demo: setup ## Probe, filter, reinforce, and compare before with after; on a CPU
 	$(PY) eval.py stage=probe run.root=$(DEMO) run.name=probe 'probe.conditions=[full,text_only]'

@@ -186,7 +186,7 @@ def with_torch(tiny: str) -> tuple[Record, ...]:
     from modules.policy.omni import OmniModel  # noqa: PLC0415
     from training.callbacks.checkpoints import AtomicCheckpointIO, newest_valid  # noqa: PLC0415
     from training.run import save  # noqa: PLC0415
-    from training.trace_cache import Kept, read_cached  # noqa: PLC0415
+    from training.trace_cache import TraceCache, read_cached  # noqa: PLC0415
 
     encoder = PromptEncoder(tiny)
     policy = OmniModel.load(tiny, encoder.tokenizer)
@@ -206,7 +206,7 @@ def with_torch(tiny: str) -> tuple[Record, ...]:
         save(policy, encoder, place / "export")
 
     def traces(place: Path, version: int) -> None:
-        with Kept(place / "traces" / "key.jsonl", {"model": "tiny"}) as kept:
+        with TraceCache(place / "traces" / "key.jsonl", {"model": "tiny"}) as kept:
             row = {"id": f"{version}", "content_hash": KEY, "texts": [LONG], "finished": [True]}
             kept.add(json.dumps(row) + "\n")
 

@@ -13,7 +13,7 @@ import json
 import logging
 import random
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +96,25 @@ def in_order(places: list[int], values: list[float]) -> list[float]:
     return [value for _, value in sorted(zip(places, values, strict=True))]
 
 
+@torch.no_grad()
+def plain_option_scores(
+    policy: OmniModel, batch: Batch, options: Sequence[Sequence[Sequence[int]]]
+) -> Tensor:
+    """Score every option of every prompt as a completion of its own.
+
+    Shapes: -> (B, O) summed log-probs, -inf where a prompt has fewer than O options
+
+    Args:
+        options: for each prompt, the token ids of each of its options' completions.
+    """
+    owner = [prompt for prompt, group in enumerate(options) for _ in group]
+    flat = Completions.of([ids for group in options for ids in group], owner)
+    scores = policy.logprobs(batch, flat.to(batch.prompt_ids.device)).sum(1)  # (N,)
+    counts = torch.tensor([len(group) for group in options], device=scores.device)
+    places = torch.arange(int(counts.max()), device=scores.device) < counts.unsqueeze(1)
+    return torch.full_like(places, float("-inf"), dtype=scores.dtype).masked_scatter(places, scores)
+
+
 def passes(
     policy: OmniModel, prompts: list[Batch], answers: list[list[list[int]]], places: list[int]
 ) -> Scored:
@@ -105,7 +124,7 @@ def passes(
         found = [
             value
             for batch, ids in zip(prompts, answers, strict=True)
-            for value in policy.score_options(batch, [ids])[0].tolist()
+            for value in plain_option_scores(policy, batch, [ids])[0].tolist()
         ]
         return in_order(places, found)
 

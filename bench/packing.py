@@ -92,7 +92,7 @@ def towers_alone(policy: OmniModel, whole: Batch) -> Callable[[], None]:
 
     def run() -> None:
         policy.zero_grad()
-        policy.encode(whole).sum().backward()
+        policy.embed_prompts(whole).sum().backward()
 
     return run
 
@@ -172,7 +172,7 @@ def main() -> None:
     settings = parser.parse_args()
     encoder = PromptEncoder("assets/tiny")
     policy = OmniModel.load("assets/tiny", encoder.tokenizer)
-    policy.banned.zero_()  # the plain loss lets media placeholders be said
+    policy.suppressed.zero_()  # the plain loss lets media placeholders be said
     thinker, _ = open_weights(
         Qwen2_5OmniThinkerForConditionalGeneration, "assets/tiny", dtype=torch.float32
     )

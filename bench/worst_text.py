@@ -24,8 +24,8 @@ from datamodules.sources.fields.hints import looks_like
 from datamodules.sources.generic.asking import parts_of
 from datamodules.sources.published.known_tests import known_set
 from datamodules.sources.published.subtitles import LONGEST_SUBTITLES, subtitles
-from modules.rewards.evidence_reward import gives_away
-from modules.rewards.verifier_reward import Group, Utterance, VerifierJury
+from modules.rewards.evidence_reward import leaks_answer
+from modules.rewards.verifier_reward import Completion, Group, VerifierReward
 from modules.verifiers.extraction import MAX_CHARACTERS
 from modules.verifiers.golds import wrong_golds
 from modules.verifiers.publisher import official_score
@@ -134,9 +134,9 @@ def _paid(text: str) -> Callable[[], object]:
     config = RlvrConfig(
         reward=RewardConfig(accuracy_rule="exact", format_rule="think", length=0.2, overlong=0.1)
     )
-    jury = VerifierJury(config)
-    said = Utterance(text=text, tokens=8, finished=True)
-    return lambda: jury.pay([Group(sample=SAMPLES[4], said=[said])], step=0)[0][0].reward
+    jury = VerifierReward(config)
+    said = Completion(text=text, tokens=8, finished=True)
+    return lambda: jury([Group(sample=SAMPLES[4], completions=[said])], step=0)[0][0].reward
 
 
 def _official(text: str) -> Callable[[], object]:
@@ -156,7 +156,7 @@ REWARDS = tuple(
         ("rewards", _paid, 10**6),
         ("official", _official, 10**5),
         ("traces", lambda text: lambda: quality(text), MAX_CHARACTERS),
-        ("evidence", lambda text: lambda: gives_away(text, SAMPLES[0]), MAX_CHARACTERS),
+        ("evidence", lambda text: lambda: leaks_answer(text, SAMPLES[0]), MAX_CHARACTERS),
     )
 )
 

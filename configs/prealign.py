@@ -5,7 +5,7 @@ from typing import Literal
 
 from configs.checks import at_least
 
-EvidenceReward = Literal["product", "signed"]
+EvidenceRewardForm = Literal["product", "signed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,7 +23,7 @@ class PrealignConfig:
     reader_max_tokens: int = 16
     """The reader's answers stop after this many tokens."""
 
-    reward: EvidenceReward = "product"
+    reward: EvidenceRewardForm = "product"
     """`product`: right x honest x distinct, the paper's formula; `signed`: +1 where the reader is
     right, -1 for a description that gives the answer away, -0.5 for one that repeats itself, the
     form of its appendix."""

@@ -1,10 +1,9 @@
-"""On-policy distillation: the student completes, the teacher has an opinion on every token."""
+"""On-policy distillation: the student completes, the teacher gives its distribution per token."""
 
 from collections.abc import Mapping
 from functools import partial
 from typing import final
 
-import torch
 from torch import Tensor
 
 from configs.schema import DistillConfig, OptimConfig
@@ -13,8 +12,9 @@ from modules.base import PostTrainingModule
 from modules.losses.supervised import distillation_loss
 from modules.policy.omni import OmniModel
 from modules.policy.reference import Reference
-from modules.policy.sampling import Rollout, Sampling
-from modules.step.distributed import summed, together
+from modules.policy.sampling import SampledCompletions, Sampling
+from modules.step.distributed import raise_on_all_ranks
+from modules.step.micro_batch import CompletedBatch
 from modules.verifiers.verify import verify_all
 
 
@@ -23,8 +23,8 @@ class DistillModule(PostTrainingModule):
     """Generalized knowledge distillation (GKD, arXiv 2306.13649) on media.
 
     Student and teacher may be shown different views of the same prompts. A teacher that sees and
-    hears more is privileged: what it makes of the student's own words tells the student, token by
-    token, what it would say if it saw and heard as much.
+    hears more is privileged: its distributions over the student's own tokens are those of a student
+    that sees and hears as much.
     """
 
     def __init__(
@@ -37,7 +37,7 @@ class DistillModule(PostTrainingModule):
         max_steps: int,
         max_tokens: int = 0,
         seed: int,
-        needs: Mapping[str, str] | None = None,
+        evidence: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(
             policy,
@@ -45,7 +45,7 @@ class DistillModule(PostTrainingModule):
             max_steps=max_steps,
             max_tokens=max_tokens,
             max_completion_tokens=distill.max_completion_tokens,
-            needs=needs,
+            evidence=evidence,
         )
         self.distill = distill
         self.seed = seed
@@ -57,86 +57,33 @@ class DistillModule(PostTrainingModule):
         self._teacher = [teacher]  # in a list, so that checkpoints do not hold it
 
     def on_fit_start(self) -> None:
-        """Bring the teacher to where the student is."""
+        """Move the teacher to the student's device."""
         self._teacher[0].to(self.device)
 
     def training_step(self, batch: list[Batch], batch_idx: int) -> None:
-        """Complete as the student, and bring the student closer to the teacher in every place."""
-        shown = [one.to(self.device) for one in batch]
-        with together():
-            completed = [self.complete(one) for one in shown]
-        _, tokens = self.count(
-            [self.seen_by_student(one) for one in shown],
-            [completions.valid for completions in completed],
+        """Complete as the student, and bring it closer to the teacher token by token."""
+        with raise_on_all_ranks():
+            completed = [self.sample_completions(one.to(self.device)) for one in batch]
+        counts = self.count_tokens(
+            [self.student_view(one.batch) for one in completed],
+            [one.loss_mask for one in completed],
         )
-        losses = []
-        with together():
-            for one, completions in zip(shown, completed, strict=True):
-                loss, stats = self.loss(one, completions, tokens)
-                alone = partial(self.alone, one, completions, tokens)
-                losses.append(self.differentiate(loss, one, alone))
-                self.note(stats, weight=float(sum(completions.lens)))
-        self.note({"loss": summed(torch.stack(losses).sum())})
-        self.step()
-        self.publish()
+        self.optimize(completed, partial(self.compute_loss, denominator=counts.tokens), counts)
+        self.log_step_metrics()
 
-    def loss(
-        self, batch: Batch, completions: Completions, tokens: int
+    def compute_loss(
+        self, completed: CompletedBatch, *, denominator: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Add up how far student and teacher are apart."""
-        apart = self.compare(batch, completions)  # (N, T)
-        return distillation_loss(apart, completions.valid, denominator=tokens)
+        """Sum the divergence between student and teacher over the tokens of a micro-batch."""
+        divergence = self.token_divergence(completed)  # (N, T)
+        return distillation_loss(divergence, completed.loss_mask, denominator=denominator)
 
-    def alone(self, batch: Batch, completions: Completions, tokens: int, row: int) -> Tensor:
-        """Compute what one prompt adds to the loss, for who looks for a fault."""
-        return self.loss(batch.select([row]), completions.select([row]), tokens)[0]
-
-    def seen_by_student(self, batch: Batch) -> Batch:
-        """Choose what the student is shown of these prompts."""
-        return batch.views.get("student", batch)
-
-    def complete(self, batch: Batch) -> Completions:
-        """Let the student complete its share of the prompts; take the data's words for the rest."""
-        asked = self.on_policy(batch)
-        rows: dict[int, list[int]] = {}
-        if len(asked) < len(batch):
-            rows = dict(enumerate(self.given(batch, setting="distill.max_completion_tokens")))
-        if asked:
-            student = self.seen_by_student(batch).select(asked)
-            uniforms = student.uniforms(
-                seed=self.seed, group_size=1, length=self.sampling.max_tokens
-            )
-            rollout = self.policy.sample(student, self.sampling, uniforms=uniforms)
-            self.note_accuracy(student, rollout)
-            ids, lens = rollout.completions.token_ids, rollout.completions.lens
-            said = [row[:length] for row, length in zip(ids.tolist(), lens, strict=True)]
-            rows |= dict(zip(asked, said, strict=True))
-        places = range(len(batch))
-        return Completions.of([rows[place] for place in places], places).to(self.device)
-
-    def on_policy(self, batch: Batch) -> list[int]:
-        """Draw the prompts that the student completes: its share of them, on average."""
-        draws = batch.uniforms(seed=self.seed, group_size=1, length=1, first=1)[:, 0]
-        return (draws < self.distill.on_policy_share).nonzero().flatten().tolist()
-
-    def note_accuracy(self, batch: Batch, rollout: Rollout) -> None:
-        """Note how right the student was by itself; the loss does not look at it."""
-        verdicts = verify_all(rollout.texts, batch.samples)
-        right = [float(verdict.correct) for verdict in verdicts]
-        shares = {
-            "accuracy": sum(right) / len(right),
-            "eos_rate": sum(rollout.finished) / len(right),
-            "completion_tokens": sum(rollout.completions.lens) / len(right),
-        }
-        self.note(shares, weight=float(len(right)))
-        self.note_kinds(zip(batch.samples, right, strict=True))
-
-    def compare(self, batch: Batch, completions: Completions) -> Tensor:
-        """Measure student against teacher in the place of every token. Shapes: -> (N, T)"""
-        settings = self.distill
+    def token_divergence(self, completed: CompletedBatch) -> Tensor:
+        """Compare student and teacher in the place of each token. Shapes: -> (N, T)"""
+        settings, batch = self.distill, completed.batch
         return self.policy.divergence(
-            self.seen_by_student(batch),
-            completions,
+            self.student_view(batch),
+            completed.completions,
             self._teacher[0],
             batch.views.get("teacher", batch),
             kind=settings.divergence,
@@ -144,3 +91,45 @@ class DistillModule(PostTrainingModule):
             temperature=settings.temperature,
             top_k=settings.top_k,
         )
+
+    def sample_completions(self, batch: Batch) -> CompletedBatch:
+        """Sample the student's share of the completions; the others are those of the data."""
+        on_policy = self.on_policy_prompts(batch)
+        rows: dict[int, list[int]] = {}
+        if len(on_policy) < len(batch):
+            given = self.given_completions(batch, setting="distill.max_completion_tokens")
+            rows = dict(enumerate(given))
+        if on_policy:
+            student = self.student_view(batch).select(on_policy)
+            uniforms = student.uniforms(
+                seed=self.seed, group_size=1, length=self.sampling.max_tokens
+            )
+            sampled = self.policy.sample(student, self.sampling, uniforms=uniforms)
+            self.record_sampled(student, sampled)
+            ids, lens = sampled.completions.token_ids.tolist(), sampled.completions.lens
+            own = [row[:length] for row, length in zip(ids, lens, strict=True)]
+            rows |= dict(zip(on_policy, own, strict=True))
+        prompts = range(len(batch))
+        completions = Completions.of([rows[prompt] for prompt in prompts], prompts)
+        return CompletedBatch(batch=batch, completions=completions.to(self.device))
+
+    def student_view(self, batch: Batch) -> Batch:
+        """Return these prompts as the student is shown them."""
+        return batch.views.get("student", batch)
+
+    def on_policy_prompts(self, batch: Batch) -> list[int]:
+        """Draw the prompts that the student completes: its share of them, on average."""
+        draws = batch.uniforms(seed=self.seed, group_size=1, length=1, first=1)[:, 0]
+        return (draws < self.distill.on_policy_share).nonzero().flatten().tolist()
+
+    def record_sampled(self, batch: Batch, sampled: SampledCompletions) -> None:
+        """Record the accuracy of the student's completions; the loss does not depend on it."""
+        verdicts = verify_all(sampled.texts, batch.samples)
+        correct = [float(verdict.correct) for verdict in verdicts]
+        shares = {
+            "accuracy": sum(correct) / len(correct),
+            "eos_rate": sum(sampled.finished) / len(correct),
+            "completion_tokens": sum(sampled.completions.lens) / len(correct),
+        }
+        self.metrics.record(shares, weight=float(len(correct)))
+        self.record_group_accuracies(zip(batch.samples, correct, strict=True))

@@ -84,7 +84,7 @@ def answer(
         judge: who says what is right.
     """
     group = sampling.group_size
-    asked = batch.to(policy.banned.device)
+    asked = batch.to(policy.suppressed.device)
     asked.step = 0
     if sampling.temperature > 0:
         uniforms = asked.uniforms(
@@ -107,7 +107,7 @@ def answer(
 @torch.no_grad()
 def score(policy: OmniModel, scoring: OptionScoring) -> list[OptionScores]:
     """Compare how likely each option is, in one pass and without sampling."""
-    device = policy.banned.device
+    device = policy.suppressed.device
     completions = scoring.completions.to(device)
     branch = completions.branch
     assert branch is not None

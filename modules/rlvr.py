@@ -1,9 +1,9 @@
-"""Reinforcement learning with verifiable rewards: sample, judge, compare, reinforce."""
+"""Reinforcement learning with verifiable rewards: sample, reward, compare, reinforce."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from functools import partial
-from typing import final
+from typing import Any, final
 
 import torch
 from torch import Tensor
@@ -12,33 +12,29 @@ from configs.schema import OptimConfig, RlvrConfig
 from datamodules.batch import Batch
 from modules.base import PostTrainingModule
 from modules.grading import Answers, answer
-from modules.losses.advantages import centered, scaled
-from modules.losses.perception import contribution_weights, entropy_loss, perception_loss
-from modules.losses.policy_gradient import (
-    correction_weights,
-    denominator,
-    divergence,
-    importance_ratio,
-    kl_loss,
-    masked_mean,
-    policy_loss,
-)
+from modules.losses.advantages import center_rewards, scale_advantages
+from modules.losses.kl import kl_estimate, kl_loss
+from modules.losses.masking import masked_mean
+from modules.losses.perception import contribution_weights, papo_loss
+from modules.losses.policy_gradient import importance_ratio, loss_denominator, policy_loss
+from modules.losses.sampler_correction import correction_weights
 from modules.policy.omni import OmniModel
 from modules.policy.scoring import TokenScores
-from modules.rewards.verifier_reward import Jury
-from modules.rollout.collector import Collector, Refill
-from modules.rollout.experience import Experience
-from modules.step.distributed import moments, summed, together
+from modules.rewards.verifier_reward import RewardFunction
+from modules.rollout.collector import FreshPrompts, RolloutCollector
+from modules.rollout.rollout import Experience, Rollout, RolloutLogprobs
+from modules.step.distributed import global_mean_std, raise_on_all_ranks
+from modules.step.micro_batch import StepCounts
 from modules.step.nonfinite import require_finite
-from modules.step.timer import Stopwatch
+from modules.step.timer import PhaseTimer
 
 
 @final
 class RlvrModule(PostTrainingModule):
     """Policy gradient on groups of completions (GRPO, arXiv 2402.03300, and its relatives).
 
-    One training step is one round: completions for all prompts of `rlvr.minibatches` optimizer
-    steps, then `rlvr.num_iterations` passes over them. Named algorithms are settings.
+    One training step collects rollouts for all prompts of `rlvr.minibatches` optimizer steps, then
+    makes `rlvr.num_iterations` passes over them. Named algorithms are settings, not branches here.
     """
 
     def __init__(
@@ -47,20 +43,19 @@ class RlvrModule(PostTrainingModule):
         optim: OptimConfig,
         rlvr: RlvrConfig,
         *,
-        jury: Jury,
+        reward_function: RewardFunction,
         max_steps: int,
         max_tokens: int = 0,
         accumulate: int,
         seed: int,
-        refill: Refill | None = None,
-        needs: Mapping[str, str] | None = None,
+        fresh_prompts: FreshPrompts | None = None,
+        evidence: Mapping[str, str] | None = None,
     ) -> None:
-        """Take a policy and what it learns by.
+        """Take a policy and how it is rewarded.
 
         Args:
-            jury: who says what completions are worth.
             accumulate: micro-batches in one optimizer step.
-            refill: where prompts come from that take the place of those without spread.
+            fresh_prompts: for dynamic sampling, in the place of prompts without reward variance.
         """
         super().__init__(
             policy,
@@ -68,153 +63,161 @@ class RlvrModule(PostTrainingModule):
             max_steps=max_steps,
             max_tokens=max_tokens,
             max_completion_tokens=rlvr.max_completion_tokens,
-            needs=needs,
+            evidence=evidence,
         )
         self.rlvr = rlvr
         self.accumulate = accumulate
-        self.watch = Stopwatch()
-        self.collector = Collector(policy, rlvr, jury, seed=seed, refill=refill, watch=self.watch)
-        self.round: list[Experience] = []
-        """What is learned from."""
+        self.timer = PhaseTimer()
+        self.collector = RolloutCollector(
+            policy, rlvr, reward_function, seed=seed, fresh_prompts=fresh_prompts, timer=self.timer
+        )
         # In a list, so that checkpoints do not hold it: on resume it is made again from the
         # weights that the run started from.
         self._reference = [policy.reference()] if rlvr.kl.coef else []
         self.frozen_towers = policy.backbone.frozen_towers
 
     def on_fit_start(self) -> None:
-        """Bring the reference to where the policy is."""
+        """Move the reference to the policy's device."""
         for reference in self._reference:
             reference.to(self.device)
 
-    def training_step(self, batch: list[Batch], batch_idx: int) -> None:
+    def training_step(self, batch: list[Batch], batch_idx: int) -> dict[str, Any]:
         """Sample a group per prompt, reward it, and push the policy towards its better half."""
-        self.round = self.collect(batch)
-        self.remember(self.round)
-        self.compare(self.round)
+        rollouts = self.collect_rollouts(batch)
+        logprobs = self.score_rollouts(rollouts)
+        advantages = self.compute_advantages(rollouts, logprobs)
+        experiences = [*map(Experience, rollouts, logprobs, advantages)]
         for _ in range(self.rlvr.num_iterations):
-            for start in range(0, len(self.round), self.accumulate):
-                self.update(self.round[start : start + self.accumulate])
-        self.publish()
+            for start in range(0, len(experiences), self.accumulate):
+                self.update_policy(experiences[start : start + self.accumulate])
+        self.log_step_metrics()
+        return {"experiences": experiences}
 
-    def answers(self, batch: Batch) -> list[Answers]:
-        """Ask each question once, greedily, and let the jury judge."""
-        judge = self.collector.jury.verdicts
-        return list(answer(self.policy, batch, self.greedy, seed=0, judge=judge))
-
-    def collect(self, batches: Sequence[Batch]) -> list[Experience]:
-        """Sample and judge a round, and note how it went."""
-        self.round = []  # whose memory is needed now
-        with together():
-            collected, tried, stats = self.collector.collect(batches, step=self.global_step)
-            for one in tried:
-                require_finite("the reward", one.reward, one.batch.samples)
-        self.note(stats)
-        for one in tried:
-            self.note(one.summary(), weight=len(one.batch))
-            shares = one.correct.float().mean(1).tolist()
-            self.note_kinds(zip(one.batch.samples, shares, strict=True))
-        return collected
+    def collect_rollouts(self, batches: Sequence[Batch]) -> list[Rollout]:
+        """Sample completions for each prompt and reward them."""
+        with raise_on_all_ranks():
+            rollouts, sampled, metrics = self.collector.collect(batches, step=self.global_step)
+            for rollout in sampled:
+                require_finite("the reward", rollout.rewards, rollout.batch.samples)
+        self.metrics.record(metrics)
+        for rollout in sampled:
+            self.metrics.record(rollout.summary(), weight=len(rollout.batch))
+            accuracies = rollout.correct.float().mean(1).tolist()
+            self.record_group_accuracies(zip(rollout.batch.samples, accuracies, strict=True))
+        return rollouts
 
     @torch.no_grad()
-    def remember(self, experiences: Sequence[Experience]) -> None:
-        """Score the completions under the policy that said them, and under the reference."""
-        with self.watch.lap("scoring"), together():
-            for one in experiences:
-                alone = partial(self.alone, one, self.recall)
-                require_finite("a log-prob", self.recall(one), one.batch.samples, alone=alone)
+    def score_rollouts(self, rollouts: Sequence[Rollout]) -> list[RolloutLogprobs]:
+        """Compute the log-probs of the sampled tokens before the first update."""
+        logprobs = []
+        with self.timer.timed("scoring"), raise_on_all_ranks():
+            for rollout in rollouts:
+                scored = self.score_rollout(rollout)
+                require_finite(
+                    "a log-prob",
+                    scored.total,
+                    rollout.batch.samples,
+                    alone=lambda prompt, one=rollout: self.score_rollout(one.alone(prompt)).total,  # type: ignore[misc]
+                )
+                logprobs.append(scored)
+        return logprobs
 
-    def recall(self, one: Experience) -> Tensor:
-        """Do so for one micro-batch. Shapes: -> (N, T), finite where all is"""
-        if self.rlvr.updates > 1:
-            one.old_logprobs = self.score(one).logprobs
+    def score_rollout(self, rollout: Rollout) -> RolloutLogprobs:
+        """Compute those of one micro-batch, under the policy and under the reference."""
         unmoved = self.frozen_towers and self.policy.adapted  # then both encode alike
-        for reference in self._reference:
-            one.reference_logprobs = reference.logprobs(
-                one.batch,
-                one.rollout.completions,
-                encoded=one.encoded if unmoved else None,
+        reference = None
+        for model in self._reference:
+            reference = model.logprobs(
+                rollout.batch,
+                rollout.sampled.completions,
+                encoded=rollout.encoded if unmoved else None,
                 temperature=self.rlvr.temperature,
             )
-        kept = [one.rollout.logprobs, one.old_logprobs, one.reference_logprobs]
-        return torch.stack([scores for scores in kept if scores is not None]).sum(0)
+        return RolloutLogprobs(
+            sampler=rollout.sampled.logprobs,
+            old=self.score(rollout).logprobs if self.rlvr.updates > 1 else None,
+            reference=reference,
+        )
 
-    def compare(self, experiences: Sequence[Experience]) -> None:
-        """Turn rewards into advantages, by group or over the whole round and all ranks."""
+    def compute_advantages(
+        self, rollouts: Sequence[Rollout], logprobs: Sequence[RolloutLogprobs]
+    ) -> list[Tensor]:
+        """Center and scale rewards, by group or over the whole step and all ranks.
+
+        Shapes: -> (N,) each
+        """
         objective = self.rlvr.objective
-        rewards = [one.reward - self.price(one) for one in experiences]  # (B, G) each
-        mean, _ = moments(rewards) if objective.baseline == "batch" else (None, None)
-        differences = [
-            centered(reward, baseline=objective.baseline, batch_mean=mean) for reward in rewards
+        rewards = [
+            rollout.rewards - self.kl_penalty(rollout, scored)
+            for rollout, scored in zip(rollouts, logprobs, strict=True)
         ]  # (B, G) each
-        scale = objective.scale_rewards
-        _, std = moments(differences) if scale == "batch" else (None, None)
-        for one, difference in zip(experiences, differences, strict=True):
-            one.advantage = scaled(difference, scale=scale, batch_std=std).flatten()
+        mean, _ = global_mean_std(rewards) if objective.baseline == "batch" else (None, None)
+        differences = [
+            center_rewards(reward, baseline=objective.baseline, batch_mean=mean)
+            for reward in rewards
+        ]  # (B, G) each
+        _, std = (
+            global_mean_std(differences) if objective.scale_rewards == "batch" else (None, None)
+        )
+        return [
+            scale_advantages(difference, scale=objective.scale_rewards, batch_std=std).flatten()
+            for difference in differences
+        ]
 
-    def price(self, one: Experience) -> Tensor | float:
-        """Charge completions for their divergence, where rewards bear it. Shapes: -> (B, G)"""
-        if one.reference_logprobs is None or self.rlvr.kl.place == "loss":
+    def kl_penalty(self, rollout: Rollout, logprobs: RolloutLogprobs) -> Tensor | float:
+        """Compute what the reward loses for divergence from the reference; 0 where the loss has the
+        KL term. Shapes: -> (B, G)"""
+        if logprobs.reference is None or self.rlvr.kl.place == "loss":
             return 0.0
-        old = one.rollout.logprobs if one.old_logprobs is None else one.old_logprobs
-        price, told = (
-            divergence(old, one.reference_logprobs, one.loss_mask, estimator=name, ratio=None)
+        old = logprobs.sampler if logprobs.old is None else logprobs.old
+        mask = rollout.sampled.loss_mask
+        penalty, logged = (
+            kl_estimate(old, logprobs.reference, mask, estimator=name, ratio=None)
             for name in (self.rlvr.kl.estimator, "k3")
         )  # (N, T) each
-        self.note({"kl": masked_mean(told, one.loss_mask)}, weight=float(one.loss_mask.sum()))
-        return self.rlvr.kl.coef * price.sum(1).view_as(one.reward)
+        self.metrics.record({"kl": masked_mean(logged, mask)}, weight=float(mask.sum()))
+        return self.rlvr.kl.coef * penalty.sum(1).view_as(rollout.rewards)
 
-    def update(self, minibatch: Sequence[Experience]) -> None:
-        """Take one optimizer step on the sum of all micro-batches' gradients."""
-        with self.watch.lap("update"):
-            masks = [
-                one.trained(ended=self.rlvr.mask_truncated_completions) for one in minibatch
-            ]  # (N, T) each
-            completions, tokens = self.count([one.batch for one in minibatch], masks)
-            loss_of, losses = partial(self.loss, completions=completions, tokens=tokens), []
-            with together():
-                for one in minibatch:
-                    alone = partial(self.alone, one, loss_of)
-                    losses.append(self.differentiate(loss_of(one), one.batch, alone))
-            self.note({"loss": summed(torch.stack(losses).sum())})
-            self.step()
+    def update_policy(self, minibatch: Sequence[Experience]) -> None:
+        """Take one optimizer step on the micro-batches of a minibatch."""
+        with self.timer.timed("update"):
+            counts = self.count_tokens(
+                [one.batch for one in minibatch], [one.loss_mask for one in minibatch]
+            )
+            self.optimize(minibatch, partial(self.compute_loss, counts=counts), counts)
 
-    def alone(self, one: Experience, made: Callable[[Experience], Tensor], prompt: int) -> Tensor:
-        """Make a number of one prompt, its media read anew, for who looks for a fault."""
-        own = one.select([prompt])
-        own.encoded = self.policy.encode(own.batch)
-        return made(own)
+    def compute_loss(
+        self, experience: Experience, *, counts: StepCounts
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Sum the terms of the objective over the tokens of a micro-batch.
 
-    def loss(self, one: Experience, *, completions: int, tokens: int) -> Tensor:
-        """Add up what the tokens of a micro-batch teach; `completions` and `tokens` are those of
-        the optimizer step, over micro-batches and ranks. Shapes: -> ()"""
-        assert one.advantage is not None, "compared before"
-        mask = one.trained(ended=self.rlvr.mask_truncated_completions)  # (N, T)
-        objective = self.rlvr.objective
-        scores, blind = self.score(one), self.score_blind(one)
-        logprobs = scores.logprobs  # (N, T)
-        old = logprobs.detach() if one.old_logprobs is None else one.old_logprobs  # (N, T)
-        divisor = denominator(
+        Args:
+            counts: of the optimizer step, over all its micro-batches and ranks.
+        """
+        objective, perception = self.rlvr.objective, self.rlvr.perception
+        rollout, mask = experience.rollout, experience.loss_mask  # (N, T)
+        scores, blind = self.score(rollout), self.score_blind(rollout)
+        logprobs, old = scores.logprobs, experience.logprobs.old  # (N, T) each
+        old = logprobs.detach() if old is None else old
+        denominator = loss_denominator(
             mask,
             average=objective.loss_aggregation,
-            completions=completions,
-            tokens=tokens,
+            completions=counts.completions,
+            tokens=counts.tokens,
             longest=self.rlvr.max_completion_tokens,
         )
         weight, mismatch = correction_weights(
-            old,
-            one.rollout.logprobs,
-            mask,
-            **asdict(self.rlvr.rollout_correction),
+            old, experience.logprobs.sampler, mask, **asdict(self.rlvr.rollout_correction)
         )
-        if blind is not None and self.rlvr.perception.token_coef:
+        if blind is not None and perception.token_coef:
             by_token = contribution_weights(
-                logprobs, blind.logprobs, mask, coef=self.rlvr.perception.token_coef
+                logprobs, blind.logprobs, mask, coef=perception.token_coef
             )  # (N, T)
             weight = by_token if weight is None else weight * by_token
         loss, stats = policy_loss(
             logprobs,
             old,
-            one.advantage,
+            experience.advantages,
             mask,
             level=objective.importance_sampling_level,
             surrogate=objective.surrogate,
@@ -222,71 +225,62 @@ class RlvrModule(PostTrainingModule):
             clip_high=objective.clip_high,
             ratio_max=objective.clip_ratio_c,
             weight=weight,
-            denominator=divisor,
+            denominator=denominator,
         )
-        stats |= {**mismatch, "entropy": masked_mean(scores.entropy, mask)}
-        self.note(stats, weight=float(mask.sum()))
-        loss = loss + self.divergence(one, logprobs, old, mask, divisor)
-        return loss + self.perception(scores, blind, mask, divisor)
+        stats |= mismatch | {"entropy": masked_mean(scores.entropy, mask)}
+        kl, kl_stats = self.kl_term(experience, logprobs, old, denominator)
+        loss, stats = loss + kl, stats | kl_stats
+        if blind is not None:
+            term, term_stats = papo_loss(
+                scores.logprobs,
+                blind.logprobs,
+                scores.entropy,
+                blind.entropy,
+                mask,
+                kl_coef=perception.kl_coef,
+                entropy_coef=perception.entropy_coef,
+                denominator=denominator,
+            )
+            loss, stats = loss + term, stats | term_stats
+        return loss, stats
 
-    def divergence(
-        self, one: Experience, logprobs: Tensor, old: Tensor, mask: Tensor, divisor: float | Tensor
-    ) -> Tensor:
-        """Charge tokens for their distance from the reference, where the loss bears it.
+    def kl_term(
+        self, experience: Experience, logprobs: Tensor, old: Tensor, denominator: float | Tensor
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Compute the KL term of the loss; 0 where the reward has it.
 
-        Shapes: logprobs, old, mask (N, T) -> ()
+        Shapes: logprobs, old (N, T) -> ()
         """
-        if one.reference_logprobs is None or self.rlvr.kl.place == "reward":
-            return logprobs.new_zeros(())
+        reference, mask = experience.logprobs.reference, experience.loss_mask
+        if reference is None or self.rlvr.kl.place == "reward":
+            return logprobs.new_zeros(()), {}
         loss, stats = kl_loss(
             logprobs,
-            one.reference_logprobs,
+            reference,
             mask,
             estimator=self.rlvr.kl.estimator,
             ratio=importance_ratio(
                 logprobs, old, mask, level=self.rlvr.objective.importance_sampling_level
             ),
-            denominator=divisor,
+            denominator=denominator,
         )
-        self.note(stats, weight=float(mask.sum()))
-        return self.rlvr.kl.coef * loss
+        return self.rlvr.kl.coef * loss, stats
 
-    def perception(
-        self,
-        scores: TokenScores,
-        blind: TokenScores | None,
-        mask: Tensor,
-        divisor: float | Tensor,
-    ) -> Tensor:
-        """Reward what changes when the media are withheld (PAPO). Shapes: (N, T) each -> ()"""
-        loss = scores.logprobs.new_zeros(())
-        if blind is None:
-            return loss
-        settings = self.rlvr.perception
-        apart, stats = perception_loss(scores.logprobs, blind.logprobs, mask, denominator=divisor)
-        self.note(stats, weight=float(mask.sum()))
-        if settings.kl_coef:
-            loss = loss + settings.kl_coef * apart
-        if settings.entropy_coef:
-            spread, stats = entropy_loss(scores.entropy, blind.entropy, mask, denominator=divisor)
-            self.note(stats, weight=float(mask.sum()))
-            loss = loss + settings.entropy_coef * spread
-        return loss
-
-    def score(self, one: Experience) -> TokenScores:
-        """Score the completions under the policy as it is. Shapes: -> (N, T) each"""
-        encoded = one.encoded
-        if not encoded.requires_grad:  # not what sampling left for the only update
-            encoded = self.policy.encode(one.batch, seen=encoded if self.frozen_towers else None)
+    def score(self, rollout: Rollout) -> TokenScores:
+        """Score the completions under the current policy. Shapes: -> (N, T) each"""
+        encoded = rollout.encoded
+        if encoded is None or not encoded.requires_grad:  # not kept for the only update
+            cached = encoded if self.frozen_towers else None
+            encoded = self.policy.embed_prompts(rollout.batch, cached_encoding=cached)
         return self.policy.scores(
-            one.batch,
-            one.rollout.completions,
+            rollout.batch,
+            rollout.sampled.completions,
             encoded=encoded,
             temperature=self.rlvr.temperature,
         )
 
-    def score_blind(self, one: Experience) -> TokenScores | None:
-        """Score them once more with the media withheld, where a term asks for it.
+    def score_blind(self, rollout: Rollout) -> TokenScores | None:
+        """Score them with the media withheld; None without a perception term.
 
         Shapes: -> (N, T) each
         """
@@ -294,7 +288,12 @@ class RlvrModule(PostTrainingModule):
             return None
         with torch.set_grad_enabled(self.rlvr.perception.learned):
             return self.policy.scores(
-                one.batch.views["blind"],
-                one.rollout.completions,
+                rollout.batch.views["blind"],
+                rollout.sampled.completions,
                 temperature=self.rlvr.temperature,
             )
+
+    def greedy_answers(self, batch: Batch) -> list[Answers]:
+        """Answer each question once, greedily, and let the reward function grade the answers."""
+        grade = self.collector.reward_function.grade
+        return list(answer(self.policy, batch, self.greedy, seed=0, judge=grade))

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from functools import partial
 from typing import final
 
-import torch
 from torch import Tensor
 
 from configs.schema import OptimConfig, SftConfig
@@ -12,7 +11,7 @@ from datamodules.batch import Batch, Completions
 from modules.base import PostTrainingModule
 from modules.losses.supervised import sft_loss
 from modules.policy.omni import OmniModel
-from modules.step.distributed import summed, together
+from modules.step.micro_batch import CompletedBatch
 
 
 @final
@@ -27,7 +26,7 @@ class SftModule(PostTrainingModule):
         *,
         max_steps: int,
         max_tokens: int = 0,
-        needs: Mapping[str, str] | None = None,
+        evidence: Mapping[str, str] | None = None,
     ) -> None:
         super().__init__(
             policy,
@@ -35,40 +34,28 @@ class SftModule(PostTrainingModule):
             max_steps=max_steps,
             max_tokens=max_tokens,
             max_completion_tokens=sft.max_completion_tokens,
-            needs=needs,
+            evidence=evidence,
         )
         self.sft = sft
 
     def training_step(self, batch: list[Batch], batch_idx: int) -> None:
         """Make each target completion likelier."""
-        targets = [self.targets(one) for one in batch]
-        prompts, tokens = self.count(batch, [completions.valid for completions in targets])
-        denominator = prompts if self.sft.loss_aggregation == "prompt" else tokens
-        losses = []
-        with together():
-            for one, completions in zip(batch, targets, strict=True):
-                loss, stats = self.loss(one, completions, denominator)
-                alone = partial(self.alone, one, completions, denominator)
-                losses.append(self.differentiate(loss, one, alone))
-                self.note(stats, weight=float(sum(completions.lens)))
-        self.note({"loss": summed(torch.stack(losses).sum()), "micro_batches": float(len(batch))})
-        self.step()
-        self.publish()
+        targets = [self.targets_of(micro_batch) for micro_batch in batch]
+        counts = self.count_tokens(batch, [target.loss_mask for target in targets])
+        denominator = counts.completions if self.sft.loss_aggregation == "prompt" else counts.tokens
+        self.optimize(targets, partial(self.compute_loss, denominator=denominator), counts)
+        self.metrics.record({"micro_batches": float(len(batch))})
+        self.log_step_metrics()
 
-    def loss(
-        self, batch: Batch, completions: Completions, denominator: float
+    def targets_of(self, batch: Batch) -> CompletedBatch:
+        """Pair each prompt with the completion that the data give."""
+        ids = self.given_completions(batch, setting="sft.max_completion_tokens")
+        return CompletedBatch(batch=batch, completions=Completions.of(ids, range(len(batch))))
+
+    def compute_loss(
+        self, targets: CompletedBatch, *, denominator: float
     ) -> tuple[Tensor, dict[str, Tensor]]:
-        """Score completions, and say how unlikely they were."""
-        shown, imitated = batch.to(self.device), completions.to(self.device)
-        logprobs = self.policy.logprobs(shown, imitated)  # (N, T)
-        return sft_loss(logprobs, imitated.valid, denominator=denominator)
-
-    def alone(self, batch: Batch, completions: Completions, denominator: float, row: int) -> Tensor:
-        """Compute what one prompt adds to the loss, for who looks for a fault."""
-        return self.loss(batch.select([row]), completions.select([row]), denominator)[0]
-
-    def targets(self, batch: Batch) -> Completions:
-        """Take the completions of a batch."""
-        return Completions.of(
-            self.given(batch, setting="sft.max_completion_tokens"), range(len(batch))
-        )
+        """Compute the negative log-likelihood of the completions of a micro-batch."""
+        batch, completions = targets.batch.to(self.device), targets.completions.to(self.device)
+        logprobs = self.policy.logprobs(batch, completions)  # (N, T)
+        return sft_loss(logprobs, completions.valid, denominator=denominator)

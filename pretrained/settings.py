@@ -79,11 +79,11 @@ def check_files(place: Path) -> None:
                 "file itself there, or name another model."
             )
         most = BYTES if file.suffix == ".jinja" else VOCABULARY
-        read = file.suffix in (".json", ".jinja", ".txt", ".model") and file.is_file()
-        if read and (size := file.stat().st_size) > most:
+        described = file.suffix in (".json", ".jinja", ".txt", ".model") and file.is_file()
+        if described and (size := file.stat().st_size) > most:
             raise ValueError(
-                f"{file} holds {size:,} bytes, but all files of a model but weights are at most "
-                f"{most:,} bytes: fetch it again, or name another model."
+                f"{file} holds {size:,} bytes, but all files of a model but weights are at "
+                f"most {most:,} bytes: fetch it again, or name another model."
             )
 
 

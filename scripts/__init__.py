@@ -1,1 +1,1 @@
-"""Set up the environment, and list the code."""
+"""Set up the environment, list the code, and draw the README's picture."""

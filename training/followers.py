@@ -1,7 +1,7 @@
-"""The processes that Lightning starts beside this one: watched, and never waited for in vain.
+"""Watch the processes that Lightning starts beside this one, and end the run when one fails.
 
 Lightning kills the leader where one of them failed, also in the middle of writing down why. Here
-the leader is given time to end by itself, and says who is gone.
+the leader has time to end by itself, and names the process that failed.
 """
 
 import logging
@@ -21,20 +21,20 @@ log = logging.getLogger(__name__)
 
 @final
 class OwnSignals(Callback):
-    """Take signals back: Lightning's handler lets processes talk to each other, also in the middle
-    of a sum that the others wait for, and lets a run that was stopped end like one that was not."""
+    """Restore our signal handlers: Lightning's start collectives between ranks, even during another
+    collective, and end a stopped run like a finished one."""
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Lightning has put its handlers in place by now, in front of ours.
+        """Restore them here: Lightning has installed its own by now.
 
-        In a process that it spawned or forked there are none of ours, and nobody stands by yet.
+        A process that it spawned or forked has none of ours, and nothing is restored.
         """
         take_back()
 
 
 @contextmanager
 def followed(trainer: L.Trainer) -> Iterator[None]:
-    """Watch the processes that are started inside; one that failed ends this one too."""
+    """Watch the processes that are started inside; if one fails, end this one too."""
     left = threading.Event()
     watch = threading.Thread(target=_watch, args=(trainer, left), daemon=True)
     watch.start()
@@ -59,7 +59,7 @@ def _watch(trainer: L.Trainer, left: threading.Event) -> None:
 
 
 def _take_over(trainer: L.Trainer) -> None:
-    """Take the processes from Lightning, whose observer ends once it has none to look after."""
+    """Take the processes over from Lightning, whose observer ends once it has none."""
     # Any strategy may have a launcher, and not each launcher starts processes.
     started = getattr(trainer.strategy.launcher, "procs", None)
     if started and isinstance(started[0], Popen):

@@ -1,13 +1,13 @@
-"""Sample traces of the training questions, filter them, and leave a file that says why.
+"""Rejection sampling: sample traces of the training questions, keep those that pass filters.
 
     <data.root>/<distill.rejection_sampling.cache>/<key>.json     what the key stands for
                                        <key>.jsonl    a question a line, with all its traces
-    <run directory>/traces.jsonl                      a trace a line, with what every filter says
+    <run directory>/traces.jsonl                      a trace a line, with the result of each filter
 
-What is sampled depends on the policy, the prompts and the draws alone, and is kept under a key made
-of them, so that other filters sample nothing again. Whoever samples holds the file: another process
-that wants the same traces waits for them instead of drawing them too. Where the cache cannot be
-written, traces are sampled without it, and the same ones: draws are keyed.
+Samples depend on the policy, the prompts and the draws alone, and are cached under a key made of
+them, so that other filters sample nothing again. The process that samples locks the file: another
+that needs the same traces waits for them. Where the cache cannot be written, the same traces are
+sampled without it: draws are keyed.
 """
 
 import hashlib
@@ -36,12 +36,12 @@ from modules.verifiers.trace_filters import Dropped, Judged, Traced, sift
 from modules.verifiers.verify import verify_all
 from runtime.runs import Run
 from runtime.writing import write_text
-from training.trace_cache import Kept, Sampled, read_cached
+from training.trace_cache import SampledTraces, TraceCache, read_cached
 
 log = logging.getLogger(__name__)
 
 FILE = "traces.jsonl"
-"""In the run directory: what `sft.traces` of another run may name."""
+"""In the run directory; `sft.traces` of another run may name it."""
 
 NAMED_IN_KEYS: Mapping[Task, str] = {
     "answer": "answer",
@@ -54,7 +54,7 @@ DROPPED = tuple(filter(None, get_args(Dropped)))
 
 
 def traces_of(config: Config, run: Run) -> Path:
-    """Write what is to be imitated into the run directory, sampling what the cache lacks."""
+    """Write the traces to imitate into the run directory, sampling those that the cache lacks."""
     encoder = build_encoder(config)
     questions, _ = load_splits(
         config.data,
@@ -66,7 +66,7 @@ def traces_of(config: Config, run: Run) -> Path:
     chosen = select_questions(
         questions.samples, config.data, seed=config.seed, run_dir=run.dir
     ).kept[: config.distill.rejection_sampling.limit or None]
-    # Without its completion a question is asked as it is where a trace takes that place.
+    # Without its completion a question is encoded as it is where a trace takes that place.
     questions.samples = [replace(questions.samples[place], completion="") for place in chosen]
     sampled = _sampled(config, questions)
     rows = list(
@@ -77,8 +77,8 @@ def traces_of(config: Config, run: Run) -> Path:
     return _write(run.dir / FILE, rows)
 
 
-def facts(config: Config, questions: QuestionSet) -> dict[str, object]:
-    """List everything that can change a trace, for the key and for people."""
+def key_facts(config: Config, questions: QuestionSet) -> dict[str, object]:
+    """List everything that a trace depends on, for the key and for people."""
     settings, encoder = config.distill.rejection_sampling, questions.encoder
     return {
         "model": config.model.name,
@@ -98,7 +98,7 @@ def facts(config: Config, questions: QuestionSet) -> dict[str, object]:
 
 
 def summary(rows: Sequence[Mapping[str, object]], *, asked: int) -> str:
-    """Count what became of the traces, for people."""
+    """Count kept and dropped traces, as a table."""
     dropped = Counter(str(row["dropped"]) for row in rows if not row["kept"])
     unread = asked - len({row["id"] for row in rows})
     counts = {
@@ -114,9 +114,9 @@ def summary(rows: Sequence[Mapping[str, object]], *, asked: int) -> str:
     return "traces\n" + "\n".join(f"{name:<34}{count:>8}" for name, count in counts.items())
 
 
-def _sampled(config: Config, questions: QuestionSet) -> dict[str, Sampled]:
-    """Read the traces of every question that can be shown, by its id; draw those that lack."""
-    known = facts(config, questions)
+def _sampled(config: Config, questions: QuestionSet) -> dict[str, SampledTraces]:
+    """Return the traces of each readable question by id; sample those that the cache lacks."""
+    known = key_facts(config, questions)
     key = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16).hexdigest()
     cache = (
         Path(config.data.root) / config.distill.rejection_sampling.cache
@@ -128,13 +128,13 @@ def _sampled(config: Config, questions: QuestionSet) -> dict[str, Sampled]:
     elif config.trainer.devices * config.trainer.num_nodes > 1:
         _check_unreadable(config, questions, missing)
     else:
-        with Kept(file, known) as kept:
+        with TraceCache(file, known) as kept:
             if kept.grows:
                 # another may have been faster
                 cached, missing = read_cached(file, questions.samples)
             for answers in _asked(config, questions, missing):
                 cached |= {
-                    one.sample.id: Sampled(texts=[*one.completions], finished=[*one.finished])
+                    one.sample.id: SampledTraces(texts=[*one.completions], finished=[*one.finished])
                     for one in answers
                 }
                 lines = (json.dumps(_line(one), ensure_ascii=False) for one in answers)
@@ -145,9 +145,8 @@ def _sampled(config: Config, questions: QuestionSet) -> dict[str, Sampled]:
 def _asked(
     config: Config, questions: QuestionSet, missing: Sequence[Sample]
 ) -> Iterator[list[Answers]]:
-    """Let the policy answer questions, batch by batch; it is not even loaded where none of them can
-    be shown."""
-    if next(_showable(questions, missing), None) is None:
+    """Sample traces, batch by batch; the policy is loaded only if a question can be read."""
+    if next(_readable(questions, missing), None) is None:
         return
     settings, asked = config.distill.rejection_sampling, copy(questions)
     asked.samples = missing
@@ -167,8 +166,8 @@ def _asked(
 
 
 def _check_unreadable(config: Config, questions: QuestionSet, missing: Sequence[Sample]) -> None:
-    """Stop where several processes would have to sample, which each would do for itself."""
-    if lacking := list(_showable(questions, missing)):
+    """Raise where several processes would have to sample, since each would do so for itself."""
+    if lacking := list(_readable(questions, missing)):
         raise ValueError(
             f"{len(lacking)} of {len(questions.samples)} questions have no traces yet (first: "
             f"{lacking[0].id!r}), but traces are sampled in one process, and this run has "
@@ -178,15 +177,15 @@ def _check_unreadable(config: Config, questions: QuestionSet, missing: Sequence[
         )
 
 
-def _showable(questions: QuestionSet, missing: Sequence[Sample]) -> Iterator[Sample]:
-    """Find those whose media can be read, one after the other; each may take a while."""
-    left = copy(questions)
-    left.samples = missing
-    return (one for n, one in enumerate(missing) if left.batch([n], step=0) is not None)
+def _readable(questions: QuestionSet, missing: Sequence[Sample]) -> Iterator[Sample]:
+    """Find the questions whose media can be read, one after the other; each may take a while."""
+    subset = copy(questions)
+    subset.samples = missing
+    return (one for n, one in enumerate(missing) if subset.batch([n], step=0) is not None)
 
 
 def _line(answers: Answers) -> dict[str, object]:
-    """Write one question for the cache."""
+    """Make the line of one question in the cache."""
     return {
         "id": answers.sample.id,
         "content_hash": answers.sample.content_hash,
@@ -196,9 +195,9 @@ def _line(answers: Answers) -> dict[str, object]:
 
 
 def _rows(
-    samples: Sequence[Sample], sampled: Mapping[str, Sampled], config: RejectionSamplingConfig
+    samples: Sequence[Sample], sampled: Mapping[str, SampledTraces], config: RejectionSamplingConfig
 ) -> Iterator[dict[str, object]]:
-    """Judge all traces, in the order of the questions."""
+    """Verify and filter all traces, in the order of the questions."""
     shown = [sample for sample in samples if sample.id in sampled]
     pairs = [(text, sample) for sample in shown for text in sampled[sample.id].texts]
     verdicts = iter(verify_all([text for text, _ in pairs], [sample for _, sample in pairs]))
@@ -214,7 +213,7 @@ def _rows(
 
 
 def _row(sample: Sample, number: int, trace: Traced, judged: Judged) -> dict[str, object]:
-    """Write one trace for training and for people."""
+    """Make the line of one trace."""
     return {
         "id": sample.id,
         "content_hash": sample.content_hash,
@@ -230,6 +229,6 @@ def _row(sample: Sample, number: int, trace: Traced, judged: Judged) -> dict[str
 
 
 def _write(file: Path, rows: Iterable[Mapping[str, object]]) -> Path:
-    """Put all rows in place at once; each process of a run writes the same."""
+    """Write all rows at once; each process of a run writes the same."""
     write_text(file, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
     return file

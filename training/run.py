@@ -15,7 +15,7 @@ from evaluation.probing.stage import fill
 from inference.loading import build_encoder, build_policy
 from modules.base import PostTrainingModule
 from modules.policy.omni import OmniModel
-from modules.step.nonfinite import NonFinite
+from modules.step.nonfinite import NonFiniteError
 from runtime.runs import Run, open_run
 from runtime.writing import whole_directory
 from training.callbacks.checkpoints import newest_valid
@@ -27,11 +27,11 @@ from training.trainer import build_trainer
 log = logging.getLogger(__name__)
 
 MANY = 1 << 30
-"""Answers in one round: all that are lacking."""
+"""Answers in one round: all that are missing."""
 
 
 def train(config: Config) -> Path:
-    """Run one training stage to its end, from where a killed run left it; return its export."""
+    """Run one training stage to its end, resuming a killed run; return its export."""
     with open_run(config) as run:
         log.info("run directory: %s%s", run.dir, " (resumed)" if run.resumed else "")
         trainer = build_trainer(config, run)
@@ -41,7 +41,7 @@ def train(config: Config) -> Path:
         module = build_module(config, build_policy(config, encoder), data)
         try:
             fit(trainer, module, data, run)
-        except NonFinite as error:
+        except NonFiniteError as error:
             raise stopped(error, trainer, module.policy, encoder, run) from error
         export = run.dir / "export"
         if trainer.is_global_zero:
@@ -55,18 +55,18 @@ def train(config: Config) -> Path:
 
 
 def traces_for(config: Config, run: Run) -> Path | None:
-    """Find the completions to imitate instead of the manifest's, sampling what is lacking."""
+    """Return the file of traces to imitate instead of the manifest's completions, if any."""
     if config.stage == "distill" and config.distill.method == "self":
         return traces_of(config, run)
     return Path(config.sft.traces) if config.stage == "sft" and config.sft.traces else None
 
 
 def stopped(
-    error: NonFinite, trainer: L.Trainer, policy: OmniModel, encoder: PromptEncoder, run: Run
+    error: NonFiniteError, trainer: L.Trainer, policy: OmniModel, encoder: PromptEncoder, run: Run
 ) -> ValueError:
-    """Say where to go on from after a number went wrong, and keep the weights if they are sound."""
+    """Return the error for a run that met NaN, with the last good checkpoint; save good weights."""
     step, checkpoints = trainer.global_step, run.dir / "checkpoints"
-    if not error.sound:  # the last update may have spoiled them
+    if not error.weights_good:  # the last update may have spoiled them
         older = newest_valid(checkpoints, before=step) or "none, but the weights it started from"
         return ValueError(
             f"stopped after step {step}: {error} The newest checkpoint from before that step: "
@@ -82,7 +82,7 @@ def stopped(
 
 
 def save(policy: OmniModel, encoder: PromptEncoder, path: Path) -> None:
-    """Write a directory that any run can start from: weights and processor."""
+    """Export weights and processor, as a directory that any run can start from."""
     needed = sum(value.nbytes for value in policy.thinker.state_dict().values())
     with whole_directory(path, needed=needed) as made:
         policy.save(made)
@@ -90,7 +90,7 @@ def save(policy: OmniModel, encoder: PromptEncoder, path: Path) -> None:
 
 
 def fit(trainer: L.Trainer, module: PostTrainingModule, data: QuestionData, run: Run) -> None:
-    """Train from the newest whole checkpoint."""
+    """Fit, from the newest whole checkpoint if there is one."""
     with warnings.catch_warnings():
         # Lightning advises more loader workers, and warns of its own use of torch.
         warnings.filterwarnings("ignore", module=r"lightning\.pytorch")
@@ -100,10 +100,10 @@ def fit(trainer: L.Trainer, module: PostTrainingModule, data: QuestionData, run:
 
 
 def ask_missing(config: Config, run: Run) -> Config:
-    """Let the model of the run answer what the cache lacks, where data.contribution says so.
+    """Probe the model of the run where the cache lacks answers and data.contribution says so.
 
-    Unless probes are named, those that were asked are the ones that vote, whatever others the cache
-    holds: the configuration returned names them.
+    The returned configuration names the probes that were run as the ones that vote, whatever others
+    the cache holds.
     """
     wanted = config.data.contribution
     if wanted.rule == "none" or wanted.on_missing != "probe":

@@ -1,4 +1,4 @@
-"""What a training stage is made of: the module that learns and the questions that it reads."""
+"""Build a training stage: its module and its data."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -18,17 +18,17 @@ from modules.base import PostTrainingModule
 from modules.distill import DistillModule
 from modules.policy.omni import OmniModel
 from modules.policy.reference import Reference
-from modules.rewards.evidence_reward import EvidenceJury
-from modules.rewards.verifier_reward import Jury, VerifierJury
+from modules.rewards.evidence_reward import EvidenceReward
+from modules.rewards.verifier_reward import RewardFunction, VerifierReward
 from modules.rlvr import RlvrModule
 from modules.sft import SftModule
 from runtime.runs import Run
 
 
 def build_module(config: Config, policy: OmniModel, data: QuestionData) -> PostTrainingModule:
-    """Choose the algorithm: the only switch on `stage`."""
+    """Build the module of a stage: the only switch on `stage`."""
     optim, steps, tokens = config.optim, config.trainer.max_steps, config.trainer.max_tokens
-    needs = known_needs(config)
+    evidence = known_evidence(config)
     match config.stage:
         case "distill" if config.distill.method == "on_policy":
             return DistillModule(
@@ -39,31 +39,36 @@ def build_module(config: Config, policy: OmniModel, data: QuestionData) -> PostT
                 max_steps=steps,
                 max_tokens=tokens,
                 seed=config.seed,
-                needs=needs,
+                evidence=evidence,
             )
         case "sft" | "distill":
             return SftModule(
-                policy, optim, imitation(config), max_steps=steps, max_tokens=tokens, needs=needs
+                policy,
+                optim,
+                imitation(config),
+                max_steps=steps,
+                max_tokens=tokens,
+                evidence=evidence,
             )
         case "rlvr" | "prealign":
             return RlvrModule(
                 policy,
                 optim,
                 config.rlvr,
-                jury=build_jury(config),
+                reward_function=build_reward_function(config),
                 max_steps=steps,
                 max_tokens=tokens,
                 accumulate=config.trainer.accumulate_grad_batches,
                 seed=config.seed,
-                refill=lambda number, attempt: data.refills().batch(number, attempt),
-                needs=needs,
+                fresh_prompts=lambda number, attempt: data.refills().batch(number, attempt),
+                evidence=evidence,
             )
         case _:
             raise AssertionError(f"train.py admits no stage={config.stage}")
 
 
 def imitation(config: Config) -> SftConfig:
-    """Say how completions are imitated: as `sft` says, but traces are as long as they are."""
+    """Return the settings of imitation: those of `sft`, but with room for sampled traces."""
     if config.stage == "sft":
         return config.sft
     # Twice the tokens: text that was sampled may be more of them once it is tokenized anew.
@@ -73,21 +78,21 @@ def imitation(config: Config) -> SftConfig:
     )
 
 
-def build_jury(config: Config) -> Jury:
-    """Choose who pays completions: a verifier, or a reader who sees and hears nothing."""
+def build_reward_function(config: Config) -> RewardFunction:
+    """Choose the reward: a verifier of answers, or a reader of descriptions."""
     if config.stage == "rlvr":
-        return VerifierJury(config.rlvr)
+        return VerifierReward(config.rlvr)
     reader, judge = load_reader(config), config.prealign.judge
-    return EvidenceJury(
+    return EvidenceReward(
         config.prealign,
         reader.answers,
         prior=reader.prior,
-        judge=load_judge(config, judge).honest if judge else None,
+        judge=load_judge(config, judge).no_leak if judge else None,
     )
 
 
 def build_teacher(config: Config, policy: OmniModel) -> Reference:
-    """Load whose opinion the student hears: the policy as it starts, or other weights."""
+    """Load the teacher: the policy as it starts, or other weights."""
     if config.distill.teacher == "reference":
         return policy.reference()
     return load_frozen(with_weights(config, config.distill.teacher))
@@ -96,7 +101,7 @@ def build_teacher(config: Config, policy: OmniModel) -> Reference:
 def build_data(
     config: Config, encoder: PromptEncoder, run: Run, *, traces: Path | None
 ) -> QuestionData:
-    """Read the questions of the run.
+    """Build the questions of the run.
 
     Args:
         traces: file of completions to imitate instead of the manifest's.
@@ -124,7 +129,7 @@ def build_data(
 
 
 def longest_given(config: Config) -> Longest:
-    """Say how long a completion of the data may be, and which setting says so."""
+    """Return the longest completion of the data that is allowed, and the setting that says so."""
     tokens, setting = imitation(config).max_completion_tokens, "sft.max_completion_tokens"
     if config.stage == "distill" and config.distill.method == "on_policy":
         tokens, setting = config.distill.max_completion_tokens, "distill.max_completion_tokens"
@@ -134,7 +139,7 @@ def longest_given(config: Config) -> Longest:
 
 
 def wanted_views(config: Config) -> dict[View, Showing]:
-    """List the ways in which prompts are shown besides their own, as rewards and losses need."""
+    """List the other views of prompts that rewards and losses need."""
     if config.stage in SAMPLED:
         return _compared(config.rlvr)
     if config.stage == "distill" and config.distill.method == "on_policy":
@@ -147,7 +152,7 @@ def wanted_views(config: Config) -> dict[View, Showing]:
 
 
 def _compared(rlvr: RlvrConfig) -> dict[View, Showing]:
-    """List the views that a policy is compared with itself by."""
+    """List the views for rewards and losses that compare the policy with itself."""
     views: dict[View, Showing] = {}
     perception = rlvr.perception
     if rlvr.reward.blind or perception.asked:
@@ -160,13 +165,13 @@ def _compared(rlvr: RlvrConfig) -> dict[View, Showing]:
 
 
 def _showing(side: ViewConfig) -> Showing:
-    """Say what one side of a distillation is shown."""
+    """Return the view of one side of a distillation."""
     withheld = Withholding(condition=side.condition, how=side.replacement)
     return Showing(withheld=withheld, video_max_frames=side.video_max_frames)
 
 
-def known_needs(config: Config) -> dict[str, str]:
-    """Read which evidence questions need, where somebody wrote it down: a label for metrics."""
+def known_evidence(config: Config) -> dict[str, str]:
+    """Read which evidence questions need, by id, where the manifest says it; metrics use it."""
     splits = f"{config.data.train}+{config.data.val}"
     known = known_fields(Path(config.data.root), splits, ["evidence"])
     return {id_: fields["evidence"] for id_, fields in known.items()}

@@ -1,4 +1,4 @@
-"""The file in which sampled traces are kept, a question a line: whoever samples holds it."""
+"""The cache of sampled traces: a file with a question per line, locked while a process samples."""
 
 import fcntl
 import json
@@ -17,42 +17,42 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Sampled:
-    """The traces of one question, as they were drawn."""
+class SampledTraces:
+    """The traces of one question, as they were sampled."""
 
     texts: list[str]
     finished: list[bool]
 
 
 @final
-class Kept:
-    """The file of the cache, held by this process while it samples.
+class TraceCache:
+    """The file of the cache, locked by this process while it samples.
 
-    A cache that cannot be written costs time, not the run: that is told once.
+    A cache that cannot be written costs time, not the run: it is logged once.
     """
 
     def __init__(self, file: Path, known: Mapping[str, object]) -> None:
         self.file = file
         self.known = known
-        self.held = ExitStack()
+        self.stack = ExitStack()
         self.grows = True
 
     def __enter__(self) -> Self:
         with self._trying():
             self.file.parent.mkdir(parents=True, exist_ok=True)
-            lock = self.held.enter_context(self.file.open("ab"))
+            lock = self.stack.enter_context(self.file.open("ab"))
             with path_in_errors(self.file):
-                _hold(lock, self.file)
+                _lock(lock, self.file)
             write_text(self.file.with_suffix(".json"), json.dumps(self.known, indent=1) + "\n")
             # of a line that a kill tore
             lock.truncate(self.file.read_bytes().rfind(b"\n") + 1)
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.held.close()
+        self.stack.close()
 
     def add(self, text: str) -> None:
-        """Keep what was sampled, while that can be done."""
+        """Append lines, as long as the file can be written."""
         if self.grows:
             with self._trying():
                 append(self.file, text.encode(), durable=True)
@@ -66,8 +66,8 @@ class Kept:
             log.warning("the cache of traces grows no further: %s", error)
 
 
-def _hold(out: IO[bytes], file: Path) -> None:
-    """Lock a file; where another process has it, say so, since it may be at it for hours."""
+def _lock(out: IO[bytes], file: Path) -> None:
+    """Lock a file; where another process has it, log that, since it may take hours."""
     try:
         fcntl.flock(out, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -75,19 +75,21 @@ def _hold(out: IO[bytes], file: Path) -> None:
         fcntl.flock(out, fcntl.LOCK_EX)
 
 
-def read_cached(file: Path, samples: Sequence[Sample]) -> tuple[dict[str, Sampled], list[Sample]]:
-    """Read what the cache holds of these questions, and list those that it lacks."""
+def read_cached(
+    file: Path, samples: Sequence[Sample]
+) -> tuple[dict[str, SampledTraces], list[Sample]]:
+    """Read the cached traces of these questions, and list the questions without any."""
     content = b""
     try:
         content = file.read_bytes() if file.exists() else b""
     except OSError as error:  # another user's, or a disk that fails
         log.warning("%s cannot be read, and what it holds is sampled anew: %s", file, error)
     *lines, _torn = content.split(b"\n")
-    found: dict[tuple[str, str], Sampled] = {}
+    found: dict[tuple[str, str], SampledTraces] = {}
     for number, line in enumerate(lines, start=1):
         try:
             row = json_of(line)
-            found[row["id"], row["content_hash"]] = Sampled(
+            found[row["id"], row["content_hash"]] = SampledTraces(
                 texts=row["texts"], finished=row["finished"]
             )
         except (ValueError, KeyError, TypeError) as error:

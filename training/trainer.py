@@ -1,4 +1,4 @@
-"""Lightning's part of a training stage: steps instead of epochs, own checkpoints, watchers."""
+"""Build the Lightning trainer: optimizer steps instead of epochs, our checkpoints and callbacks."""
 
 import os
 from importlib.util import find_spec
@@ -24,11 +24,11 @@ from training.callbacks.rollouts import RolloutTable, Timings
 from training.followers import OwnSignals
 
 Plugin = Precision | ClusterEnvironment | CheckpointIO | LayerSync
-"""What a Lightning trainer takes."""
+"""Plugins of a Lightning trainer."""
 
 
 def build_trainer(config: Config, run: Run) -> L.Trainer:
-    """Set up Lightning for steps instead of epochs, with this project's own checkpoints."""
+    """Build a trainer for optimizer steps instead of epochs, with our own checkpoints."""
     settings = config.trainer
     _check_devices(settings)
     if settings.strategy not in ("auto", "ddp"):
@@ -60,7 +60,7 @@ def build_trainer(config: Config, run: Run) -> L.Trainer:
 
 
 def _check_devices(settings: TrainerConfig) -> None:
-    """Let no run begin on GPUs that are not there, or that its launcher hides from it."""
+    """Raise where GPUs are configured that this process does not see."""
     found = torch.cuda.device_count() if settings.accelerator != "cpu" else 0
     if settings.accelerator == "gpu" and not found:
         raise ValueError(
@@ -76,11 +76,11 @@ def _check_devices(settings: TrainerConfig) -> None:
 
 
 def _plugins(settings: TrainerConfig) -> list[Plugin]:
-    """Save whole checkpoints or none, and say who starts the processes of the run.
+    """Choose atomic checkpoints, and the environment that starts the processes of the run.
 
-    Lightning takes every process within a SLURM job for one that srun started, and would wait for
-    others. Of its own saving and resuming there nothing is used: its requeue writes from inside the
-    signal handler, and any task that shares the directory would resume from what it wrote.
+    Lightning assumes that srun started every process within a SLURM job, and would wait for others.
+    Its requeue is off: it writes from inside the signal handler, and any task that shares the
+    directory would resume from what it wrote.
     """
     plugins: list[Plugin] = [AtomicCheckpointIO()]
     processes = settings.devices * settings.num_nodes
@@ -96,7 +96,7 @@ def _plugins(settings: TrainerConfig) -> list[Plugin]:
 
 
 def build_callbacks(config: Config, run: Run) -> list[Callback]:
-    """Watch and save; none of them has an effect on what is learned."""
+    """Build callbacks that log and save; none of them affects training."""
     settings, wanted = config.trainer, config.data.contribution
     if wanted.refresh_every and wanted.rule == "none":
         raise ValueError(
@@ -130,7 +130,7 @@ def build_callbacks(config: Config, run: Run) -> list[Callback]:
 
 
 def _curves(config: Config, run: Run) -> Logger | bool:
-    """Show the metrics in Weights & Biases where that is asked for."""
+    """Return the logger of Weights & Biases if it is configured."""
     if config.logger != "wandb":
         return False
     if find_spec("wandb") is None:

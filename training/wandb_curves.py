@@ -1,6 +1,6 @@
-"""Weights & Biases: seen to be there before a run costs anything, and never what a run ends of.
+"""Log to Weights & Biases: checked before a run starts, and never the reason why a run ends.
 
-Whatever is shown there stands in `metrics.jsonl` and `rollouts.jsonl` of the run as well.
+All that is logged there stands in `metrics.jsonl` and `rollouts.jsonl` of the run as well.
 """
 
 import logging
@@ -22,10 +22,10 @@ from untrusted.servers import proxied, unreachable
 log = logging.getLogger(__name__)
 
 LOCAL = ("offline", "dryrun", "disabled")
-"""Modes of wandb that reach no server."""
+"""Modes of wandb that contact no server."""
 
 SECONDS = 5.0
-"""Within which a server must be reached; wandb itself tries for minutes."""
+"""Time limit to reach a server; wandb itself tries for minutes."""
 
 LAST = 60.0
 """Within which a server must have taken what is left at the end; wandb itself tries for days. What
@@ -39,61 +39,61 @@ WAY_OUT = (
 
 @final
 class Curves(WandbLogger):
-    """Show metrics as long as wandb takes them; what it does not take is told once."""
+    """Log metrics to wandb; its errors are logged once and never end a run."""
 
     failed = False
 
     # Any in this class: Lightning's interface
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
-        """Show the metrics of a step."""
-        self._show(lambda: super(Curves, self).log_metrics(metrics, step))
+        """Log the metrics of a step."""
+        self._guard(lambda: super(Curves, self).log_metrics(metrics, step))
 
     def log_table(self, *args: Any, **kwargs: Any) -> None:
-        """Show a table."""
-        self._show(lambda: super(Curves, self).log_table(*args, **kwargs))
+        """Log a table."""
+        self._guard(lambda: super(Curves, self).log_table(*args, **kwargs))
 
     def finalize(self, status: str) -> None:
-        """Hand over what is left."""
-        self._show(lambda: super(Curves, self).finalize(status))
+        """Flush and close."""
+        self._guard(lambda: super(Curves, self).finalize(status))
 
-    def _show(self, show: Callable[[], None]) -> None:
+    def _guard(self, log_it: Callable[[], None]) -> None:
         try:
-            show()
+            log_it()
         except Exception as error:  # whatever it is: a run is worth more than its curves
             if not self.failed:
                 log.warning(
                     "wandb takes no more metrics (%s): the run goes on, and metrics.jsonl has all",
-                    _first(error),
+                    _first_line(error),
                 )
             self.failed = True
 
 
 def curves_of(config: Config, run: Run) -> Curves:
-    """Begin, or go on with, the curves of a run; raise where wandb will not have them."""
+    """Start or resume the curves of a run; raise where wandb refuses."""
     online = os.environ.get("WANDB_MODE", "online").lower() not in LOCAL
     if online:
-        _reach()
+        _check_server()
     curves = Curves(
         project="earwitness",
         name=run.dir.name,
-        id=_identity(run),
+        id=_run_id(run),
         save_dir=run.dir,
         config=asdict(config),
         # The address of a repository may hold a key.
         settings=wandb.Settings(init_timeout=SECONDS, finish_timeout=LAST, disable_git=True),
     )
     try:
-        _ = curves.experiment  # in the process that leads; the others get a stand-in
+        _ = curves.experiment  # on rank 0; the others get a stand-in
     except (wandb.errors.Error, OSError) as error:
         raise ValueError(
-            f"wandb cannot begin the curves of {run.dir} ({_first(error)}), but "
+            f"wandb cannot begin the curves of {run.dir} ({_first_line(error)}), but "
             f"logger=wandb asks for them: mend that, or {WAY_OUT}"
         ) from error
     return curves
 
 
-def _identity(run: Run) -> str:
-    """Keep one identity per run directory: a resumed run continues its own curves, no other's."""
+def _run_id(run: Run) -> str:
+    """Return the id of a run directory: a resumed run continues its own curves."""
     file = run.dir / "wandb.id"
     if not file.exists():
         write_text(file, f"{run.dir.name}-{secrets.token_hex(4)}")
@@ -106,10 +106,10 @@ def _identity(run: Run) -> str:
     return name
 
 
-def _reach() -> None:
-    """See that there are a server and a key that it takes, before wandb tries for minutes."""
+def _check_server() -> None:
+    """Check that a server can be reached and accepts the key, before wandb tries for minutes."""
     address = str(wandb.setup().settings.base_url)
-    # Behind a proxy, wandb knows the way, and this does not.
+    # Behind a proxy only wandb knows how to connect.
     if not proxied(address) and (reason := unreachable(address, SECONDS)):
         raise ValueError(
             f"{address} cannot be reached ({reason}), but logger=wandb sends metrics there: mend "
@@ -119,10 +119,10 @@ def _reach() -> None:
         wandb.login()
     except wandb.errors.Error as error:
         raise ValueError(
-            f"wandb has no key that it can use ({_first(error)}), but logger=wandb sends metrics "
-            f"to its server: run `wandb login`, or set WANDB_API_KEY; or {WAY_OUT}"
+            f"wandb has no key that it can use ({_first_line(error)}), but logger=wandb sends "
+            f"metrics to its server: run `wandb login`, or set WANDB_API_KEY; or {WAY_OUT}"
         ) from error
 
 
-def _first(error: BaseException) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -58,7 +58,7 @@ class Readers:
 
     def verdicts(self, descriptions: Sequence[str], samples: Sequence[Sample]) -> list[Verdict]:
         """Judge each description by the answer that it leads to."""
-        return self.reader.verdicts(descriptions, samples)
+        return self.reader.grade(descriptions, samples)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,7 @@ from datamodules.sample import LETTERS, Sample
 from evaluation.benchmarking.answers import Answer, Asked
 from evaluation.benchmarking.baselines import first_option, longest_option
 from evaluation.benchmarking.datasets import BenchmarkSet, media_shown
-from modules.rewards.evidence_reward import gives_away
+from modules.rewards.evidence_reward import leaks_answer
 from modules.verifiers.publisher import OfficialScore, official_score, official_summary
 from modules.verifiers.verify import NOTHING, Verdict, verify_all
 
@@ -180,4 +180,4 @@ def rows(
 def _told(each: Judged) -> bool:
     """Whether a description states an answer."""
     described = each.answer.read is not None and each.answer.said is not None
-    return described and gives_away(each.answer.said or "", each.sample)
+    return described and leaks_answer(each.answer.said or "", each.sample)

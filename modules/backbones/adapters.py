@@ -1,7 +1,7 @@
 """Low-rank adapters (LoRA, arXiv 2106.09685) beside frozen weights, by peft.
 
-They are put into the thinker itself, not around it: module names stay, and everything that knows
-the thinker's parts goes on to find them.
+They are injected into the thinker, not wrapped around it: module names stay, and code that knows
+the thinker's parts still finds them.
 """
 
 from collections.abc import Iterator
@@ -21,11 +21,11 @@ from configs.policy import LoraConfig
 from modules.backbones.base import LanguageModel
 
 NAME = "default"
-"""Under which peft keeps the one adapter that there is."""
+"""Of the one adapter, in peft."""
 
 
 def add_adapters(parts: LanguageModel, lora: LoraConfig, *, towers: bool) -> None:
-    """Freeze the weights and put adapters beside them, in float32 whatever the weights are.
+    """Freeze the weights and add adapters, in float32 whatever the weights are.
 
     They begin as no change at all: A is drawn from torch's global generator, B is 0. There is no
     dropout, for each completion would need other masks over the prompt, which is read only once.
@@ -45,7 +45,7 @@ def add_adapters(parts: LanguageModel, lora: LoraConfig, *, towers: bool) -> Non
 
 
 def _targets(parts: LanguageModel, endings: list[str], *, towers: bool) -> list[str]:
-    """Name in full what gets an adapter: peft would also take the towers' layers by their ends."""
+    """List full names of layers to adapt: by their endings alone peft would adapt towers, too."""
     names = {module: name for name, module in parts.whole.named_modules()}
 
     def linears(part: nn.Module) -> list[str]:
@@ -65,18 +65,18 @@ def _targets(parts: LanguageModel, endings: list[str], *, towers: bool) -> list[
 
 
 def _layers(thinker: nn.Module) -> dict[str, LoraLayer]:
-    """Find the layers that have an adapter, by name."""
+    """Return the layers that have an adapter, by name."""
     return {name: part for name, part in thinker.named_modules() if isinstance(part, LoraLayer)}
 
 
 def adapted(thinker: nn.Module) -> bool:
-    """Tell whether there are adapters."""
+    """Return whether there are adapters."""
     return bool(_layers(thinker))
 
 
 @contextmanager
 def adapters_off(thinker: nn.Module) -> Iterator[None]:
-    """Compute with the frozen weights alone, inside; what trains is the same before and after."""
+    """Disable the adapters inside; afterwards the same parameters train as before."""
     layers = _layers(thinker).values()
     trained = [p for p in thinker.parameters() if p.requires_grad]
     for layer in layers:
@@ -93,7 +93,7 @@ def adapters_off(thinker: nn.Module) -> Iterator[None]:
 
 @torch.no_grad()
 def merged_weights(thinker: nn.Module) -> dict[str, Tensor]:
-    """Compute the weights that do without adapters what these do with them, W + scale * B A.
+    """Merge the adapters into their weights: W + scale * B A.
 
     In float32 and on the CPU, where products have no shortened mantissa, then in the precision of
     W. The live weights are read only: adding and taking away again would not restore their bits.

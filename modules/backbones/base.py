@@ -1,6 +1,6 @@
-"""What a policy needs of a model: its parts by name, and weights that are read whole or not at all.
+"""The parts of a model by name, and strict loading of its weights.
 
-Where transformers keeps the parts differs by model and by release; everything else asks here.
+Where transformers keeps the parts differs by model and by release; only this room knows.
 """
 
 from abc import ABC, abstractmethod
@@ -18,7 +18,7 @@ from modules.kernels.attention import language_attention
 from pretrained.loading import open_weights
 
 ATTENTION = "earwitness"
-"""Name under which transformers finds our attention."""
+"""Name of our attention in transformers."""
 
 AttentionInterface.register(ATTENTION, language_attention)
 
@@ -26,7 +26,7 @@ AttentionInterface.register(ATTENTION, language_attention)
 class LanguageModel(ABC):
     """Name the parts of a model that reads embeddings and predicts tokens, with towers or without.
 
-    It holds no weights of its own, and is made anew whenever it is asked for. W, the width of an
+    It holds no weights of its own, and is made anew whenever it is asked for. D_in, the width of an
     embedding, is D, and more where deeper layers add something of their own at some places: what
     they add stands behind the D, and nobody but the model itself looks into it.
     """
@@ -41,33 +41,37 @@ class LanguageModel(ABC):
     @property
     @abstractmethod
     def towers(self) -> list[nn.Module]:
-        """What hears and sees, up to the width of the language model."""
+        """The audio and vision towers, with projectors to the width of the language model."""
 
     @property
     def width(self) -> int:
-        """W, of what `embed` returns."""
+        """D_in, of what `embed` returns."""
         return self.embedding.embedding_dim
 
     @abstractmethod
     def embed(
-        self, batch: Batch, *, seen: Tensor | None = None, cache: TowerCache | None = None
+        self,
+        batch: Batch,
+        *,
+        cached_encoding: Tensor | None = None,
+        cache: TowerCache | None = None,
     ) -> Tensor:
         """Embed all prompts with their media in place.
 
-        Shapes: seen (sum of P, W) -> (sum of P, W)
+        Shapes: seen (sum of P, D_in) -> (sum of P, D_in)
 
         Args:
-            seen: an earlier result for these prompts; its media are taken over as constants.
-            cache: what frozen towers have made of media before.
+            cached_encoding: an earlier result for these prompts; its media are reused as constants.
+            cache: outputs of frozen towers.
         """
 
     @property
     def frozen_towers(self) -> bool:
-        """Tell whether nothing in the towers is trained."""
+        """Whether no parameter of the towers is trained."""
         return not any(p.requires_grad for tower in self.towers for p in tower.parameters())
 
     def freeze_towers(self) -> None:
-        """Train nothing in the towers."""
+        """Freeze all parameters of the towers."""
         for tower in self.towers:
             tower.requires_grad_(False)
 
@@ -77,7 +81,7 @@ class LanguageModel(ABC):
         enable = getattr(self.whole, "activation_checkpointing_enable", None)
         (enable or self.whole.gradient_checkpointing_enable)({"use_reentrant": False})
 
-    def read(
+    def forward(
         self,
         embeddings: Tensor,
         positions: Tensor,
@@ -87,7 +91,7 @@ class LanguageModel(ABC):
     ) -> Tensor:
         """Run the language model, head excluded.
 
-        Shapes: embeddings (R, Q, W), or (R, Q, D) where no medium is among them,
+        Shapes: embeddings (R, Q, D_in), or (R, Q, D) where no medium is among them,
             positions (3, R, Q) -> (R, Q, D)
         """
         states: Tensor = self.language(
@@ -107,13 +111,12 @@ def load_strictly(
     dtype: torch.dtype,
     beside: tuple[str, ...] = (),
 ) -> PreTrainedModel:
-    """Load weights, or stop: no missing, unexpected or misshapen tensor is glossed over.
+    """Load weights; raise where a tensor is missing, unexpected or misshapen.
 
     transformers only warns, and the run then trains a partly random model.
 
     Args:
-        beside: beginnings of the names of tensors that belong to other parts of a whole, which are
-            left where they are.
+        beside: prefixes of tensors that belong to other parts of a whole model, which are not read.
     """
     model, report = open_weights(kind, path, dtype=dtype)
     for fault in ("missing_keys", "unexpected_keys", "mismatched_keys"):
@@ -135,7 +138,7 @@ def save_model(whole: PreTrainedModel, path: Path, weights: dict[str, Tensor]) -
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Compute as in evaluation, inside."""
+    """Switch to eval mode inside."""
     training = module.training
     module.eval()
     try:

@@ -1,4 +1,4 @@
-"""The one place that tells kinds of models apart, by the type that their configuration names."""
+"""Load models of all kinds: the only place that switches on the type of a model."""
 
 import torch
 from transformers import (
@@ -26,7 +26,7 @@ from pretrained.loading import open_config
 def load_model(
     path: str, *, dtype: torch.dtype, lora: LoraConfig | None, freeze_towers: bool
 ) -> PreTrainedModel:
-    """Read a checkpoint strictly, and put adapters beside its weights where they are asked for."""
+    """Load a checkpoint strictly, and add adapters if they are configured."""
     whole = open_model(path, dtype=dtype)
     if lora is None:
         return whole
@@ -53,14 +53,14 @@ def _read(path: str, *, dtype: torch.dtype) -> PreTrainedModel:
     match open_config(path).model_type:
         case "qwen2_5_omni" | "qwen2_5_omni_thinker":
             kind = Qwen2_5OmniThinkerForConditionalGeneration
-            beside = qwen2_5_omni.SPEAKING
+            beside = qwen2_5_omni.SPEECH_PREFIXES
         case "qwen2_5_vl":
             kind = Qwen2_5_VLForConditionalGeneration
         case "qwen2_audio":
             kind = Qwen2AudioForConditionalGeneration
         case "qwen3_omni_moe" | "qwen3_omni_moe_thinker":
             kind = Qwen3OmniMoeThinkerForConditionalGeneration
-            beside = qwen3_omni.SPEAKING
+            beside = qwen3_omni.SPEECH_PREFIXES
         case "qwen3_vl":
             kind = Qwen3VLForConditionalGeneration
         case _:
@@ -69,7 +69,7 @@ def _read(path: str, *, dtype: torch.dtype) -> PreTrainedModel:
 
 
 def parts_of(whole: PreTrainedModel) -> LanguageModel:
-    """Name the parts of a model that was loaded."""
+    """Return the parts of a loaded model by name."""
     match whole:
         case Qwen2_5OmniThinkerForConditionalGeneration():
             return Qwen25Omni(whole)

@@ -1,23 +1,23 @@
-"""Qwen2.5-Omni, as its thinker: it hears, sees and writes; who speaks is left out."""
+"""Qwen2.5-Omni, as its thinker: audio and vision in, text out; the talker is left out."""
 
 from typing import final
 
 from torch import Tensor
 
-from modules.backbones.sensing import Thinker, see
+from modules.backbones.multimodal import Thinker, encode_visual
 
-SPEAKING = ("talker.", "token2wav.")
-"""Beginnings of the names of a whole model's tensors that are no thinker's."""
+SPEECH_PREFIXES = ("talker.", "token2wav.")
+"""Prefixes of a whole model's tensors that are not the thinker's."""
 
 
 @final
 class Qwen25Omni(Thinker):
     """The parts of a Qwen2.5-Omni thinker."""
 
-    def sense(self, kind: str, values: Tensor, sizes: Tensor) -> Tensor:
-        """Hear, or see. Shapes: as `Batch` has them -> (tokens of all, D)"""
+    def encode_media(self, kind: str, values: Tensor, sizes: Tensor) -> Tensor:
+        """Encode media of one kind. Shapes: as `Batch` has them -> (tokens of all, D)"""
         if kind != "audio":
-            return see(self.vision_tower, values, sizes)
+            return encode_visual(self.vision_tower, values, sizes)
         dtype = next(self.audio_tower.parameters()).dtype
         encoded = self.audio_tower(
             values.to(dtype), feature_lens=sizes, aftercnn_lens=(sizes - 1) // 2 + 1
@@ -25,7 +25,7 @@ class Qwen25Omni(Thinker):
         states: Tensor = encoded.last_hidden_state
         return states
 
-    def heard(self, frames: Tensor) -> list[int]:
-        """Count the places that sounds fill. Shapes: (clips,)"""
+    def audio_tokens(self, frames: Tensor) -> list[int]:
+        """Count the placeholders of each clip. Shapes: (clips,)"""
         counts: list[int] = (((frames - 1) // 2 + 1 - 2) // 2 + 1).tolist()
         return counts

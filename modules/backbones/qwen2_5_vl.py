@@ -1,16 +1,16 @@
-"""Qwen2.5-VL: it sees pictures and films, and does not hear."""
+"""Qwen2.5-VL: images and videos in, no audio."""
 
 from typing import final
 
 from torch import Tensor
 
-from modules.backbones.sensing import Seeing, see
+from modules.backbones.multimodal import VisionModel, encode_visual
 
 
 @final
-class Qwen25VL(Seeing):
+class Qwen25VL(VisionModel):
     """The parts of a Qwen2.5-VL."""
 
-    def sense(self, kind: str, values: Tensor, sizes: Tensor) -> Tensor:
-        """See. Shapes: as `Batch` has them -> (tokens of all, D)"""
-        return see(self.vision_tower, values, sizes)
+    def encode_media(self, kind: str, values: Tensor, sizes: Tensor) -> Tensor:
+        """Encode media of one kind. Shapes: as `Batch` has them -> (tokens of all, D)"""
+        return encode_visual(self.vision_tower, values, sizes)

@@ -1,4 +1,4 @@
-"""Qwen2-Audio: it hears, through a tower whose window is always 30 seconds, and does not see."""
+"""Qwen2-Audio: audio in, through a tower whose window is always 30 seconds; no vision."""
 
 from collections.abc import Mapping
 from typing import cast, final
@@ -13,16 +13,16 @@ from transformers import (
     Qwen2AudioForConditionalGeneration,
 )
 
-from modules.backbones.sensing import SensingModel
+from modules.backbones.multimodal import MultimodalModel
 
 BEYOND = 2
-"""Frames behind each clip that come with it, for the convolutions at its end look that far; what
-stands behind these is masked, and may be anything."""
+"""Frames after each clip that come with it, since the convolutions at its end reach that far; what
+follows them is masked, and may be anything."""
 
 
 @final
-class Qwen2Audio(SensingModel):
-    """The parts of a Qwen2-Audio; what projects onto the width of the language model is a tower."""
+class Qwen2Audio(MultimodalModel):
+    """The parts of a Qwen2-Audio; the projector counts as a tower."""
 
     def __init__(self, whole: Qwen2AudioForConditionalGeneration) -> None:
         super().__init__(whole)
@@ -35,16 +35,19 @@ class Qwen2Audio(SensingModel):
 
     @property
     def towers(self) -> list[nn.Module]:
-        """What hears."""
+        """The audio tower and its projector."""
         return [self.audio_tower, self.projector]
 
     @property
     def media_ids(self) -> Mapping[str, int]:
-        """The token that stands in each place of a clip."""
+        """The placeholder token of audio."""
         return {"audio": self.config.audio_token_id}
 
-    def sense(self, kind: str, values: Tensor, sizes: Tensor) -> Tensor:
-        """Hear. Shapes: values (mel bins, sum of frames), sizes (clips,) -> (tokens of all, D)"""
+    def encode_media(self, kind: str, values: Tensor, sizes: Tensor) -> Tensor:
+        """Encode clips.
+
+        Shapes: values (mel bins, sum of frames), sizes (clips,) -> (tokens of all, D)
+        """
         dtype = next(self.audio_tower.parameters()).dtype
         window = 2 * int(self.audio_tower.config.max_source_positions)
         clips = torch.stack(
@@ -61,11 +64,11 @@ class Qwen2Audio(SensingModel):
         return projected
 
     def tokens(self, kind: str, sizes: Tensor) -> list[int]:
-        """Count the places that each clip fills."""
+        """Count the placeholders of each clip."""
         counts: list[int] = (((sizes - BEYOND - 1) // 2 + 1 - 2) // 2 + 1).tolist()
         return counts
 
-    def read(
+    def forward(
         self,
         embeddings: Tensor,
         positions: Tensor,
@@ -73,8 +76,8 @@ class Qwen2Audio(SensingModel):
         cache: DynamicCache | None = None,
         **attention: object,
     ) -> Tensor:
-        """Run the language model, head excluded; its tokens stand along one axis.
+        """Run the language model, head excluded; whose positions have one axis.
 
         Shapes: embeddings (R, Q, D), positions (3, R, Q) -> (R, Q, D)
         """
-        return super().read(embeddings, positions[0], cache=cache, **attention)
+        return super().forward(embeddings, positions[0], cache=cache, **attention)

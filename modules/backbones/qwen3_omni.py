@@ -1,8 +1,7 @@
-"""Qwen3-Omni, as its thinker: it hears, sees and writes, and each token is read by a few of many
-experts; who speaks is left out.
+"""Qwen3-Omni, as its thinker, a mixture of experts: audio and vision in, text out; no talker.
 
-The experts are chosen for each token alone, so that a prompt which is read once for all its
-completions chooses as each of its copies would. The loss that balances experts is not among ours.
+Experts are chosen for each token alone, so that a prompt read once for all of its completions gets
+the same experts as copies of it would. There is no loss that balances experts.
 """
 
 from typing import final
@@ -11,29 +10,29 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from modules.backbones.multimodal import Thinker
 from modules.backbones.qwen3_vl import Deepstacked
-from modules.backbones.sensing import Thinker
 
-SPEAKING = ("talker.", "code2wav.")
-"""Beginnings of the names of a whole model's tensors that are no thinker's."""
+SPEECH_PREFIXES = ("talker.", "code2wav.")
+"""Prefixes of a whole model's tensors that are not the thinker's."""
 
 
 @final
 class Qwen3Omni(Deepstacked, Thinker):
     """The parts of a Qwen3-Omni thinker."""
 
-    def sense(self, kind: str, values: Tensor, sizes: Tensor) -> Tensor:
-        """Hear, or see; of what is heard, nothing is added to deeper layers.
+    def encode_media(self, kind: str, values: Tensor, sizes: Tensor) -> Tensor:
+        """Encode media of one kind; of audio, nothing is added to deeper layers.
 
-        Shapes: as `Batch` has them -> (tokens of all, W)
+        Shapes: as `Batch` has them -> (tokens of all, D_in)
         """
         if kind != "audio":
-            return self.see(values, sizes)
+            return self.encode_visual(values, sizes)
         states = self._hear(values, sizes)
         return pad(states, (0, self.width - states.shape[1]))
 
     def _hear(self, spectra: Tensor, frames: Tensor) -> Tensor:
-        """Encode sounds, each as if it were alone.
+        """Encode clips, each as if it were alone.
 
         The tower pads sounds shorter than a pair of windows to the longest of their company, and
         its convolutions let that show at their ends: these are heard one by one, the others at
@@ -50,17 +49,19 @@ class Qwen3Omni(Deepstacked, Thinker):
             if group:
                 packed, lens = torch.cat([clips[number] for number in group], dim=1), frames[group]
                 states = self.audio_tower(packed, feature_lens=lens).last_hidden_state
-                split = states.split(self.heard(lens))
+                split = states.split(self.audio_tokens(lens))
                 heard.update(zip(group, split, strict=True))
         return torch.cat([heard[number] for number in range(len(clips))])
 
-    def heard(self, frames: Tensor) -> list[int]:
-        """Count the places that sounds fill. Shapes: (clips,)"""
-        return [heard_tokens(count, self.audio_tower.config.n_window) for count in frames.tolist()]
+    def audio_tokens(self, frames: Tensor) -> list[int]:
+        """Count the placeholders of each clip. Shapes: (clips,)"""
+        return [
+            count_audio_tokens(count, self.audio_tower.config.n_window) for count in frames.tolist()
+        ]
 
 
-def heard_tokens(frames: int, window: int) -> int:
-    """Count the tokens of a sound: three halvings of every full pair of windows, and of the rest.
+def count_audio_tokens(frames: int, window: int) -> int:
+    """Count the tokens of a clip: three halvings of every full pair of windows, and of the rest.
 
     Args:
         frames: of its mel spectrogram.

@@ -1,6 +1,6 @@
-"""A language model that neither hears nor sees, behind the same verbs as a thinker.
+"""A language model of text alone, with the interface of a thinker.
 
-It reads descriptions as a blind reader, and teaches a student whose words it shares.
+It serves as a reader of descriptions, and as a teacher of a student with the same vocabulary.
 """
 
 from typing import cast, final
@@ -25,8 +25,8 @@ FAMILIES: dict[str, type[PreTrainedModel]] = {
     "qwen2": Qwen2ForCausalLM,
     "qwen3": Qwen3ForCausalLM,
 }
-"""Model types whose attention is no more than ours does: other families cap its logits, add sinks
-or biases, or see a window only, all of which would be dropped without a word."""
+"""Model types whose attention is what ours computes: other families cap its logits, add sinks or
+biases, or attend to a window only, all of which would be dropped silently."""
 
 
 @final
@@ -41,15 +41,19 @@ class TextModel(LanguageModel):
 
     @property
     def towers(self) -> list[nn.Module]:
-        """There are none."""
+        """None."""
         return []
 
     def embed(
-        self, batch: Batch, *, seen: Tensor | None = None, cache: TowerCache | None = None
+        self,
+        batch: Batch,
+        *,
+        cached_encoding: Tensor | None = None,
+        cache: TowerCache | None = None,
     ) -> Tensor:
         """Embed all prompts, which must be of text alone.
 
-        Shapes: seen (sum of P, D), without media to take over -> (sum of P, D)
+        Shapes: cached_encoding (sum of P, D), ignored -> (sum of P, D)
         """
         for sample, kinds in zip(batch.samples, batch.media, strict=True):
             if kinds:
@@ -61,7 +65,7 @@ class TextModel(LanguageModel):
         embeddings: Tensor = self.embedding(batch.prompt_ids)
         return embeddings
 
-    def read(
+    def forward(
         self,
         embeddings: Tensor,
         positions: Tensor,
@@ -73,7 +77,7 @@ class TextModel(LanguageModel):
 
         Shapes: embeddings (R, Q, D), positions (3, R, Q) -> (R, Q, D)
         """
-        return super().read(embeddings, positions[0], cache=cache, **attention)
+        return super().forward(embeddings, positions[0], cache=cache, **attention)
 
 
 def load_text_model(path: str, *, dtype: torch.dtype) -> PreTrainedModel:

@@ -1,8 +1,8 @@
-"""Keep what frozen towers make of media: each is seen and heard once in all runs.
+"""Cache the outputs of frozen towers on disk: each medium is encoded once in all runs.
 
-A file for each medium, named by everything that what it holds depends on: the towers' weights and
-numbers, the release of transformers, the precision of products, and the medium as the towers take
-it. Any number of processes may read and write at once.
+A file for each medium, named by everything that its content depends on: the towers' weights and
+configuration, the release of transformers, the precision of products, and the input of the tower.
+Any number of processes may read and write at once.
 """
 
 import json
@@ -20,25 +20,25 @@ from torch import Tensor, nn
 from runtime.caching import Cache
 
 FORMAT = 2
-"""Raise it when entries are written otherwise."""
+"""Version of the entries; raise it when they change."""
 
-Sense = Callable[[Sequence[int]], Sequence[Tensor]]
-"""Run a tower over some of the media, by number -> (tokens, W) of each."""
+EncodeMedia = Callable[[Sequence[int]], Sequence[Tensor]]
+"""Encodes some of the media, by number -> (tokens, D_in) of each."""
 
-IDLE = ("_name_or_path", "transformers_version", "dtype", "initializer_range")
+IGNORED_CONFIG = ("_name_or_path", "transformers_version", "dtype", "initializer_range")
 """Entries of a configuration that change nothing once weights are there."""
 
 
 @final
 class TowerCache:
-    """A directory of what one set of towers has made of media.
+    """A directory of outputs of one set of towers.
 
-    A medium that comes out of it is what the towers made of it in the company in which it was first
-    met: other company moves a tower's output by rounding errors, as it does without a cache.
+    An entry is the output in the batch in which the medium was first encoded: other batches change
+    a tower's output by rounding errors, as they do without a cache.
     """
 
     def __init__(self, directory: Path, towers: Sequence[nn.Module], *, gigabytes: float) -> None:
-        """Open the directory for towers that are frozen, and are still where they were loaded.
+        """Open the directory for frozen towers, on the device where they were loaded.
 
         Args:
             gigabytes: beyond which nothing is added; counted once, and by what this process adds.
@@ -56,17 +56,17 @@ class TowerCache:
         kind: str,
         media: Sequence[Tensor],
         sizes: Tensor,
-        sense: Sense,
+        encode: EncodeMedia,
         *,
         tokens: Sequence[int],
         width: int,
     ) -> list[Tensor]:
-        """Look up media of one kind, and run the tower once over all that are lacking.
+        """Look up media of one kind, and run the tower once over all missing ones.
 
-        Shapes: sizes (media, ...) -> (tokens, W) of each
+        Shapes: sizes (media, ...) -> (tokens, D_in) of each
 
         Args:
-            tokens, width: of what the tower makes of each; an entry of another shape is none.
+            tokens, width: of the output for each; entries of another shape are ignored.
         """
         named = zip(media, sizes.tolist(), strict=True)
         names = [self._name(kind, values, size) for values, size in named]
@@ -75,7 +75,7 @@ class TowerCache:
             for name, count, values in zip(names, tokens, media, strict=True)
         ]
         missing = [number for number, states in enumerate(found) if states is None]
-        for number, states in zip(missing, sense(missing) if missing else (), strict=True):
+        for number, states in zip(missing, encode(missing) if missing else (), strict=True):
             found[number] = states
             if bool(states.isfinite().all()):  # else the loss will name its question
                 kept = {"states": states.detach().cpu().contiguous()}
@@ -83,7 +83,7 @@ class TowerCache:
         return [states for states in found if states is not None]
 
     def _name(self, kind: str, values: Tensor, size: object) -> str:
-        """Name a medium by what a tower is given of it."""
+        """Name a medium by the input of the tower."""
         device = values.device.type
         precision = torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else None
         facts = json.dumps([FORMAT, kind, size, str(values.dtype), str(precision)])
@@ -99,7 +99,7 @@ class TowerCache:
 
 
 def _states(content: bytes, shape: tuple[int, int]) -> Tensor:
-    """Read what a tower made of a medium, and nothing else."""
+    """Parse an entry, which holds states of one medium and nothing else."""
     states = load(content)["states"]
     if tuple(states.shape) != shape or not states.is_floating_point():
         raise ValueError(f"it holds {states.dtype} of {tuple(states.shape)}, not states of {shape}")
@@ -109,14 +109,14 @@ def _states(content: bytes, shape: tuple[int, int]) -> Tensor:
 
 
 def towers_digest(towers: Sequence[nn.Module]) -> str:
-    """Name towers by their weights and by the numbers of their configuration."""
+    """Hash the weights of towers and their configuration."""
     digest = blake2b(transformers.__version__.encode(), digest_size=16)
     for tower in towers:
         # A projector has none; transformers' classes share no typed base for it.
         config = getattr(tower, "config", None)
         facts = {} if config is None else config.to_dict()
-        told = {key: value for key, value in facts.items() if key not in IDLE}
-        digest.update(json.dumps(told, sort_keys=True, default=str).encode())
+        hashed = {key: value for key, value in facts.items() if key not in IGNORED_CONFIG}
+        digest.update(json.dumps(hashed, sort_keys=True, default=str).encode())
         for name, value in tower.state_dict().items():
             digest.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
             digest.update(_bytes(value))
@@ -124,6 +124,6 @@ def towers_digest(towers: Sequence[nn.Module]) -> str:
 
 
 def _bytes(values: Tensor) -> memoryview:
-    """Look at the bytes of a tensor, whatever its precision."""
+    """View the bytes of a tensor, whatever its precision."""
     flat = values.detach().cpu().contiguous().flatten()
     return flat.view(torch.uint8).numpy().data

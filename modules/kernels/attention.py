@@ -48,7 +48,7 @@ def split_attention(
 def dense_attention(
     query: Tensor, key: Tensor, value: Tensor, layout: GroupLayout, *, scaling: float
 ) -> Tensor:
-    """Do the same with one S x S mask: the plain twin, quadratic in the whole row.
+    """Compute the same with one S x S mask: the plain twin, quadratic in the whole row.
 
     Shapes: query (1, H, S, E); key, value (1, K, S, E) -> (1, S, H, E)
     """
@@ -75,7 +75,7 @@ def language_attention(
     dense: bool = False,
     **_: object,
 ) -> tuple[Tensor, None]:
-    """Serve transformers' attention interface for the language model.
+    """Implement transformers' attention interface for the language model.
 
     The layout travels as a keyword of the model call, not in a global: gradient checkpointing runs
     attention again during `backward()`, when a context manager would be gone.

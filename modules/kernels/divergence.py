@@ -1,5 +1,4 @@
-"""How far a student's distribution is from a teacher's, without ever holding logits for all
-tokens at once."""
+"""Divergences between student and teacher, token by token, without logits of all tokens at once."""
 
 import math
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ def fused_divergence(
     teacher_hidden: Tensor,
     teacher_weight: Tensor,
     *,
-    banned: Tensor,
+    suppressed: Tensor,
     kind: DivergenceKind,
     jsd_weight: float = 0.5,
     temperature: float = 1.0,
@@ -40,10 +39,10 @@ def fused_divergence(
     in float32. The teacher gets no gradient.
 
     Shapes: hidden (T, D), weight (V, D), teacher_hidden (T, D'), teacher_weight (V', D'),
-        banned (V,) -> (T,) float32
+        suppressed (V,) -> (T,) float32
 
     Args:
-        banned: True on tokens that have no probability in either. Nor have rows that only one
+        suppressed: True on tokens that have no probability in either. Nor have rows that only one
             head has: heads may be padded beyond the vocabulary that both share.
         top_k: compare the teacher's likeliest this many one by one, and all others as one outcome
             in both, which is never more than the whole divergence; 0 compares all.
@@ -55,8 +54,8 @@ def fused_divergence(
             part.to(torch.get_autocast_dtype(device)) for part in heads
         )
     rows = min(len(weight), len(teacher_weight))
-    how = _How(
-        banned=banned[:rows],
+    measure = _Measure(
+        suppressed=suppressed[:rows],
         kind=kind,
         jsd_weight=jsd_weight,
         temperature=temperature,
@@ -64,7 +63,7 @@ def fused_divergence(
     )
     with torch.autocast(device, enabled=False):
         out: Tensor = _ChunkedDivergence.apply(
-            hidden, weight, teacher_hidden.detach(), teacher_weight.detach(), how, chunk
+            hidden, weight, teacher_hidden.detach(), teacher_weight.detach(), measure, chunk
         )
     return out
 
@@ -75,19 +74,19 @@ def plain_divergence(
     teacher_hidden: Tensor,
     teacher_weight: Tensor,
     *,
-    banned: Tensor,
+    suppressed: Tensor,
     kind: DivergenceKind,
     jsd_weight: float = 0.5,
     temperature: float = 1.0,
     top_k: int = 0,
     chunk: int = 256,
 ) -> Tensor:
-    """Do the same as `fused_divergence` with all logits in memory; `chunk` is ignored.
+    """Compute the same as `fused_divergence` with all logits in memory; `chunk` is ignored.
 
     Shapes: hidden (T, D), weight (V, D), teacher_hidden (T, D'), teacher_weight (V', D'),
-        banned (V,) -> (T,) float32
+        suppressed (V,) -> (T,) float32
     """
-    allowed = (~banned[: len(teacher_weight)]).nonzero().squeeze(1)
+    allowed = (~suppressed[: len(teacher_weight)]).nonzero().squeeze(1)
     logits = F.linear(hidden, weight[allowed]), F.linear(teacher_hidden, teacher_weight[allowed])
     student, teacher = (
         (part.to(torch.promote_types(part.dtype, torch.float32)) / temperature).log_softmax(-1)
@@ -111,10 +110,10 @@ def plain_divergence(
 
 
 @dataclass(frozen=True, kw_only=True)
-class _How:
-    """What is compared, and by which measure."""
+class _Measure:
+    """The tokens that are compared, and the divergence."""
 
-    banned: Tensor
+    suppressed: Tensor
     """True on tokens without probability, of those that both heads have. (V,)"""
 
     kind: DivergenceKind
@@ -123,15 +122,15 @@ class _How:
     top_k: int
 
     def logprobs(self, hidden: Tensor, weight: Tensor) -> Tensor:
-        """Shapes: (c, D), (V or more, D) -> (c, V), at least float32, -inf where banned"""
-        logits = F.linear(hidden, weight[: len(self.banned)])
+        """Shapes: (c, D), (V or more, D) -> (c, V), at least float32, -inf where suppressed"""
+        logits = F.linear(hidden, weight[: len(self.suppressed)])
         precise = logits.to(torch.promote_types(logits.dtype, torch.float32))
         if self.temperature != 1:
             precise = precise / self.temperature
-        return precise.masked_fill(self.banned, -math.inf).log_softmax(-1)
+        return precise.masked_fill(self.suppressed, -math.inf).log_softmax(-1)
 
     def outcomes(self, student: Tensor, teacher: Tensor) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Take the teacher's likeliest tokens and the rest as one; and say which these are.
+        """Reduce to the teacher's likeliest tokens, with their ids, and the rest as one outcome.
 
         Shapes: (c, V), (c, V) -> (c, K + 1), (c, K + 1), (c, K); or as they are where all count
         """
@@ -151,7 +150,7 @@ class _How:
         return next(coarse), next(coarse), likeliest
 
     def value(self, student: Tensor, teacher: Tensor) -> Tensor:
-        """Measure the divergence of outcomes. Shapes: (c, O), (c, O) -> (c,)"""
+        """Compute the divergence of outcomes. Shapes: (c, O), (c, O) -> (c,)"""
         if self.kind == "reverse_kl":
             return (student.exp() * _gap(student, teacher)).sum(-1)
         if self.kind == "forward_kl":
@@ -191,7 +190,7 @@ def _gap(one: Tensor, other: Tensor) -> Tensor:
 
 
 class _ChunkedDivergence(Function):
-    """Keep one number of each token; recompute the logits when the gradient is asked for."""
+    """Save no logits; recompute them in the backward pass."""
 
     @staticmethod
     def forward(
@@ -200,17 +199,17 @@ class _ChunkedDivergence(Function):
         weight: Tensor,
         teacher_hidden: Tensor,
         teacher_weight: Tensor,
-        how: _How,
+        measure: _Measure,
         chunk: int,
     ) -> Tensor:
         precise = torch.promote_types(hidden.dtype, torch.float32)
         out = hidden.new_empty(len(hidden), dtype=precise)
         for part in torch.arange(len(hidden), device=hidden.device).split(chunk):
-            student = how.logprobs(hidden[part], weight)  # (chunk, V)
-            teacher = how.logprobs(teacher_hidden[part], teacher_weight)
-            out[part] = how.value(*how.outcomes(student, teacher)[:2]).to(precise)
+            student = measure.logprobs(hidden[part], weight)  # (chunk, V)
+            teacher = measure.logprobs(teacher_hidden[part], teacher_weight)
+            out[part] = measure.value(*measure.outcomes(student, teacher)[:2]).to(precise)
         ctx.save_for_backward(hidden, weight, teacher_hidden, teacher_weight)
-        ctx.how, ctx.chunk = how, chunk
+        ctx.measure, ctx.chunk = measure, chunk
         return out
 
     @staticmethod
@@ -218,21 +217,21 @@ class _ChunkedDivergence(Function):
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor | None, ...]:
         """Spread the slope of an outcome over its tokens by their share in it, s / Σ s."""
         hidden, weight, teacher_hidden, teacher_weight = ctx.saved_tensors
-        how: _How = ctx.how
-        rows = len(how.banned)
+        measure: _Measure = ctx.measure
+        rows = len(measure.suppressed)
         grad_hidden = torch.empty_like(hidden)
         trained = ctx.needs_input_grad[1]  # a frozen head needs no V x D accumulator
         grad_weight = torch.zeros_like(weight, dtype=grad.dtype) if trained else None
         for part in torch.arange(len(hidden), device=hidden.device).split(ctx.chunk):
-            student = how.logprobs(hidden[part], weight)  # (chunk, V)
-            teacher = how.logprobs(teacher_hidden[part], teacher_weight)
-            *outcomes, likeliest = how.outcomes(student, teacher)
-            slope = how.slope(*outcomes)  # (chunk, V), or (chunk, K + 1)
+            student = measure.logprobs(hidden[part], weight)  # (chunk, V)
+            teacher = measure.logprobs(teacher_hidden[part], teacher_weight)
+            *outcomes, likeliest = measure.outcomes(student, teacher)
+            slope = measure.slope(*outcomes)  # (chunk, V), or (chunk, K + 1)
             if likeliest is not None:
                 share = student.sub_(outcomes[0][:, -1:]).exp_()  # of each token in the rest
-                share = share.masked_fill_(how.banned, 0.0) * slope[:, -1:]
+                share = share.masked_fill_(measure.suppressed, 0.0) * slope[:, -1:]
                 slope = share.scatter_(1, likeliest, slope[:, :-1])
-            slope = slope.mul_(grad[part].unsqueeze(1) / how.temperature).to(hidden.dtype)
+            slope = slope.mul_(grad[part].unsqueeze(1) / measure.temperature).to(hidden.dtype)
             grad_hidden[part] = slope @ weight[:rows]
             if grad_weight is not None:
                 grad_weight[:rows] += (slope.T @ hidden[part]).to(grad_weight.dtype)

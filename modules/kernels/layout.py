@@ -1,4 +1,4 @@
-"""Where prompts and their continuations lie in one packed row, and who may attend to whom."""
+"""The layout of prompts and completions in one packed row, and its attention masks."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ from torch import Tensor
 
 @dataclass(frozen=True, kw_only=True)
 class GroupLayout:
-    """Describe a packed row `[prompt_1 | .. | prompt_B | completion_1 | .. | completion_N]`.
+    """A packed row `[prompt_1 | .. | prompt_B | completion_1 | .. | completion_N]`.
 
     Each prompt stands in the row once, however many completions continue it. A completion attends
     to its own prompt and to itself, never to a sibling, so every token sees exactly the keys it
@@ -143,7 +143,7 @@ class GroupLayout:
         prompt = self.prompt_valid[self.owner].unsqueeze(1).expand(-1, width, -1)  # (N, T, P)
         own = causal.expand(len(self.owner), -1, -1)  # (N, T, T)
         if self.branch is not None:
-            own = own & _sees(self.branch)
+            own = own & _same_branch(self.branch)
         return torch.cat([prompt, own], dim=2).unsqueeze(1)  # (N, 1, T, P + T)
 
     @cached_property
@@ -161,7 +161,7 @@ class GroupLayout:
         if self.branch is not None:
             in_prompts = self.branch.new_zeros(int(self.prompt_lens.sum()))
             branch = torch.cat([in_prompts, self.branch[self.completion_valid]])  # (S,)
-            same_block = same_block & _sees(branch)
+            same_block = same_block & _same_branch(branch)
         return ((same_block | own_prompt) & earlier)[None, None]
 
     def to_completions(self, per_prompt: Tensor) -> Tensor:
@@ -195,13 +195,13 @@ def look_up(rows: Tensor, index: Tensor) -> Tensor:
     return F.embedding(index, rows)
 
 
-def _sees(branch: Tensor) -> Tensor:
-    """Mark what a token may see by branch alone: the trunk, and its own.
+def _same_branch(branch: Tensor) -> Tensor:
+    """Mask of the tokens that each may attend to by branch alone: the trunk, and its own branch.
 
     Shapes: (..., T) -> (..., T, T)
     """
-    seen = branch.unsqueeze(-2)
-    return (seen == 0) | (seen == branch.unsqueeze(-1))
+    other = branch.unsqueeze(-2)
+    return (other == 0) | (other == branch.unsqueeze(-1))
 
 
 def _valid(lens: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Log-probabilities and entropies without ever holding logits for all tokens at once."""
+"""Log-probs and entropies of tokens, without logits of all tokens at once."""
 
 from typing import Any
 
@@ -14,7 +14,7 @@ def fused_logprobs(
     weight: Tensor,
     targets: Tensor,
     *,
-    banned: Tensor,
+    suppressed: Tensor,
     temperature: float = 1.0,
     chunk: int = 1024,
 ) -> Tensor:
@@ -23,12 +23,12 @@ def fused_logprobs(
     Logits exist for `chunk` tokens at a time, forward and backward; the weight gradient is summed
     in float32. Costs one more head product than the plain twin and O(chunk * V) memory.
 
-    Shapes: hidden (T, D), weight (V, D), targets (T,), banned (V,) -> (T,) float32
+    Shapes: hidden (T, D), weight (V, D), targets (T,), suppressed (V,) -> (T,) float32
 
     Args:
-        banned: True on tokens that have no probability, such as media placeholders.
+        suppressed: True on tokens that have no probability, such as media placeholders.
     """
-    return _fused(hidden, weight, targets, banned, temperature, chunk, with_entropy=False)[0]
+    return _fused(hidden, weight, targets, suppressed, temperature, chunk, with_entropy=False)[0]
 
 
 def fused_scores(
@@ -36,18 +36,18 @@ def fused_scores(
     weight: Tensor,
     targets: Tensor,
     *,
-    banned: Tensor,
+    suppressed: Tensor,
     temperature: float = 1.0,
     chunk: int = 1024,
 ) -> tuple[Tensor, Tensor]:
-    """Score each target, and measure how undecided the distribution was that it was drawn from.
+    """Score each target, with the entropy of the distribution that it was drawn from.
 
-    With p the tempered softmax over the tokens that are not banned: logprob = ln p_target and
+    With p the tempered softmax over the tokens that are not suppressed: logprob = ln p_target and
     entropy = -Σ p ln p. Both carry gradients. Costs two more passes over the logits.
 
-    Shapes: hidden (T, D), weight (V, D), targets (T,), banned (V,) -> (T,), (T,) float32
+    Shapes: hidden (T, D), weight (V, D), targets (T,), suppressed (V,) -> (T,), (T,) float32
     """
-    return _fused(hidden, weight, targets, banned, temperature, chunk, with_entropy=True)
+    return _fused(hidden, weight, targets, suppressed, temperature, chunk, with_entropy=True)
 
 
 def plain_logprobs(
@@ -55,15 +55,15 @@ def plain_logprobs(
     weight: Tensor,
     targets: Tensor,
     *,
-    banned: Tensor,
+    suppressed: Tensor,
     temperature: float = 1.0,
     chunk: int = 1024,
 ) -> Tensor:
-    """Do the same as `fused_logprobs` with all logits in memory; `chunk` is ignored.
+    """Compute the same as `fused_logprobs` with all logits in memory; `chunk` is ignored.
 
-    Shapes: hidden (T, D), weight (V, D), targets (T,), banned (V,) -> (T,) float32
+    Shapes: hidden (T, D), weight (V, D), targets (T,), suppressed (V,) -> (T,) float32
     """
-    logits = _logits(hidden, weight, banned, temperature)
+    logits = _logits(hidden, weight, suppressed, temperature)
     return logits.log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1)
 
 
@@ -72,50 +72,50 @@ def plain_scores(
     weight: Tensor,
     targets: Tensor,
     *,
-    banned: Tensor,
+    suppressed: Tensor,
     temperature: float = 1.0,
     chunk: int = 1024,
 ) -> tuple[Tensor, Tensor]:
-    """Do the same as `fused_scores` with all logits in memory; `chunk` is ignored.
+    """Compute the same as `fused_scores` with all logits in memory; `chunk` is ignored.
 
-    Shapes: hidden (T, D), weight (V, D), targets (T,), banned (V,) -> (T,), (T,) float32
+    Shapes: hidden (T, D), weight (V, D), targets (T,), suppressed (V,) -> (T,), (T,) float32
     """
-    logprobs = _logits(hidden, weight, banned, temperature).log_softmax(-1)  # (T, V)
-    finite = logprobs.masked_fill(banned, 0.0)  # 0 * -inf is not 0
+    logprobs = _logits(hidden, weight, suppressed, temperature).log_softmax(-1)  # (T, V)
+    finite = logprobs.masked_fill(suppressed, 0.0)  # 0 * -inf is not 0
     picked = logprobs.gather(1, targets.unsqueeze(1)).squeeze(1)
-    return picked, -(finite.exp() * ~banned * finite).sum(-1)
+    return picked, -(finite.exp() * ~suppressed * finite).sum(-1)
 
 
 def _fused(
     hidden: Tensor,
     weight: Tensor,
     targets: Tensor,
-    banned: Tensor,
+    suppressed: Tensor,
     temperature: float,
     chunk: int,
     *,
     with_entropy: bool,
 ) -> tuple[Tensor, Tensor]:
-    """Shapes: hidden (T, D), weight (V, D), targets (T,), banned (V,) -> (T,), (T,) or (0,)"""
+    """Shapes: hidden (T, D), weight (V, D), targets (T,), suppressed (V,) -> (T,), (T,) or (0,)"""
     device = hidden.device.type
     if torch.is_autocast_enabled(device):  # autograd functions must do by hand what ops do alone
         hidden, weight = (x.to(torch.get_autocast_dtype(device)) for x in (hidden, weight))
     with torch.autocast(device, enabled=False):
         out: tuple[Tensor, Tensor] = _ChunkedScores.apply(
-            hidden, weight, targets, banned, temperature, chunk, with_entropy
+            hidden, weight, targets, suppressed, temperature, chunk, with_entropy
         )
     return out
 
 
-def _logits(hidden: Tensor, weight: Tensor, banned: Tensor, temperature: float) -> Tensor:
+def _logits(hidden: Tensor, weight: Tensor, suppressed: Tensor, temperature: float) -> Tensor:
     """Project to the vocabulary. Shapes: (T, D), (V, D), (V,) -> (T, V), at least float32"""
     logits = F.linear(hidden, weight)
     precise = logits.to(torch.promote_types(logits.dtype, torch.float32)) / temperature
-    return precise.masked_fill(banned, float("-inf"))
+    return precise.masked_fill(suppressed, float("-inf"))
 
 
 class _ChunkedScores(Function):
-    """Keep the log-sum-exp of each token; recompute the logits when the gradient is asked for."""
+    """Save the log-sum-exp of each token; recompute the logits in the backward pass."""
 
     @staticmethod
     def forward(
@@ -123,7 +123,7 @@ class _ChunkedScores(Function):
         hidden: Tensor,
         weight: Tensor,
         targets: Tensor,
-        banned: Tensor,
+        suppressed: Tensor,
         temperature: float,
         chunk: int,
         with_entropy: bool,
@@ -133,14 +133,14 @@ class _ChunkedScores(Function):
         picked = torch.empty_like(total)
         entropy = torch.empty_like(total if with_entropy else total[:0])
         for part in torch.arange(len(hidden), device=hidden.device).split(chunk):
-            logits = _logits(hidden[part], weight, banned, temperature)  # (chunk, V)
+            logits = _logits(hidden[part], weight, suppressed, temperature)  # (chunk, V)
             total[part] = logits.logsumexp(-1)
             picked[part] = logits.gather(1, targets[part].unsqueeze(1)).squeeze(1)
             if with_entropy:
                 # Summed from -p ln p, which is 0 where p is: E[logit] - log-sum-exp would cancel.
                 likely = logits.sub_(total[part].unsqueeze(1)).exp_()
                 entropy[part] = torch.special.entr(likely).sum(-1)
-        ctx.save_for_backward(hidden, weight, targets, banned, total, entropy)
+        ctx.save_for_backward(hidden, weight, targets, suppressed, total, entropy)
         ctx.temperature, ctx.chunk = temperature, chunk
         ctx.set_materialize_grads(False)  # an entropy that is only logged costs no gradient
         return picked - total, entropy
@@ -154,13 +154,13 @@ class _ChunkedScores(Function):
 
         d logp_y = onehot_y - p,  d H = -p (ln p + H)
         """
-        hidden, weight, targets, banned, total, entropy = ctx.saved_tensors
+        hidden, weight, targets, suppressed, total, entropy = ctx.saved_tensors
         grad_hidden = torch.empty_like(hidden)
         trained = ctx.needs_input_grad[1]  # a frozen head needs no V x D accumulator
         grad_weight = torch.zeros_like(weight, dtype=total.dtype) if trained else None
         grad = torch.zeros_like(total) if grad is None else grad
         for part in torch.arange(len(hidden), device=hidden.device).split(ctx.chunk):
-            logits = _logits(hidden[part], weight, banned, ctx.temperature)
+            logits = _logits(hidden[part], weight, suppressed, ctx.temperature)
             likely = logits.sub_(total[part].unsqueeze(1)).exp_()  # (chunk, V)
             if grad_entropy is None:
                 slope = likely.mul_(-grad[part].unsqueeze(1))

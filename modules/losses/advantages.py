@@ -1,6 +1,6 @@
-"""From rewards to advantages: what each is compared with, then what the difference is divided by.
+"""From rewards to advantages: subtract a baseline, then divide by a scale.
 
-The two choices do not depend on one another; the algorithms are pairs of them:
+The two choices are independent; the algorithms are pairs of them:
 
     GRPO (2402.03300)           group           over group
     Dr. GRPO (2503.20783)       group           over none
@@ -13,18 +13,20 @@ from torch import Tensor
 from configs.choices import Baseline, Scale
 
 STD_EPS = 1e-4
-"""Added to a standard deviation, so that what is nearly unanimous is not blown up."""
+"""Added to standard deviations, so that nearly unanimous groups are not blown up."""
 
 
-def centered(reward: Tensor, *, baseline: Baseline, batch_mean: float | None = None) -> Tensor:
-    """Compare each completion with others, so that no value model is needed.
+def center_rewards(
+    reward: Tensor, *, baseline: Baseline, batch_mean: float | None = None
+) -> Tensor:
+    """Subtract a baseline made of other completions' rewards, so that no value model is needed.
 
         group:         reward - mean(reward of the group)
         leave_one_out: reward - mean(reward of the G - 1 siblings)
         batch:         reward - batch_mean
 
-    Where all siblings fare alike, the first two are exactly zero: there, rounding errors over eps
-    would pass for a signal.
+    Where all rewards of a group are equal, the first two are exactly zero: rounding errors over eps
+    would look like a signal.
 
     Shapes: reward (B, G) -> (B, G)
 
@@ -44,23 +46,23 @@ def centered(reward: Tensor, *, baseline: Baseline, batch_mean: float | None = N
         # r - (sum - r) / (G - 1) is G / (G - 1) times r - sum / G.
         siblings = reward.shape[1] - 1
         difference = difference * ((siblings + 1) / siblings)
-    return difference.masked_fill(~informative(reward).unsqueeze(1), 0.0)
+    return difference.masked_fill(~nonzero_std(reward).unsqueeze(1), 0.0)
 
 
-def scaled(centered: Tensor, *, scale: Scale, batch_std: float | None = None) -> Tensor:
-    """Divide what was compared by a spread, or leave it.
+def scale_advantages(centered: Tensor, *, scale: Scale, batch_std: float | None = None) -> Tensor:
+    """Divide centered rewards by a standard deviation, or leave them.
 
         group: centered / (std(centered of the group) + eps)
         batch: centered / (batch_std + eps)
         none:  centered
 
-    The standard deviation is the sample's, over G - 1. What is exactly zero stays so.
+    The standard deviation is the sample's, over G - 1. Exact zeros stay zero.
 
     Shapes: centered (B, G) -> (B, G)
 
     Args:
         batch_std: sample standard deviation over all micro-batches and ranks of the step, of the
-            rewards or of what was compared; after `baseline=batch` these are the same.
+            rewards or of the centered ones; after `baseline=batch` these are the same.
     """
     _check_groups(centered)
     if scale == "none":
@@ -75,8 +77,8 @@ def scaled(centered: Tensor, *, scale: Scale, batch_std: float | None = None) ->
     return centered / (batch_std + STD_EPS)
 
 
-def informative(reward: Tensor) -> Tensor:
-    """Tell the groups whose completions did not all fare alike; others teach nothing.
+def nonzero_std(reward: Tensor) -> Tensor:
+    """Mark the groups whose rewards are not all equal; others have no gradient.
 
     Shapes: reward (B, G) -> (B,)
     """

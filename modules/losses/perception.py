@@ -1,12 +1,12 @@
-"""Losses and weights from the policy's own opinion of its completions with media withheld.
+"""Losses and weights that compare the policy with itself while media are withheld.
 
-Each takes the same sampled tokens twice: scored with the media, and blind.
+Each takes the log-probs of the same sampled tokens twice: with the media, and blind.
 """
 
 import torch
 from torch import Tensor
 
-from modules.losses.policy_gradient import MAX_LOG_RATIO, check_shapes, masked, masked_mean, total
+from modules.losses.masking import MAX_LOG_RATIO, check_shapes, masked, masked_mean, masked_sum
 
 MAX_DIVERGENCE = 10.0
 """Divergence of a token beyond which it is pushed no further, in nats: where the media made it some
@@ -17,10 +17,35 @@ MIN_CONTRIBUTION = 0.01
 by shares of less would be noise, as for a question without media."""
 
 
+def papo_loss(
+    logprobs: Tensor,
+    blind_logprobs: Tensor,
+    entropy: Tensor,
+    blind_entropy: Tensor,
+    loss_mask: Tensor,
+    *,
+    kl_coef: float,
+    entropy_coef: float,
+    denominator: float | Tensor,
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Add up PAPO's two terms by their coefficients; a term without one costs no gradient.
+
+    Shapes: logprobs, blind_logprobs, entropy, blind_entropy, loss_mask (N, T) -> loss ()
+    """
+    loss = logprobs.new_zeros(())
+    kl, stats = perception_loss(logprobs, blind_logprobs, loss_mask, denominator=denominator)
+    if kl_coef:
+        loss = loss + kl_coef * kl
+    if entropy_coef:
+        term, entropies = entropy_loss(entropy, blind_entropy, loss_mask, denominator=denominator)
+        loss, stats = loss + entropy_coef * term, stats | entropies
+    return loss, stats
+
+
 def perception_loss(
     logprobs: Tensor, blind_logprobs: Tensor, loss_mask: Tensor, *, denominator: float | Tensor
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Make what the policy says depend on the media: push it away from its blind self.
+    """Push the policy away from its blind self, so that its tokens depend on the media.
 
         delta_t = blind_logprobs_t - logprobs_t
         loss    = -Σ_t min(exp(delta_t) - 1 - delta_t, max) / denominator
@@ -44,7 +69,7 @@ def perception_loss(
     delta = masked(blind_logprobs - logprobs, loss_mask).clamp(max=MAX_LOG_RATIO)  # (N, T)
     divergence = (delta.expm1() - delta).clamp(max=MAX_DIVERGENCE)  # (N, T)
     stats = {"perception_kl": masked_mean(divergence, loss_mask)}
-    return -total(divergence, loss_mask, denominator), stats
+    return -masked_sum(divergence, loss_mask, denominator), stats
 
 
 def entropy_loss(
@@ -64,14 +89,14 @@ def entropy_loss(
         "entropy": masked_mean(entropy, loss_mask),
         "blind_entropy": masked_mean(blind_entropy, loss_mask),
     }
-    return total(entropy + blind_entropy, loss_mask, denominator), stats
+    return masked_sum(entropy + blind_entropy, loss_mask, denominator), stats
 
 
 @torch.no_grad()
 def contribution_weights(
     logprobs: Tensor, blind_logprobs: Tensor, loss_mask: Tensor, *, coef: float
 ) -> Tensor:
-    """Weigh each token by what the media contributed to it, relative to its completion.
+    """Weight each token by the contribution of the media to it, relative to its completion.
 
         contribution_t = max(0, logprobs_t - blind_logprobs_t)
         weight_t = 1 - coef + coef * contribution_t / mean(contribution of the completion)

@@ -1,9 +1,9 @@
-"""Every loss: pure functions of tensors.
+"""The clipped policy gradient: importance ratios, the surrogate objective, and its denominator.
 
-A loss returns `(loss, stats)` and divides by what its caller names, never by the number of tokens
-at hand: summed over micro-batches and ranks it is then the loss of one large batch. Objectives are
-choices that do not depend on one another: the level of the importance ratio, how it is bounded,
-the denominator, the correction of another sampler. Named algorithms are configs over these.
+A loss returns `(loss, stats)` and divides by a denominator of its caller, never by the number of
+its own tokens: summed over micro-batches and ranks it is then the loss of one large batch. The
+level of the importance ratio, its bounds and the denominator are independent choices; named
+algorithms are configurations of them.
 """
 
 import math
@@ -11,17 +11,14 @@ import math
 import torch
 from torch import Tensor
 
-from configs.choices import Average, Correction, Estimator, Level, Surrogate
-
-MAX_LOG_RATIO = 20.0
-"""Bound of log-ratios between different samplers before the exponential, which float32 holds up to
-88. No bound of weights in use is that large, so that it changes none."""
+from configs.choices import Average, Level, Surrogate
+from modules.losses.masking import check_shapes, lengths, masked, masked_mean, masked_sum
 
 
 def importance_ratio(
     logprobs: Tensor, old_logprobs: Tensor, loss_mask: Tensor, *, level: Level
 ) -> Tensor:
-    """Weigh tokens by how much likelier the policy in training makes them than the one before.
+    """Compute importance ratios: the policy in training over the one before its updates.
 
         token:    exp(logprobs_t - old_logprobs_t)
         sequence: exp(mean_t(logprobs_t - old_logprobs_t)), for each token of the completion
@@ -33,7 +30,7 @@ def importance_ratio(
     check_shapes(loss_mask, logprobs=logprobs, old_logprobs=old_logprobs)
     log_ratio = masked(logprobs - old_logprobs, loss_mask)  # (N, T)
     if level == "sequence":
-        mean = log_ratio.sum(1, keepdim=True) / _lengths(loss_mask)  # (N, 1)
+        mean = log_ratio.sum(1, keepdim=True) / lengths(loss_mask)  # (N, 1)
         log_ratio = mean.expand_as(log_ratio)  # (N, T)
     return log_ratio.exp()
 
@@ -68,7 +65,7 @@ def policy_loss(
         logprobs: under the policy in training; carries the gradient.
         old_logprobs: of the same weights before the first update on these rollouts.
         weight: of each token, such as `correction_weights`; carries no gradient.
-        denominator: see the function of that name.
+        denominator: see `loss_denominator`.
     """
     ratio = importance_ratio(logprobs, old_logprobs, loss_mask, level=level)  # (N, T)
     bounded = ratio.clamp(1 - clip_low, 1 + clip_high)  # (N, T)
@@ -86,13 +83,13 @@ def policy_loss(
         gain = gain * masked(weight.detach(), loss_mask)
     stats = {"ratio": ratio, "clipped_low": low.float(), "clipped_high": high.float()}
     means = {name: masked_mean(values, loss_mask) for name, values in stats.items()}
-    return -total(gain, loss_mask, denominator), means
+    return -masked_sum(gain, loss_mask, denominator), means
 
 
-def denominator(
+def loss_denominator(
     loss_mask: Tensor, *, average: Average, completions: int, tokens: int, longest: int
 ) -> float | Tensor:
-    """Say what sums over tokens are divided by. Papers differ here:
+    """Choose what sums over tokens are divided by. Papers differ here:
 
         sequence: own length * completions    GRPO (2402.03300), GSPO; favors short right and long
                                               wrong completions
@@ -107,152 +104,8 @@ def denominator(
         longest: tokens that a completion may have.
     """
     if average == "sequence":
-        return _lengths(loss_mask) * completions
+        return lengths(loss_mask) * completions
     return float(max(tokens, 1) if average == "token" else completions * longest)
-
-
-@torch.no_grad()
-def correction_weights(
-    old_logprobs: Tensor,
-    rollout_logprobs: Tensor,
-    loss_mask: Tensor,
-    *,
-    kind: Correction,
-    level: Level,
-    low: float,
-    high: float,
-) -> tuple[Tensor | None, dict[str, Tensor]]:
-    """Weigh tokens by trainer over sampler, where the two give other probabilities to the same.
-
-        token:    w = exp(old_logprobs_t - rollout_logprobs_t)
-        sequence: w = exp(Σ_t(old_logprobs_t - rollout_logprobs_t)), for each of its tokens
-        truncate: min(w, high)                        TIS (Yao et al., 2025)
-        mask:     w where low <= w <= high, else 0    IcePop (2510.18855)
-
-    Unlike in `importance_ratio`, the level of sequences takes the product, which is the true
-    weight of a completion; it is far from 1 much sooner.
-
-    The stats say how far the two are apart, whatever the kind: KL(sampler || trainer) by k3, the
-    largest difference of log-probs, and the mean of w by token.
-
-    Shapes: old_logprobs, rollout_logprobs, loss_mask (N, T) -> (N, T)
-    """
-    check_shapes(loss_mask, old_logprobs=old_logprobs, rollout_logprobs=rollout_logprobs)
-    log_ratio = masked(old_logprobs - rollout_logprobs, loss_mask)  # (N, T)
-    bounded = log_ratio.clamp(max=MAX_LOG_RATIO)  # (N, T)
-    stats = {
-        "mismatch_kl": masked_mean(bounded.expm1() - log_ratio, loss_mask),
-        "mismatch_max": log_ratio.abs().amax(),
-        "mismatch_ratio": masked_mean(bounded.exp(), loss_mask),
-    }
-    if kind == "none":
-        return None, stats
-    if level == "sequence":
-        together = log_ratio.sum(1, keepdim=True).clamp(max=MAX_LOG_RATIO)  # (N, 1)
-        bounded = together.expand_as(log_ratio)  # (N, T)
-    weight = bounded.exp()  # (N, T)
-    if kind == "truncate":
-        return weight.clamp(max=high), stats
-    return weight.masked_fill((weight < low) | (weight > high), 0.0), stats
-
-
-def divergence(
-    logprobs: Tensor,
-    reference_logprobs: Tensor,
-    loss_mask: Tensor,
-    *,
-    estimator: Estimator,
-    ratio: Tensor | None = None,
-) -> Tensor:
-    """Estimate KL(policy || reference) at each sampled token; zero where nothing trains.
-
-        delta = reference_logprobs - logprobs
-        k1 = -delta                       k3 = exp(delta) - 1 - delta
-        k2 = delta² / 2                   k3_corrected = ratio * k3
-
-    Schulman's: k1 and k3 average to the divergence where the policy itself sampled the tokens, and
-    k3 is never negative. The gradient of k1 averages to zero, so that it is for rewards. The last
-    is DeepSeek-V3.2's (2512.02556), for tokens of an older policy; gradient flows through both
-    factors, so that its average is that of the divergence.
-
-    Shapes: logprobs, reference_logprobs, loss_mask, ratio (N, T) -> (N, T)
-
-    Args:
-        ratio: `importance_ratio`, which only k3_corrected needs.
-    """
-    check_shapes(loss_mask, logprobs=logprobs, reference_logprobs=reference_logprobs)
-    delta = masked(reference_logprobs - logprobs, loss_mask)  # (N, T)
-    if estimator == "k1":
-        return -delta
-    if estimator == "k2":
-        return delta.square() / 2
-    delta = delta.clamp(max=MAX_LOG_RATIO)
-    k3 = delta.expm1() - delta  # (N, T)
-    if estimator == "k3":
-        return k3
-    if ratio is None:
-        raise ValueError(
-            "ratio is None, but k3_corrected weighs each token by it: give importance_ratio(...), "
-            "or choose estimator k3."
-        )
-    check_shapes(loss_mask, ratio=ratio)
-    return masked(ratio * k3, loss_mask)
-
-
-def kl_loss(
-    logprobs: Tensor,
-    reference_logprobs: Tensor,
-    loss_mask: Tensor,
-    *,
-    estimator: Estimator,
-    ratio: Tensor | None,
-    denominator: float | Tensor,
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Price the distance from the reference: loss = Σ divergence_t / denominator.
-
-    What is logged is the mean of k3 whatever the estimator, so that runs can be compared.
-
-    Shapes: logprobs, reference_logprobs, loss_mask, ratio (N, T) -> loss ()
-    """
-    each = divergence(logprobs, reference_logprobs, loss_mask, estimator=estimator, ratio=ratio)
-    with torch.no_grad():
-        k3 = divergence(logprobs, reference_logprobs, loss_mask, estimator="k3")  # (N, T)
-    return total(each, loss_mask, denominator), {"kl": masked_mean(k3, loss_mask)}
-
-
-def masked(values: Tensor, loss_mask: Tensor) -> Tensor:
-    """Zero what does not train; padding may hold infinities, which times zero would be NaN."""
-    return values.masked_fill(~loss_mask, 0.0)
-
-
-def masked_mean(values: Tensor, loss_mask: Tensor) -> Tensor:
-    """Average over the tokens that train, for the log; zero where there are none."""
-    return masked(values.detach(), loss_mask).sum() / loss_mask.sum().clamp(min=1)
-
-
-def total(values: Tensor, loss_mask: Tensor, denominator: float | Tensor) -> Tensor:
-    """Sum over the tokens that train, each divided by its share's denominator. Shapes: -> ()"""
-    if isinstance(denominator, Tensor) and denominator.shape != (len(values), 1):
-        raise ValueError(
-            f"denominator is {tuple(denominator.shape)} for {len(values)} completions, but must be "
-            "a number or (N, 1): keep the second dimension."
-        )
-    return (masked(values, loss_mask) / denominator).sum()
-
-
-def check_shapes(loss_mask: Tensor, **tensors: Tensor) -> None:
-    """Refuse tensors that are not laid out as the mask is."""
-    for name, tensor in tensors.items():
-        if tensor.shape != loss_mask.shape:
-            raise ValueError(
-                f"{name} is {tuple(tensor.shape)} and loss_mask {tuple(loss_mask.shape)}, but both "
-                "must be (N, T): was one of them shifted by a token, and the other not?"
-            )
-
-
-def _lengths(loss_mask: Tensor) -> Tensor:
-    """Count what trains of each completion, at least 1. Shapes: (N, T) -> (N, 1)"""
-    return loss_mask.sum(1, keepdim=True).clamp(min=1)
 
 
 def _by_token(advantage: Tensor, loss_mask: Tensor) -> Tensor:

@@ -1,17 +1,17 @@
-"""Losses of stages that imitate: completions as they are, or a teacher token by token.
+"""Losses of imitation: of given completions, or of a teacher token by token.
 
-Like those of modules/losses/policy_gradient.py they divide by what their caller names.
+The caller gives their denominator, as that of modules/losses/policy_gradient.py.
 """
 
 from torch import Tensor
 
-from modules.losses.policy_gradient import check_shapes, masked_mean, total
+from modules.losses.masking import check_shapes, masked_mean, masked_sum
 
 
 def sft_loss(
     logprobs: Tensor, loss_mask: Tensor, *, denominator: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Imitate: make the tokens that are marked likelier.
+    """Compute the negative log-likelihood of the marked tokens.
 
         loss = -Σ_t logprobs_t / denominator
 
@@ -22,14 +22,14 @@ def sft_loss(
             constant of the run.
     """
     check_shapes(loss_mask, logprobs=logprobs)
-    loss = -total(logprobs, loss_mask, denominator)
+    loss = -masked_sum(logprobs, loss_mask, denominator)
     return loss, {"nll": masked_mean(-logprobs, loss_mask)}
 
 
 def distillation_loss(
     divergence: Tensor, loss_mask: Tensor, *, denominator: float
 ) -> tuple[Tensor, dict[str, Tensor]]:
-    """Bring two distributions together in the place of every token that is marked.
+    """Sum the divergence between two distributions over the marked tokens.
 
         loss = Σ_t divergence_t / denominator
 
@@ -39,5 +39,5 @@ def distillation_loss(
         denominator: see `sft_loss`.
     """
     check_shapes(loss_mask, divergence=divergence)
-    loss = total(divergence, loss_mask, denominator)
+    loss = masked_sum(divergence, loss_mask, denominator)
     return loss, {"divergence": masked_mean(divergence, loss_mask)}

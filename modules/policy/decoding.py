@@ -1,4 +1,4 @@
-"""Decoding: prompts are read once, their caches expanded to the group, finished rows dropped."""
+"""Decode: read prompts once, expand their caches to the group, drop finished rows."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,16 +10,16 @@ from transformers import DynamicCache
 from datamodules.batch import Batch, Completions
 from modules.backbones.base import LanguageModel
 from modules.policy.sampling import Sampling
-from modules.policy.scoring import next_position, read_row
+from modules.policy.scoring import forward_packed, next_position
 from modules.policy.unreadable import readable
-from modules.step.nonfinite import NonFinite
-from modules.step.timer import Stopwatch, lap
+from modules.step.nonfinite import NonFiniteError
+from modules.step.timer import PhaseTimer, timed
 
 Decode = Callable[[Tensor, Tensor, DynamicCache, Tensor], Tensor]
 """(token ids (R,), positions (R,), cache, mask (R, 1, 1, L)) -> logits (R, V) of the next token"""
 
 
-def complete(
+def generate(
     parts: LanguageModel,
     batch: Batch,
     after: Completions | None,
@@ -28,16 +28,16 @@ def complete(
     encoded: Tensor,
     sampling: Sampling,
     uniforms: Tensor,
-    banned: Tensor,
+    suppressed: Tensor,
     stop_id: int,
     dense: bool,
-    watch: Stopwatch | None,
+    timer: PhaseTimer | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Read prompts, and what was said after them, in one pass, and go on from there.
+    """Prefill prompts, and tokens that already follow them, in one pass; then sample on.
 
-    Nothing comes of numbers that are infinite or NaN: the prompts at fault are named.
+    Logits that are infinite or NaN raise an error that names the prompts at fault.
 
-    Shapes: encoded (sum of P, W), uniforms (N, T), banned (V,)
+    Shapes: encoded (sum of P, D_in), uniforms (N, T), suppressed (V,)
         -> token ids, logprobs, mask (N, T)
 
     Args:
@@ -47,16 +47,16 @@ def complete(
     def logits_of(hidden: Tensor) -> Tensor:
         """Predict the next token. Shapes: (R, D) -> (R, V)"""
         logits: Tensor = parts.head(hidden)
-        return logits.masked_fill(banned, float("-inf"))
+        return logits.masked_fill(suppressed, float("-inf"))
 
     def decode(token: Tensor, position: Tensor, cache: DynamicCache, mask: Tensor) -> Tensor:
         embedded = parts.embedding(token).unsqueeze(1)  # (R, 1, D)
         places = position.expand(3, -1).unsqueeze(2)  # (3, R, 1)
-        return logits_of(parts.read(embedded, places, cache=cache, attention_mask=mask)[:, 0])
+        return logits_of(parts.forward(embedded, places, cache=cache, attention_mask=mask)[:, 0])
 
-    packed = DynamicCache()
-    with lap(watch, "prefill"):
-        hidden, layout = read_row(parts, batch, after, encoded=encoded, dense=dense, cache=packed)
+    kv = DynamicCache()
+    with timed(timer, "prefill"):
+        hidden, layout = forward_packed(parts, batch, after, encoded=encoded, dense=dense, cache=kv)
         index, valid = layout.prompt_index[owner], layout.prompt_valid[owner]  # (N, P)
         position = next_position(batch, layout)[owner]  # (N,)
         if after is None:  # siblings begin alike: the head runs once for each prompt
@@ -67,11 +67,11 @@ def complete(
             last = layout.prompt_lens.sum() + layout.completion_lens.cumsum(0) - 1  # (N,)
             logits = logits_of(hidden[last])  # (N, V)
             position = position + layout.completion_lens
-    with lap(watch, "decode"), readable(parts, batch, after, dense=dense):
+    with timed(timer, "decode"), readable(parts, batch, after, dense=dense):
         return decode_rows(
             decode,
             logits,
-            expand_cache(packed, index),
+            expand_cache(kv, index),
             valid,
             position,
             sampling=sampling,
@@ -81,7 +81,7 @@ def complete(
 
 
 def expand_cache(packed: DynamicCache, index: Tensor) -> DynamicCache:
-    """Unpack a row into one padded cache row for each completion, by where its tokens lie.
+    """Unpack the cache of a packed row into one padded row for each completion.
 
     Shapes of each layer: (1, K, S, E), index (N, L) -> (N, K, L, E)
     """
@@ -107,7 +107,7 @@ def decode_rows(
     uniforms: Tensor,
     stop_id: int,
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw completions for N rows until each has ended or `uniforms` are used up.
+    """Sample N rows until each has ended or `uniforms` are used up.
 
     A row's draws depend on its own uniforms only, so the same (seed, step, sample, rollout) gives
     the same completion whatever else is in the batch.
@@ -135,12 +135,12 @@ def decode_rows(
             cache.batch_select_indices(alive)
         valid = torch.cat([valid, valid.new_ones(len(rows), 1)], dim=1)  # (R, P + step + 1)
         logits = decode(token, next_position + step, cache, valid[:, None, None])
-    _require_finite(logprobs)  # once, which is enough: greedy draws do not look
+    _require_finite(logprobs)  # once is enough: greedy draws do not check
     return ids, logprobs, mask
 
 
 def _draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
-    """Choose a token by inverting the cumulative distribution at `uniform`, or the likeliest.
+    """Draw a token by inverting the cumulative distribution at `uniform`, or take the likeliest.
 
     The likeliest `top_k` stand in the order of the vocabulary, so that with k as large as that the
     draws are those without it.
@@ -169,10 +169,10 @@ def _invert(logprobs: Tensor, uniform: Tensor) -> Tensor:
 
 
 def _require_finite(values: Tensor) -> None:
-    """Refuse what comes of logits that are infinite or NaN."""
+    """Raise where logits were infinite or NaN."""
     if not bool(values.isfinite().all()):
-        raise NonFinite(
+        raise NonFiniteError(
             "the policy's logits are infinite or NaN, so that there is nothing to sample from: the "
             "weights or a question went wrong. Look at these, or train with a smaller optim.lr.",
-            sound=False,
+            weights_good=False,
         )

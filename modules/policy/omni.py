@@ -1,7 +1,6 @@
-"""One wrapper for the policy: encode media once, read each prompt once, answer many times."""
+"""The policy: embed media once, read each prompt once, sample or score many completions."""
 
 import copy
-from collections.abc import Sequence
 from pathlib import Path
 
 import torch
@@ -17,19 +16,18 @@ from modules.backbones.loading import load_model, parts_of
 from modules.backbones.tower_cache import TowerCache
 from modules.kernels.divergence import fused_divergence
 from modules.kernels.logprobs import fused_logprobs, fused_scores
-from modules.policy.decoding import complete
-from modules.policy.reference import AdaptersOff, Reference
-from modules.policy.sampling import Rollout, Sampling
-from modules.policy.scoring import Prediction, TokenScores, predict_completions
+from modules.policy.decoding import generate
+from modules.policy.reference import DisabledAdapterReference, Reference
+from modules.policy.sampling import SampledCompletions, Sampling
+from modules.policy.scoring import PackedStates, TokenScores, packed_states
 from modules.policy.vocabulary import Vocabulary
-from modules.step.timer import Stopwatch, lap
+from modules.step.timer import PhaseTimer, timed
 
 
 class OmniModel(nn.Module):
-    """A model behind eight verbs: encode, predict, logprobs, scores, divergence, sample,
-    score_options, reference.
+    """A model that embeds prompts, samples completions, and scores them.
 
-    It is a thinker, or for those who need no ears and eyes a language model of text alone.
+    It is a thinker with towers, or a language model of text alone.
     """
 
     def __init__(
@@ -46,8 +44,8 @@ class OmniModel(nn.Module):
         self.dense_attention = dense_attention
         self.tower_cache = tower_cache
         rows = self.backbone.head.weight.shape[0]
-        self.register_buffer("banned", vocabulary.banned(rows), persistent=False)
-        self.banned: Tensor
+        self.register_buffer("suppressed", vocabulary.suppressed_mask(rows), persistent=False)
+        self.suppressed: Tensor
 
     @staticmethod
     def load(
@@ -66,7 +64,7 @@ class OmniModel(nn.Module):
 
         Args:
             lora: adapters to train instead of the weights; see `add_adapters`.
-            tower_cache: directory of what these towers, which must be frozen, made of media before.
+            tower_cache: directory of cached outputs of these towers, which must be frozen.
         """
         whole = load_model(path, dtype=dtype, lora=lora, freeze_towers=freeze_towers)
         model = OmniModel(whole, Vocabulary(tokenizer), dense_attention=dense_attention)
@@ -88,42 +86,42 @@ class OmniModel(nn.Module):
 
     @property
     def backbone(self) -> LanguageModel:
-        """The parts of the model by name; made anew so that a deep copy names its own parts."""
+        """The parts of the model by name; made anew, so that a deep copy names its own parts."""
         return parts_of(self.thinker)
 
-    def encode(self, batch: Batch, *, seen: Tensor | None = None) -> Tensor:
+    def embed_prompts(self, batch: Batch, *, cached_encoding: Tensor | None = None) -> Tensor:
         """Embed all prompts with their media in place: each tower runs once.
 
-        Shapes: seen (sum of P, W) -> (sum of P, W), where W is what the backbone makes it
+        Shapes: seen (sum of P, D_in) -> (sum of P, D_in), where the backbone chooses D_in
 
         Args:
-            seen: an earlier encoding of these prompts, whose media are taken over without their
-                gradient instead of running the towers again: the same where those are frozen.
+            cached_encoding: an earlier encoding of these prompts, whose media are reused without
+                their gradient instead of running the towers again: the same for frozen towers.
         """
-        return self.backbone.embed(batch, seen=seen, cache=self.tower_cache)
+        return self.backbone.embed(batch, cached_encoding=cached_encoding, cache=self.tower_cache)
 
-    def predict(
+    def hidden_states(
         self,
         batch: Batch,
         completions: Completions,
         *,
         encoded: Tensor | None = None,
         scored: Tensor | None = None,
-    ) -> Prediction:
-        """Find the states that predict each token of completions, prompts shared within groups.
+    ) -> PackedStates:
+        """Compute the states that predict each token of completions, prompts shared within groups.
 
-        Media are read too unless that was done. Gradients flow.
+        Prompts are embedded first unless `encoded` is given. Gradients flow.
 
-        Shapes: encoded (sum of P, W), completions (N, T), scored (N, T)
+        Shapes: encoded (sum of P, D_in), completions (N, T), scored (N, T)
 
         Args:
-            scored: True on the tokens whose places are wanted, all of them unless told otherwise.
+            scored: True on the tokens that are predicted; all of them by default.
         """
-        return predict_completions(
+        return packed_states(
             self.backbone,
             batch,
             completions,
-            encoded=self.encode(batch) if encoded is None else encoded,
+            encoded=self.embed_prompts(batch) if encoded is None else encoded,
             scored=scored,
             dense=self.dense_attention,
         )
@@ -139,17 +137,20 @@ class OmniModel(nn.Module):
     ) -> Tensor:
         """Score completions under the tempered policy, prompts shared within their group.
 
-        Shapes: encoded (sum of P, W), completions (N, T), scored (N, T)
+        Shapes: encoded (sum of P, D_in), completions (N, T), scored (N, T)
             -> (N, T) float32, 0 on padding and on what is not scored
 
         Args:
-            scored: True on the tokens whose log-probs are wanted, all of them unless told
-                otherwise; the head runs for these alone. The others are read only, and may be
-                tokens that can never be sampled.
+            scored: True on the tokens that are scored, all of them by default; the head runs for
+                these alone. The others are only read, and may be tokens that are never sampled.
         """
-        read = self.predict(batch, completions, encoded=encoded, scored=scored)
+        read = self.hidden_states(batch, completions, encoded=encoded, scored=scored)
         logprobs = fused_logprobs(
-            read.states, read.weight, read.targets, banned=self.banned, temperature=temperature
+            read.states,
+            read.weight,
+            read.targets,
+            suppressed=self.suppressed,
+            temperature=temperature,
         )
         return read.pad(logprobs)
 
@@ -161,13 +162,17 @@ class OmniModel(nn.Module):
         encoded: Tensor | None = None,
         temperature: float = 1.0,
     ) -> TokenScores:
-        """Score completions like `logprobs`, and measure the entropy in each token's place.
+        """Score completions like `logprobs`, with the entropy in each token's place.
 
-        Shapes: encoded (sum of P, W), completions (N, T) -> (N, T) float32 each
+        Shapes: encoded (sum of P, D_in), completions (N, T) -> (N, T) float32 each
         """
-        read = self.predict(batch, completions, encoded=encoded)
+        read = self.hidden_states(batch, completions, encoded=encoded)
         logprobs, entropy = fused_scores(
-            read.states, read.weight, read.targets, banned=self.banned, temperature=temperature
+            read.states,
+            read.weight,
+            read.targets,
+            suppressed=self.suppressed,
+            temperature=temperature,
         )
         return TokenScores(logprobs=read.pad(logprobs), entropy=read.pad(entropy))
 
@@ -184,27 +189,27 @@ class OmniModel(nn.Module):
         top_k: int = 0,
         encoded: Tensor | None = None,
     ) -> Tensor:
-        """Measure how far the policy is from a teacher in the place of each token.
+        """Compute the divergence of the policy from a teacher in the place of each token.
 
-        Both read the same completions, each behind its own showing of the same prompts. Only the
-        policy has a gradient, and only through what it expects: what was said stays as it is.
+        Both read the same completions, each after its own view of the same prompts. Only the policy
+        has a gradient, and only through its distributions: the tokens are given.
 
-        Shapes: encoded (sum of P, W), completions (N, T) -> (N, T) float32, 0 on padding
+        Shapes: encoded (sum of P, D_in), completions (N, T) -> (N, T) float32, 0 on padding
 
         Args:
             kind, jsd_weight, temperature, top_k: see `fused_divergence`.
         """
-        assert len(batch) == len(teacher_batch), "both are shown the same prompts"
+        assert len(batch) == len(teacher_batch), "two views of the same prompts"
         self.vocabulary.require_same(teacher.vocabulary)
         with torch.no_grad():
-            expected = teacher.predict(teacher_batch, completions)
-        read = self.predict(batch, completions, encoded=encoded)
+            expected = teacher.hidden_states(teacher_batch, completions)
+        read = self.hidden_states(batch, completions, encoded=encoded)
         divergence = fused_divergence(
             read.states,
             read.weight,
             expected.states,
             expected.weight,
-            banned=self.banned,
+            suppressed=self.suppressed,
             kind=kind,
             jsd_weight=jsd_weight,
             temperature=temperature,
@@ -220,10 +225,10 @@ class OmniModel(nn.Module):
         *,
         uniforms: Tensor,
         encoded: Tensor | None = None,
-        watch: Stopwatch | None = None,
+        timer: PhaseTimer | None = None,
         after: Completions | None = None,
-    ) -> Rollout:
-        """Let the policy complete each prompt G times, in eval mode, without gradients.
+    ) -> SampledCompletions:
+        """Sample G completions of each prompt, in eval mode, without gradients.
 
         Each prompt is read once; its cache is expanded to the group. `generate` with several
         return sequences would run towers and prompt G times, and mixes up media on the way.
@@ -232,22 +237,21 @@ class OmniModel(nn.Module):
             rows of `after`
 
         Args:
-            watch: told how long towers, prefill and decode took.
-            after: what already stands behind the prompts; each row is read and completed once, so
-                that a prompt has as many answers as it has rows, be they equally many or not. The
-                rollout holds the answers alone.
+            timer: of the phases towers, prefill and decode.
+            after: tokens that already follow the prompts; each row is continued once, so that a
+                prompt has as many completions as it has rows. Only new tokens are returned.
         """
         group = sampling.group_size
         owner = [row // group for row in range(len(batch) * group)]
         if after is not None:
-            assert after.branch is None, "a fork has no one end to go on from"
+            assert after.branch is None, "a fork has several ends"
             owner = after.owner
-        assert len(uniforms) == len(owner), "each completion has draws of its own"
+        assert len(uniforms) == len(owner), "each completion has its own draws"
         with evaluating(self):
             if encoded is None:
-                with lap(watch, "towers"):
-                    encoded = self.encode(batch)
-            ids, logprobs, mask = complete(
+                with timed(timer, "towers"):
+                    encoded = self.embed_prompts(batch)
+            ids, logprobs, mask = generate(
                 self.backbone,
                 batch,
                 after,
@@ -255,36 +259,18 @@ class OmniModel(nn.Module):
                 encoded=encoded.detach(),
                 sampling=sampling,
                 uniforms=uniforms.to(encoded.device),
-                banned=self.banned,
+                suppressed=self.suppressed,
                 stop_id=self.vocabulary.end_id,
                 dense=self.dense_attention,
-                watch=watch,
+                timer=timer,
             )
-        return Rollout.of(ids, logprobs, mask, owner=owner, vocabulary=self.vocabulary)
-
-    @torch.no_grad()
-    def score_options(self, batch: Batch, options: Sequence[Sequence[Sequence[int]]]) -> Tensor:
-        """Score every option of every prompt in one pass, without sampling.
-
-        Args:
-            options: for each prompt, the token ids of each of its options' completions.
-
-        Shapes: -> (B, O) summed log-probs, -inf where a prompt has fewer than O options
-        """
-        owner = [prompt for prompt, group in enumerate(options) for _ in group]
-        flat = Completions.of([ids for group in options for ids in group], owner)
-        scores = self.logprobs(batch, flat.to(batch.prompt_ids.device)).sum(1)  # (N,)
-        counts = torch.tensor([len(group) for group in options], device=scores.device)
-        places = torch.arange(int(counts.max()), device=scores.device) < counts.unsqueeze(1)
-        return torch.full_like(places, float("-inf"), dtype=scores.dtype).masked_scatter(
-            places, scores
-        )
+        return SampledCompletions.of(ids, logprobs, mask, owner=owner, vocabulary=self.vocabulary)
 
     def reference(self) -> Reference:
-        """Keep the policy as it is now: by its frozen weights if adapters are trained beside
-        them, which a run starts without effect; else by a copy."""
+        """Freeze the policy as it is now: its weights without adapters, which begin without effect,
+        or else a copy."""
         if self.adapted:
-            return AdaptersOff(self, self.thinker)
+            return DisabledAdapterReference(self, self.thinker)
         frozen = copy.deepcopy(self).eval()
         return frozen.requires_grad_(False)
 

@@ -1,4 +1,4 @@
-"""A policy that stays as it is: the one that a run started from, or a teacher."""
+"""Frozen models beside the policy: the reference that a run started from, or a teacher."""
 
 from typing import Protocol, Self, final
 
@@ -8,21 +8,21 @@ from torch import Tensor, nn
 from datamodules.batch import Batch, Completions
 from modules.backbones.adapters import adapters_off
 from modules.backbones.base import evaluating
-from modules.policy.scoring import Prediction
+from modules.policy.scoring import PackedStates
 from modules.policy.vocabulary import Vocabulary
 
 
 class Reference(Protocol):
-    """What says what it makes of completions and never learns; a frozen model will do."""
+    """A frozen model that scores completions."""
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """Its words."""
+        """Its tokens."""
 
-    def predict(
+    def hidden_states(
         self, batch: Batch, completions: Completions, *, encoded: Tensor | None = None
-    ) -> Prediction:
-        """Find the states that predict each token. Shapes: encoded (sum of P, W)"""
+    ) -> PackedStates:
+        """Compute the states that predict each token. Shapes: encoded (sum of P, D_in)"""
 
     def logprobs(
         self,
@@ -32,15 +32,15 @@ class Reference(Protocol):
         encoded: Tensor | None = None,
         temperature: float = 1.0,
     ) -> Tensor:
-        """Score completions. Shapes: encoded (sum of P, W) -> (N, T)"""
+        """Score completions. Shapes: encoded (sum of P, D_in) -> (N, T)"""
 
     def to(self, device: torch.device) -> object:
-        """Move to where the policy is."""
+        """Move to a device."""
 
 
 @final
-class AdaptersOff:
-    """The weights beside the adapters are those of the start: no second copy is needed."""
+class DisabledAdapterReference:
+    """The policy with its adapters disabled: its weights are those of the start, without a copy."""
 
     def __init__(self, policy: Reference, thinker: nn.Module) -> None:
         self.policy = policy
@@ -48,19 +48,19 @@ class AdaptersOff:
 
     @property
     def vocabulary(self) -> Vocabulary:
-        """The words of the policy."""
+        """The tokens of the policy."""
         return self.policy.vocabulary
 
     @torch.no_grad()
-    def predict(
+    def hidden_states(
         self, batch: Batch, completions: Completions, *, encoded: Tensor | None = None
-    ) -> Prediction:
-        """Find the states that predict each token without the adapters.
+    ) -> PackedStates:
+        """Compute the states that predict each token, without the adapters.
 
-        Shapes: encoded (sum of P, W)
+        Shapes: encoded (sum of P, D_in)
         """
         with evaluating(self.thinker), adapters_off(self.thinker):
-            return self.policy.predict(batch, completions, encoded=encoded)
+            return self.policy.hidden_states(batch, completions, encoded=encoded)
 
     @torch.no_grad()
     def logprobs(
@@ -73,7 +73,7 @@ class AdaptersOff:
     ) -> Tensor:
         """Score completions without the adapters, those of towers included.
 
-        Shapes: encoded (sum of P, W) -> (N, T)
+        Shapes: encoded (sum of P, D_in) -> (N, T)
         """
         with evaluating(self.thinker), adapters_off(self.thinker):
             return self.policy.logprobs(
@@ -81,5 +81,5 @@ class AdaptersOff:
             )
 
     def to(self, device: torch.device) -> Self:
-        """Stay with the policy, whose weights these are."""
+        """Stay where the policy is, whose weights these are."""
         return self

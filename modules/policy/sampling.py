@@ -1,4 +1,4 @@
-"""What a policy said to the prompts of a batch, and how it was drawn."""
+"""Sampled completions, and the settings that they were sampled with."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ from modules.policy.vocabulary import Vocabulary
 
 @dataclass(frozen=True, kw_only=True)
 class Sampling:
-    """How completions are drawn."""
+    """How completions are sampled."""
 
     group_size: int
     """Completions per prompt."""
@@ -29,15 +29,15 @@ class Sampling:
 
 
 @dataclass(kw_only=True)
-class Rollout:
-    """What the policy said to each prompt, G times, and how likely it held each token."""
+class SampledCompletions:
+    """G completions of each prompt, with the log-probs of their tokens."""
 
     completions: Completions
     logprobs: Tensor
     """Of each sampled token under the policy that sampled it, at its temperature. (N, T)
 
-    Over the whole vocabulary, also where `top_k` left most of it out: what is trained is the
-    policy, and what the update scores is the policy, so that their ratio begins at 1.
+    Over the whole vocabulary, also where `top_k` left most of it out: updates score tokens in the
+    same way, so that their ratio begins at 1.
     """
 
     loss_mask: Tensor
@@ -57,15 +57,15 @@ class Rollout:
         *,
         owner: Sequence[int],
         vocabulary: Vocabulary,
-    ) -> "Rollout":
-        """Trim what was decoded to the longest completion, and write the texts.
+    ) -> "SampledCompletions":
+        """Trim decoded tokens to the longest completion, and decode the texts.
 
         Shapes: ids, logprobs, mask (N, longest allowed)
         """
         lens = mask.sum(1).tolist()
         width = max(lens)
         rows = [row[:length] for row, length in zip(ids.tolist(), lens, strict=True)]
-        return Rollout(
+        return SampledCompletions(
             completions=Completions(token_ids=ids[:, :width], lens=lens, owner=list(owner)),
             logprobs=logprobs[:, :width],
             loss_mask=mask[:, :width],
@@ -73,12 +73,12 @@ class Rollout:
             finished=[row[-1] == vocabulary.end_id for row in rows],
         )
 
-    def select(self, prompts: Sequence[int], group_size: int) -> "Rollout":
+    def select(self, prompts: Sequence[int], group_size: int) -> "SampledCompletions":
         """Take the groups of some prompts, one at least, which are numbered anew."""
         rows = [prompt * group_size + place for prompt in prompts for place in range(group_size)]
         completions = self.completions.select(rows)
         width = completions.token_ids.shape[1]
-        return Rollout(
+        return SampledCompletions(
             completions=completions,
             logprobs=self.logprobs[rows, :width],
             loss_mask=self.loss_mask[rows, :width],
@@ -87,7 +87,7 @@ class Rollout:
         )
 
     @staticmethod
-    def concat(rollouts: Sequence["Rollout"]) -> "Rollout":
+    def concat(rollouts: Sequence["SampledCompletions"]) -> "SampledCompletions":
         """Put several below one another, as wide as the longest; prompts are counted on."""
         completions = Completions.concat([rollout.completions for rollout in rollouts])
         width = completions.token_ids.shape[1]
@@ -95,7 +95,7 @@ class Rollout:
         def stacked(parts: Sequence[Tensor]) -> Tensor:
             return torch.cat([F.pad(part, (0, width - part.shape[1])) for part in parts])
 
-        return Rollout(
+        return SampledCompletions(
             completions=completions,
             logprobs=stacked([rollout.logprobs for rollout in rollouts]),
             loss_mask=stacked([rollout.loss_mask for rollout in rollouts]),

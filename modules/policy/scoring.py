@@ -1,4 +1,4 @@
-"""Reading: prompts and their completions stand in one packed row, each prompt once."""
+"""Score completions in one packed row, in which each prompt stands once."""
 
 from dataclasses import dataclass
 
@@ -14,19 +14,19 @@ from modules.kernels.layout import GroupLayout, look_up
 
 @dataclass(frozen=True, kw_only=True)
 class TokenScores:
-    """What a policy makes of completions, token by token; 0 on padding."""
+    """Scores of the tokens of completions; 0 on padding."""
 
     logprobs: Tensor
-    """Of each token, given those before. (N, T)"""
+    """Of each token, given those before it. (N, T)"""
 
     entropy: Tensor
-    """Of the tempered distribution over what may be said in each token's place. (N, T)"""
+    """Of the tempered distribution over tokens in each token's place. (N, T)"""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Prediction:
-    """What a model expects in the place of each token of completions, as states and a head: logits
-    of all places at once would not fit."""
+class PackedStates:
+    """The states that predict the tokens of completions, and the head: logits of all tokens at once
+    would not fit."""
 
     states: Tensor
     """(scored tokens, D)"""
@@ -35,18 +35,18 @@ class Prediction:
     """The head; its product with the states are the logits. (V, D)"""
 
     targets: Tensor
-    """The tokens that stand in these places. (scored tokens,)"""
+    """The tokens that they predict. (scored tokens,)"""
 
     layout: GroupLayout
     wanted: Tensor
-    """True where a scored token stands. (N, T)"""
+    """True on scored tokens. (N, T)"""
 
     def pad(self, packed: Tensor) -> Tensor:
-        """Put one value per scored token where it belongs, 0 elsewhere. Shapes: -> (N, T)"""
+        """Unpack one value per scored token, 0 elsewhere. Shapes: -> (N, T)"""
         return self.layout.pad(packed, where=self.wanted)
 
 
-def predict_completions(
+def packed_states(
     parts: LanguageModel,
     batch: Batch,
     completions: Completions,
@@ -54,15 +54,15 @@ def predict_completions(
     encoded: Tensor,
     scored: Tensor | None,
     dense: bool,
-) -> Prediction:
-    """Read each prompt once for all of its completions, and keep what predicts their tokens.
+) -> PackedStates:
+    """Run the model once over prompts and completions, and keep the states that predict tokens.
 
-    Shapes: encoded (sum of P, W), scored (N, T)
+    Shapes: encoded (sum of P, D_in), scored (N, T)
     """
-    hidden, layout = read_row(parts, batch, completions, encoded=encoded, dense=dense)
+    hidden, layout = forward_packed(parts, batch, completions, encoded=encoded, dense=dense)
     valid = layout.completion_valid  # (N, T)
     wanted = valid if scored is None else valid & scored  # (N, T)
-    return Prediction(
+    return PackedStates(
         states=look_up(hidden, layout.predictor[wanted[valid]]),
         weight=parts.head.weight,
         targets=completions.token_ids[wanted],
@@ -71,7 +71,7 @@ def predict_completions(
     )
 
 
-def read_row(
+def forward_packed(
     parts: LanguageModel,
     batch: Batch,
     completions: Completions | None,
@@ -80,9 +80,9 @@ def read_row(
     dense: bool,
     cache: DynamicCache | None = None,
 ) -> tuple[Tensor, GroupLayout]:
-    """Run the language model once over prompts and what continues them, if anything does.
+    """Run the language model once over prompts and their completions, if there are any.
 
-    Shapes: encoded (sum of P, W) -> (S, D)
+    Shapes: encoded (sum of P, D_in) -> (S, D)
 
     Args:
         cache: filled with the keys and values of the row.
@@ -99,18 +99,18 @@ def read_row(
         )
         valid = layout.completion_valid  # (N, T)
         words = parts.embedding(completions.token_ids[valid])  # (sum of T, D)
-        row = torch.cat([row, pad(words, (0, row.shape[1] - words.shape[1]))])  # (S, W)
+        row = torch.cat([row, pad(words, (0, row.shape[1] - words.shape[1]))])  # (S, D_in)
         start = next_position(batch, layout)[layout.owner]  # (N,)
         after = (start.unsqueeze(1) + layout.depth)[valid]  # (sum of T,)
         positions = torch.cat([positions, after.expand(3, -1)], dim=1)  # (3, S)
-    hidden = parts.read(
+    hidden = parts.forward(
         row.unsqueeze(0), positions.unsqueeze(1), cache=cache, group_layout=layout, dense=dense
     )
     return hidden[0], layout  # (S, D)
 
 
 def next_position(batch: Batch, layout: GroupLayout) -> Tensor:
-    """Where each prompt's continuations start: past its own maximum, which with media is not its
+    """Find the position after each prompt: past its highest position, which with media is not its
     length. Shapes: -> (B,)"""
     highest = batch.positions.amax(0)[layout.prompt_index]  # (B, P)
     return highest.masked_fill(~layout.prompt_valid, -1).amax(1) + 1

@@ -1,8 +1,9 @@
-"""What a description of evidence is paid for: by rules alone, once a reader has answered by it.
+"""Rewards for descriptions of evidence: a reader answers by them, and rules find leaked answers.
 
-VEPA (arXiv 2606.17678) pays a description of a picture by which a reader who does not see it can
-answer. To say what is seen is honest even where that happens to be the answer; to say which answer
-it makes is not. The paper leaves this to a judge model; here is a rule, and a judge is optional.
+VEPA (arXiv 2606.17678) rewards a description of a picture by which a reader that does not see it
+can answer. To say what is seen is honest even where that happens to be the answer; to say which
+option that makes right is a leak. The paper leaves this to a judge model; here is a rule, and a
+judge is optional.
 """
 
 import re
@@ -10,9 +11,9 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from typing import final
 
-from configs.prealign import EvidenceReward, PrealignConfig
+from configs.prealign import EvidenceRewardForm, PrealignConfig
 from datamodules.sample import LETTERS, Sample
-from modules.rewards.verifier_reward import Elsewhere, Group, Paid
+from modules.rewards.verifier_reward import ExtraView, Group, RewardResult
 from modules.verifiers.conclusions import NUMERALS
 from modules.verifiers.extraction import BOX, CLOSE, OPEN
 from modules.verifiers.parsing import choice
@@ -38,7 +39,7 @@ _PHRASES = re.compile(
     """,
     re.IGNORECASE | re.VERBOSE,
 )
-"""Words that say: this is the answer. `his answer is` tells of somebody else's, see `_OTHERS`."""
+"""Phrases that state an answer. `his answer is` reports somebody else's, see `_OTHERS`."""
 
 _OTHERS = re.compile(r"\b(?:his|her|their|nobody's|\w+'s)\s+(?:\w+\s+)?answer\b", re.IGNORECASE)
 
@@ -52,7 +53,7 @@ _PLACES = {
     **{numeral: number for number, numeral in enumerate(NUMERALS)},
     **{ordinal: number for number, ordinal in enumerate(_ORDINALS, start=1)},
 }
-"""Which option a name in a sentence stands for, from 1."""
+"""Number of the option that a name in a sentence stands for, from 1."""
 
 _NAMED = re.compile(
     r"\b(?i:option|choice)\s*[(\[]?(?P<option>[A-J]|[a-j](?=\W*$)|(?:[1-9]|10)\b)(?!\w)"
@@ -72,7 +73,7 @@ _LEAD = re.compile(
     r"|certainly|definitely|probably|finally|well|okay|ok)\b)+",
     re.IGNORECASE,
 )
-"""What may lead up to an answer. Not `it is` alone: so begins what is seen, too."""
+"""What may stand before an answer. Not `it is` alone: descriptions begin like that, too."""
 
 _ARTICLE = re.compile(r"^(?:the|an?) (?=.)")
 
@@ -82,7 +83,7 @@ _YES_NO = re.compile(r"^\W*(?:yes|no)(?:\W*$|\s*[,.:;!-])", re.IGNORECASE)
 _QUOTED = re.compile(r"^\s*[\"“'‘«]")
 
 
-def gives_away(description: str, sample: Sample) -> bool:
+def leaks_answer(description: str, sample: Sample) -> bool:
     """Tell whether a description states an answer, right or wrong, as the answer.
 
     It does with an answer's tags or box, with words such as "the answer is", with the letter or the
@@ -91,8 +92,8 @@ def gives_away(description: str, sample: Sample) -> bool:
     options is repeating the question. A digit, a word or an option's text in a sentence about what
     is seen or heard is evidence, also where it is the answer.
 
-    What is said in such words in a recording counts too: whoever describes it can report it in
-    others. A rule knows no meaning: "only the second one barks" passes, and is a fact.
+    Such words count as well where a recording says them: a description can report it in others. A
+    rule knows no meaning: "only the second one barks" passes, and is a fact.
     """
     text = plain(description).replace("’", "'")
     lowered = text.casefold()
@@ -109,7 +110,7 @@ def gives_away(description: str, sample: Sample) -> bool:
 
 
 def _is_answer(text: str, sample: Sample) -> bool:
-    """Tell whether a text is an answer and nothing else, whatever leads up to it."""
+    """Tell whether a text is nothing but an answer, whatever stands before it."""
     bare = _bare(text)
     if any(verify(one, sample=sample).parsed for one in (text, bare)):  # of a closed type, untagged
         return True
@@ -119,7 +120,7 @@ def _is_answer(text: str, sample: Sample) -> bool:
 
 
 def _bare(text: str) -> str:
-    """Leave out what leads up to an answer, and its article, and write a numeral in figures."""
+    """Drop what may stand before an answer, and its article, and write a numeral in figures."""
     words = _ARTICLE.sub("", normalize(_LEAD.sub("", text) or text))
     return str(NUMERALS.index(words)) if words in NUMERALS else words
 
@@ -142,51 +143,51 @@ def _letters(text: str, parts: Sequence[str], sample: Sample) -> set[str]:
     return found
 
 
-def distinct(description: str, n: int) -> float:
-    """Measure the share of runs of n words that are not repetitions of another; 1 where there are
-    fewer words than that.
+def distinct_n(description: str, n: int) -> float:
+    """Compute distinct-n, the share of n-grams of words that are different ones; 1 where there are
+    fewer words than n.
 
     The paper names a factor for repetition, from 0 to 1, and not its formula: this one is ours.
     """
     words = normalize(description).split()
-    runs = [tuple(words[at : at + n]) for at in range(len(words) - n + 1)]
-    return len(set(runs)) / len(runs) if runs else 1.0
+    ngrams = [tuple(words[at : at + n]) for at in range(len(words) - n + 1)]
+    return len(set(ngrams)) / len(ngrams) if ngrams else 1.0
 
 
 def evidence_reward(
-    kind: EvidenceReward,
+    kind: EvidenceRewardForm,
     *,
     right: bool,
-    honest: bool,
+    no_leak: bool,
     distinct: float,
-    repetitive: float,
+    min_distinct: float,
     prior: float = 0.0,
 ) -> float:
-    """Pay one description.
+    """Reward one description.
 
-        product: max(0, right - prior) * honest * distinct
-        signed:  -1 if not honest, else -0.5 if distinct < repetitive, else max(0, right - prior)
+        product: max(0, right - prior) * no_leak * distinct
+        signed:  -1 if it leaks, else -0.5 if distinct < min_distinct, else max(0, right - prior)
 
     The paper gives both forms, and says of the second neither what wins where two of its cases
     hold, nor what a wrong reader costs: here the worst case, and nothing.
 
-    The prior is the reader's own success, alike for a whole group, so that taking it from every
-    reward would cancel in the group's mean. Taken from right answers alone, it pays a question less
-    the better the reader knew it anyway; below nothing, an honest failure would earn less than a
-    cheat. Where rewards are divided by their group's own spread, most of it cancels again: it is
-    meant for `rlvr.objective.scale_rewards` none or batch.
+    The prior is the reader's accuracy without a description, alike for a whole group, so that
+    subtracting it from every reward would cancel in the group's mean. Subtracted from right answers
+    alone, it rewards a question less the better the reader knew it anyway; below zero, an honest
+    failure would get less than a leak. Where rewards are divided by the standard deviation of their
+    group, most of it cancels again: it is meant for `rlvr.objective.scale_rewards` none or batch.
     """
-    earned = max(0.0, right - prior)
+    gain = max(0.0, right - prior)
     if kind == "product":
-        return earned * honest * distinct
-    if not honest:
+        return gain * no_leak * distinct
+    if not no_leak:
         return -1.0
-    return -0.5 if distinct < repetitive else earned
+    return -0.5 if distinct < min_distinct else gain
 
 
 @final
-class EvidenceJury:
-    """Pays descriptions by whether a reader who has nothing else answers rightly."""
+class EvidenceReward:
+    """Rewards descriptions by which a reader without media answers rightly."""
 
     def __init__(
         self,
@@ -196,26 +197,26 @@ class EvidenceJury:
         prior: Callable[[Sequence[Sample]], list[float]] | None = None,
         judge: Callable[[Sequence[Sample], Texts], list[list[bool | None]]] | None = None,
     ) -> None:
-        """Take who reads.
+        """Take the reader.
 
         Args:
             read: answers each question by each of its descriptions.
-            prior: measures how often the reader is right by the questions alone; asked where the
+            prior: measures how often the reader is right by the questions alone; called where the
                 config subtracts it.
-            judge: tells what is honest besides the rule; None is a reply that says neither, which
-                counts as honest and is counted.
+            judge: finds leaks besides the rule, True where there is none; None is a reply that says
+                neither, which counts as no leak and is counted.
         """
         assert prior is not None or not config.subtract_prior, "a prior must be measured"
         self.config = config
         self.read = read
         self.prior = prior
         self.judge = judge
-        self.elsewhere: Mapping[Elsewhere, range] = {}
+        self.extra_views: Mapping[ExtraView, range] = {}
 
-    def pay(self, groups: Sequence[Group], *, step: int) -> list[list[Paid]]:
-        """Let everything be read at once, and pay group by group."""
+    def __call__(self, groups: Sequence[Group], *, step: int) -> list[list[RewardResult]]:
+        """Have all descriptions read at once, and reward group by group."""
         samples = [group.sample for group in groups]
-        texts = [[said.text for said in group.said] for group in groups]
+        texts = [[one.text for one in group.completions] for group in groups]
         verdicts = self.read(samples, texts)
         priors = [0.0] * len(groups)
         if self.config.subtract_prior and self.prior is not None:
@@ -225,7 +226,7 @@ class EvidenceJury:
             opinions = self.judge(samples, texts)
         return [
             [
-                self._paid(text, sample, verdict, opinion, prior)
+                self._reward(text, sample, verdict, opinion, prior)
                 for text, verdict, opinion in zip(*columns, strict=True)
             ]
             for sample, prior, *columns in zip(
@@ -233,31 +234,31 @@ class EvidenceJury:
             )
         ]
 
-    def verdicts(self, completions: Sequence[str], samples: Sequence[Sample]) -> list[Verdict]:
-        """Let each description be read, and nothing else."""
+    def grade(self, completions: Sequence[str], samples: Sequence[Sample]) -> list[Verdict]:
+        """Grade the answers of the reader, one by each description."""
         return [own for [own] in self.read(samples, [[text] for text in completions])]
 
-    def _paid(
+    def _reward(
         self, text: str, sample: Sample, verdict: Verdict, opinion: bool | None, prior: float
-    ) -> Paid:
-        """Pay one description, and name what for."""
-        honest = opinion is not False and not gives_away(text, sample)
-        share = distinct(text, self.config.ngram)
-        parts = {"accuracy": float(verdict.correct), "honest": float(honest), "distinct": share}
+    ) -> RewardResult:
+        """Reward one description, with its parts."""
+        no_leak = opinion is not False and not leaks_answer(text, sample)
+        share = distinct_n(text, self.config.ngram)
+        parts = {"accuracy": float(verdict.correct), "honest": float(no_leak), "distinct": share}
         if self.config.subtract_prior:
             parts["prior"] = prior
         if self.judge is not None:
             parts["unjudged"] = float(opinion is None)
-        pay = partial(
+        reward = partial(
             evidence_reward,
             right=verdict.correct,
-            honest=honest,
-            repetitive=self.config.min_distinct_ngrams,
+            no_leak=no_leak,
+            min_distinct=self.config.min_distinct_ngrams,
             prior=prior,
         )
-        return Paid(
-            reward=pay(self.config.reward, distinct=share),
+        return RewardResult(
+            reward=reward(self.config.reward, distinct=share),
             parts=parts,
-            merit=pay("product", distinct=1.0),
+            filter_score=reward("product", distinct=1.0),
             verdict=verdict,
         )

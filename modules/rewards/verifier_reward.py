@@ -1,4 +1,4 @@
-"""What a completion is paid for: one function per part, before any weight.
+"""Rewards by a verifier: one function per part of the reward, before any weight.
 
 Parts have the same names for all groups of a run, so that each can be logged by itself; which ones
 there are follows from the weights.
@@ -21,14 +21,14 @@ RIGHT = 0.1
 """An accuracy above this is right for the bonuses, as in Video-R1 (2503.21776), where `graded`
 makes fractions of it."""
 
-Elsewhere = Literal["blind", "shuffled"]
+ExtraView = Literal["blind", "shuffled"]
 """Views of the prompts that completions may be compared by."""
 
 BONUSES = ("temporal", "length", "overlong", "blind")
 
 
 @dataclass(frozen=True, kw_only=True)
-class Utterance:
+class Completion:
     """One completion, as it was sampled."""
 
     text: str
@@ -38,41 +38,41 @@ class Utterance:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Said(Utterance):
-    """One completion, and what the verifier makes of it."""
+class GradedCompletion(Completion):
+    """One completion with its verdict."""
 
     verdict: Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """All that was said to one prompt."""
+    """All completions of one prompt."""
 
     sample: Sample
-    said: Sequence[Utterance]
-    elsewhere: Mapping[Elsewhere, Sequence[Utterance]] = field(default_factory=dict)
-    """What was said to other showings of the prompt, by view; only where they do differ."""
+    completions: Sequence[Completion]
+    extra: Mapping[ExtraView, Sequence[Completion]] = field(default_factory=dict)
+    """Completions of other views of the prompt; only of views that show it otherwise."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Paid:
-    """What one completion earns, and for what."""
+class RewardResult:
+    """The reward of one completion, and its parts."""
 
     reward: float
     parts: Mapping[str, float]
     """By name, before weights."""
 
-    merit: float
-    """What spread is measured by: prompts whose completions differ in it teach something. Length
-    and the like have no part in it, in which all completions differ."""
+    filter_score: float
+    """What dynamic sampling looks at: prompts whose completions differ in it are kept. Length and
+    the like have no part in it, in which all completions differ."""
 
     verdict: Verdict
-    """Of the answer that was given, or given by whom the completion was meant for."""
+    """On the policy's answer, or on the answer of the reader of a description."""
 
 
 @dataclass(frozen=True, kw_only=True)
-class Setting:
-    """What else is known where a group of completions is paid."""
+class RewardContext:
+    """What else the reward of a group depends on."""
 
     step: int
     """Optimizer steps so far."""
@@ -87,42 +87,42 @@ class Setting:
     """Mean `accuracy` of the same question without its media; None where not measured."""
 
 
-class Jury(Protocol):
-    """Who says what completions are worth; which one is all that stages of sampling differ in."""
+class RewardFunction(Protocol):
+    """Reward interface: the only part in which the stages rlvr and prealign differ."""
 
     @property
-    def elsewhere(self) -> Mapping[Elsewhere, range]:
-        """The views of each prompt that are to be answered as well, and the numbers of the
+    def extra_views(self) -> Mapping[ExtraView, range]:
+        """The views of each prompt that are to be completed as well, and the numbers of the
         completions of each, which key their draws."""
 
-    def pay(self, groups: Sequence[Group], *, step: int) -> list[list[Paid]]:
-        """Pay every completion of every group, after so many optimizer steps."""
+    def __call__(self, groups: Sequence[Group], *, step: int) -> list[list[RewardResult]]:
+        """Reward every completion of every group, after so many optimizer steps."""
 
-    def verdicts(self, completions: Sequence[str], samples: Sequence[Sample]) -> list[Verdict]:
-        """Judge each completion of the sample beside it, and pay for nothing."""
+    def grade(self, completions: Sequence[str], samples: Sequence[Sample]) -> list[Verdict]:
+        """Grade each completion of the sample beside it, without a reward."""
 
 
 @final
-class VerifierJury:
-    """Pays by verified answers, and by what else `rlvr.reward` gives a weight."""
+class VerifierReward:
+    """Rewards verified answers, and whatever else `rlvr.reward` gives a weight."""
 
     def __init__(self, rlvr: RlvrConfig) -> None:
         self.config = rlvr.reward
         self.max_tokens = rlvr.max_completion_tokens
         blind = range(rlvr.group_size, rlvr.group_size + self.config.blind_samples)
         shuffled = range(blind.stop, blind.stop + max(1, rlvr.group_size // 2))
-        self.elsewhere: dict[Elsewhere, range] = {}
+        self.extra_views: dict[ExtraView, range] = {}
         if self.config.blind:
-            self.elsewhere["blind"] = blind
+            self.extra_views["blind"] = blind
         if self.config.temporal:
-            self.elsewhere["shuffled"] = shuffled
+            self.extra_views["shuffled"] = shuffled
 
-    def pay(self, groups: Sequence[Group], *, step: int) -> list[list[Paid]]:
-        """Verify everything at once, and pay group by group."""
-        judged = _verified([(group.sample, group.said) for group in groups])
+    def __call__(self, groups: Sequence[Group], *, step: int) -> list[list[RewardResult]]:
+        """Verify all answers at once, and reward group by group."""
+        graded = _graded([(group.sample, group.completions) for group in groups])
         blind, shuffled = self._accuracies(groups, "blind"), self._accuracies(groups, "shuffled")
-        settings = [
-            Setting(
+        contexts = [
+            RewardContext(
                 step=step,
                 max_tokens=self.max_tokens,
                 shuffled_accuracy=shuffled.get(group.sample.id),
@@ -131,64 +131,77 @@ class VerifierJury:
             for group in groups
         ]
         return [
-            paid(said, group.sample, self.config, setting)
-            for said, group, setting in zip(judged, groups, settings, strict=True)
+            reward_group(completions, group.sample, self.config, context)
+            for completions, group, context in zip(graded, groups, contexts, strict=True)
         ]
 
-    def verdicts(self, completions: Sequence[str], samples: Sequence[Sample]) -> list[Verdict]:
+    def grade(self, completions: Sequence[str], samples: Sequence[Sample]) -> list[Verdict]:
         """Verify the answers."""
         return verify_all(completions, samples)
 
-    def _accuracies(self, groups: Sequence[Group], view: Elsewhere) -> dict[str, float]:
-        """Measure how right the answers to another showing are, by id."""
-        shown = [(one.sample, one.elsewhere[view]) for one in groups if view in one.elsewhere]
+    def _accuracies(self, groups: Sequence[Group], view: ExtraView) -> dict[str, float]:
+        """Average the accuracy of the completions of another view, by sample id."""
+        shown = [(one.sample, one.extra[view]) for one in groups if view in one.extra]
         return {
-            sample.id: fmean(accuracy(one, sample, self.config) for one in said)
-            for (sample, _), said in zip(shown, _verified(shown), strict=True)
+            sample.id: fmean(accuracy(one, sample, self.config) for one in completions)
+            for (sample, _), completions in zip(shown, _graded(shown), strict=True)
         }
 
 
-def _verified(groups: Sequence[tuple[Sample, Sequence[Utterance]]]) -> list[list[Said]]:
-    """Let the verifier judge what was said to each question."""
-    asked = [sample for sample, said in groups for _ in said]
-    verdicts = iter(verify_all([one.text for _, said in groups for one in said], asked))
+def _graded(
+    groups: Sequence[tuple[Sample, Sequence[Completion]]],
+) -> list[list[GradedCompletion]]:
+    """Verify all completions of all groups at once."""
+    samples = [sample for sample, completions in groups for _ in completions]
+    texts = [one.text for _, completions in groups for one in completions]
+    verdicts = iter(verify_all(texts, samples))
     return [
-        [Said(**vars(one), verdict=verdict) for one, verdict in zip(said, verdicts, strict=False)]
-        for _, said in groups
+        [GradedCompletion(**vars(one), verdict=next(verdicts)) for one in completions]
+        for _, completions in groups
     ]
 
 
-def paid(
-    group: Sequence[Said], sample: Sample, config: RewardConfig, setting: Setting
-) -> list[Paid]:
-    """Measure what each completion of a group is paid for, and add it up by weight."""
-    accuracies = [accuracy(said, sample, config) for said in group]
+def reward_group(
+    group: Sequence[GradedCompletion],
+    sample: Sample,
+    config: RewardConfig,
+    context: RewardContext,
+) -> list[RewardResult]:
+    """Compute the parts that have a weight for each completion of a group, and their sum."""
+    accuracies = [accuracy(completion, sample, config) for completion in group]
     columns = {
         "accuracy": accuracies,
-        "format": [float(well_formed(said.text, config.format_rule)) for said in group],
-        "temporal": _temporal(accuracies, sample, config, setting),
-        "length": _length(accuracies, [said.tokens for said in group], config),
-        "overlong": [_overlong(said, config, setting) for said in group],
-        "blind": [_unguessed(right, setting) for right in accuracies],
+        "format": [float(well_formed(one.text, config.format_rule)) for one in group],
+        "temporal": _temporal(accuracies, sample, config, context),
+        "length": _length(accuracies, [one.tokens for one in group], config),
+        "overlong": [_overlong(one, config, context) for one in group],
+        "blind": [_not_guessed(right, context) for right in accuracies],
     }
-    weights = weights_at(setting.step, config)
-    earned = []
-    for at, said in enumerate(group):
-        parts = {name: columns[name][at] for name in weights}  # those that have a weight
-        reward = total(parts, weights)
+    weights = weights_at(context.step, config)
+    results = []
+    for at, completion in enumerate(group):
+        parts = {name: columns[name][at] for name in weights}
+        reward = weighted_sum(parts, weights)
         if not math.isfinite(reward):
             raise ValueError(
-                f"A completion of sample {sample.id!r} is paid {reward}, from parts {parts} with "
-                f"weights {weights}, but a reward is a finite number: set the weights in "
-                "rlvr.reward to finite ones; where they are, this is a bug."
+                f"The reward of a completion of sample {sample.id!r} is {reward}, from parts "
+                f"{parts} with weights {weights}, but a reward is a finite number: set the weights "
+                "in rlvr.reward to finite ones; where they are, this is a bug."
             )
-        merit = parts["accuracy"]
-        earned.append(Paid(reward=reward, parts=parts, merit=merit, verdict=said.verdict))
-    return earned
+        results.append(
+            RewardResult(
+                reward=reward,
+                parts=parts,
+                filter_score=parts["accuracy"],
+                verdict=completion.verdict,
+            )
+        )
+    return results
 
 
 def weights_at(step: int, config: RewardConfig) -> dict[str, float]:
-    """Weigh each part after so many optimizer steps; OmniBoost (2605.12034) begins with form."""
+    """Return the weight of each part after so many optimizer steps; OmniBoost (2605.12034) begins
+    with a larger one on format."""
     early = step < config.early_steps
     weights = {
         "accuracy": config.early_accuracy if early else config.accuracy,
@@ -198,18 +211,18 @@ def weights_at(step: int, config: RewardConfig) -> dict[str, float]:
     return weights | {name: weight for name, weight in bonuses.items() if weight}
 
 
-def total(parts: Mapping[str, float], weights: Mapping[str, float]) -> float:
-    """Add up the weighted parts."""
+def weighted_sum(parts: Mapping[str, float], weights: Mapping[str, float]) -> float:
+    """Sum the parts by their weights."""
     return sum(weight * parts[name] for name, weight in weights.items())
 
 
-def accuracy(said: Said, sample: Sample, config: RewardConfig) -> float:
-    """Say how right a completion is, from 0 to 1, by the rule of the config."""
+def accuracy(completion: GradedCompletion, sample: Sample, config: RewardConfig) -> float:
+    """Score a completion from 0 to 1 by `accuracy_rule`."""
     if config.accuracy_rule == "graded":
-        return said.verdict.score
+        return completion.verdict.score
     if config.accuracy_rule == "exact":
-        return float(matches_exactly(said.text, sample))
-    return float(said.verdict.correct)
+        return float(matches_exactly(completion.text, sample))
+    return float(completion.verdict.correct)
 
 
 def matches_exactly(completion: str, sample: Sample) -> bool:
@@ -233,21 +246,22 @@ def matches_exactly(completion: str, sample: Sample) -> bool:
 
 
 def _temporal(
-    accuracies: Sequence[float], sample: Sample, config: RewardConfig, setting: Setting
+    accuracies: Sequence[float], sample: Sample, config: RewardConfig, context: RewardContext
 ) -> list[float]:
-    """Pay right answers to a video that are not as frequent with its frames shuffled (Video-R1)."""
+    """Reward right answers to a video where the group's accuracy is at least `temporal_ratio` times
+    that with its frames shuffled (Video-R1)."""
     shown = any(item.modality == "video" for item in sample.media)
-    if not shown or setting.shuffled_accuracy is None:
+    if not shown or context.shuffled_accuracy is None:
         return [0.0] * len(accuracies)
     mean = sum(accuracies) / len(accuracies)
-    earned = mean >= config.temporal_ratio * setting.shuffled_accuracy
-    return [float(earned and right > RIGHT) for right in accuracies]
+    beats = mean >= config.temporal_ratio * context.shuffled_accuracy
+    return [float(beats and right > RIGHT) for right in accuracies]
 
 
 def _length(
     accuracies: Sequence[float], lengths: Sequence[int], config: RewardConfig
 ) -> list[float]:
-    """Pay right answers within the window of length, where the group has several (Video-R1)."""
+    """Reward right answers within the window of length, where the group has several (Video-R1)."""
     several = sum(right > RIGHT for right in accuracies) > 1
     return [
         float(several and right > RIGHT and config.length_min <= length <= config.length_max)
@@ -255,13 +269,13 @@ def _length(
     ]
 
 
-def _overlong(said: Said, config: RewardConfig, setting: Setting) -> float:
-    """Charge, evenly from 0 to 1, for the last tokens before the limit (DAPO, 2503.14476)."""
-    charged = config.overlong_share * setting.max_tokens
-    length = said.tokens if said.finished else setting.max_tokens
-    return -min(1.0, max(0.0, length - (setting.max_tokens - charged)) / charged)
+def _overlong(completion: GradedCompletion, config: RewardConfig, context: RewardContext) -> float:
+    """Penalize the last tokens before the limit, evenly from 0 to 1 (DAPO, 2503.14476)."""
+    penalized = config.overlong_share * context.max_tokens
+    length = completion.tokens if completion.finished else context.max_tokens
+    return -min(1.0, max(0.0, length - (context.max_tokens - penalized)) / penalized)
 
 
-def _unguessed(right: float, setting: Setting) -> float:
-    """Pay a right answer by how seldom the policy gives it without the media."""
-    return 0.0 if setting.blind_accuracy is None else right * (1 - setting.blind_accuracy)
+def _not_guessed(right: float, context: RewardContext) -> float:
+    """Reward a right answer by how rarely the policy gives it without the media."""
+    return 0.0 if context.blind_accuracy is None else right * (1 - context.blind_accuracy)

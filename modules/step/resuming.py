@@ -1,4 +1,4 @@
-"""Compare what a checkpoint holds with what a run would have written, before any of it is used."""
+"""Check that a checkpoint is one that this run would have written, before it is used."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,22 +7,22 @@ from typing import Any
 import torch
 from torch import Tensor
 
-Held = Any  # whatever somebody put into a file
+Held = Any  # a file may hold anything
 
 
 @dataclass(frozen=True)
 class Same:
-    """Something that does not change while a run goes on."""
+    """A value that does not change during a run."""
 
     value: object
 
 
 def check_checkpoint(found: Mapping[str, Held], expected: Mapping[str, Held], *, path: str) -> None:
-    """Raise what of a checkpoint is not as this run would write it.
+    """Raise at the first entry of a checkpoint that this run would not write.
 
     Args:
-        expected: by the same names, what the run would write now: of a number its kind counts, of a
-            tensor its shape.
+        expected: what the run would write now, by the same names: numbers are compared by type, and
+            tensors by shape.
         path: of the checkpoint, for the error.
     """
     faults = (_fault(found.get(name, _ABSENT), expected[name], name) for name in expected)
@@ -35,10 +35,10 @@ def check_checkpoint(found: Mapping[str, Held], expected: Mapping[str, Held], *,
 
 
 def optimizer_like(found: Held, optimizer: torch.optim.Optimizer) -> list[dict[str, Held]]:
-    """Say what the optimizer of a run would write; parameters without a gradient have no moments.
+    """Return the state that an optimizer would write; parameters without gradient have no moments.
 
     Args:
-        found: what was written, which tells the parameters that have moments.
+        found: the state in the checkpoint, which shows the parameters that have moments.
     """
     weights = [weight for group in optimizer.param_groups for weight in group["params"]]
     try:
@@ -59,7 +59,7 @@ _ABSENT = object()
 
 
 def _fault(found: Held, expected: Held, place: str) -> str | None:
-    """Say what is wrong with a value; None where it is of the kind that is expected."""
+    """Return what is wrong with a value; None where it is of the expected kind."""
     if found is _ABSENT:
         return f"{place} is missing"
     if isinstance(expected, Tensor):

@@ -1,4 +1,4 @@
-"""Where the time of a step goes."""
+"""Time the phases of a step."""
 
 import time
 from collections import defaultdict
@@ -10,8 +10,8 @@ import torch
 
 
 @final
-class Stopwatch:
-    """Adds up the seconds of named phases. What runs inside another phase is its own alone, so
+class PhaseTimer:
+    """Adds up the seconds of named phases. A phase inside another is charged to itself alone, so
     that all phases together are the time that passed."""
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class Stopwatch:
         self._since = 0.0
 
     @contextmanager
-    def lap(self, name: str) -> Iterator[None]:
+    def timed(self, name: str) -> Iterator[None]:
         """Count the seconds inside for `name`, also where an exception ends them."""
         self._charge()
         self._running.append(name)
@@ -31,7 +31,7 @@ class Stopwatch:
             self._running.pop()
 
     def _charge(self) -> None:
-        """Give the time since the last change to the phase that is running."""
+        """Add the time since the last change to the running phase."""
         if torch.cuda.is_initialized():
             # Work is only queued on a GPU; without this, a phase would be charged for another's.
             # Asked here and not by an argument, so that phases can be timed wherever they are.
@@ -42,6 +42,6 @@ class Stopwatch:
         self._since = now
 
 
-def lap(watch: Stopwatch | None, name: str) -> AbstractContextManager[None]:
-    """Time a phase if anyone watches."""
-    return nullcontext() if watch is None else watch.lap(name)
+def timed(timer: PhaseTimer | None, name: str) -> AbstractContextManager[None]:
+    """Time a phase where there is a timer."""
+    return nullcontext() if timer is None else timer.timed(name)

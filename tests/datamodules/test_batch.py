@@ -153,9 +153,11 @@ def test_batches_of_different_steps_or_views_are_not_mixed(whole):
 
 @pytest.mark.parametrize("prompts", [[2], [4, 0, 3], [1, 2]])
 def test_a_selected_batch_is_encoded_as_before(policy, whole, prompts):
-    rows = policy.encode(whole).split(whole.prompt_lens)
+    rows = policy.embed_prompts(whole).split(whole.prompt_lens)
     expected = torch.cat([rows[prompt] for prompt in prompts])
-    torch.testing.assert_close(policy.encode(whole.select(prompts)), expected, rtol=0, atol=1e-5)
+    torch.testing.assert_close(
+        policy.embed_prompts(whole.select(prompts)), expected, rtol=0, atol=1e-5
+    )
 
 
 def test_selected_prompts_and_completions_score_as_before(policy, ragged, continuations):

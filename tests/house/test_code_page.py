@@ -51,6 +51,13 @@ def test_the_tree_stands_from_the_lowest_room_to_the_highest():
     assert [room for room in shown if room in ROOMS] == [*ROOMS]
 
 
+@pytest.mark.parametrize("file", ["CONTRIBUTING.md", "docs/design.md"])
+def test_the_pages_name_the_rooms_from_the_lowest_to_the_highest(file):
+    block = re.search(r"^ {4}untrusted .*\n(?: {4}.*\n)*", (ROOT / file).read_text(), re.MULTILINE)
+    assert block is not None
+    assert block[0].split() == [room for room in ROOMS if room not in ("assets", "scripts")]
+
+
 def test_the_root_holds_two_scripts():
     assert sorted(path.name for path in ROOT.glob("*.py")) == ["eval.py", "train.py"]
 

@@ -19,7 +19,7 @@ from modules.backbones.loading import parts_of
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import Sampling
 from modules.policy.vocabulary import Vocabulary
-from modules.rewards.verifier_reward import VerifierJury
+from modules.rewards.verifier_reward import VerifierReward
 from modules.rlvr import RlvrModule
 from tests.conftest import clip, film, make_prompt, make_sample, picture
 from tests.modules.policy.test_omni import gradients, repeated
@@ -142,12 +142,12 @@ def test_one_rlvr_step_at_the_shape_of_qwen25_omni_3b(encoder):
         policy,
         OptimConfig(),
         rlvr,
-        jury=VerifierJury(rlvr),
+        reward_function=VerifierReward(rlvr),
         max_steps=1,
         accumulate=1,
         seed=0,
     )
-    module.step = lambda: None  # type: ignore[method-assign]  # gradients are what is timed
+    module.apply_gradients = lambda *_: None  # type: ignore[method-assign]  # gradients are what is timed
     for attempt in ("first", "second"):
         torch.cuda.synchronize()
         started = time.perf_counter()
@@ -155,8 +155,8 @@ def test_one_rlvr_step_at_the_shape_of_qwen25_omni_3b(encoder):
         torch.cuda.synchronize()
         peak = torch.cuda.max_memory_allocated() / 2**30
         elapsed = time.perf_counter() - started
-        laps = {name: f"{seconds:.2f}" for name, seconds in module.watch.seconds.items()}
+        laps = {name: f"{seconds:.2f}" for name, seconds in module.timer.seconds.items()}
         print(f"\n{attempt} step: {elapsed:.2f} s {laps}, peak {peak:.1f} GiB")
-        module.watch.seconds.clear()
+        module.timer.seconds.clear()
         policy.zero_grad()
-    assert math.isfinite(module.published["train/loss"])
+    assert math.isfinite(module.step_metrics["train/loss"])

@@ -18,18 +18,21 @@ from datamodules.sources.manifest import read_manifest
 from datamodules.sources.quarantine import Quarantine
 from eval import STAGES as EVAL_STAGES
 from recipes.steps import resolve
+from scripts.draw_demo import PICTURE, read_table, read_words_only
 from train import STAGES as TRAIN_STAGES
 
 ROOT = Path(__file__).parents[2]
 HISTORY = ("CHANGELOG.md", "LOG.md")  # what was true then keeps its names
 PAGES = [
     page
-    for page in (*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/*.md")))
+    for page in (*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")))
     if page.name not in HISTORY
 ]
+DOCS = [page for page in PAGES if page.parent.name == "docs"]
 STAGES = {"train.py": TRAIN_STAGES, "eval.py": EVAL_STAGES}
 
 FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)
+SHELL = re.compile(r"^```(?:sh|bash|shell|console)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 INDENTED = re.compile(r"^ {4}\S.*$", re.MULTILINE)
 SPAN = re.compile(r"`([^`]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
@@ -42,21 +45,33 @@ def spans(page: Path) -> list[str]:
     return [" ".join(span.split()) for span in SPAN.findall(prose)]
 
 
+def unfold(command: str) -> list[list[str]]:
+    """Split a command into words; of one that starts another, both."""
+    words = shlex.split(command, comments=True)
+    if words[:1] == ["sbatch"]:  # sbatch --array=0-7 --wrap "python ..."
+        return [words, shlex.split(words[-1])]
+    while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):  # GOLDEN=write python ...
+        words = words[1:]
+    return [words] if words else []
+
+
 def commands(page: Path) -> list[list[str]]:
     """List the commands of a page, in blocks or between backticks, as words."""
     text = page.read_text().replace("\\\n", " ")
     blocks = [*FENCED.findall(text), *INDENTED.findall(FENCED.sub("", text))]
     lines = [line.strip() for block in blocks for line in block.splitlines()] + spans(page)
-    shown = [line for line in lines if line.startswith(("python ", "make "))]
-    return [shlex.split(line, comments=True) for line in shown]
+    start = re.compile(r"(?:[A-Z_]+=\S* )*(?:python|make|sbatch) ")
+    return [words for line in lines if start.match(line) for words in unfold(line)]
 
 
-SHOWN = [(page.name, words) for page in PAGES for words in commands(page)]
-RUNS = [(name, words[1:]) for name, words in SHOWN if words[1] in STAGES]
-MAKES = [(name, words[1:]) for name, words in SHOWN if words[0] == "make"]
+SHOWN = {tuple(words): page.name for page in PAGES for words in commands(page)}
+RUNS = [(page, words[1:]) for words, page in SHOWN.items() if words[1] in STAGES]
+MAKES = [(page, words[1:]) for words, page in SHOWN.items() if words[0] == "make"]
+MODULES = [(page, words[2]) for words, page in SHOWN.items() if words[:2] == ("python", "-m")]
+ENVIRONMENT = ["source .venv/bin/activate"]
 
 
-def named(part: str | list[str]) -> str:
+def named(part: str | tuple[str, ...]) -> str:
     """Call a test by its page and its command."""
     return part if isinstance(part, str) else " ".join(part)
 
@@ -64,7 +79,7 @@ def named(part: str | list[str]) -> str:
 def test_there_are_pages_and_commands_to_test():
     names = {str(page.relative_to(ROOT)) for page in PAGES}
     assert names >= {"README.md", "CONTRIBUTING.md", "docs/data.md", "docs/probes.md"}
-    scripts = {words[0] for _, words in RUNS}
+    scripts = {script for _, (script, *_) in RUNS}
     stages = {word for _, words in RUNS for word in words if word.startswith("stage=")}
     assert scripts == {"train.py", "eval.py"}
     assert stages == {f"stage={stage}" for stage in TRAIN_STAGES + EVAL_STAGES}
@@ -92,6 +107,47 @@ def test_every_make_target_shown_exists(page, words):
     assert targets and targets <= {*TARGET.findall((ROOT / "Makefile").read_text())}
 
 
+@pytest.mark.parametrize(("page", "module"), MODULES, ids=named)
+def test_every_module_shown_can_be_started(page, module):
+    place = ROOT / module.replace(".", "/")
+    ours = place.with_suffix(".py").is_file() or (place / "__main__.py").is_file()
+    assert ours or module == "pytest"
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_line_for_the_shell_is_a_command_that_is_tested(page):
+    text = page.read_text().replace("\\\n", " ")
+    lines = [line.strip() for block in SHELL.findall(text) for line in block.splitlines()]
+    typed = [words for line in lines if line not in ENVIRONMENT for words in unfold(line)]
+    assert [words for words in typed if words not in commands(page)] == []
+
+
+@pytest.mark.parametrize("page", DOCS, ids=lambda page: page.name)
+def test_each_page_opens_with_a_command_that_works(page):
+    opening, _, _ = page.read_text().partition("\n## ")
+    block = SHELL.search(opening)
+    assert block is not None and re.search(r"^(python|make) ", block[1], re.MULTILINE)
+
+
+def test_the_index_leads_to_each_page():
+    index = ROOT / "docs/index.md"
+    led = {
+        (index.parent / link.split("#")[0]).resolve() for link in LINK.findall(index.read_text())
+    }
+    assert {*PAGES, *(ROOT / name for name in HISTORY)} - led == {index}
+
+
+def test_the_readme_is_for_people_in_a_hurry():
+    assert len((ROOT / "README.md").read_text().splitlines()) <= 200
+
+
+def test_the_picture_shows_the_numbers_of_the_table():
+    text = (ROOT / "README.md").read_text()
+    pairs = [*read_table(text).values(), *read_words_only(text).values()]
+    labels = re.findall(r">(\d+\.\d)</text>", PICTURE.read_text())
+    assert sorted(labels) == sorted(f"{arm[0]:.1f}" for pair in pairs for arm in pair)
+
+
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_setting_named_exists(page):
     sections = {key.split(".")[0] for key in HINTS if "." in key}
@@ -104,7 +160,7 @@ def test_every_setting_named_exists(page):
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_every_python_file_named_exists(page):
-    named = [span for span in spans(page) if re.fullmatch(r"[a-z_]+(/[a-z_]+)*\.py", span)]
+    named = [span for span in spans(page) if re.fullmatch(r"[a-z_]+\.py|\w+(/\w+)*/\w+\.py", span)]
     assert [name for name in named if not (ROOT / name).is_file()] == []
 
 
@@ -172,15 +228,15 @@ def test_the_tables_of_algorithms_say_what_their_files_set(group):
     assert sorted(table) == sorted(row_of(group, name) for name in choices(group))
 
 
-def test_every_metric_listed_is_measured():
-    sources = "".join(path.read_text() for path in (ROOT / "modules").rglob("*.py"))
-    sources += (ROOT / "training/callbacks/rollouts.py").read_text()
-    listed = set(re.findall(r"`(train|val|time)/([a-z_]+)`", (ROOT / "docs/rlvr.md").read_text()))
+def test_every_metric_named_is_measured():
+    files = [*(ROOT / "modules").rglob("*.py"), ROOT / "training/callbacks/rollouts.py"]
+    sources = "".join(path.read_text() for path in files)
+    text = "".join(page.read_text() for page in PAGES)
+    listed = set(re.findall(r"`((?:train|val|time)/[a-z_]+)`", text))
     assert len(listed) > 20
-    quoted = {
-        (of, name) for of, name in listed if f'"{name}"' in sources or f"{of}/{name}" in sources
-    }
-    assert listed - quoted == set()
+    names = {metric: re.sub(r"^\w+/(reward_|accuracy_needs_)?", "", metric) for metric in listed}
+    lost = {metric for metric, name in names.items() if f'"{name}"' not in sources}
+    assert {metric for metric in lost if metric not in sources} == set()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
+from bench.option_scoring import plain_option_scores
 from configs.load import load_config
 from datamodules.loading.question_set import InOrder, QuestionSet, load_questions
 from datamodules.prompts.collate import collate
@@ -75,7 +76,10 @@ def test_other_pictures_and_sounds_change_what_it_believes(tiny, asked):
     moved = batch.to("cpu")
     patches = int(batch.image_grid[0].prod())
     moved.images = batch.images.roll(patches, dims=0)
-    before, after = policy.score_options(batch, options), policy.score_options(moved, options)
+    before, after = (
+        plain_option_scores(policy, batch, options),
+        plain_option_scores(policy, moved, options),
+    )
     finite = torch.isfinite(before)
     assert ((before - after).abs()[finite] > 1e-3).float().mean() > 0.9
 

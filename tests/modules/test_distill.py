@@ -11,7 +11,8 @@ from datamodules.batch import Batch, Completions, View
 from modules.distill import DistillModule
 from modules.policy.omni import OmniModel
 from modules.policy.reference import Reference
-from modules.step.nonfinite import NonFinite
+from modules.step.micro_batch import CompletedBatch
+from modules.step.nonfinite import NonFiniteError
 from tests.fitting import fit, gradients
 
 TARGETS = [[50, 60], [70, 80, 90], [100], [110, 120]]
@@ -58,7 +59,7 @@ KINDS = ["reverse_kl", "forward_kl", "jsd"]
 def test_a_teacher_who_thinks_alike_teaches_nothing(tiny_policy, quiz, kind):
     module = distill_module(tiny_policy, divergence=kind)
     assert length(gradients(module, [quiz])) < 1e-5
-    assert module.published["train/divergence"] == pytest.approx(0, abs=1e-6)
+    assert module.step_metrics["train/divergence"] == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -79,16 +80,16 @@ def test_the_student_comes_closer_to_the_teacher(tiny_policy, quiz, kind):
     quiz.targets = TARGETS
     teacher = other_than(tiny_policy)
     module = distill_module(tiny_policy, teacher, divergence=kind, on_policy_share=0)
-    completions = module.complete(quiz)
-    before = module.compare(quiz, completions).sum().item()
+    completed = module.sample_completions(quiz)
+    before = module.token_divergence(completed).sum().item()
     fit(module, [quiz], steps=20)
-    assert 0 < module.compare(quiz, completions).sum().item() < before / 2
+    assert 0 < module.token_divergence(completed).sum().item() < before / 2
 
 
 def test_the_data_complete_what_the_student_does_not(tiny_policy, quiz):
     quiz = copy(quiz)
     quiz.targets = TARGETS
-    taken = distill_module(tiny_policy, on_policy_share=0).complete(quiz)
+    taken = distill_module(tiny_policy, on_policy_share=0).sample_completions(quiz).completions
     assert [row[:n].tolist() for row, n in zip(taken.token_ids, taken.lens, strict=True)] == TARGETS
 
 
@@ -97,7 +98,7 @@ def test_long_completions_of_the_data_are_refused_by_name(tiny_policy, quiz):
     quiz.targets = [[5], [5] * 7, [5], [5]]
     module = distill_module(tiny_policy, on_policy_share=0)
     with pytest.raises(ValueError, match=r"of q1 has 7 tokens.*distill.max_completion_tokens=6"):
-        module.complete(quiz)
+        module.sample_completions(quiz)
 
 
 def test_whose_turn_it_is_does_not_depend_on_the_cut(tiny_policy, quiz):
@@ -106,8 +107,8 @@ def test_whose_turn_it_is_does_not_depend_on_the_cut(tiny_policy, quiz):
     for step in range(20):
         batch = copy(quiz)
         batch.step = step
-        asked = module.on_policy(batch)
-        alone = [place for place in range(4) if module.on_policy(batch.select([place]))]
+        asked = module.on_policy_prompts(batch)
+        alone = [place for place in range(4) if module.on_policy_prompts(batch.select([place]))]
         assert alone == asked
         turns += asked
     assert 25 < len(turns) < 55  # of 80, each with probability one half
@@ -119,7 +120,7 @@ def test_a_withheld_recording_is_what_is_learned(tiny_policy, quiz):
     module = distill_module(tiny_policy)
     for place in range(len(quiz)):
         one = seen_as(quiz.select([place]), student=blind.select([place]))
-        apart = module.compare(one, module.complete(one)).sum()
+        apart = module.token_divergence(module.sample_completions(one)).sum()
         assert (apart > 1e-4) == bool(quiz.media[place]), quiz.samples[place].id
 
 
@@ -131,10 +132,9 @@ def test_student_and_teacher_can_change_places(tiny_policy, quiz):
     forward = distill_module(tiny_policy, on_policy_share=0, divergence="forward_kl")
     reverse = distill_module(tiny_policy, on_policy_share=0, divergence="reverse_kl")
     one, other = seen_as(quiz, student=blind), seen_as(quiz, teacher=blind)
-    completions = forward.complete(one)
     torch.testing.assert_close(
-        forward.compare(one, completions),
-        reverse.compare(other, completions),
+        forward.token_divergence(forward.sample_completions(one)),
+        reverse.token_divergence(reverse.sample_completions(other)),
         atol=1e-5,
         rtol=1e-4,
     )
@@ -158,8 +158,9 @@ def test_a_number_that_went_wrong_never_reaches_the_weights(tiny_policy, quiz):
     module = distill_module(tiny_policy, other_than(tiny_policy))
     before = {name: p.detach().clone() for name, p in tiny_policy.named_parameters()}
     wrong = float("nan")
-    module.complete = lambda _: Completions.of([[5] * 6] * 4, range(4))  # type: ignore[method-assign]
-    module.compare = lambda _, said: torch.full(said.token_ids.shape, wrong)  # type: ignore[method-assign]
-    with pytest.raises(NonFinite, match=r"the loss is infinite or NaN in 4 of 4 samples"):
+    completed = CompletedBatch(batch=quiz, completions=Completions.of([[5] * 6] * 4, range(4)))
+    module.sample_completions = lambda _: completed  # type: ignore[method-assign]
+    module.token_divergence = lambda one: torch.full(one.loss_mask.shape, wrong)  # type: ignore[method-assign]
+    with pytest.raises(NonFiniteError, match=r"the loss is infinite or NaN in 4 of 4 samples"):
         fit(module, [quiz], steps=1)
     assert all(torch.equal(p, before[name]) for name, p in tiny_policy.named_parameters())

@@ -1,6 +1,7 @@
-"""Rounds of sampling and updates: what they compare, remember, sum up and refuse."""
+"""Rounds of sampling and updates: what they compare, keep, sum up and refuse."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import lightning as L
 import pytest
@@ -11,11 +12,11 @@ from configs.rlvr import DynamicSamplingConfig, KlConfig, ObjectiveConfig, RlvrC
 from configs.schema import OptimConfig
 from datamodules.batch import Batch
 from modules.policy.omni import OmniModel
-from modules.rewards.verifier_reward import VerifierJury
+from modules.rewards.verifier_reward import VerifierReward
 from modules.rlvr import RlvrModule
-from modules.rollout.collector import Refill
-from modules.rollout.experience import Experience
-from modules.step.nonfinite import NonFinite
+from modules.rollout.collector import FreshPrompts
+from modules.rollout.rollout import Experience, Rollout
+from modules.step.nonfinite import NonFiniteError
 from tests.fitting import gradients, train
 
 TEMPERATURE = 1.5
@@ -23,7 +24,11 @@ TEMPERATURE = 1.5
 
 
 def rlvr_module(
-    policy: OmniModel, *, accumulate: int = 1, prompts: Refill | None = None, **settings: object
+    policy: OmniModel,
+    *,
+    accumulate: int = 1,
+    prompts: FreshPrompts | None = None,
+    **settings: object,
 ) -> RlvrModule:
     rlvr = RlvrConfig(
         **{"group_size": 4, "max_completion_tokens": 6, "temperature": TEMPERATURE} | settings  # type: ignore[arg-type]
@@ -32,11 +37,11 @@ def rlvr_module(
         policy,
         OptimConfig(lr=1e-3),
         rlvr,
-        jury=VerifierJury(rlvr),
+        reward_function=VerifierReward(rlvr),
         max_steps=10,
         accumulate=accumulate,
         seed=5,
-        refill=prompts,
+        fresh_prompts=prompts,
     )
 
 
@@ -51,8 +56,8 @@ def cut(batch: Batch, *parts: Sequence[int]) -> list[Batch]:
 
 def test_the_quiz_is_neither_always_nor_never_answered(tiny_policy, quiz):
     """Else the tests below would compare zeros."""
-    [one] = rlvr_module(tiny_policy).collect([quiz])
-    assert one.spread.sum() >= 2
+    [one] = rlvr_module(tiny_policy).collect_rollouts([quiz])
+    assert one.nonzero_std.sum() >= 2
     assert 0 < one.correct.float().mean() < 1
 
 
@@ -86,16 +91,16 @@ def test_accumulated_gradients_are_those_of_one_large_batch(tiny_policy, quiz, s
 
 def test_a_round_says_the_same_however_it_is_cut(tiny_policy, quiz):
     module = rlvr_module(tiny_policy)
-    [whole] = module.collect([quiz])
-    parts = module.collect(cut(quiz, [3], [1, 0, 2]))
+    [whole] = module.collect_rollouts([quiz])
+    parts = module.collect_rollouts(cut(quiz, [3], [1, 0, 2]))
     texts = dict(zip([s.id for s in quiz.samples], _groups(whole), strict=True))
     for part in parts:
         for sample, group in zip(part.batch.samples, _groups(part), strict=True):
             assert group == texts[sample.id]
 
 
-def _groups(one: Experience) -> list[list[str]]:
-    texts, size = one.rollout.texts, one.group_size
+def _groups(one: Rollout) -> list[list[str]]:
+    texts, size = one.sampled.texts, one.group_size
     return [texts[start : start + size] for start in range(0, len(texts), size)]
 
 
@@ -103,9 +108,11 @@ def test_a_first_update_is_on_policy_and_trains_the_towers(tiny_policy, quiz):
     """With the only update, the ratio is 1 to the bit and nothing is clipped."""
     module = rlvr_module(tiny_policy)
     found = gradients(module, [quiz])
-    assert module.published["train/ratio"] == 1
-    assert module.published["train/clipped_low"] == module.published["train/clipped_high"] == 0
-    assert module.published["train/mismatch_max"] < 1e-4
+    assert module.step_metrics["train/ratio"] == 1
+    assert (
+        module.step_metrics["train/clipped_low"] == module.step_metrics["train/clipped_high"] == 0
+    )
+    assert module.step_metrics["train/mismatch_max"] < 1e-4
     for tower in ("audio_tower", "visual"):
         assert any(grad.any() for name, grad in found.items() if tower in name)
 
@@ -114,13 +121,15 @@ def test_later_updates_measure_from_where_the_round_was_sampled(tiny_policy, qui
     """Three epochs over one round: old log-probs stay those of its beginning."""
     module = rlvr_module(tiny_policy, num_iterations=3)
     seen = []
-    update = module.update
+    update = module.update_policy
 
     def watched(minibatch: Sequence[Experience]) -> None:
-        seen.append((minibatch[0].old_logprobs, module.score(minibatch[0]).logprobs.detach()))
+        seen.append(
+            (minibatch[0].logprobs.old, module.score(minibatch[0].rollout).logprobs.detach())
+        )
         update(minibatch)
 
-    module.update = watched  # type: ignore[method-assign]
+    module.update_policy = watched  # type: ignore[method-assign]
     trainer = fit(module, [[quiz]])
     assert trainer.global_step == 3
     (old, first), (same, second), (_, third) = seen
@@ -128,19 +137,19 @@ def test_later_updates_measure_from_where_the_round_was_sampled(tiny_policy, qui
     assert old is same
     assert (second - first).abs().max() > 1e-3
     assert (third - second).abs().max() > 1e-3
-    assert module.published["train/ratio"] != 1
+    assert module.step_metrics["train/ratio"] != 1
 
 
 def test_minibatches_are_steps_on_disjoint_prompts(tiny_policy, quiz):
     module = rlvr_module(tiny_policy, minibatches=2)
     seen: list[list[str]] = []
-    update = module.update
+    update = module.update_policy
 
     def watched(minibatch: Sequence[Experience]) -> None:
         seen.append([sample.id for one in minibatch for sample in one.batch.samples])
         update(minibatch)
 
-    module.update = watched  # type: ignore[method-assign]
+    module.update_policy = watched  # type: ignore[method-assign]
     assert fit(module, [cut(quiz, [0, 1], [2, 3])]).global_step == 2
     assert seen == [["q0", "q1"], ["q2", "q3"]]
 
@@ -159,16 +168,16 @@ def refills(quiz: Batch) -> tuple[list[int], Callable[[int, int], Batch | None]]
 
 def _with_spread(module: RlvrModule, useful: set[str]) -> None:
     """Let only some prompts fare unevenly."""
-    experience = module.collector._experience
+    rollout = module.collector._rollout
 
-    def rigged(batch: Batch, **how: object) -> Experience:
-        one = experience(batch, **how)  # type: ignore[arg-type]
+    def rigged(batch: Batch, **how: object) -> Rollout:
+        one = rollout(batch, **how)  # type: ignore[arg-type]
         for row, sample in enumerate(batch.samples):
             right = torch.tensor([1.0, 0, 0, 0]) * (sample.id in useful)
-            one.reward[row] = one.merit[row] = right
+            one.rewards[row] = one.filter_scores[row] = right
         return one
 
-    module.collector._experience = rigged  # type: ignore[method-assign]
+    module.collector._rollout = rigged  # type: ignore[method-assign]
 
 
 def test_prompts_without_spread_are_replaced_until_the_round_is_full(tiny_policy, quiz):
@@ -178,14 +187,14 @@ def test_prompts_without_spread_are_replaced_until_the_round_is_full(tiny_policy
         tiny_policy, dynamic_sampling=DynamicSamplingConfig(max_batches=4), prompts=prompts
     )
     _with_spread(module, {"q0", "q3"})
-    [one] = module.collect([quiz.select([0, 1])])
+    [one] = module.collect_rollouts([quiz.select([0, 1])])
     assert [sample.id for sample in one.batch.samples] == ["q0", "q3"]
     assert asked == [0, 1, 2]
-    module.publish()
-    assert module.published["train/prompts_sampled"] == 4
-    assert module.published["train/resample_batches"] == 3
-    assert module.published["train/prompts_missing"] == 0
-    assert module.published["train/frac_reward_zero_std"] == 0.5
+    module.log_step_metrics()
+    assert module.step_metrics["train/prompts_sampled"] == 4
+    assert module.step_metrics["train/resample_batches"] == 3
+    assert module.step_metrics["train/prompts_missing"] == 0
+    assert module.step_metrics["train/frac_reward_zero_std"] == 0.5
 
 
 def test_a_round_that_cannot_be_filled_keeps_its_dull_prompts(tiny_policy, quiz):
@@ -194,11 +203,11 @@ def test_a_round_that_cannot_be_filled_keeps_its_dull_prompts(tiny_policy, quiz)
         tiny_policy, dynamic_sampling=DynamicSamplingConfig(max_batches=2), prompts=prompts
     )
     _with_spread(module, {"q3"})
-    first, second = module.collect(cut(quiz, [0], [1]))
+    first, second = module.collect_rollouts(cut(quiz, [0], [1]))
     assert [first.batch.samples[0].id, second.batch.samples[0].id] == ["q0", "q1"]
     assert asked == [0, 1]
-    module.publish()
-    assert module.published["train/prompts_missing"] == 2
+    module.log_step_metrics()
+    assert module.step_metrics["train/prompts_missing"] == 2
 
 
 def test_frozen_towers_run_once_per_round(tiny_encoder, quiz):
@@ -215,13 +224,14 @@ def test_a_divergence_in_the_reward_lowers_it_and_leaves_the_loss_alone(tiny_pol
     module = rlvr_module(tiny_policy, kl=KlConfig(coef=0.5, estimator="k1", place="reward"))
     with torch.no_grad():
         tiny_policy.backbone.head.weight.mul_(1.5)
-    [one] = module.collect([quiz])
-    module.remember([one])
-    charged = module.price(one)
-    assert one.reference_logprobs is not None
-    by_hand = 0.5 * ((one.rollout.logprobs - one.reference_logprobs) * one.loss_mask).sum(1)
+    [one] = module.collect_rollouts([quiz])
+    [logprobs] = module.score_rollouts([one])
+    charged = module.kl_penalty(one, logprobs)
+    assert logprobs.reference is not None and isinstance(charged, torch.Tensor)
+    by_hand = 0.5 * ((logprobs.sampler - logprobs.reference) * one.loss_mask).sum(1)
     torch.testing.assert_close(charged.flatten(), by_hand, atol=1e-5, rtol=1e-5)
-    assert module.divergence(one, one.rollout.logprobs, one.rollout.logprobs, one.loss_mask, 1) == 0
+    sampler = logprobs.sampler
+    assert module.kl_term(Experience(one, logprobs, sampler[:, 0]), sampler, sampler, 1)[0] == 0
 
 
 @pytest.mark.parametrize("what", ["reward", "log-prob", "loss", "gradient"])
@@ -230,7 +240,9 @@ def test_a_number_that_went_wrong_never_reaches_the_weights(tiny_policy, quiz, w
     before = {name: p.detach().clone() for name, p in tiny_policy.named_parameters()}
     _poison(module, what)
     said = "loss" if what == "log-prob" else what
-    with pytest.raises(NonFinite, match=rf"{said} is infinite or NaN.*q\d.*nothing is learned"):
+    with pytest.raises(
+        NonFiniteError, match=rf"{said} is infinite or NaN.*q\d.*nothing is learned"
+    ):
         fit(module, [[quiz]])
     assert all(torch.equal(p, before[name]) for name, p in tiny_policy.named_parameters())
 
@@ -244,21 +256,21 @@ def _poison(module: RlvrModule, what: str) -> None:
         def collected(*words: object, **named: object) -> object:
             found = collect(*words, **named)  # type: ignore[arg-type]
             one = found[0][0]
-            one.reward[1, 0] = nan
+            one.rewards[1, 0] = nan
             return found
 
         module.collector.collect = collected  # type: ignore[method-assign, assignment]
     elif what == "log-prob":
         score = module.score
 
-        def scored(one: Experience) -> object:
+        def scored(one: Rollout) -> object:
             found = score(one)
             found.logprobs.data[0, 0] = nan
             return found
 
         module.score = scored  # type: ignore[method-assign, assignment]
     elif what == "loss":
-        module.perception = lambda *_: torch.tensor(nan)  # type: ignore[method-assign]
+        module.kl_term = lambda *_: (torch.tensor(nan), {})  # type: ignore[method-assign]
     else:
         weight = module.policy.backbone.head.weight
         weight.register_hook(lambda gradient: gradient * nan)
@@ -272,10 +284,10 @@ def test_checkpoints_leave_the_reference_out(tiny_policy):
 def test_rewards_by_hand(tiny_policy, quiz):
     """Right in its tags 0.9 + 0.1, wrong in its tags 0.1, nothing readable nothing."""
     module = rlvr_module(tiny_policy)
-    [one] = module.collect([quiz])
-    by_hand = 0.9 * one.correct.float() + 0.1 * one.parts["format"]
-    torch.testing.assert_close(one.reward, by_hand)
-    assert one.parts["format"].bool().logical_and(~one.correct).any()
+    [one] = module.collect_rollouts([quiz])
+    by_hand = 0.9 * one.correct.float() + 0.1 * one.reward_parts["format"]
+    torch.testing.assert_close(one.rewards, by_hand)
+    assert one.reward_parts["format"].bool().logical_and(~one.correct).any()
 
 
 def test_unanimous_groups_teach_nothing(policy, ragged):
@@ -286,15 +298,16 @@ def test_unanimous_groups_teach_nothing(policy, ragged):
 
 def test_divergence_starts_at_zero_and_grows(tiny_policy, quiz):
     module = rlvr_module(tiny_policy, kl=KlConfig(coef=0.5))
-    [one] = module.collect([quiz])
+    [one] = module.collect_rollouts([quiz])
 
-    def divergence() -> float:
-        module.remember([one])
-        logprobs = module.score(one).logprobs
-        return module.divergence(one, logprobs, logprobs.detach(), one.loss_mask, 16).item()
+    def divergence(one: Rollout) -> float:
+        [logprobs] = module.score_rollouts([one])
+        experience = Experience(one, logprobs, logprobs.sampler[:, 0])
+        now = module.score(one).logprobs
+        return module.kl_term(experience, now, now.detach(), 16)[0].item()
 
-    assert divergence() == pytest.approx(0, abs=1e-6)
+    assert divergence(one) == pytest.approx(0, abs=1e-6)
     with torch.no_grad():
         tiny_policy.backbone.head.weight.mul_(3.0)
-    one.encoded = one.encoded.detach()
-    assert divergence() > 1e-3
+    assert one.encoded is not None
+    assert divergence(replace(one, encoded=one.encoded.detach())) > 1e-3

@@ -7,7 +7,7 @@ from configs.schema import OptimConfig, SftConfig
 from datamodules.batch import Batch, Completions
 from modules.policy.omni import OmniModel
 from modules.sft import SftModule
-from modules.step.nonfinite import NonFinite
+from modules.step.nonfinite import NonFiniteError
 from tests.fitting import fit, gradients
 
 TARGETS = [[50, 60], [70, 80, 90], [100], [110, 120]]
@@ -40,7 +40,7 @@ def test_long_targets_are_refused_by_name(policy, ragged):
     module = sft_module(policy, max_completion_tokens=3)
     batch = with_targets(ragged, [[5, 6], [5, 6, 7, 8], [5], [5]])
     with pytest.raises(ValueError, match=r"completion of s1 has 4 tokens.*never cut"):
-        module.targets(batch)
+        module.targets_of(batch)
 
 
 @pytest.mark.parametrize(("average", "divisor"), [("prompt", 4), ("token", 8)])
@@ -49,8 +49,8 @@ def test_sums_over_tokens_are_divided_by_prompts_or_by_tokens(policy, ragged, av
     module = sft_module(policy, loss_aggregation=average)
     gradients(module, [batch])
     scored = policy.logprobs(batch, Completions.of(TARGETS, range(4)))
-    assert module.published["train/loss"] == pytest.approx(-scored.sum().item() / divisor)
-    assert module.published["train/nll"] == pytest.approx(-scored.sum().item() / 8)
+    assert module.step_metrics["train/loss"] == pytest.approx(-scored.sum().item() / divisor)
+    assert module.step_metrics["train/nll"] == pytest.approx(-scored.sum().item() / 8)
 
 
 @pytest.mark.parametrize("average", ["prompt", "token"])
@@ -70,7 +70,7 @@ def test_a_bad_gradient_names_the_samples_of_all_micro_batches(policy, ragged):
     batch = with_targets(ragged, TARGETS)
     before = {name: p.detach().clone() for name, p in policy.named_parameters()}
     policy.backbone.head.weight.register_hook(lambda gradient: gradient * float("nan"))
-    with pytest.raises(NonFinite, match=r"the gradient .* in 3 of 3 samples \(s0.*; s1.*; s3"):
+    with pytest.raises(NonFiniteError, match=r"the gradient .* in 3 of 3 samples \(s0.*; s1.*; s3"):
         fit(sft_module(policy), [batch.select([0, 1]), batch.select([3])])
     assert all(torch.equal(p, before[name]) for name, p in policy.named_parameters())
 

@@ -323,7 +323,7 @@ def test_an_index_names_files_of_its_own_directory(model, words, tmp_path, liste
 def test_a_tokenizer_must_not_know_more_tokens_than_the_model(model):
     put(model / "tokenizer.json", "model", "vocab", "zzz", 100_000)
     with pytest.raises(ValueError, match="knows token 100000, but the model has 526 rows"):
-        Vocabulary(PromptEncoder(str(model)).tokenizer).banned(526)
+        Vocabulary(PromptEncoder(str(model)).tokenizer).suppressed_mask(526)
 
 
 def test_a_plan_tells_damaged_models_like_a_run(model):

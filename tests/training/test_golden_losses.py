@@ -18,7 +18,7 @@ from configs.load import choices, load_config
 from configs.schema import OptimConfig
 from datamodules.batch import Batch
 from modules.policy.omni import OmniModel
-from modules.rewards.verifier_reward import VerifierJury
+from modules.rewards.verifier_reward import VerifierReward
 from modules.rlvr import RlvrModule
 from tests.fitting import train
 
@@ -48,21 +48,21 @@ def losses(policy: OmniModel, quiz: Batch, group: str, name: str) -> list[float]
         policy,
         OptimConfig(lr=1e-4),
         rlvr,
-        jury=VerifierJury(rlvr),
+        reward_function=VerifierReward(rlvr),
         max_steps=STEPS,
         accumulate=1,
         seed=5,
-        refill=lambda number, attempt: fresh(seen, number, attempt),
+        fresh_prompts=lambda number, attempt: fresh(seen, number, attempt),
     )
     rounds = [[replace(seen, step=step)] for step in range(STEPS // 2)]
     found: list[float] = []
-    note = module.note
+    record = module.metrics.record
 
     def listening(values: Mapping[str, Tensor | float], **how: float) -> None:
         found.extend(float(value) for name, value in values.items() if name == "loss")
-        note(values, **how)
+        record(values, **how)
 
-    module.note = listening  # type: ignore[method-assign]
+    module.metrics.record = listening  # type: ignore[method-assign]
     train(module, rounds, steps=STEPS)
     return found
 

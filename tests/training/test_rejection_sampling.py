@@ -19,7 +19,7 @@ from datamodules.loading.question_set import load_questions
 from inference.loading import build_encoder
 from runtime.runs import Run
 from tests.datamodules.digits.test_build import root  # noqa: F401 - a fixture: a small digits set
-from training.rejection_sampling import facts, traces_of
+from training.rejection_sampling import key_facts, traces_of
 
 Row = dict[str, object]
 
@@ -200,7 +200,7 @@ def test_traces_are_kept_by_the_wording_that_asked_for_them(root, tmp_path):  # 
         settings = load_config([*words, f"data.task={asks}"], ("sft",))
         encoder = build_encoder(settings)
         questions = load_questions(settings.data, "train", encoder, run_dir=tmp_path)
-        hashes[asks] = facts(settings, questions)["prompt_template"]
+        hashes[asks] = key_facts(settings, questions)["prompt_template"]
         assert hashes[asks] == encoder.template(settings.data.task)
     assert hashes["answer"] != hashes["answer_from_description"]
 

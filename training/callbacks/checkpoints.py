@@ -79,7 +79,7 @@ def _write(checkpoint: dict[str, Any], file: IO[bytes]) -> str:
 
 
 def _size(value: object) -> int:
-    """Count the bytes of all tensors in a checkpoint, which is about what it takes on disk."""
+    """Count the bytes of all tensors in a checkpoint, about its size on disk."""
     if isinstance(value, torch.Tensor):
         return value.nbytes
     parts: Iterable[object] = value.values() if isinstance(value, Mapping) else ()
@@ -87,7 +87,7 @@ def _size(value: object) -> int:
 
 
 class _HashingFile:
-    """A file that knows the checksum of what was written to it, and why it could not be."""
+    """A file that hashes what is written to it, and keeps the error of a failed write."""
 
     def __init__(self, file: IO[bytes]) -> None:
         self.file = file
@@ -112,7 +112,7 @@ def _sidecar(path: Path) -> Path:
 
 
 def damage(path: Path) -> str | None:
-    """Say what is wrong with a checkpoint file; None where it is whole."""
+    """Return what is wrong with a checkpoint file; None where it is whole."""
     try:
         if not path.is_file():
             return "does not exist"
@@ -144,7 +144,7 @@ def newest_valid(directory: Path, *, before: int | None = None) -> Path | None:
 def prune(directory: Path, keep: int = 2, *, saved: int) -> None:
     """Delete all checkpoints up to the one that was saved now, but the newest of those.
 
-    What lies behind it was damaged when the run was resumed, and must not outlive what is whole.
+    Later ones were damaged when the run was resumed, and must not outlive whole ones.
     """
     for path in [path for path in _steps(directory) if _step(path) <= saved][:-keep]:
         AtomicCheckpointIO().remove_checkpoint(path)
@@ -162,10 +162,10 @@ def _steps(directory: Path) -> list[Path]:
 
 
 class StepCheckpoint(Checkpoint):
-    """Save every few optimizer steps and at the end, after what the step logged and validated.
+    """Save every few optimizer steps and at the end, after the step has logged and validated.
 
     Lightning calls it after all other callbacks, because it is a `Checkpoint`. A step that ends
-    with a validation is saved behind it: resumed from before it, that validation would be lost.
+    with a validation is saved after it: resumed from before it, that validation would be lost.
     """
 
     def __init__(self, directory: Path, *, every: int, val_every: int = 0, keep: int = 2) -> None:
@@ -176,7 +176,7 @@ class StepCheckpoint(Checkpoint):
         self.saved_step = 0
 
     def on_fit_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Clear away what a kill left half-written; the run directory is ours alone by now."""
+        """Remove half-written files of a killed run; this process alone has the run directory."""
         if trainer.is_global_zero:
             self.directory.mkdir(exist_ok=True)
             sweep(self.directory)

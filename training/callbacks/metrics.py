@@ -1,4 +1,4 @@
-"""What a run shows while it trains, and what it writes down: one bar, one row per step."""
+"""Metrics of a run: one row per logged step, and a progress bar."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,7 +12,7 @@ from modules.base import PostTrainingModule
 from runtime.runs import MetricsLog
 
 SHOWN = ("train/reward", "train/loss", "val/accuracy")
-"""Metrics beside the bar, under the last part of their name."""
+"""Metrics shown beside the bar, by the last part of their names."""
 
 
 @final
@@ -28,7 +28,7 @@ class MetricsWriter(Callback):
         self.every = every
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Forget what the run logged after the checkpoint that it continues from."""
+        """Drop rows behind the checkpoint that the run continues from."""
         if trainer.is_global_zero:
             self.metrics.truncate_after(trainer.global_step)
 
@@ -44,7 +44,7 @@ class MetricsWriter(Callback):
         assert isinstance(pl_module, PostTrainingModule), "a stage of train.py"
         last = trainer.should_stop or trainer.global_step == trainer.max_steps
         if last or trainer.global_step % self.every == 0:
-            self._write(trainer, pl_module.published)
+            self._write(trainer, pl_module.step_metrics)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the validation of this step."""
@@ -61,7 +61,7 @@ class MetricsWriter(Callback):
 
 @final
 class StepProgress(ProgressBar):
-    """One bar over the optimizer steps of the whole run, with reward and time left.
+    """A bar over the optimizer steps of the whole run, with reward and time left.
 
     Lightning's own counts batches of an epoch, and an epoch here has no end.
     """
@@ -72,7 +72,7 @@ class StepProgress(ProgressBar):
         self.hidden = False
 
     def disable(self) -> None:
-        """Show nothing, as processes other than the first are told to."""
+        """Show nothing; Lightning calls this on all ranks but the first."""
         self.hidden = True
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
@@ -98,7 +98,7 @@ class StepProgress(ProgressBar):
         """Advance to the trainer's step and show the metrics that matter."""
         assert self.bar is not None, "opened in on_train_start"
         assert isinstance(pl_module, PostTrainingModule), "a stage of train.py"
-        logged = trainer.callback_metrics | pl_module.published
+        logged = trainer.callback_metrics | pl_module.step_metrics
         shown = {n.split("/")[1]: f"{float(logged[n]):.3f}" for n in SHOWN if n in logged}
         self.bar.set_postfix(shown, refresh=False)
         self.bar.update(trainer.global_step - self.bar.n)
@@ -111,6 +111,6 @@ class StepProgress(ProgressBar):
     def on_exception(
         self, trainer: L.Trainer, pl_module: L.LightningModule, exception: BaseException
     ) -> None:
-        """Leave the bar as it stands, so that why the run ends is the last line."""
+        """Leave the bar as it stands, so that the error is the last line."""
         if self.bar is not None:
             self.bar.close()

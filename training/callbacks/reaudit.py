@@ -1,4 +1,4 @@
-"""Probe the policy again while it learns: what was out of reach without media may be within."""
+"""Probe the policy again during training: it may learn to answer without media."""
 
 from collections.abc import Iterator
 from dataclasses import replace
@@ -39,21 +39,20 @@ from untrusted.json_text import json_of
 
 @final
 class Reaudit(Callback):
-    """Judge the same questions by the run's rule, every few optimizer steps.
+    """Apply the run's rule to the same questions again, every few optimizer steps.
 
     They are drawn from the whole manifest, kept or not, except those that the rule cannot decide
-    on. The policy answers as often as the rule asks, once where it is asked once, and in a voter's
-    stead where a rule has several: fewer answers would be another rule, and what an audit costs is
-    for `refresh_samples` to say.
+    on. The policy answers as often as the rule requires, as its only voter: fewer answers would be
+    another rule. `refresh_samples` bounds the cost.
 
-    Learning does not notice: draws are keyed and not taken from a stream, and no state outlives an
-    audit but its rows, which a resumed run cuts back to its checkpoint.
+    Training is unaffected: draws are keyed and not taken from a stream, and an audit leaves no
+    state but its rows, which a resumed run cuts back to its checkpoint.
     """
 
     def __init__(
         self, contribution: ContributionConfig, probe: ProbeConfig, *, seed: int, run_dir: Path
     ) -> None:
-        self.rule = _alone(rule_of(contribution))
+        self.rule = _sole_voter(rule_of(contribution))
         self.every = contribution.refresh_every
         self.count = contribution.refresh_samples
         self.probe = prescribed(probe, self.rule)
@@ -62,7 +61,7 @@ class Reaudit(Callback):
         self.metrics = MetricsLog(run_dir / "metrics.jsonl")
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draw the questions, and forget audits behind the checkpoint that a run continues from."""
+        """Draw the questions, and drop rows behind the checkpoint that the run continues from."""
         data = trainer.datamodule  # type: ignore[attr-defined]  # which fit() attaches
         assert isinstance(data, QuestionData), "the data module of train.py"
         everything, bands = data.train_questions.samples, data.selected.bands
@@ -95,7 +94,7 @@ class Reaudit(Callback):
             self._audit(trainer, pl_module.policy)
 
     def _audit(self, trainer: L.Trainer, policy: OmniModel) -> None:
-        """Ask, judge and write down; every process asks, so that none waits for another."""
+        """Answer, decide and write; every rank does so, so that none waits for another."""
         modes = [(module, module.training) for module in policy.modules()]
         with trainer.precision_plugin.forward_context():
             counts = [self._counts(policy, ask) for ask in asks(self.rule)]
@@ -115,7 +114,7 @@ class Reaudit(Callback):
             logger.log_metrics(values, step=step)
 
     def _counts(self, policy: OmniModel, ask: Ask) -> Counts:
-        """Count the right answers to one thing that the rule asks."""
+        """Count the right answers under one condition of the rule."""
         number = {id_: at for at, id_ in enumerate(self._ids())}
         n, n_correct = np.zeros((2, len(number)), dtype=np.int64)
         for closed, vote in ((True, ask.choice), (False, ask.open)):
@@ -130,7 +129,7 @@ class Reaudit(Callback):
         return Counts(n=n, n_correct=n_correct)
 
     def _withheld(self, ask: Ask, order: int) -> QuestionSet:
-        """Show the questions as a probe does that fills the cache for this rule."""
+        """Encode the questions as a probe does that fills the cache for this rule."""
         return self.questions.under(
             ask.condition,
             ask.how,
@@ -142,10 +141,10 @@ class Reaudit(Callback):
     def _answers(
         self, policy: OmniModel, questions: QuestionSet, vote: Vote, order: int
     ) -> Iterator[Answers]:
-        """Ask with the draws that a probe of this seed would use.
+        """Answer with the draws of a probe with this seed.
 
-        Batches are made here and not by a loader, which would take a number from the stream that
-        training may draw from.
+        Batches are made here and not by a loader, which would draw from the random stream that
+        training may use.
         """
         sampling = Sampling(
             group_size=vote.answers,
@@ -158,14 +157,14 @@ class Reaudit(Callback):
         batches = InOrder(questions, batch_size=batch_size)
         for number in range(len(batches)):
             batch = batches[number]
-            if batch is not None:  # nothing in it could be read; the quarantine knows
+            if batch is not None:  # no sample of it could be read; the quarantine lists them
                 yield from answer(policy, batch, sampling, seed=seed)
 
     def _ids(self) -> list[str]:
         return [sample.id for sample in self.questions.samples]
 
     def _before(self) -> list[str]:
-        """Take the bands of the last audit, on disk, and for want of one those of the cache."""
+        """Return the bands of the last audit on disk, or else those of the cache."""
         bands = dict(self.cached)
         if self.rows.path.exists():
             rows = map(json_of, self.rows.path.read_text().splitlines())
@@ -173,15 +172,15 @@ class Reaudit(Callback):
         return [bands[id_] for id_ in self._ids()]
 
 
-def _alone(rule: Rule) -> Rule:
-    """Let the policy be the only voter; sources were too small for the manifest, or are not."""
+def _sole_voter(rule: Rule) -> Rule:
+    """Make the policy the only voter, without the minimum of questions per source."""
     if isinstance(rule, VotingRule):
         rule = replace(rule, voters=rule.voters[:1], votes_needed=1)
     return replace(rule, min_questions=0)
 
 
 def _items_at(items: Items, places: NDArray[np.int64]) -> Items:
-    """Take some items with the chance levels that they have among all."""
+    """Select some questions, with the chance levels that they have among all."""
     return Items(
         chance=items.chance[places],
         closed=items.closed[places],
@@ -191,7 +190,7 @@ def _items_at(items: Items, places: NDArray[np.int64]) -> Items:
 
 
 def _shares(bands: NDArray[np.str_], before: NDArray[np.str_], ablated: Counts) -> dict[str, float]:
-    """Sum up an audit over the questions that could be read, and moves over those judged before."""
+    """Compute shares of bands among readable questions, and of moves among those decided before."""
     read = bands != "missing"
     shares = {name: bands[read] == name for name in ("weak", "strong", "undetermined")}
     judged = read & (before != "missing")

@@ -1,4 +1,4 @@
-"""What a reinforced run shows of its inside: what was said, what it earned, where time went.
+"""Logs of a run with rollouts: groups of completions with their rewards, and timings.
 
 Beside `metrics.jsonl`, which two runs of one command share bit for bit, lie `rollouts.jsonl` with
 whole groups of completions, and `timings.jsonl`, which no two runs share.
@@ -14,7 +14,7 @@ from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
 from modules.rlvr import RlvrModule
-from modules.rollout.experience import Experience
+from modules.rollout.rollout import Experience
 from runtime.runs import MetricsLog
 
 COLUMNS = ("step", "id", "question", "media", "answer", "completion", "correct", "reward")
@@ -23,7 +23,7 @@ COLUMNS = ("step", "id", "question", "media", "answer", "completion", "correct",
 
 @final
 class RolloutTable(Callback):
-    """Write some prompts of a round with all that was said to them, every few steps."""
+    """Write some prompts with their groups of completions, every few steps."""
 
     def __init__(self, path: Path, *, every: int, prompts: int) -> None:
         self.rows = MetricsLog(path)
@@ -31,7 +31,7 @@ class RolloutTable(Callback):
         self.prompts = prompts
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Forget what came after the checkpoint that the run continues from."""
+        """Drop rows behind the checkpoint that the run continues from."""
         if trainer.is_global_zero:
             self.rows.truncate_after(trainer.global_step)
 
@@ -43,13 +43,13 @@ class RolloutTable(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Write the first prompts of a due round, and of the first round of all."""
-        assert isinstance(pl_module, RlvrModule), "only rounds have rollouts"
+        """Write the first prompts of a due step, and of the first one."""
+        assert isinstance(pl_module, RlvrModule), "other stages have no rollouts"
         step = trainer.global_step
         first = step == pl_module.rlvr.updates
         if not trainer.is_global_zero or not (first or step % self.every == 0):
             return
-        rows = [row for one in pl_module.round for row in _told(one)][: self.prompts]
+        rows = [row for one in outputs["experiences"] for row in _rows(one)][: self.prompts]
         for row in rows:
             self.rows.append(step, row)
         for logger in trainer.loggers:
@@ -57,25 +57,24 @@ class RolloutTable(Callback):
                 logger.log_table("rollouts", columns=list(COLUMNS), data=_flat(step, rows))
 
 
-def _told(one: Experience) -> list[dict[str, Any]]:
+def _rows(experience: Experience) -> list[dict[str, Any]]:
     """Write each prompt of a micro-batch with its group."""
-    group = one.group_size
-    advantage = one.advantage
-    assert advantage is not None, "a round that has ended was compared"
-    by_name = {name: _digits(part) for name, part in one.parts.items()}
+    rollout, sampled = experience.rollout, experience.rollout.sampled
+    group = rollout.group_size
+    parts = {name: _rounded(part) for name, part in rollout.reward_parts.items()}
     columns = zip(
-        one.rollout.texts,
-        one.rollout.completions.lens,
-        one.rollout.finished,
-        one.correct.flatten().tolist(),
-        _digits(one.reward),
-        _digits(advantage),
+        sampled.texts,
+        sampled.completions.lens,
+        sampled.finished,
+        rollout.correct.flatten().tolist(),
+        _rounded(rollout.rewards),
+        _rounded(experience.advantages),
         strict=True,
     )
     names = ("text", "tokens", "finished", "correct", "reward", "advantage")
-    said = [
+    completions = [
         dict(zip(names, values, strict=True))
-        | {"parts": {name: part[number] for name, part in by_name.items()}}
+        | {"parts": {name: part[number] for name, part in parts.items()}}
         for number, values in enumerate(columns)
     ]
     return [
@@ -85,33 +84,33 @@ def _told(one: Experience) -> list[dict[str, Any]]:
             "options": list(sample.options),
             "media": [item.path for item in sample.media],
             "answer": sample.answer,
-            "completions": said[number * group : (number + 1) * group],
+            "completions": completions[number * group : (number + 1) * group],
         }
-        for number, sample in enumerate(one.batch.samples)
+        for number, sample in enumerate(rollout.batch.samples)
     ]
 
 
-def _digits(values: Tensor) -> list[float]:
-    """Write float32 numbers as short as they were meant."""
+def _rounded(values: Tensor) -> list[float]:
+    """Round float32 numbers to the digits that they hold."""
     return [round(value, 6) for value in values.flatten().tolist()]
 
 
 def _flat(step: int, rows: list[dict[str, Any]]) -> list[list[Any]]:
-    """Make one line of every completion, in the order of COLUMNS."""
+    """Make a row of every completion, in the order of COLUMNS."""
     return [
         [
             step,
             *(row["id"], row["question"], ", ".join(row["media"]), row["answer"]),
-            *(said["text"], said["correct"], said["reward"]),
+            *(completion["text"], completion["correct"], completion["reward"]),
         ]
         for row in rows
-        for said in row["completions"]
+        for completion in row["completions"]
     ]
 
 
 @final
 class Timings(Callback):
-    """Write where the seconds of a step went, and how many tokens were sampled in one of them."""
+    """Write the seconds of each phase of a step, and the tokens sampled per second."""
 
     def __init__(self, path: Path, *, every: int) -> None:
         self.rows = MetricsLog(path)
@@ -122,7 +121,7 @@ class Timings(Callback):
         self.began = self.ended = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock, and forget what came after the checkpoint."""
+        """Start the clock, and drop rows behind the checkpoint."""
         if trainer.is_global_zero:
             self.rows.truncate_after(trainer.global_step)
         self.ended = time.perf_counter()
@@ -130,11 +129,11 @@ class Timings(Callback):
     def on_train_batch_start(
         self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
     ) -> None:
-        """Count the time since the last round as waiting for data; saving is part of it."""
-        assert isinstance(pl_module, RlvrModule), "only rounds are timed"
+        """Count the time since the last training step as waiting for data; saving is part of it."""
+        assert isinstance(pl_module, RlvrModule), "other stages are not timed"
         waited = time.perf_counter() - self.ended
         self.seconds["data"] = self.seconds.get("data", 0.0) + waited
-        pl_module.watch.seconds.clear()
+        pl_module.timer.seconds.clear()
         self.began = time.perf_counter()
 
     def on_train_batch_end(
@@ -145,14 +144,14 @@ class Timings(Callback):
         batch: Any,
         batch_idx: int,
     ) -> None:
-        """Add up a round; write the means per optimizer step of those since the last row."""
-        assert isinstance(pl_module, RlvrModule), "only rounds are timed"
+        """Add up a training step; write means per optimizer step since the last row."""
+        assert isinstance(pl_module, RlvrModule), "other stages are not timed"
         self.ended = time.perf_counter()
-        laps = dict(pl_module.watch.seconds)
-        laps["other"] = self.ended - self.began - sum(laps.values())
-        for name, seconds in laps.items():
+        phases = dict(pl_module.timer.seconds)
+        phases["other"] = self.ended - self.began - sum(phases.values())
+        for name, seconds in phases.items():
             self.seconds[name] = self.seconds.get(name, 0.0) + seconds
-        self.tokens += pl_module.published["train/sampled_tokens"]
+        self.tokens += pl_module.step_metrics["train/sampled_tokens"]
         self.steps += pl_module.rlvr.updates
         if trainer.global_step % self.every and trainer.global_step != trainer.max_steps:
             return

@@ -11,6 +11,7 @@ import soundfile
 import torch
 from PIL import Image
 
+from bench.option_scoring import plain_option_scores
 from configs.schema import DataConfig, MediaConfig
 from datamodules.batch import Batch, Completions
 from datamodules.loading.option_scoring import option_scoring
@@ -87,7 +88,9 @@ def alone(policy: OmniModel, questions: QuestionSet, index: int, seed: int) -> l
     turned = put(sample, option_seed=seed, answer_with=questions.encoder.answer_with)
     questions.samples = [turned]
     batch = questions.batch([0], step=0)
-    scores = policy.score_options(batch, [questions.encoder.option_targets(turned)])[0].tolist()
+    scores = plain_option_scores(policy, batch, [questions.encoder.option_targets(turned)])[
+        0
+    ].tolist()
     return [scores[turned.options.index(option)] for option in sample.options]
 
 

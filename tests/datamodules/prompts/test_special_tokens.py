@@ -9,7 +9,7 @@ from datamodules.batch import Batch
 from datamodules.prompts.encoder import PromptEncoder
 from modules.backbones.loading import open_model
 from modules.policy.omni import OmniModel
-from modules.policy.sampling import Rollout, Sampling
+from modules.policy.sampling import SampledCompletions, Sampling
 from modules.policy.vocabulary import Vocabulary
 
 BEYOND = 40
@@ -23,7 +23,7 @@ def wide(untrained: Path, encoder: PromptEncoder) -> OmniModel:
     return OmniModel(thinker, Vocabulary(encoder.tokenizer))
 
 
-def said(model: OmniModel, batch: Batch, *, seed: int, top_k: int) -> Rollout:
+def said(model: OmniModel, batch: Batch, *, seed: int, top_k: int) -> SampledCompletions:
     """Sample from random weights, about as likely to say anything as anything else."""
     head = model.backbone.head.weight
     with torch.no_grad():
@@ -47,7 +47,7 @@ def test_random_weights_say_no_special_token_but_the_end_of_the_turn(
     assert len(tokens) > 1000
     assert len(set(tokens)) > 300
     assert set(tokens) & special == {end}
-    assert max(tokens) < len(encoder.tokenizer) == len(wide.banned) - BEYOND
+    assert max(tokens) < len(encoder.tokenizer) == len(wide.suppressed) - BEYOND
 
 
 @pytest.mark.parametrize("top_k", [0, 600])

@@ -53,7 +53,7 @@ def test_checkpoints_are_asked_to_describe_and_the_reader_answers(scored, root, 
     greedy = Sampling(group_size=1, max_tokens=32, temperature=0.0)
     asked = ask(load_frozen(told), questions, greedy, batch_size=24, seed=0, label="by hand")
     described = [answers for batch in asked for answers in batch]
-    by_hand = load_reader(told).verdicts(
+    by_hand = load_reader(told).grade(
         [one.completions[0] for one in described], [one.sample for one in described]
     )
     rows = rows_of(scored[1] / "tiny.jsonl")

@@ -147,7 +147,7 @@ def test_logprobs_are_those_of_transformers_own_forward(kind, path, speaker, med
         ids = said.token_ids[row, :length]
         inputs = going_on(own_inputs(kind, speaker, media[owner]), ids)
         logits, _ = own_forward(own, inputs)
-        logits = logits[-length - 1 : -1].masked_fill(model.banned, float("-inf"))
+        logits = logits[-length - 1 : -1].masked_fill(model.suppressed, float("-inf"))
         expected = logits.log_softmax(-1).gather(1, ids.unsqueeze(1)).squeeze(1)
         torch.testing.assert_close(found[row, :length], expected, rtol=1e-5, atol=1e-5)
 
@@ -172,7 +172,7 @@ def test_greedy_answers_are_those_of_generate(kind, path, speaker, media, batch)
             **inputs,
             max_new_tokens=8,
             do_sample=False,
-            suppress_tokens=model.banned.nonzero().flatten().tolist(),
+            suppress_tokens=model.suppressed.nonzero().flatten().tolist(),
             eos_token_id=speaker.end_id,
             pad_token_id=speaker.end_id,
         )[0, inputs["input_ids"].shape[1] :]
@@ -204,8 +204,8 @@ def test_no_question_may_hold_a_special_token_and_no_answer_can(path, speaker, b
         with pytest.raises(MediaError, match="may not contain special tokens"):
             speaker.prompt(make_sample(question=f"What is {token.content}?"), [])
     ids = speaker.tokenizer.convert_tokens_to_ids([t.content for t in special])
-    assert [i for i in ids if not model.banned[i]] == [speaker.end_id]
-    assert all(model.banned[id_] for id_ in model.backbone.media_ids.values())
+    assert [i for i in ids if not model.suppressed[i]] == [speaker.end_id]
+    assert all(model.suppressed[id_] for id_ in model.backbone.media_ids.values())
 
 
 def test_media_that_a_kind_has_no_sense_for_are_refused_by_name(kind, speaker):

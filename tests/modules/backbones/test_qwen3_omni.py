@@ -128,7 +128,7 @@ def test_a_whole_model_is_spoken_to_as_its_thinker(whole):
 )
 def test_frames_of_a_sound_are_halved_three_times_in_windows_of_a_hundred(frames, tokens):
     """250 frames are two windows of 13 and 50 frames, halved to 25, 13 and 7."""
-    assert backbone.heard_tokens(frames, 50) == tokens
+    assert backbone.count_audio_tokens(frames, 50) == tokens
     assert dialect.heard_tokens(frames, 50) == tokens
 
 
@@ -139,7 +139,7 @@ def test_sounds_are_heard_as_if_each_were_alone(path, speaker):
     clips = [speaker.features(clip(rng, seconds))[0] for seconds in (0.3, 1.7, 0.6)]
     together = torch.cat([one.values for one in clips], dim=1), torch.cat([o.grid for o in clips])
     alone = [parts.audio_tower(o.values, feature_lens=o.grid).last_hidden_state for o in clips]
-    found = parts.sense("audio", *together)
+    found = parts.encode_media("audio", *together)
     torch.testing.assert_close(found[:, :48], torch.cat(alone))
     assert not found[:, 48:].any()  # nothing is heard in deeper layers
     company = parts.audio_tower(together[0], feature_lens=together[1]).last_hidden_state
@@ -165,7 +165,7 @@ def test_what_is_seen_reaches_deeper_layers_and_what_is_said_does_not(path, spea
     rng = np.random.default_rng(0)
     prompt = make_prompt(speaker, make_sample(), [picture(rng), clip(rng, 1.0)])
     batch = collate([make_sample()], [prompt], step=0)
-    encoded = model.encode(batch)
+    encoded = model.embed_prompts(batch)
     assert encoded.shape[1] == 3 * 48
     seen = prompt.token_ids == speaker.tokenizer.image_token_id
     assert encoded[seen, 48:].abs().min() > 0
@@ -182,8 +182,8 @@ def test_earlier_encodings_are_taken_over_with_all_that_deeper_layers_add(path, 
     model = OmniModel.load(str(path), speaker.tokenizer)
     prompt = make_prompt(speaker, make_sample(), [picture(np.random.default_rng(0))])
     batch = collate([make_sample()], [prompt], step=0)
-    encoded = model.encode(batch)
-    again = model.encode(batch, seen=encoded)
+    encoded = model.embed_prompts(batch)
+    again = model.embed_prompts(batch, cached_encoding=encoded)
     assert torch.equal(again, encoded)
     model.zero_grad()
     again.sum().backward()

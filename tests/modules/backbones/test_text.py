@@ -12,6 +12,7 @@ from transformers import (
     Qwen3Config,
 )
 
+from bench.option_scoring import plain_option_scores
 from configs.policy import LoraConfig
 from datamodules.batch import Batch, Completions
 from datamodules.prompts.encoder import PromptEncoder
@@ -101,7 +102,7 @@ def test_logprobs_are_those_of_the_plain_model(path, encoder, written, said, che
     found = model.logprobs(written, said)
     for row, logits in enumerate(plain_logits(path, written, said)):
         length = said.lens[row]
-        logits = logits.masked_fill(model.banned, float("-inf")).log_softmax(-1)
+        logits = logits.masked_fill(model.suppressed, float("-inf")).log_softmax(-1)
         expected = logits.gather(1, said.token_ids[row, :length].unsqueeze(1)).squeeze(1)
         torch.testing.assert_close(found[row, :length], expected, rtol=1e-5, atol=1e-5)
     assert not found[~said.valid].any()
@@ -109,7 +110,7 @@ def test_logprobs_are_those_of_the_plain_model(path, encoder, written, said, che
 
 def test_gradients_are_those_of_the_plain_model(path, encoder, written, said):
     model = OmniModel.load(str(path), encoder.tokenizer)
-    model.banned[:] = False
+    model.suppressed[:] = False
     model.logprobs(written, said).sum().backward()
     twin = plain(path)
     for row, length in zip(rows_of(written, said), said.lens, strict=True):
@@ -126,7 +127,7 @@ def test_greedy_answers_are_those_of_the_plain_model(path, encoder, written):
     model = OmniModel.load(str(path), encoder.tokenizer)
     sampling = Sampling(group_size=2, max_tokens=12, temperature=0.0)
     rollout = model.sample(written, sampling, uniforms=torch.zeros(6, 12))
-    banned = model.banned.nonzero().flatten().tolist()
+    suppressed = model.suppressed.nonzero().flatten().tolist()
     twin = plain(path)
     for number, prompt in enumerate(written.prompt_ids.split(written.prompt_lens)):
         out = twin.generate(
@@ -134,7 +135,7 @@ def test_greedy_answers_are_those_of_the_plain_model(path, encoder, written):
             attention_mask=torch.ones(1, len(prompt), dtype=torch.long),
             max_new_tokens=12,
             do_sample=False,
-            suppress_tokens=banned,
+            suppress_tokens=suppressed,
             eos_token_id=encoder.end_id,
             pad_token_id=encoder.end_id,
         )[0, len(prompt) :]
@@ -167,7 +168,7 @@ def test_going_on_from_given_words_equals_scoring_them_together(path, encoder, w
 def test_options_are_scored_without_ears_and_eyes(path, encoder, written):
     model = OmniModel.load(str(path), encoder.tokenizer)
     options = [[[30, 31], [40]], [[50], [60], [70, 71, 72]], [[80]]]
-    scores = model.score_options(written, options)
+    scores = plain_option_scores(model, written, options)
     alone = model.logprobs(written, Completions.of([[70, 71, 72]], [1])).sum()
     torch.testing.assert_close(scores[1, 2], alone, rtol=1e-5, atol=1e-5)
 
@@ -182,10 +183,10 @@ def test_a_text_model_teaches_a_thinker_token_by_token(
     found = policy.divergence(
         written, said, teacher, written, kind=kind, jsd_weight=0.3, temperature=1.7
     )
-    student, expected = policy.predict(written, said), teacher.predict(written, said)
+    student, expected = policy.hidden_states(written, said), teacher.hidden_states(written, said)
     packed = plain_divergence(
         student.states, student.weight, expected.states, expected.weight,
-        banned=policy.banned, kind=kind, jsd_weight=0.3, temperature=1.7,
+        suppressed=policy.suppressed, kind=kind, jsd_weight=0.3, temperature=1.7,
     )  # fmt: skip
     torch.testing.assert_close(found[said.valid], packed, rtol=1e-5, atol=1e-6)
     assert not found[~said.valid].any()
@@ -197,7 +198,7 @@ def test_a_text_model_teaches_a_thinker_token_by_token(
 def test_media_are_refused_by_name(path, encoder, ragged):
     model = OmniModel.load(str(path), encoder.tokenizer)
     with pytest.raises(ValueError, match=r"s0 comes with audio, image, video, but .* text alone"):
-        model.encode(ragged)
+        model.embed_prompts(ragged)
 
 
 def test_towers_that_are_not_there_are_frozen(path, encoder):

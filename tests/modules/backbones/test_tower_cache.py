@@ -40,12 +40,12 @@ def entries(tmp_path: Path) -> list[Path]:
 
 def test_an_encoding_out_of_the_cache_is_the_one_that_went_in(cached, policy, ragged, tmp_path):
     """Two pictures and one film in common towers, three pictures in all, four sounds."""
-    expected = policy.encode(ragged)
-    assert torch.equal(cached().encode(ragged), expected)
+    expected = policy.embed_prompts(ragged)
+    assert torch.equal(cached().embed_prompts(ragged), expected)
     assert len(entries(tmp_path)) == 3 + 1 + 4
     again = cached()
     calls = calls_of(again)
-    assert torch.equal(again.encode(ragged), expected)
+    assert torch.equal(again.embed_prompts(ragged), expected)
     assert not calls
 
 
@@ -58,16 +58,16 @@ def test_towers_run_only_over_what_is_lacking(cached, encoder):
         return collate([make_sample()], [make_prompt(encoder, make_sample(), [*media])], step=0)
 
     model = cached()
-    model.encode(batch(shared, sound))
+    model.embed_prompts(batch(shared, sound))
     met: list[int] = []
     model.backbone.vision_tower.register_forward_pre_hook(
         lambda _module, args, kwargs: met.append(len(kwargs["grid_thw"])), with_kwargs=True
     )
     calls = calls_of(model)
-    found = model.encode(batch(new, shared, sound))
+    found = model.embed_prompts(batch(new, shared, sound))
     assert met == [1]
     assert len(calls) == 1
-    plain = OmniModel(model.thinker, model.vocabulary).encode(batch(new, shared, sound))
+    plain = OmniModel(model.thinker, model.vocabulary).embed_prompts(batch(new, shared, sound))
     torch.testing.assert_close(found, plain, rtol=1e-5, atol=1e-5)
 
 
@@ -77,9 +77,9 @@ def test_other_company_moves_an_encoding_by_rounding_errors_only(cached, encoder
     samples = [make_sample(name) for name in "ab"]
     prompts = [make_prompt(encoder, sample, media) for sample in samples]
     model = cached()
-    alone = model.encode(collate(samples[:1], prompts[:1], step=0))
+    alone = model.embed_prompts(collate(samples[:1], prompts[:1], step=0))
     plain = OmniModel(model.thinker, model.vocabulary)
-    together = plain.encode(collate(samples, prompts, step=0))
+    together = plain.embed_prompts(collate(samples, prompts, step=0))
     torch.testing.assert_close(alone, together[: len(alone)], rtol=1e-5, atol=1e-5)
 
 
@@ -96,33 +96,33 @@ def test_gradients_are_those_without_a_cache(cached, policy, ragged, continuatio
 
 
 def test_damaged_entries_are_made_anew(cached, ragged, tmp_path, caplog):
-    expected = cached().encode(ragged)
+    expected = cached().embed_prompts(ragged)
     for number, file in enumerate(entries(tmp_path)):
         whole = file.read_bytes()
         file.write_bytes(b"" if number == 0 else whole[: len(whole) // 2])
-    assert torch.equal(cached().encode(ragged), expected)
+    assert torch.equal(cached().embed_prompts(ragged), expected)
     assert "is damaged" in caplog.text
     again = cached()
     calls = calls_of(again)
-    assert torch.equal(again.encode(ragged), expected)
+    assert torch.equal(again.embed_prompts(ragged), expected)
     assert not calls
 
 
 def test_a_full_cache_grows_no_further_and_says_so_once(cached, policy, ragged, tmp_path, caplog):
     """Room for some 20 of 8 entries' tokens of 192 numbers each."""
     model = cached(tower_cache_gigabytes=20 * 192 * 4 / 1e9)
-    expected = policy.encode(ragged)
+    expected = policy.embed_prompts(ragged)
     for _ in range(2):
-        assert torch.equal(model.encode(ragged), expected)
+        assert torch.equal(model.embed_prompts(ragged), expected)
     assert sum(file.stat().st_size for file in entries(tmp_path)) < 20 * 192 * 4 + 8 * 200
     assert 0 < len(entries(tmp_path)) < 8
     assert caplog.text.count("grows no further") == 1
 
 
 def test_other_precisions_are_other_entries(cached, ragged, tmp_path):
-    cached().encode(ragged)
+    cached().embed_prompts(ragged)
     with torch.autocast("cpu", torch.bfloat16):
-        cached().encode(ragged)
+        cached().embed_prompts(ragged)
     assert len(entries(tmp_path)) == 2 * 8
 
 

@@ -12,10 +12,10 @@ TOP_KS = [0, 1, 3, 8, 9, 30]
 
 
 def problem(dtype: torch.dtype, *, tokens: int = 7) -> dict[str, Tensor]:
-    """Heads of 11 and 13 rows, of which two of the first ten are banned; widths 5 and 4."""
+    """Heads of 11 and 13 rows, of which two of the first ten are suppressed; widths 5 and 4."""
     generator = torch.Generator().manual_seed(0)
-    banned = torch.zeros(11, dtype=torch.bool)
-    banned[[2, 7]] = True
+    suppressed = torch.zeros(11, dtype=torch.bool)
+    suppressed[[2, 7]] = True
 
     def normal(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator, dtype=torch.float64).to(dtype)
@@ -25,16 +25,16 @@ def problem(dtype: torch.dtype, *, tokens: int = 7) -> dict[str, Tensor]:
         "weight": normal(11, 5).requires_grad_(),
         "teacher_hidden": normal(tokens, 4),
         "teacher_weight": normal(13, 4),
-        "banned": banned,
+        "suppressed": suppressed,
     }
 
 
 def by_logits(student: list[float], teacher: list[float], **how) -> float:
     """Compare two distributions given as weights; the heads are of width 1."""
     heads = [torch.tensor(weights).log().unsqueeze(1) for weights in (student, teacher)]
-    banned = torch.zeros(len(student), dtype=torch.bool)
+    suppressed = torch.zeros(len(student), dtype=torch.bool)
     one = torch.ones(1, 1)
-    return fused_divergence(one, heads[0], one, heads[1], banned=banned, **how).item()
+    return fused_divergence(one, heads[0], one, heads[1], suppressed=suppressed, **how).item()
 
 
 @pytest.mark.parametrize("top_k", TOP_KS)
@@ -160,7 +160,7 @@ def test_banned_tokens_and_rows_of_one_head_alone_take_no_part(kind, top_k):
     swapped = {**inputs, "weight": inputs["teacher_weight"].requires_grad_()}
     swapped |= {"hidden": inputs["teacher_hidden"]}
     swapped |= {"teacher_weight": inputs["weight"], "teacher_hidden": inputs["hidden"]}
-    swapped["banned"] = torch.cat([inputs["banned"], torch.tensor([False, False])])
+    swapped["suppressed"] = torch.cat([inputs["suppressed"], torch.tensor([False, False])])
     fused_divergence(**swapped, kind=kind, top_k=top_k).sum().backward()
     assert not swapped["weight"].grad[11:].any()
 
@@ -172,7 +172,7 @@ def test_extreme_logits_give_finite_values_and_gradients(kind):
     one = torch.ones(1, 1)
     for top_k in (0, 1):
         out = fused_divergence(
-            one, weight, one, -weight, banned=torch.zeros(3, dtype=torch.bool), kind=kind,
+            one, weight, one, -weight, suppressed=torch.zeros(3, dtype=torch.bool), kind=kind,
             top_k=top_k,
         )  # fmt: skip
         (gradient,) = torch.autograd.grad(out.sum(), weight)
@@ -231,12 +231,12 @@ class Largest(TorchDispatchMode):
 def test_logits_exist_for_one_chunk_at_a_time(kind, top_k):
     """Of 640 tokens over 1,000 words in chunks of 16, in both passes: the head is as large."""
     hidden, weight = torch.randn(640, 8), torch.randn(1000, 8, requires_grad=True)
-    banned = torch.zeros(1000, dtype=torch.bool)
+    suppressed = torch.zeros(1000, dtype=torch.bool)
     with Largest() as made:
         hidden.requires_grad_()
         out = fused_divergence(
-            hidden, weight, hidden.detach().flip(0), weight.detach(), banned=banned, kind=kind,
-            top_k=top_k, chunk=16,
+            hidden, weight, hidden.detach().flip(0), weight.detach(), suppressed=suppressed,
+            kind=kind, top_k=top_k, chunk=16,
         )  # fmt: skip
         out.sum().backward()
     assert made.size == 16 * 1000
@@ -250,7 +250,7 @@ def test_divergences_are_those_of_trl(beta):
 
     kind = {0.0: "forward_kl", 1.0: "reverse_kl"}.get(beta, "jsd")
     inputs = problem(torch.float64)
-    inputs["banned"][:] = False
+    inputs["suppressed"][:] = False
     student = inputs["hidden"] @ inputs["weight"].T
     teacher = inputs["teacher_hidden"] @ inputs["teacher_weight"][:11].T
     expected = gkd_trainer.GKDTrainer.generalized_jsd_loss(

@@ -10,13 +10,13 @@ from modules.kernels.logprobs import fused_logprobs, fused_scores, plain_logprob
 
 def problem(dtype: torch.dtype) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(0)
-    banned = torch.zeros(11, dtype=torch.bool)
-    banned[[2, 7]] = True
+    suppressed = torch.zeros(11, dtype=torch.bool)
+    suppressed[[2, 7]] = True
     return {
         "hidden": torch.randn(7, 5, generator=generator).to(dtype).requires_grad_(),
         "weight": torch.randn(11, 5, generator=generator).to(dtype).requires_grad_(),
         "targets": torch.tensor([0, 1, 3, 10, 6, 6, 4]),
-        "banned": banned,
+        "suppressed": suppressed,
     }
 
 
@@ -63,28 +63,30 @@ def test_gradients_are_those_of_finite_differences(output):
 
 
 def test_by_hand():
-    """Logits 1 * (0, ln 3, banned): p = 1/4 and 3/4, so logp of token 1 is ln 0.75, and the
+    """Logits 1 * (0, ln 3, suppressed): p = 1/4 and 3/4, so logp of token 1 is ln 0.75, and the
     entropy is (1/4) ln 4 + (3/4) ln(4/3)."""
     weight = torch.tensor([[0.0], [math.log(3)], [5.0]])
-    banned = torch.tensor([False, False, True])
-    logprob, entropy = fused_scores(torch.ones(1, 1), weight, torch.tensor([1]), banned=banned)
+    suppressed = torch.tensor([False, False, True])
+    logprob, entropy = fused_scores(
+        torch.ones(1, 1), weight, torch.tensor([1]), suppressed=suppressed
+    )
     assert logprob.item() == pytest.approx(math.log(0.75))
     assert entropy.item() == pytest.approx(math.log(4) / 4 + 0.75 * math.log(4 / 3))
 
 
 def test_the_entropy_of_equal_logits_counts_the_allowed_tokens():
-    banned = torch.tensor([True, False, False, False, True])
+    suppressed = torch.tensor([True, False, False, False, True])
     inputs = (torch.zeros(2, 3), torch.ones(5, 3), torch.tensor([1, 3]))
-    _, entropy = fused_scores(*inputs, banned=banned)
+    _, entropy = fused_scores(*inputs, suppressed=suppressed)
     assert entropy.tolist() == pytest.approx([math.log(3)] * 2)
 
 
 def test_a_certain_token_has_no_entropy_and_no_gradient():
     """One allowed token: p = 1, whatever its logit."""
     hidden = torch.tensor([[4.0]], requires_grad=True)
-    banned = torch.tensor([True, False])
+    suppressed = torch.tensor([True, False])
     _, entropy = fused_scores(
-        hidden, torch.tensor([[9.0], [30.0]]), torch.tensor([1]), banned=banned
+        hidden, torch.tensor([[9.0], [30.0]]), torch.tensor([1]), suppressed=suppressed
     )
     entropy.sum().backward()
     assert entropy.item() == 0
@@ -98,8 +100,8 @@ def test_small_entropies_survive_large_logits():
     difference of log-sum-exp and mean logit, both near 100, it would keep no digit.
     """
     weight = torch.tensor([[100.0], [80.0]])
-    banned = torch.tensor([False, False])
-    _, entropy = fused_scores(torch.ones(1, 1), weight, torch.tensor([0]), banned=banned)
+    suppressed = torch.tensor([False, False])
+    _, entropy = fused_scores(torch.ones(1, 1), weight, torch.tensor([0]), suppressed=suppressed)
     assert entropy.item() == pytest.approx(21 * math.exp(-20), rel=1 / 20)
 
 

@@ -5,7 +5,7 @@ import math
 import pytest
 import torch
 
-from modules.losses.advantages import STD_EPS, centered, informative, scaled
+from modules.losses.advantages import STD_EPS, center_rewards, nonzero_std, scale_advantages
 
 REWARD = torch.tensor([[3.0, 0.0, 0.0], [0.75, 0.0, 0.0]], dtype=torch.float64)
 
@@ -16,35 +16,39 @@ def close(actual, rows):
 
 def test_group_is_the_distance_from_the_groups_mean():
     """Means 1 and 0.25: (3 - 1, 0 - 1, 0 - 1) and (0.75 - 0.25, 0 - 0.25, 0 - 0.25)."""
-    close(centered(REWARD, baseline="group"), [[2, -1, -1], [0.5, -0.25, -0.25]])
+    close(center_rewards(REWARD, baseline="group"), [[2, -1, -1], [0.5, -0.25, -0.25]])
 
 
 def test_leave_one_out_is_the_distance_from_the_siblings_mean():
     """Of (3, 0, 0): 3 - 0, and 0 - (3 + 0) / 2; of (0.75, 0, 0): 0.75 and -0.375."""
-    close(centered(REWARD, baseline="leave_one_out"), [[3, -1.5, -1.5], [0.75, -0.375, -0.375]])
+    close(
+        center_rewards(REWARD, baseline="leave_one_out"), [[3, -1.5, -1.5], [0.75, -0.375, -0.375]]
+    )
 
 
 def test_batch_is_the_distance_from_the_given_mean():
     """The mean of all ranks may be 0.5 though the rewards here have another."""
-    actual = centered(REWARD, baseline="batch", batch_mean=0.5)
+    actual = center_rewards(REWARD, baseline="batch", batch_mean=0.5)
     close(actual, [[2.5, -0.5, -0.5], [0.25, -0.5, -0.5]])
 
 
 def test_group_scale_is_the_sample_standard_deviation():
     """(2, -1, -1) has the sample variance (4 + 1 + 1) / 2 = 3, its quarter the 16th of that."""
-    actual = scaled(centered(REWARD, baseline="group"), scale="group")
+    actual = scale_advantages(center_rewards(REWARD, baseline="group"), scale="group")
     first = [value / (math.sqrt(3) + STD_EPS) for value in (2, -1, -1)]
     second = [value / (math.sqrt(3 / 16) + STD_EPS) for value in (0.5, -0.25, -0.25)]
     close(actual, [first, second])
 
 
 def test_batch_scale_is_the_given_standard_deviation():
-    actual = scaled(torch.tensor([[3.0, -1.0]], dtype=torch.float64), scale="batch", batch_std=4.0)
+    actual = scale_advantages(
+        torch.tensor([[3.0, -1.0]], dtype=torch.float64), scale="batch", batch_std=4.0
+    )
     close(actual, [[3 / (4 + STD_EPS), -1 / (4 + STD_EPS)]])
 
 
 def test_no_scale_leaves_what_it_is_given():
-    assert scaled(REWARD, scale="none") is REWARD
+    assert scale_advantages(REWARD, scale="none") is REWARD
 
 
 @pytest.mark.parametrize("baseline", ["group", "leave_one_out"])
@@ -53,35 +57,37 @@ def test_a_unanimous_group_has_exactly_no_advantage(baseline, scale):
     """The mean of seven times 0.1 is not 0.1 in floating point; that must not become a signal."""
     reward = torch.full((2, 7), 0.1)
     reward[1, 3] = 0.9
-    advantage = scaled(centered(reward, baseline=baseline), scale=scale, batch_std=0.3)
+    advantage = scale_advantages(
+        center_rewards(reward, baseline=baseline), scale=scale, batch_std=0.3
+    )
     assert (advantage[0] == 0).all()
     assert (advantage[1] != 0).all()
 
 
 def test_a_unanimous_group_may_be_better_than_the_batch():
     reward = torch.tensor([[1.0, 1.0], [0.0, 0.0]])
-    actual = centered(reward, baseline="batch", batch_mean=0.25)
+    actual = center_rewards(reward, baseline="batch", batch_mean=0.25)
     torch.testing.assert_close(actual, torch.tensor([[0.75, 0.75], [-0.25, -0.25]]))
 
 
 def test_a_group_is_informative_if_it_has_spread():
     reward = torch.tensor([[0.1, 0.1, 0.1], [0.1, 0.1, 0.2], [0.0, 0.0, 0.0]])
-    assert informative(reward).tolist() == [False, True, False]
+    assert nonzero_std(reward).tolist() == [False, True, False]
 
 
 @pytest.mark.parametrize("shape", [(4,), (3, 1), (2, 2, 2)])
 def test_an_advantage_needs_siblings(shape):
     rule = r"\(B, G\) with G of at least 2.*rlvr.group_size"
     with pytest.raises(ValueError, match=rule):
-        centered(torch.zeros(shape), baseline="group")
+        center_rewards(torch.zeros(shape), baseline="group")
     with pytest.raises(ValueError, match=rule):
-        scaled(torch.zeros(shape), scale="none")
+        scale_advantages(torch.zeros(shape), scale="none")
     with pytest.raises(ValueError, match=rule):
-        informative(torch.zeros(shape))
+        nonzero_std(torch.zeros(shape))
 
 
 def test_what_only_the_caller_knows_must_be_given():
     with pytest.raises(ValueError, match=r"batch_mean is None.*micro-batches and ranks"):
-        centered(REWARD, baseline="batch")
+        center_rewards(REWARD, baseline="batch")
     with pytest.raises(ValueError, match=r"batch_std is None.*micro-batches and ranks"):
-        scaled(REWARD, scale="batch")
+        scale_advantages(REWARD, scale="batch")

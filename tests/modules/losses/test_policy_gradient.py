@@ -6,14 +6,9 @@ from functools import partial
 import pytest
 import torch
 
-from modules.losses.policy_gradient import (
-    correction_weights,
-    denominator,
-    divergence,
-    importance_ratio,
-    kl_loss,
-    policy_loss,
-)
+from modules.losses.kl import kl_estimate, kl_loss
+from modules.losses.policy_gradient import importance_ratio, loss_denominator, policy_loss
+from modules.losses.sampler_correction import correction_weights
 from modules.losses.supervised import distillation_loss, sft_loss
 
 MASK = torch.tensor([[True, True, False], [True, False, False]])
@@ -92,7 +87,7 @@ def test_the_gradient_of_a_sequence_is_shared_by_its_tokens():
     gets -ratio * A / 2; ratio 2 of the second completion is clipped for all of it."""
     logprobs = log([[1.5, 0.8, 9.0], [8.0, 0.5, 9.0]]).requires_grad_()
     mask = torch.tensor([[True, True, False], [True, True, False]])
-    own = denominator(mask, average="sequence", completions=1, tokens=4, longest=3)
+    own = loss_denominator(mask, average="sequence", completions=1, tokens=4, longest=3)
     loss, stats = by_sequence(logprobs, OLD, double([3.0, 1.0]), mask, denominator=own)
     loss.backward()
     share = -math.sqrt(1.2) * 3 / 2
@@ -137,7 +132,7 @@ def test_tokens_may_have_advantages_and_weights_of_their_own():
 def test_denominators_by_hand():
     """Lengths 2, 1 and 0, which counts as 1, of 10 completions; 7 tokens; 10 times 4."""
     mask = torch.tensor([[True, True], [True, False], [False, False]])
-    of = partial(denominator, mask, completions=10, longest=4)
+    of = partial(loss_denominator, mask, completions=10, longest=4)
     assert of(average="sequence", tokens=7).tolist() == [[20], [10], [10]]
     assert of(average="token", tokens=7) == 7
     assert of(average="token", tokens=0) == 1
@@ -216,7 +211,7 @@ def test_divergences_by_hand(estimator):
     ratio = double([[1.5, 0.5, 9.0], [3.0, 9.0, 9.0]])
     first, second, third = ESTIMATES[estimator]
     given, of = (log(POLICY), log(REFERENCE), MASK), {"estimator": estimator, "ratio": ratio}
-    each = divergence(*given, **of)
+    each = kl_estimate(*given, **of)
     torch.testing.assert_close(each, double([[first, second, 0], [third, 0, 0]]))
     loss, stats = kl_loss(*given, **of, denominator=5)
     assert loss.item() == pytest.approx(sum(ESTIMATES[estimator]) / 5)
@@ -285,7 +280,9 @@ def test_micro_batches_add_up_to_the_whole_batch(name, average):
     def gradient(*parts):
         leaf = logprobs.clone().requires_grad_()
         for part in parts:
-            share = denominator(mask[part], average=average, completions=5, tokens=17, longest=8)
+            share = loss_denominator(
+                mask[part], average=average, completions=5, tokens=17, longest=8
+            )
             of = (leaf[part], other[part], advantage[part], mask[part])
             lose(name, *of, denominator=share)[0].backward()
         return leaf.grad

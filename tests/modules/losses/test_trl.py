@@ -10,15 +10,10 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from modules.losses.advantages import centered, scaled
-from modules.losses.policy_gradient import (
-    correction_weights,
-    denominator,
-    divergence,
-    importance_ratio,
-    kl_loss,
-    policy_loss,
-)
+from modules.losses.advantages import center_rewards, scale_advantages
+from modules.losses.kl import kl_estimate, kl_loss
+from modules.losses.policy_gradient import importance_ratio, loss_denominator, policy_loss
+from modules.losses.sampler_correction import correction_weights
 
 VERSION = "1.16."
 trl = pytest.importorskip("trl", reason=f"compares with TRL {VERSION}x, which is not installed")
@@ -133,9 +128,11 @@ def ours(
 ):
     """The same from our pieces, of which each objective is a choice."""
     spread = given.reward.std().item()
-    advantage = scaled(centered(given.reward, baseline=baseline), scale=scale, batch_std=spread)
+    advantage = scale_advantages(
+        center_rewards(given.reward, baseline=baseline), scale=scale, batch_std=spread
+    )
     leaf = given.new.clone().requires_grad_()
-    share = denominator(
+    share = loss_denominator(
         MASK, average=average, completions=len(LENGTHS), tokens=sum(LENGTHS), longest=longest
     )
     kind, correction_level = correction
@@ -274,9 +271,9 @@ def test_rloo_has_trls_advantages_and_at_ratio_one_its_gradient(seed):
 def test_rloo_with_kl_in_the_reward_and_normalized_has_trls_advantages(seed):
     given = draw(seed)
     expected = theirs(trl.RLOOTrainer, given, beta=0.3, normalize_advantages=True)[0]
-    price = divergence(given.old, given.reference, MASK, estimator="k1").sum(1)
-    advantage = centered(given.reward - 0.3 * price.view(-1, GROUP), baseline="leave_one_out")
-    actual = scaled(advantage, scale="batch", batch_std=advantage.std().item())
+    price = kl_estimate(given.old, given.reference, MASK, estimator="k1").sum(1)
+    advantage = center_rewards(given.reward - 0.3 * price.view(-1, GROUP), baseline="leave_one_out")
+    actual = scale_advantages(advantage, scale="batch", batch_std=advantage.std().item())
     torch.testing.assert_close(actual.flatten(), expected, **TOLERANCE)
 
 

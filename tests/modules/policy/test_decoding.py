@@ -7,8 +7,8 @@ from datamodules.batch import Batch, Completions
 from modules.policy.decoding import _draw
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import Sampling
-from modules.step.nonfinite import NonFinite
-from modules.step.timer import Stopwatch
+from modules.step.nonfinite import NonFiniteError
+from modules.step.timer import PhaseTimer
 
 
 def sampling(temperature: float = 1.0, top_k: int = 0) -> Sampling:
@@ -86,12 +86,12 @@ def test_a_prompt_is_read_once_for_all_that_stands_behind_it(policy, ragged, con
         lambda module, args, kwargs: sizes.append(kwargs["inputs_embeds"].shape[:2].numel()),
         with_kwargs=True,
     )
-    watch = Stopwatch()
+    timer = PhaseTimer()
     sampling = Sampling(group_size=3, max_tokens=2)
     policy.vocabulary.end_id = -1  # nothing ends early
-    policy.sample(ragged, sampling, uniforms=torch.zeros(12, 2), after=continuations, watch=watch)
+    policy.sample(ragged, sampling, uniforms=torch.zeros(12, 2), after=continuations, timer=timer)
     assert sizes == [sum(ragged.prompt_lens) + sum(continuations.lens), 12]
-    assert list(watch.seconds) == ["towers", "prefill", "decode"]
+    assert list(timer.seconds) == ["towers", "prefill", "decode"]
 
 
 def test_rows_do_not_see_each_other(lively, ragged, continuations):
@@ -128,7 +128,7 @@ def test_impossible_tokens_are_never_drawn():
 def test_nothing_is_drawn_where_a_logit_is_no_number(value, how):
     """Greedy draws are looked at once, behind the last: see test_finite.py."""
     logits = torch.tensor([[0.1, 0.3, 0.2], [0.1, 0.3, value]])
-    with pytest.raises(NonFinite, match="nothing to sample from"):
+    with pytest.raises(NonFiniteError, match="nothing to sample from"):
         _draw(logits, torch.tensor([0.2, 0.2]), how)
 
 

@@ -7,11 +7,12 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from torch.nn.functional import pad
 
+from bench.option_scoring import plain_option_scores
 from datamodules.batch import Batch, Completions
 from datamodules.prompts.encoder import PromptEncoder
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import Sampling
-from modules.step.timer import Stopwatch
+from modules.step.timer import PhaseTimer
 
 Gradients = dict[str, Tensor]
 
@@ -34,7 +35,7 @@ def distance(found: Gradients, expected: Gradients) -> float:
 
 
 def one_prompt(batch: Batch, number: int, encoded: Tensor) -> tuple[Tensor, Tensor]:
-    """Embeddings (P, W) and positions (3, P) of one prompt of a packed batch."""
+    """Embeddings (P, D_in) and positions (3, P) of one prompt of a packed batch."""
     start = sum(batch.prompt_lens[:number])
     part = slice(start, start + batch.prompt_lens[number])
     return encoded[part], batch.positions[:, part]
@@ -46,20 +47,20 @@ def repeated(model: OmniModel, batch: Batch, completions: Completions) -> Tensor
     Shapes: -> (N, T)
     """
     out = torch.zeros(completions.token_ids.shape, dtype=model.thinker.dtype)
-    encoded = model.encode(batch)
+    encoded = model.embed_prompts(batch)
     for row, (length, owner) in enumerate(zip(completions.lens, completions.owner, strict=True)):
         prompt, positions = one_prompt(batch, owner, encoded)
         ids = completions.token_ids[row, :length]
         words = model.backbone.embedding(ids)
-        words = pad(words, (0, prompt.shape[1] - words.shape[1]))  # (T, W)
+        words = pad(words, (0, prompt.shape[1] - words.shape[1]))  # (T, D_in)
         embedded = torch.cat([prompt, words]).unsqueeze(0)
         after = positions.max() + 1 + torch.arange(length)
         positions = torch.cat([positions, after.expand(3, -1)], dim=1).unsqueeze(1)
         width = embedded.shape[1]
         causal = torch.ones(1, 1, width, width, dtype=torch.bool).tril()
-        hidden = model.backbone.read(embedded, positions, attention_mask=causal)[0]
+        hidden = model.backbone.forward(embedded, positions, attention_mask=causal)[0]
         logits = model.backbone.head(hidden[-length - 1 : -1]).to(out.dtype)
-        logits = logits.masked_fill(model.banned, float("-inf"))
+        logits = logits.masked_fill(model.suppressed, float("-inf"))
         scored = logits.log_softmax(-1).gather(1, ids.unsqueeze(1)).squeeze(1)
         out = out.index_put((torch.full((length,), row), torch.arange(length)), scored)
     return out
@@ -85,7 +86,7 @@ def test_shared_prompts_have_the_gradients_of_repeated_ones(
 
 
 def test_reusing_the_encoding_changes_nothing(policy, ragged, continuations):
-    encoded = policy.encode(ragged)
+    encoded = policy.embed_prompts(ragged)
     reused = policy.logprobs(ragged, continuations, encoded=encoded)
     assert torch.equal(reused, policy.logprobs(ragged, continuations))
 
@@ -98,26 +99,26 @@ def test_scores_are_logprobs_and_the_entropy_of_the_same_distribution(
     logprobs = policy.logprobs(ragged, continuations, temperature=temperature)
     assert torch.equal(scores.logprobs, logprobs)
     assert not scores.entropy[~continuations.valid].any()
-    encoded = policy.encode(ragged)
+    encoded = policy.embed_prompts(ragged)
     prompt, positions = one_prompt(ragged, 1, encoded)
-    hidden = policy.backbone.read(prompt.unsqueeze(0), positions.unsqueeze(1))[0, -1]
+    hidden = policy.backbone.forward(prompt.unsqueeze(0), positions.unsqueeze(1))[0, -1]
     first = torch.distributions.Categorical(
-        logits=policy.backbone.head(hidden)[~policy.banned] / temperature
+        logits=policy.backbone.head(hidden)[~policy.suppressed] / temperature
     )
     torch.testing.assert_close(scores.entropy[3, 0], first.entropy(), rtol=1e-4, atol=1e-4)
 
 
 def test_media_once_seen_need_no_towers(policy, ragged):
     """As between sampling and the updates of frozen towers, while the embeddings move on."""
-    seen = policy.encode(ragged)
+    seen = policy.embed_prompts(ragged)
     with torch.no_grad():
         policy.backbone.embedding.weight.mul_(1.5)
-    expected = policy.encode(ragged)
+    expected = policy.embed_prompts(ragged)
     assert not torch.equal(seen, expected)
     calls = []
     for tower in (policy.backbone.audio_tower, policy.backbone.vision_tower):
         tower.register_forward_hook(lambda *_: calls.append(1))
-    assert torch.equal(policy.encode(ragged, seen=seen), expected)
+    assert torch.equal(policy.embed_prompts(ragged, cached_encoding=seen), expected)
     assert not calls
 
 
@@ -126,7 +127,7 @@ def test_with_frozen_towers_seen_media_change_no_gradient(
 ):
     model = load(untrained, encoder, freeze_towers=True)
     expected = gradients(model, model.logprobs(ragged, continuations).sum())
-    again = model.encode(ragged, seen=model.encode(ragged))
+    again = model.embed_prompts(ragged, cached_encoding=model.embed_prompts(ragged))
     found = gradients(model, model.logprobs(ragged, continuations, encoded=again).sum())
     assert found
     assert distance(found, expected) == 0
@@ -137,16 +138,16 @@ def test_with_frozen_towers_seen_media_change_no_gradient(
     [(False, ["towers", "prefill", "decode"]), (True, ["prefill", "decode"])],
 )
 def test_sampling_tells_where_its_time_went(policy, ragged, encoded, phases):
-    watch = Stopwatch()
+    timer = PhaseTimer()
     policy.sample(
         ragged,
         Sampling(group_size=2, max_tokens=3),
         uniforms=ragged.uniforms(seed=0, group_size=2, length=3),
-        encoded=policy.encode(ragged) if encoded else None,
-        watch=watch,
+        encoded=policy.embed_prompts(ragged) if encoded else None,
+        timer=timer,
     )
-    assert list(watch.seconds) == phases
-    assert min(watch.seconds.values()) > 0
+    assert list(timer.seconds) == phases
+    assert min(timer.seconds.values()) > 0
 
 
 def test_sampled_logprobs_are_those_of_the_training_pass(policy, ragged):
@@ -171,7 +172,7 @@ def test_greedy_equals_the_model_read_without_cache(policy, ragged):
     sampling = Sampling(group_size=1, max_tokens=6, temperature=0.0)
     rollout = policy.sample(ragged, sampling, uniforms=torch.zeros(4, 6))
     policy.eval()
-    encoded = policy.encode(ragged)
+    encoded = policy.embed_prompts(ragged)
     for number in range(4):
         ids = rollout.completions.token_ids[number, : rollout.completions.lens[number]]
         for length in range(len(ids)):
@@ -179,8 +180,8 @@ def test_greedy_equals_the_model_read_without_cache(policy, ragged):
             prompt = torch.cat([prompt, policy.backbone.embedding(ids[:length])]).unsqueeze(0)
             after = positions.max() + 1 + torch.arange(length)
             positions = torch.cat([positions, after.expand(3, -1)], dim=1).unsqueeze(1)
-            hidden = policy.backbone.read(prompt, positions)[0, -1]
-            logits = policy.backbone.head(hidden).masked_fill(policy.banned, float("-inf"))
+            hidden = policy.backbone.forward(prompt, positions)[0, -1]
+            logits = policy.backbone.head(hidden).masked_fill(policy.suppressed, float("-inf"))
             assert logits.argmax() == ids[length]
 
 
@@ -195,7 +196,9 @@ def test_random_policies_never_say_media_tokens(policy, ragged, encoder):
 
 
 def test_only_the_end_of_the_turn_may_be_said_of_the_special_tokens(policy, encoder):
-    allowed = encoder.tokenizer.convert_ids_to_tokens((~policy.banned).nonzero().flatten().tolist())
+    allowed = encoder.tokenizer.convert_ids_to_tokens(
+        (~policy.suppressed).nonzero().flatten().tolist()
+    )
     assert [token for token in allowed if token.startswith("<|")] == ["<|im_end|>"]
     assert "<answer>" in allowed
 
@@ -203,7 +206,7 @@ def test_only_the_end_of_the_turn_may_be_said_of_the_special_tokens(policy, enco
 def test_bfloat16_autocast_trains_everything_and_stays_on_policy(policy, ragged):
     """As `trainer.precision=bf16-mixed` runs it: rollout without gradients first, then the pass."""
     with torch.autocast("cpu", torch.bfloat16):
-        encoded = policy.encode(ragged)
+        encoded = policy.embed_prompts(ragged)
         uniforms = ragged.uniforms(seed=0, group_size=2, length=6)
         sampling = Sampling(group_size=2, max_tokens=6)
         rollout = policy.sample(ragged, sampling, uniforms=uniforms, encoded=encoded)
@@ -233,7 +236,7 @@ def test_option_scores_are_summed_logprobs(policy, ragged, encoder):
     """Three options each for two prompts and two for the others; absent options score -inf."""
     options = [encoder.option_targets(sample) for sample in ragged.samples]
     options[1], options[3] = options[1][:2], options[3][:2]
-    scores = policy.score_options(ragged, options)
+    scores = plain_option_scores(policy, ragged, options)
     assert scores.shape == (4, 3)
     assert scores[1, 2] == scores[3, 2] == float("-inf")
     alone = Completions.of([options[2][1]], [2])
@@ -258,7 +261,7 @@ def test_features_without_placeholders_are_refused(policy, ragged):
     broken.audio_lens = ragged.audio_lens[:-1]
     broken.audio = ragged.audio[:, : int(broken.audio_lens.sum())]
     with pytest.raises(ValueError, match=r"audio features meet \d+ audio placeholders"):
-        policy.encode(broken)
+        policy.embed_prompts(broken)
 
 
 def test_a_reference_stays_behind(policy, ragged, continuations):

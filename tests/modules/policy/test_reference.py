@@ -43,7 +43,12 @@ def test_a_teacher_shown_the_same_is_no_distance_away_and_one_shown_less_is(
 def test_a_known_encoding_changes_no_divergence(tiny_policy, quiz, answers):
     teacher = tiny_policy.reference()
     found = tiny_policy.divergence(
-        quiz, answers, teacher, quiz.views["blind"], kind="jsd", encoded=tiny_policy.encode(quiz)
+        quiz,
+        answers,
+        teacher,
+        quiz.views["blind"],
+        kind="jsd",
+        encoded=tiny_policy.embed_prompts(quiz),
     )
     expected = tiny_policy.divergence(quiz, answers, teacher, quiz.views["blind"], kind="jsd")
     assert torch.equal(found, expected)

@@ -1,14 +1,14 @@
 import torch
 
 from datamodules.batch import Completions
-from modules.policy.sampling import Rollout
+from modules.policy.sampling import SampledCompletions
 
 
-def rollout() -> Rollout:
+def rollout() -> SampledCompletions:
     """Two completions each of three prompts, of 1 to 4 tokens; row r begins with token 10 r."""
     rows = [[0], [10, 11], [20, 21, 22, 23], [30], [40, 41, 42], [50, 51]]
     completions = Completions.of(rows, [0, 0, 1, 1, 2, 2])
-    return Rollout(
+    return SampledCompletions(
         completions=completions,
         logprobs=-completions.token_ids / 100,
         loss_mask=completions.valid,
@@ -35,7 +35,7 @@ def test_selecting_takes_whole_groups_and_trims_to_the_longest():
 
 def test_joining_what_was_selected_one_by_one_gives_the_whole():
     whole = rollout()
-    again = Rollout.concat([whole.select([prompt], group_size=2) for prompt in range(3)])
+    again = SampledCompletions.concat([whole.select([prompt], group_size=2) for prompt in range(3)])
     assert torch.equal(again.completions.token_ids, whole.completions.token_ids)
     assert torch.equal(again.logprobs, whole.logprobs)
     assert torch.equal(again.loss_mask, whole.loss_mask)

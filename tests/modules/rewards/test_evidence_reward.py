@@ -1,4 +1,4 @@
-"""What a description of evidence is paid for, with numbers worked by hand."""
+"""Rewards for descriptions of evidence, with numbers worked by hand."""
 
 import time
 from collections.abc import Sequence
@@ -9,13 +9,13 @@ from bench.verifiers import SAMPLES, completions
 from configs.prealign import PrealignConfig
 from datamodules.sample import Sample
 from modules.rewards.evidence_reward import (
-    EvidenceJury,
+    EvidenceReward,
     Texts,
-    distinct,
+    distinct_n,
     evidence_reward,
-    gives_away,
+    leaks_answer,
 )
-from modules.rewards.verifier_reward import Group, Paid, Utterance
+from modules.rewards.verifier_reward import Completion, Group, RewardResult
 from modules.verifiers.verify import Verdict, verify
 
 
@@ -183,20 +183,20 @@ EVIDENCE = [
 
 @pytest.mark.parametrize(("sample", "description"), CHEATS, ids=lambda value: repr(value)[:40])
 def test_an_answer_stated_as_the_answer_gives_it_away(sample, description):
-    assert gives_away(description, sample)
+    assert leaks_answer(description, sample)
 
 
 @pytest.mark.parametrize(("sample", "description"), EVIDENCE, ids=lambda value: repr(value)[:40])
 def test_what_is_seen_or_heard_is_evidence_also_where_it_is_the_answer(sample, description):
-    assert not gives_away(description, sample)
+    assert not leaks_answer(description, sample)
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.answer_type)
 def test_no_hostile_description_raises_or_leaves_its_bounds(sample):
     """A small helping of what `bench/verifiers.py` serves."""
     for text in completions(sample, 40, seed=1):
-        assert gives_away(text, sample) in (True, False)
-        assert 0 < distinct(text, 4) <= 1
+        assert leaks_answer(text, sample) in (True, False)
+        assert 0 < distinct_n(text, 4) <= 1
 
 
 @pytest.mark.parametrize(
@@ -205,7 +205,7 @@ def test_no_hostile_description_raises_or_leaves_its_bounds(sample):
 )
 def test_a_runaway_is_read_in_no_time(text):
     start = time.process_time()
-    gives_away(text, BARKS)
+    leaks_answer(text, BARKS)
     assert time.process_time() - start < 0.5
 
 
@@ -228,11 +228,11 @@ def test_both_sides_of_the_rule_are_shown():
 def test_repetition_is_the_share_of_runs_that_came_before(description, n, share):
     """Of "the dog barks and the dog barks", "the dog" and "dog barks" come twice: 4 of 6 pairs are
     distinct, and of its 5 triples 4. Case and punctuation do not make words new."""
-    assert distinct(description, n) == pytest.approx(share)
+    assert distinct_n(description, n) == pytest.approx(share)
 
 
 @pytest.mark.parametrize(
-    ("right", "honest", "share", "prior", "product", "signed"),
+    ("right", "no_leak", "share", "prior", "product", "signed"),
     [
         (True, True, 0.75, 0.0, 0.75, 1.0),
         (True, True, 0.25, 0.0, 0.25, -0.5),
@@ -245,19 +245,19 @@ def test_repetition_is_the_share_of_runs_that_came_before(description, n, share)
         (True, True, 0.75, 1.0, 0.0, 0.0),
     ],
 )
-def test_rewards_by_hand(right, honest, share, prior, product, signed):
+def test_rewards_by_hand(right, no_leak, share, prior, product, signed):
     """A reader who is right half of whose words repeat, and who knew it a quarter of the time:
     (1 - 0.25) * 0.5 = 0.375. At the bound a description does not repeat itself yet."""
-    facts = {"right": right, "honest": honest, "distinct": share, "prior": prior}
-    assert evidence_reward("product", **facts, repetitive=0.5) == pytest.approx(product)
-    assert evidence_reward("signed", **facts, repetitive=0.5) == pytest.approx(signed)
+    facts = {"right": right, "no_leak": no_leak, "distinct": share, "prior": prior}
+    assert evidence_reward("product", **facts, min_distinct=0.5) == pytest.approx(product)
+    assert evidence_reward("signed", **facts, min_distinct=0.5) == pytest.approx(signed)
 
 
-def test_what_the_reader_knew_does_not_make_a_cheat_pay_more_than_an_honest_failure():
+def test_what_the_reader_knew_does_not_reward_a_cheat_more_than_an_honest_failure():
     for kind in ("product", "signed"):
         honest, cheat = (
             evidence_reward(
-                kind, right=right, honest=not right, distinct=1.0, repetitive=0.5, prior=0.9
+                kind, right=right, no_leak=not right, distinct=1.0, min_distinct=0.5, prior=0.9
             )
             for right in (False, True)
         )
@@ -272,73 +272,73 @@ def read(samples: Sequence[Sample], texts: Texts) -> list[list[Verdict]]:
     ]
 
 
-def pay(config: PrealignConfig, said: Sequence[str], **others: object) -> list[Paid]:
+def rewards(config: PrealignConfig, said: Sequence[str], **others: object) -> list[RewardResult]:
     """Ask about the digit beside another question, so that mixing them up would show."""
-    utterances = [Utterance(text=text, tokens=3, finished=True) for text in said]
-    other = Group(sample=ask("number", "5", name="q2"), said=utterances[:1])
-    asked = Group(sample=ask("number", "4", name="q3"), said=utterances)
-    jury = EvidenceJury(config, read, **others)  # type: ignore[arg-type]  # by name
-    return jury.pay([other, asked], step=0)[1]
+    completions = [Completion(text=text, tokens=3, finished=True) for text in said]
+    other = Group(sample=ask("number", "5", name="q2"), completions=completions[:1])
+    asked = Group(sample=ask("number", "4", name="q3"), completions=completions)
+    reward = EvidenceReward(config, read, **others)  # type: ignore[arg-type]  # by name
+    return reward([other, asked], step=0)[1]
 
 
 SAID = ("It shows the digit 4.", "The answer is 4", "It shows the digit 9.")
 
 
-def test_a_jury_pays_by_the_readers_answers():
-    found = pay(PrealignConfig(), SAID)
+def test_an_evidence_reward_goes_by_the_readers_answers():
+    found = rewards(PrealignConfig(), SAID)
     assert [one.reward for one in found] == [1.0, 0.0, 0.0]
     assert [one.verdict.extracted for one in found] == ["4", "4", "9"]
     assert found[1].parts == {"accuracy": 1.0, "honest": 0.0, "distinct": 1.0}
-    signed = pay(PrealignConfig(reward="signed"), SAID)
+    signed = rewards(PrealignConfig(reward="signed"), SAID)
     assert [one.reward for one in signed] == [1.0, -1.0, 0.0]
 
 
-def test_a_jury_takes_what_the_reader_knew_from_each_question_where_that_is_asked():
+def test_what_the_reader_knew_is_subtracted_where_that_is_asked():
     """q2 is known half of the time, q3 three times in four: a quarter is left."""
 
     def prior(samples: Sequence[Sample]) -> list[float]:
         return [{"q2": 0.5, "q3": 0.75}[sample.id] for sample in samples]
 
-    found = pay(PrealignConfig(subtract_prior=True), SAID, prior=prior)
+    found = rewards(PrealignConfig(subtract_prior=True), SAID, prior=prior)
     assert [one.reward for one in found] == [0.25, 0.0, 0.0]
     assert found[0].parts["prior"] == 0.75
-    assert "prior" not in pay(PrealignConfig(), SAID, prior=prior)[0].parts
+    assert "prior" not in rewards(PrealignConfig(), SAID, prior=prior)[0].parts
 
 
 def test_a_judge_is_heard_beside_the_rule_and_what_it_leaves_open_is_counted():
     def judge(samples: Sequence[Sample], texts: Texts) -> list[list[bool | None]]:
         return [[[False, True, None][at] for at in range(len(group))] for group in texts]
 
-    found = pay(PrealignConfig(), SAID, judge=judge)
+    found = rewards(PrealignConfig(), SAID, judge=judge)
     assert [one.parts["honest"] for one in found] == [0.0, 0.0, 1.0]
     assert [one.parts["unjudged"] for one in found] == [0.0, 0.0, 1.0]
 
 
-def test_merit_is_what_an_honest_right_answer_earns_whatever_its_words():
+def test_the_filter_score_is_what_an_honest_right_answer_gets_whatever_its_words():
     """The first three words of the second come twice: 4 of 5 triples are distinct, which its reward
-    bears and its merit does not. Of a right cheat and an honest failure neither has any."""
+    bears and its filter score does not. Of a right cheat and an honest failure neither has any."""
     said = ("It shows the digit 4.", "a four, a four, a 4", "The answer is 4", "It shows a 9.")
-    found = pay(PrealignConfig(ngram=3), said)
-    assert [one.merit for one in found] == [1.0, 1.0, 0.0, 0.0]
+    found = rewards(PrealignConfig(ngram=3), said)
+    assert [one.filter_score for one in found] == [1.0, 1.0, 0.0, 0.0]
     assert found[1].reward < 1.0
 
 
-def test_merit_is_what_is_left_of_a_right_answer_that_was_known():
-    found = pay(PrealignConfig(subtract_prior=True), SAID, prior=lambda samples: [0.75, 0.25])
-    assert [one.merit for one in found] == [0.75, 0.0, 0.0]
+def test_the_filter_score_is_what_is_left_of_a_right_answer_that_was_known():
+    found = rewards(PrealignConfig(subtract_prior=True), SAID, prior=lambda samples: [0.75, 0.25])
+    assert [one.filter_score for one in found] == [0.75, 0.0, 0.0]
 
 
 def test_verdicts_are_the_readers_and_neither_judge_nor_prior_is_asked():
     def refuse(*_: object) -> list[float]:
-        raise AssertionError("nothing is paid for here")
+        raise AssertionError("nothing is rewarded here")
 
     config = PrealignConfig(subtract_prior=True)
-    jury = EvidenceJury(config, read, prior=refuse, judge=refuse)  # type: ignore[arg-type]  # alike
+    reward = EvidenceReward(config, read, prior=refuse, judge=refuse)  # type: ignore[arg-type]  # alike
     samples = [ask("number", "4"), ask("number", "9")]
-    found = jury.verdicts(["The answer is 4", "It shows the digit 4."], samples)
+    found = reward.grade(["The answer is 4", "It shows the digit 4."], samples)
     assert [one.correct for one in found] == [True, False]
     assert [one.extracted for one in found] == ["4", "4"]
 
 
 def test_no_other_showing_is_asked_for():
-    assert not EvidenceJury(PrealignConfig(), read).elsewhere
+    assert not EvidenceReward(PrealignConfig(), read).extra_views

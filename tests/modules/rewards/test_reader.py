@@ -14,7 +14,7 @@ from datamodules.sample import Sample
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import Sampling
 from modules.rewards.evidence_reward import Texts
-from modules.rewards.reader import JUDGING, Judge, Reader, opinion
+from modules.rewards.reader import JUDGING, Judge, Reader, parse_judgment
 from modules.verifiers.verify import Verdict, verify, verify_all
 from tests.conftest import make_sample
 
@@ -128,7 +128,7 @@ def test_what_a_reader_knew_is_asked_once(tiny_policy, tiny_encoder):
 
 def test_a_verdict_on_a_description_is_that_on_the_readers_answer(tiny_policy, tiny_encoder):
     by = reader(tiny_policy, tiny_encoder)
-    found = by.verdicts([TEXTS[0][2], TEXTS[1][1]], SAMPLES)
+    found = by.grade([TEXTS[0][2], TEXTS[1][1]], SAMPLES)
     both = by.answers(SAMPLES, TEXTS)
     assert found == [both[0][2], both[1][1]]
 
@@ -149,7 +149,7 @@ def test_a_verdict_on_a_description_is_that_on_the_readers_answer(tiny_policy, t
     ],
 )
 def test_a_judge_says_one_of_two_marks_or_nothing(reply, honest):
-    assert opinion(reply) is honest
+    assert parse_judgment(reply) is honest
 
 
 def test_a_judge_sees_question_options_and_description_but_no_answer(tiny_policy, tiny_encoder):
@@ -163,7 +163,7 @@ def test_a_judge_sees_question_options_and_description_but_no_answer(tiny_policy
         return batch, rows
 
     sample = replace(SAMPLES[0], options=("3", "8", "a gong"), answer="C")
-    found = Judge(tiny_policy, tell).honest([sample], [["Two rings.", "Two rings.", "A bell."]])
+    found = Judge(tiny_policy, tell).no_leak([sample], [["Two rings.", "Two rings.", "A bell."]])
     assert found == [[None, None, None]]
     assert sample.question in seen[0] and "Two rings." in seen[0] and "[[CHEAT]]" in seen[0]
     assert seen[0].count("a gong") == 1

@@ -1,4 +1,4 @@
-"""What a completion is paid for, part by part, with numbers worked by hand."""
+"""Rewards of a completion, part by part, with numbers worked by hand."""
 
 import importlib.util
 import math
@@ -11,15 +11,15 @@ from configs.rewards import RewardConfig
 from configs.rlvr import RlvrConfig
 from datamodules.sample import Media, Sample
 from modules.rewards.verifier_reward import (
+    Completion,
+    GradedCompletion,
     Group,
-    Said,
-    Setting,
-    Utterance,
-    VerifierJury,
+    RewardContext,
+    VerifierReward,
     accuracy,
     matches_exactly,
-    paid,
-    total,
+    reward_group,
+    weighted_sum,
     weights_at,
 )
 from modules.verifiers.verify import verify, verify_all
@@ -43,27 +43,29 @@ def ask(**fields: object) -> Sample:
 
 def say(
     answer: str, sample: Sample | None = None, *, tokens: int = 400, finished: bool = True
-) -> Said:
+) -> GradedCompletion:
     text = f"<answer>{answer}</answer>"
     verdict = verify(text, sample=sample or ask())
-    return Said(text=text, tokens=tokens, finished=finished, verdict=verdict)
+    return GradedCompletion(text=text, tokens=tokens, finished=finished, verdict=verdict)
 
 
-def setting(**fields: object) -> Setting:
-    return Setting(**{"step": 0, "max_tokens": 1000} | fields)
+def context(**fields: object) -> RewardContext:
+    return RewardContext(**{"step": 0, "max_tokens": 1000} | fields)
 
 
-def column(name: str, group: list[Said], config: RewardConfig, **fields: object) -> list[float]:
+def column(
+    name: str, group: list[GradedCompletion], config: RewardConfig, **fields: object
+) -> list[float]:
     sample = fields.pop("sample", ask(media=FILM))
-    return [one.parts[name] for one in paid(group, sample, config, setting(**fields))]
+    return [one.parts[name] for one in reward_group(group, sample, config, context(**fields))]
 
 
 def test_accuracy_and_format_are_always_there_and_others_with_a_weight():
-    plain = paid([say("B"), say("C")], ask(), RewardConfig(), setting())
+    plain = reward_group([say("B"), say("C")], ask(), RewardConfig(), context())
     assert plain[0].parts == {"accuracy": 1.0, "format": 1.0}
     assert plain[1].parts == {"accuracy": 0.0, "format": 1.0}
     config = RewardConfig(temporal=0.3, length=0.2, overlong=1, blind=0.5)
-    [full] = paid([say("B")], ask(), config, setting())
+    [full] = reward_group([say("B")], ask(), config, context())
     assert [*full.parts] == ["accuracy", "format", "temporal", "length", "overlong", "blind"]
     assert [*weights_at(0, config)] == [*full.parts]
 
@@ -72,14 +74,14 @@ def test_a_reward_is_the_weighted_sum():
     """2 * 1 + 0.5 * 0 + 0.3 * 1 = 2.3; AudioMCQ's weights, and Video-R1's bonus."""
     config = RewardConfig(accuracy=2, format=0.5, temporal=0.3)
     parts = {"accuracy": 1.0, "format": 0.0, "temporal": 1.0}
-    assert total(parts, weights_at(9, config)) == pytest.approx(2.3)
+    assert weighted_sum(parts, weights_at(9, config)) == pytest.approx(2.3)
 
 
-def test_what_is_paid_is_the_weighted_sum_of_its_parts():
+def test_a_reward_is_the_weighted_sum_of_its_parts():
     """A film; 2 of 3 right, never with frames shuffled: 2 * 1 + 0.5 * 1 + 0.3 * 1 = 2.8."""
     config = RewardConfig(accuracy=2, format=0.5, temporal=0.3)
     group = [say("B"), say("C"), say("B")]
-    found = paid(group, ask(media=FILM), config, setting(shuffled_accuracy=0.0))
+    found = reward_group(group, ask(media=FILM), config, context(shuffled_accuracy=0.0))
     assert [one.reward for one in found] == pytest.approx([2.8, 0.5, 2.8])
     assert [one.verdict.extracted for one in found] == ["B", "C", "B"]
 
@@ -134,22 +136,22 @@ def test_no_exact_answer_is_empty():
     assert not matches_exactly("", ask(options=("", "a dog"), answer="A"))
 
 
-@pytest.mark.parametrize(("shuffled", "paid"), [(0.83, 1.0), (0.84, 0.0), (0.0, 1.0)])
-def test_right_answers_to_a_video_are_paid_where_order_helps(shuffled, paid):
+@pytest.mark.parametrize(("shuffled", "bonus"), [(0.83, 1.0), (0.84, 0.0), (0.0, 1.0)])
+def test_right_answers_to_a_video_are_rewarded_where_order_helps(shuffled, bonus):
     """2 of 3 right; 0.8 * 0.83 = 0.664 is below, and 0.8 * 0.84 = 0.672 above it."""
     config = RewardConfig(temporal=0.3)
     group = [say("B"), say("B"), say("C")]
-    assert column("temporal", group, config, shuffled_accuracy=shuffled) == [paid, paid, 0.0]
+    assert column("temporal", group, config, shuffled_accuracy=shuffled) == [bonus, bonus, 0.0]
 
 
-def test_order_pays_nothing_where_it_was_not_measured_or_nothing_moves():
+def test_order_gives_nothing_where_it_was_not_measured_or_nothing_moves():
     config, group = RewardConfig(temporal=0.3), [say("B")]
     assert column("temporal", group, config) == [0.0]
     assert column("temporal", group, config, sample=ask(), shuffled_accuracy=0.0) == [0.0]
 
 
-def test_right_answers_of_the_right_length_are_paid_where_several_are_right():
-    """Both ends of 320 to 512 belong to the window; a wrong answer is never paid."""
+def test_right_answers_of_the_right_length_are_rewarded_where_several_are_right():
+    """Both ends of 320 to 512 belong to the window; a wrong answer is never rewarded."""
     config = RewardConfig(length=0.2)
     lengths = [("B", 319), ("B", 320), ("B", 512), ("B", 513), ("C", 400)]
     group = [say(answer, tokens=tokens) for answer, tokens in lengths]
@@ -187,7 +189,7 @@ def test_what_is_guessed_without_media_earns_no_bonus():
 
 def test_the_format_rule_is_that_of_the_config():
     text = "A dog barks. <answer>B</answer>"
-    said = Said(text=text, tokens=9, finished=True, verdict=verify(text, sample=ask()))
+    said = GradedCompletion(text=text, tokens=9, finished=True, verdict=verify(text, sample=ask()))
     forms = {
         rule: column("format", [said], RewardConfig(format_rule=rule))
         for rule in ("answer", "whole", "think")
@@ -196,10 +198,10 @@ def test_the_format_rule_is_that_of_the_config():
 
 
 def test_a_reward_that_is_no_number_stops_and_names_the_sample():
-    with pytest.raises(ValueError, match=r"'q1' is paid inf, from .* finite number: set"):
-        paid([say("B")], ask(), RewardConfig(accuracy=1e308, format=1e308), setting())
-    with pytest.raises(ValueError, match=r"'q1' is paid nan"):
-        paid([say("B")], ask(), RewardConfig(blind=1), setting(blind_accuracy=math.nan))
+    with pytest.raises(ValueError, match=r"'q1' is inf, from .* finite number: set"):
+        reward_group([say("B")], ask(), RewardConfig(accuracy=1e308, format=1e308), context())
+    with pytest.raises(ValueError, match=r"'q1' is nan"):
+        reward_group([say("B")], ask(), RewardConfig(blind=1), context(blind_accuracy=math.nan))
 
 
 @pytest.mark.parametrize("sample", SAMPLES, ids=lambda sample: sample.answer_type)
@@ -211,23 +213,23 @@ def test_no_hostile_completion_raises_and_nothing_is_never_right(sample):
     hostile = completions(sample, count, seed=1)
     verdicts = verify_all(hostile, [sample] * count)
     group = [
-        Said(text=text, tokens=9, finished=True, verdict=verdict)
+        GradedCompletion(text=text, tokens=9, finished=True, verdict=verdict)
         for text, verdict in zip(hostile, verdicts, strict=True)
     ]
     for rule in ("correct", "graded", "exact"):
         config = RewardConfig(accuracy_rule=rule)
-        found = paid(group, sample, config, setting())
+        found = reward_group(group, sample, config, context())
         assert all(0 <= one.parts["accuracy"] <= 1 for one in found)
     empty = [nothing(random.Random(seed), sample) for seed in range(40)]
     assert not any(verdict.correct for verdict in verify_all(empty, [sample] * 40))
 
 
-def utter(answer: str, tokens: int = 4) -> Utterance:
-    return Utterance(text=f"<answer>{answer}</answer>", tokens=tokens, finished=True)
+def completion(answer: str, tokens: int = 4) -> Completion:
+    return Completion(text=f"<answer>{answer}</answer>", tokens=tokens, finished=True)
 
 
-def jury(**reward: float) -> VerifierJury:
-    return VerifierJury(
+def verifier_reward(**reward: float) -> VerifierReward:
+    return VerifierReward(
         RlvrConfig(group_size=5, max_completion_tokens=10, reward=RewardConfig(**reward))
     )
 
@@ -235,31 +237,31 @@ def jury(**reward: float) -> VerifierJury:
 def test_other_views_are_asked_where_a_bonus_has_a_weight():
     """Five completions are numbered 0 to 4; three without media follow; then half a group. The
     numbers of one view do not depend on whether the other is asked."""
-    assert jury().elsewhere == {}
-    assert jury(blind=0.5, blind_samples=3).elsewhere == {"blind": range(5, 8)}
-    assert jury(temporal=0.3, blind_samples=3).elsewhere == {"shuffled": range(8, 10)}
-    assert [*jury(temporal=0.3, blind=1).elsewhere] == ["blind", "shuffled"]
+    assert verifier_reward().extra_views == {}
+    assert verifier_reward(blind=0.5, blind_samples=3).extra_views == {"blind": range(5, 8)}
+    assert verifier_reward(temporal=0.3, blind_samples=3).extra_views == {"shuffled": range(8, 10)}
+    assert [*verifier_reward(temporal=0.3, blind=1).extra_views] == ["blind", "shuffled"]
 
 
-def test_a_jury_compares_every_group_with_its_own_other_showing():
+def test_a_reward_compares_every_group_with_its_own_other_showing():
     """q1 is right without media once in 4: 3/4 of the bonus is left. q2 has no other showing."""
-    said = [utter("B"), utter("C")]
-    blind = [utter(answer) for answer in "BACC"]
+    said = [completion("B"), completion("C")]
+    blind = [completion(answer) for answer in "BACC"]
     groups = [
-        Group(sample=ask(id="q1"), said=said, elsewhere={"blind": blind}),
-        Group(sample=ask(id="q2", answer="C"), said=said),
+        Group(sample=ask(id="q1"), completions=said, extra={"blind": blind}),
+        Group(sample=ask(id="q2", answer="C"), completions=said),
     ]
-    first, second = jury(blind=2.0).pay(groups, step=0)
+    first, second = verifier_reward(blind=2.0)(groups, step=0)
     assert [one.parts["blind"] for one in first] == [0.75, 0.0]
     assert [one.reward for one in first] == pytest.approx([0.9 + 0.1 + 1.5, 0.1])
     assert [one.reward for one in second] == pytest.approx([0.1, 1.0])
     assert [one.verdict.correct for one in second] == [False, True]
 
 
-def test_a_jury_knows_the_step_and_the_limit():
+def test_a_reward_depends_on_the_step_and_the_limit():
     """Form first; then 10 of at most 10 tokens, a fifth of which is charged, cost all of it."""
-    asked = [Group(sample=ask(), said=[utter("B", tokens=10)])]
-    strict = jury(early_steps=3, overlong=0.5)
-    [[early]], [[late]] = strict.pay(asked, step=2), strict.pay(asked, step=3)
+    asked = [Group(sample=ask(), completions=[completion("B", tokens=10)])]
+    strict = verifier_reward(early_steps=3, overlong=0.5)
+    [[early]], [[late]] = strict(asked, step=2), strict(asked, step=3)
     assert early.reward == pytest.approx(0.2 + 0.8 - 0.5)
     assert late.reward == pytest.approx(0.9 + 0.1 - 0.5)

@@ -1,4 +1,4 @@
-"""Rounds of sampling: who is asked what, and that a jury alone decides what it is worth."""
+"""Rounds of sampling: who is asked what, and that a reward alone decides what it is worth."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -15,118 +15,132 @@ from datamodules.batch import Batch
 from datamodules.prompts.description_prompts import asked_batch, told_batch
 from datamodules.sample import Sample
 from modules.policy.omni import OmniModel
-from modules.rewards.evidence_reward import EvidenceJury, Texts
+from modules.rewards.evidence_reward import EvidenceReward, Texts
 from modules.rewards.reader import Reader
-from modules.rewards.verifier_reward import Elsewhere, Group, Jury, Paid, VerifierJury
-from modules.rollout.collector import Collector, Refill
-from modules.step.timer import Stopwatch
+from modules.rewards.verifier_reward import (
+    ExtraView,
+    Group,
+    RewardFunction,
+    RewardResult,
+    VerifierReward,
+)
+from modules.rollout.collector import FreshPrompts, RolloutCollector
+from modules.step.timer import PhaseTimer
 from modules.verifiers.verify import Verdict, verify, verify_all
 
 
 @final
 class Counting:
-    """Pays for length, and calls right what has an even number of tokens."""
+    """Rewards length, and calls right what has an even number of tokens."""
 
-    def __init__(self, **elsewhere: range) -> None:
-        self.elsewhere: Mapping[Elsewhere, range] = elsewhere  # type: ignore[assignment]  # by name
+    def __init__(self, **extra_views: range) -> None:
+        self.extra_views: Mapping[ExtraView, range] = extra_views  # type: ignore[assignment]  # by name
         self.groups: list[Group] = []
         self.steps: list[int] = []
 
-    def pay(self, groups: Sequence[Group], *, step: int) -> list[list[Paid]]:
+    def __call__(self, groups: Sequence[Group], *, step: int) -> list[list[RewardResult]]:
         self.groups += groups
         self.steps.append(step)
         return [
             [
-                Paid(
+                RewardResult(
                     reward=one.tokens / 4,
                     parts={"accuracy": float(one.tokens % 2 == 0), "tokens": float(one.tokens)},
-                    merit=float(one.tokens > 4),
+                    filter_score=float(one.tokens > 4),
                     verdict=verify(one.text, sample=group.sample),
                 )
-                for one in group.said
+                for one in group.completions
             ]
             for group in groups
         ]
 
-    def verdicts(self, completions: Sequence[str], samples: Sequence[Sample]) -> list[Verdict]:
+    def grade(self, completions: Sequence[str], samples: Sequence[Sample]) -> list[Verdict]:
         return verify_all(completions, samples)
 
 
 def collector(
-    policy: OmniModel, jury: Jury, *, prompts: Refill | None = None, **settings: object
-) -> Collector:
+    policy: OmniModel,
+    reward: RewardFunction,
+    *,
+    prompts: FreshPrompts | None = None,
+    **settings: object,
+) -> RolloutCollector:
     rlvr = RlvrConfig(
         **{"group_size": 3, "max_completion_tokens": 6, "temperature": 1.5} | settings  # type: ignore[arg-type]
     )
-    return Collector(policy, rlvr, jury, seed=5, refill=prompts, watch=Stopwatch())
+    return RolloutCollector(policy, rlvr, reward, seed=5, fresh_prompts=prompts, timer=PhaseTimer())
 
 
-def test_a_jury_alone_says_what_completions_are_worth(tiny_policy, quiz):
-    jury = Counting()
-    [one], tried, stats = collector(tiny_policy, jury).collect([quiz], step=7)
-    lens = torch.tensor(one.rollout.completions.lens).view(4, 3)
-    assert jury.steps == [7]
-    assert [group.sample.id for group in jury.groups] == ["q0", "q1", "q2", "q3"]
-    torch.testing.assert_close(one.reward, lens / 4)
-    torch.testing.assert_close(one.parts["tokens"], lens.float())
-    torch.testing.assert_close(one.parts["accuracy"], (lens % 2 == 0).float())
+def test_a_reward_function_alone_says_what_completions_are_worth(tiny_policy, quiz):
+    reward = Counting()
+    [one], tried, stats = collector(tiny_policy, reward).collect([quiz], step=7)
+    lens = torch.tensor(one.sampled.completions.lens).view(4, 3)
+    assert reward.steps == [7]
+    assert [group.sample.id for group in reward.groups] == ["q0", "q1", "q2", "q3"]
+    torch.testing.assert_close(one.rewards, lens / 4)
+    torch.testing.assert_close(one.reward_parts["tokens"], lens.float())
+    torch.testing.assert_close(one.reward_parts["accuracy"], (lens % 2 == 0).float())
     assert one.correct.dtype == one.parsed.dtype == torch.bool
     assert stats["sampled_tokens"] == lens.sum()
     assert tried == [one]
 
 
-def test_a_jury_hears_what_was_said_with_its_length_and_whether_it_ended(tiny_policy, quiz):
-    jury = Counting()
-    [one], _, _ = collector(tiny_policy, jury).collect([quiz], step=0)
-    said = [utterance for group in jury.groups for utterance in group.said]
-    assert [utterance.text for utterance in said] == one.rollout.texts
-    assert [utterance.tokens for utterance in said] == one.rollout.completions.lens
-    assert [utterance.finished for utterance in said] == one.rollout.finished
+def test_a_reward_function_gets_completions_with_lengths_and_whether_they_ended(tiny_policy, quiz):
+    reward = Counting()
+    [one], _, _ = collector(tiny_policy, reward).collect([quiz], step=0)
+    said = [completion for group in reward.groups for completion in group.completions]
+    assert [completion.text for completion in said] == one.sampled.texts
+    assert [completion.tokens for completion in said] == one.sampled.completions.lens
+    assert [completion.finished for completion in said] == one.sampled.finished
 
 
-def test_spread_is_that_of_the_jurys_merit(tiny_policy, quiz):
+def test_variance_is_that_of_the_filter_scores(tiny_policy, quiz):
     """A prompt with completions of 5 and 6 tokens earns unevenly, and is dull all the same."""
     [one], _, stats = collector(tiny_policy, Counting()).collect([quiz], step=0)
-    long = torch.tensor(one.rollout.completions.lens).view(4, 3) > 4
-    assert one.spread.tolist() == (long.any(1) & ~long.all(1)).tolist()
-    assert one.spread.any()
-    assert (~one.spread & (one.reward.amin(1) != one.reward.amax(1))).any()
+    long = torch.tensor(one.sampled.completions.lens).view(4, 3) > 4
+    assert one.nonzero_std.tolist() == (long.any(1) & ~long.all(1)).tolist()
+    assert one.nonzero_std.any()
+    assert (~one.nonzero_std & (one.rewards.amin(1) != one.rewards.amax(1))).any()
     assert 0 <= stats["frac_reward_zero_std"] <= 1
 
 
-def test_other_views_are_asked_by_the_jurys_numbers_and_only_where_they_differ(tiny_policy, quiz):
+def test_other_views_are_sampled_by_the_rewards_numbers_and_only_where_they_differ(
+    tiny_policy, quiz
+):
     """q0 is text: without media it is the same prompt. A completion is its number's, whatever
     was sampled before it."""
-    jury, more = Counting(blind=range(3, 5)), Counting(blind=range(4, 5))
-    collector(tiny_policy, jury).collect([quiz], step=0)
+    reward, more = Counting(blind=range(3, 5)), Counting(blind=range(4, 5))
+    collector(tiny_policy, reward).collect([quiz], step=0)
     collector(tiny_policy, more).collect([quiz], step=0)
-    assert jury.groups[0].elsewhere == {}
-    for group, other in zip(jury.groups[1:], more.groups[1:], strict=True):
-        assert len(group.elsewhere["blind"]) == 2
-        assert group.elsewhere["blind"][1:] == other.elsewhere["blind"]
+    assert reward.groups[0].extra == {}
+    for group, other in zip(reward.groups[1:], more.groups[1:], strict=True):
+        assert len(group.extra["blind"]) == 2
+        assert group.extra["blind"][1:] == other.extra["blind"]
 
 
-def test_the_verifiers_jury_pays_by_the_answers(tiny_policy, quiz):
+def test_the_verifier_reward_goes_by_the_answers(tiny_policy, quiz):
     """Right in its tags 0.9 + 0.1, wrong in its tags 0.1, nothing readable nothing."""
     rlvr = RlvrConfig(group_size=3, max_completion_tokens=6, reward=RewardConfig())
-    [one], _, _ = collector(tiny_policy, VerifierJury(rlvr)).collect([quiz], step=0)
-    torch.testing.assert_close(one.reward, 0.9 * one.correct.float() + 0.1 * one.parts["format"])
-    assert one.parts["format"].any()
+    [one], _, _ = collector(tiny_policy, VerifierReward(rlvr)).collect([quiz], step=0)
+    torch.testing.assert_close(
+        one.rewards, 0.9 * one.correct.float() + 0.1 * one.reward_parts["format"]
+    )
+    assert one.reward_parts["format"].any()
 
 
 def test_fresh_prompts_are_judged_like_the_first(tiny_policy, quiz):
-    """One dull prompt is replaced by those of a refill, which the jury hears as well."""
-    jury = Counting()
+    """One dull prompt is replaced by those of a refill, which the reward hears as well."""
+    reward = Counting()
     prompts = {0: quiz.select([1]), 1: quiz.select([2, 3])}
     many = collector(
         tiny_policy,
-        jury,
+        reward,
         prompts=lambda number, attempt: prompts[attempt],
         dynamic_sampling=DynamicSamplingConfig(max_batches=2),
     )
     first: Batch = replace(quiz.select([0]), step=0)
     _, tried, stats = many.collect([first], step=0)
-    asked = [group.sample.id for group in jury.groups]
+    asked = [group.sample.id for group in reward.groups]
     assert asked == [sample.id for one in tried for sample in one.batch.samples]
     assert stats["prompts_sampled"] == len(asked)
 
@@ -136,8 +150,8 @@ def test_refilling_needs_somewhere_to_take_prompts_from(tiny_policy):
         collector(tiny_policy, Counting(), dynamic_sampling=DynamicSamplingConfig(max_batches=1))
 
 
-def test_a_reader_pays_a_round_of_descriptions(tiny_policy, tiny_encoder, quiz):
-    """The shipped model describes to itself: what it is paid is what its reader makes of it."""
+def test_a_reader_rewards_a_round_of_descriptions(tiny_policy, tiny_encoder, quiz):
+    """The shipped model describes to itself: its reward is what its reader makes of it."""
     reader = Reader(
         tiny_policy,
         partial(told_batch, tiny_encoder),
@@ -146,17 +160,19 @@ def test_a_reader_pays_a_round_of_descriptions(tiny_policy, tiny_encoder, quiz):
         prior_samples=2,
         seed=1,
     )
-    jury = EvidenceJury(PrealignConfig(subtract_prior=True), reader.answers, prior=reader.prior)
-    [one], _, _ = collector(tiny_policy, jury).collect([quiz], step=0)
-    texts = [one.rollout.texts[start : start + 3] for start in range(0, 12, 3)]
+    reward = EvidenceReward(PrealignConfig(subtract_prior=True), reader.answers, prior=reader.prior)
+    [one], _, _ = collector(tiny_policy, reward).collect([quiz], step=0)
+    texts = [one.sampled.texts[start : start + 3] for start in range(0, 12, 3)]
     by_hand = reader.answers(quiz.samples, texts)
     assert one.correct.tolist() == [[verdict.correct for verdict in group] for group in by_hand]
-    torch.testing.assert_close(one.parts["accuracy"], one.correct.float())
-    assert {*one.parts} == {"accuracy", "honest", "distinct", "prior"}
-    torch.testing.assert_close(one.merit * one.parts["distinct"], one.reward)
-    earned = (one.parts["accuracy"] - one.parts["prior"]).clamp(min=0)
-    torch.testing.assert_close(one.reward, earned * one.parts["honest"] * one.parts["distinct"])
-    assert one.parts["prior"].unique(dim=1).shape[1] == 1
+    torch.testing.assert_close(one.reward_parts["accuracy"], one.correct.float())
+    assert {*one.reward_parts} == {"accuracy", "honest", "distinct", "prior"}
+    torch.testing.assert_close(one.filter_scores * one.reward_parts["distinct"], one.rewards)
+    earned = (one.reward_parts["accuracy"] - one.reward_parts["prior"]).clamp(min=0)
+    torch.testing.assert_close(
+        one.rewards, earned * one.reward_parts["honest"] * one.reward_parts["distinct"]
+    )
+    assert one.reward_parts["prior"].unique(dim=1).shape[1] == 1
 
 
 def test_dishonest_descriptions_leave_prompts_to_be_replaced_though_the_reader_is_right(
@@ -180,11 +196,11 @@ def test_dishonest_descriptions_leave_prompts_to_be_replaced_though_the_reader_i
         tries.append(attempt)
         return quiz.select([attempt + 1])
 
-    jury = EvidenceJury(PrealignConfig(), read, judge=cheats)
+    reward = EvidenceReward(PrealignConfig(), read, judge=cheats)
     many = collector(
-        tiny_policy, jury, prompts=prompts, dynamic_sampling=DynamicSamplingConfig(max_batches=3)
+        tiny_policy, reward, prompts=prompts, dynamic_sampling=DynamicSamplingConfig(max_batches=3)
     )
     [one], _, stats = many.collect([quiz.select([0])], step=0)
-    assert one.correct.tolist() == [[True, False, False]] and not one.reward.any()
+    assert one.correct.tolist() == [[True, False, False]] and not one.rewards.any()
     assert tries == [0, 1, 2]
     assert stats["prompts_missing"] == 1

@@ -10,8 +10,14 @@ from torch import nn
 
 from datamodules.prompts.encoder import PromptEncoder
 from modules.policy.omni import OmniModel
-from modules.step.distributed import moments, pooled, sum_gradients, summed, together
-from modules.step.nonfinite import NonFinite
+from modules.step.distributed import (
+    all_gather_metrics,
+    all_reduce_gradients,
+    all_reduce_sum,
+    global_mean_std,
+    raise_on_all_ranks,
+)
+from modules.step.nonfinite import NonFiniteError
 from tests.modules.test_rlvr import ObjectiveConfig, gradients, rlvr_module
 
 SETTINGS = [
@@ -26,16 +32,16 @@ SETTINGS = [
 
 def test_one_process_talks_to_itself():
     values = torch.tensor([1.0, 2.5])
-    assert summed(values) is values
-    assert pooled({"a": [(2.0, 1.0)]}) == {"a": [(2.0, 1.0)]}
-    with pytest.raises(NonFinite, match="the loss") as caught, together():
-        raise NonFinite("the loss", sound=False)
-    assert not caught.value.sound
+    assert all_reduce_sum(values) is values
+    assert all_gather_metrics({"a": [(2.0, 1.0)]}) == {"a": [(2.0, 1.0)]}
+    with pytest.raises(NonFiniteError, match="the loss") as caught, raise_on_all_ranks():
+        raise NonFiniteError("the loss", weights_good=False)
+    assert not caught.value.weights_good
 
 
-def test_moments_by_hand():
+def test_global_mean_and_std_by_hand():
     """Of 1, 2 and 6: mean 3, variance (4 + 1 + 9) / 2 = 7."""
-    mean, std = moments([torch.tensor([[1.0, 2.0]]), torch.tensor([[6.0]])])
+    mean, std = global_mean_std([torch.tensor([[1.0, 2.0]]), torch.tensor([[6.0]])])
     assert (mean, std**2) == (pytest.approx(3), pytest.approx(7))
 
 
@@ -44,14 +50,14 @@ def _one_of_two(rank: int, folder: str) -> None:
     store = f"file://{folder}/store"
     dist.init_process_group("gloo", init_method=store, rank=rank, world_size=2)
     try:
-        sums = summed(torch.tensor([1.0 + rank, 10.0]))
-        means = pooled({"both": [(float(rank), 1.0)], f"only{rank}": [(5.0, 2.0)]})
+        sums = all_reduce_sum(torch.tensor([1.0 + rank, 10.0]))
+        means = all_gather_metrics({"both": [(float(rank), 1.0)], f"only{rank}": [(5.0, 2.0)]})
         told = _refused(rank)
         used, unused = nn.Parameter(torch.zeros(2)), nn.Parameter(torch.zeros(1))
         used.grad = torch.tensor([1.0, 2.0]) * (rank + 1)
         if rank:
             unused.grad = torch.ones(1)
-        sum_gradients([used, unused])
+        all_reduce_gradients([used, unused])
         found = {
             "sums": sums,
             "means": means,
@@ -73,10 +79,10 @@ def _one_of_two(rank: int, folder: str) -> None:
 def _refused(rank: int) -> str:
     """Meet a number that went wrong in one process; both are told."""
     try:
-        with together():
+        with raise_on_all_ranks():
             if rank:
-                raise NonFinite("the loss of q3")
-    except NonFinite as error:
+                raise NonFiniteError("the loss of q3")
+    except NonFiniteError as error:
         return str(error)
     return "nothing"
 
@@ -84,7 +90,7 @@ def _refused(rank: int) -> str:
 def _summed_gradients(policy, batches, settings):
     module = rlvr_module(policy, **settings)
     gradients(module, batches)  # leaves the step out
-    module.step = lambda: sum_gradients(policy.parameters())
+    module.apply_gradients = lambda *_: all_reduce_gradients(policy.parameters())
     module.training_step(batches, 0)
     found = {name: p.grad.clone() for name, p in policy.named_parameters() if p.grad is not None}
     policy.zero_grad()

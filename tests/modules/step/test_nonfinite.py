@@ -11,7 +11,7 @@ from datamodules.batch import Batch, Completions, OptionScoring
 from modules.grading import answer, score
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import Sampling
-from modules.step.nonfinite import NonFinite
+from modules.step.nonfinite import NonFiniteError
 from tests.fitting import fit
 from tests.modules.test_distill import distill_module, seen_as
 from tests.modules.test_rlvr import fit as fit_rounds
@@ -44,7 +44,7 @@ def weights(policy: OmniModel) -> Iterator[OmniModel]:
 def test_imitation_names_the_row_and_what_is_odd(weights, ragged, kind, guilty, value):
     batch = spoiled(with_targets(ragged, TARGETS), kind, value)
     told = rf"the loss .* in 1 of 4 samples \({guilty}: its loss is nan, .*{kind} {value}\)"
-    with pytest.raises(NonFinite, match=told):
+    with pytest.raises(NonFiniteError, match=told):
         fit(sft_module(weights), [batch.select([0, 1, 2, 3])])
 
 
@@ -53,7 +53,9 @@ def test_a_gradient_names_the_rows_of_every_micro_batch_that_it_came_from(policy
     batch = with_targets(ragged, TARGETS)
     heard = next(p for n, p in policy.named_parameters() if "audio_tower" in n and p.ndim > 1)
     heard.register_hook(lambda gradient: gradient * float("nan"))
-    with pytest.raises(NonFinite, match=r"the gradient .* in 2 of 4 samples \(s0: .*; s1: [^;]*\)"):
+    with pytest.raises(
+        NonFiniteError, match=r"the gradient .* in 2 of 4 samples \(s0: .*; s1: [^;]*\)"
+    ):
         fit(sft_module(policy), [batch.select([0, 2]), batch.select([3, 1])])
 
 
@@ -61,11 +63,13 @@ def test_what_goes_wrong_only_together_is_said_of_all(policy, ragged):
     """Each loss is a number; the hook spoils the sum of all four."""
     batch = with_targets(ragged, TARGETS)
     module = sft_module(policy)
-    module.loss = lambda one, *_: (  # type: ignore[method-assign]
-        torch.tensor(float("inf") if len(one) > 1 else 1.0, requires_grad=True),
+    module.compute_loss = lambda one, **_: (  # type: ignore[method-assign]
+        torch.tensor(float("inf") if len(one.batch) > 1 else 1.0, requires_grad=True),
         {},
     )
-    with pytest.raises(NonFinite, match=r"in 4 samples together, in none of them by itself \(s0"):
+    with pytest.raises(
+        NonFiniteError, match=r"in 4 samples together, in none of them by itself \(s0"
+    ):
         fit(module, [batch])
 
 
@@ -74,24 +78,27 @@ def test_reinforcement_names_the_prompt_that_cannot_be_sampled_from(
     tiny_policy, quiz, kind, guilty
 ):
     batch = spoiled(quiz, kind, float("inf"))
-    with pytest.raises(NonFinite, match=rf"in 1 of 4 prompts \({guilty}, .*{kind} inf") as caught:
+    with pytest.raises(
+        NonFiniteError, match=rf"in 1 of 4 prompts \({guilty}, .*{kind} inf"
+    ) as caught:
         fit_rounds(rlvr_module(tiny_policy), [[batch]])
-    assert caught.value.sound, "the weights are not to blame"
+    assert caught.value.weights_good, "the weights are not to blame"
 
 
 def test_an_update_names_the_row_whose_loss_went_wrong(tiny_policy, quiz):
     """One reward of a group is changed, after it was looked at, into no number."""
     module = rlvr_module(tiny_policy)
-    compare = module.compare
+    compute = module.compute_advantages
 
-    def compared(experiences: object) -> None:
-        compare(experiences)  # type: ignore[arg-type]
-        [one] = module.round
-        assert one.advantage is not None
-        one.advantage[9] = float("nan")  # of the third prompt, which has numbers 8 to 11
+    def spoil(*given: object) -> list[Tensor]:
+        [advantages] = compute(*given)  # type: ignore[arg-type]
+        advantages[9] = float("nan")  # of the third prompt, which has numbers 8 to 11
+        return [advantages]
 
-    module.compare = compared  # type: ignore[method-assign, assignment]
-    with pytest.raises(NonFinite, match=r"the loss .* in 1 of 4 samples \(q2: its loss is nan"):
+    module.compute_advantages = spoil  # type: ignore[method-assign]
+    with pytest.raises(
+        NonFiniteError, match=r"the loss .* in 1 of 4 samples \(q2: its loss is nan"
+    ):
         fit_rounds(module, [[quiz]])
 
 
@@ -100,7 +107,9 @@ def test_distillation_names_the_row_that_a_teacher_cannot_read(tiny_policy, quiz
     batch = seen_as(quiz, teacher=spoiled(quiz, "audio", float("nan")))
     batch.targets = [[50, 60], [70, 80], [100, 110], [120, 130]]
     module = distill_module(tiny_policy, on_policy_share=0.0)
-    with pytest.raises(NonFinite, match=r"the loss .* in 1 of 4 samples \(q3: its loss is nan"):
+    with pytest.raises(
+        NonFiniteError, match=r"the loss .* in 1 of 4 samples \(q3: its loss is nan"
+    ):
         fit(module, [batch])
 
 
@@ -110,7 +119,9 @@ def test_nothing_is_answered_to_what_cannot_be_read(policy, ragged, temperature,
     """Neither by who takes the likeliest token, which NaN has no opinion on, nor by who draws."""
     sampling = Sampling(group_size=2, max_tokens=4, temperature=temperature)
     batch = spoiled(ragged, "audio", value)
-    with pytest.raises(NonFinite, match=rf"in 1 of 4 prompts \(s1, its media reach audio {value}"):
+    with pytest.raises(
+        NonFiniteError, match=rf"in 1 of 4 prompts \(s1, its media reach audio {value}"
+    ):
         next(answer(policy, batch, sampling, seed=0))
 
 
@@ -123,13 +134,15 @@ def test_no_option_is_scored_where_one_cannot_be_read(policy, ragged):
         question=[0, 1],
         options=[(0, 1), (0, 1)],
     )
-    with pytest.raises(NonFinite, match=r"in 1 of 4 prompts \(s2, its media reach image nan"):
+    with pytest.raises(NonFiniteError, match=r"in 1 of 4 prompts \(s2, its media reach image nan"):
         score(policy, scoring)
 
 
 def test_weights_that_went_wrong_are_told_from_prompts(policy, ragged):
     with torch.no_grad():
         policy.backbone.head.weight.fill_(float("nan"))
-    with pytest.raises(NonFinite, match=r"whichever prompt is read .*the weights went") as caught:
+    with pytest.raises(
+        NonFiniteError, match=r"whichever prompt is read .*the weights went"
+    ) as caught:
         next(answer(policy, ragged, Sampling(group_size=1, max_tokens=2, temperature=0.0), seed=0))
-    assert not caught.value.sound
+    assert not caught.value.weights_good

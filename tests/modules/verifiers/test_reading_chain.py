@@ -26,7 +26,7 @@ from modules.rewards.verifier_reward import matches_exactly
 from modules.verifiers.verify import verify
 from runtime.runs import Run
 from tests.evaluation.probing.test_openai_client import said, serving
-from training.rejection_sampling import facts, traces_of
+from training.rejection_sampling import key_facts, traces_of
 
 STAGES = ("sft", "probe", "benchmark", "distill")
 NOTES = ["C", "A", "B", "D"]
@@ -148,7 +148,7 @@ def traced(root: Path, way: str, texts: list[str]) -> tuple[Path, list[dict[str,
     settings = config(root, way, *words)
     questions = questions_of(settings, root)
     [sample] = questions.samples
-    known = json.dumps(facts(settings, questions), sort_keys=True).encode()
+    known = json.dumps(key_facts(settings, questions), sort_keys=True).encode()
     key = hashlib.blake2b(known, digest_size=16).hexdigest()
     line = {"id": sample.id, "content_hash": sample.content_hash, "texts": texts}
     (root / "kept").mkdir(exist_ok=True)

@@ -18,7 +18,7 @@ from datamodules.contribution.decide import VotingRule, rule_of
 from datamodules.contribution.probe_cache import ProbeRow, write_shard
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.quarantine import Quarantine
-from training.callbacks.reaudit import _alone
+from training.callbacks.reaudit import _sole_voter
 from training.run import train
 
 Row = dict  # of JSON, whose values are of any type
@@ -195,7 +195,7 @@ def test_an_audit_needs_questions_that_the_rule_can_decide_on(root, tmp_path):
 
 def test_of_several_voters_the_policy_is_one():
     rule = rule_of(ContributionConfig(rule="vidground_m1", min_questions=7))
-    alone = _alone(rule)
+    alone = _sole_voter(rule)
     assert isinstance(rule, VotingRule) and isinstance(alone, VotingRule)
     assert alone.voters == rule.voters[:1] and alone.votes_needed == 1
     assert alone.min_questions == 0

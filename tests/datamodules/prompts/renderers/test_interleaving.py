@@ -175,7 +175,7 @@ def test_logprobs_are_those_of_transformers_own_forward(speaking):
             for name, more in (("input_ids", ids), ("attention_mask", torch.ones_like(ids))):
                 inputs[name] = torch.cat([inputs[name][0], more]).unsqueeze(0)
             logits = speaking.model(**inputs, use_audio_in_video=True).logits[0, -len(ids) - 1 : -1]
-            expected = logits.masked_fill(model.banned, float("-inf")).log_softmax(-1)
+            expected = logits.masked_fill(model.suppressed, float("-inf")).log_softmax(-1)
             expected = expected.gather(1, ids.unsqueeze(1)).squeeze(1)
             torch.testing.assert_close(found[row, : len(ids)], expected, rtol=1e-5, atol=1e-5)
 

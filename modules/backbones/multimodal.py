@@ -1,4 +1,4 @@
-"""What models with ears or eyes have in common: what towers make of media takes its place."""
+"""Models with towers: the outputs of the towers take the places of placeholder tokens."""
 
 from abc import abstractmethod
 from collections.abc import Mapping, Sequence
@@ -14,39 +14,43 @@ from modules.backbones.base import LanguageModel
 from modules.backbones.tower_cache import TowerCache
 
 
-class SensingModel(LanguageModel):
+class MultimodalModel(LanguageModel):
     """A language model with towers."""
 
     @property
     @abstractmethod
     def media_ids(self) -> Mapping[str, int]:
-        """The token that stands in each place of each kind of media that it takes."""
+        """The placeholder token of each kind of media that it takes."""
 
     @abstractmethod
-    def sense(self, kind: str, values: Tensor, sizes: Tensor) -> Tensor:
+    def encode_media(self, kind: str, values: Tensor, sizes: Tensor) -> Tensor:
         """Run a tower once over media of one kind, laid out as in a batch.
 
-        Shapes: as `Batch` has them -> (tokens of all, W)
+        Shapes: as `Batch` has them -> (tokens of all, D_in)
         """
 
     @abstractmethod
     def tokens(self, kind: str, sizes: Tensor) -> list[int]:
-        """Count the places that each medium of one kind fills."""
+        """Count the placeholders of each medium of one kind."""
 
     def embed(
-        self, batch: Batch, *, seen: Tensor | None = None, cache: TowerCache | None = None
+        self,
+        batch: Batch,
+        *,
+        cached_encoding: Tensor | None = None,
+        cache: TowerCache | None = None,
     ) -> Tensor:
         """Embed all prompts with their media in place: each tower runs once, or not at all.
 
-        Shapes: seen (sum of P, W) -> (sum of P, W)
+        Shapes: cached_encoding (sum of P, D_in) -> (sum of P, D_in)
         """
         words: Tensor = self.embedding(batch.prompt_ids)
-        embeddings = pad(words, (0, self.width - words.shape[1]))  # (sum of P, W)
+        embeddings = pad(words, (0, self.width - words.shape[1]))  # (sum of P, D_in)
         all_places = {kind: batch.prompt_ids == id_ for kind, id_ in self.media_ids.items()}
-        if seen is not None:
-            assert seen.shape == embeddings.shape, "an encoding of other prompts"
+        if cached_encoding is not None:
+            assert cached_encoding.shape == embeddings.shape, "an encoding of other prompts"
             media = torch.stack([*all_places.values()]).any(0).unsqueeze(1)  # (sum of P, 1)
-            return torch.where(media, seen.detach().to(embeddings.dtype), embeddings)
+            return torch.where(media, cached_encoding.detach().to(embeddings.dtype), embeddings)
         for kind, places in all_places.items():
             states = self._states(kind, batch, cache)
             found, expected = 0 if states is None else len(states), int(places.sum())
@@ -62,28 +66,28 @@ class SensingModel(LanguageModel):
         return embeddings
 
     def _states(self, kind: str, batch: Batch, cache: TowerCache | None) -> Tensor | None:
-        """Sense all media of one kind; None where there are none. Shapes: -> (tokens, W)"""
+        """Encode all media of one kind; None where there are none. Shapes: -> (tokens, D_in)"""
         name, sizes_name, dim = PACKED[kind]
         values: Tensor | None = vars(batch)[name]
         if values is None:
             return None
         sizes: Tensor = vars(batch)[sizes_name]
         if cache is None:
-            return self.sense(kind, values, sizes)
+            return self.encode_media(kind, values, sizes)
         lens: Sequence[int] = sizes.view(len(sizes), -1).prod(1).tolist()  # frames, or patches
         media = values.split(lens, dim)
 
-        def sense(missing: Sequence[int]) -> Sequence[Tensor]:
+        def encode_missing(missing: Sequence[int]) -> Sequence[Tensor]:
             chosen, packed = sizes[[*missing]], torch.cat([media[n] for n in missing], dim)
-            return self.sense(kind, packed, chosen).split(self.tokens(kind, chosen))
+            return self.encode_media(kind, packed, chosen).split(self.tokens(kind, chosen))
 
         tokens = self.tokens(kind, sizes)
-        found = cache.states(kind, media, sizes, sense, tokens=tokens, width=self.width)
+        found = cache.states(kind, media, sizes, encode_missing, tokens=tokens, width=self.width)
         return torch.cat(found)
 
 
-class Seeing(SensingModel):
-    """A model that sees and does not hear, as transformers builds Qwen's."""
+class VisionModel(MultimodalModel):
+    """A model with a vision tower alone, as transformers builds Qwen's."""
 
     def __init__(self, whole: PreTrainedModel) -> None:
         super().__init__(whole)
@@ -94,21 +98,21 @@ class Seeing(SensingModel):
 
     @property
     def towers(self) -> list[nn.Module]:
-        """What sees."""
+        """The vision tower."""
         return [self.vision_tower]
 
     @property
     def media_ids(self) -> Mapping[str, int]:
-        """The token that stands in each place of a picture or film."""
+        """The placeholder tokens of images and videos."""
         config = self.whole.config
         return {"image": config.image_token_id, "video": config.video_token_id}
 
     def tokens(self, kind: str, sizes: Tensor) -> list[int]:
-        """Count the places that each picture or film fills."""
+        """Count the placeholders of each image or video."""
         return visual_tokens(sizes, self.vision_tower.config.spatial_merge_size)
 
 
-class Thinker(SensingModel):
+class Thinker(MultimodalModel):
     """A thinker, whichever transformers release built it.
 
     The module tree moved in transformers 5.21: up to 5.20 `thinker.{audio_tower, visual, model}`,
@@ -127,12 +131,12 @@ class Thinker(SensingModel):
 
     @property
     def towers(self) -> list[nn.Module]:
-        """What hears, and what sees."""
+        """The audio tower and the vision tower."""
         return [self.audio_tower, self.vision_tower]
 
     @property
     def media_ids(self) -> Mapping[str, int]:
-        """The token that stands in each place of a medium."""
+        """The placeholder token of each kind of media."""
         config = self.whole.config
         return {
             "audio": config.audio_token_id,
@@ -142,18 +146,18 @@ class Thinker(SensingModel):
 
     @final
     def tokens(self, kind: str, sizes: Tensor) -> list[int]:
-        """Count the places that each medium of one kind fills."""
+        """Count the placeholders of each medium of one kind."""
         if kind == "audio":
-            return self.heard(sizes)
+            return self.audio_tokens(sizes)
         return visual_tokens(sizes, self.vision_tower.config.spatial_merge_size)
 
     @abstractmethod
-    def heard(self, frames: Tensor) -> list[int]:
-        """Count the places that sounds fill, by the frames of their spectra. Shapes: (clips,)"""
+    def audio_tokens(self, frames: Tensor) -> list[int]:
+        """Count the placeholders of each clip, by the frames of its spectrum. Shapes: (clips,)"""
 
 
-def see(tower: nn.Module, patches: Tensor, grid: Tensor) -> Tensor:
-    """Encode pictures, or videos, with a tower that is Qwen2.5-VL's.
+def encode_visual(tower: nn.Module, patches: Tensor, grid: Tensor) -> Tensor:
+    """Encode images or videos with a tower of Qwen2.5-VL.
 
     Shapes: patches (sum of patches, patch volume), grid (items, 3) -> (visual tokens, D)
     """
@@ -163,7 +167,7 @@ def see(tower: nn.Module, patches: Tensor, grid: Tensor) -> Tensor:
 
 
 def visual_tokens(grid: Tensor, merge_size: int) -> list[int]:
-    """Count the places of pictures or videos, of which squares of patches share one.
+    """Count the placeholders of images or videos, one for each square of patches.
 
     Shapes: grid (items, 3)
     """

@@ -1,0 +1,142 @@
+"""A policy as a LightningModule: validation, checkpoints, optimizer and schedule."""
+
+from abc import ABC
+from collections import defaultdict
+from collections.abc import Iterable, Mapping
+from statistics import fmean
+from typing import Any
+
+import lightning as L
+import torch
+from lightning.pytorch.utilities.types import OptimizerLRScheduler
+from torch import Tensor
+from torch.optim.lr_scheduler import LambdaLR
+
+from configs.schema import OptimConfig
+from datamodules.batch import Batch
+from datamodules.sample import Sample
+from modules.grading import Answers, answer
+from modules.policy.omni import OmniModel
+from modules.policy.sampling import Sampling
+from modules.step.metrics import StepMetrics
+from modules.step.optimizer import build_optimizer, lr_factor
+from modules.step.resuming import Same, check_checkpoint, optimizer_like
+
+
+class PolicyModule(L.LightningModule, ABC):
+    """What Lightning needs of every stage beside its training step."""
+
+    def __init__(
+        self,
+        policy: OmniModel,
+        optim: OptimConfig,
+        *,
+        max_steps: int,
+        max_tokens: int = 0,
+        max_completion_tokens: int,
+        evidence: Mapping[str, str] | None = None,
+    ) -> None:
+        """Take a policy and how it is trained.
+
+        Args:
+            max_tokens: trained on, after which training ends; 0 sets no such end.
+            evidence: that questions need, by their id, where it is known: accuracies are logged by
+                it. Other questions are grouped by the media that they have.
+        """
+        super().__init__()
+        self.automatic_optimization = False
+        self.policy = policy
+        self.optim = optim
+        self.max_steps = max_steps
+        self.max_tokens = max_tokens
+        self.tokens_seen = 0
+        """Tokens of prompts and completions that optimizer steps trained on, over all ranks."""
+        self.greedy = Sampling(group_size=1, max_tokens=max_completion_tokens, temperature=0.0)
+        self.evidence = evidence or {}
+        self.metrics = StepMetrics()
+        self.step_metrics: dict[str, float] = {}
+        """Metrics of the last training step, which callbacks write down."""
+
+    def transfer_batch_to_device(
+        self, batch: list[Batch] | Batch | None, device: torch.device, dataloader_idx: int
+    ) -> list[Batch] | Batch | None:
+        """Leave a list where it is: its micro-batches are moved one by one."""
+        return batch.to(device) if isinstance(batch, Batch) else batch
+
+    def validation_step(self, batch: Batch | None, batch_idx: int) -> None:
+        """Answer each question once, greedily, and log the share of right answers."""
+        if batch is None:  # no sample of it could be read; the quarantine lists them
+            return
+        answered = self.greedy_answers(batch)
+        verdicts = [verdict for answers in answered for verdict in answers.verdicts]
+        count = len(verdicts)
+        correct = sum(verdict.correct for verdict in verdicts) / count
+        parsed = sum(verdict.parsed for verdict in verdicts) / count
+        self.log("val/accuracy", correct, batch_size=count, sync_dist=True, logger=False)
+        self.log("val/parsed", parsed, batch_size=count, sync_dist=True, logger=False)
+        accuracies = ((answers.sample, float(answers.n_correct)) for answers in answered)
+        for name, values in self.group_accuracies(accuracies).items():
+            self.log(f"val/{name}", fmean(values), batch_size=len(values), logger=False)
+
+    def greedy_answers(self, batch: Batch) -> list[Answers]:
+        """Answer each question once, greedily, and grade the answers."""
+        return list(answer(self.policy, batch, self.greedy, seed=0))
+
+    def group_accuracies(
+        self, accuracies: Iterable[tuple[Sample, float]]
+    ) -> dict[str, list[float]]:
+        """Group accuracies of questions by the evidence that they need, and by source."""
+        groups: dict[str, list[float]] = defaultdict(list)
+        for sample, accuracy in accuracies:
+            media = "+".join(sorted({item.modality for item in sample.media})) or "text"
+            groups[f"accuracy_needs_{self.evidence.get(sample.id, media)}"].append(accuracy)
+            groups[f"accuracy_source_{sample.source}"].append(accuracy)
+        return groups
+
+    def record_group_accuracies(self, accuracies: Iterable[tuple[Sample, float]]) -> None:
+        """Record the accuracy of each question under its groups."""
+        for name, values in self.group_accuracies(accuracies).items():
+            for value in values:
+                self.metrics.record({name: value})
+
+    def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Leave out frozen weights, which the run can read where it read them before."""
+        for name in self._frozen():
+            del checkpoint["state_dict"][name]
+        checkpoint["tokens_seen"] = self.tokens_seen
+
+    def on_load_checkpoint(self, checkpoint: dict[str, Any]) -> None:
+        """Check that this run wrote it, and add the frozen weights."""
+        check_checkpoint(checkpoint, self._expected(checkpoint), path=str(self.trainer.ckpt_path))
+        checkpoint["state_dict"] |= self._frozen()
+        self.tokens_seen = checkpoint["tokens_seen"]
+
+    def _expected(self, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
+        """List what this run would write into a checkpoint now, as far as it is read again."""
+        frozen, optimizer = self._frozen(), build_optimizer(self.policy, self.optim)
+        schedule = LambdaLR(optimizer, self._lr_factor)
+        loops: dict[str, Any] = self.trainer.fit_loop.state_dict()
+        loops["epoch_loop.manual_optimization.optim_step_progress"]["total"]["completed"] = Same(
+            checkpoint["global_step"]
+        )
+        return {
+            "state_dict": {n: w for n, w in self.state_dict().items() if n not in frozen},
+            "tokens_seen": 0,
+            "loops": {**checkpoint["loops"], "fit_loop": loops},
+            "optimizer_states": optimizer_like(checkpoint["optimizer_states"], optimizer),
+            "lr_schedulers": [{**schedule.state_dict(), "base_lrs": Same(schedule.base_lrs)}],
+        }
+
+    def _frozen(self) -> dict[str, Tensor]:
+        parameters = self.named_parameters(remove_duplicate=False)
+        return {name: p.detach() for name, p in parameters if not p.requires_grad}
+
+    def configure_optimizers(self) -> OptimizerLRScheduler:
+        """AdamW with a schedule by optimizer steps."""
+        optimizer = build_optimizer(self.policy, self.optim)
+        schedule = LambdaLR(optimizer, self._lr_factor)
+        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
+
+    def _lr_factor(self, step: int) -> float:
+        tokens_done = self.tokens_seen / self.max_tokens if self.max_tokens else 0.0
+        return lr_factor(step, self.optim, max_steps=self.max_steps, tokens_done=tokens_done)
