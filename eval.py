@@ -1,6 +1,6 @@
 """Evaluate: `python eval.py stage=benchmark`; `--help` lists the rest."""
 
-from runtime.console import attend, quiet, say, start
+from runtime.console import quiet, run_to_exit, say, start
 
 STAGES = ("probe", "audit", "clean", "benchmark")
 
@@ -18,8 +18,8 @@ def main() -> None:
         case _:
             from evaluation.benchmarking.stage import benchmark as evaluate  # noqa: PLC0415
     quiet()
-    attend(lambda: say(evaluate(config)), config)
+    run_to_exit(lambda: say(evaluate(config)), config)
 
 
 if __name__ == "__main__":
-    attend(main)
+    run_to_exit(main)

@@ -7,7 +7,7 @@ import sys
 from functools import partial
 
 from configs.command import asks_recipe
-from runtime.console import attend, quiet, say, start, start_recipe
+from runtime.console import quiet, run_to_exit, say, start, start_recipe
 
 STAGES = ("sft", "rlvr", "distill", "prealign")
 
@@ -20,7 +20,7 @@ def main() -> None:
     from training.run import train  # noqa: PLC0415 - seconds of imports that --help does without
 
     quiet()
-    attend(partial(train, config), config)
+    run_to_exit(partial(train, config), config)
 
 
 def follow_recipe() -> None:
@@ -32,4 +32,4 @@ def follow_recipe() -> None:
 
 
 if __name__ == "__main__":
-    attend(main)
+    run_to_exit(main)

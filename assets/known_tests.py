@@ -18,7 +18,7 @@ from datamodules.sources.formats import format_of
 from datamodules.sources.published.known_tests import FILE, question_key, read_known
 from datamodules.sources.reader import Reader
 from datamodules.sources.row_files import read_rows
-from runtime.console import attend, say
+from runtime.console import run_to_exit, say
 from runtime.writing import write_text
 
 UNREAD = 0.1
@@ -66,4 +66,4 @@ def _options(given: object) -> Iterator[str]:
 
 
 if __name__ == "__main__":
-    attend(partial(main, sys.argv[1:]))
+    run_to_exit(partial(main, sys.argv[1:]))

@@ -30,7 +30,7 @@ from functools import partial
 from pathlib import Path
 
 from bench.failing_records import RECORDS, Record, settings, with_torch
-from runtime.failures import sentence
+from runtime.failures import explain
 
 INSIDE = "EARWITNESS_FAILING"
 """Variable that tells a process that its mounts are its own."""
@@ -156,13 +156,13 @@ def attempt(record: Record, place: Path, warnings: Warnings) -> tuple[str, str]:
     try:
         record.write(place, 2)
     except (OSError, ValueError) as error:
-        told = sentence(error, settings(place))
+        told = explain(error, settings(place))
         if told is None or "\n" in told:
             return "FAULT", f"no sentence: {error!r}"
         named = str(place.parent) in told or "open files" in told or "open at once" in told
         return ("stops", told) if named else ("FAULT", f"no path: {told}")
     except Exception as error:
-        told = sentence(error, settings(place))
+        told = explain(error, settings(place))
         return ("FAULT", f"no sentence: {error!r}") if told is None else ("stops", told)
     if warnings.told and record.kind == "cache":
         return "goes on", warnings.told[-1]

@@ -21,8 +21,8 @@ from configs.load import SCRIPTS, to_yaml
 from configs.names import GROUPS, HINTS
 from configs.recipes import recipes
 from recipes.steps import resolve
-from runtime.failures import sentence
-from untrusted.terminal import told
+from runtime.failures import explain
+from untrusted.terminal import for_terminal
 
 STAGES = tuple(SCRIPTS)
 
@@ -92,8 +92,8 @@ def outcome(argv: Sequence[str]) -> str:
     except SystemExit:
         found = "a sentence"
     except (ValueError, OSError) as error:  # of a recipe's steps: see runtime/failures.py
-        found = "a sentence" if sentence(error) else f"a traceback: {error!r:.120}"
-        print("error:", told(error), file=said)
+        found = "a sentence" if explain(error) else f"a traceback: {error!r:.120}"
+        print("error:", for_terminal(error), file=said)
     except Exception as error:  # whatever it is, it would be a traceback
         found = f"a traceback: {type(error).__name__}: {str(error)[:80]!r}"
     text = said.getvalue()

@@ -1,4 +1,4 @@
-"""Settings of the stages that score models, and that say which questions a score may rest on."""
+"""Settings of benchmarks, and of the clean views that their scores may rest on."""
 
 from dataclasses import dataclass, field
 from typing import Literal, get_args
@@ -99,7 +99,7 @@ def parse_condition(text: str) -> tuple[Condition, Replacement]:
 
 @dataclass(frozen=True, kw_only=True)
 class CleanConfig:
-    """Which questions of benchmarks survive a probe; no model is run."""
+    """Clean views: the benchmark questions that survive a probe; no model is run."""
 
     sets: list[str] = field(default_factory=lambda: ["test"])
     """Manifests to judge, below `data.root`. Names without an ending mean `.jsonl`."""

@@ -1,4 +1,4 @@
-"""What a user meets at the command line: help, the settings of a command, and mistakes in words."""
+"""The command line: help, --print-config, and errors as one sentence."""
 
 import sys
 from collections.abc import Iterable, Mapping
@@ -11,7 +11,7 @@ from configs.names import GROUPS, captions, flatten
 from configs.paths import FOLDER
 from configs.recipes import RECIPES, Command, read_command, recipes
 from configs.schema import Config
-from untrusted.terminal import told
+from untrusted.terminal import for_terminal
 
 RECIPE_USAGE = """\
        python train.py recipe=RECIPE [scale=digits|paper] [key=value ...] [STEP:key=value ...]
@@ -59,7 +59,7 @@ def _menu(group: str) -> list[str]:
 
 
 def help_text(script: str, stages: tuple[str, ...]) -> str:
-    """Say what a script does, what can be chosen, and the common settings with their defaults."""
+    """Help of a script: its stages, choices, and common settings with their values."""
     defaults = flatten(asdict(load_config([f"stage={stages[0]}"], stages)))
     shown = {key: "null" if value is None else value for key, value in defaults.items()}
     shown["probe.conditions"] = "[full, ...]"  # its full list would push the captions aside
@@ -84,7 +84,7 @@ def help_text(script: str, stages: tuple[str, ...]) -> str:
 
 
 def asks_recipe(argv: list[str]) -> bool:
-    """Say whether a command names a recipe rather than a stage, and wants no help."""
+    """Whether a command names a recipe and does not ask for help."""
     words = [word.lstrip("-+") for word in argv]
     return any(word.startswith("recipe=") for word in words) and not {"h", "help"} & {*words}
 
@@ -94,7 +94,7 @@ def main_recipe(argv: list[str]) -> Command:
     try:
         return read_command(argv)
     except ValueError as error:
-        print(f"error: {told(error)}", file=sys.stderr)
+        print(f"error: {for_terminal(error)}", file=sys.stderr)
         raise SystemExit(2) from None
 
 
@@ -106,7 +106,7 @@ def main_config(argv: list[str], stages: tuple[str, ...]) -> Config:
             raise SystemExit(0 if argv else 2)
         config = load_config([word for word in argv if word != "--print-config"], stages)
     except ValueError as error:
-        print(f"error: {told(error)}", file=sys.stderr)
+        print(f"error: {for_terminal(error)}", file=sys.stderr)
         raise SystemExit(2) from None
     if "--print-config" in argv:
         print(to_yaml(config), end="")

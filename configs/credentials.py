@@ -60,7 +60,7 @@ WAY_OUT = (
 
 
 def is_called_key(name: str) -> bool:
-    """Say whether an environment variable holds a key, by its name."""
+    """Whether an environment variable holds a key, by its name."""
     return NAMED.search(name) is not None and PLACED.search(name) is None
 
 
@@ -79,7 +79,7 @@ def masked(text: str) -> str:
 
 
 def key_in(text: str) -> str | None:
-    """Say which kind of key a text holds, without the key; None where it holds none."""
+    """Kind of API key in a text, without the key; None where it holds none."""
     for what, shape in KEYS.items():
         if re.search(shape, text):
             return what

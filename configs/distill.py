@@ -1,18 +1,18 @@
-"""How a policy learns from traces of its own, or from what a teacher makes of its words."""
+"""Settings of distillation: from filtered traces of its own, or on policy from a teacher."""
 
 from dataclasses import dataclass, field
 from typing import Literal
 
 from configs.ablation import Condition, Replacement
 from configs.checks import at_least, positive
+from configs.choices import DivergenceKind
 
 Method = Literal["self", "on_policy"]
-DivergenceKind = Literal["reverse_kl", "forward_kl", "jsd"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class RejectionSamplingConfig:
-    """Traces: answers that the policy samples to training questions, and which are imitated.
+    """Rejection sampling: traces, answers of the policy that are filtered and then imitated.
 
     The three filters are OmniBoost's (arXiv 2605.12034); what is sampled does not depend on them,
     so that another choice of filters samples nothing again.
@@ -41,10 +41,10 @@ class RejectionSamplingConfig:
     `max_correct`."""
 
     min_correct: int = 1
-    """See `difficulty`."""
+    """Fewest correct traces of a question that `difficulty` keeps."""
 
     max_correct: int = 6
-    """See `difficulty`."""
+    """Most correct traces of a question that `difficulty` keeps."""
 
     quality: bool = True
     """F2: leave out traces that say that they cannot hear or see, or that write media tokens."""
@@ -75,7 +75,7 @@ class RejectionSamplingConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ViewConfig:
-    """How much of the media one side of a distillation is shown."""
+    """What media the student or the teacher sees."""
 
     condition: Condition = "full"
     """What it is left with, in the words of probes."""

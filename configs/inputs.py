@@ -1,4 +1,4 @@
-"""The section that says which questions, and what of them is read."""
+"""Settings of the data: which questions, their media, filters and mixture."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -82,16 +82,16 @@ class MediaConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ContributionConfig:
-    """Which training questions need their media, judged from cached probe counts."""
+    """The contribution filter: which training questions need their media, by cached probes."""
 
     rule: Literal["none", RuleName] = "none"
     """Rule that tells from probes which questions need their media; `none` trains on all."""
 
     condition: Condition | None = None
-    """What the probed model was left with; None is the rule's own."""
+    """Condition of the probe; null is the rule's own."""
 
     replacement: Replacement | None = None
-    """What stood in for the withheld media; None is the rule's own."""
+    """Replacement of withheld media in the probe; null is the rule's own."""
 
     keep: Literal["all", "strong", "not_weak", "weak"] = "strong"
     """Questions to train on: `all`, `strong`, `not_weak` or `weak`. Strong ones were shown to need
@@ -112,13 +112,13 @@ class ContributionConfig:
     """Optimizer steps at the start that read weak questions only; 0 has no curriculum."""
 
     samples: int | None = None
-    """Answers per voter that the rule asks for; None is the rule's own."""
+    """Answers per question and voter; null is the rule's own."""
 
     min_correct: int | None = None
-    """Right answers among them that make a vote; None is the rule's own."""
+    """Right answers among them that make a vote; null is the rule's own."""
 
     min_votes: int | None = None
-    """Votes that make a question weak; None is the rule's own."""
+    """Votes that make a question weak; null is the rule's own."""
 
     alpha: float = 0.05
     """Share of false decisions that `calibrated` admits among those it makes."""
@@ -161,7 +161,7 @@ class ContributionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class MixtureConfig:
-    """How much of the training is spent on which questions."""
+    """Shares of sources or modalities in the training."""
 
     by: Literal["none", "source", "modality"] = "none"
     """Read as much of each `source` or `modality`; `none` reads all alike. A modality is the kinds

@@ -1,7 +1,7 @@
-"""What a launcher says about this process, held against what the settings say, before it costs.
+"""Compare a launcher's numbers of processes with the settings, and refuse contradictions at once.
 
-Two numbers that contradict each other would not stop a run: it would learn from half the prompts,
-wait for processes that nobody starts, or be done several times over into one directory.
+Otherwise a run would learn from half the prompts, wait for processes that are never started, or
+run several times over into one directory.
 
 A batch script of SLURM has the numbers of its job in its environment, whether or not `srun` starts
 what it runs. Steps that srun starts have a number (SLURM_STEP_ID), and all but the first process
@@ -17,7 +17,7 @@ from configs.schema import Config
 TRAINS = ("sft", "rlvr", "distill", "prealign")
 
 INTERACTIVE = ("bash", "interactive")
-"""Names of SLURM jobs in which somebody types; Lightning goes by them as well."""
+"""Names of interactive SLURM jobs, as Lightning knows them."""
 
 MPI = (
     *(("jsrun", "JSM_NAMESPACE_SIZE"), ("mpirun", "OMPI_COMM_WORLD_SIZE")),
@@ -35,7 +35,7 @@ RANKS = (
 """Numbers of a process, from 0, each with that of those it is one of."""
 
 SHARED_DIR = "EARWITNESS_RUN_DIR"
-"""Variable by which a leader tells the processes that it starts where the run is."""
+"""Variable that holds the run directory for the processes that a leader starts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +56,7 @@ class Launch:
 
 
 def launched(environ: Mapping[str, str]) -> Launch | None:
-    """Read how this process was started; None where by nobody who counts processes."""
+    """Read which launcher started this process; None without one that counts processes."""
     return next(_launches(environ), None)
 
 
@@ -98,7 +98,7 @@ def _slurm(environ: Mapping[str, str]) -> Iterator[Launch]:
 
 
 def by_srun(environ: Mapping[str, str]) -> bool:
-    """Tell a step of srun from the batch script of the same job, and from a shell within it."""
+    """Whether srun started this process, rather than a batch script or shell of the same job."""
     if environ.get("SLURM_JOB_NAME") in INTERACTIVE:
         return False
     steps = ("SLURM_STEP_ID", "SLURM_STEPID", "SLURM_STEP_NUM_TASKS")
@@ -108,7 +108,7 @@ def by_srun(environ: Mapping[str, str]) -> bool:
 
 
 def alone_in_job(environ: Mapping[str, str]) -> bool:
-    """Tell a process that a batch script or a shell of a SLURM job started once, without srun."""
+    """Whether a batch script or shell of a SLURM job started this process, without srun."""
     inside = "SLURM_JOB_ID" in environ or "SLURM_NTASKS" in environ
     typed = environ.get("SLURM_JOB_NAME") in INTERACTIVE
     scripted = "SLURM_TASK_PID" in environ or "SLURM_PROCID" not in environ
@@ -209,7 +209,7 @@ def _more(launch: Launch, config: Config) -> str:
 
 
 def _check_evaluation(config: Config, launch: Launch) -> None:
-    """Let a stage that asks in one process not be asked several times over."""
+    """Refuse several processes of a stage that runs in one."""
     if launch.beside and launch.processes > 1:
         raise ValueError(
             f"{launch.by} started {launch.processes} processes ({launch.said}), but "
@@ -219,7 +219,7 @@ def _check_evaluation(config: Config, launch: Launch) -> None:
 
 
 def check_recipe_launch(environ: Mapping[str, str]) -> None:
-    """Let a recipe, which starts its steps by itself, be started once."""
+    """Refuse several processes of a recipe, which starts its steps by itself."""
     launch = launched(environ)
     if launch is not None and launch.beside and launch.processes > 1:
         raise ValueError(

@@ -41,8 +41,8 @@ SCRIPTS = {
     "benchmark": "eval.py",
 }
 PLACEMENT = ("logger", "run.name", "run.root", "data.workers", "data.patience")
-"""Keys that say where results go and who reads, not what they are; `config_hash` leaves them out:
-a run whose loader processes used up the memory goes on with fewer."""
+"""Keys without influence on results, which `config_hash` leaves out: places, logger and loader
+processes, so that a run that ran out of memory can be resumed with fewer workers."""
 
 
 def choices(group: str) -> list[str]:
@@ -71,7 +71,7 @@ def _typed(key: str, value: Any) -> Any:
 
 
 def _allowed(hint: Any) -> str:
-    """Say in words which values a type hint admits."""
+    """Values that a type hint admits, in words."""
     if arms := _arms(hint):
         return " or ".join("null" if arm is type(None) else _allowed(arm) for arm in arms)
     if get_origin(hint) is Literal:
@@ -104,7 +104,7 @@ def _lay_over(config: Any, flat: dict[str, Any], source: str) -> Any:
 
 
 def _fits(config: Any, key: str, value: Any) -> bool:
-    """Say whether OmegaConf takes a setting by itself."""
+    """Whether OmegaConf takes a setting by itself."""
     try:
         OmegaConf.merge(config, nest({key: value}))
     except (OmegaConfBaseException, RecursionError):
@@ -129,7 +129,7 @@ def _read_choice(group: str, choice: str | None, stages: tuple[str, ...]) -> dic
 
 
 def _check_groups(given: Mapping[str, Any]) -> None:
-    """Refuse a choice that the stage would ignore."""
+    """Refuse an objective or reward that the stage would ignore."""
     for group, stages in SERVES.items():
         if group in given and given.get("stage") not in (None, *stages):
             raise ValueError(
@@ -179,7 +179,7 @@ def load_config(argv: list[str], stages: tuple[str, ...]) -> Config:
 
 
 def _unresolved(config: Any, error: Exception) -> ValueError:
-    """Say which setting stands for nothing that can be found, and why."""
+    """Error for a setting whose interpolation cannot be resolved."""
     key = next((key for key in HINTS if not _resolves(config, key)), "a setting")
     reason = first_line(error).rpartition("while resolving interpolation: ")[2]
     return ValueError(
@@ -190,7 +190,7 @@ def _unresolved(config: Any, error: Exception) -> ValueError:
 
 
 def _resolves(config: Any, key: str) -> bool:
-    """Say whether a setting stands for something."""
+    """Whether the interpolations of a setting can be resolved."""
     try:
         OmegaConf.to_container(OmegaConf.create([OmegaConf.select(config, key)]), resolve=True)
     except (OmegaConfBaseException, RecursionError):

@@ -32,7 +32,7 @@ SHIPPED = ("model.path", "data.root")
 
 
 def at_home(path: str) -> str:
-    """Put the home directory in the place of `~`, in each of several manifests joined by `+`."""
+    """Expand `~` to the home directory, in each of several manifests joined by `+`."""
     return "+".join(os.path.expanduser(part) for part in path.split("+")) if "~" in path else path
 
 

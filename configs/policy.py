@@ -1,4 +1,4 @@
-"""The section that says which model."""
+"""Settings of the model."""
 
 from dataclasses import dataclass, field
 from typing import Literal
@@ -42,7 +42,7 @@ class LoraConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ModelConfig:
-    """Which policy, and how it is held in memory."""
+    """The policy: weights, precision, adapters and caches."""
 
     name: str
     """Short name that reports and probe keys show."""

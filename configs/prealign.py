@@ -1,4 +1,4 @@
-"""What a description of evidence is paid for: that a reader who sees nothing can answer by it."""
+"""Settings of evidence pre-alignment: rewards of descriptions by which a blind reader answers."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -29,8 +29,8 @@ class PrealignConfig:
     form of its appendix."""
 
     subtract_prior: bool = False
-    """Take from right (1 or 0) how often the reader is right by the question alone, so that what it
-    knew anyway pays nothing."""
+    """Subtract from right (1 or 0) how often the reader is right by the question alone: what it
+    knew anyway earns nothing."""
 
     reader_prior_samples: int = 4
     """Answers, at temperature 1, that `subtract_prior` is measured by."""

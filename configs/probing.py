@@ -1,4 +1,4 @@
-"""Settings of the stages that find out which questions need their media."""
+"""Settings of probes and audits, which find the questions that need their media."""
 
 import os
 from dataclasses import dataclass, field
@@ -69,7 +69,7 @@ class ServerConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class ProbeConfig:
-    """Questions asked of a frozen model with media withheld."""
+    """A probe: questions put to a frozen model with media withheld."""
 
     split: str = "train"
     """Manifest to probe, without `.jsonl`."""
@@ -180,7 +180,7 @@ class ProbeConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class AuditConfig:
-    """What the cached counts say, by every rule; no model is run."""
+    """An audit: tables from cached probe counts, by every rule; no model is run."""
 
     split: str = "train"
     """Manifest to judge, without `.jsonl`."""

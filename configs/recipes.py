@@ -68,7 +68,7 @@ class Template:
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What a file says."""
+    """A recipe's file, parsed."""
 
     name: str
     scale: str
@@ -98,7 +98,7 @@ class Arm:
 
 @dataclass(frozen=True, kw_only=True)
 class Command:
-    """What the words behind `train.py` ask for."""
+    """A recipe's command line, parsed."""
 
     recipe: Recipe
     everywhere: Settings
@@ -178,7 +178,7 @@ def _section(value: Any, where: str) -> dict[str, Any]:  # Any: as in Settings
 
 
 def _template(step: dict[str, Any], where: str) -> Template:  # Any: as in Settings
-    """Take apart what is about a step and what it sets."""
+    """Split a step into its name, stage and marks, and its settings."""
     name, stage = str(step.pop("name", "")), str(step.pop("stage", ""))
     if stage not in SCRIPTS:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""What a completion is paid for, and what seeing and hearing are worth beyond that."""
+"""Settings of rewards, and of the terms that compare with media withheld."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -12,7 +12,7 @@ FormatRule = Literal["answer", "whole", "think"]
 
 @dataclass(frozen=True, kw_only=True)
 class RewardConfig:
-    """What a completion is paid for. Weights may be 0; each part is logged by itself."""
+    """Weights of the reward's parts, which may be 0; each part is logged by itself."""
 
     accuracy: float = 0.9
     """Reward of a right answer."""
@@ -42,7 +42,7 @@ class RewardConfig:
     with its frames shuffled; costs half a group of further completions."""
 
     temporal_ratio: float = 0.8
-    """See `temporal`."""
+    """Factor of `temporal`."""
 
     length: float = 0.0
     """Bonus of a right answer whose completion has between `length_min` and `length_max` tokens,
@@ -86,7 +86,7 @@ class RewardConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class PerceptionConfig:
-    """What is made of the policy's own answers with media withheld, as a probe withholds them."""
+    """Terms that compare the policy with itself, media withheld as in a probe."""
 
     condition: Condition = "text_only"
     """What the policy is left with."""

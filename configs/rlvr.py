@@ -1,4 +1,4 @@
-"""The sections of reinforcement learning: what is sampled, how it is rewarded, what is optimized.
+"""Settings of reinforcement learning: sampling, rewards and the objective.
 
 The named algorithms are files in `objective/` and `reward/` beside this one: they set these keys,
 and there is no other difference between them.
@@ -8,20 +8,13 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from configs.checks import at_least, positive
+from configs.choices import Average, Baseline, Correction, Estimator, Level, Scale, Surrogate
 from configs.rewards import PerceptionConfig, RewardConfig
-
-Baseline = Literal["group", "leave_one_out", "batch"]
-Scale = Literal["group", "batch", "none"]
-Level = Literal["token", "sequence"]
-Surrogate = Literal["clip", "cispo"]
-Average = Literal["sequence", "token", "constant"]
-Estimator = Literal["k1", "k2", "k3", "k3_corrected"]
-Correction = Literal["none", "truncate", "mask"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class ObjectiveConfig:
-    """What is made of rewards: five choices that do not depend on one another."""
+    """How rewards become a loss: baseline, scale, importance ratio, surrogate and aggregation."""
 
     baseline: Baseline = "group"
     """What a reward is compared with: the mean of its group (GRPO), of its siblings (RLOO), or of
@@ -46,8 +39,8 @@ class ObjectiveConfig:
     """The ratio is bounded above by `1 + clip_high`; DAPO makes it wider than `clip_low`."""
 
     clip_ratio_c: float | None = None
-    """Bound of the ratio where the advantage is negative, which `clip` leaves open: two-sided clip;
-    null has none."""
+    """Upper bound of the ratio where the advantage is negative (dual clip; `delta` of TRL); null
+    has none."""
 
     loss_aggregation: Average = "constant"
     """What the sum over tokens is divided by: each completion's own length (GRPO), the tokens of
@@ -81,7 +74,7 @@ class ObjectiveConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class KlConfig:
-    """How far the policy may go from the one that the run started from."""
+    """KL divergence from the policy that the run started from."""
 
     coef: float = 0.0
     """Weight of the divergence; 0 never computes it."""
@@ -105,8 +98,8 @@ class KlConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class RolloutCorrectionConfig:
-    """What is done about a sampler that gives its tokens other probabilities than the trainer does,
-    as another engine or another precision will. The mismatch is logged either way."""
+    """Correction of a sampler whose probabilities differ from the trainer's, as those of another
+    engine or precision do. The mismatch is logged either way."""
 
     kind: Correction = "none"
     """`truncate` weighs tokens by trainer over sampler, up to `high` (TIS); `mask` also drops those
@@ -133,11 +126,11 @@ class RolloutCorrectionConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class DynamicSamplingConfig:
-    """Dynamic sampling (DAPO): prompts whose completions are all equally right are replaced."""
+    """Dynamic sampling (DAPO): resample prompts whose rewards have zero variance."""
 
     max_batches: int = 0
-    """Batches of new prompts that a step may try, at most; 0 trains on what it drew. Where they do
-    not suffice, the step keeps prompts without spread, which teach nothing."""
+    """Batches of new prompts that a step may sample, at most; 0 trains on what it drew. Where they
+    do not suffice, the step keeps prompts with zero reward variance, which teach nothing."""
 
     def __post_init__(self) -> None:
         at_least("rlvr.dynamic_sampling", 0, max_batches=self.max_batches)
@@ -167,7 +160,7 @@ class RlvrConfig:
     """Optimizer steps' worth of prompts that are sampled at once."""
 
     num_iterations: int = 1
-    """Times that each rollout is updated on."""
+    """Passes of optimizer steps over each rollout; mu of GRPO."""
 
     mask_truncated_completions: bool = False
     """Leave completions out of the loss that did not end by themselves (DAPO's overlong filter)."""

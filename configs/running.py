@@ -1,4 +1,4 @@
-"""The sections that every training stage has: where it writes, how it steps, for how long."""
+"""Settings that all training stages share: run directory, optimizer and trainer."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -47,7 +47,7 @@ class OptimConfig:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainerConfig:
-    """How long, on what, and how often to look."""
+    """Length, batches, devices and intervals of a training."""
 
     max_steps: int = 500
     """Optimizer steps after which the run is finished."""

@@ -42,7 +42,7 @@ __all__ = [
 Stage = Literal["sft", "rlvr", "distill", "prealign", "probe", "audit", "clean", "benchmark"]
 
 SAMPLED: tuple[Stage, ...] = ("rlvr", "prealign")
-"""Stages that learn from rounds of sampling, as `rlvr` describes."""
+"""Stages that learn from rounds of sampling, see `rlvr`."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -79,7 +79,7 @@ class Config:
     """One run, resolved: everything that its numbers depend on, and where it writes them."""
 
     stage: Stage
-    """What to do; train.py runs sft, rlvr, distill and prealign, eval.py probe, audit, clean
+    """Stage to run: train.py runs sft, rlvr, distill and prealign, eval.py probe, audit, clean
     and benchmark."""
 
     seed: int = 0
@@ -115,7 +115,7 @@ class Config:
             self._check_rounds()
 
     def _check_asking(self) -> None:
-        """Let a stage ask for what it can judge, and pay for what it asks."""
+        """Refuse a task that the stage cannot grade, and rewards that it would ignore."""
         asked, stage = self.data.task, self.stage
         if stage == "prealign" and asked != "describe":
             raise ValueError(
@@ -143,7 +143,7 @@ class Config:
             )
 
     def _check_distillation(self) -> None:
-        """Refuse what the chosen way of distilling would ignore, or cannot learn from."""
+        """Refuse settings that the chosen way of distilling would ignore, or cannot learn from."""
         distill, contribution = self.distill, self.data.contribution
         changed = _changed("distill", asdict(distill), asdict(DistillConfig()))
         changed |= _changed("sft", asdict(self.sft), asdict(SftConfig()))
@@ -153,7 +153,7 @@ class Config:
             "sft.loss_aggregation",
             "sft.too_long",
         )
-        if distill.method == "self":  # who imitates traces
+        if distill.method == "self":  # which imitates traces
             strays = [key for key in changed if not key.startswith(("distill.method", *theirs))]
         else:
             unread = ("distill.rejection_sampling.", "sft.")
@@ -184,11 +184,11 @@ class Config:
 
     @property
     def updates(self) -> int:
-        """Optimizer steps that are taken between one look at the data and the next."""
+        """Optimizer steps per batch of the data loader."""
         return self.rlvr.updates if self.stage in SAMPLED else 1
 
     def _check_rounds(self) -> None:
-        """Let what happens every few steps happen between two rounds of sampling."""
+        """Refuse intervals that are no multiple of a sampling round's optimizer steps."""
         trainer, updates = self.trainer, self.rlvr.updates
         counts = {
             f"trainer.{name}": vars(trainer)[name]
@@ -209,7 +209,7 @@ class Config:
 
 # Any: a setting is of any type, and a section is a dictionary of them
 def _changed(key: str, value: Any, default: Any) -> dict[str, Any]:
-    """List the settings at or below a key that are not what they are by default, with that."""
+    """Changed settings at or below a key, with their defaults."""
     if not isinstance(value, dict):
         return {} if value == default else {key: default}
     return {

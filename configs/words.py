@@ -1,4 +1,4 @@
-"""The words of a command: settings, as people and sweeps spell them."""
+"""Parse the words of a command into settings, as typed by hand or written by sweeps."""
 
 import ast
 from collections.abc import Callable
@@ -64,7 +64,7 @@ def _sections(read: Callable[[str], Any], text: str, prefix: str) -> dict[str, A
 
 
 def check_texts(where: str, value: object, *, lines: bool) -> None:
-    """Refuse keys, and characters that nobody sees, in a setting or its list."""
+    """Refuse API keys and control characters in a setting or its list."""
     for text in value if isinstance(value, list) else [value]:
         if isinstance(text, str):
             refuse_keys(where, text)

@@ -11,7 +11,7 @@ from torch import Tensor
 from configs.schema import OptimConfig, RlvrConfig
 from datamodules.batch import Batch
 from modules.base import PostTrainingModule
-from modules.grading import answer
+from modules.grading import GradedGroup, answer
 from modules.losses.advantages import center_rewards, scale_advantages
 from modules.losses.kl import kl_estimate, kl_loss
 from modules.losses.masking import masked_mean

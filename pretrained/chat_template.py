@@ -1,4 +1,4 @@
-"""Render chat templates in a process that may be killed: a template is somebody else's program.
+"""Render chat templates in a process that can be killed: a template is a program of a stranger.
 
 The sandbox keeps it from reaching anything, but not from looping for ever or asking for all memory,
 and Python cannot interrupt itself inside a long multiplication. So `python -m

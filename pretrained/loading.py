@@ -1,9 +1,9 @@
-"""Everything of a model directory is loaded here, and nothing of it is run.
+"""Load configs, processors and weights of a model directory, without running code of it.
 
-transformers takes a directory at its word: it imports Python files that settings name (or asks on
+transformers trusts a directory: it imports Python files that settings name (or asks on
 the terminal whether it should), reads pickles, follows settings to other places, and allocates what
 is described. Here a directory is looked at first, with a model of the hub fetched as files before,
-and what a library still complains of becomes a sentence that names the directory.
+and errors of libraries become a sentence that names the directory.
 """
 
 from collections.abc import Iterator, Sequence
@@ -42,7 +42,7 @@ def directory_of(path: str, *, weights: bool) -> Path:
     wanted = [*SETTINGS, *(WEIGHTS if weights else ())]
     try:
         return Path(snapshot_download(path, allow_patterns=wanted, ignore_patterns=["*/*"]))
-    except (OSError, ValueError) as error:  # no such place, or nobody answers
+    except (OSError, ValueError) as error:  # no such place, or no answer
         raise ValueError(
             f"{path} is neither a directory with a model and its processor, nor a model that can "
             f"be fetched from the hub ({_first(error)}). Check whichever setting names it, such as "
@@ -57,7 +57,7 @@ def commit_of(path: str) -> str | None:
 
 
 def open_config(path: str) -> PretrainedConfig:
-    """Read what kind of model a directory holds, and how large its parts are."""
+    """Read the config of a model: its type and sizes."""
     place = directory_of(path, weights=False)
     check_settings(place)
     with said_of(path, "config.json"):
@@ -66,7 +66,7 @@ def open_config(path: str) -> PretrainedConfig:
 
 
 def open_processor(path: str) -> Any:  # the classes of transformers share no typed base
-    """Read how a model is spoken to: its processor, or a tokenizer where it knows text alone."""
+    """Read the processor of a model, or the tokenizer of a model of text."""
     place = directory_of(path, weights=False)
     check_settings(place)
     check_tokenizer(place)
@@ -117,7 +117,7 @@ def _count(tensors: Iterator[nn.Parameter] | Iterator[torch.Tensor]) -> int:
 
 @contextmanager
 def said_of(path: str, what: str, kinds: type[Exception] = Exception) -> Iterator[None]:
-    """Say of which directory it is that a library complains.
+    """Turn errors of a library into a sentence that names the directory.
 
     Args:
         kinds: of errors; by default all, for over what a stranger wrote libraries raise anything.

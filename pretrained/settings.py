@@ -1,4 +1,4 @@
-"""Read the settings in a model directory as data, and refuse what asks for code or is absurd.
+"""Read the JSON files of a model directory; refuse code, references elsewhere, and absurd sizes.
 
 Whoever made the directory is a stranger. Its files say how large things are, which classes read
 them and where else to look, and transformers believes them.
@@ -46,8 +46,8 @@ LIMITS = (
     (r"^(?:shortest_edge|height|width)$", 1, 1 << 24),  # to which a picture is enlarged
     (r"^(?:n_samples|\w*hidden_size|\w*intermediate_size|vocab_size|d_model)$", 0, 1 << 30),
 )
-"""By name of a number that memory or time is proportional to: the least and the most of it. Whether
-the weights are of that size is told by their headers."""
+"""Numbers that memory or time is proportional to, by pattern of their name: least and most. Whether
+the weights are of that size, their headers say."""
 
 
 def check_settings(place: Path) -> dict[str, Settings]:
@@ -71,7 +71,7 @@ def check_settings(place: Path) -> dict[str, Settings]:
 
 
 def check_files(place: Path) -> None:
-    """Refuse what would be read for ever: pipes, devices, and files larger than any such is."""
+    """Refuse pipes, devices and oversized files, which would be read for ever."""
     for file in sorted(place.iterdir()):
         if kind := kind_of(file):
             raise ValueError(

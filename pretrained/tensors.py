@@ -1,4 +1,4 @@
-"""Look at which tensors a model directory holds, without reading them."""
+"""List names and shapes of the tensors in a model directory, without reading them."""
 
 from math import prod
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Count the tokens of questions without loading torch: a plan is shown at once.
+"""Count the tokens of questions without torch, so that a plan is shown at once.
 
 The same words, template and tokenizer as `datamodules.prompts.encoder`, and for media the
 arithmetic of the processors that Qwen2.5-Omni's renderer calls; a test compares the two. Of other
@@ -248,7 +248,7 @@ def _counter(path: Path, answer_with: AnswerWith, system_prompt: str) -> _Counte
 
 
 def _refuse_others(path: Path, settings: Mapping[str, Settings]) -> None:
-    """Let lengths of other models be unknown: each kind has an arithmetic of its own."""
+    """Raise `Unmeasured` for other types of models, each of which counts its own way."""
     if "config.json" not in settings:
         raise Unmeasured(f"{path} has no config.json")
     kind = settings["config.json"].get("model_type")

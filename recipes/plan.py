@@ -1,4 +1,4 @@
-"""What a recipe will do, and how much of it, told before it starts."""
+"""The plan of a recipe: optimizer steps, prompts and tokens of each step, before it starts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -22,7 +22,7 @@ NOTE = (
 
 @dataclass(frozen=True, kw_only=True)
 class Amounts:
-    """How much of each; None where that cannot be known."""
+    """Amounts of a step; None where they cannot be known."""
 
     steps: int = 0
     """Optimizer steps."""
@@ -284,7 +284,7 @@ def _tokens(most: str, count: float | None) -> str:
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Put columns below each other, names to the left and numbers to the right."""
+    """Align columns: names to the left, numbers to the right."""
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     lines = [
         "   ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows

@@ -1,4 +1,4 @@
-"""Steps as processes of their own: memory, signals and launchers are as if run by hand."""
+"""Run steps as processes of their own, with memory, signals and launchers as if run by hand."""
 
 import logging
 import os
@@ -22,19 +22,19 @@ ROOT = FOLDER.parent
 """Where the scripts lie."""
 
 PATIENCE = 3 * GRACE
-"""Seconds in which a step that was told to end does so, or is killed."""
+"""Seconds after a signal within which a step must end, or is killed."""
 
 TAIL = 1 << 14
 """Bytes of a step's errors in which its last line is looked for."""
 
 
-class Held(Exception):
-    """A step did not begin, because one of another arm failed."""
+class NotStarted(Exception):
+    """A step was not started, because one of another arm failed."""
 
 
 @final
 class Processes:
-    """The steps under way, which get the signal that this process gets, once.
+    """The running steps, to which signals of this process are passed on, once.
 
     They are in groups of their own: a terminal would otherwise send its Ctrl-C to them as well. A
     second signal kills them, and so does time: one that was stopped does not hear any other.
@@ -46,7 +46,7 @@ class Processes:
         self.since = 0.0
         self.failed = False
         self._running: dict[int, bool] = {}  # process groups, and whether each has the signal
-        self._lock = threading.RLock()  # the handler may interrupt whoever holds it
+        self._lock = threading.RLock()  # the handler may interrupt its holder
 
     def __enter__(self) -> Self:
         self._handlers = {
@@ -108,12 +108,12 @@ class Processes:
         log.info("%s took %.0f s", name, time.monotonic() - began)
 
     def _wait(self, step: Step, transcript: IO[bytes]) -> tuple[int, str]:
-        """Start a step, copy what it says, and return how it ended and its last line of errors."""
+        """Run a step, copy its output, and return its exit status and last line of errors."""
         with self._lock:
             if self.signal is not None:
                 raise Stopped(self.signal)
             if self.failed:
-                raise Held
+                raise NotStarted
             process = subprocess.Popen(
                 [sys.executable, str(ROOT / step.script), *step.words],
                 stdin=subprocess.DEVNULL,
@@ -151,7 +151,7 @@ class Processes:
         return status, said[-1] or "it said nothing"
 
     def _status(self, process: subprocess.Popen[bytes]) -> int:
-        """Wait until a step has ended; kill it where it does not although it was told to."""
+        """Wait until a step has ended; kill it where it does not end after a signal."""
         while True:
             with suppress(subprocess.TimeoutExpired):
                 return process.wait(1.0)
@@ -165,7 +165,7 @@ class Processes:
         transcript: IO[bytes],
         tail: bytearray | None = None,
     ) -> None:
-        """Write down what a step says, and show it where no other step speaks."""
+        """Log a step's output, and show it where no other step runs."""
         shown = written = True
         with source:
             while chunk := os.read(source.fileno(), 1 << 16):
@@ -184,7 +184,7 @@ def _send(group: int, number: int) -> None:
 
 
 def _write_down(chunk: bytes, transcript: IO[bytes]) -> bool:
-    """Keep what a step says; tell whether that can be done: the step has records of its own."""
+    """Log a step's output; return whether that worked. The step has records of its own."""
     try:
         transcript.write(chunk)
     except OSError as error:
@@ -194,7 +194,7 @@ def _write_down(chunk: bytes, transcript: IO[bytes]) -> bool:
 
 
 def _show(chunk: bytes, screen: TextIO) -> bool:
-    """Show what a step says; tell whether anybody still looks: the step goes on either way."""
+    """Show a step's output; return whether the screen still takes it. The step goes on anyway."""
     try:
         screen.buffer.write(chunk)
         screen.buffer.flush()

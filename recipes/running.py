@@ -1,4 +1,4 @@
-"""Follow a recipe: tell the plan, run its steps in order, and compare what is to be compared.
+"""Run a recipe: print the plan, run its steps in order, and compare its arms.
 
 A finished step is not run again, so that the same command goes on at the first that is not.
 """
@@ -10,17 +10,17 @@ from pathlib import Path
 
 from configs.recipes import CONTROLS, Arm, Command
 from recipes.plan import describe
-from recipes.processes import Held, Processes
+from recipes.processes import NotStarted, Processes
 from recipes.steps import Step, identity, resolve
 from runtime.runs import follows, take
 from runtime.writing import write_text
-from untrusted.terminal import shown
+from untrusted.terminal import escaped
 
 log = logging.getLogger(__name__)
 
 
 def follow(command: Command, tell: Callable[[str], None]) -> None:
-    """Do what a recipe says, from where it was left; the plan is told first, results at the end."""
+    """Run a recipe from its first unfinished step; print the plan first, results at the end."""
     if follows():
         raise ValueError(
             "this process is one of several that a launcher started, but a recipe is one process "
@@ -65,12 +65,12 @@ def _side_by_side(processes: Processes, command: Command, chains: Sequence[Seque
     with ThreadPoolExecutor(command.jobs) as threads:
         done = [threads.submit(run, *each) for each in zip(command.arms, chains, strict=True)]
     errors = [error for future in done if (error := future.exception()) is not None]
-    if reasons := [error for error in errors if not isinstance(error, Held)]:
+    if reasons := [error for error in errors if not isinstance(error, NotStarted)]:
         raise reasons[0]
 
 
 def compare(command: Command, chains: Sequence[Sequence[Step]], root: Path) -> str:
-    """Set the arms side by side in one table for each benchmark, and leave it in the directory."""
+    """Compare the arms in one table for each benchmark, and write it to the directory."""
     from evaluation.benchmarking.arms import compare_arms  # noqa: PLC0415 - a plan does without its arrays
 
     tables, baseline = [], CONTROLS[0]
@@ -92,6 +92,6 @@ def compare(command: Command, chains: Sequence[Sequence[Step]], root: Path) -> s
             several = len(settings.sets) > 1
             file = f"{step.name}-{name.replace('/', '-')}" if several else step.name
             write_text(root / f"{file}.json", found.json)
-            write_text(root / f"{file}.txt", f"{shown(found.text)}\n")
+            write_text(root / f"{file}.txt", f"{escaped(found.text)}\n")
             tables.append(f"{file}: {root / file}.json\n\n{found.text}")
     return "\n\n".join(tables) or f"no benchmark is left to compare arms by, see {root}"

@@ -19,7 +19,7 @@ PROBES = "data.contribution.probes"
 """The setting in which `@NAME` of a probe stands for its voters."""
 
 PLACED = ("stage", "run.root", "run.name")
-"""What a recipe says of a step by itself."""
+"""Settings that a recipe sets for each step."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,8 +28,8 @@ class Step:
 
     name: str
     words: tuple[str, ...]
-    """What stands behind the script. `@DIR` among the voters is what the probe in that directory
-    leaves; `filled` puts it there."""
+    """Words of its command. `@DIR` among the voters stands for the keys of the probe in that
+    directory, which `filled` puts there."""
 
     config: Config
     shared: bool
@@ -55,7 +55,7 @@ class Step:
 
 
 class _Skipped(Exception):
-    """A value speaks of what a skipped step would have left."""
+    """A value refers to the output of a skipped step."""
 
 
 def resolve(command: Command, root: Path, arm: Arm | None = None) -> list[Step]:
@@ -70,7 +70,7 @@ def resolve(command: Command, root: Path, arm: Arm | None = None) -> list[Step]:
 
 
 def identity(command: Command) -> Identity:
-    """Say what a recipe's directory belongs to, wherever that is."""
+    """Identity of a recipe's directory: the hash and commands of its steps, wherever it lies."""
     steps = {
         str(step.dir): step
         for arm in command.arms or (None,)
@@ -89,7 +89,7 @@ def identity(command: Command) -> Identity:
 
 
 def filled(step: Step) -> Step:
-    """Put the voters that a probe left in the place of its directory."""
+    """Replace the directory of a probe by the keys that it left as voters."""
     listed = [
         voter
         for entry in step.config.data.contribution.probes
@@ -193,7 +193,7 @@ class _Chain:
         return Step(name=template.name, words=words, config=config, shared=template.shared)
 
     def _expanded(self, template: Template, key: str, value: object) -> object:
-        """Put what it stands for in the place of `@...`; lists lose what skipped steps left out."""
+        """Resolve `@...`; lists lose what skipped steps would have left."""
         if isinstance(value, str) and value.startswith("[") and "@" in value:
             value = items(value)  # a list from the command line
         if isinstance(value, list):
@@ -235,7 +235,7 @@ class _Chain:
         return self.weights[name]
 
     def _check_earlier(self, template: Template, key: str, name: str) -> None:
-        """Refuse to speak of steps that do not exist, come later, or are not shared enough."""
+        """Refuse references to steps that do not exist, come later, or are not shared."""
         names = [*self.templates]
         known = [*names[: names.index(template.name)], START]
         if name not in known:

@@ -1,9 +1,9 @@
-"""Keep in files what can be made again: no entry is used unchecked, and no disk stops a run.
+"""A cache of checksummed files: entries are checked before use, and disk errors never stop a run.
 
 An entry is a checksum of its name and its content, and the content. It is written aside and
 renamed, so any number of processes may share a directory. What is damaged, forged, of another name
-or no file at all is told once and made anew; a directory that cannot be read or written costs time
-and one warning.
+or no regular file is reported once and made anew; a directory that cannot be read or written costs
+time and one warning.
 """
 
 import logging
@@ -28,7 +28,7 @@ CHECKSUM = 16
 GIGABYTE = 10**9
 
 HEADER = 1 << 16
-"""Bytes that an entry may hold beside its numbers."""
+"""Bytes that an entry may hold besides its numbers."""
 
 NO_FILE = (ELOOP, ENXIO, EISDIR)
 """Errors of opening a link, a socket or a directory where an entry should be."""
@@ -97,7 +97,7 @@ class Cache:
             self._stop(str(error))
 
     def _count(self) -> int:
-        """Add up what is there, and remove what killed processes had begun to write."""
+        """Sum the sizes of all entries, and delete what killed processes left half-written."""
         size = 0
         for folder, _, files in os.walk(self.directory):
             sweep(Path(folder))
@@ -122,7 +122,7 @@ class Cache:
 
 
 def read_regular(path: Path, most: int, *, linked: bool = False) -> bytes:
-    """Read a regular file of so many bytes at most, or say that there is none; wait for nothing.
+    """Read a regular file of bounded size without blocking; raise a `ValueError` for anything else.
 
     Args:
         linked: whether it may be found through a link.
@@ -158,7 +158,7 @@ def _unfollowed(path: str, flags: int) -> int:
 
 
 def _remove(path: Path) -> None:
-    """Take away what is no entry, but no directory that holds something."""
+    """Delete what is no entry, but no directory with contents."""
     with suppress(OSError):
         if path.is_dir() and not path.is_symlink():
             path.rmdir()

@@ -1,4 +1,4 @@
-"""What both entry scripts share: check the command, set the environment, and end as one should."""
+"""What both entry scripts share: the environment, output, and exit codes with one sentence."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ from configs.credentials import masked
 from configs.launching import check_launch, check_recipe_launch
 from configs.recipes import Command
 from configs.schema import Config
-from runtime.failures import sentence
+from runtime.failures import explain
 from runtime.stopping import (
     ChildFailed,
     code_of,
@@ -27,12 +27,12 @@ from runtime.stopping import (
     stand_by,
 )
 from untrusted.special_files import refuse_endless
-from untrusted.terminal import shown, told
+from untrusted.terminal import escaped, for_terminal
 
 log = logging.getLogger(__name__)
 
 QUIET = ("lightning.pytorch", "lightning.fabric", "transformers", "httpx", "httpx2")
-"""Libraries whose advice at every start would bury what this project says."""
+"""Libraries whose messages at every start would bury ours."""
 
 PATIENCE = 30.0
 """Seconds in which processes that finished their part of a run end by themselves."""
@@ -58,7 +58,7 @@ class Screen(TextIOWrapper):
         """Do nothing: all has been shown."""
 
 
-class Told(SystemExit):
+class Exit(SystemExit):
     """Everything has been said, and only the exit code is left to pass on."""
 
 
@@ -101,21 +101,21 @@ def _prepare() -> None:
 
 @final
 class Plain(logging.Formatter):
-    """Messages as a terminal may have them, whatever data, models and servers put into them."""
+    """Log messages without API keys and control characters."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """Write a message without keys, and without what a terminal obeys."""
-        return shown(masked(super().format(record)))
+        """Format a record, mask API keys and escape control characters."""
+        return escaped(masked(super().format(record)))
 
 
 def say(text: str) -> None:
-    """Print what was asked for, before anything else speaks."""
-    print(shown(masked(text)), flush=True)
+    """Print a result at once."""
+    print(escaped(masked(text)), flush=True)
 
 
 def _trace(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     """Print the traceback of a bug."""
-    print(shown(masked("".join(traceback.format_exception(error)))), end="", file=sys.stderr)
+    print(escaped(masked("".join(traceback.format_exception(error)))), end="", file=sys.stderr)
 
 
 def quiet() -> None:
@@ -125,13 +125,13 @@ def quiet() -> None:
         logging.getLogger(name).propagate = False
 
 
-def attend(action: Callable[[], object], config: Config | None = None) -> None:
-    """Do something to its end, or end this process with a sentence and the code for what happened.
+def run_to_exit(action: Callable[[], object], config: Config | None = None) -> None:
+    """Run an action; on an error end the process with one sentence and the exit code for it.
 
-    A bug keeps its traceback. Whatever it is, no process that was started stays behind.
+    A bug keeps its traceback. Child processes are ended in any case.
 
     Args:
-        config: what is done, if that is known, for settings to name.
+        config: of the run if it is known, so that errors can name settings.
     """
     _seat()
     try:
@@ -143,7 +143,7 @@ def attend(action: Callable[[], object], config: Config | None = None) -> None:
         end_children()
         if code is None:
             raise
-        raise Told(code) from None
+        raise Exit(code) from None
 
 
 def _seat() -> None:
@@ -161,10 +161,10 @@ def _seat() -> None:
 
 
 def _tell(error: BaseException, config: Config | None) -> int | None:
-    """Say what ended this process, and return its exit code; None for a bug."""
-    if isinstance(error, Told):
+    """Print what ended this process, and return its exit code; None for a bug."""
+    if isinstance(error, Exit):
         return int(error.code or 0)
-    if (number := received()) is not None:  # whatever became of it on its way up
+    if (number := received()) is not None:  # whatever exception it became
         log.error("stopped by %s: the same command goes on from here", Signals(number).name)
         settle()
         return code_of(number)
@@ -176,10 +176,10 @@ def _tell(error: BaseException, config: Config | None) -> int | None:
         code, words = gone
         log.error("error: %s", words)
         return code
-    found = sentence(error, config)
+    found = explain(error, config)
     if found is None:
         return None
-    print(f"error: {told(masked(found))}", file=sys.stderr)
+    print(f"error: {for_terminal(masked(found))}", file=sys.stderr)
     try:
         sys.stdout.flush()
     except OSError:  # no room for what was to be shown
@@ -188,25 +188,25 @@ def _tell(error: BaseException, config: Config | None) -> int | None:
 
 
 def _flushed(leaving: SystemExit) -> int:
-    """Take over the code of who leaves, once all that was said has been heard."""
+    """Return the code of a `SystemExit`, once the output is flushed."""
     try:
         sys.stdout.flush()
     except BrokenPipeError:
         return _unheard()
     if leaving.code is None or isinstance(leaving.code, int):
         return leaving.code or 0
-    print(told(masked(str(leaving.code))), file=sys.stderr)
+    print(for_terminal(masked(str(leaving.code))), file=sys.stderr)
     return 1
 
 
 def _unheard() -> int:
-    """End like a program that wrote to a pipe which nobody reads any more, as behind `| head`."""
+    """Return the exit code of a closed pipe, as behind `| head`."""
     _drop(sys.stdout, sys.stderr)
     return code_of(SIGPIPE)
 
 
 def _drop(*streams: TextIO) -> None:
-    """Send what is left to say nowhere: Python would complain at its end otherwise."""
+    """Send further output to /dev/null, since Python would complain at its end otherwise."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in streams:
         os.dup2(nowhere, stream.fileno())

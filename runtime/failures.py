@@ -1,6 +1,6 @@
-"""What the outside world does to a run, each in one sentence with the way out.
+"""Explain errors of disks, memory, devices, libraries and peers in one sentence with the way out.
 
-A ValueError is a sentence already. What is not told here is a bug, and keeps its traceback.
+A ValueError is a sentence already. What is not explained here is a bug, and keeps its traceback.
 """
 
 import errno
@@ -13,7 +13,7 @@ from configs.schema import SAMPLED, Config
 from runtime.writing import FULL
 
 ANSWER_READING = (json.JSONDecodeError, UnicodeError)
-"""ValueErrors of Python that say neither of which file they speak nor what to do."""
+"""ValueErrors of Python that name neither the file nor a way out."""
 
 CROWDED = re.compile(
     r"out of memory|CUBLAS_STATUS_ALLOC_FAILED|CUDNN_STATUS_ALLOC_FAILED"
@@ -39,8 +39,8 @@ BESIDE_DATA = ("data.contribution.cache", "benchmark.cache", "distill.rejection_
 MANY_FILES = (errno.EMFILE, errno.ENFILE)
 
 
-def sentence(error: BaseException, config: Config | None = None) -> str | None:
-    """Say what went wrong outside of this project, the rule, and the way out; None for a bug.
+def explain(error: BaseException, config: Config | None = None) -> str | None:
+    """Explain an error: what went wrong, the rule, and the way out; None for a bug.
 
     Args:
         config: of the run, for what can be lowered or placed elsewhere.
@@ -60,7 +60,7 @@ def sentence(error: BaseException, config: Config | None = None) -> str | None:
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Walk from an error to the one that it was raised from, as libraries wrap those of others."""
+    """Walk from an error to its causes, since libraries wrap each other's."""
     each: BaseException | None = error
     while each is not None:
         yield each
@@ -68,7 +68,7 @@ def _causes(error: BaseException) -> Iterator[BaseException]:
 
 
 def _of_library(error: BaseException, config: Config | None) -> str | None:
-    """Recognize errors by name and words: a library that did not raise one need not be loaded."""
+    """Explain an error of a library by its class name and message, so that none is imported."""
     kinds = {kind.__name__ for kind in type(error).__mro__}
     # CUDA and gloo append pages of advice, and the line in C++ that raised.
     words = re.sub(r"^\[.*?\][\s.]*", "", str(error)).strip() or type(error).__name__
@@ -114,14 +114,14 @@ def _of_library(error: BaseException, config: Config | None) -> str | None:
 
 
 def _crowded(what: str, config: Config | None, *, said: str = "") -> str:
-    """Name the settings by which a stage takes less memory, with what they are now."""
+    """Name the settings that save memory in this stage, with their current values."""
     lower = ", ".join(_lower(config)) if config is not None else "fewer prompts at once"
     told = f"{what} is used up" if said else what
     return f"{told}{f' ({said})' if said else ''}, and nothing is cut without being asked: {lower}."
 
 
 def _lower(config: Config) -> Iterator[str]:
-    """List what can be lowered or switched on, the gentlest for the results first."""
+    """List settings that save memory, those that change results least first."""
     stage, model, trainer = config.stage, config.model, config.trainer
     counted: dict[str, int] = {}
     if stage == "probe":
@@ -173,7 +173,7 @@ def _peers(words: str, first: str) -> str:
 
 
 def _of_system(error: OSError, config: Config | None) -> str | None:
-    """Tell an error of the operating system with its path and the setting that chose it."""
+    """Explain an error of the operating system by its path and the setting that chose it."""
     what = error.strerror or str(error).strip().split("\n")[0] or type(error).__name__
     number = error.errno
     if number in MANY_FILES:
@@ -224,7 +224,7 @@ def _many_files(what: str) -> str:
 
 
 def _without_path(number: int, what: str) -> str | None:
-    """Tell what the system says of no file by name."""
+    """Explain an error of the operating system without a path."""
     if number in FULL:
         return (
             f"a disk is full ({what}): free space where run.root, the caches, TMPDIR and /dev/shm "
@@ -234,7 +234,7 @@ def _without_path(number: int, what: str) -> str | None:
 
 
 def _place(path: Path, config: Config | None) -> str:
-    """Name the setting that a path comes from, by the directory that it lies in."""
+    """Name the setting that a path comes from, by its directory."""
     if config is None:
         return "run.root"
     given = {

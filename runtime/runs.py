@@ -27,23 +27,23 @@ from configs.load import config_hash, to_yaml
 from configs.names import flatten
 from configs.renamed import new_name
 from configs.schema import Config
-from runtime.writing import append, sweep, told, write_bytes, write_text
+from runtime.writing import append, path_in_errors, sweep, write_bytes, write_text
 from untrusted.json_text import json_of
 
 RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
 """Variables by which launchers number the processes of one run; 0 or unset is the leader."""
 
 VOTERS = "voters.txt"
-"""What a probe leaves for later steps: the keys that vote, one voter a line."""
+"""File of a probe for later steps: the keys that vote, one voter a line."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """What a directory belongs to: the same settings find it again, others are refused."""
+    """Hash and text of the settings that a run directory belongs to."""
 
     hash: str
     text: str
-    """The settings behind the hash, a line each, to be read by people."""
+    """The settings behind the hash, a line each, for people."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,7 +64,7 @@ class Run:
         self.close()
 
     def close(self) -> None:
-        """Let go of the directory; an unfinished run is taken up again by the same command."""
+        """Unlock the directory; an unfinished run is resumed by the same command."""
         if self.lock is not None:
             self.lock.close()
 
@@ -100,7 +100,7 @@ def open_run(config: Config) -> Run:
 
 
 def follows() -> bool:
-    """Say whether a launcher started this process beside another one that leads."""
+    """Whether a launcher started this process with a rank above 0."""
     return any(int(os.environ.get(name) or 0) > 0 for name in RANKS)
 
 
@@ -138,7 +138,7 @@ def _slurm_job() -> str | None:
 
 
 def _claim_ours(identity: Identity, path: Path) -> Run | None:
-    """Take up a directory; None also where it is another user's, who shares the root."""
+    """Claim a directory; None also where it belongs to another user of the same root."""
     try:
         return _claim(identity, path)
     except PermissionError:
@@ -152,7 +152,7 @@ def _claim(identity: Identity, path: Path) -> Run | None:
 
     Of processes that start at the same moment, all may create the directory: the lock decides.
     """
-    with told(path):
+    with path_in_errors(path):
         path.mkdir(parents=True, exist_ok=True)
     lock = _locked(path / "run.lock")
     if lock is None:
@@ -179,7 +179,7 @@ def _locked(file: Path) -> IO[bytes] | None:
     """Open and lock a file; None where another process has the lock."""
     lock = file.open("ab")
     try:
-        with told(file):
+        with path_in_errors(file):
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         lock.close()
@@ -225,7 +225,7 @@ def _refuse_renamed(path: Path) -> None:
 
 
 def _refuse(path: Path) -> NoReturn:
-    """Say why a directory that a run must have cannot be had."""
+    """Raise why the directory of a named run cannot be taken."""
     if (path / "finished").exists():
         raise ValueError(
             f"the run in {path} is finished, and a finished run stays as it is: choose another "

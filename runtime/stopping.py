@@ -1,10 +1,9 @@
-"""End when the outside asks for it: a signal becomes an exit code, and no child stays behind.
+"""Turn signals into exit codes, and leave no child process behind.
 
-The first signal raises `Stopped` in the main thread, wherever that is, so that what is half-written
-is cleared away. A thread stands by that no waiting on other processes holds up: it ends this one
-when that takes too long, when a second signal comes, or when the process that started it is gone.
-Where no thread gets a turn, `watchdog.py` does it from outside. Nothing is lost either way, since
-checkpoints are whole or absent.
+The first signal raises `Stopped` in the main thread, so that half-written files are deleted. A
+second thread ends the process when that takes too long, when a second signal comes, or when the
+parent is gone. Where no thread gets a turn, `watchdog.py` does so from outside. Nothing is lost
+either way, since checkpoints are whole or absent.
 """
 
 import atexit
@@ -26,27 +25,27 @@ from typing import NoReturn
 WATCHDOG = Path(__file__).with_name("watchdog.py")
 
 ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
-"""Signals that ask a process to end; one that it was started to ignore, as by nohup, it ignores."""
+"""Signals that end a run; those that it was started to ignore, as by nohup, stay ignored."""
 
 GRACE = 5.0
-"""Seconds that the main thread has to clear away."""
+"""Seconds that the main thread has for its clean-up."""
 
 AGAIN = 1.0
-"""Seconds after which a signal counts as another one: launchers send the same one twice at once."""
+"""Seconds after which a signal counts as a second one, since launchers send one twice at once."""
 
 PARENT = "EARWITNESS_PARENT"
-"""Variable by which a process tells those it starts to end with it, whatever kills it."""
+"""Variable with the id of the parent, with which child processes end."""
 
 LIBC = ctypes.CDLL(None)  # found here, as a process that was just forked should not look for it
 PR_SET_PDEATHSIG = 1
 
 CHILDREN: list[subprocess.Popen[bytes]] = []
-"""Processes of this run that get its signals, and end with it."""
+"""Child processes, which get this one's signals and end with it."""
 
-# A process has one set of handlers, and those have nobody else to tell.
+# Signal handlers belong to the whole process, and so does their state.
 _received: list[int] = []
 _watchdogs: list[subprocess.Popen[bytes]] = []
-_writers: list[int] = []  # whose ends, once all are closed, tell watchdogs that a process is gone
+_writers: list[int] = []  # once all are closed, watchdogs know that this process is gone
 _heard: set[int] = set()
 _standing: set[int] = set()  # this process; not a forked one, which has no threads of its parent
 
@@ -59,7 +58,7 @@ class Stopped(SystemExit):
 
 
 class ChildFailed(ValueError):
-    """A process that this one started failed, and this one ends by the same code."""
+    """A child process failed, and this one ends by the same code."""
 
     def __init__(self, words: str, code: int) -> None:
         super().__init__(words)
@@ -67,12 +66,12 @@ class ChildFailed(ValueError):
 
 
 def code_of(number: int) -> int:
-    """Give the exit code by which shells tell that a signal ended a process."""
+    """Exit code of a process that a signal ended, as shells give it."""
     return 128 + number
 
 
 def signal_of(status: int) -> int | None:
-    """Read off an exit status which signal ended a process; None where none did."""
+    """Signal that ended a process, from its exit status; None where none did."""
     if status < 0:
         return -status
     number = status - code_of(0)
@@ -80,24 +79,24 @@ def signal_of(status: int) -> int | None:
 
 
 def received() -> int | None:
-    """Tell which signal has asked this process to end first."""
+    """First signal that this process received; None without one."""
     return _received[0] if _received else None
 
 
 def listen() -> None:
-    """Let signals raise `Stopped`, but for those that this process was started to ignore."""
+    """Install handlers that raise `Stopped`, but for signals that are ignored from the start."""
     _heard.update(n for n in ENDING if signal.getsignal(n) != signal.SIG_IGN)
     restore()
 
 
 def restore() -> None:
-    """Listen again after a library has put handlers of its own in place of these."""
+    """Reinstall our handlers after a library has replaced them."""
     for number in ENDING:
         signal.signal(number, _stop if number in _heard else signal.SIG_IGN)
 
 
 def take_back() -> None:
-    """Listen again, or begin to in a process that a library has spawned or forked off this one."""
+    """Reinstall our handlers, or install them in a process that a library has started."""
     if os.getpid() in _standing:
         restore()
     else:
@@ -105,7 +104,7 @@ def take_back() -> None:
 
 
 def stand_by() -> None:
-    """Listen, and start the thread that ends this process if it does not end by itself."""
+    """Install handlers, and the thread that ends this process if it does not end by itself."""
     listen()
     reader, writer = (end.detach() for end in socket.socketpair())
     os.set_blocking(writer, False)
@@ -124,7 +123,7 @@ def stand_by() -> None:
 
 
 def end_with_parent(number: int) -> None:
-    """Let Linux send this process a signal when the thread that started it is gone.
+    """Ask Linux for a signal when the thread that started this process is gone.
 
     It holds for one process, not for those that it starts.
     """
@@ -133,7 +132,7 @@ def end_with_parent(number: int) -> None:
 
 
 def _guard(reader: int) -> None:
-    """Start the process that ends this one where not even its threads get a turn."""
+    """Start the watchdog process, for when no thread of this one gets a turn."""
     facts = (os.getpid(), GRACE, AGAIN, *sorted(_heard))
     command = [sys.executable, "-I", "-S", str(WATCHDOG), *map(str, facts)]
     # In a session of its own, as it outlives what is sent to all processes at a terminal.
@@ -143,9 +142,9 @@ def _guard(reader: int) -> None:
 
 
 def _starter() -> int | None:
-    """Give the process to end with: the one that started this one, if it said so.
+    """Id of the parent to end with, if it asked for that.
 
-    It may be gone by now, before this one could look; then nobody has its number any more.
+    It may be gone by now; then no process has its id any more.
     """
     named = os.environ.get(PARENT, "")
     if not named.isdigit():
@@ -154,13 +153,13 @@ def _starter() -> int | None:
         os.kill(int(named), 0)
     except ProcessLookupError:
         return int(named)
-    except OSError:  # somebody else's
+    except OSError:  # another user's
         return None
     return int(named) if int(named) == os.getppid() else None
 
 
 def lost() -> tuple[int, str] | None:
-    """Tell the exit code and the words for the first process that failed, if one has."""
+    """Exit code and message for the first child process that failed, if one has."""
     for rank, child in enumerate(CHILDREN, start=1):
         if status := child.poll():
             number = signal_of(status)
@@ -175,7 +174,7 @@ def lost() -> tuple[int, str] | None:
 
 
 def end_children(*, patience: float = 0.0) -> None:
-    """End what this process started and has not waited for.
+    """End all child processes.
 
     Args:
         patience: seconds in which they may end by themselves.
@@ -194,7 +193,7 @@ def end_children(*, patience: float = 0.0) -> None:
 
 
 def settle() -> None:
-    """Let no further signal change the exit code while Python ends, but not for ever."""
+    """Ignore further signals while Python ends, for a limited time."""
     for number in ENDING:
         signal.signal(number, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, signal.SIG_DFL)
@@ -202,7 +201,7 @@ def settle() -> None:
 
 
 def _leave() -> None:
-    """End where a signal asks for it, before Python takes itself apart, which may take seconds."""
+    """Exit at once after a signal, since Python's own end may take seconds."""
     if _received and os.getpid() in _standing:
         for stream in (sys.stdout, sys.stderr):
             with suppress(OSError, ValueError):
@@ -211,7 +210,7 @@ def _leave() -> None:
 
 
 def end_now(status: int) -> NoReturn:
-    """End without clearing away, whatever the main thread is doing."""
+    """Exit without clean-up, whatever the main thread is doing."""
     end_children()
     os._exit(status)
 
@@ -223,13 +222,13 @@ def _stop(number: int, _: FrameType | None) -> None:
         with suppress(OSError):
             child.send_signal(number)
     if first:
-        # What is cut off in the middle complains while it is taken down, and nobody can mend that.
+        # Objects that were interrupted complain while they are deleted, to no purpose.
         sys.unraisablehook = lambda _: None
         raise Stopped(number)
 
 
 def _watch(reader: int, parent: int | None) -> None:
-    """Wait for signals, which the kernel's side of Python writes into a pipe at once."""
+    """Wait for signals, which Python writes into a pipe at once."""
     first: int | None = None
     began = 0.0
     while True:
@@ -250,7 +249,7 @@ def _watch(reader: int, parent: int | None) -> None:
 
 
 def _forget() -> None:
-    """Undo in a forked process what was set up for this one."""
+    """Undo the set-up in a forked process."""
     signal.set_wakeup_fd(-1)
     while _writers:
         os.close(_writers.pop())

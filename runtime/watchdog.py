@@ -1,8 +1,7 @@
-"""End a process from outside once Python has stopped running in it, so that it hears no signal.
+"""Kill a process in which Python no longer runs, so that it handles no signal.
 
-Code in C may keep Python's lock for hours: endless sums do, and texts that nobody should tokenize.
-No thread of that process gets a turn meanwhile, not even the one of `stopping.py` that stands by.
-Its signals still reach a socket, where they lie unread; this process looks for them there.
+Code in C may hold the interpreter lock for hours, and then no thread gets a turn, not even that of
+`stopping.py`. Signals still reach a socket, where they lie unread; this process looks there.
 
     python watchdog.py PROCESS GRACE AGAIN SIGNAL...      with the socket as its standard input
 """
@@ -52,7 +51,9 @@ def main(process: str, grace: str, again: str, *numbers: str) -> None:
     """Watch the process that started this one, and may be gone by now."""
     watched = int(process)
     for number in (signal.SIGHUP, signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, signal.SIG_IGN)  # sent to everybody; this one ends with the other
+        signal.signal(
+            number, signal.SIG_IGN
+        )  # sent to the whole group; this one ends with the other
     with socket.socket(fileno=os.dup(sys.stdin.fileno())) as signals:
         late = unheard(signals, watched, {*map(int, numbers)}, float(grace), float(again))
     if late:

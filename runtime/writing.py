@@ -1,8 +1,8 @@
-"""Write files of ours: whole or not at all, and say where and why when the system refuses.
+"""Write files and directories atomically, with errors that name the path and the free space.
 
-A file is written under another name, flushed and renamed, and so is a directory; a line that does
-not fit is taken back. So a full disk, a quota, a kill or a power cut costs what was being written,
-and never what stood there before.
+A file or directory is written under another name, flushed and renamed; an appended line that does
+not fit is truncated again. A full disk, a quota, a kill or a power cut costs what was being
+written, never what was there before.
 """
 
 import errno
@@ -18,28 +18,28 @@ from pathlib import Path
 from typing import IO
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""A disk, a quota or a limit on files is used up; whatever was written before stays."""
+"""Errors of a full disk, a quota or a limit on file size."""
 
 ASIDE = r"\.[0-9]+-[0-9a-f]{8}\.tmp"
-"""How names end of what is not whole yet. Others have files that end in .tmp, too."""
+"""End of the names of unfinished files; others have files that end in .tmp, too."""
 
 UNFLUSHED = (errno.EINVAL, errno.ENOTSUP, errno.EACCES)
-"""What some file systems say of flushing a directory, and all to those who may not list it."""
+"""Errors of flushing a directory that some file systems, or missing rights, cause."""
 
 BY_RUST = re.compile(r"\(os error (\d+)\)")
-"""How safetensors and tokenizers tell the number of an error of the system."""
+"""Error number of the system in messages of safetensors and tokenizers."""
 
 
 @contextmanager
 def whole(path: Path, *, needed: int = 0, durable: bool = True) -> Iterator[IO[bytes]]:
-    """Write a file that is there in full or not at all, even after a power cut.
+    """Write a file atomically, even if the power is cut.
 
     Args:
         needed: bytes that it will have, where that is known.
-        durable: wait until it is on the disk; what can be made again need not.
+        durable: wait until it is on the disk; not needed for what can be made again.
     """
     aside = _aside(path)
-    with told(path, aside=aside, needed=needed):
+    with path_in_errors(path, aside=aside, needed=needed):
         try:
             with _begun(aside) as file:
                 yield file
@@ -69,10 +69,10 @@ def write_text(path: Path, text: str, *, durable: bool = True) -> None:
 def append(path: Path, data: bytes, *, durable: bool = False) -> None:
     """Add to a file in one write, so that a kill tears at most its last line.
 
-    What a disk that has become full took of it is taken back, unless somebody has added more.
+    A part that a full disk still took is truncated, unless another process has appended since.
     """
     done = 0
-    with told(path, needed=len(data)), path.open("ab", buffering=0) as file:
+    with path_in_errors(path, needed=len(data)), path.open("ab", buffering=0) as file:
         try:
             while done < len(data):
                 done += file.write(data[done:])
@@ -94,16 +94,16 @@ def whole_directory(
     keeps: Sequence[str] = (),
     durable: bool = True,
 ) -> Iterator[Path]:
-    """Write a directory that is there with all of its files or not at all; yield where.
+    """Write a directory atomically; yield where its files go.
 
     Args:
         replaces: take the place of one that is there, which else is an error.
-        keeps: what of that one moves over.
+        keeps: files of that one that move over.
         needed: bytes that its files will have, about, where that is known.
-        durable: wait until it is on the disk; what can be made again need not.
+        durable: wait until it is on the disk; not needed for what can be made again.
     """
     aside, former, held = _aside(path), _aside(path), None
-    with told(path, aside=aside, needed=needed):
+    with path_in_errors(path, aside=aside, needed=needed):
         try:
             held = _begun_directory(aside)
             yield aside
@@ -126,10 +126,10 @@ def whole_directory(
 
 
 @contextmanager
-def told(path: Path, *, aside: Path | None = None, needed: int = 0) -> Iterator[None]:
-    """Put the path into an error that the system raises inside, and on a full disk the room.
+def path_in_errors(path: Path, *, aside: Path | None = None, needed: int = 0) -> Iterator[None]:
+    """Add the path to errors of the system, and on a full disk the free space.
 
-    The system knows an open file by a number alone, and libraries write in their own ways.
+    Errors on an open file carry no path, and libraries write in their own ways.
 
     Args:
         aside: under which name it is written until it is whole.
@@ -153,10 +153,10 @@ def told(path: Path, *, aside: Path | None = None, needed: int = 0) -> Iterator[
 
 
 def sweep(directory: Path, *, of: str = "") -> None:
-    """Clear away what kills left half-written; whoever still writes holds a lock on it.
+    """Delete what killed processes left half-written; files still being written are locked.
 
     Args:
-        of: the name of what was to be written, where others have files in that directory.
+        of: the final name, in directories that hold files of others.
     """
     named = re.compile((re.escape(of[:200]) or ".*") + ASIDE, re.DOTALL)
     for left in filter(lambda path: named.fullmatch(path.name), directory.glob("*.tmp")):
@@ -173,7 +173,7 @@ def sweep(directory: Path, *, of: str = "") -> None:
 
 @contextmanager
 def holding(directory: Path) -> Iterator[None]:
-    """Hold a directory against others that look what is missing in it, or wrong."""
+    """Lock a directory while its contents are checked or completed."""
     lock = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)
     try:
         _hold(lock)
@@ -183,7 +183,7 @@ def holding(directory: Path) -> Iterator[None]:
 
 
 def _begun(aside: Path) -> IO[bytes]:
-    """Make a file and hold it, anew where somebody swept it away in between."""
+    """Create and lock a file; again if another process swept it in between."""
     while True:
         file = aside.open("xb")
         _hold(file.fileno())
@@ -193,7 +193,7 @@ def _begun(aside: Path) -> IO[bytes]:
 
 
 def _begun_directory(aside: Path) -> int:
-    """Make a directory and hold it, likewise; return what holds it."""
+    """Create and lock a directory likewise; return the descriptor of the lock."""
     while True:
         aside.mkdir()
         try:
@@ -207,7 +207,7 @@ def _begun_directory(aside: Path) -> int:
 
 
 def _settle(aside: Path) -> None:
-    """Wait until all files of a directory are on the disk, for everybody whom the umask allows."""
+    """Flush all files of a directory, with the rights of the directory."""
     mode = aside.stat().st_mode
     for one in (*aside.rglob("*"), aside):
         if one.is_dir():
@@ -218,26 +218,26 @@ def _settle(aside: Path) -> None:
 
 
 def _move(names: Sequence[str], source: Path, target: Path) -> None:
-    """Move what is there of some names to another directory."""
+    """Move those of some files that exist to another directory."""
     for name in names:
         with suppress(FileNotFoundError):
             (source / name).rename(target / name)
 
 
 def _hold(descriptor: int) -> None:
-    """Tell those who sweep that this is being written; a file system may have no locks."""
+    """Lock against `sweep`, where the file system has locks."""
     with suppress(OSError):
         fcntl.flock(descriptor, fcntl.LOCK_EX)
 
 
 def _aside(path: Path) -> Path:
-    """Name what nobody else writes, beside its place: only there can it be renamed at once."""
-    # Of a long name a part, so that this one is not too long where that is not.
+    """Make a unique name in the same directory, where a rename is atomic."""
+    # A part of a long name, so that this one is not too long.
     return path.with_name(f"{path.name[:200]}.{os.getpid()}-{secrets.token_hex(4)}.tmp")
 
 
 def _room(path: Path, number: int, needed: int) -> str:
-    """Say how much was to be written, and what is free or allowed."""
+    """Say how many bytes were to be written, and how many are free or allowed."""
     wanted = f"{needed:,} bytes were to be written, " if needed else ""
     if number == errno.EFBIG:
         most = resource.getrlimit(resource.RLIMIT_FSIZE)[0]

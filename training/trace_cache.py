@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import IO, Self, final
 
 from datamodules.sample import Sample
-from runtime.writing import append, told, write_text
+from runtime.writing import append, path_in_errors, write_text
 from untrusted.json_text import json_of
 
 log = logging.getLogger(__name__)
@@ -41,7 +41,7 @@ class TraceCache:
         with self._trying():
             self.file.parent.mkdir(parents=True, exist_ok=True)
             lock = self.stack.enter_context(self.file.open("ab"))
-            with told(self.file):
+            with path_in_errors(self.file):
                 _lock(lock, self.file)
             write_text(self.file.with_suffix(".json"), json.dumps(self.known, indent=1) + "\n")
             # of a line that a kill tore

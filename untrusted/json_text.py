@@ -1,7 +1,7 @@
-"""Read JSON that others wrote, in one way only.
+"""Read JSON strictly: UTF-8, each field once, bounded numbers and nesting.
 
-Python takes the last of two fields of one name, any encoding, and half characters; what is written
-behind such a file then says one thing to its reader and another to us.
+Python takes the last of two fields of one name, any encoding, and half characters; a person who
+reads such a file then reads something else than the program.
 """
 
 import json
@@ -27,15 +27,15 @@ def _refuse(fault: str) -> NoReturn:
 
 # Any: whatever a file holds
 def json_of(text: str | bytes, *, spoiled: Callable[[str], object] | None = None) -> Any:
-    """Read a value of JSON in UTF-8, or raise a `ValueError` that says what it has of its own.
+    """Read a value of JSON in UTF-8; raise a `ValueError` that says what is not allowed in it.
 
     An object names each field once, also when its names are written alike; numbers have an end, and
     so has nesting; texts can be written in UTF-8.
 
     Args:
-        spoiled: makes of what is wrong the value that stands in the place of such an object or
-            number, for who reads many rows at once and knows a bad one later; that texts can be
-            written is then for the caller to see.
+        spoiled: makes a value out of the fault, to stand for a bad object or number, so that many
+            rows can be read at once and bad ones found later; half characters are then for the
+            caller to find.
     """
     instead = spoiled or _refuse
     if isinstance(text, bytes):
@@ -52,12 +52,12 @@ def json_of(text: str | bytes, *, spoiled: Callable[[str], object] | None = None
 
 
 def same_name(name: str) -> str:
-    """Write names alike that people take for one: full-width letters, white space around."""
+    """Normalize a name as people read it: full-width letters, white space around."""
     return name.strip() if name.isascii() else composed(name, "NFKC").strip()
 
 
 def _object(instead: Callable[[str], object], pairs: list[tuple[str, object]]) -> object:
-    """Make an object, unless it has a field twice: of two answers, one would go unread."""
+    """Make an object; refuse a field that stands twice, since one value would go unread."""
     if len({same_name(name) for name, _ in pairs}) == len(pairs):
         return dict(pairs)
     twice = Counter(same_name(name) for name, _ in pairs).most_common(1)[0][0]

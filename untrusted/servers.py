@@ -1,4 +1,4 @@
-"""Talk to servers: the one place that opens connections, and bounds how long and how much.
+"""HTTP requests with bounds on time and size; the one place that opens connections.
 
 A connection goes where its address says and nowhere else: no redirect is followed, and no cookie
 is kept. A proxy that the environment names is used, except for servers on this machine.
@@ -19,10 +19,10 @@ from urllib.request import getproxies, proxy_bypass
 import httpx2
 
 PATIENCE = 10.0
-"""Seconds in which a connection is made, or none will be."""
+"""Seconds that connecting may take."""
 
 LARGEST = 2**22
-"""Bytes of a reply at most, several times what the longest completion takes."""
+"""Most bytes of a reply, several times what the longest completion takes."""
 
 Result = TypeVar("Result")
 
@@ -47,7 +47,7 @@ class Unusable(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """What a server said to one request."""
+    """A server's reply to one request."""
 
     status: int
     headers: Mapping[str, str]
@@ -111,14 +111,14 @@ class Line:
         return Reply(status=response.status_code, headers=dict(response.headers), body=bytes(whole))
 
     async def close(self) -> None:
-        """Let go of the connections."""
+        """Close the connections."""
         await self.client.aclose()
 
 
 async def reach(url: str) -> None:
     """Open a connection to a server and close it; a `ValueError` if that cannot be done.
 
-    Behind a proxy nothing is tried, since that is who reaches it.
+    Behind a proxy nothing is tried, since the proxy connects.
     """
     if proxied(url):
         return
@@ -130,11 +130,11 @@ async def reach(url: str) -> None:
 
 
 def unreachable(url: str, seconds: float, *, encrypted: bool = False) -> str | None:
-    """Say why no connection can be made; None if one can.
+    """Reason why no connection can be made; None if one can.
 
     Args:
-        encrypted: try encryption as well, where the address asks for it; who brings certificates of
-            its own has to find out alone.
+        encrypted: try TLS as well, where the address asks for it; not for callers with certificates
+            of their own.
     """
     parts = urlsplit(url)
     host, port = parts.hostname or "", parts.port or PORTS.get(parts.scheme, 443)
@@ -154,10 +154,10 @@ def unreachable(url: str, seconds: float, *, encrypted: bool = False) -> str | N
 
 
 def within(seconds: float, action: Callable[[], Result]) -> Result:
-    """Do what waits for a server, or raise a `TimeoutError`, however the server keeps it waiting.
+    """Run an action with a time limit, or raise a `TimeoutError`, even where it blocks in C.
 
-    It is done in a thread of its own, which is left behind: nothing else ends a look-up of a name,
-    or a library that waits for one byte after the other.
+    It runs in a thread of its own, which is left behind: nothing else ends a DNS look-up, or a
+    library that waits for one byte after the other.
     """
     done: SimpleQueue[Result | Exception] = SimpleQueue()
 
@@ -178,14 +178,14 @@ def within(seconds: float, action: Callable[[], Result]) -> Result:
 
 
 def proxied(url: str) -> bool:
-    """Tell whether the environment names a proxy that requests to an address go through."""
+    """Whether the environment names a proxy for an address."""
     parts, proxies = urlsplit(url), getproxies()
     named = parts.scheme in proxies or "all" in proxies
     return named and not is_loopback(url) and not proxy_bypass(parts.hostname or "")
 
 
 def is_loopback(url: str) -> bool:
-    """Tell whether an address is on this machine."""
+    """Whether an address is on this machine."""
     host = urlsplit(url).hostname or ""
     try:
         return ipaddress.ip_address(host).is_loopback

@@ -1,8 +1,8 @@
-"""Refuse to open what is no file: a pipe waits until somebody writes, a device may have no end.
+"""Refuse to open pipes, sockets and devices, which may block for ever or have no end.
 
-Python tells a hook of every file that is about to be opened by its path, by libraries too. So no
-reader can forget to look, and no writer either. What libraries in C open by themselves is looked at
-before they are called: media in `datamodules/media/paths.py`, weights in `pretrained/finding.py`.
+An audit hook of Python sees every file before it is opened by its path, by libraries too, so no
+reader or writer can forget to check. What libraries in C open by themselves is checked before they
+are called: media in `datamodules/media/paths.py`, weights in `pretrained/finding.py`.
 """
 
 import errno
@@ -13,7 +13,7 @@ from contextlib import suppress
 from pathlib import Path
 
 OWN = ("/dev/", "/proc/")
-"""Where pipes and devices have their names; who names one of those wants it."""
+"""Directories of pipes and devices, which are opened when they are named."""
 
 KINDS = {
     stat.S_IFIFO: "a named pipe",
@@ -24,13 +24,13 @@ KINDS = {
 
 
 def refuse_endless() -> None:
-    """Let this process open files and directories only, from now on."""
+    """Install the hook: this process opens only files and directories from now on."""
     sys.addaudithook(_look)
 
 
 def kind_of(path: str | Path) -> str | None:
-    """Say what a path leads to that is neither a file nor a directory; None where it is one."""
-    with suppress(OSError, ValueError):  # not there, or no path: who opens it will say so
+    """Name the kind of a special file; None for files, directories and what is not there."""
+    with suppress(OSError, ValueError):  # not there, or no path: opening it raises
         return KINDS.get(stat.S_IFMT(os.stat(path).st_mode))
     return None
 

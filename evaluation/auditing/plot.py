@@ -9,7 +9,7 @@ import numpy as np
 from evaluation.auditing.shapley import ShapleyResult
 from evaluation.statistics.intervals import Interval
 from runtime.writing import whole
-from untrusted.terminal import shown
+from untrusted.terminal import escaped
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,7 +43,7 @@ def draw(
 
     figure = Figure(figsize=(12, 6), dpi=100, layout="constrained")
     FigureCanvasAgg(figure)
-    figure.suptitle(shown(title), fontsize=12, parse_math=False)
+    figure.suptitle(escaped(title), fontsize=12, parse_math=False)
     bars, dots = figure.subplots(1, 2, width_ratios=(1, 1.05))
     _bars(bars, groups)
     _dots(figure, dots, result)
@@ -74,7 +74,7 @@ def _bars(axes: "Axes", groups: Sequence[tuple[str, Mapping[str, Interval]]]) ->
             error_kw={"elinewidth": 1, "capsize": 2},
         )
     # A name of the data may hold `$`, which would begin a formula.
-    labels = [f"{shown(name)}\n(n = {_n(shares)})" for name, shares in drawn]
+    labels = [f"{escaped(name)}\n(n = {_n(shares)})" for name, shares in drawn]
     axes.set_yticks(range(len(drawn)), labels, parse_math=False)
     axes.tick_params(axis="y", labelsize=max(6, 10 - len(drawn) // 3))
     axes.invert_yaxis()

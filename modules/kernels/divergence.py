@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
-Kind = Literal["reverse_kl", "forward_kl", "jsd"]
+from configs.choices import DivergenceKind
 
 
 def fused_divergence(
@@ -20,7 +20,7 @@ def fused_divergence(
     teacher_weight: Tensor,
     *,
     suppressed: Tensor,
-    kind: Kind,
+    kind: DivergenceKind,
     jsd_weight: float = 0.5,
     temperature: float = 1.0,
     top_k: int = 0,
@@ -75,7 +75,7 @@ def plain_divergence(
     teacher_weight: Tensor,
     *,
     suppressed: Tensor,
-    kind: Kind,
+    kind: DivergenceKind,
     jsd_weight: float = 0.5,
     temperature: float = 1.0,
     top_k: int = 0,
@@ -116,7 +116,7 @@ class _Measure:
     suppressed: Tensor
     """True on tokens without probability, of those that both heads have. (V,)"""
 
-    kind: Kind
+    kind: DivergenceKind
     jsd_weight: float
     temperature: float
     top_k: int

@@ -8,12 +8,9 @@ The two choices are independent; the algorithms are pairs of them:
     REINFORCE++ (2501.03262)    batch           over batch
 """
 
-from typing import Literal
-
 from torch import Tensor
 
-Baseline = Literal["group", "leave_one_out", "batch"]
-Scale = Literal["group", "batch", "none"]
+from configs.choices import Baseline, Scale
 
 STD_EPS = 1e-4
 """Added to standard deviations, so that nearly unanimous groups are not blown up."""

@@ -1,13 +1,10 @@
 """Estimates of the KL divergence from the reference, as a penalty or as a loss."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
+from configs.choices import Estimator
 from modules.losses.masking import MAX_LOG_RATIO, check_shapes, masked, masked_mean, masked_sum
-
-Estimator = Literal["k1", "k2", "k3", "k3_corrected"]
 
 
 def kl_estimate(

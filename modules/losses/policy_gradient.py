@@ -7,16 +7,12 @@ algorithms are configurations of them.
 """
 
 import math
-from typing import Literal
 
 import torch
 from torch import Tensor
 
+from configs.choices import Average, Level, Surrogate
 from modules.losses.masking import check_shapes, lengths, masked, masked_mean, masked_sum
-
-Level = Literal["token", "sequence"]
-Surrogate = Literal["clip", "cispo"]
-Average = Literal["sequence", "token", "constant"]
 
 
 def importance_ratio(

@@ -1,14 +1,10 @@
 """Importance weights for rollouts whose sampler computes other probabilities than the trainer."""
 
-from typing import Literal
-
 import torch
 from torch import Tensor
 
+from configs.choices import Correction, Level
 from modules.losses.masking import MAX_LOG_RATIO, check_shapes, masked, masked_mean
-
-Level = Literal["token", "sequence"]
-Correction = Literal["none", "truncate", "mask"]
 
 
 @torch.no_grad()

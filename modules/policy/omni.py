@@ -7,13 +7,14 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
+from configs.choices import DivergenceKind
 from configs.policy import LoraConfig
 from datamodules.batch import Batch, Completions
 from modules.backbones.adapters import adapted, merged_weights, save_adapters
 from modules.backbones.base import LanguageModel, evaluating, save_model
 from modules.backbones.loading import load_model, parts_of
 from modules.backbones.tower_cache import TowerCache
-from modules.kernels.divergence import Kind, fused_divergence
+from modules.kernels.divergence import fused_divergence
 from modules.kernels.logprobs import fused_logprobs, fused_scores
 from modules.policy.decoding import generate
 from modules.policy.reference import DisabledAdapterReference, Reference
@@ -182,7 +183,7 @@ class OmniModel(nn.Module):
         teacher: Reference,
         teacher_batch: Batch,
         *,
-        kind: Kind,
+        kind: DivergenceKind,
         jsd_weight: float = 0.5,
         temperature: float = 1.0,
         top_k: int = 0,

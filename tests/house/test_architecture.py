@@ -106,7 +106,8 @@ def test_configs_and_runs_do_not_bring_torch_with_them():
 
 @pytest.mark.parametrize("file", [file for file in SHIPPED if file.startswith(TORCH_ONLY)])
 def test_losses_and_kernels_need_torch_only(file):
-    allowed = {"torch", "modules.kernels", "modules.losses", *sys.stdlib_module_names}
+    allowed = {"torch", "configs.choices", "modules.kernels", "modules.losses"}
+    allowed |= {*sys.stdlib_module_names}
     strays = sorted(name for name in imports(file) if not inside(name, allowed))
     assert not strays, f"{file} imports {strays}; losses and kernels need torch only"
 

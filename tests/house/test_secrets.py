@@ -28,7 +28,7 @@ import json, os, sys
 import eval, train
 import evaluation.auditing.clean, evaluation.auditing.stage
 import evaluation.benchmarking.stage, evaluation.probing.stage, training.run
-from runtime.console import attend
+from runtime.console import run_to_exit
 from tests.mortal import mortal
 
 def broken(*_):
@@ -43,7 +43,7 @@ for line in sys.stdin:
         if "bug" in words:
             training.build_module = broken
         sys.argv = [script, *(word for word in words if word != "bug")]
-        attend({"train.py": train, "eval.py": eval}[script].main)
+        run_to_exit({"train.py": train, "eval.py": eval}[script].main)
         sys.exit(0)
     print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
 """

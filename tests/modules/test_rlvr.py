@@ -119,7 +119,7 @@ def test_a_first_update_is_on_policy_and_trains_the_towers(tiny_policy, quiz):
 
 def test_later_updates_measure_from_where_the_round_was_sampled(tiny_policy, quiz):
     """Three epochs over one round: old log-probs stay those of its beginning."""
-    module = rlvr_module(tiny_policy, epochs=3)
+    module = rlvr_module(tiny_policy, num_iterations=3)
     seen = []
     update = module.update_policy
 
@@ -212,7 +212,7 @@ def test_a_round_that_cannot_be_filled_keeps_its_dull_prompts(tiny_policy, quiz)
 
 def test_frozen_towers_run_once_per_round(tiny_encoder, quiz):
     policy = OmniModel.load("assets/tiny", tiny_encoder.tokenizer, freeze_towers=True)
-    module = rlvr_module(policy, epochs=2)
+    module = rlvr_module(policy, num_iterations=2)
     calls = []
     policy.backbone.vision_tower.register_forward_hook(lambda *_: calls.append(1))
     fit(module, [[quiz]])

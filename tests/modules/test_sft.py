@@ -46,7 +46,7 @@ def test_long_targets_are_refused_by_name(policy, ragged):
 @pytest.mark.parametrize(("average", "divisor"), [("prompt", 4), ("token", 8)])
 def test_sums_over_tokens_are_divided_by_prompts_or_by_tokens(policy, ragged, average, divisor):
     batch = with_targets(ragged, TARGETS)
-    module = sft_module(policy, average=average)
+    module = sft_module(policy, loss_aggregation=average)
     gradients(module, [batch])
     scored = policy.logprobs(batch, Completions.of(TARGETS, range(4)))
     assert module.step_metrics["train/loss"] == pytest.approx(-scored.sum().item() / divisor)
@@ -57,9 +57,9 @@ def test_sums_over_tokens_are_divided_by_prompts_or_by_tokens(policy, ragged, av
 def test_a_step_has_the_same_gradient_however_it_is_cut(policy, ragged, average):
     """Cut unevenly, so that means of means would show."""
     batch = with_targets(ragged, TARGETS)
-    whole = gradients(sft_module(policy, average=average), [batch])
+    whole = gradients(sft_module(policy, loss_aggregation=average), [batch])
     cut = [batch.select([2, 0, 3]), batch.select([1])]
-    parts = gradients(sft_module(policy, average=average), cut)
+    parts = gradients(sft_module(policy, loss_aggregation=average), cut)
     assert parts.keys() == whole.keys()
     norm = torch.stack([gradient.norm() for gradient in whole.values()]).norm()
     for name, gradient in whole.items():

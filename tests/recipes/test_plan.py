@@ -176,7 +176,7 @@ def test_traces_are_sampled_before_they_are_imitated(root):
 
 def test_a_probe_asks_each_condition(root):
     """4 questions, 2 conditions, 3 orders, 2 models: 48 prompts, each with 5 answers of 7."""
-    words = ("conditions=[full,text_only]", "orders=3", "samples=5", "checkpoints=[a]")
+    words = ("conditions=[full,text_only]", "option_permutations=3", "samples=5", "checkpoints=[a]")
     words = (*(f"probe.{word}" for word in words), "probe.max_completion_tokens=7")
     found = counted(root, *words, stage="probe")
     full, text = (measure(config(root), "train", each) for each in ("full", "text_only"))

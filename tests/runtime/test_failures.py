@@ -16,7 +16,7 @@ from safetensors import SafetensorError
 from configs.load import SCRIPTS, load_config
 from configs.schema import Config
 from evaluation.benchmarking.answers import Answer, AnswerKey, append_answers
-from runtime.failures import sentence
+from runtime.failures import explain
 from runtime.runs import MetricsLog, open_run
 from tests.runtime.test_writing import files_of_at_most
 from training.callbacks import checkpoints
@@ -32,7 +32,7 @@ def config(*words: str) -> Config:
 
 
 def of(error: BaseException, *words: str) -> str:
-    told = sentence(error, config(*(words or ["stage=sft"])))
+    told = explain(error, config(*(words or ["stage=sft"])))
     assert told is not None
     assert "\n" not in told
     return told
@@ -156,7 +156,7 @@ def test_each_is_one_sentence_with_a_way_out(case):
     ],
 )
 def test_a_bug_keeps_its_traceback(bug):
-    assert sentence(bug, config("stage=sft")) is None
+    assert explain(bug, config("stage=sft")) is None
 
 
 @pytest.mark.parametrize(
@@ -233,12 +233,12 @@ def test_a_checkpoint_on_a_full_disk_leaves_those_before_it(tmp_path):
 RAISING = """
 import sys
 from configs.load import load_config
-from runtime.console import attend
+from runtime.console import run_to_exit
 
 def step():
     {raised}
 
-attend(step, load_config(["stage=rlvr"], ("rlvr",)))
+run_to_exit(step, load_config(["stage=rlvr"], ("rlvr",)))
 """
 
 
@@ -350,5 +350,5 @@ def test_a_path_that_is_too_long_is_told(tmp_path, root):
     settings = config("stage=sft", f"run.root={tmp_path}/{root}")
     with pytest.raises(OSError) as caught:
         open_run(settings)
-    told = sentence(caught.value, settings)
+    told = explain(caught.value, settings)
     assert told is not None and "(File name too long): mend that, or change run.root" in told

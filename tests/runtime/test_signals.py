@@ -29,7 +29,7 @@ NURSERY = """
 import json, os, signal, sys
 import eval, train
 import evaluation.benchmarking.stage, evaluation.probing.stage, training.run
-from runtime.console import attend
+from runtime.console import run_to_exit
 from tests.mortal import mortal
 for line in sys.stdin:
     order = json.loads(line)
@@ -44,7 +44,7 @@ for line in sys.stdin:
         for number in order["ignored"]:
             signal.signal(number, signal.SIG_IGN)
         sys.argv = [order["script"], *order["words"]]
-        attend({"train.py": train, "eval.py": eval}[order["script"]].main)
+        run_to_exit({"train.py": train, "eval.py": eval}[order["script"]].main)
         sys.exit(0)
     print(child, flush=True)
     _, status = os.waitpid(child, 0)

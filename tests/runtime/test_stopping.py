@@ -20,7 +20,7 @@ ROOT = Path(__file__).parents[2]
 FRAME = """
 import hashlib, itertools, os, signal, subprocess, sys, threading, time
 from runtime import stopping
-from runtime.console import attend
+from runtime.console import run_to_exit
 stopping.GRACE = {grace}
 
 def work():
@@ -28,7 +28,7 @@ def work():
     print("ready", flush=True)
     {work}
 
-attend(work)
+run_to_exit(work)
 """
 
 HELD = "hashlib.pbkdf2_hmac('sha256', b'', b'', 10**9)"  # Python hears nothing in there

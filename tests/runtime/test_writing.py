@@ -14,7 +14,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from runtime.writing import append, sweep, told, whole, whole_directory, write_bytes, write_text
+from runtime.writing import (
+    append,
+    path_in_errors,
+    sweep,
+    whole,
+    whole_directory,
+    write_bytes,
+    write_text,
+)
 from tests.house.test_architecture import ROOT, SHIPPED
 
 FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EROFS)
@@ -183,7 +191,7 @@ def test_a_file_system_that_cannot_flush_directories_will_do(tmp_path, monkeypat
 
 @pytest.mark.parametrize("number", FAILURES[:2])
 def test_a_full_disk_is_told_with_the_room_that_there_is(tmp_path, number):
-    with pytest.raises(OSError) as caught, told(tmp_path / "a", needed=1_234):
+    with pytest.raises(OSError) as caught, path_in_errors(tmp_path / "a", needed=1_234):
         raise OSError(number, os.strerror(number))
     assert re.search(r"1,234 bytes were to be written, [\d,]+ are free", str(caught.value))
     assert ("but not to this user" in str(caught.value)) == (number == errno.EDQUOT)
@@ -191,7 +199,7 @@ def test_a_full_disk_is_told_with_the_room_that_there_is(tmp_path, number):
 
 def test_other_errors_pass_as_they_are(tmp_path):
     for error in (KeyError("a"), OSError("no number")):
-        with pytest.raises(type(error)) as caught, told(tmp_path / "a"):
+        with pytest.raises(type(error)) as caught, path_in_errors(tmp_path / "a"):
             raise error
         assert caught.value is error
 

@@ -10,7 +10,7 @@ from configs.load import load_config
 from evaluation.benchmarking.models import Readers, contenders_of
 from evaluation.probing.local import LocalProbe
 from inference.loading import build_encoder
-from training.rejection_sampling import facts
+from training.rejection_sampling import key_facts
 
 OLD_WORDS = {"answer": "answer", "describe": "evidence", "answer_from_description": "told"}
 
@@ -31,7 +31,7 @@ def test_a_probe_is_found_by_the_key_of_before():
 )
 def test_traces_are_found_by_the_key_of_before(task, key):
     config = load_config(["stage=sft", f"data.task={task}"], ("sft",))
-    found = facts(config, SimpleNamespace(encoder=build_encoder(config)))
+    found = key_facts(config, SimpleNamespace(encoder=build_encoder(config)))
     assert found["ask"] == OLD_WORDS[task]
     text = json.dumps(found, sort_keys=True)
     assert hashlib.blake2b(text.encode(), digest_size=16).hexdigest() == key

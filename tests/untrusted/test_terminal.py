@@ -16,7 +16,7 @@ from configs.load import SCRIPTS, load_config
 from evaluation.auditing.plot import _bars
 from evaluation.statistics.intervals import Interval
 from runtime.console import Plain, say
-from untrusted.terminal import LONGEST, shown, told
+from untrusted.terminal import LONGEST, escaped, for_terminal
 
 ROOT = Path(__file__).parents[2]
 STAGES = tuple(SCRIPTS)
@@ -38,7 +38,7 @@ OBEYED = {
 @pytest.mark.parametrize("name", OBEYED)
 def test_what_a_terminal_obeys_is_written_out(name, capsys):
     text, safe = OBEYED[name]
-    assert shown(text) == told(ValueError(text)) == safe
+    assert escaped(text) == for_terminal(ValueError(text)) == safe
     assert Plain().format(logging.LogRecord("x", 20, "x", 1, "%s", (text,), None)) == safe
     say(text)
     assert capsys.readouterr().out == f"{safe}\n"
@@ -46,7 +46,7 @@ def test_what_a_terminal_obeys_is_written_out(name, capsys):
 
 def test_letters_of_all_people_lines_and_columns_stay():
     text = "né\t漢字 العربية 👩‍🔬\nzwei"
-    assert shown(text) == text
+    assert escaped(text) == text
 
 
 @pytest.mark.parametrize("name", OBEYED)
@@ -64,18 +64,18 @@ def test_a_prompt_has_lines_and_a_name_has_none():
 
 
 def test_a_book_is_cut_in_the_middle():
-    long = told(f"begin {'x' * 100_000} end")
+    long = for_terminal(f"begin {'x' * 100_000} end")
     assert len(long) < LONGEST + 10 and long.startswith("begin x") and long.endswith("x end")
 
 
 BUG = """
 import os, sys
-from runtime.console import _prepare, attend, say
+from runtime.console import _prepare, run_to_exit, say
 _prepare()
 say("caf\\u00e9 \\u6f22")
 def broken():
     raise KeyError("\\x1b[2J" + os.environ["HF_TOKEN"])
-attend(broken)
+run_to_exit(broken)
 """
 
 

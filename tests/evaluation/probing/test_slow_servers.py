@@ -125,7 +125,7 @@ def test_what_cannot_be_cancelled_is_left_behind(monkeypatch):
 
 WAITING = """
 import sys
-from runtime.console import attend
+from runtime.console import run_to_exit
 from configs.probing import ServerConfig
 from datamodules.sample import Sample
 from evaluation.probing.chat_messages import ChatRequest
@@ -138,7 +138,7 @@ config = ServerConfig(url=sys.argv[1], model="m", timeout=300)
 names = {"source": "test", "asset_id": "s", "content_hash": "0" * 32}
 sample = Sample(id="s", question="?", answer="1", answer_type="number", **names)
 asked = ChatRequest(sample=sample, messages=[{"role": "user", "content": "?"}])
-attend(lambda: [*ask_remote(config, [asked] * 20, seed=0, temperature=0.0, max_tokens=8)])
+run_to_exit(lambda: [*ask_remote(config, [asked] * 20, seed=0, temperature=0.0, max_tokens=8)])
 """
 
 

@@ -40,7 +40,7 @@ def rows(path: Path) -> list[dict[str, Any]]:
 @pytest.fixture
 def watched(tiny_policy, quiz, tmp_path) -> tuple[Path, Recorder, RlvrModule]:
     """Five rounds of two updates, rows wanted every four steps: the last round is off the beat."""
-    module, recorder = rlvr_module(tiny_policy, epochs=2), Recorder()
+    module, recorder = rlvr_module(tiny_policy, num_iterations=2), Recorder()
     trainer = L.Trainer(
         accelerator="cpu",
         max_steps=10,
