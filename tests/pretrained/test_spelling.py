@@ -12,7 +12,7 @@ from datamodules.prompts.encoder import PromptEncoder
 from modules.policy.vocabulary import Vocabulary
 from pretrained.spelling import MOST_GROWTH, Unspelled, check_tokenizer, open_tokenizer
 from recipes.lengths import _counter
-from runtime.failures import sentence
+from runtime.failures import explain
 
 TINY = Path("assets/tiny")
 
@@ -125,7 +125,7 @@ def test_what_gives_up_elsewhere_is_a_sentence(model):
     [letter] = words.tokenizer.convert_tokens_to_ids(["x"])
     with pytest.raises(BaseException) as caught:
         words.text([letter] * 60)
-    assert "gave up" in (sentence(caught.value) or "")
+    assert "gave up" in (explain(caught.value) or "")
 
 
 def test_a_plan_counts_texts_whole(model):

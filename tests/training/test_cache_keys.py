@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from configs.load import load_config
-from evaluation.benchmarking.models import Readers, contenders_of
+from evaluation.benchmarking.models import LazyReader, evaluated_models
 from evaluation.probing.local import LocalProbe
 from inference.loading import build_encoder
 from training.rejection_sampling import key_facts
@@ -39,7 +39,7 @@ def test_traces_are_found_by_the_key_of_before(task, key):
 
 def test_answers_are_found_by_the_key_of_before(tmp_path):
     config = load_config(["stage=benchmark", f"benchmark.cache={tmp_path}"], ("benchmark",))
-    [own] = contenders_of(config, None)
-    [described] = contenders_of(config, Readers(config))
+    [own] = evaluated_models(config, None)
+    [described] = evaluated_models(config, LazyReader(config))
     assert own.key == "95965974f6dfd07e79ca9907b4f6fb1a"
     assert described.key == "b08e11e32eeb48acd353e1a518638d7f"
