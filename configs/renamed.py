@@ -2,6 +2,8 @@
 
 from collections.abc import Mapping
 
+from configs.checks import countable
+
 RENAMED: Mapping[str, str] = {
     "trainer.accumulate": "trainer.accumulate_grad_batches",
     "trainer.val_every": "trainer.val_check_interval",
@@ -67,13 +69,14 @@ def new_name(key: str) -> str | None:
 def refuse_renamed(source: str, key: str, value: object) -> None:
     """Raise where a key or its value goes by an old name."""
     name = new_name(key) or key
-    new = RENAMED_VALUES.get(name, {}).get(str(value), value)
+    new = RENAMED_VALUES.get(name, {}).get(value) if isinstance(value, str) else None
     if name != key:
+        countable(key, value)
         raise ValueError(
             f"{source}: {key} is called {name} in this version, and old names are not read: give "
-            f"{name}={new}"
+            f"{name}={value if new is None else new}"
         )
-    if new != value:
+    if new is not None:
         raise ValueError(
             f"{source}: {key} is {value!r}, which is called {new} in this version, and old names "
             f"are not read: give {key}={new}"

@@ -1,7 +1,9 @@
 """What several tests share: an untrained tiny model, and questions with media of every kind."""
 
+import os
 import shutil
 import signal
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 
@@ -25,7 +27,14 @@ CORPUS = ["Which digit is in the image?\nA. 3\nB. 7", "What do you hear?", *INST
 
 @pytest.fixture(scope="session", autouse=True)
 def _few_threads() -> None:
-    torch.set_num_threads(2)
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _share_the_cores() -> None:
+    """Take turns with other processes: of those that run first in, first out, two that never end
+    leave no core to the test that waits for them."""
+    os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,6 +42,15 @@ def _hear_interrupts() -> None:
     """Let the processes that tests start hear SIGINT, which `make test &` in a script ignores."""
     if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.fixture
+def open_to_all(tmp_path: Path) -> Path:
+    """A directory that every user of this machine may enter, and so may those above it."""
+    above = [place for place in tmp_path.parents if Path(tempfile.gettempdir()) in place.parents]
+    for place in (tmp_path, *above):
+        place.chmod(0o755)
+    return tmp_path
 
 
 @pytest.fixture(scope="session")

@@ -41,7 +41,7 @@ for line in sys.stdin:
         out = os.open("said", os.O_WRONLY | os.O_CREAT | os.O_APPEND)
         os.dup2(out, 1), os.dup2(out, 2), os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
         if "bug" in words:
-            training.build_module = broken
+            training.run.build_module = broken
         sys.argv = [script, *(word for word in words if word != "bug")]
         run_to_exit({"train.py": train, "eval.py": eval}[script].main)
         sys.exit(0)

@@ -10,7 +10,7 @@ from tests.house.test_architecture import ROOT, SHIPPED
 DOORS = {
     "from_pretrained": "pretrained/loading.py",
     "from_config": "nowhere",
-    "from_file": "pretrained/settings.py",
+    "from_file": "pretrained/spelling.py",
     "safe_open": "pretrained/tensors.py",
     "snapshot_download": "pretrained/loading.py",
     "torch.load": "training/callbacks/checkpoint_archive.py",

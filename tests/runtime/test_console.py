@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 
 CODE = """
 import os, sys
-from runtime.console import attend, say
+from runtime.console import run_to_exit, say
 def work():
     file = open(sys.argv[1], "w")
     assert file.fileno() > 2
@@ -20,7 +20,7 @@ def work():
     assert subprocess == 0
     if len(sys.argv) > 2:
         raise ValueError("what is wrong, and the way out.")
-attend(work)
+run_to_exit(work)
 """
 
 

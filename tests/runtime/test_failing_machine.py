@@ -1,5 +1,6 @@
 """A failing machine: full disks, users who share caches, and clocks that are set back."""
 
+import codecs
 import errno
 import logging
 import os
@@ -69,14 +70,13 @@ def test_all_that_is_written_meets_a_full_disk_and_loses_nothing():
 
 
 @pytest.fixture
-def stranger(tmp_path: Path) -> Stranger:
+def stranger(open_to_all: Path) -> Stranger:
     """Become somebody to whom what has no rights for others is closed."""
-    for place in (tmp_path, *tmp_path.parents[:2]):
-        place.chmod(0o755)
 
     @contextmanager
     def become() -> Iterator[None]:
         before = os.geteuid()
+        codecs.lookup("utf-8-sig")  # which that user may not load from where Python lies
         if before == 0:
             os.seteuid(STRANGER)
         try:

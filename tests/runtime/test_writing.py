@@ -316,6 +316,7 @@ WRITING = {
 }
 OF_MODULE = {"torch": {"save"}, "np": {"save", "savez", "savetxt"}, "os": {"replace"}}
 GIVEN_A_FILE = (
+    "scripts/draw_demo.py",
     "evaluation/auditing/plot.py",
     "training/callbacks/checkpoints.py",
     "datamodules/contribution/probe_cache.py",

@@ -57,7 +57,7 @@ def test_traces_are_imitated_whole():
         "sft.loss_aggregation=token",
     ]
     found = imitation(config(*words))
-    assert (found.max_completion_tokens, found.average) == (80, "token")
+    assert (found.max_completion_tokens, found.loss_aggregation) == (80, "token")
     assert imitation(config("stage=sft")).max_completion_tokens == 64
 
 
@@ -107,7 +107,7 @@ ON_POLICY = ["stage=distill", "distill.method=on_policy"]
         ([*ON_POLICY, "distill.teacher=there", "sft.pack_tokens=9"], r"sft\.pack_tokens has no"),
         (
             [*ON_POLICY, "distill.teacher=there", "distill.rejection_sampling.samples=9"],
-            r"traces\.samples has",
+            r"rejection_sampling\.samples has",
         ),
         (
             ["stage=distill", "data.task=answer_from_description"],

@@ -94,6 +94,6 @@ def test_a_judge_is_not_spoken_to_by_a_description(encoder):
 def test_a_served_model_is_told_the_same_words(untrained):
     encoder = PromptEncoder(str(untrained), answer_with="text")
     sample = replace(make_sample(), evidence="It says 8.", answer_with="text")
-    [chat] = messages(sample, [], want="answer_from_description")
+    [chat] = messages(sample, [], task="answer_from_description")
     prompt = encoder.prompt(sample, [], task="answer_from_description")
     assert f"user\n{chat['content']}<|im_end|>" in encoder.tokenizer.decode(prompt.token_ids)
