@@ -15,8 +15,8 @@ help: ## List these commands
 setup: ## Install what requirements.lock says into .venv; quick when it is there
 	@scripts/setup.sh
 
-test: setup ## Run all tests on the CPU
-	$(PY) -m pytest -q
+test: setup ## Run all tests on the CPU, on each core those of another file
+	$(PY) -m pytest -q -n auto --dist loadfile
 
 lint: setup ## Check style, format and types
 	$(PY) -m ruff check .

@@ -40,7 +40,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "prealign": ("train.py", "stage=prealign", *SHORT),
     "probe": ("eval.py", "stage=probe", "probe.batch_size=1"),
     "served": ("eval.py", "stage=probe", "probe.backend=openai", "probe.server.model=none"),
-    "benchmark": ("eval.py", "stage=benchmark", "benchmark.batch_size=1"),
+    "benchmark": ("eval.py", "stage=benchmark", "benchmark.batch_size=1", "benchmark.limit=60"),
     "audit": ("eval.py", "stage=audit"),
     "clean": ("eval.py", "stage=clean", "clean.sets=[train]", "clean.rules=[vidground]"),
     "recipe": ("train.py", "recipe=vidground", "rlvr:trainer.max_steps=4", "benchmark.limit=20"),
@@ -68,7 +68,7 @@ PROBED = ("eval.py", "stage=probe", "probe.conditions=[full,text_only]")
 
 MOMENTS = ("starts", "reads", "works")
 SIGNALS = ("TERM", "INT", "HUP", "KILL", "stop")
-LATEST = 300.0
+LATEST = 900.0
 """Seconds until a moment has come, or has been missed."""
 
 AT_WORK = re.compile(r"question/s|step/s|it/s|took")
@@ -132,7 +132,7 @@ def reached(moment: str, root: Path, name: str) -> bool:
     if moment == "reads":
         return (root / name).exists()
     said = (root / f"{name}.said").read_text(errors="replace")
-    return (root / name / "metrics.jsonl").exists() or AT_WORK.search(said) is not None
+    return any((root / name).rglob("metrics.jsonl")) or AT_WORK.search(said) is not None
 
 
 def cell(words: Sequence[str], root: Path, name: str, moment: str, how: str) -> Cell | None:
@@ -149,7 +149,7 @@ def cell(words: Sequence[str], root: Path, name: str, moment: str, how: str) -> 
         os.killpg(process.pid, signal.SIGSTOP)
         time.sleep(3)
         os.killpg(process.pid, signal.SIGCONT)
-        process.wait(LATEST)
+        ended(process, lambda: True, LATEST)
     else:
         process.send_signal(getattr(signal, f"SIG{how}"))
         ended(process, lambda: not members(process.pid), LATEST)

@@ -1,6 +1,9 @@
 """What several tests share: an untrained tiny model, and questions with media of every kind."""
 
 import os
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is loaded, here and in processes
+
 import shutil
 import signal
 import tempfile
