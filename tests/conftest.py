@@ -7,6 +7,7 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is loaded, here
 import shutil
 import signal
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -33,10 +34,12 @@ def _few_threads() -> None:
     torch.set_num_threads(1)
 
 
-@pytest.fixture(scope="session", autouse=True)
-def _share_the_cores() -> None:
-    """Take turns with other processes: of those that run first in, first out, two that never end
-    leave no core to the test that waits for them."""
+@pytest.fixture(autouse=True)
+def _share_the_cores() -> Iterator[None]:
+    """Give up the priority over all others that SVT-AV1, which encodes a test's film, takes for the
+    whole process where root runs it: two children that never end would leave no core to their
+    test."""
+    yield
     os.sched_setscheduler(0, os.SCHED_OTHER, os.sched_param(0))
 
 
