@@ -114,7 +114,7 @@ def test_what_holds_python_without_a_signal_is_left_alone(start):
 def test_a_watchdog_ends_with_its_process(start, ending):
     """Also where processes that it forked are left."""
     process = start(
-        "os.fork() or (time.sleep(3), os._exit(0));"  # first: hooks of a fork swallow what is raised
+        "os.fork() or (time.sleep(3), os._exit(0));"  # first, since its hooks swallow what raises
         f"print(stopping._watchdogs[0].pid, flush=True); {ending}"
     )
     dog = int(process.stdout.readline())
