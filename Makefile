@@ -16,7 +16,7 @@ setup: ## Install what requirements.lock says into .venv; quick when it is there
 	@scripts/setup.sh
 
 test: setup ## Run all tests on the CPU, on each core those of another file
-	$(PY) -m pytest -q -n auto --dist loadfile
+	$(PY) -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
 
 lint: setup ## Check style, format and types
 	$(PY) -m ruff check .
