@@ -25,7 +25,8 @@ from configs.names import GROUPS, HINTS, flatten, nest, suggest
 from configs.paths import FOLDER, SHIPPED, placed, shipped
 from configs.renamed import refuse_renamed
 from configs.schema import Config
-from configs.words import PROSE, check_texts, first_line, split_words
+from configs.words import PROSE, check_texts, split_words
+from untrusted.terminal import first_line
 
 SERVES: dict[str, tuple[str, ...]] = {"objective": ("rlvr", "prealign"), "reward": ("rlvr",)}
 """The stages that have a use for a group which not all have a use for."""

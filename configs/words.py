@@ -8,7 +8,7 @@ from configs.credentials import refuse_keys
 from configs.names import GROUPS, HINTS, flatten, suggest
 from configs.renamed import refuse_renamed
 from untrusted.json_text import json_of
-from untrusted.terminal import refuse_unseen
+from untrusted.terminal import first_line, refuse_unseen
 
 PROSE = "model.system_prompt"
 """The setting that may have several lines."""
@@ -69,8 +69,3 @@ def check_texts(where: str, value: object, *, lines: bool) -> None:
         if isinstance(text, str):
             refuse_keys(where, text)
             refuse_unseen(where, text, lines=lines)
-
-
-def first_line(error: BaseException) -> str:
-    """Quote the first line of an error."""
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

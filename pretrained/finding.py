@@ -18,6 +18,7 @@ from huggingface_hub.errors import (
 from pretrained.settings import check_files
 from pretrained.tensors import parts
 from untrusted.servers import within
+from untrusted.terminal import first_line
 
 HTTPError: type[Exception] = errors.HTTPError  # type: ignore[attr-defined]  # it does not say so
 """A failed connection, in whichever client the hub's library uses."""
@@ -106,11 +107,12 @@ def _check_hub(name: str) -> None:
         ) from error
     except HfHubHTTPError as error:
         raise ValueError(
-            f"{told} answers with an error ({_first(error)}): {_way_out(error)}, or {LOCAL_WAY}."
+            f"{told} answers with an error ({first_line(error)}): {_way_out(error)}, or "
+            f"{LOCAL_WAY}."
         ) from error
     except (HTTPError, OSError) as error:
         raise ValueError(
-            f"{told} cannot be reached ({_first(error)}): mend the network or HF_ENDPOINT, or "
+            f"{told} cannot be reached ({first_line(error)}): mend the network or HF_ENDPOINT, or "
             f"{LOCAL_WAY}."
         ) from error
 
@@ -133,7 +135,3 @@ def _way_out(error: HfHubHTTPError) -> str:
 
 def _page(name: str) -> str:
     return f"{os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}/{name}"
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

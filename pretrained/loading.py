@@ -24,6 +24,7 @@ from transformers import (
 from pretrained.settings import check_settings
 from pretrained.spelling import check_tokenizer, gave_up
 from pretrained.tensors import check_implied, shapes
+from untrusted.terminal import first_line
 
 SETTINGS = ("*.json", "*.txt", "*.model", "*.jinja")
 WEIGHTS = ("*.safetensors",)
@@ -45,9 +46,9 @@ def directory_of(path: str, *, weights: bool) -> Path:
     except (OSError, ValueError) as error:  # no such place, or no answer
         raise ValueError(
             f"{path} is neither a directory with a model and its processor, nor a model that can "
-            f"be fetched from the hub ({_first(error)}). Check whichever setting names it, such as "
-            "model.path, init_from, benchmark.checkpoints, distill.teacher or prealign.reader; a "
-            "run leaves its weights in RUN/export."
+            f"be fetched from the hub ({first_line(error)[:300]}). Check whichever setting names "
+            "it, such as model.path, init_from, benchmark.checkpoints, distill.teacher or "
+            "prealign.reader; a run leaves its weights in RUN/export."
         ) from error
 
 
@@ -132,11 +133,7 @@ def said_of(path: str, what: str, kinds: type[Exception] = Exception) -> Iterato
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise ValueError(
-            f"{path}: {what} cannot be loaded ({type(error).__name__}: {_first(error)}), but a "
-            "model is read as transformers saves it: fetch the directory again, or correct "
+            f"{path}: {what} cannot be loaded ({type(error).__name__}: {first_line(error)[:300]}), "
+            "but a model is read as transformers saves it: fetch the directory again, or correct "
             "whichever setting names it; a run leaves its weights in RUN/export."
         ) from error
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:300]

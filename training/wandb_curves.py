@@ -18,6 +18,7 @@ from configs.schema import Config
 from runtime.runs import Run
 from runtime.writing import write_text
 from untrusted.servers import proxied, unreachable
+from untrusted.terminal import first_line
 
 log = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Curves(WandbLogger):
             if not self.failed:
                 log.warning(
                     "wandb takes no more metrics (%s): the run goes on, and metrics.jsonl has all",
-                    _first_line(error),
+                    first_line(error),
                 )
             self.failed = True
 
@@ -86,7 +87,7 @@ def curves_of(config: Config, run: Run) -> Curves:
         _ = curves.experiment  # on rank 0; the others get a stand-in
     except (wandb.errors.Error, OSError) as error:
         raise ValueError(
-            f"wandb cannot begin the curves of {run.dir} ({_first_line(error)}), but "
+            f"wandb cannot begin the curves of {run.dir} ({first_line(error)}), but "
             f"logger=wandb asks for them: mend that, or {WAY_OUT}"
         ) from error
     return curves
@@ -119,10 +120,6 @@ def _check_server() -> None:
         wandb.login()
     except wandb.errors.Error as error:
         raise ValueError(
-            f"wandb has no key that it can use ({_first_line(error)}), but logger=wandb sends "
+            f"wandb has no key that it can use ({first_line(error)}), but logger=wandb sends "
             f"metrics to its server: run `wandb login`, or set WANDB_API_KEY; or {WAY_OUT}"
         ) from error
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -18,6 +18,8 @@ from urllib.request import getproxies, proxy_bypass
 
 import httpx2
 
+from untrusted.terminal import first_line
+
 PATIENCE = 10.0
 """Seconds that connecting may take."""
 
@@ -94,9 +96,9 @@ class Line:
         except TimeoutError:
             raise Overdue(f"no whole reply within {self.seconds:g} s") from None
         except (httpx2.ConnectError, httpx2.ProxyError, httpx2.InvalidURL, OSError) as error:
-            raise Unreachable(f"no connection: {_first(error)}") from None
+            raise Unreachable(f"no connection: {first_line(error)}") from None
         except httpx2.RequestError as error:
-            raise Broken(f"the connection broke off: {_first(error)}") from None
+            raise Broken(f"the connection broke off: {first_line(error)}") from None
 
     async def _exchange(self, body: bytes) -> Reply:
         async with self.client.stream("POST", self.url, content=body) as response:
@@ -149,7 +151,7 @@ def unreachable(url: str, seconds: float, *, encrypted: bool = False) -> str | N
     try:
         within(seconds, connect)
     except (OSError, UnicodeError) as error:
-        return _first(error)
+        return first_line(error)
     return None
 
 
@@ -191,7 +193,3 @@ def is_loopback(url: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:  # a name
         return host == "localhost"
-
-
-def _first(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")

@@ -17,6 +17,11 @@ def escaped(text: str) -> str:
     return OBEYED.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
+def first_line(error: BaseException) -> str:
+    """Quote the first line of an error, or name its type where it says nothing."""
+    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")
+
+
 def for_terminal(error: object) -> str:
     """Write an error for a terminal: escaped, and cut in the middle where it is long."""
     text = str(error)

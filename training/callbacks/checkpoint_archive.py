@@ -12,6 +12,8 @@ from typing import Any
 
 import torch
 
+from untrusted.terminal import first_line
+
 VERSION = re.compile(r"[2-9]\.\d+(?:\.\w+)*")
 """Versions of Lightning that checkpoints may be of."""
 
@@ -40,13 +42,13 @@ def read_archive(path: Path, *, step: int | None, map_location: Any) -> dict[str
         found = torch.load(path, map_location=map_location, weights_only=True)
     except pickle.UnpicklingError as error:
         raise ValueError(
-            f"{path} holds objects that could run code ({_first_line(error)}), and only tensors "
-            "and plain values are read: use checkpoints that this project wrote."
+            f"{path} holds objects that could run code ({first_line(error)[:300]}), and only "
+            "tensors and plain values are read: use checkpoints that this project wrote."
         ) from error
     except (MemoryError, OSError):
         raise
     except Exception as error:  # torch raises everything over a file that it did not write
-        raise _refusal(path, f"cannot be read ({_first_line(error)})") from error
+        raise _refusal(path, f"cannot be read ({first_line(error)[:300]})") from error
     if not isinstance(found, dict):
         raise _refusal(path, f"holds a {type(found).__name__}")
     for name, kind in HELD.items():
@@ -75,7 +77,3 @@ def _refusal(path: Path, what: str) -> ValueError:
         "checkpoint and its checksum, and the one before it is taken, or start again under another "
         "run.name."
     )
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).strip() or type(error).__name__).splitlines()[0].rstrip(".")[:300]
