@@ -59,7 +59,9 @@ def ask_remote(
     session = _Session(server, iter(requests), arrived, seed, temperature, max_tokens)
     loop = asyncio.new_event_loop()
     task = loop.create_task(session.run())
-    thread = threading.Thread(target=_drive, args=(loop, task, arrived), daemon=True)
+    thread = threading.Thread(
+        target=_drive, args=(loop, task, arrived), name="requests", daemon=True
+    )
     thread.start()
     try:
         while (item := arrived.get()) is not None:
