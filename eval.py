@@ -1,6 +1,6 @@
 """Evaluate: `python eval.py stage=benchmark`; `--help` lists the rest."""
 
-from runtime.console import quiet, run_to_exit, say, start
+from runtime.console import importing, run_to_exit, say, start
 
 STAGES = ("probe", "audit", "clean", "benchmark")
 
@@ -8,16 +8,16 @@ STAGES = ("probe", "audit", "clean", "benchmark")
 def main() -> None:
     """Check the command line first; only then pay for importing what a stage needs."""
     config = start(STAGES)
-    match config.stage:
-        case "probe":
-            from evaluation.probing.stage import probe as evaluate  # noqa: PLC0415 - torch takes seconds
-        case "audit":
-            from evaluation.auditing.stage import audit as evaluate  # noqa: PLC0415 - this one does without
-        case "clean":
-            from evaluation.auditing.clean import clean as evaluate  # noqa: PLC0415
-        case _:
-            from evaluation.benchmarking.stage import benchmark as evaluate  # noqa: PLC0415
-    quiet()
+    with importing():
+        match config.stage:
+            case "probe":
+                from evaluation.probing.stage import probe as evaluate  # noqa: PLC0415 - torch takes seconds
+            case "audit":
+                from evaluation.auditing.stage import audit as evaluate  # noqa: PLC0415 - this one does without
+            case "clean":
+                from evaluation.auditing.clean import clean as evaluate  # noqa: PLC0415
+            case _:
+                from evaluation.benchmarking.stage import benchmark as evaluate  # noqa: PLC0415
     run_to_exit(lambda: say(evaluate(config)), config)
 
 

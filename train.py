@@ -7,7 +7,7 @@ import sys
 from functools import partial
 
 from configs.command import asks_recipe
-from runtime.console import quiet, run_to_exit, say, start, start_recipe
+from runtime.console import importing, run_to_exit, say, start, start_recipe
 
 STAGES = ("sft", "rlvr", "distill", "prealign")
 
@@ -17,9 +17,8 @@ def main() -> None:
     if asks_recipe(sys.argv[1:]):
         return follow_recipe()
     config = start(STAGES)
-    from training.run import train  # noqa: PLC0415 - seconds of imports that --help does without
-
-    quiet()
+    with importing():
+        from training.run import train  # noqa: PLC0415 - seconds that --help does without
     run_to_exit(partial(train, config), config)
 
 

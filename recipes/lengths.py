@@ -29,7 +29,7 @@ from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.formats import format_of
 from datamodules.sources.reader import Reader
 from datamodules.sources.row_files import count_rows, manifest_path, read_rows
-from datamodules.sources.rows import to_sample
+from datamodules.sources.rows import digests, to_sample
 from pretrained.chat_template import render
 from pretrained.settings import Settings, check_settings
 from pretrained.spelling import open_tokenizer, spelling
@@ -119,13 +119,14 @@ def _samples(
 ) -> tuple[Sample, ...]:
     """Read some of the first `rows`; those that cannot be read are quarantined in the run."""
     samples, every = [], max(1, -(-rows // SAMPLED))
+    digest = digests(root, outside_root=outside)
     for path, count in manifests:
         reader = Reader(path, root, format_of(path, format))
         for found in islice(read_rows(path, every=every), -(-min(rows, count) // every)):
             for row in reader.questions(found):
                 with suppress(RowError, MediaError):
                     if not isinstance(row, RowError):
-                        read = to_sample(row, root=root, source=path.stem, outside_root=outside)
+                        read = to_sample(row, digest=digest, source=path.stem)
                         samples.append(read)
         rows -= min(rows, count)
     return tuple(samples)

@@ -25,7 +25,7 @@ from datamodules.sources.formats import LOOKED_AT, choose
 from datamodules.sources.quarantine import Quarantine
 from datamodules.sources.reader import Reader
 from datamodules.sources.row_files import read_rows
-from datamodules.sources.rows import bare, to_sample
+from datamodules.sources.rows import bare, digests, to_sample
 
 
 def read_manifest(
@@ -73,6 +73,7 @@ def samples_of(
         reader.refuse_mostly_unread(first)
     if unread is not None:
         reader.unread = unread
+    digest = digests(root, outside_root=outside_root)
     seen: set[str] = set()
     for found in chain(first, rows):
         for index, row in enumerate(reader.questions(found)):
@@ -86,7 +87,7 @@ def samples_of(
                         f"{sample_id!r} is the id of an earlier row too, but scores are kept by "
                         "id: give each row its own.",
                     )
-                sample = to_sample(row, root=root, source=path.stem, outside_root=outside_root)
+                sample = to_sample(row, digest=digest, source=path.stem)
                 seen.add(sample.id)
                 yield sample
             except RowError as error:

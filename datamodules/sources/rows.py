@@ -1,8 +1,9 @@
 """Validate a row of our own manifest, field by field, and make a sample of it."""
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import cast, final, get_args
 
@@ -43,12 +44,12 @@ class RightOption:
     """Of the option, from 0."""
 
 
-def to_sample(row: Row, *, root: Path, source: str, outside_root: bool = False) -> Sample:
+def to_sample(row: Row, *, digest: Callable[[str], str], source: str) -> Sample:
     """Turn a row into a sample, or raise a `RowError` or `MediaError`.
 
     Args:
+        digest: gives the hash of the medium at a path, as `digests` does.
         source: default of the row's `source`.
-        outside_root: media may lie elsewhere than below `root`.
     """
     _known(row, ROW_FIELDS)
     refuse_long_texts(row)
@@ -83,7 +84,7 @@ def to_sample(row: Row, *, root: Path, source: str, outside_root: bool = False) 
             options,
             answer,
             media,
-            [_digest(root, item.path, outside_root) for item in media],
+            [digest(item.path) for item in media],
             tolerance=tolerance,
         ),
     )
@@ -257,14 +258,24 @@ def _seconds(item: Row, name: str) -> float | None:
     return float(value)
 
 
-def _digest(root: Path, path: str, outside_root: bool) -> str:
-    try:
-        return file_digest(resolve(root, path, outside_root=outside_root))
-    except OSError as error:
-        if is_machine_error(error):
-            raise
-        raise MediaError(
-            f"{path!r} cannot be read ({error}), but its bytes are part of the question: mend its "
-            "permissions or fetch it again.",
-            path=path,
-        ) from error
+def digests(root: Path, *, outside_root: bool = False) -> Callable[[str], str]:
+    """Make the function that hashes the media of one manifest, each once however often it is shown.
+
+    Args:
+        outside_root: media may lie elsewhere than below `root`.
+    """
+
+    @lru_cache(maxsize=1 << 16)
+    def digest(path: str) -> str:
+        try:
+            return file_digest(resolve(root, path, outside_root=outside_root))
+        except OSError as error:
+            if is_machine_error(error):
+                raise
+            raise MediaError(
+                f"{path!r} cannot be read ({error}), but its bytes are part of the question: mend "
+                "its permissions or fetch it again.",
+                path=path,
+            ) from error
+
+    return digest

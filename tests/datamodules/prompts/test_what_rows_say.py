@@ -20,7 +20,7 @@ from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.bounds import LONGEST_TEXT
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.quarantine import Quarantine
-from datamodules.sources.rows import to_sample
+from datamodules.sources.rows import digests, to_sample
 from tests.conftest import make_sample
 from tests.house.test_architecture import ROOT, SHIPPED
 
@@ -201,7 +201,7 @@ def test_a_text_of_which_nothing_is_seen_is_no_text(tmp_path, field, text):
     row = {"id": "q", "question": "What?", "answer": "a", "options": ["a", "b"]}
     row |= {field: ["a", text] if field == "options" else text}
     with pytest.raises(RowError):
-        to_sample(row, root=tmp_path, source="s")
+        to_sample(row, digest=digests(tmp_path), source="s")
 
 
 @pytest.mark.parametrize("mark", ["\x00", "\x1b[31m", "\u202e", "\u200b", "\u0301" * 50, "\r\n"])

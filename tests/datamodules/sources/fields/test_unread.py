@@ -13,7 +13,7 @@ from datamodules.sources.fields.hints import WORDS
 from datamodules.sources.formats import FORMATS, format_of
 from datamodules.sources.reader import Reader
 from datamodules.sources.row_files import Found
-from datamodules.sources.rows import to_sample
+from datamodules.sources.rows import digests, to_sample
 from tests.format_media import FIXTURES, values, with_media
 
 EXCERPTS = sorted(
@@ -79,7 +79,7 @@ class Reading:
             try:
                 if isinstance(one, RowError):
                     raise one
-                samples.append(to_sample(one, root=self.root, source="x"))
+                samples.append(to_sample(one, digest=digests(self.root), source="x"))
             except (RowError, MediaError) as error:
                 return [], {}, str(error)
         return samples, dict(reader.unread.counts), ""
