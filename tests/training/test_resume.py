@@ -3,18 +3,16 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
+from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from datamodules.digits.build import ensure
-from tests.mortal import mortal
+from tests.fork_server import ForkServer, fork_server
 from tests.small_digits import SMALL
 
-ROOT = Path(__file__).parents[2]
 STEPS = 10
 
 
@@ -65,10 +63,17 @@ learned from, by which its learning rate falls; whose turn it was; what was samp
 what a reader knew."""
 
 
-def start(case: str, digits: Path, runs: Path, name: str) -> subprocess.Popen[bytes]:
-    words = [
-        f"run.root={runs}",
-        f"run.name={name}",
+@pytest.fixture(scope="module")
+def servers() -> Iterator[tuple[ForkServer, ForkServer]]:
+    """Two, which order sets differently, so that a run that depends on it is not resumed alike."""
+    with fork_server() as one, fork_server() as other:
+        yield one, other
+
+
+def words_of(case: str, digits: Path, run: Path) -> list[str]:
+    return [
+        f"run.root={run.parent}",
+        f"run.name={run.name}",
         "data=manifest",
         f"data.root={digits}",
         "trainer.batch_size=3",
@@ -83,15 +88,6 @@ def start(case: str, digits: Path, runs: Path, name: str) -> subprocess.Popen[by
         "trainer.log_every_n_steps=2",
         *CASES[case],
     ]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"}
-    return subprocess.Popen(
-        [sys.executable, "train.py", *words],
-        cwd=ROOT,
-        env=environment,
-        stdout=subprocess.DEVNULL,
-        stderr=(runs / f"{name}.err").open("ab"),
-        preexec_fn=mortal,
-    )
 
 
 def steps_of(run: Path) -> list[int]:
@@ -100,35 +96,27 @@ def steps_of(run: Path) -> list[int]:
     return [json.loads(line)["step"] for line in lines if line.endswith("}")]
 
 
-def finish(process: subprocess.Popen[bytes], runs: Path, name: str) -> None:
-    assert process.wait(timeout=300) == 0, (runs / f"{name}.err").read_text()[-2000:]
-
-
 @pytest.mark.parametrize("case", CASES)
-def test_metrics_after_sigkill_are_those_of_an_unbroken_run(case, digits, tmp_path):
+def test_metrics_after_sigkill_are_those_of_an_unbroken_run(case, servers, digits, tmp_path):
     """Killed twice, somewhere after steps 3 and 6, and started again with the same command.
 
     Every row of metrics, losses and rewards as exact floats, is compared; with accumulation,
     validation and a reference policy, and checkpoints that do not fall on the kills.
     """
-    finish(start(case, digits, tmp_path, "unbroken"), tmp_path, "unbroken")
-    for killed_after in (3, 6):
-        process = start(case, digits, tmp_path, "killed")
-        deadline = time.monotonic() + 300
-        while max(steps_of(tmp_path / "killed"), default=0) < killed_after:
-            assert process.poll() is None, (tmp_path / "killed.err").read_text()[-2000:]
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
-    finish(start(case, digits, tmp_path, "killed"), tmp_path, "killed")
-    unbroken, killed = (
-        (tmp_path / name / "metrics.jsonl").read_text() for name in ("unbroken", "killed")
-    )
-    assert killed == unbroken
-    assert sorted(set(steps_of(tmp_path / "killed"))) == list(range(2, STEPS + 1, 2))
-    weights = [
-        (tmp_path / name / "export" / "model.safetensors").read_bytes()
-        for name in ("unbroken", "killed")
-    ]
+    unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
+    child = servers[0].start("train.py", words_of(case, digits, unbroken), tmp_path / "said")
+    assert child.end() == 0, child.said.read_text()[-2000:]
+    for killed_after in (3, 6, STEPS):
+        words = words_of(case, digits, killed)
+        child = servers[1].start("train.py", words, tmp_path / "killed.said")
+        if killed_after < STEPS:
+            child.await_(lambda least=killed_after: max(steps_of(killed), default=0) >= least)
+            with suppress(ProcessLookupError):  # on a busy machine it may have ended by then
+                os.kill(child.pid, signal.SIGKILL)
+        code = child.end()
+    assert code == 0, child.said.read_text()[-2000:]
+    rows, again = ((run / "metrics.jsonl").read_text() for run in (unbroken, killed))
+    assert again == rows
+    assert sorted(set(steps_of(killed))) == list(range(2, STEPS + 1, 2))
+    weights = [(run / "export" / "model.safetensors").read_bytes() for run in (unbroken, killed)]
     assert weights[0] == weights[1]
