@@ -15,7 +15,7 @@ from modules.backbones.base import LanguageModel, evaluating, save_model
 from modules.backbones.loading import load_model, parts_of
 from modules.backbones.tower_cache import TowerCache
 from modules.kernels.divergence import fused_divergence
-from modules.kernels.logprobs import fused_logprobs, fused_scores
+from modules.kernels.logprobs import fused_scores
 from modules.policy.decoding import generate
 from modules.policy.reference import DisabledAdapterReference, Reference
 from modules.policy.sampling import SampledCompletions, Sampling
@@ -24,7 +24,7 @@ from modules.policy.vocabulary import Vocabulary
 from modules.step.timer import PhaseTimer, timed
 
 
-class OmniModel(nn.Module):
+class OmniModel(nn.Module, Reference):
     """A model that embeds prompts, samples completions, and scores them.
 
     It is a thinker with towers, or a language model of text alone.
@@ -45,7 +45,6 @@ class OmniModel(nn.Module):
         self.tower_cache = tower_cache
         rows = self.backbone.head.weight.shape[0]
         self.register_buffer("suppressed", vocabulary.suppressed_mask(rows), persistent=False)
-        self.suppressed: Tensor
 
     @staticmethod
     def load(
@@ -108,15 +107,7 @@ class OmniModel(nn.Module):
         encoded: Tensor | None = None,
         scored: Tensor | None = None,
     ) -> PackedStates:
-        """Compute the states that predict each token of completions, prompts shared within groups.
-
-        Prompts are embedded first unless `encoded` is given. Gradients flow.
-
-        Shapes: encoded (sum of P, D_in), completions (N, T), scored (N, T)
-
-        Args:
-            scored: True on the tokens that are predicted; all of them by default.
-        """
+        """Compute the states that predict each token; gradients flow."""
         return packed_states(
             self.backbone,
             batch,
@@ -125,34 +116,6 @@ class OmniModel(nn.Module):
             scored=scored,
             dense=self.dense_attention,
         )
-
-    def logprobs(
-        self,
-        batch: Batch,
-        completions: Completions,
-        *,
-        encoded: Tensor | None = None,
-        temperature: float = 1.0,
-        scored: Tensor | None = None,
-    ) -> Tensor:
-        """Score completions under the tempered policy, prompts shared within their group.
-
-        Shapes: encoded (sum of P, D_in), completions (N, T), scored (N, T)
-            -> (N, T) float32, 0 on padding and on what is not scored
-
-        Args:
-            scored: True on the tokens that are scored, all of them by default; the head runs for
-                these alone. The others are only read, and may be tokens that are never sampled.
-        """
-        read = self.hidden_states(batch, completions, encoded=encoded, scored=scored)
-        logprobs = fused_logprobs(
-            read.states,
-            read.weight,
-            read.targets,
-            suppressed=self.suppressed,
-            temperature=temperature,
-        )
-        return read.pad(logprobs)
 
     def scores(
         self,
