@@ -160,7 +160,9 @@ class RlvrModule(PostTrainingModule):
             global_mean_std(differences) if objective.scale_rewards == "batch" else (None, None)
         )
         return [
-            scale_advantages(difference, scale=objective.scale_rewards, batch_std=std).flatten()
+            scale_advantages(
+                difference, scale_rewards=objective.scale_rewards, batch_std=std
+            ).flatten()
             for difference in differences
         ]
 
@@ -201,7 +203,7 @@ class RlvrModule(PostTrainingModule):
         old = logprobs.detach() if old is None else old
         denominator = loss_denominator(
             mask,
-            average=objective.loss_aggregation,
+            loss_aggregation=objective.loss_aggregation,
             completions=counts.completions,
             tokens=counts.tokens,
             longest=self.rlvr.max_completion_tokens,
@@ -223,7 +225,7 @@ class RlvrModule(PostTrainingModule):
             surrogate=objective.surrogate,
             clip_low=objective.clip_low,
             clip_high=objective.clip_high,
-            ratio_max=objective.clip_ratio_c,
+            clip_ratio_c=objective.clip_ratio_c,
             weight=weight,
             denominator=denominator,
         )

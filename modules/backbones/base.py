@@ -34,6 +34,8 @@ class LanguageModel(ABC):
     language: PreTrainedModel
     head: nn.Linear
     embedding: nn.Embedding
+    axes = 3
+    """Of positions: 1 where the model counts tokens alone, as along text all three are one."""
 
     def __init__(self, whole: PreTrainedModel) -> None:
         self.whole = whole
@@ -96,7 +98,7 @@ class LanguageModel(ABC):
         """
         states: Tensor = self.language(
             inputs_embeds=embeddings,
-            position_ids=positions,
+            position_ids=positions if self.axes == 3 else positions[0],
             past_key_values=cache,
             use_cache=cache is not None,
             **attention,
