@@ -6,7 +6,6 @@ Where transformers keeps the parts differs by model and by release; only this ro
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -131,11 +130,6 @@ def load_strictly(
                 "be found with its shape; choose the model= that these weights were saved from."
             )
     return model
-
-
-def save_model(whole: PreTrainedModel, path: Path, weights: dict[str, Tensor]) -> None:
-    """Write a directory that transformers and vLLM load: config and safetensors."""
-    whole.save_pretrained(path, state_dict=weights)
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from datamodules.batch import Batch, Completions
 from modules.backbones.base import LanguageModel
 from modules.policy.sampling import Sampling
 from modules.policy.scoring import forward_packed, next_position
-from modules.policy.unreadable import readable
+from modules.policy.unreadable import unreadable
 from modules.step.nonfinite import NonFiniteError
 from modules.step.timer import PhaseTimer, timed
 
@@ -67,17 +67,20 @@ def generate(
             last = layout.prompt_lens.sum() + layout.completion_lens.cumsum(0) - 1  # (N,)
             logits = logits_of(hidden[last])  # (N, V)
             position = position + layout.completion_lens
-    with timed(timer, "decode"), readable(parts, batch, after, dense=dense):
-        return decode_rows(
-            decode,
-            logits,
-            expand_cache(kv, index),
-            valid,
-            position,
-            sampling=sampling,
-            uniforms=uniforms,
-            stop_id=stop_id,
-        )
+    with timed(timer, "decode"):
+        try:
+            return decode_rows(
+                decode,
+                logits,
+                expand_cache(kv, index),
+                valid,
+                position,
+                sampling=sampling,
+                uniforms=uniforms,
+                stop_id=stop_id,
+            )
+        except NonFiniteError as error:
+            raise unreadable(parts, batch, after, dense=dense) from error
 
 
 def expand_cache(packed: DynamicCache, index: Tensor) -> DynamicCache:

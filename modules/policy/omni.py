@@ -11,7 +11,7 @@ from configs.choices import DivergenceKind
 from configs.policy import LoraConfig
 from datamodules.batch import Batch, Completions
 from modules.backbones.adapters import adapted, merged_weights, save_adapters
-from modules.backbones.base import LanguageModel, evaluating, save_model
+from modules.backbones.base import LanguageModel, evaluating
 from modules.backbones.loading import load_model, parts_of
 from modules.backbones.tower_cache import TowerCache
 from modules.kernels.divergence import fused_divergence
@@ -239,7 +239,7 @@ class OmniModel(nn.Module, Reference):
 
     def save(self, path: Path) -> None:
         """Write whole weights, adapters merged, as a directory that `from_pretrained` loads."""
-        save_model(self.thinker, path, merged_weights(self.thinker))
+        self.thinker.save_pretrained(path, state_dict=merged_weights(self.thinker))
 
     def save_adapter(self, path: Path) -> None:
         """Write the adapters alone, in peft's format."""

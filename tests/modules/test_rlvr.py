@@ -281,15 +281,6 @@ def test_checkpoints_leave_the_reference_out(tiny_policy):
     assert with_kl.state_dict().keys() == rlvr_module(tiny_policy).state_dict().keys()
 
 
-def test_rewards_by_hand(tiny_policy, quiz):
-    """Right in its tags 0.9 + 0.1, wrong in its tags 0.1, nothing readable nothing."""
-    module = rlvr_module(tiny_policy)
-    [one] = module.collect_rollouts([quiz])
-    by_hand = 0.9 * one.correct.float() + 0.1 * one.reward_parts["format"]
-    torch.testing.assert_close(one.rewards, by_hand)
-    assert one.reward_parts["format"].bool().logical_and(~one.correct).any()
-
-
 def test_unanimous_groups_teach_nothing(policy, ragged):
     """An untrained policy never answers: all rewards are 0, and so is every gradient."""
     found = gradients(rlvr_module(policy), [ragged])
