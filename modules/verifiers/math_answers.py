@@ -69,24 +69,21 @@ def equivalent(pairs: Sequence[tuple[str, str]], *, seconds: float = 2.0) -> lis
             "but it is not installed: run `pip install math-verify`, or set answer_type to text."
         )
 
-    def compare(pair: tuple[str, str]) -> Result:
+    def compare(pair: tuple[str, str]) -> bool | None:
         gold, given = cleaned[pair]
-        if not gold:
-            return "bad gold"
-        return gold == given or (_compare(gold, given, seconds) if given else None)
+        result: Result = "bad gold"
+        if gold:
+            result = gold == given or (_compare(gold, given, seconds) if given else None)
+        if isinstance(result, str):
+            raise ValueError(
+                f"The answer {pair[0]!r} cannot be read as one expression, so that no completion "
+                "could be right: correct the record, or set its answer_type to text."
+            )
+        return result
 
     with ThreadPoolExecutor(WORKERS) as threads:
         results = dict(zip(cleaned, threads.map(compare, cleaned), strict=True))
-    verdicts: list[bool | None] = []
-    for gold, given in pairs:
-        result = results[gold, given]
-        if result == "bad gold":
-            raise ValueError(
-                f"The answer {gold!r} cannot be read as one expression, so that no completion "
-                "could be right: correct the record, or set its answer_type to text."
-            )
-        verdicts.append(result)
-    return verdicts
+    return [results[pair] for pair in pairs]
 
 
 def close() -> None:

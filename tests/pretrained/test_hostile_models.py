@@ -34,11 +34,6 @@ class Evil(PretrainedConfig):
 """
 
 
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(TINY, tmp_path / "model"))
-
-
 @pytest.fixture(scope="module")
 def words() -> Any:
     return PromptEncoder(str(TINY)).tokenizer

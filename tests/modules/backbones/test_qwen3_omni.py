@@ -10,7 +10,6 @@ import torch
 from datamodules.batch import Completions
 from datamodules.media.files import MediaError
 from datamodules.prompts.collate import collate
-from datamodules.prompts.encoder import PromptEncoder
 from datamodules.prompts.renderers import qwen3_omni as renderer
 from modules.backbones import qwen3_omni as backbone
 from modules.policy.omni import OmniModel
@@ -21,11 +20,6 @@ from tests.tiny_backbones import tiny
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny("qwen3_omni", tmp_path_factory.mktemp("thinker"))
-
-
-@pytest.fixture(scope="module")
-def speaker(path: Path) -> PromptEncoder:
-    return PromptEncoder(str(path))
 
 
 @pytest.mark.parametrize(
