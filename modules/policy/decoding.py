@@ -11,7 +11,6 @@ from datamodules.batch import Batch, Completions
 from modules.backbones.base import LanguageModel
 from modules.policy.sampling import Sampling
 from modules.policy.scoring import forward_packed, next_position
-from modules.policy.unreadable import unreadable
 from modules.step.nonfinite import NonFiniteError
 from modules.step.timer import PhaseTimer, timed
 
@@ -34,8 +33,6 @@ def generate(
     timer: PhaseTimer | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Prefill prompts, and tokens that already follow them, in one pass; then sample on.
-
-    Logits that are infinite or NaN raise an error that names the prompts at fault.
 
     Shapes: encoded (sum of P, D_in), uniforms (N, T), suppressed (V,)
         -> token ids, logprobs, mask (N, T)
@@ -68,19 +65,16 @@ def generate(
             logits = logits_of(hidden[last])  # (N, V)
             position = position + layout.completion_lens
     with timed(timer, "decode"):
-        try:
-            return decode_rows(
-                decode,
-                logits,
-                expand_cache(kv, index),
-                valid,
-                position,
-                sampling=sampling,
-                uniforms=uniforms,
-                stop_id=stop_id,
-            )
-        except NonFiniteError as error:
-            raise unreadable(parts, batch, after, dense=dense) from error
+        return decode_rows(
+            decode,
+            logits,
+            expand_cache(kv, index),
+            valid,
+            position,
+            sampling=sampling,
+            uniforms=uniforms,
+            stop_id=stop_id,
+        )
 
 
 def expand_cache(packed: DynamicCache, index: Tensor) -> DynamicCache:

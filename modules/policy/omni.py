@@ -20,7 +20,9 @@ from modules.policy.decoding import generate
 from modules.policy.reference import DisabledAdapterReference, Reference
 from modules.policy.sampling import SampledCompletions, Sampling
 from modules.policy.scoring import PackedStates, TokenScores, packed_states
+from modules.policy.unreadable import unreadable
 from modules.policy.vocabulary import Vocabulary
+from modules.step.nonfinite import NonFiniteError
 from modules.step.timer import PhaseTimer, timed
 
 
@@ -194,7 +196,8 @@ class OmniModel(nn.Module, Reference):
         """Sample G completions of each prompt, in eval mode, without gradients.
 
         Each prompt is read once; its cache is expanded to the group. `generate` with several
-        return sequences would run towers and prompt G times, and mixes up media on the way.
+        return sequences would run towers and prompt G times, and mixes up media on the way. Logits
+        that are infinite or NaN raise an error that names the prompts at fault.
 
         Shapes: uniforms (N, max_tokens), keyed by (seed, step, sample, rollout); N = B * G, or the
             rows of `after`
@@ -214,19 +217,22 @@ class OmniModel(nn.Module, Reference):
             if encoded is None:
                 with timed(timer, "towers"):
                     encoded = self.embed_prompts(batch)
-            ids, logprobs, mask = generate(
-                self.backbone,
-                batch,
-                after,
-                owner,
-                encoded=encoded.detach(),
-                sampling=sampling,
-                uniforms=uniforms.to(encoded.device),
-                suppressed=self.suppressed,
-                stop_id=self.vocabulary.end_id,
-                dense=self.dense_attention,
-                timer=timer,
-            )
+            try:
+                ids, logprobs, mask = generate(
+                    self.backbone,
+                    batch,
+                    after,
+                    owner,
+                    encoded=encoded.detach(),
+                    sampling=sampling,
+                    uniforms=uniforms.to(encoded.device),
+                    suppressed=self.suppressed,
+                    stop_id=self.vocabulary.end_id,
+                    dense=self.dense_attention,
+                    timer=timer,
+                )
+            except NonFiniteError as error:
+                raise unreadable(self.backbone, batch, after, dense=self.dense_attention) from error
         return SampledCompletions.of(ids, logprobs, mask, owner=owner, vocabulary=self.vocabulary)
 
     def reference(self) -> Reference:

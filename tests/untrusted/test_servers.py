@@ -150,15 +150,9 @@ def test_who_says_nothing_while_encryption_begins_is_not_waited_for(monkeypatch)
 @pytest.mark.parametrize(
     ("said", "seconds"),
     [
-        *(
-            (given, 0.0)
-            for given in ("", "soon", "-5", "1e18", "²", "٣", "nan", "inf", "0x10", "1,5")
-        ),
-        *(
-            (given, 0.0)
-            for given in ("9" * 4000, "1 2", "Wed, 99 Foo 2026", "Wed, 3 Apr 2002 12.34")
-        ),
-        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        *((given, 0.0) for given in ("", "soon", "-5", "1e18", "²", "٣", "nan", "inf", "0x10")),
+        *((given, 0.0) for given in ("1,5", "9" * 4000, "1 2", "Wed, 99 Foo 2026")),
+        *((f"Wed, {date}", 0.0) for date in ("3 Apr 2002 12.34", "21 Oct 2015 07:28:00 GMT")),
         *(("0", 0.0), ("7", 7.0), (" 7 ", 7.0), ("1.5", 1.5), ("999999999", 999999999.0)),
     ],
 )

@@ -214,7 +214,7 @@ def test_saved_adapters_load_into_peft(build, untrained, policy, ragged, continu
 
 
 def test_there_must_be_adapters_to_save_them(policy, tmp_path):
-    with pytest.raises(ValueError, match=r"no adapters .*rank is 0.*or set a rank"):
+    with pytest.raises(AssertionError, match="no adapters"):
         policy.save_adapter(tmp_path)
     assert not policy.adapted
 
