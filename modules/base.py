@@ -51,7 +51,7 @@ class PostTrainingModule(PolicyModule):
         """
         parameters = [p for p in self.policy.parameters() if p.requires_grad]
         all_reduce_gradients(parameters)
-        norm = torch.nn.utils.clip_grad_norm_(parameters, self.optim.max_grad_norm)
+        norm = torch.nn.utils.clip_grad_norm_(parameters, self.settings.optim.max_grad_norm)
         if not bool(norm.isfinite()):  # alike on all ranks, whose gradients were summed
             with raise_on_all_ranks():
                 raise blame_samples("the gradient", micro_batches, loss_of, self.policy)
@@ -101,5 +101,5 @@ class PostTrainingModule(PolicyModule):
         self._stop_at_max_tokens()
 
     def _stop_at_max_tokens(self) -> None:
-        if self.max_tokens and self.tokens_seen >= self.max_tokens:
+        if 0 < self.settings.max_tokens <= self.tokens_seen:
             self.trainer.should_stop = True

@@ -1,12 +1,11 @@
 """On-policy distillation: the student completes, the teacher gives its distribution per token."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import final
 
 from torch import Tensor
 
-from configs.schema import DistillConfig, OptimConfig
+from configs.schema import DistillConfig
 from datamodules.batch import Batch, Completions
 from modules.base import PostTrainingModule
 from modules.losses.supervised import distillation_loss
@@ -15,6 +14,7 @@ from modules.policy.reference import Reference
 from modules.policy.sampling import SampledCompletions, Sampling
 from modules.step.distributed import raise_on_all_ranks
 from modules.step.micro_batch import CompletedBatch
+from modules.step.policy_module import FitSettings
 from modules.verifiers.verify import verify_all
 
 
@@ -30,25 +30,13 @@ class DistillModule(PostTrainingModule):
     def __init__(
         self,
         policy: OmniModel,
-        optim: OptimConfig,
+        settings: FitSettings,
         distill: DistillConfig,
         *,
         teacher: Reference,
-        max_steps: int,
-        max_tokens: int = 0,
-        seed: int,
-        evidence: Mapping[str, str] | None = None,
     ) -> None:
-        super().__init__(
-            policy,
-            optim,
-            max_steps=max_steps,
-            max_tokens=max_tokens,
-            max_completion_tokens=distill.max_completion_tokens,
-            evidence=evidence,
-        )
+        super().__init__(policy, settings, max_completion_tokens=distill.max_completion_tokens)
         self.distill = distill
-        self.seed = seed
         self.sampling = Sampling(
             group_size=1,
             max_tokens=distill.max_completion_tokens,
@@ -102,7 +90,7 @@ class DistillModule(PostTrainingModule):
         if on_policy:
             student = self.student_view(batch).select(on_policy)
             uniforms = student.uniforms(
-                seed=self.seed, group_size=1, length=self.sampling.max_tokens
+                seed=self.settings.seed, group_size=1, length=self.sampling.max_tokens
             )
             sampled = self.policy.sample(student, self.sampling, uniforms=uniforms)
             self.record_sampled(student, sampled)
@@ -119,7 +107,7 @@ class DistillModule(PostTrainingModule):
 
     def on_policy_prompts(self, batch: Batch) -> list[int]:
         """Draw the prompts that the student completes: its share of them, on average."""
-        draws = batch.uniforms(seed=self.seed, group_size=1, length=1, first=1)[:, 0]
+        draws = batch.uniforms(seed=self.settings.seed, group_size=1, length=1, first=1)[:, 0]
         return (draws < self.distill.on_policy_share).nonzero().flatten().tolist()
 
     def record_sampled(self, batch: Batch, sampled: SampledCompletions) -> None:

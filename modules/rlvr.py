@@ -1,6 +1,6 @@
 """Reinforcement learning with verifiable rewards: sample, reward, compare, reinforce."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from functools import partial
 from typing import Any, final
@@ -8,7 +8,7 @@ from typing import Any, final
 import torch
 from torch import Tensor
 
-from configs.schema import OptimConfig, RlvrConfig
+from configs.schema import RlvrConfig
 from datamodules.batch import Batch
 from modules.base import PostTrainingModule
 from modules.grading import GradedGroup, answer
@@ -26,6 +26,7 @@ from modules.rollout.rollout import Experience, Rollout, RolloutLogprobs
 from modules.step.distributed import global_mean_std, raise_on_all_ranks
 from modules.step.micro_batch import StepCounts
 from modules.step.nonfinite import require_finite
+from modules.step.policy_module import FitSettings
 from modules.step.timer import PhaseTimer
 
 
@@ -40,16 +41,12 @@ class RlvrModule(PostTrainingModule):
     def __init__(
         self,
         policy: OmniModel,
-        optim: OptimConfig,
+        settings: FitSettings,
         rlvr: RlvrConfig,
         *,
         reward_function: RewardFunction,
-        max_steps: int,
-        max_tokens: int = 0,
         accumulate: int,
-        seed: int,
         fresh_prompts: FreshPrompts | None = None,
-        evidence: Mapping[str, str] | None = None,
     ) -> None:
         """Take a policy and how it is rewarded.
 
@@ -57,19 +54,17 @@ class RlvrModule(PostTrainingModule):
             accumulate: micro-batches in one optimizer step.
             fresh_prompts: for dynamic sampling, in the place of prompts without reward variance.
         """
-        super().__init__(
-            policy,
-            optim,
-            max_steps=max_steps,
-            max_tokens=max_tokens,
-            max_completion_tokens=rlvr.max_completion_tokens,
-            evidence=evidence,
-        )
+        super().__init__(policy, settings, max_completion_tokens=rlvr.max_completion_tokens)
         self.rlvr = rlvr
         self.accumulate = accumulate
         self.timer = PhaseTimer()
         self.collector = RolloutCollector(
-            policy, rlvr, reward_function, seed=seed, fresh_prompts=fresh_prompts, timer=self.timer
+            policy,
+            rlvr,
+            reward_function,
+            seed=settings.seed,
+            fresh_prompts=fresh_prompts,
+            timer=self.timer,
         )
         # In a list, so that checkpoints do not hold it: on resume it is made again from the
         # weights that the run started from.
@@ -160,7 +155,9 @@ class RlvrModule(PostTrainingModule):
             global_mean_std(differences) if objective.scale_rewards == "batch" else (None, None)
         )
         return [
-            scale_advantages(difference, scale=objective.scale_rewards, batch_std=std).flatten()
+            scale_advantages(
+                difference, scale_rewards=objective.scale_rewards, batch_std=std
+            ).flatten()
             for difference in differences
         ]
 
@@ -201,7 +198,7 @@ class RlvrModule(PostTrainingModule):
         old = logprobs.detach() if old is None else old
         denominator = loss_denominator(
             mask,
-            average=objective.loss_aggregation,
+            loss_aggregation=objective.loss_aggregation,
             completions=counts.completions,
             tokens=counts.tokens,
             longest=self.rlvr.max_completion_tokens,
@@ -223,7 +220,7 @@ class RlvrModule(PostTrainingModule):
             surrogate=objective.surrogate,
             clip_low=objective.clip_low,
             clip_high=objective.clip_high,
-            ratio_max=objective.clip_ratio_c,
+            clip_ratio_c=objective.clip_ratio_c,
             weight=weight,
             denominator=denominator,
         )

@@ -1,41 +1,25 @@
 """Supervised fine-tuning: imitate completions, prompts excluded from the loss."""
 
-from collections.abc import Mapping
 from functools import partial
 from typing import final
 
 from torch import Tensor
 
-from configs.schema import OptimConfig, SftConfig
+from configs.schema import SftConfig
 from datamodules.batch import Batch, Completions
 from modules.base import PostTrainingModule
 from modules.losses.supervised import sft_loss
 from modules.policy.omni import OmniModel
 from modules.step.micro_batch import CompletedBatch
+from modules.step.policy_module import FitSettings
 
 
 @final
 class SftModule(PostTrainingModule):
     """The case of one completion per prompt in the group-shared layout."""
 
-    def __init__(
-        self,
-        policy: OmniModel,
-        optim: OptimConfig,
-        sft: SftConfig,
-        *,
-        max_steps: int,
-        max_tokens: int = 0,
-        evidence: Mapping[str, str] | None = None,
-    ) -> None:
-        super().__init__(
-            policy,
-            optim,
-            max_steps=max_steps,
-            max_tokens=max_tokens,
-            max_completion_tokens=sft.max_completion_tokens,
-            evidence=evidence,
-        )
+    def __init__(self, policy: OmniModel, settings: FitSettings, sft: SftConfig) -> None:
+        super().__init__(policy, settings, max_completion_tokens=sft.max_completion_tokens)
         self.sft = sft
 
     def training_step(self, batch: list[Batch], batch_idx: int) -> None:

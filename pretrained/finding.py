@@ -75,6 +75,7 @@ def _check_directory(place: Path) -> None:
 def _check_hub(name: str) -> None:
     """Check that the hub, or its cache, has a model; raise with the way out if not."""
     told = f"{name} is no directory here, and the hub"
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
         if isinstance(try_to_load_from_cache(name, "config.json"), str):
             return
@@ -83,7 +84,7 @@ def _check_hub(name: str) -> None:
     except GatedRepoError as error:
         raise ValueError(
             f"{told} has it behind terms that you have not accepted: accept their terms at "
-            f"{_page(name)}, and log in (hf auth login, or HF_TOKEN)."
+            f"{endpoint}/{name}, and log in (hf auth login, or HF_TOKEN)."
         ) from error
     except RepositoryNotFoundError as error:
         raise ValueError(
@@ -118,9 +119,8 @@ def _check_hub(name: str) -> None:
 
     if found.commit_hash is None:  # the page of a login, a proxy, or another site
         raise ValueError(
-            f"{told} ({os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}) answers, but not "
-            "as a hub does, which names the commit of each file: mend HF_ENDPOINT or the proxy, or "
-            f"{LOCAL_WAY}."
+            f"{told} ({endpoint}) answers, but not as a hub does, which names the commit of each "
+            f"file: mend HF_ENDPOINT or the proxy, or {LOCAL_WAY}."
         )
 
 
@@ -131,7 +131,3 @@ def _way_out(error: HfHubHTTPError) -> str:
     if status in (401, 403, 407):
         return "see that HF_TOKEN holds a token that may read it, and that HF_ENDPOINT is right"
     return "correct HF_ENDPOINT" if status in (404, 405, 410) else "try again later"
-
-
-def _page(name: str) -> str:
-    return f"{os.environ.get('HF_ENDPOINT', 'https://huggingface.co')}/{name}"

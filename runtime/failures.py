@@ -7,6 +7,7 @@ import errno
 import json
 import re
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 
 from configs.schema import SAMPLED, Config
@@ -35,6 +36,12 @@ GOES_ON = "What was written before stays whole, and the same command goes on fro
 MISPLACED = (errno.ENOTDIR, errno.EISDIR, errno.EEXIST)
 BESIDE_DATA = ("data.contribution.cache", "benchmark.cache", "distill.rejection_sampling.cache")
 """Caches that lie in data.root, unless they are given as absolute paths."""
+
+PLACES = (
+    *("data.media_cache", "model.tower_cache", *BESIDE_DATA, "sft.traces", "init_from"),
+    *("model.path", "data.root", "run.root"),
+)
+"""Settings that name a place, those within others first."""
 
 MANY_FILES = (errno.EMFILE, errno.ENFILE)
 
@@ -237,20 +244,9 @@ def _place(path: Path, config: Config | None) -> str:
     """Name the setting that a path comes from, by its directory."""
     if config is None:
         return "run.root"
-    given = {
-        "data.media_cache": config.data.media_cache,
-        "model.tower_cache": config.model.tower_cache,
-        "data.contribution.cache": config.data.contribution.cache,
-        "benchmark.cache": config.benchmark.cache,
-        "distill.rejection_sampling.cache": config.distill.rejection_sampling.cache,
-        "sft.traces": config.sft.traces,
-        "init_from": config.init_from or "",
-        "model.path": config.model.path,
-        "data.root": config.data.root,
-        "run.root": config.run.root,
-    }
     whole = path.absolute()
-    for key, value in given.items():
+    for key in PLACES:
+        value: str = attrgetter(key)(config) or ""
         root = Path(config.data.root, value) if key in BESIDE_DATA else Path(value)
         root = root.absolute()
         if value and (whole.is_relative_to(root) or root.is_relative_to(whole)):

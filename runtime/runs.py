@@ -15,11 +15,10 @@ import json
 import os
 import re
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import IO, NoReturn, Self
+from typing import IO, NoReturn
 
 from configs.files import read_yaml
 from configs.launching import SHARED_DIR
@@ -47,7 +46,7 @@ class Identity:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Run:
+class Run(AbstractContextManager["Run"]):
     """A directory that this process owns, until it closes the run or dies."""
 
     dir: Path
@@ -68,15 +67,7 @@ class Run:
         if self.lock is not None:
             self.lock.close()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 

@@ -45,7 +45,7 @@ def whole(path: Path, *, needed: int = 0, durable: bool = True) -> Iterator[IO[b
                 yield file
                 file.flush()
                 if durable:
-                    _flush(file.fileno())
+                    os.fsync(file.fileno())
             aside.replace(path)
         except BaseException:  # a signal, too
             with suppress(OSError):
@@ -77,7 +77,7 @@ def append(path: Path, data: bytes, *, durable: bool = False) -> None:
             while done < len(data):
                 done += file.write(data[done:])
             if durable:
-                _flush(file.fileno())
+                os.fsync(file.fileno())
         except BaseException:  # a signal, too
             with suppress(OSError):
                 if done and file.tell() == os.fstat(file.fileno()).st_size:
@@ -214,7 +214,8 @@ def _settle(aside: Path) -> None:
             flush_directory(one)
         else:
             one.chmod(mode & 0o666)  # safetensors leaves out the group, whatever the umask
-            _flush_file(one)
+            with one.open("rb") as written:
+                os.fsync(written.fileno())
 
 
 def _move(names: Sequence[str], source: Path, target: Path) -> None:
@@ -252,22 +253,12 @@ def _room(path: Path, number: int, needed: int) -> str:
     return f"{wanted}{disk.f_bavail * disk.f_frsize:,} are free{quota}"
 
 
-def _flush(descriptor: int) -> None:
-    """Wait until what was written is on the disk."""
-    os.fsync(descriptor)
-
-
-def _flush_file(file: Path) -> None:
-    with file.open("rb") as written:
-        _flush(written.fileno())
-
-
 def flush_directory(directory: Path) -> None:
     """Wait until the names in a directory are on the disk, where the file system can do that."""
     try:
         descriptor = os.open(directory, os.O_RDONLY)
         try:
-            _flush(descriptor)
+            os.fsync(descriptor)
         finally:
             os.close(descriptor)
     except OSError as error:

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from itertools import repeat
 
 import lightning as L
+import torch
 from torch import Tensor
 from torch.utils.data import DataLoader, IterableDataset
 
@@ -18,6 +19,18 @@ def gradients(module: PostTrainingModule, batches: list[Batch]) -> dict[str, Ten
     found = {n: p.grad.clone() for n, p in module.policy.named_parameters() if p.grad is not None}
     module.policy.zero_grad()
     return found
+
+
+def length(gradients: dict[str, Tensor]) -> float:
+    """Measure the norm of a whole gradient."""
+    return torch.stack([gradient.norm() for gradient in gradients.values()]).norm().item()
+
+
+def require_same(found: dict[str, Tensor], expected: dict[str, Tensor]) -> None:
+    """Hold a gradient against another, which is not zero, parameter by parameter."""
+    assert found.keys() == expected.keys() and length(expected) > 1e-3
+    for name, gradient in expected.items():
+        assert (found[name] - gradient).norm() < 2e-5 * length(expected), name
 
 
 class Again(IterableDataset[list[Batch]]):

@@ -45,6 +45,13 @@ TAKES = {
 }
 """By kind: the media that a question may show it."""
 
+CLASSES: dict[str, type[PreTrainedModel]] = {
+    "qwen2_5_omni": Qwen2_5OmniThinkerForConditionalGeneration,
+    "qwen2_5_vl": Qwen2_5_VLForConditionalGeneration,
+    "qwen2_audio": Qwen2AudioForConditionalGeneration,
+    "qwen3_vl": Qwen3VLForConditionalGeneration,
+    "qwen3_omni": Qwen3OmniMoeThinkerForConditionalGeneration,
+}
 SIZE = {"shortest_edge": 56 * 56, "longest_edge": 56 * 56}
 FILM_SIZE = {"shortest_edge": 56 * 56, "longest_edge": 64 * 56 * 56}
 """Qwen3-VL counts the pixels of all frames."""
@@ -57,6 +64,21 @@ TEXT = {
     "num_key_value_heads": 2,
     "max_position_embeddings": 4096,
 }
+TOWER = {
+    "depth": 3,
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_heads": 2,
+    "out_hidden_size": TEXT["hidden_size"],
+}
+EARS = {
+    "num_mel_bins": 16,
+    "encoder_layers": 2,
+    "encoder_attention_heads": 2,
+    "encoder_ffn_dim": 64,
+    "d_model": 32,
+}
+VISION = ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
 VL_TEMPLATE = (
     CHAT_TEMPLATE.replace("<|vision_bos|><|IMAGE|><|vision_eos|>", "{{ image }}")
     .replace("<|vision_bos|><|VIDEO|><|vision_eos|>", "{{ video }}")
@@ -75,17 +97,13 @@ def tiny(kind: str, path: Path) -> Path:
             model: PreTrainedModel = make_thinker(tokenizer, seed=0)
             processor: Any = make_processor(tokenizer)
         case "qwen2_5_vl":
-            tokenizer = words(
-                ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
-            )
+            tokenizer = words(VISION)
             model, processor = _qwen2_5_vl(tokenizer)
         case "qwen2_audio":
             tokenizer = words(["<|AUDIO|>", "<|audio_bos|>", "<|audio_eos|>"])
             model, processor = _qwen2_audio(tokenizer)
         case "qwen3_vl":
-            tokenizer = words(
-                ["<|vision_start|>", "<|vision_end|>", "<|image_pad|>", "<|video_pad|>"]
-            )
+            tokenizer = words(VISION)
             model, processor = _qwen3_vl(tokenizer)
         case "qwen3_omni":
             tokenizer = words(extra=SPECIAL)
@@ -126,29 +144,28 @@ def text_settings(tokenizer: PreTrainedTokenizerFast, **more: Any) -> dict[str, 
     return {**TEXT, "vocab_size": len(tokenizer), **ends, **more}
 
 
+def vision_ids(tokenizer: PreTrainedTokenizerFast, *tokens: str) -> dict[str, int]:
+    """Name the tokens around and in the place of pictures and films, as configs do."""
+    names = ("vision_start", "vision_end", "image", "video")
+    ids = map(tokenizer.convert_tokens_to_ids, tokens)
+    return {f"{name}_token_id": id_ for name, id_ in zip(names, ids, strict=True)}
+
+
 def multimodal_rope(*sections: int) -> dict[str, Any]:
     """Describe positions along time, height and width."""
     return {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [*sections]}
 
 
 def _qwen2_5_vl(tokenizer: PreTrainedTokenizerFast) -> tuple[PreTrainedModel, Any]:
-    token = tokenizer.convert_tokens_to_ids
     config = Qwen2_5_VLConfig(
         text_config=text_settings(tokenizer, rope_parameters=multimodal_rope(2, 2, 2)),
         vision_config={
-            "depth": 3,
-            "hidden_size": 32,
-            "intermediate_size": 64,
-            "num_heads": 2,
-            "out_hidden_size": TEXT["hidden_size"],
+            **TOWER,
             "fullatt_block_indexes": [1],
             "window_size": 28,  # of four windows, though pictures are small
             "tokens_per_second": 4,
         },
-        image_token_id=token("<|image_pad|>"),
-        video_token_id=token("<|video_pad|>"),
-        vision_start_token_id=token("<|vision_start|>"),
-        vision_end_token_id=token("<|vision_end|>"),
+        **vision_ids(tokenizer, *VISION),
     )
     processor = Qwen2_5_VLProcessor(
         image_processor=Qwen2VLImageProcessor(size=SIZE),
@@ -162,11 +179,7 @@ def _qwen2_5_vl(tokenizer: PreTrainedTokenizerFast) -> tuple[PreTrainedModel, An
 def _qwen2_audio(tokenizer: PreTrainedTokenizerFast) -> tuple[PreTrainedModel, Any]:
     config = Qwen2AudioConfig(
         audio_config={
-            "num_mel_bins": 16,
-            "encoder_layers": 2,
-            "encoder_attention_heads": 2,
-            "encoder_ffn_dim": 64,
-            "d_model": 32,
+            **EARS,
             "max_source_positions": 100,  # a window of two seconds
         },
         text_config=text_settings(tokenizer, model_type="qwen2"),
@@ -180,26 +193,18 @@ def _qwen2_audio(tokenizer: PreTrainedTokenizerFast) -> tuple[PreTrainedModel, A
 def deepstacked_vision() -> dict[str, Any]:
     """Describe a tower of three layers, after two of which something is handed on."""
     return {
-        "depth": 3,
-        "hidden_size": 32,
-        "intermediate_size": 64,
-        "num_heads": 2,
+        **TOWER,
         "patch_size": 14,
-        "out_hidden_size": TEXT["hidden_size"],
         "num_position_embeddings": 16,
         "deepstack_visual_indexes": [0, 2],
     }
 
 
 def _qwen3_vl(tokenizer: PreTrainedTokenizerFast) -> tuple[PreTrainedModel, Any]:
-    token = tokenizer.convert_tokens_to_ids
     config = Qwen3VLConfig(
         text_config=text_settings(tokenizer, head_dim=16, rope_parameters=multimodal_rope(4, 2, 2)),
         vision_config=deepstacked_vision(),
-        image_token_id=token("<|image_pad|>"),
-        video_token_id=token("<|video_pad|>"),
-        vision_start_token_id=token("<|vision_start|>"),
-        vision_end_token_id=token("<|vision_end|>"),
+        **vision_ids(tokenizer, *VISION),
     )
     processor = Qwen3VLProcessor(
         image_processor=Qwen2VLImageProcessor(size=SIZE),
@@ -214,11 +219,7 @@ def _qwen3_omni(tokenizer: PreTrainedTokenizerFast) -> tuple[PreTrainedModel, An
     token = tokenizer.convert_tokens_to_ids
     config = Qwen3OmniMoeThinkerConfig(
         audio_config={
-            "num_mel_bins": 16,
-            "encoder_layers": 2,
-            "encoder_attention_heads": 2,
-            "encoder_ffn_dim": 64,
-            "d_model": 32,
+            **EARS,
             "output_dim": TEXT["hidden_size"],
             "downsample_hidden_size": 8,
             "initializer_range": 0.1,  # through seven layers, little is left of 0.02
@@ -234,12 +235,9 @@ def _qwen3_omni(tokenizer: PreTrainedTokenizerFast) -> tuple[PreTrainedModel, An
         ),
         position_id_per_seconds=13,
         audio_token_id=token("<|AUDIO|>"),
-        image_token_id=token("<|IMAGE|>"),
-        video_token_id=token("<|VIDEO|>"),
         audio_start_token_id=token("<|audio_bos|>"),
         audio_end_token_id=token("<|audio_eos|>"),
-        vision_start_token_id=token("<|vision_bos|>"),
-        vision_end_token_id=token("<|vision_eos|>"),
+        **vision_ids(tokenizer, "<|vision_bos|>", "<|vision_eos|>", "<|IMAGE|>", "<|VIDEO|>"),
     )
     processor = Qwen3OmniMoeProcessor(
         image_processor=Qwen2VLImageProcessor(size=SIZE),
@@ -253,14 +251,7 @@ def _qwen3_omni(tokenizer: PreTrainedTokenizerFast) -> tuple[PreTrainedModel, An
 
 def published(kind: str, path: Path) -> PreTrainedModel:
     """Load a kind as transformers alone would run it."""
-    classes: dict[str, type[PreTrainedModel]] = {
-        "qwen2_5_omni": Qwen2_5OmniThinkerForConditionalGeneration,
-        "qwen2_5_vl": Qwen2_5_VLForConditionalGeneration,
-        "qwen2_audio": Qwen2AudioForConditionalGeneration,
-        "qwen3_vl": Qwen3VLForConditionalGeneration,
-        "qwen3_omni": Qwen3OmniMoeThinkerForConditionalGeneration,
-    }
-    model: PreTrainedModel = classes[kind].from_pretrained(path, attn_implementation="sdpa")
+    model: PreTrainedModel = CLASSES[kind].from_pretrained(path, attn_implementation="sdpa")
     if kind == "qwen2_5_vl":
         model.model.get_rope_index = partial(released_positions, model.config)
     return model.eval()

@@ -22,48 +22,35 @@ from modules.rewards.evidence_reward import EvidenceReward
 from modules.rewards.verifier_reward import RewardFunction, VerifierReward
 from modules.rlvr import RlvrModule
 from modules.sft import SftModule
+from modules.step.policy_module import FitSettings
 from runtime.runs import Run
 
 
 def build_module(config: Config, policy: OmniModel, data: QuestionData) -> PostTrainingModule:
     """Build the module of a stage: the only switch on `stage`."""
-    optim, steps, tokens = config.optim, config.trainer.max_steps, config.trainer.max_tokens
-    evidence = known_evidence(config)
+    settings = FitSettings(
+        optim=config.optim,
+        max_steps=config.trainer.max_steps,
+        max_tokens=config.trainer.max_tokens,
+        seed=config.seed,
+        evidence=known_evidence(config),
+    )
     match config.stage:
         case "distill" if config.distill.method == "on_policy":
-            return DistillModule(
-                policy,
-                optim,
-                config.distill,
-                teacher=build_teacher(config, policy),
-                max_steps=steps,
-                max_tokens=tokens,
-                seed=config.seed,
-                evidence=evidence,
-            )
+            teacher = build_teacher(config, policy)
+            return DistillModule(policy, settings, config.distill, teacher=teacher)
         case "sft" | "distill":
-            return SftModule(
-                policy,
-                optim,
-                imitation(config),
-                max_steps=steps,
-                max_tokens=tokens,
-                evidence=evidence,
-            )
+            return SftModule(policy, settings, imitation(config))
         case "rlvr" | "prealign":
             return RlvrModule(
                 policy,
-                optim,
+                settings,
                 config.rlvr,
                 reward_function=build_reward_function(config),
-                max_steps=steps,
-                max_tokens=tokens,
                 accumulate=config.trainer.accumulate_grad_batches,
-                seed=config.seed,
                 fresh_prompts=lambda number, attempt: data.prompt_resampler().batch(
                     number, attempt
                 ),
-                evidence=evidence,
             )
         case _:
             raise AssertionError(f"train.py admits no stage={config.stage}")

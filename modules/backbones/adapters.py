@@ -118,11 +118,7 @@ def save_adapters(thinker: PreTrainedModel, path: Path) -> None:
     """Write the adapters alone, as `PeftModel.from_pretrained` reads them beside the weights that
     the run started from. Module names are those of the installed transformers."""
     layers = _layers(thinker)
-    if not layers:
-        raise ValueError(
-            f"there are no adapters to write to {path}: model.lora.rank is 0, so that the weights "
-            "themselves are trained. Save those instead, or set a rank."
-        )
+    assert layers, "there are no adapters, and the weights themselves are trained"
     path.mkdir(parents=True, exist_ok=True)
     # peft leaves its configuration on the model, which transformers does not type
     config: PeftConfig = thinker.peft_config[NAME]  # type: ignore[operator, index, assignment]

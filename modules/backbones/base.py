@@ -6,7 +6,6 @@ Where transformers keeps the parts differs by model and by release; only this ro
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import torch
 from torch import Tensor, nn
@@ -34,6 +33,8 @@ class LanguageModel(ABC):
     language: PreTrainedModel
     head: nn.Linear
     embedding: nn.Embedding
+    axes = 3
+    """Of positions: 1 where the model counts tokens alone, as along text all three are one."""
 
     def __init__(self, whole: PreTrainedModel) -> None:
         self.whole = whole
@@ -96,7 +97,7 @@ class LanguageModel(ABC):
         """
         states: Tensor = self.language(
             inputs_embeds=embeddings,
-            position_ids=positions,
+            position_ids=positions if self.axes == 3 else positions[0],
             past_key_values=cache,
             use_cache=cache is not None,
             **attention,
@@ -129,11 +130,6 @@ def load_strictly(
                 "be found with its shape; choose the model= that these weights were saved from."
             )
     return model
-
-
-def save_model(whole: PreTrainedModel, path: Path, weights: dict[str, Tensor]) -> None:
-    """Write a directory that transformers and vLLM load: config and safetensors."""
-    whole.save_pretrained(path, state_dict=weights)
 
 
 @contextmanager

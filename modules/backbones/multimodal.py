@@ -86,7 +86,31 @@ class MultimodalModel(LanguageModel):
         return torch.cat(found)
 
 
-class VisionModel(MultimodalModel):
+class VisualModel(MultimodalModel):
+    """A model that sees, with a tower like that of Qwen2.5-VL."""
+
+    vision_tower: PreTrainedModel
+
+    def encode_visual(self, patches: Tensor, grid: Tensor) -> Tensor:
+        """Encode images or videos.
+
+        Shapes: patches (sum of patches, patch volume), grid (items, 3) -> (visual tokens, D_in)
+        """
+        dtype = next(self.vision_tower.parameters()).dtype
+        states: Tensor = self.vision_tower(patches.to(dtype), grid_thw=grid).pooler_output
+        return states
+
+    def visual_tokens(self, grid: Tensor) -> list[int]:
+        """Count the placeholders of images or videos, one for each square of patches.
+
+        Shapes: grid (items, 3)
+        """
+        square = self.vision_tower.config.spatial_merge_size**2
+        counts: list[int] = (grid.prod(1) // square).tolist()
+        return counts
+
+
+class VisionModel(VisualModel):
     """A model with a vision tower alone, as transformers builds Qwen's."""
 
     def __init__(self, whole: PreTrainedModel) -> None:
@@ -107,12 +131,16 @@ class VisionModel(MultimodalModel):
         config = self.whole.config
         return {"image": config.image_token_id, "video": config.video_token_id}
 
+    def encode_media(self, kind: str, values: Tensor, sizes: Tensor) -> Tensor:
+        """Encode media of one kind. Shapes: as `Batch` has them -> (tokens of all, D_in)"""
+        return self.encode_visual(values, sizes)
+
     def tokens(self, kind: str, sizes: Tensor) -> list[int]:
         """Count the placeholders of each image or video."""
-        return visual_tokens(sizes, self.vision_tower.config.spatial_merge_size)
+        return self.visual_tokens(sizes)
 
 
-class Thinker(MultimodalModel):
+class Thinker(VisualModel):
     """A thinker, whichever transformers release built it.
 
     The module tree moved in transformers 5.21: up to 5.20 `thinker.{audio_tower, visual, model}`,
@@ -149,27 +177,8 @@ class Thinker(MultimodalModel):
         """Count the placeholders of each medium of one kind."""
         if kind == "audio":
             return self.audio_tokens(sizes)
-        return visual_tokens(sizes, self.vision_tower.config.spatial_merge_size)
+        return self.visual_tokens(sizes)
 
     @abstractmethod
     def audio_tokens(self, frames: Tensor) -> list[int]:
         """Count the placeholders of each clip, by the frames of its spectrum. Shapes: (clips,)"""
-
-
-def encode_visual(tower: nn.Module, patches: Tensor, grid: Tensor) -> Tensor:
-    """Encode images or videos with a tower of Qwen2.5-VL.
-
-    Shapes: patches (sum of patches, patch volume), grid (items, 3) -> (visual tokens, D)
-    """
-    dtype = next(tower.parameters()).dtype
-    states: Tensor = tower(patches.to(dtype), grid_thw=grid).pooler_output
-    return states
-
-
-def visual_tokens(grid: Tensor, merge_size: int) -> list[int]:
-    """Count the placeholders of images or videos, one for each square of patches.
-
-    Shapes: grid (items, 3)
-    """
-    counts: list[int] = (grid.prod(1) // merge_size**2).tolist()
-    return counts

@@ -4,7 +4,7 @@ from typing import final
 
 from torch import Tensor
 
-from modules.backbones.multimodal import Thinker, encode_visual
+from modules.backbones.multimodal import Thinker
 
 SPEECH_PREFIXES = ("talker.", "token2wav.")
 """Prefixes of a whole model's tensors that are not the thinker's."""
@@ -17,7 +17,7 @@ class Qwen25Omni(Thinker):
     def encode_media(self, kind: str, values: Tensor, sizes: Tensor) -> Tensor:
         """Encode media of one kind. Shapes: as `Batch` has them -> (tokens of all, D)"""
         if kind != "audio":
-            return encode_visual(self.vision_tower, values, sizes)
+            return self.encode_visual(values, sizes)
         dtype = next(self.audio_tower.parameters()).dtype
         encoded = self.audio_tower(
             values.to(dtype), feature_lens=sizes, aftercnn_lens=(sizes - 1) // 2 + 1

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 from transformers import (
-    DynamicCache,
     PreTrainedModel,
     Qwen2AudioConfig,
     Qwen2AudioForConditionalGeneration,
@@ -23,6 +22,8 @@ follows them is masked, and may be anything."""
 @final
 class Qwen2Audio(MultimodalModel):
     """The parts of a Qwen2-Audio; the projector counts as a tower."""
+
+    axes = 1
 
     def __init__(self, whole: Qwen2AudioForConditionalGeneration) -> None:
         super().__init__(whole)
@@ -67,17 +68,3 @@ class Qwen2Audio(MultimodalModel):
         """Count the placeholders of each clip."""
         counts: list[int] = (((sizes - BEYOND - 1) // 2 + 1 - 2) // 2 + 1).tolist()
         return counts
-
-    def forward(
-        self,
-        embeddings: Tensor,
-        positions: Tensor,
-        *,
-        cache: DynamicCache | None = None,
-        **attention: object,
-    ) -> Tensor:
-        """Run the language model, head excluded, whose positions have one axis.
-
-        Shapes: embeddings (R, Q, D), positions (3, R, Q) -> (R, Q, D)
-        """
-        return super().forward(embeddings, positions[0], cache=cache, **attention)

@@ -5,16 +5,14 @@ from typing import final
 
 import torch
 from torch import Tensor
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache
 
-from modules.backbones.multimodal import MultimodalModel, VisionModel
+from modules.backbones.multimodal import VisionModel, VisualModel
 
 
-class Deepstacked(MultimodalModel):
+class Deepstacked(VisualModel):
     """A model whose embeddings hold, after the D for the first layer, D for each layer behind which
     visual features are added: zeros where there are none, so that adding changes nothing."""
-
-    vision_tower: PreTrainedModel
 
     @property
     def width(self) -> int:
@@ -54,7 +52,3 @@ class Deepstacked(MultimodalModel):
 @final
 class Qwen3VL(Deepstacked, VisionModel):
     """The parts of a Qwen3-VL."""
-
-    def encode_media(self, kind: str, values: Tensor, sizes: Tensor) -> Tensor:
-        """Encode media of one kind. Shapes: as `Batch` has them -> (tokens of all, D_in)"""
-        return self.encode_visual(values, sizes)

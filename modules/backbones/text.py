@@ -8,7 +8,6 @@ from typing import cast, final
 import torch
 from torch import Tensor, nn
 from transformers import (
-    DynamicCache,
     LlamaForCausalLM,
     PreTrainedModel,
     Qwen2ForCausalLM,
@@ -32,6 +31,8 @@ biases, or attend to a window only, all of which would be dropped silently."""
 @final
 class TextModel(LanguageModel):
     """The parts of a causal language model of transformers."""
+
+    axes = 1
 
     def __init__(self, whole: PreTrainedModel) -> None:
         super().__init__(whole)
@@ -64,20 +65,6 @@ class TextModel(LanguageModel):
                 )
         embeddings: Tensor = self.embedding(batch.prompt_ids)
         return embeddings
-
-    def forward(
-        self,
-        embeddings: Tensor,
-        positions: Tensor,
-        *,
-        cache: DynamicCache | None = None,
-        **attention: object,
-    ) -> Tensor:
-        """Run the language model, head excluded; along text, the three positions are one.
-
-        Shapes: embeddings (R, Q, D), positions (3, R, Q) -> (R, Q, D)
-        """
-        return super().forward(embeddings, positions[0], cache=cache, **attention)
 
 
 def load_text_model(path: str, *, dtype: torch.dtype) -> PreTrainedModel:

@@ -79,9 +79,8 @@ def plain_divergence(
     jsd_weight: float = 0.5,
     temperature: float = 1.0,
     top_k: int = 0,
-    chunk: int = 256,
 ) -> Tensor:
-    """Compute the same as `fused_divergence` with all logits in memory; `chunk` is ignored.
+    """Compute the same as `fused_divergence` with all logits in memory.
 
     Shapes: hidden (T, D), weight (V, D), teacher_hidden (T, D'), teacher_weight (V', D'),
         suppressed (V,) -> (T,) float32

@@ -47,16 +47,8 @@ class GroupLayout:
         device: torch.device | str = "cpu",
     ) -> "GroupLayout":
         """Lay out B prompts and N completions; `owner[n]` is the prompt of completion n."""
-        if len(completion_lens) != len(owner):
-            raise ValueError(
-                f"{len(completion_lens)} completions have {len(owner)} owners: "
-                "name one prompt for each completion."
-            )
-        if min((*prompt_lens, *completion_lens), default=1) < 1:
-            raise ValueError(
-                f"lengths {[*prompt_lens, *completion_lens]} hold a zero: an empty prompt or "
-                "completion has nothing to attend; leave it out of the batch."
-            )
+        assert len(completion_lens) == len(owner), "each completion has one prompt"
+        assert min((*prompt_lens, *completion_lens), default=1) > 0, "a row has tokens to attend"
         group_size, rest = divmod(len(owner), len(prompt_lens))
         regular = not rest and list(owner) == [n // max(group_size, 1) for n in range(len(owner))]
         return GroupLayout(

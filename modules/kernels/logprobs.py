@@ -9,28 +9,6 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 
-def fused_logprobs(
-    hidden: Tensor,
-    weight: Tensor,
-    targets: Tensor,
-    *,
-    suppressed: Tensor,
-    temperature: float = 1.0,
-    chunk: int = 1024,
-) -> Tensor:
-    """Score each target under the tempered softmax of the language-model head.
-
-    Logits exist for `chunk` tokens at a time, forward and backward; the weight gradient is summed
-    in float32. Costs one more head product than the plain twin and O(chunk * V) memory.
-
-    Shapes: hidden (T, D), weight (V, D), targets (T,), suppressed (V,) -> (T,) float32
-
-    Args:
-        suppressed: True on tokens that have no probability, such as media placeholders.
-    """
-    return _fused(hidden, weight, targets, suppressed, temperature, chunk, with_entropy=False)[0]
-
-
 def fused_scores(
     hidden: Tensor,
     weight: Tensor,
@@ -38,33 +16,31 @@ def fused_scores(
     *,
     suppressed: Tensor,
     temperature: float = 1.0,
+    with_entropy: bool = True,
     chunk: int = 1024,
 ) -> tuple[Tensor, Tensor]:
     """Score each target, with the entropy of the distribution that it was drawn from.
 
     With p the tempered softmax over the tokens that are not suppressed: logprob = ln p_target and
-    entropy = -Σ p ln p. Both carry gradients. Costs two more passes over the logits.
+    entropy = -Σ p ln p. Both carry gradients.
+
+    Logits exist for `chunk` tokens at a time, forward and backward; the weight gradient is summed
+    in float32. Costs one more head product than the plain twin and O(chunk * V) memory.
 
     Shapes: hidden (T, D), weight (V, D), targets (T,), suppressed (V,) -> (T,), (T,) float32
+
+    Args:
+        suppressed: True on tokens that have no probability, such as media placeholders.
+        with_entropy: costs two more passes over the logits; without, the entropies are (0,).
     """
-    return _fused(hidden, weight, targets, suppressed, temperature, chunk, with_entropy=True)
-
-
-def plain_logprobs(
-    hidden: Tensor,
-    weight: Tensor,
-    targets: Tensor,
-    *,
-    suppressed: Tensor,
-    temperature: float = 1.0,
-    chunk: int = 1024,
-) -> Tensor:
-    """Compute the same as `fused_logprobs` with all logits in memory; `chunk` is ignored.
-
-    Shapes: hidden (T, D), weight (V, D), targets (T,), suppressed (V,) -> (T,) float32
-    """
-    logits = _logits(hidden, weight, suppressed, temperature)
-    return logits.log_softmax(-1).gather(1, targets.unsqueeze(1)).squeeze(1)
+    device = hidden.device.type
+    if torch.is_autocast_enabled(device):  # autograd functions must do by hand what ops do alone
+        hidden, weight = (x.to(torch.get_autocast_dtype(device)) for x in (hidden, weight))
+    with torch.autocast(device, enabled=False):
+        out: tuple[Tensor, Tensor] = _ChunkedScores.apply(
+            hidden, weight, targets, suppressed, temperature, chunk, with_entropy
+        )
+    return out
 
 
 def plain_scores(
@@ -74,9 +50,8 @@ def plain_scores(
     *,
     suppressed: Tensor,
     temperature: float = 1.0,
-    chunk: int = 1024,
 ) -> tuple[Tensor, Tensor]:
-    """Compute the same as `fused_scores` with all logits in memory; `chunk` is ignored.
+    """Compute the same as `fused_scores` with all logits in memory.
 
     Shapes: hidden (T, D), weight (V, D), targets (T,), suppressed (V,) -> (T,), (T,) float32
     """
@@ -84,27 +59,6 @@ def plain_scores(
     finite = logprobs.masked_fill(suppressed, 0.0)  # 0 * -inf is not 0
     picked = logprobs.gather(1, targets.unsqueeze(1)).squeeze(1)
     return picked, -(finite.exp() * ~suppressed * finite).sum(-1)
-
-
-def _fused(
-    hidden: Tensor,
-    weight: Tensor,
-    targets: Tensor,
-    suppressed: Tensor,
-    temperature: float,
-    chunk: int,
-    *,
-    with_entropy: bool,
-) -> tuple[Tensor, Tensor]:
-    """Shapes: hidden (T, D), weight (V, D), targets (T,), suppressed (V,) -> (T,), (T,) or (0,)"""
-    device = hidden.device.type
-    if torch.is_autocast_enabled(device):  # autograd functions must do by hand what ops do alone
-        hidden, weight = (x.to(torch.get_autocast_dtype(device)) for x in (hidden, weight))
-    with torch.autocast(device, enabled=False):
-        out: tuple[Tensor, Tensor] = _ChunkedScores.apply(
-            hidden, weight, targets, suppressed, temperature, chunk, with_entropy
-        )
-    return out
 
 
 def _logits(hidden: Tensor, weight: Tensor, suppressed: Tensor, temperature: float) -> Tensor:

@@ -35,11 +35,7 @@ def center_rewards(
     """
     _check_groups(reward)
     if baseline == "batch":
-        if batch_mean is None:
-            raise ValueError(
-                "batch_mean is None, but baseline batch compares with the mean reward of the whole "
-                "step: sum it over micro-batches and ranks and give it."
-            )
+        assert batch_mean is not None, "batch_mean is None, but compared with"
         return reward - batch_mean
     difference = reward - reward.mean(dim=1, keepdim=True)  # (B, G)
     if baseline == "leave_one_out":
@@ -49,7 +45,9 @@ def center_rewards(
     return difference.masked_fill(~nonzero_std(reward).unsqueeze(1), 0.0)
 
 
-def scale_advantages(centered: Tensor, *, scale: Scale, batch_std: float | None = None) -> Tensor:
+def scale_advantages(
+    centered: Tensor, *, scale_rewards: Scale, batch_std: float | None = None
+) -> Tensor:
     """Divide centered rewards by a standard deviation, or leave them.
 
         group: centered / (std(centered of the group) + eps)
@@ -65,15 +63,11 @@ def scale_advantages(centered: Tensor, *, scale: Scale, batch_std: float | None 
             rewards or of the centered ones; after `baseline=batch` these are the same.
     """
     _check_groups(centered)
-    if scale == "none":
+    if scale_rewards == "none":
         return centered
-    if scale == "group":
+    if scale_rewards == "group":
         return centered / (centered.std(dim=1, keepdim=True) + STD_EPS)
-    if batch_std is None:
-        raise ValueError(
-            "batch_std is None, but scale batch divides by the spread of the whole step: sum it "
-            "over micro-batches and ranks and give it."
-        )
+    assert batch_std is not None, "batch_std is None, but divided by"
     return centered / (batch_std + STD_EPS)
 
 
@@ -87,8 +81,4 @@ def nonzero_std(reward: Tensor) -> Tensor:
 
 
 def _check_groups(values: Tensor) -> None:
-    if values.ndim != 2 or values.shape[1] < 2:
-        raise ValueError(
-            f"rewards are {tuple(values.shape)}, but an advantage compares siblings: they must be "
-            "(B, G) with G of at least 2. Set rlvr.group_size accordingly."
-        )
+    assert values.ndim == 2 and values.shape[1] > 1, f"{tuple(values.shape)} is no (B, G) of G > 1"

@@ -41,11 +41,7 @@ def kl_estimate(
     k3 = delta.expm1() - delta  # (N, T)
     if estimator == "k3":
         return k3
-    if ratio is None:
-        raise ValueError(
-            "ratio is None, but k3_corrected weighs each token by it: give importance_ratio(...), "
-            "or choose estimator k3."
-        )
+    assert ratio is not None, "ratio is None, but k3_corrected weighs each token by it"
     check_shapes(loss_mask, ratio=ratio)
     return masked(ratio * k3, loss_mask)
 

@@ -20,22 +20,18 @@ def masked_mean(values: Tensor, loss_mask: Tensor) -> Tensor:
 
 def masked_sum(values: Tensor, loss_mask: Tensor, denominator: float | Tensor) -> Tensor:
     """Sum over the tokens that train, divided by the denominator. Shapes: -> ()"""
-    if isinstance(denominator, Tensor) and denominator.shape != (len(values), 1):
-        raise ValueError(
-            f"denominator is {tuple(denominator.shape)} for {len(values)} completions, but must be "
-            "a number or (N, 1): keep the second dimension."
-        )
+    if isinstance(denominator, Tensor):
+        assert denominator.shape == (len(values), 1), f"{tuple(denominator.shape)} is no (N, 1)"
     return (masked(values, loss_mask) / denominator).sum()
 
 
 def check_shapes(loss_mask: Tensor, **tensors: Tensor) -> None:
-    """Raise where a tensor has another shape than the mask."""
+    """Assert that no tensor has another shape than the mask."""
     for name, tensor in tensors.items():
-        if tensor.shape != loss_mask.shape:
-            raise ValueError(
-                f"{name} is {tuple(tensor.shape)} and loss_mask {tuple(loss_mask.shape)}, but both "
-                "must be (N, T): was one of them shifted by a token, and the other not?"
-            )
+        assert tensor.shape == loss_mask.shape, (
+            f"{name} is {tuple(tensor.shape)} and loss_mask {tuple(loss_mask.shape)}, but both are "
+            "(N, T): was one shifted by a token, and the other not?"
+        )
 
 
 def lengths(loss_mask: Tensor) -> Tensor:

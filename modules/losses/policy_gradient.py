@@ -45,18 +45,18 @@ def policy_loss(
     surrogate: Surrogate,
     clip_low: float,
     clip_high: float,
-    ratio_max: float | None,
+    clip_ratio_c: float | None,
     weight: Tensor | None = None,
     denominator: float | Tensor,
 ) -> tuple[Tensor, dict[str, Tensor]]:
     """Make the tokens of better completions likelier, but not far from where they were sampled.
 
         bounded = clip(ratio_t, 1 - clip_low, 1 + clip_high)
-        clip:  gain_t = min(min(ratio_t, ratio_max) A_t, bounded A_t)    PPO; 2-sided 2505.07291
+        clip:  gain_t = min(min(ratio_t, clip_ratio_c) A_t, bounded A_t)    PPO; 2-sided 2505.07291
         cispo: gain_t = constant(bounded) A_t logprobs_t                 2506.13585
         loss = -Σ weight_t gain_t / denominator
 
-    A wider clip_high than clip_low lets rare tokens grow (DAPO, 2503.14476). `ratio_max` bounds
+    A wider clip_high than clip_low lets rare tokens grow (DAPO, 2503.14476). `clip_ratio_c` bounds
     what `clip` leaves open: a bad token that has grown.
 
     Shapes: logprobs, old_logprobs, loss_mask, weight (N, T); advantage (N,) or (N, T) -> loss ()
@@ -74,7 +74,7 @@ def policy_loss(
     if surrogate == "cispo":
         gain = bounded.detach() * advantage * logprobs  # (N, T)
     else:
-        limit = math.inf if ratio_max is None else ratio_max
+        limit = math.inf if clip_ratio_c is None else clip_ratio_c
         gain = torch.minimum(ratio.clamp(max=limit) * advantage, bounded * advantage)  # (N, T)
         low = low & (advantage < 0)
         high = (high & (advantage > 0)) | ((ratio > limit) & (advantage < 0))
@@ -87,7 +87,7 @@ def policy_loss(
 
 
 def loss_denominator(
-    loss_mask: Tensor, *, average: Average, completions: int, tokens: int, longest: int
+    loss_mask: Tensor, *, loss_aggregation: Average, completions: int, tokens: int, longest: int
 ) -> float | Tensor:
     """Choose what sums over tokens are divided by. Papers differ here:
 
@@ -103,18 +103,14 @@ def loss_denominator(
         tokens: that train in the whole optimizer step, likewise.
         longest: tokens that a completion may have.
     """
-    if average == "sequence":
+    if loss_aggregation == "sequence":
         return lengths(loss_mask) * completions
-    return float(max(tokens, 1) if average == "token" else completions * longest)
+    return float(max(tokens, 1) if loss_aggregation == "token" else completions * longest)
 
 
 def _by_token(advantage: Tensor, loss_mask: Tensor) -> Tensor:
     """Give each token the advantage of its completion. Shapes: (N,) or (N, T) -> (N, T)"""
     if advantage.shape == loss_mask.shape[:1]:
         advantage = advantage.unsqueeze(1).expand_as(loss_mask)  # (N, T)
-    elif advantage.shape != loss_mask.shape:
-        raise ValueError(
-            f"advantage is {tuple(advantage.shape)} and loss_mask {tuple(loss_mask.shape)}, but an "
-            "advantage is one per completion, (N,), or one per token, (N, T): flatten (B, G)."
-        )
+    check_shapes(loss_mask, advantage=advantage)
     return masked(advantage, loss_mask)

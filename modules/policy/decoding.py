@@ -11,7 +11,6 @@ from datamodules.batch import Batch, Completions
 from modules.backbones.base import LanguageModel
 from modules.policy.sampling import Sampling
 from modules.policy.scoring import forward_packed, next_position
-from modules.policy.unreadable import readable
 from modules.step.nonfinite import NonFiniteError
 from modules.step.timer import PhaseTimer, timed
 
@@ -34,8 +33,6 @@ def generate(
     timer: PhaseTimer | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Prefill prompts, and tokens that already follow them, in one pass; then sample on.
-
-    Logits that are infinite or NaN raise an error that names the prompts at fault.
 
     Shapes: encoded (sum of P, D_in), uniforms (N, T), suppressed (V,)
         -> token ids, logprobs, mask (N, T)
@@ -67,7 +64,7 @@ def generate(
             last = layout.prompt_lens.sum() + layout.completion_lens.cumsum(0) - 1  # (N,)
             logits = logits_of(hidden[last])  # (N, V)
             position = position + layout.completion_lens
-    with timed(timer, "decode"), readable(parts, batch, after, dense=dense):
+    with timed(timer, "decode"):
         return decode_rows(
             decode,
             logits,

@@ -11,20 +11,22 @@ from configs.choices import DivergenceKind
 from configs.policy import LoraConfig
 from datamodules.batch import Batch, Completions
 from modules.backbones.adapters import adapted, merged_weights, save_adapters
-from modules.backbones.base import LanguageModel, evaluating, save_model
+from modules.backbones.base import LanguageModel, evaluating
 from modules.backbones.loading import load_model, parts_of
 from modules.backbones.tower_cache import TowerCache
 from modules.kernels.divergence import fused_divergence
-from modules.kernels.logprobs import fused_logprobs, fused_scores
+from modules.kernels.logprobs import fused_scores
 from modules.policy.decoding import generate
 from modules.policy.reference import DisabledAdapterReference, Reference
 from modules.policy.sampling import SampledCompletions, Sampling
 from modules.policy.scoring import PackedStates, TokenScores, packed_states
+from modules.policy.unreadable import unreadable
 from modules.policy.vocabulary import Vocabulary
+from modules.step.nonfinite import NonFiniteError
 from modules.step.timer import PhaseTimer, timed
 
 
-class OmniModel(nn.Module):
+class OmniModel(nn.Module, Reference):
     """A model that embeds prompts, samples completions, and scores them.
 
     It is a thinker with towers, or a language model of text alone.
@@ -45,7 +47,6 @@ class OmniModel(nn.Module):
         self.tower_cache = tower_cache
         rows = self.backbone.head.weight.shape[0]
         self.register_buffer("suppressed", vocabulary.suppressed_mask(rows), persistent=False)
-        self.suppressed: Tensor
 
     @staticmethod
     def load(
@@ -108,15 +109,7 @@ class OmniModel(nn.Module):
         encoded: Tensor | None = None,
         scored: Tensor | None = None,
     ) -> PackedStates:
-        """Compute the states that predict each token of completions, prompts shared within groups.
-
-        Prompts are embedded first unless `encoded` is given. Gradients flow.
-
-        Shapes: encoded (sum of P, D_in), completions (N, T), scored (N, T)
-
-        Args:
-            scored: True on the tokens that are predicted; all of them by default.
-        """
+        """Compute the states that predict each token; gradients flow."""
         return packed_states(
             self.backbone,
             batch,
@@ -125,34 +118,6 @@ class OmniModel(nn.Module):
             scored=scored,
             dense=self.dense_attention,
         )
-
-    def logprobs(
-        self,
-        batch: Batch,
-        completions: Completions,
-        *,
-        encoded: Tensor | None = None,
-        temperature: float = 1.0,
-        scored: Tensor | None = None,
-    ) -> Tensor:
-        """Score completions under the tempered policy, prompts shared within their group.
-
-        Shapes: encoded (sum of P, D_in), completions (N, T), scored (N, T)
-            -> (N, T) float32, 0 on padding and on what is not scored
-
-        Args:
-            scored: True on the tokens that are scored, all of them by default; the head runs for
-                these alone. The others are only read, and may be tokens that are never sampled.
-        """
-        read = self.hidden_states(batch, completions, encoded=encoded, scored=scored)
-        logprobs = fused_logprobs(
-            read.states,
-            read.weight,
-            read.targets,
-            suppressed=self.suppressed,
-            temperature=temperature,
-        )
-        return read.pad(logprobs)
 
     def scores(
         self,
@@ -231,7 +196,8 @@ class OmniModel(nn.Module):
         """Sample G completions of each prompt, in eval mode, without gradients.
 
         Each prompt is read once; its cache is expanded to the group. `generate` with several
-        return sequences would run towers and prompt G times, and mixes up media on the way.
+        return sequences would run towers and prompt G times, and mixes up media on the way. Logits
+        that are infinite or NaN raise an error that names the prompts at fault.
 
         Shapes: uniforms (N, max_tokens), keyed by (seed, step, sample, rollout); N = B * G, or the
             rows of `after`
@@ -251,19 +217,22 @@ class OmniModel(nn.Module):
             if encoded is None:
                 with timed(timer, "towers"):
                     encoded = self.embed_prompts(batch)
-            ids, logprobs, mask = generate(
-                self.backbone,
-                batch,
-                after,
-                owner,
-                encoded=encoded.detach(),
-                sampling=sampling,
-                uniforms=uniforms.to(encoded.device),
-                suppressed=self.suppressed,
-                stop_id=self.vocabulary.end_id,
-                dense=self.dense_attention,
-                timer=timer,
-            )
+            try:
+                ids, logprobs, mask = generate(
+                    self.backbone,
+                    batch,
+                    after,
+                    owner,
+                    encoded=encoded.detach(),
+                    sampling=sampling,
+                    uniforms=uniforms.to(encoded.device),
+                    suppressed=self.suppressed,
+                    stop_id=self.vocabulary.end_id,
+                    dense=self.dense_attention,
+                    timer=timer,
+                )
+            except NonFiniteError as error:
+                raise unreadable(self.backbone, batch, after, dense=self.dense_attention) from error
         return SampledCompletions.of(ids, logprobs, mask, owner=owner, vocabulary=self.vocabulary)
 
     def reference(self) -> Reference:
@@ -276,7 +245,7 @@ class OmniModel(nn.Module):
 
     def save(self, path: Path) -> None:
         """Write whole weights, adapters merged, as a directory that `from_pretrained` loads."""
-        save_model(self.thinker, path, merged_weights(self.thinker))
+        self.thinker.save_pretrained(path, state_dict=merged_weights(self.thinker))
 
     def save_adapter(self, path: Path) -> None:
         """Write the adapters alone, in peft's format."""

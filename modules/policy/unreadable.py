@@ -1,25 +1,11 @@
 """Name the prompts for which a model computes infinite or NaN logits."""
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-
 import torch
 
 from datamodules.batch import Batch, Completions
 from modules.backbones.base import LanguageModel
 from modules.policy.scoring import forward_packed
 from modules.step.nonfinite import NonFiniteError, media_range
-
-
-@contextmanager
-def readable(
-    parts: LanguageModel, batch: Batch, after: Completions | None, *, dense: bool
-) -> Iterator[None]:
-    """Raise the error of `unreadable` in the place of a `NonFiniteError` raised inside."""
-    try:
-        yield
-    except NonFiniteError as error:
-        raise unreadable(parts, batch, after, dense=dense) from error
 
 
 @torch.no_grad()

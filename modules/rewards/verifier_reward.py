@@ -181,7 +181,7 @@ def reward_group(
     results = []
     for at, completion in enumerate(group):
         parts = {name: columns[name][at] for name in weights}
-        reward = weighted_sum(parts, weights)
+        reward = sum(weight * parts[name] for name, weight in weights.items())
         if not math.isfinite(reward):
             raise ValueError(
                 f"The reward of a completion of sample {sample.id!r} is {reward}, from parts "
@@ -209,11 +209,6 @@ def weights_at(step: int, config: RewardConfig) -> dict[str, float]:
     }
     bonuses = {name: float(vars(config)[name]) for name in BONUSES}
     return weights | {name: weight for name, weight in bonuses.items() if weight}
-
-
-def weighted_sum(parts: Mapping[str, float], weights: Mapping[str, float]) -> float:
-    """Sum the parts by their weights."""
-    return sum(weight * parts[name] for name, weight in weights.items())
 
 
 def accuracy(completion: GradedCompletion, sample: Sample, config: RewardConfig) -> float:

@@ -3,6 +3,7 @@
 from abc import ABC
 from collections import defaultdict
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Any
 
@@ -23,36 +24,34 @@ from modules.step.optimizer import build_optimizer, lr_factor
 from modules.step.resuming import Same, check_checkpoint, optimizer_like
 
 
+@dataclass(frozen=True, kw_only=True)
+class FitSettings:
+    """How a policy is trained, whatever the stage."""
+
+    optim: OptimConfig
+    max_steps: int
+    max_tokens: int = 0
+    """Trained on, after which training ends; 0 sets no such end."""
+
+    seed: int = 0
+    evidence: Mapping[str, str] = field(default_factory=dict)
+    """What questions need, by their id, where it is known: accuracies are logged by it. Other
+    questions are grouped by the media that they have."""
+
+
 class PolicyModule(L.LightningModule, ABC):
     """What Lightning needs of every stage beside its training step."""
 
     def __init__(
-        self,
-        policy: OmniModel,
-        optim: OptimConfig,
-        *,
-        max_steps: int,
-        max_tokens: int = 0,
-        max_completion_tokens: int,
-        evidence: Mapping[str, str] | None = None,
+        self, policy: OmniModel, settings: FitSettings, *, max_completion_tokens: int
     ) -> None:
-        """Take a policy and how it is trained.
-
-        Args:
-            max_tokens: trained on, after which training ends; 0 sets no such end.
-            evidence: that questions need, by their id, where it is known: accuracies are logged by
-                it. Other questions are grouped by the media that they have.
-        """
         super().__init__()
         self.automatic_optimization = False
         self.policy = policy
-        self.optim = optim
-        self.max_steps = max_steps
-        self.max_tokens = max_tokens
+        self.settings = settings
         self.tokens_seen = 0
         """Tokens of prompts and completions that optimizer steps trained on, over all ranks."""
         self.greedy = Sampling(group_size=1, max_tokens=max_completion_tokens, temperature=0.0)
-        self.evidence = evidence or {}
         self.metrics = StepMetrics()
         self.step_metrics: dict[str, float] = {}
         """Metrics of the last training step, which callbacks write down."""
@@ -89,7 +88,8 @@ class PolicyModule(L.LightningModule, ABC):
         groups: dict[str, list[float]] = defaultdict(list)
         for sample, accuracy in accuracies:
             media = "+".join(sorted({item.modality for item in sample.media})) or "text"
-            groups[f"accuracy_needs_{self.evidence.get(sample.id, media)}"].append(accuracy)
+            needed = self.settings.evidence.get(sample.id, media)
+            groups[f"accuracy_needs_{needed}"].append(accuracy)
             groups[f"accuracy_source_{sample.source}"].append(accuracy)
         return groups
 
@@ -113,7 +113,7 @@ class PolicyModule(L.LightningModule, ABC):
 
     def _expected(self, checkpoint: Mapping[str, Any]) -> dict[str, Any]:
         """List what this run would write into a checkpoint now, as far as it is read again."""
-        frozen, optimizer = self._frozen(), build_optimizer(self.policy, self.optim)
+        frozen, optimizer = self._frozen(), build_optimizer(self.policy, self.settings.optim)
         schedule = LambdaLR(optimizer, self._lr_factor)
         loops: dict[str, Any] = self.trainer.fit_loop.state_dict()
         loops["epoch_loop.manual_optimization.optim_step_progress"]["total"]["completed"] = Same(
@@ -133,10 +133,11 @@ class PolicyModule(L.LightningModule, ABC):
 
     def configure_optimizers(self) -> OptimizerLRScheduler:
         """AdamW with a schedule by optimizer steps."""
-        optimizer = build_optimizer(self.policy, self.optim)
+        optimizer = build_optimizer(self.policy, self.settings.optim)
         schedule = LambdaLR(optimizer, self._lr_factor)
         return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
     def _lr_factor(self, step: int) -> float:
-        tokens_done = self.tokens_seen / self.max_tokens if self.max_tokens else 0.0
-        return lr_factor(step, self.optim, max_steps=self.max_steps, tokens_done=tokens_done)
+        settings = self.settings
+        done = self.tokens_seen / settings.max_tokens if settings.max_tokens else 0.0
+        return lr_factor(step, settings.optim, max_steps=settings.max_steps, tokens_done=done)

@@ -13,7 +13,7 @@ from decimal import Decimal
 
 from datamodules.sample import Sample
 from modules.verifiers.extraction import MAX_CHARACTERS
-from modules.verifiers.numerals import decimal, number
+from modules.verifiers.numerals import SMALL, decimal, number
 from modules.verifiers.parsing import choice, items
 from modules.verifiers.typography import normalize, plain
 
@@ -59,10 +59,7 @@ BECAUSE = re.compile(r",? (?:because|since|as|given)\b.*")
 FILLER = re.compile(r"^(?:(?:an?|the|digit|number|option|choice|sound|equal to|simply) )+")
 EQUATION = re.compile(r"= ?(-?\d+(?:\.\d+)?)$")
 NAMED = re.compile(r"\b(?:option|choice) \w\b")
-NUMERALS = (
-    *("zero", "one", "two", "three", "four", "five", "six"),
-    *("seven", "eight", "nine", "ten", "eleven", "twelve"),
-)
+NUMERALS = SMALL[:13]
 FIGURE = re.compile(rf"(?<![\w.])-?\d+(?:\.\d+)?(?!\w)|\b(?:{'|'.join(NUMERALS)})\b")
 
 

@@ -1,31 +1,25 @@
 """Compare mathematical expressions, in worker processes with limits of time and memory.
 
 Equality of expressions is undecidable, and a policy will sooner or later write one on which algebra
-does not terminate. Python cannot interrupt itself inside a large power, so `math-verify` runs in
-workers whose limits the operating system enforces. `python -m modules.verifiers.math_answers` is
-a worker. It takes seconds to start, so the work is done, and the limits are spent, in forks of it.
+does not terminate. `python -m modules.verifiers.math_answers` is a worker, with `math-verify`. It
+takes seconds to start, so the work is done, and the time is spent, in forks of it.
 """
 
-import atexit
 import importlib.util
-import json
 import logging
 import multiprocessing
-import os
 import re
-import resource
-import signal
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from multiprocessing.connection import Connection
-from pathlib import Path
+from multiprocessing.context import ForkProcess
 from queue import SimpleQueue
-from typing import Literal, final
+from typing import Literal
 
 from datamodules.sample import MAX_EXPRESSION
 from modules.verifiers.typography import plain
+from untrusted.killable import KillableProcess, limit_time, serve
 
 WORKERS = 2
 MEMORY = 2 << 30
@@ -33,9 +27,6 @@ MEMORY = 2 << 30
 
 MAX_DEPTH = 6
 """Nesting of braces and brackets; the parser takes exponential time in some of them."""
-
-READY = "ready\n"
-ROOT = Path(__file__).parents[2]
 
 Result = bool | None | Literal["bad gold"]
 
@@ -78,24 +69,21 @@ def equivalent(pairs: Sequence[tuple[str, str]], *, seconds: float = 2.0) -> lis
             "but it is not installed: run `pip install math-verify`, or set answer_type to text."
         )
 
-    def compare(pair: tuple[str, str]) -> Result:
+    def compare(pair: tuple[str, str]) -> bool | None:
         gold, given = cleaned[pair]
-        if not gold:
-            return "bad gold"
-        return gold == given or (_compare(gold, given, seconds) if given else None)
+        result: Result = "bad gold"
+        if gold:
+            result = gold == given or (_compare(gold, given, seconds) if given else None)
+        if isinstance(result, str):
+            raise ValueError(
+                f"The answer {pair[0]!r} cannot be read as one expression, so that no completion "
+                "could be right: correct the record, or set its answer_type to text."
+            )
+        return result
 
     with ThreadPoolExecutor(WORKERS) as threads:
         results = dict(zip(cleaned, threads.map(compare, cleaned), strict=True))
-    verdicts: list[bool | None] = []
-    for gold, given in pairs:
-        result = results[gold, given]
-        if result == "bad gold":
-            raise ValueError(
-                f"The answer {gold!r} cannot be read as one expression, so that no completion "
-                "could be right: correct the record, or set its answer_type to text."
-            )
-        verdicts.append(result)
-    return verdicts
+    return [results[pair] for pair in pairs]
 
 
 def close() -> None:
@@ -131,113 +119,63 @@ def _balanced(text: str) -> bool:
     return braces == 0
 
 
-@final
-class _Worker:
-    """A worker process, which compares one pair after another."""
-
-    def __init__(self) -> None:
-        self.process: subprocess.Popen[str] | None = None
-        self.ready = False
-
-    def compare(self, gold: str, given: str, seconds: float) -> Result:
-        """Compare a pair; None where it took too much time or memory."""
-        self.start()
-        process = self.process
-        assert process and process.stdin and process.stdout, "it has pipes"
-        if not self.ready and process.stdout.readline() != READY:
-            raise RuntimeError(
-                "A process that compares expressions did not start (see above), but answers of "
-                f"type math need one: see that `{sys.executable} -m "
-                f"modules.verifiers.math_answers` prints {READY!r} and that {MEMORY >> 30} GiB of "
-                "memory can be addressed."
-            )
-        self.ready = True
-        try:
-            print(json.dumps([gold, given, seconds]), file=process.stdin, flush=True)
-            reply = process.stdout.readline()
-        except BrokenPipeError:
-            reply = ""
-        if reply:
-            result: Result = json.loads(reply)
-            return result
-        if (code := process.wait()) > 0:  # negative, had it been killed
-            raise RuntimeError(
-                f"Comparing {given!r} with the answer {gold!r} ended in an error (exit code "
-                f"{code}, see above), but must end in a verdict: this is a bug; please report it."
-            )
-        return None
-
-    def start(self) -> None:
-        """Start the process unless it runs.
-
-        It is no fork: this process has threads and a GPU.
-        """
-        if self.process is not None and self.process.poll() is None:
-            return
-        self.stop()
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "modules.verifiers.math_answers"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=ROOT,
-            # How sympy simplifies depends on the order of sets, which must not vary.
-            env=os.environ | {"PYTHONHASHSEED": "0"},
-            start_new_session=True,  # Ctrl-C reaches this process only, which then kills that one
-        )
-
-    def stop(self) -> None:
-        """Kill the process, if there is one."""
-        if self.process is not None:
-            if self.process.poll() is None:
-                os.killpg(self.process.pid, signal.SIGKILL)  # its fork too
-            self.process.communicate()  # closes the pipes, at which an orphaned fork ends
-        self.process, self.ready = None, False
-
-
-_WORKERS = tuple(_Worker() for _ in range(WORKERS))
-_IDLE: SimpleQueue[_Worker] = SimpleQueue()
+_WORKERS = tuple(
+    KillableProcess(
+        "modules.verifiers.math_answers",
+        does="compares expressions",
+        needed_by="answers of type math",
+        memory=MEMORY,
+    )
+    for _ in range(WORKERS)
+)
+_IDLE: SimpleQueue[KillableProcess] = SimpleQueue()
 for _worker in _WORKERS:
     _IDLE.put(_worker)
-atexit.register(close)
 
 
 def _compare(gold: str, given: str, seconds: float) -> Result:
+    """Compare a pair; None where it took too much time or memory."""
     worker = _IDLE.get()
     try:
-        return worker.compare(gold, given, seconds)
+        result, code = worker.ask([gold, given, seconds])
     finally:
         _IDLE.put(worker)
+    if code > 0:  # negative, had it been killed
+        raise RuntimeError(
+            f"Comparing {given!r} with the answer {gold!r} ended in an error (exit code {code}, "
+            "see above), but must end in a verdict: this is a bug; please report it."
+        )
+    verdict: Result = result
+    return verdict
 
 
-def _serve() -> None:
-    """Pass each pair from standard input to a fork of this process, until the input closes.
-
-    Where the fork is killed, the reply is null, and the next pair goes to a new fork.
-    """
-    replies, sys.stdout = sys.stdout, sys.stderr  # parsers print
-    resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
-    signal.signal(signal.SIGPROF, signal.SIG_DFL)  # which kills
+def _prepare() -> Callable[[object], Result]:
+    """Load math-verify, and have forks of this process compare pairs: where one is killed, there is
+    no verdict, and the next pair goes to a new one."""
     is_equal = _load_comparison()
     is_equal(r"\frac{1}{2}", "x^2+1")  # the first time takes longer
-    print(READY, end="", file=replies, flush=True)
     forks = multiprocessing.get_context("fork")  # this process has no threads
-    fork, ours = None, None
-    for line in sys.stdin:
+    fork: ForkProcess | None = None
+    ours: Connection | None = None
+
+    def compare(pair: object) -> Result:
+        nonlocal fork, ours
         if fork is None or ours is None or not fork.is_alive():
             ours, theirs = forks.Pipe()
             fork = forks.Process(target=_compare_all, args=(is_equal, theirs, ours), daemon=True)
             fork.start()
             theirs.close()
-        result: Result = None
         try:
-            ours.send(json.loads(line))
-            result = ours.recv()
+            ours.send(pair)
+            result: Result = ours.recv()
+            return result
         except (EOFError, OSError):
             fork.join()
             if (code := fork.exitcode or 0) > 0:  # it raised; killed, it would be negative
                 sys.exit(code)
-        print(json.dumps(result), file=replies, flush=True)
+            return None
+
+    return compare
 
 
 def _compare_all(
@@ -250,12 +188,12 @@ def _compare_all(
             gold, given, seconds = pairs.recv()
         except EOFError:
             return
-        signal.setitimer(signal.ITIMER_PROF, seconds)
+        limit_time(seconds)
         try:
             result = is_equal(gold, given)
         except (MemoryError, RecursionError):
             result = None
-        signal.setitimer(signal.ITIMER_PROF, 0)
+        limit_time(0)
         pairs.send(result)
 
 
@@ -287,4 +225,4 @@ def _load_comparison() -> Callable[[str, str], Result]:
 
 
 if __name__ == "__main__":
-    _serve()
+    serve(_prepare, memory=MEMORY)

@@ -21,14 +21,14 @@ _EXACT = 20
 MAX_WORDS = 32
 """Longest number in words."""
 
-_SMALL = (
+SMALL = (
     *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
     *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen"),
     *("eighteen", "nineteen"),
 )
-_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
-_UNITS = {word: value for value, word in enumerate(_SMALL)}
-_DECADES = {word: 10 * value for value, word in enumerate(_TENS, start=2)}
+TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
+_UNITS = {word: value for value, word in enumerate(SMALL)}
+_DECADES = {word: 10 * value for value, word in enumerate(TENS, start=2)}
 _SCALES = {"thousand": 10**3, "million": 10**6, "billion": 10**9, "trillion": 10**12}
 _DOZEN = 12
 _PARTS = {

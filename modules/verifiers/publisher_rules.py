@@ -11,6 +11,7 @@ import string
 from collections.abc import Mapping, Sequence
 
 from datamodules.sample import LETTERS
+from modules.verifiers.numerals import SMALL, TENS
 
 OPEN, CLOSE = "<answer>", "</answer>"
 
@@ -27,15 +28,9 @@ POINT = "point"
 MAX_DIGITS = 300
 """More overflow a float, at which the published script fails."""
 
-_SMALL = (
-    *("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"),
-    *("eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen"),
-    "nineteen",
-)
-_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 NUMBER_WORDS: Mapping[str, int] = {
-    **{word: value for value, word in enumerate(_SMALL)},
-    **{word: 10 * value for value, word in enumerate(_TENS, start=2)},
+    **{word: value for value, word in enumerate(SMALL)},
+    **{word: 10 * value for value, word in enumerate(TENS, start=2)},
     **{"hundred": 100, "thousand": 10**3, "million": 10**6, "billion": 10**9},
 }
 
@@ -205,7 +200,7 @@ def _written_number(words: Sequence[str]) -> float | None:
     if not all(group for group, _ in groups):
         return None
     total = sum(_group([NUMBER_WORDS[word] for word in group]) * by for group, by in groups)
-    digits = [NUMBER_WORDS[word] for word in decimals if word in _SMALL[:10]]
+    digits = [NUMBER_WORDS[word] for word in decimals if word in SMALL[:10]]
     valid = decimals and len(digits) == len(decimals)
     return total + float(f"0.{''.join(map(str, digits))}") if valid else total
 

@@ -21,6 +21,7 @@ from modules.policy.sampling import Sampling
 from modules.policy.vocabulary import Vocabulary
 from modules.rewards.verifier_reward import VerifierReward
 from modules.rlvr import RlvrModule
+from modules.step.policy_module import FitSettings
 from tests.conftest import clip, film, make_prompt, make_sample, picture
 from tests.modules.policy.test_omni import gradients, repeated
 from training.run import train
@@ -140,12 +141,10 @@ def test_one_rlvr_step_at_the_shape_of_qwen25_omni_3b(encoder):
     rlvr = RlvrConfig(group_size=8, max_completion_tokens=64)
     module = RlvrModule(
         policy,
-        OptimConfig(),
+        FitSettings(optim=OptimConfig(), max_steps=1),
         rlvr,
         reward_function=VerifierReward(rlvr),
-        max_steps=1,
         accumulate=1,
-        seed=0,
     )
     module.apply_gradients = lambda *_: None  # type: ignore[method-assign]  # gradients are what is timed
     for attempt in ("first", "second"):

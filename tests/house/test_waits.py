@@ -14,7 +14,7 @@ KNOWN = {
     "modules/step/distributed.py": {"wait"},
     # Answers come within limits of processor time; a process that is gone closes its pipe. A signal
     # reaches the main thread, and where threads are waited for the one that stands by ends it all.
-    "modules/verifiers/math_answers.py": {"wait", "communicate", "get", "recv", "join"},
+    "modules/verifiers/math_answers.py": {"get", "recv", "join"},
     # Every request has a limit of time. A signal ends the wait, as above.
     "evaluation/probing/openai_client.py": {"get"},
     # Its thread looks every fifth of a second whether it should end.
@@ -24,7 +24,7 @@ KNOWN = {
     # What nobody else knows the name of yet, or a directory for the moment of a look.
     "runtime/writing.py": {"flock"},
     # A process that has been killed.
-    "pretrained/chat_template.py": {"communicate"},
+    "untrusted/killable.py": {"communicate"},
 }
 
 

@@ -17,7 +17,8 @@ from modules.rlvr import RlvrModule
 from modules.rollout.collector import FreshPrompts
 from modules.rollout.rollout import Experience, Rollout
 from modules.step.nonfinite import NonFiniteError
-from tests.fitting import gradients, train
+from modules.step.policy_module import FitSettings
+from tests.fitting import gradients, require_same, train
 
 TEMPERATURE = 1.5
 """At which the shipped model is right now and then on every question of the quiz."""
@@ -35,12 +36,10 @@ def rlvr_module(
     )
     return RlvrModule(
         policy,
-        OptimConfig(lr=1e-3),
+        FitSettings(optim=OptimConfig(lr=1e-3), max_steps=10, seed=5),
         rlvr,
         reward_function=VerifierReward(rlvr),
-        max_steps=10,
         accumulate=accumulate,
-        seed=5,
         fresh_prompts=prompts,
     )
 
@@ -82,11 +81,7 @@ def test_accumulated_gradients_are_those_of_one_large_batch(tiny_policy, quiz, s
     """Cut unevenly, so that means of means would show."""
     whole = gradients(rlvr_module(tiny_policy, **settings), [quiz])
     parts = gradients(rlvr_module(tiny_policy, accumulate=2, **settings), cut(quiz, [0, 1, 2], [3]))
-    assert parts.keys() == whole.keys()
-    norm = torch.stack([grad.norm() for grad in whole.values()]).norm()
-    assert norm > 1e-3
-    for name, gradient in whole.items():
-        assert (parts[name] - gradient).norm() < 2e-5 * norm, name
+    require_same(parts, whole)
 
 
 def test_a_round_says_the_same_however_it_is_cut(tiny_policy, quiz):
@@ -279,15 +274,6 @@ def _poison(module: RlvrModule, what: str) -> None:
 def test_checkpoints_leave_the_reference_out(tiny_policy):
     with_kl = rlvr_module(tiny_policy, kl=KlConfig(coef=0.5))
     assert with_kl.state_dict().keys() == rlvr_module(tiny_policy).state_dict().keys()
-
-
-def test_rewards_by_hand(tiny_policy, quiz):
-    """Right in its tags 0.9 + 0.1, wrong in its tags 0.1, nothing readable nothing."""
-    module = rlvr_module(tiny_policy)
-    [one] = module.collect_rollouts([quiz])
-    by_hand = 0.9 * one.correct.float() + 0.1 * one.reward_parts["format"]
-    torch.testing.assert_close(one.rewards, by_hand)
-    assert one.reward_parts["format"].bool().logical_and(~one.correct).any()
 
 
 def test_unanimous_groups_teach_nothing(policy, ragged):

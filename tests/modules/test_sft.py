@@ -1,14 +1,13 @@
 """Imitation by hand: what it sums over, what it refuses, how fast it goes, when it ends."""
 
 import pytest
-import torch
 
 from configs.schema import OptimConfig, SftConfig
 from datamodules.batch import Batch, Completions
 from modules.policy.omni import OmniModel
 from modules.sft import SftModule
-from modules.step.nonfinite import NonFiniteError
-from tests.fitting import fit, gradients
+from modules.step.policy_module import FitSettings
+from tests.fitting import fit, gradients, require_same
 
 TARGETS = [[50, 60], [70, 80, 90], [100], [110, 120]]
 
@@ -17,7 +16,8 @@ def sft_module(
     policy: OmniModel, optim: OptimConfig | None = None, *, max_tokens: int = 0, **settings: object
 ) -> SftModule:
     sft = SftConfig(**settings)  # type: ignore[arg-type]
-    return SftModule(policy, optim or OptimConfig(), sft, max_steps=10, max_tokens=max_tokens)
+    fit_settings = FitSettings(optim=optim or OptimConfig(), max_steps=10, max_tokens=max_tokens)
+    return SftModule(policy, fit_settings, sft)
 
 
 def with_targets(batch: Batch, targets: list[list[int]]) -> Batch:
@@ -60,19 +60,7 @@ def test_a_step_has_the_same_gradient_however_it_is_cut(policy, ragged, average)
     whole = gradients(sft_module(policy, loss_aggregation=average), [batch])
     cut = [batch.select([2, 0, 3]), batch.select([1])]
     parts = gradients(sft_module(policy, loss_aggregation=average), cut)
-    assert parts.keys() == whole.keys()
-    norm = torch.stack([gradient.norm() for gradient in whole.values()]).norm()
-    for name, gradient in whole.items():
-        assert (parts[name] - gradient).norm() < 2e-5 * norm, name
-
-
-def test_a_bad_gradient_names_the_samples_of_all_micro_batches(policy, ragged):
-    batch = with_targets(ragged, TARGETS)
-    before = {name: p.detach().clone() for name, p in policy.named_parameters()}
-    policy.backbone.head.weight.register_hook(lambda gradient: gradient * float("nan"))
-    with pytest.raises(NonFiniteError, match=r"the gradient .* in 3 of 3 samples \(s0.*; s1.*; s3"):
-        fit(sft_module(policy), [batch.select([0, 1]), batch.select([3])])
-    assert all(torch.equal(p, before[name]) for name, p in policy.named_parameters())
+    require_same(parts, whole)
 
 
 def test_a_run_ends_with_the_step_that_reaches_its_tokens(policy, ragged):

@@ -2,7 +2,6 @@
 
 import multiprocessing
 import os
-import shutil
 import subprocess
 import sys
 import time
@@ -167,8 +166,7 @@ def test_a_process_that_is_gone_leaves_none_behind():
     assert not Path(f"/proc/{child}").exists()
 
 
-def test_a_model_whose_template_never_ends_is_named(tmp_path):
-    model = Path(shutil.copytree("assets/tiny", tmp_path / "model"))
+def test_a_model_whose_template_never_ends_is_named(model):
     (model / "chat_template.jinja").write_text(ENDLESS["loops"])
     encoder = PromptEncoder(str(model))
     with pytest.raises(ValueError, match=rf"the chat template of {model} took more than 5 s"):

@@ -1,7 +1,6 @@
 """Tokenizers of strangers: no text grows without end, and what they give up over is told."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +14,6 @@ from recipes.lengths import _counter
 from runtime.failures import explain
 
 TINY = Path("assets/tiny")
-
-
-@pytest.fixture
-def model(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(TINY, tmp_path / "model"))
 
 
 def change(place: Path, **parts: Any) -> None:

@@ -1,8 +1,11 @@
-"""What both scripts share: streams that are closed, and what is said there."""
+"""What both scripts share: streams that are closed, full or unread, and how a process ends."""
 
+import os
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
@@ -40,3 +43,93 @@ def test_streams_that_are_closed_change_nothing(tmp_path, closed, fails):
     assert (tmp_path / "file").read_text() == ""
     if "2>&-" not in closed and fails:
         assert "error: what is wrong" in done.stderr
+
+
+RAISING = """
+import sys
+from configs.load import load_config
+from runtime.console import run_to_exit
+
+def step():
+    {raised}
+
+run_to_exit(step, load_config(["stage=rlvr"], ("rlvr",)))
+"""
+SHOWING = """
+import sys
+from runtime.console import Screen
+sys.stderr = Screen(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace")
+from tqdm import tqdm
+for _ in tqdm(range(3), mininterval=0): print("word" * 9_000, file=sys.stderr)
+open(sys.argv[1], "w").write("done")
+"""
+
+
+@pytest.fixture
+def unread() -> Iterator[int]:
+    """A pipe that nobody reads any more."""
+    reader, writer = os.pipe()
+    os.close(reader)
+    yield writer
+    os.close(writer)
+
+
+@pytest.fixture
+def full() -> Iterator[IO[str]]:
+    """A disk that is full."""
+    with Path("/dev/full").open("w") as disk:
+        yield disk
+
+
+def ended(*command: str, **streams: Any) -> tuple[int, str]:
+    """Run Python; return its exit code and what it said on standard error, unless that leads
+    elsewhere."""
+    streams = {"stdout": subprocess.DEVNULL, "stderr": subprocess.PIPE} | streams
+    done = subprocess.run([sys.executable, *command], cwd=ROOT, text=True, **streams)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "told"),
+    [
+        (
+            "import torch; raise torch.OutOfMemoryError('CUDA out of memory. x')",
+            1,
+            "error: the GPU's memory",
+        ),
+        ("open('train.py/x')", 1, "error: train.py/x is a file where a directory should be"),
+        ("raise ValueError('the tea is cold')", 1, "error: the tea is cold"),
+        ("sys.exit(3)", 3, ""),
+        ("{}['x']", 1, "Traceback"),
+    ],
+)
+def test_a_process_ends_with_the_sentence_and_the_code(raised, code, told):
+    found, said = ended("-c", RAISING.format(raised=raised))
+    assert found == code
+    assert said.startswith(told) if told else not said
+    assert ("Traceback" in said) == (told == "Traceback")
+
+
+@pytest.mark.parametrize(
+    "command", [["-c", RAISING.format(raised="print('x' * 1_000_000)")], ["eval.py", "--help"]]
+)
+def test_what_nobody_reads_to_its_end_ends_quietly(unread, command):
+    assert ended(*command, stdout=unread) == (141, "")
+
+
+def test_a_run_goes_on_where_its_words_find_no_room(tmp_path, full):
+    """Standard error goes to a full disk, as with `2> log`; what is written elsewhere stays."""
+    assert ended("-c", SHOWING, str(tmp_path / "done"), stderr=full)[0] == 0
+    assert (tmp_path / "done").read_text() == "done"
+
+
+def test_a_run_ends_where_nobody_reads_its_words(tmp_path, unread):
+    assert ended("-c", SHOWING, str(tmp_path / "done"), stderr=unread)[0] != 0
+
+
+def test_a_report_that_finds_no_room_is_an_error_and_one_sentence(full):
+    """Standard output goes to a full disk, as with `> report`."""
+    code, said = ended("-c", RAISING.format(raised="print('x' * 9_000)"), stdout=full)
+    assert code == 1
+    assert said.startswith("error: a disk is full (No space left on device): free space")
+    assert len(said.splitlines()) == 1

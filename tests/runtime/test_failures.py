@@ -1,4 +1,4 @@
-"""Errors of the outside world as one sentence each, and as the exit of a process."""
+"""Errors of the outside world as one sentence each."""
 
 import errno
 import json
@@ -230,55 +230,6 @@ def test_a_checkpoint_on_a_full_disk_leaves_those_before_it(tmp_path):
     assert len([*tmp_path.iterdir()]) == 2
 
 
-RAISING = """
-import sys
-from configs.load import load_config
-from runtime.console import run_to_exit
-
-def step():
-    {raised}
-
-run_to_exit(step, load_config(["stage=rlvr"], ("rlvr",)))
-"""
-
-
-@pytest.mark.parametrize(
-    ("raised", "code", "told"),
-    [
-        (
-            "import torch; raise torch.OutOfMemoryError('CUDA out of memory. x')",
-            1,
-            "error: the GPU's memory",
-        ),
-        (
-            "open('train.py/x')",
-            1,
-            "error: train.py/x is a file where a directory should be",
-        ),
-        ("raise ValueError('the tea is cold')", 1, "error: the tea is cold"),
-        ("sys.exit(3)", 3, ""),
-        ("{}['x']", 1, "Traceback"),
-        ("print('x' * 1_000_000)", 141, ""),
-    ],
-)
-def test_a_process_ends_with_the_sentence_and_the_code(raised, code, told):
-    """The last one speaks to a pipe that nobody reads any more."""
-    reader, writer = os.pipe()
-    os.close(reader)
-    process = subprocess.Popen(
-        [sys.executable, "-c", RAISING.format(raised=raised)],
-        cwd=ROOT,
-        stdout=writer if code == 141 else subprocess.DEVNULL,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
-    os.close(writer)
-    _, said = process.communicate()
-    assert process.returncode == code
-    assert said.startswith(told) if told else not said
-    assert ("Traceback" in said) == (told == "Traceback")
-
-
 @pytest.mark.parametrize("script", ["train.py stage=sft", "eval.py stage=audit"])
 def test_a_place_that_cannot_hold_a_run_is_told(script, tmp_path):
     (tmp_path / "file").touch()
@@ -287,15 +238,6 @@ def test_a_place_that_cannot_hold_a_run_is_told(script, tmp_path):
     assert done.returncode == 1 and "Traceback" not in done.stderr
     last = done.stderr.strip().splitlines()[-1]
     assert last.startswith("error: ") and f"run.root (now {tmp_path}/file/runs)" in last
-
-
-def test_help_that_nobody_reads_to_its_end_ends_quietly():
-    reader, writer = os.pipe()
-    os.close(reader)
-    command = [sys.executable, "eval.py", "--help"]
-    done = subprocess.run(command, cwd=ROOT, stdout=writer, stderr=subprocess.PIPE, text=True)
-    os.close(writer)
-    assert (done.returncode, done.stderr) == (141, "")
 
 
 def test_why_a_training_ends_stands_on_a_line_of_its_own(capsys):
@@ -307,42 +249,6 @@ def test_why_a_training_ends_stands_on_a_line_of_its_own(capsys):
     progress.on_exception(trainer, module, MemoryError())
     drawn = capsys.readouterr().err
     assert "0/7" in drawn and drawn.endswith("\n") and progress.bar.disable
-
-
-SHOWING = """
-import sys
-from runtime.console import Screen
-sys.stderr = Screen(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace")
-from tqdm import tqdm
-for _ in tqdm(range(3), mininterval=0): print("word" * 9_000, file=sys.stderr)
-open(sys.argv[1], "w").write("done")
-"""
-
-
-def test_a_run_goes_on_where_its_words_find_no_room(tmp_path):
-    """Standard error goes to a full disk, as with `2> log`; what is written elsewhere stays."""
-    command = [sys.executable, "-c", SHOWING, str(tmp_path / "done")]
-    with FULL.open("w") as full:
-        assert subprocess.run(command, cwd=ROOT, stderr=full).returncode == 0
-    assert (tmp_path / "done").read_text() == "done"
-
-
-def test_a_run_ends_where_nobody_reads_its_words(tmp_path):
-    reader, writer = os.pipe()
-    os.close(reader)
-    command = [sys.executable, "-c", SHOWING, str(tmp_path / "done")]
-    assert subprocess.run(command, cwd=ROOT, stderr=writer).returncode != 0
-    os.close(writer)
-
-
-def test_a_report_that_finds_no_room_is_an_error_and_one_sentence():
-    """Standard output goes to a full disk, as with `> report`."""
-    command = [sys.executable, "-c", RAISING.format(raised="print('x' * 9_000)")]
-    with FULL.open("w") as full:
-        done = subprocess.run(command, cwd=ROOT, stdout=full, stderr=subprocess.PIPE, text=True)
-    assert done.returncode == 1
-    assert done.stderr.startswith("error: a disk is full (No space left on device): free space")
-    assert len(done.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("root", ["x" * 300, "/".join(["y" * 200] * 30)])

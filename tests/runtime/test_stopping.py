@@ -132,8 +132,10 @@ def test_a_watchdog_whose_process_was_gone_before_it_could_look_watches_nobody()
     assert subprocess.run(command, cwd=ROOT, stdin=reader, timeout=20).returncode == 0
 
 
-def test_a_child_that_no_thread_could_end_ends_with_its_parent(start):
-    inner = FRAME.format(work=LOCKED, grace=1)
+@pytest.mark.parametrize("work", [LOCKED, "time.sleep(60)"])
+def test_a_child_ends_with_its_parent_whatever_kills_that(start, work):
+    """Also one in which no thread gets a turn."""
+    inner = FRAME.format(work=work, grace=1)
     process = start(
         f"child = subprocess.Popen([sys.executable, '-c', {inner!r}], "
         "stdout=subprocess.PIPE); child.stdout.readline(); print(child.pid, flush=True);"
@@ -187,21 +189,6 @@ def test_a_forked_process_is_as_before(start):
     )
     assert process.wait(30) == 0
     assert process.stdout.read() == "-15\n"
-
-
-CHILD = "time.sleep(60)"
-
-
-def test_a_child_ends_with_its_parent_whatever_kills_that(start):
-    inner = FRAME.format(work=CHILD, grace=1)
-    process = start(
-        f"child = subprocess.Popen([sys.executable, '-c', {inner!r}], "
-        "stdout=subprocess.PIPE); child.stdout.readline(); print(child.pid, flush=True);"
-        "time.sleep(60)"
-    )
-    child = int(process.stdout.readline())
-    process.kill()
-    _await_end(child)
 
 
 @pytest.mark.parametrize("method", ["spawn", "fork"])

@@ -1,6 +1,5 @@
 """Tests of what a run leaves: whole or not there, and what stood before stays."""
 
-import ast
 import errno
 import fcntl
 import os
@@ -23,7 +22,6 @@ from runtime.writing import (
     write_bytes,
     write_text,
 )
-from tests.house.test_architecture import ROOT, SHIPPED
 
 FAILURES = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.ESTALE, errno.ETIMEDOUT, errno.EROFS)
 
@@ -293,81 +291,3 @@ def test_what_a_directory_keeps_moves_over_or_stays(tmp_path, monkeypatch, fails
     ):
         (made / "new").touch()
     assert names(place) == ["kept", "old" if fails else "new"] and names(tmp_path) == ["a"]
-
-
-GOES_ROUND = {
-    "datamodules/digits/build.py": "moves directories that it has built beside their place",
-    "datamodules/sources/index/table.py": "write_table lets Arrow write into that directory",
-    "modules/backbones/base.py": "save_model lets transformers write into a whole_directory",
-    "modules/backbones/adapters.py": "save_adapters lets peft write into a whole_directory",
-    "training/run.py": "save lets a processor write into a whole_directory",
-    "assets/make_tiny.py": "makes what is committed, not what a run leaves",
-    "runtime/runs.py": "opens run.lock, which has no content",
-    "datamodules/loading/loader.py": "sends batches through a pipe",
-    "training/trace_cache.py": "opens the cache to lock it, and cuts off a torn line",
-    "recipes/processes.py": "copies what a step says as it says it, and goes on without",
-}
-"""Files that write in another way than `runtime/writing.py`, and why they may."""
-
-WRITING = {
-    *("write_text", "write_bytes", "save_file", "save_pretrained", "savefig", "tofile"),
-    *("mkstemp", "NamedTemporaryFile", "copyfile", "copytree", "move", "truncate"),
-    *("rename", "renames", "link", "symlink", "write_table", "savez", "dump", "OSFile"),
-}
-OF_MODULE = {"torch": {"save"}, "np": {"save", "savez", "savetxt"}, "os": {"replace"}}
-GIVEN_A_FILE = (
-    "scripts/draw_demo.py",
-    "evaluation/auditing/plot.py",
-    "training/callbacks/checkpoints.py",
-    "datamodules/contribution/probe_cache.py",
-)
-"""Files that hand a library what `whole` yields, or a buffer."""
-
-
-def writes(node: ast.Call) -> bool:
-    """Tell whether a call writes a file by itself."""
-    arguments = [*node.args, *(keyword.value for keyword in node.keywords)]
-    modes = [one.value for one in arguments if isinstance(one, ast.Constant)]
-    writing_mode = any(isinstance(m, str) and 0 < len(m) < 4 and {*m} & {*"wax+"} for m in modes)
-    if isinstance(node.func, ast.Name):
-        return (node.func.id == "open" and writing_mode) or node.func.id == "save_file"
-    if not isinstance(node.func, ast.Attribute):
-        return False
-    name, of = node.func.attr, node.func.value
-    module = of.id if isinstance(of, ast.Name) else ""
-    moved = name == "replace" and len(node.args) == 1 and not node.keywords
-    opened = name == "open" and (writing_mode or re.search(r"O_WR|O_RDWR", ast.unparse(node)))
-    nowhere = "devnull" in ast.unparse(node) or module == "av"
-    ways = WRITING | OF_MODULE.get(module, set())
-    return not nowhere and (bool(opened) or moved or name in ways)
-
-
-def strays(file: str) -> list[str]:
-    """List the calls of a file that write, by line."""
-    tree = ast.parse((ROOT / file).read_text())
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and writes(node)]
-    return [f"{file}:{call.lineno}: {ast.unparse(call)[:60]}" for call in calls]
-
-
-def test_all_that_a_run_leaves_is_written_in_one_place():
-    allowed = {"runtime/writing.py", *GOES_ROUND, *GIVEN_A_FILE}
-    found = [stray for file in SHIPPED if file not in allowed for stray in strays(file)]
-    assert not found, "write with writing.whole, append or whole_directory:\n" + "\n".join(found)
-
-
-def test_every_file_that_goes_round_it_still_does():
-    assert [file for file in (*GOES_ROUND, *GIVEN_A_FILE) if not strays(file)] == []
-
-
-def test_the_search_for_strays_finds_each_way_of_writing():
-    ways = ("p.open('w')", "open(p, 'ab')", "p.write_text('x')", "os.replace(a, b)", "a.replace(b)")
-    for way in (
-        *ways,
-        "torch.save(x, p)",
-        "np.save(p, x)",
-        "p.rename(q)",
-        "os.open(p, os.O_WRONLY)",
-    ):
-        assert writes(ast.parse(way, mode="eval").body), way
-    for way in ("p.open('rb')", "p.open()", "text.replace('a', 'b')", "replace(config, seed=3)"):
-        assert not writes(ast.parse(way, mode="eval").body), way

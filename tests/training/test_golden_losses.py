@@ -20,6 +20,7 @@ from datamodules.batch import Batch
 from modules.policy.omni import OmniModel
 from modules.rewards.verifier_reward import VerifierReward
 from modules.rlvr import RlvrModule
+from modules.step.policy_module import FitSettings
 from tests.fitting import train
 
 FILE = Path(__file__).parents[1] / "golden" / "losses.json"
@@ -46,12 +47,10 @@ def losses(policy: OmniModel, quiz: Batch, group: str, name: str) -> list[float]
         rlvr = replace(rlvr, reward=replace(rlvr.reward, early_steps=STEPS // 2))
     module = RlvrModule(
         policy,
-        OptimConfig(lr=1e-4),
+        FitSettings(optim=OptimConfig(lr=1e-4), max_steps=STEPS, seed=5),
         rlvr,
         reward_function=VerifierReward(rlvr),
-        max_steps=STEPS,
         accumulate=1,
-        seed=5,
         fresh_prompts=lambda number, attempt: fresh(seen, number, attempt),
     )
     rounds = [[replace(seen, step=step)] for step in range(STEPS // 2)]

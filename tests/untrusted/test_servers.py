@@ -1,6 +1,5 @@
-"""Where requests go: to the address that was given, and from one file."""
+"""Where requests go: to the address that was given."""
 
-import ast
 import asyncio
 import re
 import socket
@@ -23,40 +22,10 @@ from evaluation.probing import openai_client as remote
 from evaluation.probing.troubles import retry_after
 from tests.evaluation.probing.test_openai_client import asked, questions
 from tests.hostile_server import completion, http, misbehaving
-from tests.house.test_architecture import ROOT, SHIPPED, imports
 from untrusted import servers as reaching
 from untrusted.servers import is_loopback, proxied, reach, unreachable
 
 WHOLE = http(completion())
-OPENING = {
-    *("socket", "ssl", "http.client", "urllib.request", "urllib3", "requests", "aiohttp", "httpx"),
-    *("httpx2", "httpcore2", "openai", "websockets", "ftplib", "smtplib", "telnetlib", "xmlrpc"),
-    *("asyncio.open_connection", "torch.hub", "fsspec", "boto3"),
-}
-ASKS = re.compile(r"open_connection|urlopen|urlretrieve|create_connection|from_url|load_dataset")
-
-
-WITHIN = ("untrusted/servers.py", "runtime/stopping.py", "runtime/watchdog.py")
-"""The one that opens them, and two that talk to each other over a pair of sockets."""
-
-
-@pytest.mark.parametrize("file", [file for file in SHIPPED if file not in WITHIN])
-def test_no_other_file_opens_connections(file):
-    found = {
-        name for name in imports(file) for root in OPENING if f"{name}.".startswith(f"{root}.")
-    }
-    assert not found, f"{file} imports {sorted(found)}: see untrusted/servers.py"
-    called = {
-        node.attr if isinstance(node, ast.Attribute) else node.id
-        for node in ast.walk(ast.parse((ROOT / file).read_text()))
-        if isinstance(node, ast.Attribute | ast.Name)
-    }
-    assert not [*filter(ASKS.fullmatch, called)], f"{file} opens connections"
-
-
-def test_the_file_that_does_is_among_those_searched():
-    assert "untrusted/servers.py" in SHIPPED
-    assert {"socket", "httpx2"} <= imports("untrusted/servers.py")
 
 
 @pytest.mark.parametrize("place", ["{}/chat/completions", "/v1/chat/completions", "//x/"])
@@ -181,15 +150,9 @@ def test_who_says_nothing_while_encryption_begins_is_not_waited_for(monkeypatch)
 @pytest.mark.parametrize(
     ("said", "seconds"),
     [
-        *(
-            (given, 0.0)
-            for given in ("", "soon", "-5", "1e18", "²", "٣", "nan", "inf", "0x10", "1,5")
-        ),
-        *(
-            (given, 0.0)
-            for given in ("9" * 4000, "1 2", "Wed, 99 Foo 2026", "Wed, 3 Apr 2002 12.34")
-        ),
-        ("Wed, 21 Oct 2015 07:28:00 GMT", 0.0),
+        *((given, 0.0) for given in ("", "soon", "-5", "1e18", "²", "٣", "nan", "inf", "0x10")),
+        *((given, 0.0) for given in ("1,5", "9" * 4000, "1 2", "Wed, 99 Foo 2026")),
+        *((f"Wed, {date}", 0.0) for date in ("3 Apr 2002 12.34", "21 Oct 2015 07:28:00 GMT")),
         *(("0", 0.0), ("7", 7.0), (" 7 ", 7.0), ("1.5", 1.5), ("999999999", 999999999.0)),
     ],
 )

@@ -47,14 +47,6 @@ def test_adapters_begin_without_effect(build, policy, ragged, continuations):
     assert torch.equal(build().logprobs(ragged, continuations), expected)
 
 
-def test_frozen_towers_have_no_adapters_though_their_layers_are_called_alike(build):
-    """Four layers of language with two targets each, and an A and a B for every one."""
-    names = trained(build(freeze_towers=True))
-    assert len(names) == 4 * 2 * 2
-    assert all("layers" in name and ("lora_A" in name or "lora_B" in name) for name in names)
-    assert not any("audio_tower" in name or "visual" in name for name in names)
-
-
 def test_towers_that_train_have_one_beside_every_linear_layer(build):
     model = build()
     names = trained(model)
@@ -222,7 +214,7 @@ def test_saved_adapters_load_into_peft(build, untrained, policy, ragged, continu
 
 
 def test_there_must_be_adapters_to_save_them(policy, tmp_path):
-    with pytest.raises(ValueError, match=r"no adapters .*rank is 0.*or set a rank"):
+    with pytest.raises(AssertionError, match="no adapters"):
         policy.save_adapter(tmp_path)
     assert not policy.adapted
 

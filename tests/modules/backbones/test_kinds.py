@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from configs.policy import LoraConfig
-from datamodules.batch import Batch, Completions
+from datamodules.batch import Batch
 from datamodules.media.files import Decoded, MediaError
 from datamodules.prompts.collate import collate
 from datamodules.prompts.encoder import PromptEncoder
@@ -36,11 +36,6 @@ def path(kind: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def speaker(path: Path) -> PromptEncoder:
-    return PromptEncoder(str(path))
-
-
-@pytest.fixture(scope="module")
 def media(kind: str) -> Shown:
     """Of three prompts: several kinds, two of one kind, and none."""
     rng = np.random.default_rng(0)
@@ -58,14 +53,6 @@ def batch(speaker: PromptEncoder, media: Shown) -> Batch:
     samples = [make_sample(f"s{number}") for number in range(3)]
     prompts = [make_prompt(speaker, *pair) for pair in zip(samples, media, strict=True)]
     return collate(samples, prompts, step=0)
-
-
-@pytest.fixture(scope="module")
-def said() -> Completions:
-    """Two for each prompt, of 1 to 7 tokens."""
-    generator = torch.Generator().manual_seed(3)
-    rows = [torch.randint(20, 300, (n,), generator=generator).tolist() for n in (3, 1, 7, 2, 5, 4)]
-    return Completions.of(rows, [0, 0, 1, 1, 2, 2])
 
 
 def load(path: Path, speaker: PromptEncoder, **options: Any) -> OmniModel:

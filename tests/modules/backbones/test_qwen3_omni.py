@@ -1,125 +1,25 @@
-"""What is Qwen3-Omni's own: experts, sounds that are heard alone, fractions, and who speaks."""
+"""What is Qwen3-Omni's own: experts, sounds that are heard alone, and fractions."""
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
-from transformers import (
-    AutoConfig,
-    Qwen3OmniMoeConfig,
-    Qwen3OmniMoeForConditionalGeneration,
-    Qwen3OmniMoeThinkerForConditionalGeneration,
-)
 
 from datamodules.batch import Completions
 from datamodules.media.files import MediaError
 from datamodules.prompts.collate import collate
-from datamodules.prompts.encoder import PromptEncoder
 from datamodules.prompts.renderers import qwen3_omni as renderer
 from modules.backbones import qwen3_omni as backbone
-from modules.backbones.loading import open_model
 from modules.policy.omni import OmniModel
 from tests.conftest import clip, film, make_prompt, make_sample, picture
-from tests.tiny_backbones import multimodal_rope, tiny
-
-LAYERS = {
-    "vocab_size": 64,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 16,
-}
-EXPERTS = {"moe_intermediate_size": 16, "num_experts": 4, "num_experts_per_tok": 2}
-TALKER: dict[str, Any] = {
-    "text_config": {
-        **LAYERS,
-        **EXPERTS,
-        "shared_expert_intermediate_size": 16,
-        "rope_parameters": multimodal_rope(4, 2, 2),
-    },
-    "code_predictor_config": {**LAYERS, "num_code_groups": 2},
-    "num_code_groups": 2,
-    "thinker_hidden_size": 48,
-    "accept_hidden_layer": 1,
-    "spatial_merge_size": 2,
-}
-CODE2WAV = {
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 2,
-    "codebook_size": 16,
-    "num_quantizers": 2,
-    "decoder_dim": 32,
-    "upsample_rates": [2],
-    "upsampling_ratios": [2],
-}
+from tests.tiny_backbones import tiny
 
 
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny("qwen3_omni", tmp_path_factory.mktemp("thinker"))
-
-
-@pytest.fixture(scope="module")
-def speaker(path: Path) -> PromptEncoder:
-    return PromptEncoder(str(path))
-
-
-@pytest.fixture
-def whole(path: Path, speaker: PromptEncoder, tmp_path: Path) -> Path:
-    """A checkpoint as Qwen3-Omni is published: thinker, talker and vocoder."""
-    thinker = Qwen3OmniMoeThinkerForConditionalGeneration.from_pretrained(path)
-    config = Qwen3OmniMoeConfig(
-        thinker_config=thinker.config.to_dict(), talker_config=TALKER, code2wav_config=CODE2WAV
-    )
-    model = Qwen3OmniMoeForConditionalGeneration(config)
-    model.thinker.load_state_dict(thinker.state_dict())
-    model.save_pretrained(tmp_path)
-    speaker.processor.save_pretrained(tmp_path)
-    return tmp_path
-
-
-def test_the_thinker_of_a_whole_model_is_loaded_and_nothing_else(path, whole):
-    names = load_file(whole / "model.safetensors").keys()
-    assert {name.partition(".")[0] for name in names} == {"thinker", "talker", "code2wav"}
-    assert "thinker.model.layers.0.mlp.experts.3.up_proj.weight" in names  # as it is published
-    found = open_model(str(whole), dtype=torch.float32).state_dict()
-    expected = open_model(str(path), dtype=torch.float32).state_dict()
-    assert found.keys() == expected.keys()
-    assert all(torch.equal(value, expected[name]) for name, value in found.items())
-
-
-def test_what_is_saved_of_a_whole_model_is_a_thinker(whole, speaker, tmp_path):
-    saved = tmp_path / "saved"
-    OmniModel.load(str(whole), speaker.tokenizer).save(saved)
-    assert AutoConfig.from_pretrained(saved).model_type == "qwen3_omni_moe_thinker"
-    found = open_model(str(saved), dtype=torch.float32).state_dict()
-    expected = open_model(str(whole), dtype=torch.float32).state_dict()
-    assert all(torch.equal(value, expected[name]) for name, value in found.items())
-
-
-@pytest.mark.parametrize(("name", "harm"), [("thinker", "missing"), ("nobody", "unexpected")])
-def test_tensors_of_the_thinker_or_of_nobody_are_still_checked(whole, name, harm):
-    tensors = load_file(whole / "model.safetensors")
-    if harm == "missing":
-        del tensors[next(key for key in tensors if key.startswith(f"{name}.visual"))]
-    else:
-        tensors[f"{name}.weight"] = torch.zeros(2)
-    save_file(tensors, whole / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(ValueError, match=f"1 {harm} tensors"):
-        open_model(str(whole), dtype=torch.float32)
-
-
-def test_a_whole_model_is_spoken_to_as_its_thinker(whole):
-    assert PromptEncoder(str(whole)).renderer.rope.position_id_per_seconds == 13
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from datamodules.media.files import Decoded
-from datamodules.prompts.encoder import PromptEncoder
 from tests.conftest import film, make_prompt, make_sample
 from tests.tiny_backbones import processed, published, tiny
 
@@ -17,11 +16,6 @@ QUESTION = "Which digit is it?\nA. 3\nB. 8\nC. 5\nAnswer with the letter in <ans
 @pytest.fixture(scope="module")
 def path(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tiny("qwen3_vl", tmp_path_factory.mktemp("qwen3_vl"))
-
-
-@pytest.fixture(scope="module")
-def speaker(path: Path) -> PromptEncoder:
-    return PromptEncoder(str(path))
 
 
 def silent(frames: int, fps: float) -> Decoded:

@@ -67,14 +67,6 @@ def written(encoder) -> Batch:
     )
 
 
-@pytest.fixture(scope="module")
-def said() -> Completions:
-    """Two each of 1 to 7 tokens."""
-    generator = torch.Generator().manual_seed(3)
-    rows = [torch.randint(20, 300, (n,), generator=generator).tolist() for n in (3, 1, 7, 2, 5, 4)]
-    return Completions.of(rows, [0, 0, 1, 1, 2, 2])
-
-
 def plain(path: Path) -> PreTrainedModel:
     """The same weights as transformers alone would run them."""
     return AutoModelForCausalLM.from_pretrained(path, attn_implementation="eager").eval()

@@ -3,11 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from datamodules.batch import Batch
 from datamodules.prompts.collate import collate
-from modules.backbones.tower_cache import TowerCache, towers_digest
+from modules.backbones.tower_cache import towers_digest
 from modules.policy.omni import OmniModel
 from tests.conftest import clip, film, make_prompt, make_sample, picture
 
@@ -95,19 +94,6 @@ def test_gradients_are_those_without_a_cache(cached, policy, ragged, continuatio
             assert one.grad is None or torch.equal(one.grad, other.grad), name
 
 
-def test_damaged_entries_are_made_anew(cached, ragged, tmp_path, caplog):
-    expected = cached().embed_prompts(ragged)
-    for number, file in enumerate(entries(tmp_path)):
-        whole = file.read_bytes()
-        file.write_bytes(b"" if number == 0 else whole[: len(whole) // 2])
-    assert torch.equal(cached().embed_prompts(ragged), expected)
-    assert "is damaged" in caplog.text
-    again = cached()
-    calls = calls_of(again)
-    assert torch.equal(again.embed_prompts(ragged), expected)
-    assert not calls
-
-
 def test_a_full_cache_grows_no_further_and_says_so_once(cached, policy, ragged, tmp_path, caplog):
     """Room for some 20 of 8 entries' tokens of 192 numbers each."""
     model = cached(tower_cache_gigabytes=20 * 192 * 4 / 1e9)
@@ -140,20 +126,3 @@ def test_other_numbers_of_a_configuration_are_other_towers(policy):
     before = towers_digest(towers)
     towers[1].config.window_size = 56
     assert towers_digest(towers) != before
-
-
-def test_no_partial_file_is_left(tmp_path):
-    cache = TowerCache(tmp_path, [nn.Linear(2, 2)], gigabytes=1.0)
-    states = [torch.ones(3, 2)]
-    media, sizes = [torch.ones(4, 6)], torch.tensor([[1, 2, 2]])
-    for _ in range(2):
-        [found] = cache.states(
-            "image",
-            media,
-            sizes,
-            lambda missing: [states[n] for n in missing],
-            tokens=[3],
-            width=2,
-        )
-        assert torch.equal(found, states[0])
-    assert [file.suffix for file in tmp_path.rglob("*") if file.is_file()] == [".safetensors"]

@@ -96,10 +96,10 @@ def test_pad_puts_packed_values_back():
 
 
 def test_empty_completions_are_refused():
-    with pytest.raises(ValueError, match=r"hold a zero.*leave it out"):
+    with pytest.raises(AssertionError, match="has tokens to attend"):
         GroupLayout.build([3], [2, 0], [0, 0])
 
 
 def test_completions_without_owner_are_refused():
-    with pytest.raises(ValueError, match="2 completions have 1 owners"):
+    with pytest.raises(AssertionError, match="each completion has one prompt"):
         GroupLayout.build([3], [2, 1], [0])

@@ -1,11 +1,11 @@
 import math
-from collections.abc import Callable
+from functools import partial
 
 import pytest
 import torch
 from torch import Tensor
 
-from modules.kernels.logprobs import fused_logprobs, fused_scores, plain_logprobs, plain_scores
+from modules.kernels.logprobs import fused_scores, plain_scores
 
 
 def problem(dtype: torch.dtype) -> dict[str, Tensor]:
@@ -20,30 +20,13 @@ def problem(dtype: torch.dtype) -> dict[str, Tensor]:
     }
 
 
-def entropies(**inputs: Tensor) -> Tensor:
-    return fused_scores(**inputs)[1]
-
-
 @pytest.mark.parametrize("chunk", [1, 3, 7, 100])
 def test_fused_equals_plain_forward_and_backward(chunk):
     inputs = problem(torch.float64)
     slopes = torch.linspace(-1, 2, 7, dtype=torch.float64)
     results = []
-    for score in (fused_logprobs, plain_logprobs):
-        out = score(**inputs, temperature=0.7, chunk=chunk)
-        leaves = inputs["hidden"], inputs["weight"]
-        results.append((out, *torch.autograd.grad((out * slopes).sum(), leaves)))
-    for fused, plain in zip(*results, strict=True):
-        torch.testing.assert_close(fused, plain, rtol=1e-12, atol=1e-12)
-
-
-@pytest.mark.parametrize("chunk", [1, 3, 7, 100])
-def test_fused_scores_equal_plain_ones_forward_and_backward(chunk):
-    inputs = problem(torch.float64)
-    slopes = torch.linspace(-1, 2, 7, dtype=torch.float64)
-    results = []
-    for score in (fused_scores, plain_scores):
-        logprobs, entropy = score(**inputs, temperature=0.7, chunk=chunk)
+    for score in (partial(fused_scores, chunk=chunk), plain_scores):
+        logprobs, entropy = score(**inputs, temperature=0.7)
         loss = (logprobs * slopes + entropy * (slopes.flip(0) - 0.3)).sum()
         leaves = inputs["hidden"], inputs["weight"]
         results.append((logprobs, entropy, *torch.autograd.grad(loss, leaves)))
@@ -105,15 +88,14 @@ def test_small_entropies_survive_large_logits():
     assert entropy.item() == pytest.approx(21 * math.exp(-20), rel=1 / 20)
 
 
-@pytest.mark.parametrize("score", [fused_logprobs, entropies])
-def test_low_precision_is_no_worse_than_the_plain_twin(score: Callable[..., Tensor]):
+@pytest.mark.parametrize("number", [0, 1])
+def test_low_precision_is_no_worse_than_the_plain_twin(number):
     """Against float64 truth, the fused bfloat16 gradient errs at most twice as much."""
-    number = 0 if score is fused_logprobs else 1
     truth, low = problem(torch.float64), problem(torch.bfloat16)
     exact = torch.autograd.grad(plain_scores(**truth)[number].sum(), truth["weight"])[0]
     errors = []
-    for out in (score(**low), plain_scores(**low)[number]):
-        gradient = torch.autograd.grad(out.sum(), low["weight"])[0]
+    for score in (fused_scores, plain_scores):
+        gradient = torch.autograd.grad(score(**low)[number].sum(), low["weight"])[0]
         errors.append((gradient.double() - exact).norm().item())
     assert errors[0] <= 2 * errors[1]
 
@@ -121,14 +103,16 @@ def test_low_precision_is_no_worse_than_the_plain_twin(score: Callable[..., Tens
 def test_a_frozen_head_gets_no_gradient():
     inputs = problem(torch.float32)
     inputs["weight"] = inputs["weight"].detach()
-    fused_logprobs(**inputs).sum().backward()
+    fused_scores(**inputs, with_entropy=False)[0].sum().backward()
     assert inputs["hidden"].grad is not None
     assert inputs["weight"].grad is None
 
 
-def test_an_unused_entropy_changes_no_gradient():
+def test_logprobs_without_entropy_are_the_same_to_the_bit():
     inputs = problem(torch.float32)
     leaves = inputs["hidden"], inputs["weight"]
-    alone = torch.autograd.grad(fused_logprobs(**inputs).sum(), leaves)
-    beside = torch.autograd.grad(fused_scores(**inputs)[0].sum(), leaves)
-    assert all(torch.equal(*pair) for pair in zip(alone, beside, strict=True))
+    alone, none = fused_scores(**inputs, with_entropy=False)
+    beside, _ = fused_scores(**inputs)
+    gradients = [torch.autograd.grad(one.sum(), leaves) for one in (alone, beside)]
+    assert torch.equal(alone, beside) and not len(none)
+    assert all(torch.equal(*pair) for pair in zip(*gradients, strict=True))

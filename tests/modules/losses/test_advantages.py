@@ -34,7 +34,7 @@ def test_batch_is_the_distance_from_the_given_mean():
 
 def test_group_scale_is_the_sample_standard_deviation():
     """(2, -1, -1) has the sample variance (4 + 1 + 1) / 2 = 3, its quarter the 16th of that."""
-    actual = scale_advantages(center_rewards(REWARD, baseline="group"), scale="group")
+    actual = scale_advantages(center_rewards(REWARD, baseline="group"), scale_rewards="group")
     first = [value / (math.sqrt(3) + STD_EPS) for value in (2, -1, -1)]
     second = [value / (math.sqrt(3 / 16) + STD_EPS) for value in (0.5, -0.25, -0.25)]
     close(actual, [first, second])
@@ -42,13 +42,13 @@ def test_group_scale_is_the_sample_standard_deviation():
 
 def test_batch_scale_is_the_given_standard_deviation():
     actual = scale_advantages(
-        torch.tensor([[3.0, -1.0]], dtype=torch.float64), scale="batch", batch_std=4.0
+        torch.tensor([[3.0, -1.0]], dtype=torch.float64), scale_rewards="batch", batch_std=4.0
     )
     close(actual, [[3 / (4 + STD_EPS), -1 / (4 + STD_EPS)]])
 
 
 def test_no_scale_leaves_what_it_is_given():
-    assert scale_advantages(REWARD, scale="none") is REWARD
+    assert scale_advantages(REWARD, scale_rewards="none") is REWARD
 
 
 @pytest.mark.parametrize("baseline", ["group", "leave_one_out"])
@@ -58,7 +58,7 @@ def test_a_unanimous_group_has_exactly_no_advantage(baseline, scale):
     reward = torch.full((2, 7), 0.1)
     reward[1, 3] = 0.9
     advantage = scale_advantages(
-        center_rewards(reward, baseline=baseline), scale=scale, batch_std=0.3
+        center_rewards(reward, baseline=baseline), scale_rewards=scale, batch_std=0.3
     )
     assert (advantage[0] == 0).all()
     assert (advantage[1] != 0).all()
@@ -77,17 +77,17 @@ def test_a_group_is_informative_if_it_has_spread():
 
 @pytest.mark.parametrize("shape", [(4,), (3, 1), (2, 2, 2)])
 def test_an_advantage_needs_siblings(shape):
-    rule = r"\(B, G\) with G of at least 2.*rlvr.group_size"
-    with pytest.raises(ValueError, match=rule):
-        center_rewards(torch.zeros(shape), baseline="group")
-    with pytest.raises(ValueError, match=rule):
-        scale_advantages(torch.zeros(shape), scale="none")
-    with pytest.raises(ValueError, match=rule):
-        nonzero_std(torch.zeros(shape))
+    values, rule = torch.zeros(shape), r"\(B, G\) of G > 1"
+    with pytest.raises(AssertionError, match=rule):
+        center_rewards(values, baseline="group")
+    with pytest.raises(AssertionError, match=rule):
+        scale_advantages(values, scale_rewards="none")
+    with pytest.raises(AssertionError, match=rule):
+        nonzero_std(values)
 
 
 def test_what_only_the_caller_knows_must_be_given():
-    with pytest.raises(ValueError, match=r"batch_mean is None.*micro-batches and ranks"):
+    with pytest.raises(AssertionError, match="batch_mean is None"):
         center_rewards(REWARD, baseline="batch")
-    with pytest.raises(ValueError, match=r"batch_std is None.*micro-batches and ranks"):
-        scale_advantages(REWARD, scale="batch")
+    with pytest.raises(AssertionError, match="batch_std is None"):
+        scale_advantages(REWARD, scale_rewards="batch")

@@ -164,9 +164,9 @@ def test_a_batch_with_nothing_to_train_costs_nothing():
 
 def test_shifted_tensors_are_refused_by_name():
     good, short = torch.zeros(2, 3), torch.zeros(2, 2)
-    with pytest.raises(ValueError, match=r"blind_logprobs is \(2, 2\).*shifted by a token"):
+    with pytest.raises(AssertionError, match=r"blind_logprobs is \(2, 2\).*shifted by a token"):
         perception_loss(good, short, MASK, denominator=1)
-    with pytest.raises(ValueError, match=r"blind_entropy is \(2, 2\)"):
+    with pytest.raises(AssertionError, match=r"blind_entropy is \(2, 2\)"):
         entropy_loss(good, short, MASK, denominator=1)
-    with pytest.raises(ValueError, match=r"blind_logprobs is \(2, 2\)"):
+    with pytest.raises(AssertionError, match=r"blind_logprobs is \(2, 2\)"):
         contribution_weights(good, short, MASK, coef=0.5)

@@ -11,7 +11,7 @@ from modules.losses.policy_gradient import importance_ratio, loss_denominator, p
 from modules.losses.supervised import distillation_loss, sft_loss
 
 MASK = torch.tensor([[True, True, False], [True, False, False]])
-CLIP = {"surrogate": "clip", "clip_low": 0.1, "clip_high": 0.3, "ratio_max": None}
+CLIP = {"surrogate": "clip", "clip_low": 0.1, "clip_high": 0.3, "clip_ratio_c": None}
 by_token = partial(policy_loss, level="token", **CLIP)
 by_sequence = partial(policy_loss, level="sequence", **CLIP)
 cispo = partial(by_token, surrogate="cispo")
@@ -64,10 +64,12 @@ def test_the_policy_gradient_is_ratio_times_advantage_until_clipped():
 
 
 def test_the_second_side_bounds_a_bad_token_that_has_grown():
-    """A = -2 at ratios 5 and 3, ratio_max 4: 4 * 2 without gradient and 3 * 2 with it, over 5."""
+    """A = -2 at ratios 5 and 3, at most 4: 4 * 2 without gradient and 3 * 2 with it, over 5."""
     logprobs = log([[5.0, 3.0]]).requires_grad_()
     mask = torch.tensor([[True, True]])
-    loss, stats = by_token(logprobs, OLD[:1, :2], double([-2.0]), mask, ratio_max=4, denominator=5)
+    loss, stats = by_token(
+        logprobs, OLD[:1, :2], double([-2.0]), mask, clip_ratio_c=4, denominator=5
+    )
     loss.backward()
     assert loss.item() == pytest.approx((8 + 6) / 5)
     torch.testing.assert_close(logprobs.grad, double([[0, 6 / 5]]))
@@ -86,7 +88,7 @@ def test_the_gradient_of_a_sequence_is_shared_by_its_tokens():
     gets -ratio * A / 2; ratio 2 of the second completion is clipped for all of it."""
     logprobs = log([[1.5, 0.8, 9.0], [8.0, 0.5, 9.0]]).requires_grad_()
     mask = torch.tensor([[True, True, False], [True, True, False]])
-    own = loss_denominator(mask, average="sequence", completions=1, tokens=4, longest=3)
+    own = loss_denominator(mask, loss_aggregation="sequence", completions=1, tokens=4, longest=3)
     loss, stats = by_sequence(logprobs, OLD, double([3.0, 1.0]), mask, denominator=own)
     loss.backward()
     share = -math.sqrt(1.2) * 3 / 2
@@ -109,7 +111,7 @@ def test_cispo_bounds_the_weight_and_keeps_the_gradient():
 
 
 def test_at_ratio_one_every_surrogate_has_the_gradient_of_reinforce():
-    for loss in (by_token, cispo, partial(by_token, ratio_max=3)):
+    for loss in (by_token, cispo, partial(by_token, clip_ratio_c=3)):
         logprobs = RATIOS.clone().requires_grad_()
         loss(logprobs, RATIOS, ADVANTAGE, MASK, denominator=5)[0].backward()
         torch.testing.assert_close(logprobs.grad, double([[-1.5, -1.5, 0], [2, 0, 0]]) / 5)
@@ -132,10 +134,10 @@ def test_denominators_by_hand():
     """Lengths 2, 1 and 0, which counts as 1, of 10 completions; 7 tokens; 10 times 4."""
     mask = torch.tensor([[True, True], [True, False], [False, False]])
     of = partial(loss_denominator, mask, completions=10, longest=4)
-    assert of(average="sequence", tokens=7).tolist() == [[20], [10], [10]]
-    assert of(average="token", tokens=7) == 7
-    assert of(average="token", tokens=0) == 1
-    assert of(average="constant", tokens=7) == 40
+    assert of(loss_aggregation="sequence", tokens=7).tolist() == [[20], [10], [10]]
+    assert of(loss_aggregation="token", tokens=7) == 7
+    assert of(loss_aggregation="token", tokens=0) == 1
+    assert of(loss_aggregation="constant", tokens=7) == 40
 
 
 ESTIMATES = ("k1", "k2", "k3", "k3_corrected")
@@ -143,7 +145,7 @@ LOSSES = {
     "clip": partial(by_token, denominator=40),
     "sequence": partial(by_sequence, denominator=40),
     "cispo": partial(cispo, denominator=40),
-    "two_sided": partial(by_token, ratio_max=1.5, denominator=40),
+    "two_sided": partial(by_token, clip_ratio_c=1.5, denominator=40),
 }
 for name in ESTIMATES:
     LOSSES[name] = partial(kl_loss, estimator=name, denominator=40)
@@ -174,7 +176,7 @@ def test_micro_batches_add_up_to_the_whole_batch(name, average):
         leaf = logprobs.clone().requires_grad_()
         for part in parts:
             share = loss_denominator(
-                mask[part], average=average, completions=5, tokens=17, longest=8
+                mask[part], loss_aggregation=average, completions=5, tokens=17, longest=8
             )
             of = (leaf[part], other[part], advantage[part], mask[part])
             lose(name, *of, denominator=share)[0].backward()
@@ -215,17 +217,17 @@ def test_what_stands_in_the_padding_stays_there(name, other):
 def test_shifted_tensors_are_refused_by_name():
     good, short = torch.zeros(2, 3), torch.zeros(2, 2)
     of = {"estimator": "k3", "ratio": None, "denominator": 1}
-    with pytest.raises(ValueError, match=r"old_logprobs is \(2, 2\).*shifted by a token"):
+    with pytest.raises(AssertionError, match=r"old_logprobs is \(2, 2\).*shifted by a token"):
         by_token(good, short, torch.zeros(2), MASK, denominator=1)
-    with pytest.raises(ValueError, match=r"weight is \(2, 2\)"):
+    with pytest.raises(AssertionError, match=r"weight is \(2, 2\)"):
         by_token(good, good, torch.zeros(2), MASK, weight=short, denominator=1)
-    with pytest.raises(ValueError, match=r"reference_logprobs is \(2, 2\)"):
+    with pytest.raises(AssertionError, match=r"reference_logprobs is \(2, 2\)"):
         kl_loss(good, short, MASK, **of)
-    with pytest.raises(ValueError, match=r"logprobs is \(2, 2\) and loss_mask \(2, 3\)"):
+    with pytest.raises(AssertionError, match=r"logprobs is \(2, 2\) and loss_mask \(2, 3\)"):
         sft_loss(short, MASK, denominator=1)
-    with pytest.raises(ValueError, match=r"advantage is \(1, 2\).*flatten \(B, G\)"):
+    with pytest.raises(AssertionError, match=r"advantage is \(1, 2\)"):
         by_token(good, good, torch.zeros(1, 2), MASK, denominator=1)
-    with pytest.raises(ValueError, match=r"denominator is \(2,\) for 2 completions.*\(N, 1\)"):
+    with pytest.raises(AssertionError, match=r"\(2,\) is no \(N, 1\)"):
         by_token(good, good, torch.zeros(2), MASK, denominator=torch.ones(2))
-    with pytest.raises(ValueError, match=r"ratio is None.*importance_ratio"):
+    with pytest.raises(AssertionError, match=r"ratio is None"):
         kl_loss(good, good, MASK, **{**of, "estimator": "k3_corrected"})

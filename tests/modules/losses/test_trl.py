@@ -129,17 +129,21 @@ def ours(
     """The same from our pieces, of which each objective is a choice."""
     spread = given.reward.std().item()
     advantage = scale_advantages(
-        center_rewards(given.reward, baseline=baseline), scale=scale, batch_std=spread
+        center_rewards(given.reward, baseline=baseline), scale_rewards=scale, batch_std=spread
     )
     leaf = given.new.clone().requires_grad_()
     share = loss_denominator(
-        MASK, average=average, completions=len(LENGTHS), tokens=sum(LENGTHS), longest=longest
+        MASK,
+        loss_aggregation=average,
+        completions=len(LENGTHS),
+        tokens=sum(LENGTHS),
+        longest=longest,
     )
     kind, correction_level = correction
     weight, mismatch = correction_weights(
         given.old, given.sampler, MASK, kind=kind, level=correction_level, low=0.7, high=1.5
     )
-    clips = {"surrogate": "clip", "clip_low": 0.2, "clip_high": 0.28, "ratio_max": None} | bounds
+    clips = {"surrogate": "clip", "clip_low": 0.2, "clip_high": 0.28, "clip_ratio_c": None} | bounds
     loss, stats = policy_loss(
         leaf,
         given.old,
@@ -183,7 +187,7 @@ OBJECTIVES = {  # TRL's settings, and ours
         {"level": "sequence", "average": "token"},
     ),
     "cispo": ({"loss_type": "cispo", "epsilon_high": 1.28}, {**CISPO, "clip_high": 0.28}),
-    "two-sided": ({"loss_type": "grpo", "delta": 1.5}, {"ratio_max": 1.5}),
+    "two-sided": ({"loss_type": "grpo", "delta": 1.5}, {"clip_ratio_c": 1.5}),
     "k3": ({"loss_type": "grpo", "beta": 0.3}, {"kl": 0.3}),
     "k3 by constant": ({"loss_type": "dr_grpo", "beta": 0.3}, {"average": "constant", "kl": 0.3}),
     "corrected k3": (
@@ -235,7 +239,7 @@ def test_the_cases_meet_their_bounds():
     stats = ours(given)[3]
     assert stats["clipped_low"] > 0
     assert stats["clipped_high"] > 0
-    assert not torch.equal(ours(given)[2], ours(given, ratio_max=1.5)[2])
+    assert not torch.equal(ours(given)[2], ours(given, clip_ratio_c=1.5)[2])
     gradients = {name: ours(given, **choices)[2] for name, (_, choices) in OBJECTIVES.items()}
     gradients.pop("bnpo")  # one micro-batch of one device is all of dapo's batch
     distinct = {gradient.sum().item() for gradient in gradients.values()}
@@ -273,7 +277,7 @@ def test_rloo_with_kl_in_the_reward_and_normalized_has_trls_advantages(seed):
     expected = theirs(trl.RLOOTrainer, given, beta=0.3, normalize_advantages=True)[0]
     price = kl_estimate(given.old, given.reference, MASK, estimator="k1").sum(1)
     advantage = center_rewards(given.reward - 0.3 * price.view(-1, GROUP), baseline="leave_one_out")
-    actual = scale_advantages(advantage, scale="batch", batch_std=advantage.std().item())
+    actual = scale_advantages(advantage, scale_rewards="batch", batch_std=advantage.std().item())
     torch.testing.assert_close(actual.flatten(), expected, **TOLERANCE)
 
 

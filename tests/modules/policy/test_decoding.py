@@ -126,9 +126,9 @@ def test_impossible_tokens_are_never_drawn():
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 @pytest.mark.parametrize("how", [sampling(), sampling(top_k=2)])
 def test_nothing_is_drawn_where_a_logit_is_no_number(value, how):
-    """Greedy draws are looked at once, behind the last: see test_finite.py."""
+    """Greedy draws are looked at once, behind the last: see test_nonfinite.py."""
     logits = torch.tensor([[0.1, 0.3, 0.2], [0.1, 0.3, value]])
-    with pytest.raises(NonFiniteError, match="nothing to sample from"):
+    with pytest.raises(NonFiniteError, match=r"NaN, .* to sample from: .*smaller optim\.lr"):
         _draw(logits, torch.tensor([0.2, 0.2]), how)
 
 
@@ -174,10 +174,3 @@ def test_top_1_is_greedy():
     logits = torch.tensor([[0.1, 0.3, 0.2]]).expand(3, -1)
     token, _ = _draw(logits, torch.tensor([0.0, 0.5, 0.999]), sampling(top_k=1))
     assert token.tolist() == [1, 1, 1]
-
-
-@pytest.mark.parametrize("top_k", [0, 2])
-def test_logits_that_are_not_finite_are_refused(top_k):
-    logits = torch.tensor([[0.1, float("nan"), 0.2]])
-    with pytest.raises(ValueError, match=r"logits are infinite or NaN.*smaller optim\.lr"):
-        _draw(logits, torch.tensor([0.5]), sampling(top_k=top_k))

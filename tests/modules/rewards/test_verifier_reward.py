@@ -19,7 +19,6 @@ from modules.rewards.verifier_reward import (
     accuracy,
     matches_exactly,
     reward_group,
-    weighted_sum,
     weights_at,
 )
 from modules.verifiers.verify import verify, verify_all
@@ -70,15 +69,9 @@ def test_accuracy_and_format_are_always_there_and_others_with_a_weight():
     assert [*weights_at(0, config)] == [*full.parts]
 
 
-def test_a_reward_is_the_weighted_sum():
-    """2 * 1 + 0.5 * 0 + 0.3 * 1 = 2.3; AudioMCQ's weights, and Video-R1's bonus."""
-    config = RewardConfig(accuracy=2, format=0.5, temporal=0.3)
-    parts = {"accuracy": 1.0, "format": 0.0, "temporal": 1.0}
-    assert weighted_sum(parts, weights_at(9, config)) == pytest.approx(2.3)
-
-
 def test_a_reward_is_the_weighted_sum_of_its_parts():
-    """A film; 2 of 3 right, never with frames shuffled: 2 * 1 + 0.5 * 1 + 0.3 * 1 = 2.8."""
+    """A film; 2 of 3 right, never with frames shuffled: 2 * 1 + 0.5 * 1 + 0.3 * 1 = 2.8, by
+    AudioMCQ's weights and Video-R1's bonus."""
     config = RewardConfig(accuracy=2, format=0.5, temporal=0.3)
     group = [say("B"), say("C"), say("B")]
     found = reward_group(group, ask(media=FILM), config, context(shuffled_accuracy=0.0))

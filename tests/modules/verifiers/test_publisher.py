@@ -124,26 +124,6 @@ def test_scores_know_no_chance():
     assert "random" not in sources.replace("at random", "")
 
 
-@pytest.mark.parametrize("source", ["mmau", "mmar"])
-def test_mmau_and_mmar_count_empty_outputs_and_skip_rows_that_have_none(source):
-    """Two right of four, the empty one among them; what could not be shown is no row: 2 / 4."""
-    summary = summed(asked(source, "B", *VOICES), "A woman", "", "a woman", "B", None)
-    assert summary == {"score": pytest.approx(2 / 4), "counted": 4}
-
-
-def test_the_denominator_of_mmau_is_that_of_its_script():
-    """84 right of 984 with 99 empty ones: 8.54 %, where leaving these out gave 9.49 % of 885."""
-    said = ["A woman"] * 84 + ["a man"] * 801 + [""] * 99 + [None] * 16
-    summary = summed(asked("mmau", "B", *VOICES), *said)
-    assert summary == {"score": pytest.approx(0.0854, abs=5e-5), "counted": 984}
-
-
-def test_video_mme_drops_what_it_cannot_read():
-    """One right of two that are read; two others are dropped."""
-    summary = summed(asked("video_mme", "B", *VOICES), "B", "D", "no idea", "", None)
-    assert summary == {"score": pytest.approx(1 / 2), "counted": 2}
-
-
 def test_mmsu_drops_what_it_cannot_read_but_counts_empty_replies_by_the_letter_before():
     """Nothing is before the first: wrong. "None" is like nothing; "no idea" is dropped, and leaves
     the B before it: of six, "B" and the two empty ones behind it are right.
@@ -158,33 +138,6 @@ def test_mmsu_compares_the_texts_of_letters_for_empty_replies_too():
     first, second = asked("mmsu", "B", "x", "y", "z"), asked("mmsu", "C", "x", "y", "x")
     pairs = [scored(first, "A"), scored(second, "")]
     assert official_summary("mmsu", pairs, ["A", ""]) == {"score": 0.5, "counted": 2}
-
-
-@pytest.mark.parametrize("source", ["daily_omni", "omnivideobench"])
-def test_films_that_could_not_be_read_are_not_counted_by_some(source):
-    summary = summed(asked(source, "B", *VOICES), "B", "D", "no idea", "", None)
-    assert summary == {"score": pytest.approx(1 / 4), "counted": 4}
-
-
-@pytest.mark.parametrize("source", ["worldsense", "omnibench", "av_odyssey", "video_holmes"])
-def test_and_are_wrong_to_others(source):
-    voices = [voice.lower() for voice in VOICES]
-    summary = summed(asked(source, "B", *voices), "B", "D", "no idea", "", None)
-    assert summary == {"score": pytest.approx(1 / 5), "counted": 5}
-
-
-def test_rows_that_could_not_be_read_are_counted_where_those_that_could_not_be_shown_are():
-    for source, said, counted in (("mmau", "x y", 2), ("omnibench", "A", 7)):
-        sample = asked(source, "A", "x y", "z")
-        pairs = [scored(sample, said), scored(sample, "")]
-        summary = official_summary(source, pairs, [said, ""], malformed=5)
-        assert summary == {"score": pytest.approx(1 / counted), "counted": counted}
-
-
-def test_intentbench_counts_every_question():
-    said = ["<answer>B</answer>", "B", "", None]
-    summary = summed(asked("intentbench", "B", *VOICES), *said)
-    assert summary == {"score": pytest.approx(1 / 4), "counted": 4}
 
 
 def test_omnivideobench_takes_some_replies_for_its_own_notes():
