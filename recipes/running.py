@@ -72,6 +72,7 @@ def _side_by_side(processes: Processes, command: Command, chains: Sequence[Seque
 def compare(command: Command, chains: Sequence[Sequence[Step]], root: Path) -> str:
     """Compare the arms in one table for each benchmark, and write it to the directory."""
     from evaluation.benchmarking.arms import compare_arms  # noqa: PLC0415 - a plan does without its arrays
+    from evaluation.statistics.bootstrap import Bootstrap  # noqa: PLC0415 - likewise
 
     tables, baseline = [], CONTROLS[0]
     for number, step in enumerate(chains[0]):
@@ -86,8 +87,9 @@ def compare(command: Command, chains: Sequence[Sequence[Step]], root: Path) -> s
                 arms,
                 baseline if baseline in arms else command.arms[0].label,
                 dataset=name,
-                resamples=settings.resamples,
-                confidence=settings.confidence,
+                bootstrap=Bootstrap(
+                    resamples=settings.resamples, confidence=settings.confidence, seed=0
+                ),
             )
             several = len(settings.sets) > 1
             file = f"{step.name}-{name.replace('/', '-')}" if several else step.name

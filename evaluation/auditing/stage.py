@@ -34,6 +34,7 @@ from evaluation.auditing.tables import (
     truth_tables,
     unanswered_list,
 )
+from evaluation.statistics.bootstrap import Bootstrap
 from evaluation.statistics.intervals import Interval
 from runtime.runs import open_run
 from runtime.writing import write_text
@@ -198,9 +199,9 @@ def _contribution(
             result,
             groups,
             [sample.asset_id for sample in samples],
-            resamples=settings.resamples,
-            confidence=settings.confidence,
-            seed=config.seed,
+            Bootstrap(
+                resamples=settings.resamples, confidence=settings.confidence, seed=config.seed
+            ),
         )
         numbers |= {"probe": result.key, "how": result.how, "players": result.players}
         numbers["groups"] = {

@@ -1,18 +1,16 @@
 """Shares of questions with intervals that allow for clusters, without resampling."""
 
 import math
-from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+from evaluation.statistics.bootstrap import Clusters
 from evaluation.statistics.intervals import Interval
 
 
-def clustered_share(
-    right: NDArray[np.bool_], cluster: NDArray[np.str_] | Sequence[str], *, confidence: float
-) -> Interval:
+def clustered_share(right: NDArray[np.bool_], cluster: Clusters, *, confidence: float) -> Interval:
     """Estimate a share with Wilson's interval for the effective number of questions.
 
         low, high = (p + z^2/2m -+ z sqrt(p (1 - p)/m + z^2/4m^2)) / (1 + z^2/m)
