@@ -18,7 +18,7 @@ from configs.launching import alone_in_job
 from configs.schema import SAMPLED, Config, TrainerConfig
 from runtime.runs import Run
 from training.callbacks.checkpoints import AtomicCheckpointIO, StepCheckpoint
-from training.callbacks.metrics import MetricsWriter, StepProgress
+from training.callbacks.metrics import MetricsWriter, RowsOfResumedRun, StepProgress
 from training.callbacks.reaudit import Reaudit
 from training.callbacks.rollouts import RolloutTable, Timings
 from training.followers import OwnSignals
@@ -107,6 +107,7 @@ def build_callbacks(config: Config, run: Run) -> list[Callback]:
     callbacks: list[Callback] = [
         OwnSignals(),
         StepProgress(),
+        RowsOfResumedRun(run.dir),
         MetricsWriter(run.dir / "metrics.jsonl", every=settings.log_every_n_steps),
         StepCheckpoint(
             run.dir / "checkpoints",
