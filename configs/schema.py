@@ -70,8 +70,8 @@ class SftConfig:
     completions of the manifest. A question without a trace is left out."""
 
     def __post_init__(self) -> None:
-        at_least("sft", 1, max_completion_tokens=self.max_completion_tokens)
-        at_least("sft", 0, pack_tokens=self.pack_tokens)
+        at_least("sft", 1, self, "max_completion_tokens")
+        at_least("sft", 0, self, "pack_tokens")
 
 
 @dataclass(frozen=True, kw_only=True)
