@@ -4,7 +4,6 @@ import os
 from importlib.util import find_spec
 
 import lightning as L
-import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
@@ -16,6 +15,7 @@ from lightning.pytorch.plugins.layer_sync import LayerSync
 
 from configs.launching import alone_in_job
 from configs.schema import SAMPLED, Config, TrainerConfig
+from inference.loading import count_gpus
 from runtime.runs import Run
 from training.callbacks.checkpoints import AtomicCheckpointIO, StepCheckpoint
 from training.callbacks.metrics import MetricsWriter, RowsOfResumedRun, StepProgress
@@ -61,12 +61,7 @@ def build_trainer(config: Config, run: Run) -> L.Trainer:
 
 def _check_devices(settings: TrainerConfig) -> None:
     """Raise where GPUs are configured that this process does not see."""
-    found = torch.cuda.device_count() if settings.accelerator != "cpu" else 0
-    if settings.accelerator == "gpu" and not found:
-        raise ValueError(
-            "trainer.accelerator=gpu, but torch finds no CUDA device: set it to auto or cpu, or "
-            "mend the driver."
-        )
+    found = count_gpus(settings.accelerator)
     if 0 < found < settings.devices:
         raise ValueError(
             f"trainer.devices is {settings.devices}, but this process sees {found} GPUs (as "

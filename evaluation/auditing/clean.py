@@ -30,9 +30,10 @@ from evaluation.auditing.rules import (
     rule_row,
     too_few_answers,
 )
-from evaluation.auditing.stage import finite, questions_of
+from evaluation.auditing.stage import questions_of
 from evaluation.auditing.tables import shell
-from evaluation.statistics.tables import layout, percent
+from evaluation.statistics.intervals import without_nan
+from evaluation.statistics.tables import layout, percent, percent_alone
 from runtime.runs import open_run
 from runtime.writing import write_text
 
@@ -242,7 +243,7 @@ def _numbers(cleaned: Sequence[Cleaned]) -> object:
         }
         for each in cleaned
     ]
-    return finite({"views": views})
+    return without_nan({"views": views})
 
 
 def _table(cleaned: Sequence[Cleaned]) -> list[str]:
@@ -252,14 +253,13 @@ def _table(cleaned: Sequence[Cleaned]) -> list[str]:
     cells = []
     for each in cleaned:
         bands = [each.row.bands[band] for band in ("undefined", "unstable", "undetermined")]
-        guesser = "-" if np.isnan(each.row.guesser) else f"{100 * each.row.guesser:.1f}"
         cells.append(
             [
                 *(each.view.set, each.view.rule, str(each.before), str(each.after)),
                 f"{100 * each.after / each.before:.1f}",
                 *map(str, bands),
                 percent(each.row.weak, comma=","),
-                guesser,
+                percent_alone(each.row.guesser),
             ]
         )
     by_rule = _by_rule(cleaned)

@@ -35,7 +35,7 @@ from evaluation.auditing.tables import (
     unanswered_list,
 )
 from evaluation.statistics.bootstrap import Bootstrap
-from evaluation.statistics.intervals import Interval
+from evaluation.statistics.intervals import Interval, without_nan
 from runtime.runs import open_run
 from runtime.writing import write_text
 
@@ -91,7 +91,7 @@ def audit(config: Config) -> str:
         _write_questions(run.dir / "contribution.jsonl", samples, results, shapley)
         numbers = {"split": settings.split, "questions": len(samples)}
         numbers |= {section.name: section.numbers for section in sections}
-        write_text(run.dir / "results.json", json.dumps(finite(numbers), indent=2))
+        write_text(run.dir / "results.json", json.dumps(without_nan(numbers), indent=2))
         run.finish()
     heading = f"{config.data.name}/{settings.split}: {len(samples)} questions, answers in {cache}"
     parts = ["\n".join([heading, *notes]), *(section.text for section in sections)]
@@ -224,7 +224,7 @@ def _write_questions(
     for i, sample in enumerate(samples):
         row: dict[str, object] = {"id": sample.id}
         row["bands"] = {name: own[i] for name, own in bands.items()}
-        row |= {name: finite(values[i]) for name, values in shares.items()}
+        row |= {name: without_nan(values[i]) for name, values in shares.items()}
         lines.append(json.dumps(row, ensure_ascii=False) + "\n")
     write_text(path, "".join(lines))
 
@@ -232,12 +232,3 @@ def _write_questions(
 def _plain(rows: Sequence[Coverage] | Sequence[UnansweredRule]) -> list[dict[str, object]]:
     """Convert rows to JSON objects."""
     return [asdict(row) for row in rows]
-
-
-def finite(value: object) -> object:
-    """Replace NaN by None, since JSON has no NaN."""
-    if isinstance(value, Mapping):
-        return {name: finite(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    return None if isinstance(value, float) and value != value else value

@@ -21,6 +21,7 @@ from evaluation.statistics.bootstrap import (
     crossed_means,
     quantile_interval,
 )
+from evaluation.statistics.intervals import without_nan
 from evaluation.statistics.tables import layout
 
 ALL, NEEDS_MEDIA = "all questions", "need the media"
@@ -75,8 +76,7 @@ class Comparison:
     @property
     def json(self) -> str:
         """All numbers as JSON, with null for NaN."""
-        numbers = json.loads(json.dumps(asdict(self)), parse_constant=lambda _: None)
-        return json.dumps(numbers, indent=2)
+        return json.dumps(without_nan(asdict(self)), indent=2)
 
     @property
     def text(self) -> str:

@@ -4,7 +4,6 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 
 from configs.schema import Config
 from datamodules.contribution.probe_cache import probe_key
@@ -13,7 +12,7 @@ from datamodules.loading.question_set import QuestionSet
 from datamodules.prompts.encoder import PromptEncoder
 from datamodules.prompts.templates import SUFFIXES
 from datamodules.sample import Sample
-from inference.loading import build_encoder, compute_dtype
+from inference.loading import build_encoder, compute_dtype, name_of_weights
 from modules.grading import HARNESS, GradedGroup
 
 
@@ -71,8 +70,7 @@ class Probe(ABC):
     @property
     def name(self) -> str:
         """Name for people: the model, or the run that exported its weights."""
-        weights = Path(self.config.init_from or self.model)
-        return weights.parent.name if weights.name == "export" else weights.name
+        return name_of_weights(self.config.init_from or self.model)
 
     @abstractmethod
     def weights(self) -> str:

@@ -1,8 +1,10 @@
 """Means over questions with bootstrap intervals, and models side by side on the same questions."""
 
+import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -86,3 +88,8 @@ def cluster_interval(correct: ArrayLike, cluster: Clusters, bootstrap: Bootstrap
     draws = clustered_means([values], cluster, bootstrap)
     low, high = quantile_interval(draws[:, 0], bootstrap.confidence)
     return Interval(mean=mean, low=low, high=high, n=len(values), clusters=clusters)
+
+
+def without_nan(value: object) -> Any:  # what JSON can hold
+    """Convert to JSON values, with null for NaN, which JSON lacks."""
+    return json.loads(json.dumps(value), parse_constant=lambda _: None)
