@@ -99,7 +99,7 @@ def _read(
     """
     most = None if longest is None else prompts * longest
     try:
-        found = measure(config, split, condition, limit)
+        lengths = measure(config, split, condition, limit)
     except Unmeasured as reason:
         return Amounts(
             prompts=prompts,
@@ -110,10 +110,10 @@ def _read(
         )
     return Amounts(
         prompts=prompts,
-        prompt_tokens=prompts * found.prompt,
-        completion_tokens=prompts * found.target if most is None else most,
+        prompt_tokens=prompts * lengths.prompt,
+        completion_tokens=prompts * lengths.target if most is None else most,
         at_most=longest is not None,
-        n=found.n,
+        n=lengths.n,
     )
 
 
@@ -243,11 +243,11 @@ def describe(command: Command, chains: Sequence[Sequence[Step]], place: str) -> 
     rows: list[Sequence[str]] = [HEAD]
     total = Amounts()
     for number, step in enumerate(chains[0]):
-        found = chains[:1] if step.shared else chains
+        running = chains[:1] if step.shared else chains
         each = amounts(step.config)
-        total = sum([each] * len(found), total)
-        finished = sum(chain[number].finished for chain in found)
-        many = f" x {len(found)}" if len(found) > 1 else ""
+        total = sum([each] * len(running), total)
+        finished = sum(chain[number].finished for chain in running)
+        many = f" x {len(running)}" if len(running) > 1 else ""
         state = f" ({finished} finished)" if many and finished else " (finished)" * finished
         rows.append(_row(f"{step.name}{many}{state}", each))
     rows.append(_row("in all", total))
@@ -262,15 +262,15 @@ def describe(command: Command, chains: Sequence[Sequence[Step]], place: str) -> 
     return "\n".join(lines)
 
 
-def _row(name: str, found: Amounts) -> tuple[str, ...]:
+def _row(name: str, amounts: Amounts) -> tuple[str, ...]:
     """Write what one step does."""
-    asked, most = ("<= " if early else "" for early in (found.fewer, found.at_most))
+    asked, most = ("<= " if early else "" for early in (amounts.fewer, amounts.at_most))
     return (
         name,
-        f"{found.steps:,}" if found.steps else "-",
-        "?" if found.prompts is None else f"{asked}{found.prompts:,.0f}",
-        _tokens(asked, found.prompt_tokens),
-        _tokens(most, found.completion_tokens),
+        f"{amounts.steps:,}" if amounts.steps else "-",
+        "?" if amounts.prompts is None else f"{asked}{amounts.prompts:,.0f}",
+        _tokens(asked, amounts.prompt_tokens),
+        _tokens(most, amounts.completion_tokens),
     )
 
 

@@ -168,9 +168,8 @@ def _view(
 ) -> CleanView:
     """Make the view with a row for every question."""
     rule = result.rule
-    numbers = asdict(rule)
-    for apart in ("name", "condition", "how"):
-        numbers.pop(apart)
+    apart = ("name", "condition", "how")
+    numbers = {name: value for name, value in asdict(rule).items() if name not in apart}
     rows = [
         JudgedQuestion(
             id=sample.id,

@@ -238,7 +238,7 @@ def agree(results: Sequence[RuleResult]) -> Agreement:
     results = [result for result in results if result.applies.any() and not result.missing]
     return Agreement(
         names=[result.name for result in results],
-        jaccard=[[jaccard(one.kept, other.kept) for other in results] for one in results],
+        jaccard=[[jaccard(a.kept, b.kept) for b in results] for a in results],
         conditions=len({(result.rule.condition, result.rule.how) for result in results}),
     )
 

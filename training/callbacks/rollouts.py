@@ -40,7 +40,7 @@ class RolloutTable(Callback):
         first = step == pl_module.rlvr.updates
         if not trainer.is_global_zero or not (first or step % self.every == 0):
             return
-        rows = [row for one in outputs["experiences"] for row in _rows(one)][: self.prompts]
+        rows = [row for group in outputs["experiences"] for row in _rows(group)][: self.prompts]
         for row in rows:
             self.rows.append(step, row)
         for logger in trainer.loggers:
