@@ -129,10 +129,7 @@ def _training(config: Config, longest: int | None) -> Amounts:
     read = _read(config, config.data.train, prompts=prompts, longest=longest)
     early = trainer.max_tokens > 0
     return replace(
-        read,
-        steps=trainer.max_steps,
-        fewer=early or tries > 0,
-        at_most=early or read.at_most,
+        read, steps=trainer.max_steps, fewer=early or tries > 0, at_most=early or read.at_most
     )
 
 

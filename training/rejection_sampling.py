@@ -57,11 +57,7 @@ def traces_of(config: Config, run: Run) -> Path:
     """Write the traces to imitate into the run directory, sampling those that the cache lacks."""
     encoder = build_encoder(config)
     questions, _ = load_splits(
-        config.data,
-        encoder,
-        validate=False,
-        run_dir=run.dir,
-        golds=build_gold_check(config),
+        config.data, encoder, validate=False, run_dir=run.dir, golds=build_gold_check(config)
     )
     chosen = select_questions(
         questions.samples, config.data, seed=config.seed, run_dir=run.dir

@@ -108,10 +108,7 @@ def _config_of(config: Config, rule: RuleName) -> ContributionConfig:
 
 
 def _result(
-    wanted: ContributionConfig,
-    cache: Path,
-    samples: Sequence[Sample],
-    scores: Mapping[str, Scores],
+    wanted: ContributionConfig, cache: Path, samples: Sequence[Sample], scores: Mapping[str, Scores]
 ) -> RuleResult | UnansweredRule:
     """Apply one rule, or say what it lacks; a rule that keeps everything needs no probe."""
     rule = rule_of(wanted)

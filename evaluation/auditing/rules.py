@@ -19,12 +19,7 @@ from datamodules.contribution.decide import (
     apply_rule,
     question_features,
 )
-from datamodules.contribution.presets import (
-    Rule,
-    probe_command,
-    queries,
-    rule_of,
-)
+from datamodules.contribution.presets import Rule, probe_command, queries, rule_of
 from datamodules.contribution.probe_matching import (
     PooledProbes,
     counts_by_voter,
@@ -112,10 +107,7 @@ class Agreement:
 
 
 def all_rule_results(
-    wanted: ContributionConfig,
-    cache: Path,
-    samples: Sequence[Sample],
-    scores: Mapping[str, Scores],
+    wanted: ContributionConfig, cache: Path, samples: Sequence[Sample], scores: Mapping[str, Scores]
 ) -> tuple[list[RuleResult], list[UnansweredRule]]:
     """Apply every rule for which there are answers; say what the others lack.
 
@@ -147,10 +139,7 @@ def all_rule_results(
 
 
 def rule_results(
-    wanted: ContributionConfig,
-    cache: Path,
-    samples: Sequence[Sample],
-    scores: Mapping[str, Scores],
+    wanted: ContributionConfig, cache: Path, samples: Sequence[Sample], scores: Mapping[str, Scores]
 ) -> list[RuleResult]:
     """Apply one rule, once for each choice of its voters, or with those that are named alone."""
     rule = rule_of(wanted)

@@ -97,10 +97,7 @@ def shapley_values(
 
 
 def group_means(
-    result: ShapleyResult,
-    groups: Sequence[str],
-    cluster: Sequence[str],
-    bootstrap: Bootstrap,
+    result: ShapleyResult, groups: Sequence[str], cluster: Sequence[str], bootstrap: Bootstrap
 ) -> list[tuple[str, dict[str, Interval]]]:
     """Average each column over all questions and over each group, with bootstrap intervals.
 

@@ -15,12 +15,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evaluation.benchmarking.results import BenchmarkResult, load_result
-from evaluation.statistics.bootstrap import (
-    Bootstrap,
-    Clusters,
-    crossed_means,
-    quantile_interval,
-)
+from evaluation.statistics.bootstrap import Bootstrap, Clusters, crossed_means, quantile_interval
 from evaluation.statistics.intervals import without_nan
 from evaluation.statistics.tables import layout
 
@@ -125,9 +120,7 @@ def compare_arms(
 
     def difference(arm: str, group: NDArray[np.bool_]) -> Difference:
         return crossed_difference(
-            (right[baseline] - right[arm])[:, group],
-            first.clusters[group],
-            bootstrap,
+            (right[baseline] - right[arm])[:, group], first.clusters[group], bootstrap
         )
 
     rows = [

@@ -70,10 +70,7 @@ def _kept(dataset: BenchmarkSet, scores: SetScores, rule: str) -> ClusteredScore
 
 
 def mean_of(
-    checkpoint: str,
-    sets: Sequence[BenchmarkSet],
-    scores: Sequence[SetScores],
-    bootstrap: Bootstrap,
+    checkpoint: str, sets: Sequence[BenchmarkSet], scores: Sequence[SetScores], bootstrap: Bootstrap
 ) -> Mean:
     """Average one checkpoint over all sets, raw and clean."""
 
@@ -121,10 +118,7 @@ def comparison(
 
 
 def ablations(
-    dataset: BenchmarkSet,
-    checkpoint: str,
-    scores: Mapping[str, SetScores],
-    bootstrap: Bootstrap,
+    dataset: BenchmarkSet, checkpoint: str, scores: Mapping[str, SetScores], bootstrap: Bootstrap
 ) -> list[Ablation]:
     """Compare every condition with full, over the questions that could be shown in both."""
     if "full" not in scores:
@@ -150,10 +144,7 @@ def ablations(
 
 
 def groundings(
-    dataset: BenchmarkSet,
-    checkpoint: str,
-    scores: Mapping[str, SetScores],
-    bootstrap: Bootstrap,
+    dataset: BenchmarkSet, checkpoint: str, scores: Mapping[str, SetScores], bootstrap: Bootstrap
 ) -> list[Grounding]:
     """Compute the grounding metrics whose conditions were run, over the affected questions.
 

@@ -11,13 +11,7 @@ from configs.schema import Config
 from datamodules.contamination.overlap import Overlap, find_overlap, overlap_notes
 from datamodules.truth import known_fields
 from evaluation.benchmarking.datasets import BenchmarkSet, load_set
-from evaluation.benchmarking.metrics import (
-    ablations,
-    comparison,
-    groundings,
-    mean_of,
-    score_row,
-)
+from evaluation.benchmarking.metrics import ablations, comparison, groundings, mean_of, score_row
 from evaluation.benchmarking.models import (
     EvaluatedModel,
     LazyReader,
@@ -196,11 +190,7 @@ def _heading(config: Config) -> str:
 
 
 def _notes(
-    sets: Sequence[BenchmarkSet],
-    results: Sequence[SetResults],
-    leaks: LeaksOf,
-    *,
-    described: bool,
+    sets: Sequence[BenchmarkSet], results: Sequence[SetResults], leaks: LeaksOf, *, described: bool
 ) -> list[str]:
     """Write the notes below the tables."""
     names, notes, leaky = short_names([dataset.name for dataset in sets]), [], []

@@ -12,14 +12,7 @@ from numpy.typing import NDArray
 from configs.schema import Config, ProbeConfig
 from datamodules.conditions import withholds
 from datamodules.contribution.decide import Counts, is_decided, question_features
-from datamodules.contribution.presets import (
-    Rule,
-    RuleQuery,
-    SoftRule,
-    Vote,
-    VotingRule,
-    queries,
-)
+from datamodules.contribution.presets import Rule, RuleQuery, SoftRule, Vote, VotingRule, queries
 from datamodules.contribution.probe_cache import (
     ProbeRow,
     date_after_last,

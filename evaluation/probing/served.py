@@ -113,9 +113,7 @@ class ServedProbe(Probe):
         """Write the chats one by one; questions that cannot be shown are quarantined."""
         for sample in questions.samples:
             turned = arrange_options(
-                sample,
-                option_seed=questions.option_seed,
-                answer_with=self.config.model.answer_with,
+                sample, option_seed=questions.option_seed, answer_with=self.config.model.answer_with
             )
             try:
                 media = questions.visible_media(turned)

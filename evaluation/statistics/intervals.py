@@ -57,10 +57,7 @@ class ComparisonRow:
 
 
 def compare_models(
-    questions: str,
-    correct: Mapping[str, ArrayLike],
-    cluster: Clusters,
-    bootstrap: Bootstrap,
+    questions: str, correct: Mapping[str, ArrayLike], cluster: Clusters, bootstrap: Bootstrap
 ) -> ComparisonRow:
     """Compare models on one group of questions.
 

@@ -89,10 +89,7 @@ ADMITTED = {
             "SLURM_STEP_NUM_NODES": "1",
         },
     ),
-    "a shell for interactive work": (
-        TWO,
-        {**STEP, "SLURM_NTASKS": "1", "SLURM_JOB_NAME": "bash"},
-    ),
+    "a shell for interactive work": (TWO, {**STEP, "SLURM_NTASKS": "1", "SLURM_JOB_NAME": "bash"}),
     "salloc": (TWO, {"SLURM_JOB_ID": "7", "SLURM_NTASKS": "1", "SLURM_JOB_NAME": "interactive"}),
     "torchrun": (TWO, {**TORCHRUN, "WORLD_SIZE": "2", "LOCAL_WORLD_SIZE": "2"}),
     "torchrun within a task": (TWO, {**STEP, "SLURM_NTASKS": "1", **TORCHRUN, "WORLD_SIZE": "2"}),

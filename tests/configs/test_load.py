@@ -9,15 +9,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from configs.load import (
-    GROUPS,
-    SCRIPTS,
-    SERVES,
-    choices,
-    config_hash,
-    load_config,
-    to_yaml,
-)
+from configs.load import GROUPS, SCRIPTS, SERVES, choices, config_hash, load_config, to_yaml
 from configs.paths import FOLDER
 from configs.schema import Config
 
@@ -51,9 +43,7 @@ def test_there_are_choices_to_test():
 
 
 @pytest.mark.parametrize(
-    "path",
-    [path for path in FILES if path.parent.name not in SERVES],
-    ids=lambda path: path.stem,
+    "path", [path for path in FILES if path.parent.name not in SERVES], ids=lambda path: path.stem
 )
 def test_every_choice_loads_under_its_own_name(path):
     group = path.parent.name

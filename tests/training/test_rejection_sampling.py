@@ -156,11 +156,7 @@ def test_several_processes_share_what_is_cached_and_sample_nothing(base, root):
         traced(more, base / "two")
 
 
-def test_a_question_that_cannot_be_shown_is_counted_and_holds_nobody_up(
-    root,
-    tmp_path,
-    caplog,
-):
+def test_a_question_that_cannot_be_shown_is_counted_and_holds_nobody_up(root, tmp_path, caplog):
     data = Path(shutil.copytree(root, tmp_path / "data"))
     spoiled = next(row for row in lines(data / "train.jsonl") if row.get("media"))
     (data / spoiled["media"][0]["path"]).write_bytes(b"no medium")
@@ -213,9 +209,7 @@ def test_only_the_process_that_leads_sums_up(base, root, caplog, leads):
 
 
 def test_a_cache_that_cannot_be_written_is_told_once_and_the_traces_are_the_same(
-    base,
-    root,
-    caplog,
+    base, root, caplog
 ):
     """A file stands where the directory of the cache should be; a disk may be full as well."""
     known = lines(base / "run" / "traces.jsonl")

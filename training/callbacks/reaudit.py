@@ -12,20 +12,8 @@ from numpy.typing import NDArray
 
 from configs.inputs import ContributionConfig
 from configs.probing import ProbeConfig
-from datamodules.contribution.decide import (
-    Counts,
-    QuestionFeatures,
-    apply_rule,
-    question_features,
-)
-from datamodules.contribution.presets import (
-    Rule,
-    RuleQuery,
-    Vote,
-    VotingRule,
-    queries,
-    rule_of,
-)
+from datamodules.contribution.decide import Counts, QuestionFeatures, apply_rule, question_features
+from datamodules.contribution.presets import Rule, RuleQuery, Vote, VotingRule, queries, rule_of
 from datamodules.contribution.probe_matching import with_rule_defaults
 from datamodules.draws import draw_seed, random_order
 from datamodules.loading.question_set import QuestionSet, SequentialBatches

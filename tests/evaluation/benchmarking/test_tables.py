@@ -225,12 +225,7 @@ def test_shares_are_of_all_rows_of_the_manifest(music):
     """Right, unreadable, not shown, wrong, and a row that is no question: 1/5, 1/5 and 2/5."""
     found = set_scores(music, answered(["B", "?!", None, "C"]))
     told = score_row(
-        music,
-        "base",
-        {"full": found},
-        official=None,
-        described=False,
-        bootstrap=USUAL,
+        music, "base", {"full": found}, official=None, described=False, bootstrap=USUAL
     )
     assert (told.score.mean, told.unparsed, told.missing) == (0.2, 0.2, 0.4)
     assert (told.score.n, told.score.clusters) == (5, 5)
