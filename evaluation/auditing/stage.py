@@ -1,7 +1,7 @@
 """Audit: apply every rule to the cached counts of every question; no model is run."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -67,8 +67,7 @@ def audit(config: Config) -> str:
         facts = _probes(cache, settings.probes)
         truth = _truth(config)
         notes = [_compacted(cache, key) for key in facts] if settings.compact else []
-        hashes = [sample.content_hash for sample in samples]
-        scores = {key: Scores.load(cache, key, hashes) for key in facts}
+        scores = load_scores(cache, facts, samples)
         rows = [row for key in scores for row in coverage(key, scores[key], samples)]
         _check_answers(rows, cache, facts, settings.split)
         results, lacking = all_rule_results(config.data.contribution, cache, samples, scores)
@@ -114,6 +113,12 @@ def questions_of(data: DataConfig, split: str, *, run_dir: Path) -> list[Sample]
             f"{path} holds no question, but there is none to judge without: name another manifest."
         )
     return samples
+
+
+def load_scores(cache: Path, keys: Iterable[str], samples: Sequence[Sample]) -> dict[str, Scores]:
+    """Read what each probe has answered to these questions."""
+    hashes = [sample.content_hash for sample in samples]
+    return {key: Scores.load(cache, key, hashes) for key in keys}
 
 
 def _probes(cache: Path, named: Sequence[str]) -> dict[str, dict[str, object]]:

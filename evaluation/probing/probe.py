@@ -5,7 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 
-from configs.schema import Config
+from configs.schema import Config, ProbeConfig
+from datamodules.contribution.presets import RuleQuery
 from datamodules.contribution.probe_cache import probe_key
 from datamodules.draws import draw_seed
 from datamodules.loading.question_set import QuestionSet
@@ -122,6 +123,19 @@ def probe_facts(
         "media_budget": asdict(config.data.media) | {"silence_seconds": settings.silence_seconds},
         "harness_version": HARNESS,
     }
+
+
+def as_probed(
+    questions: QuestionSet, query: RuleQuery, settings: ProbeConfig, *, order: int
+) -> QuestionSet:
+    """Show questions as one query of a rule asks for them, with options in one order."""
+    return questions.with_condition(
+        query.condition,
+        query.how,
+        option_seed=order,
+        suffix=SUFFIXES[settings.prompt],
+        silence_seconds=settings.silence_seconds,
+    )
 
 
 def count_verdicts(group: GradedGroup, request: ProbeRequest) -> ProbeCounts:

@@ -17,8 +17,8 @@ from datamodules.contribution.presets import Rule, RuleQuery, Vote, VotingRule, 
 from datamodules.contribution.probe_matching import with_rule_defaults
 from datamodules.draws import draw_seed, random_order
 from datamodules.loading.question_set import QuestionSet, SequentialBatches
-from datamodules.prompts.templates import SUFFIXES
 from datamodules.questions import QuestionData
+from evaluation.probing.probe import as_probed
 from modules.base import PostTrainingModule
 from modules.grading import GradedGroup, answer
 from modules.policy.omni import OmniModel
@@ -103,23 +103,13 @@ class Reaudit(Callback):
         for closed, vote in ((True, ask.choice), (False, ask.open)):
             kind = np.flatnonzero(self.items.closed == closed).tolist()
             for order in range(vote.orders):
-                asked = self._withheld(ask, order)
+                asked = as_probed(self.questions, ask, self.probe, order=order)
                 asked.samples = [self.questions.samples[at] for at in kind]
                 for answers in self._answers(policy, asked, vote, order):
                     at = number[answers.sample.id]
                     n[at] += len(answers.verdicts)
                     n_correct[at] += answers.n_correct
         return Counts(n=n, n_correct=n_correct)
-
-    def _withheld(self, ask: RuleQuery, order: int) -> QuestionSet:
-        """Encode the questions as a probe does that fills the cache for this rule."""
-        return self.questions.with_condition(
-            ask.condition,
-            ask.how,
-            option_seed=order,
-            suffix=SUFFIXES[self.probe.prompt],
-            silence_seconds=self.probe.silence_seconds,
-        )
 
     def _answers(
         self, policy: OmniModel, questions: QuestionSet, vote: Vote, order: int
