@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal, get_args
 
 from configs.ablation import Condition, Replacement
-from configs.checks import a_share, at_least
+from configs.checks import a_confidence, a_share, at_least, named_once
 from configs.inputs import RuleName
 
 
@@ -62,24 +62,13 @@ class BenchmarkConfig:
     """Share of intervals that hold the true value, between 0 and 1."""
 
     def __post_init__(self) -> None:
-        counts = ("max_completion_tokens", "batch_size", "resamples")
-        at_least("benchmark", 1, **{name: vars(self)[name] for name in counts})
-        at_least("benchmark", 0, limit=self.limit, option_permutations=self.option_permutations)
+        at_least("benchmark", 1, self, "max_completion_tokens", "batch_size", "resamples")
+        at_least("benchmark", 0, self, "limit", "option_permutations")
         a_share("benchmark", self.shard)
-        for name in ("sets", "conditions"):
-            listed = vars(self)[name]
-            if not listed or len(set(listed)) < len(listed):
-                raise ValueError(
-                    f"benchmark.{name} is {listed}, but names each of them once, and one at least: "
-                    "leave the copies out, or the setting."
-                )
+        named_once("benchmark", self, "sets", "conditions")
         for condition in self.conditions:
             parse_condition(condition)
-        if not 0 < self.confidence < 1:
-            raise ValueError(
-                f"benchmark.confidence is {self.confidence}, but is a share between 0 and 1: "
-                "95 percent is 0.95."
-            )
+        a_confidence("benchmark", self.confidence)
 
 
 def parse_condition(text: str) -> tuple[Condition, Replacement]:
@@ -112,10 +101,4 @@ class CleanConfig:
     """Directory of the views, inside `data.root` unless absolute."""
 
     def __post_init__(self) -> None:
-        for name in ("sets", "rules"):
-            listed = vars(self)[name]
-            if not listed or len(set(listed)) < len(listed):
-                raise ValueError(
-                    f"clean.{name} is {listed}, but names each of them once, and one at least: "
-                    "leave the copies out, or the setting."
-                )
+        named_once("clean", self, "sets", "rules")

@@ -1,6 +1,7 @@
 """Range checks that several sections share."""
 
 import re
+from collections.abc import Iterable, Iterator
 from math import inf, isfinite
 
 MOST_BYTES = 200
@@ -10,9 +11,14 @@ REFERENCES = 8
 """Interpolations in one setting."""
 
 
-def at_least(section: str, minimum: float, **values: float) -> None:
+def _numbers(section: object, names: Iterable[str]) -> Iterator[tuple[str, float]]:
+    """List settings of a section that are not null."""
+    return ((name, vars(section)[name]) for name in names if vars(section)[name] is not None)
+
+
+def at_least(section: str, minimum: float, settings: object, *names: str) -> None:
     """Refuse numbers below a minimum, infinity, and NaN, which compares with nothing."""
-    for name, value in values.items():
+    for name, value in _numbers(settings, names):
         if not minimum <= value < inf:
             raise ValueError(
                 f"{section}.{name} is {value}, but must be at least {minimum} and finite: "
@@ -20,13 +26,40 @@ def at_least(section: str, minimum: float, **values: float) -> None:
             )
 
 
-def positive(section: str, **values: float) -> None:
+def positive(section: str, settings: object, *names: str) -> None:
     """Refuse zero, negative numbers, infinity and NaN."""
-    for name, value in values.items():
+    for name, value in _numbers(settings, names):
         if not 0 < value < inf:
             raise ValueError(
                 f"{section}.{name} is {value}, but must be greater than 0 and finite: "
                 f"give a positive {section}.{name}."
+            )
+
+
+def from_0_to_1(section: str, settings: object, *names: str, such_as: str) -> None:
+    """Refuse numbers that are no share of a whole."""
+    for name, value in _numbers(settings, names):
+        if not 0 <= value <= 1:
+            raise ValueError(f"{section}.{name} is {value}, but is a share from 0 to 1: {such_as}.")
+
+
+def a_confidence(section: str, confidence: float) -> None:
+    """Refuse shares of intervals that no interval could keep."""
+    if not 0 < confidence < 1:
+        raise ValueError(
+            f"{section}.confidence is {confidence}, but is a share between 0 and 1: "
+            "95 percent is 0.95."
+        )
+
+
+def named_once(section: str, settings: object, *names: str) -> None:
+    """Refuse empty lists, and those that hold something twice."""
+    for name in names:
+        listed = vars(settings)[name]
+        if not listed or len(set(listed)) < len(listed):
+            raise ValueError(
+                f"{section}.{name} is {listed}, but names each of them once, and one at least: "
+                "leave the copies out, or the setting."
             )
 
 

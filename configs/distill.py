@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from configs.ablation import Condition, Replacement
-from configs.checks import at_least, positive
+from configs.checks import at_least, from_0_to_1, positive
 from configs.choices import DivergenceKind
 
 Method = Literal["self", "on_policy"]
@@ -60,10 +60,10 @@ class RejectionSamplingConfig:
     """Directory of sampled traces, inside `data.root` unless absolute."""
 
     def __post_init__(self) -> None:
-        counts = ("samples", "max_completion_tokens", "batch_size")
-        at_least("distill.rejection_sampling", 1, **{name: vars(self)[name] for name in counts})
-        at_least("distill.rejection_sampling", 0, limit=self.limit, min_correct=self.min_correct)
-        positive("distill.rejection_sampling", temperature=self.temperature)
+        section = "distill.rejection_sampling"
+        at_least(section, 1, self, "samples", "max_completion_tokens", "batch_size")
+        at_least(section, 0, self, "limit", "min_correct")
+        positive(section, self, "temperature")
         if self.difficulty and not self.min_correct <= self.max_correct <= self.samples:
             raise ValueError(
                 f"distill.rejection_sampling.min_correct is {self.min_correct} and max_correct "
@@ -134,16 +134,12 @@ class DistillConfig:
     """What the teacher is shown, so that one may be privileged."""
 
     def __post_init__(self) -> None:
-        at_least("distill", 1, max_completion_tokens=self.max_completion_tokens)
-        at_least("distill", 0, top_k=self.top_k)
-        at_least("distill.student_view", 0, video_max_frames=self.student_view.video_max_frames)
-        at_least("distill.teacher_view", 0, video_max_frames=self.teacher_view.video_max_frames)
-        positive("distill", temperature=self.temperature)
-        if not 0 <= self.on_policy_share <= 1:
-            raise ValueError(
-                f"distill.on_policy_share is {self.on_policy_share}, but is a share from 0 to 1: "
-                "half of the prompts is 0.5."
-            )
+        at_least("distill", 1, self, "max_completion_tokens")
+        at_least("distill", 0, self, "top_k")
+        at_least("distill.student_view", 0, self.student_view, "video_max_frames")
+        at_least("distill.teacher_view", 0, self.teacher_view, "video_max_frames")
+        positive("distill", self, "temperature")
+        from_0_to_1("distill", self, "on_policy_share", such_as="half of the prompts is 0.5")
         if not 0 < self.jsd_weight < 1:
             raise ValueError(
                 f"distill.jsd_weight is {self.jsd_weight}, but lies between 0 and 1, where jsd "

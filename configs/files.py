@@ -60,11 +60,16 @@ def read_yaml(path: Path) -> dict[str, Any]:  # Any: values of every type that Y
             f"{path} cannot be read as settings ({reason}), but it is YAML of keys and values, "
             "each key once: mend what it names."
         ) from None
-    if not isinstance(tree, dict):
+    return {str(key): value for key, value in section(tree, str(path)).items()}
+
+
+def section(value: Any, where: str) -> dict[str, Any]:  # Any: as above
+    """Return what must be keys with values."""
+    if not isinstance(value, dict):
         raise ValueError(
-            f"{path} is {tree!r}, but it is made of keys with values: write them as `KEY: VALUE`."
+            f"{where} is {value!r}, but it is made of keys with values: write them as `KEY: VALUE`."
         )
-    return {str(key): value for key, value in tree.items()}
+    return value
 
 
 def _check_plain(text: str) -> None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from configs.ablation import Condition, Replacement
-from configs.checks import at_least, positive
+from configs.checks import at_least, from_0_to_1, positive
 
 RuleName = Literal[
     "omniclean", "audiomcq", "vidground", "vidground_m1", "vidground_m2", "calibrated", "soft"
@@ -74,10 +74,9 @@ class MediaConfig:
     otherwise it follows them."""
 
     def __post_init__(self) -> None:
-        limits = ("image_max_pixels", "video_max_frames", "audio_max_seconds")
-        positive("data.media", **{name: vars(self)[name] for name in limits})
-        more = ("video_fps", "prompt_max_pixels", "prompt_max_audio_seconds")
-        at_least("data.media", 0, **{name: vars(self)[name] for name in more})
+        positive("data.media", self, "image_max_pixels", "video_max_frames", "audio_max_seconds")
+        limits = ("video_fps", "prompt_max_pixels", "prompt_max_audio_seconds")
+        at_least("data.media", 0, self, *limits)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -147,11 +146,9 @@ class ContributionConfig:
     """Questions that such a re-audit asks, the same each time."""
 
     def __post_init__(self) -> None:
-        given = ("samples", "min_correct", "min_votes", "min_questions")
-        counts = {name: vars(self)[name] for name in given if vars(self)[name] is not None}
-        at_least("data.contribution", 1, **counts, refresh_samples=self.refresh_samples)
-        steps = {"curriculum_steps": self.curriculum_steps, "refresh_every": self.refresh_every}
-        at_least("data.contribution", 0, **steps)
+        counts = ("samples", "min_correct", "min_votes", "min_questions", "refresh_samples")
+        at_least("data.contribution", 1, self, *counts)
+        at_least("data.contribution", 0, self, "curriculum_steps", "refresh_every")
         if not (0 < self.alpha < 1 and 0 < self.margin < 1):
             raise ValueError(
                 f"data.contribution.alpha is {self.alpha} and margin {self.margin}, but both are "
@@ -236,12 +233,8 @@ class DataConfig:
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
 
     def __post_init__(self) -> None:
-        at_least("data", 0, workers=self.workers)
-        at_least("data", 1, patience=self.patience)
-        positive("data", media_cache_gigabytes=self.media_cache_gigabytes)
-        for name in ("max_bad_share", "max_test_share", "val_share"):
-            share = vars(self)[name]
-            if not 0 <= share <= 1:
-                raise ValueError(
-                    f"data.{name} is {share}, but is a share from 0 to 1: 5 percent is 0.05."
-                )
+        at_least("data", 0, self, "workers")
+        at_least("data", 1, self, "patience")
+        positive("data", self, "media_cache_gigabytes")
+        shares = ("max_bad_share", "max_test_share", "val_share")
+        from_0_to_1("data", self, *shares, such_as="5 percent is 0.05")

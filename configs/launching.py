@@ -137,16 +137,16 @@ def check_launch(config: Config, environ: Mapping[str, str]) -> None:
     if config.stage not in TRAINS:
         return _check_evaluation(config, launch)
     wanted = trainer.devices * trainer.num_nodes
-    told = f"trainer.devices={trainer.devices} times trainer.num_nodes={trainer.num_nodes}"
+    asked = f"trainer.devices={trainer.devices} times trainer.num_nodes={trainer.num_nodes}"
     if wanted == 1 and launch.beside and launch.processes > 1:
         raise ValueError(
-            f"{launch.by} started {launch.processes} processes ({launch.said}), but {told} is one "
+            f"{launch.by} started {launch.processes} processes ({launch.said}), but {asked} is one "
             "process, and each of them would train a run of its own: give trainer.devices="
             f"{launch.per_node or launch.processes} trainer.strategy=ddp, or start one process."
         )
     if wanted > 1 and launch.processes != wanted:
         raise ValueError(
-            f"{told} makes {wanted} processes, but {launch.by} has {launch.processes} "
+            f"{asked} makes {wanted} processes, but {launch.by} has {launch.processes} "
             f"({launch.said}), and every process of a run must be there: {_more(launch, config)}, "
             "or change the settings to what is there."
         )
@@ -161,8 +161,8 @@ def check_launch(config: Config, environ: Mapping[str, str]) -> None:
             )
     if wanted > 1 and alone_in_job(environ) and trainer.num_nodes > 1:
         raise ValueError(
-            f"{told} makes {wanted} processes, but this one was started alone, without srun, which "
-            "starts those of other nodes: put srun in front of the command."
+            f"{asked} makes {wanted} processes, but this one was started alone, without srun, "
+            "which starts those of other nodes: put srun in front of the command."
         )
     if wanted > 1 and launch.by == "mpirun" and find_spec("mpi4py") is None:
         raise ValueError(
@@ -184,9 +184,9 @@ def _check_ranks(environ: Mapping[str, str]) -> None:
             continue  # as in a batch script
         most = size or _number(environ, "WORLD_SIZE") or 1
         if rank and rank >= most:
-            told = f"{of}={size}" if size else f"{most} in all"
+            asked = f"{of}={size}" if size else f"{most} in all"
             raise ValueError(
-                f"{name}={rank} with {told}, but processes count from 0 and below how many there "
+                f"{name}={rank} with {asked}, but processes count from 0 and below how many there "
                 "are: unset it, or start them with torchrun or srun, which set both."
             )
     tasks, nodes = _number(environ, "SLURM_STEP_NUM_TASKS"), _number(environ, "GROUP_WORLD_SIZE")

@@ -14,13 +14,8 @@ FOLDER = Path(__file__).parent
 PATHS = (
     *("run.root", "init_from", "model.path", "model.tower_cache", "data.root", "data.media_cache"),
     *("data.train", "data.val", "data.contribution.cache", "data.contribution.disjoint_from"),
-    *(
-        "sft.traces",
-        "distill.teacher",
-        "distill.rejection_sampling.cache",
-        "prealign.reader",
-        "prealign.judge",
-    ),
+    *("sft.traces", "distill.teacher", "distill.rejection_sampling.cache"),
+    *("prealign.reader", "prealign.judge"),
     *("probe.split", "probe.checkpoints", "audit.split", "benchmark.sets"),
     *("benchmark.checkpoints", "benchmark.cache", "clean.sets", "clean.views"),
 )

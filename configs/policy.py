@@ -18,21 +18,16 @@ class LoraConfig:
 
     targets: list[str] = field(
         default_factory=lambda: [
-            "q_proj",
-            "k_proj",
-            "v_proj",
-            "o_proj",
-            "gate_proj",
-            "up_proj",
-            "down_proj",
+            *("q_proj", "k_proj", "v_proj", "o_proj"),
+            *("gate_proj", "up_proj", "down_proj"),
         ]
     )
     """Linear layers of the language model that get one, by the last part of their name. Towers
     that are not frozen get one beside every linear layer."""
 
     def __post_init__(self) -> None:
-        at_least("model.lora", 0, rank=self.rank)
-        positive("model.lora", alpha=self.alpha)
+        at_least("model.lora", 0, self, "rank")
+        positive("model.lora", self, "alpha")
         if self.rank and not self.targets:
             raise ValueError(
                 f"model.lora.rank is {self.rank}, but model.lora.targets is empty, so that nothing "
@@ -80,7 +75,7 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         a_name("model.name", self.name)  # a benchmark calls a file by it
-        positive("model", tower_cache_gigabytes=self.tower_cache_gigabytes)
+        positive("model", self, "tower_cache_gigabytes")
         if self.tower_cache and not self.freeze_towers:
             raise ValueError(
                 "model.tower_cache is set, but towers that are trained make something new of each "

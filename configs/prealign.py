@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from configs.checks import at_least
+from configs.checks import at_least, from_0_to_1
 
 EvidenceRewardForm = Literal["product", "signed"]
 
@@ -46,10 +46,6 @@ class PrealignConfig:
     """`signed` calls a description repetitive below this share of distinct ngrams."""
 
     def __post_init__(self) -> None:
-        counts = ("reader_max_tokens", "reader_prior_samples", "ngram")
-        at_least("prealign", 1, **{name: vars(self)[name] for name in counts})
-        if not 0 <= self.min_distinct_ngrams <= 1:
-            raise ValueError(
-                f"prealign.min_distinct_ngrams is {self.min_distinct_ngrams}, but is a share from "
-                "0 to 1: half of all ngrams is 0.5."
-            )
+        at_least("prealign", 1, self, "reader_max_tokens", "reader_prior_samples", "ngram")
+        half = "half of all ngrams is 0.5"
+        from_0_to_1("prealign", self, "min_distinct_ngrams", such_as=half)

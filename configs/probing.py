@@ -6,7 +6,7 @@ from typing import Literal, get_args
 
 from configs.ablation import Condition, Replacement
 from configs.addresses import a_variable, an_address
-from configs.checks import a_share, at_least, positive
+from configs.checks import a_confidence, a_share, at_least, positive
 from configs.credentials import SHORTEST
 from configs.inputs import RuleName
 
@@ -58,13 +58,10 @@ class ServerConfig:
                 "probe.server holds the key itself, but its settings are written to config.yaml: "
                 f"leave the key in {keep}, and nowhere else."
             )
-        at_least("probe.server", 1, concurrency=self.concurrency)
-        positive("probe.server", timeout=self.timeout)
-        prices = (self.dollars_per_million_input, self.dollars_per_million_output)
-        names = ("dollars_per_million_input", "dollars_per_million_output")
-        at_least("probe.server", 0, **dict(zip(names, prices, strict=True)))
-        counts = {"requests_per_minute": self.requests_per_minute, "retries": self.retries}
-        at_least("probe.server", 0, **counts, budget=self.budget or 0)
+        at_least("probe.server", 1, self, "concurrency")
+        positive("probe.server", self, "timeout")
+        prices = ("dollars_per_million_input", "dollars_per_million_output", "budget")
+        at_least("probe.server", 0, self, *prices, "requests_per_minute", "retries")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,18 +136,10 @@ class ProbeConfig:
     server: ServerConfig = field(default_factory=ServerConfig)
 
     def __post_init__(self) -> None:
-        counts = (
-            "samples",
-            "option_permutations",
-            "samples_per_round",
-            "max_completion_tokens",
-            "batch_size",
-        )
-        at_least("probe", 1, **{name: vars(self)[name] for name in counts})
-        at_least("probe", 0, limit=self.limit)
-        positive("probe", temperature=self.temperature)
-        if self.silence_seconds is not None:
-            positive("probe", silence_seconds=self.silence_seconds)
+        counts = ("samples", "option_permutations", "samples_per_round")
+        at_least("probe", 1, self, *counts, "max_completion_tokens", "batch_size")
+        at_least("probe", 0, self, "limit")
+        positive("probe", self, "temperature", "silence_seconds")
         if not self.conditions or len(set(self.conditions)) < len(self.conditions):
             raise ValueError(
                 f"probe.conditions is {self.conditions}, but names each condition once and at "
@@ -208,10 +197,6 @@ class AuditConfig:
     """Bootstrap resamples behind an interval of a mean."""
 
     def __post_init__(self) -> None:
-        at_least("audit", 0, limit=self.limit)
-        at_least("audit", 1, resamples=self.resamples)
-        if not 0 < self.confidence < 1:
-            raise ValueError(
-                f"audit.confidence is {self.confidence}, but is a share between 0 and 1: "
-                "95 percent is 0.95."
-            )
+        at_least("audit", 0, self, "limit")
+        at_least("audit", 1, self, "resamples")
+        a_confidence("audit", self.confidence)

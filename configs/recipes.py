@@ -36,12 +36,12 @@ from pathlib import Path
 from typing import Any, get_args
 
 from configs.checks import a_name
-from configs.files import read_yaml
+from configs.files import read_yaml, section
 from configs.load import SCRIPTS
 from configs.names import GROUPS, HINTS, flatten, suggest
 from configs.paths import FOLDER, at_home
 from configs.renamed import refuse_renamed
-from configs.words import split_words
+from configs.words import NULLS, split_words
 
 Settings = Mapping[str, Any]
 """Dotted settings and names of groups; Any: values of every type that YAML knows."""
@@ -155,7 +155,7 @@ def read_recipe(name: str, scale: str) -> Recipe:
             "`steps:` with `- name: NAME` and `stage: STAGE`."
         )
     steps = tuple(
-        _template(dict(_section(step, f"{where}: step {number}")), where)
+        _template(dict(section(step, f"{where}: step {number}")), where)
         for number, step in enumerate(listed, start=1)
     )
     names = [step.name for step in steps]
@@ -164,17 +164,8 @@ def read_recipe(name: str, scale: str) -> Recipe:
             f"{where} names its steps {', '.join(names)}, but each has a name of its own, other "
             f"than {START}: rename one."
         )
-    settings = _section(tree.get("settings") or {}, f"{where}: settings")
+    settings = section(tree.get("settings") or {}, f"{where}: settings")
     return Recipe(name=name, scale=scale, settings=flatten(settings), steps=steps)
-
-
-def _section(value: Any, where: str) -> dict[str, Any]:  # Any: as in Settings
-    """Return what must be keys with values."""
-    if not isinstance(value, dict):
-        raise ValueError(
-            f"{where} is {value!r}, but it is made of keys with values: write them as `KEY: VALUE`."
-        )
-    return value
 
 
 def _template(step: dict[str, Any], where: str) -> Template:  # Any: as in Settings
@@ -197,7 +188,7 @@ def read_command(argv: list[str]) -> Command:
     own = {key: given.pop(key, None) for key in OWN}
     recipe = read_recipe(str(own["recipe"]), str(own["scale"] or "digits"))
     name, root = given.pop("run.name", None), given.pop("run.root", "runs")
-    name = None if name in (None, "", "None", "none", "null") else str(name)
+    name = None if name is None or name in NULLS else str(name)
     if name is not None:
         a_name("run.name", name)
     names = [step.name for step in recipe.steps]

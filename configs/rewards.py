@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from configs.ablation import LEFT, Condition, Replacement
-from configs.checks import at_least
+from configs.checks import at_least, from_0_to_1
 
 AccuracyRule = Literal["correct", "graded", "exact"]
 FormatRule = Literal["answer", "whole", "think"]
@@ -70,8 +70,8 @@ class RewardConfig:
     def __post_init__(self) -> None:
         weights = ("accuracy", "format", "early_accuracy", "early_format", "temporal", "length")
         more = ("overlong", "blind", "temporal_ratio", "length_min", "early_steps")
-        at_least("rlvr.reward", 0, **{name: vars(self)[name] for name in weights + more})
-        at_least("rlvr.reward", 1, blind_samples=self.blind_samples)
+        at_least("rlvr.reward", 0, self, *weights, *more)
+        at_least("rlvr.reward", 1, self, "blind_samples")
         if self.length_max < self.length_min:
             raise ValueError(
                 f"rlvr.reward.length_max is {self.length_max}, below length_min="
@@ -115,12 +115,8 @@ class PerceptionConfig:
         return self.learned or bool(self.token_coef)
 
     def __post_init__(self) -> None:
-        at_least("rlvr.perception", 0, kl_coef=self.kl_coef, entropy_coef=self.entropy_coef)
-        if not 0 <= self.token_coef <= 1:
-            raise ValueError(
-                f"rlvr.perception.token_coef is {self.token_coef}, but is a share from 0 to 1: "
-                "a quarter is 0.25."
-            )
+        at_least("rlvr.perception", 0, self, "kl_coef", "entropy_coef")
+        from_0_to_1("rlvr.perception", self, "token_coef", such_as="a quarter is 0.25")
         if {"audio", "visual"} <= LEFT[self.condition]:
             raise ValueError(
                 f"rlvr.perception.condition is {self.condition}, which withholds no medium to "

@@ -47,7 +47,7 @@ class ObjectiveConfig:
     the step (DAPO), or a constant (Dr. GRPO). All are taken over all micro-batches and devices."""
 
     def __post_init__(self) -> None:
-        positive("rlvr.objective", clip_high=self.clip_high)
+        positive("rlvr.objective", self, "clip_high")
         if not 0 < self.clip_low <= 1:
             raise ValueError(
                 f"rlvr.objective.clip_low is {self.clip_low}, but a ratio bounded by 1 - clip_low "
@@ -88,7 +88,7 @@ class KlConfig:
     """Added to the loss of each token, or taken from the reward of the completion as a sum."""
 
     def __post_init__(self) -> None:
-        at_least("rlvr.kl", 0, coef=self.coef)
+        at_least("rlvr.kl", 0, self, "coef")
         if self.estimator == "k3_corrected" and self.place == "reward":
             raise ValueError(
                 "rlvr.kl.estimator is k3_corrected and place is reward, but the correction is the "
@@ -115,8 +115,8 @@ class RolloutCorrectionConfig:
     """Largest weight."""
 
     def __post_init__(self) -> None:
-        at_least("rlvr.rollout_correction", 0, low=self.low)
-        at_least("rlvr.rollout_correction", 1, high=self.high)
+        at_least("rlvr.rollout_correction", 0, self, "low")
+        at_least("rlvr.rollout_correction", 1, self, "high")
         if self.low > 1:
             raise ValueError(
                 f"rlvr.rollout_correction.low is {self.low}, but a token that both engines hold "
@@ -133,7 +133,7 @@ class DynamicSamplingConfig:
     do not suffice, the step keeps prompts with zero reward variance, which teach nothing."""
 
     def __post_init__(self) -> None:
-        at_least("rlvr.dynamic_sampling", 0, max_batches=self.max_batches)
+        at_least("rlvr.dynamic_sampling", 0, self, "max_batches")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -190,11 +190,11 @@ class RlvrConfig:
                 "with its siblings: use at least 2."
             )
         counts = ("max_completion_tokens", "minibatches", "num_iterations", "log_rollouts_prompts")
-        at_least("rlvr", 1, **{name: vars(self)[name] for name in counts})
-        at_least("rlvr", 0, top_k=self.top_k, log_rollouts_every=self.log_rollouts_every)
+        at_least("rlvr", 1, self, *counts)
+        at_least("rlvr", 0, self, "top_k", "log_rollouts_every")
         if self.top_k == 1:
             raise ValueError(
                 "rlvr.top_k is 1, so that all completions of a group would be the same and teach "
                 "nothing: use at least 2, or 0 for all tokens."
             )
-        positive("rlvr", temperature=self.temperature)
+        positive("rlvr", self, "temperature")

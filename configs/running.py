@@ -41,8 +41,8 @@ class OptimConfig:
     """Gradients with a larger norm are scaled down to it."""
 
     def __post_init__(self) -> None:
-        positive("optim", lr=self.lr, max_grad_norm=self.max_grad_norm)
-        at_least("optim", 0, weight_decay=self.weight_decay, warmup_steps=self.warmup_steps)
+        positive("optim", self, "lr", "max_grad_norm")
+        at_least("optim", 0, self, "weight_decay", "warmup_steps")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,7 +92,5 @@ class TrainerConfig:
     def __post_init__(self) -> None:
         counts = ("max_steps", "batch_size", "accumulate_grad_batches", "devices", "num_nodes")
         every = ("val_limit", "checkpoint_every", "log_every_n_steps")
-        at_least("trainer", 1, **{name: vars(self)[name] for name in counts + every})
-        at_least(
-            "trainer", 0, val_check_interval=self.val_check_interval, max_tokens=self.max_tokens
-        )
+        at_least("trainer", 1, self, *counts, *every)
+        at_least("trainer", 0, self, "val_check_interval", "max_tokens")

@@ -13,29 +13,22 @@ from configs.distill import DistillConfig
 from configs.inputs import ContributionConfig, DataConfig, MediaConfig
 from configs.policy import ModelConfig
 from configs.prealign import PrealignConfig
-from configs.probing import AuditConfig, ProbeConfig, ServerConfig
+from configs.probing import AuditConfig, ProbeConfig
 from configs.rewards import RewardConfig
 from configs.rlvr import RlvrConfig
 from configs.running import OptimConfig, RunConfig, TrainerConfig
 
 __all__ = [
     "AuditConfig",
-    "BenchmarkConfig",
-    "CleanConfig",
     "Config",
     "ContributionConfig",
     "DataConfig",
     "DistillConfig",
     "MediaConfig",
-    "ModelConfig",
     "OptimConfig",
-    "PrealignConfig",
     "ProbeConfig",
     "RlvrConfig",
-    "RunConfig",
-    "ServerConfig",
     "SftConfig",
-    "Stage",
     "TrainerConfig",
 ]
 
@@ -70,8 +63,8 @@ class SftConfig:
     completions of the manifest. A question without a trace is left out."""
 
     def __post_init__(self) -> None:
-        at_least("sft", 1, max_completion_tokens=self.max_completion_tokens)
-        at_least("sft", 0, pack_tokens=self.pack_tokens)
+        at_least("sft", 1, self, "max_completion_tokens")
+        at_least("sft", 0, self, "pack_tokens")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -148,13 +141,11 @@ class Config:
         changed = _changed("distill", asdict(distill), asdict(DistillConfig()))
         changed |= _changed("sft", asdict(self.sft), asdict(SftConfig()))
         theirs = (
-            "distill.rejection_sampling.",
-            "sft.pack_tokens",
-            "sft.loss_aggregation",
-            "sft.too_long",
+            *("distill.method", "distill.rejection_sampling."),
+            *("sft.pack_tokens", "sft.loss_aggregation", "sft.too_long"),
         )
         if distill.method == "self":  # which imitates traces
-            strays = [key for key in changed if not key.startswith(("distill.method", *theirs))]
+            strays = [key for key in changed if not key.startswith(theirs)]
         else:
             unread = ("distill.rejection_sampling.", "sft.")
             imitates = distill.on_policy_share < 1

@@ -13,6 +13,9 @@ from untrusted.terminal import first_line, refuse_unseen
 PROSE = "model.system_prompt"
 """The setting that may have several lines."""
 
+NULLS = ("", "None", "none", "null")
+"""Words that are null where a setting may be null."""
+
 
 def split_words(argv: list[str]) -> dict[str, Any]:
     """Read `k=v`, `--k=v`, `+k=v`, `++k=v`, `--k v`, `--flag` and W&B's JSON; the last one wins."""

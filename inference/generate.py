@@ -6,7 +6,6 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import torch
 from tqdm import tqdm
 
 from configs.policy import LoraConfig
@@ -16,7 +15,7 @@ from datamodules.loading.loader import Loader
 from datamodules.loading.option_scoring import option_scoring
 from datamodules.loading.question_set import QuestionSet, SequentialBatches
 from datamodules.prompts.description_prompts import judge_batch, question_only_batch, reader_batch
-from inference.loading import build_encoder, build_policy, compute_dtype, weights_of
+from inference.loading import build_encoder, build_policy, compute_dtype, count_gpus, weights_of
 from modules.grading import GradedGroup, Grader, OptionScores, answer, score
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import Sampling
@@ -31,12 +30,7 @@ def with_weights(config: Config, path: str) -> Config:
 
 def load_frozen(config: Config) -> OmniModel:
     """Load the policy of a configuration for inference, on the configured accelerator."""
-    cuda = config.trainer.accelerator != "cpu" and torch.cuda.is_available()
-    if config.trainer.accelerator == "gpu" and not cuda:
-        raise ValueError(
-            "trainer.accelerator=gpu, but torch finds no CUDA device: set it to auto or cpu, or "
-            "mend the driver."
-        )
+    cuda = count_gpus(config.trainer.accelerator) > 0
     bare = replace(config, model=replace(config.model, lora=LoraConfig()))  # no new adapters
     policy = build_policy(bare, build_encoder(bare), dtype=compute_dtype(bare))
     policy = policy.eval().requires_grad_(False)
@@ -62,6 +56,11 @@ def load_judge(config: Config, path: str) -> Judge:
     """Load the model that detects descriptions which leak the answer."""
     named = with_weights(config, path)
     return Judge(load_frozen(named), partial(judge_batch, build_encoder(named), wording=JUDGING))
+
+
+def question_bar(count: int, label: str) -> "tqdm[Any]":
+    """Make a progress bar over questions."""
+    return tqdm(total=count, desc=label, unit="question", mininterval=1.0, leave=False)
 
 
 def ask(
@@ -91,10 +90,7 @@ def batches(questions: QuestionSet, *, batch_size: int, label: str) -> Iterator[
     in_order = SequentialBatches(questions, batch_size=batch_size)
     data = questions.data
     loader = Loader(iter_shard=in_order.iter_shard, workers=data.workers, patience=data.patience)
-    bar: tqdm[Any]
-    with tqdm(
-        total=in_order.count, desc=label, unit="question", mininterval=1.0, leave=False
-    ) as bar:
+    with question_bar(in_order.count, label) as bar:
         for batch in loader:
             if batch is not None:
                 yield batch
@@ -106,8 +102,7 @@ def score_options(
 ) -> Iterator[list[OptionScores]]:
     """Yield option scores batch by batch; each question is loaded once for all orders."""
     count = len(questions.samples)
-    bar: tqdm[Any]
-    with tqdm(total=count, desc=label, unit="question", mininterval=1.0, leave=False) as bar:
+    with question_bar(count, label) as bar:
         for step, start in enumerate(range(0, count, batch_size)):
             indices = range(start, min(start + batch_size, count))
             scoring = option_scoring(questions, indices, orders=orders, step=step)

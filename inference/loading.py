@@ -1,6 +1,7 @@
 """Build the encoder and the policy from a configuration."""
 
 from functools import partial
+from pathlib import Path
 
 import torch
 
@@ -17,6 +18,23 @@ from pretrained.finding import check_weights
 def weights_of(config: Config) -> str:
     """Path or hub id of the weights that the run starts from."""
     return config.init_from or config.model.path
+
+
+def name_of_weights(path: str) -> str:
+    """Name an export by its run, any other directory by its own name."""
+    directory = Path(path)
+    return directory.parent.name if directory.name == "export" else directory.name
+
+
+def count_gpus(accelerator: str) -> int:
+    """Count the GPUs that a run may take; raise where it asks for one and there is none."""
+    found = torch.cuda.device_count() if accelerator != "cpu" else 0
+    if accelerator == "gpu" and not found:
+        raise ValueError(
+            "trainer.accelerator=gpu, but torch finds no CUDA device: set it to auto or cpu, or "
+            "mend the driver."
+        )
+    return found
 
 
 def build_encoder(config: Config) -> PromptEncoder:

@@ -5,7 +5,7 @@ arithmetic of the processors that Qwen2.5-Omni's renderer calls; a test compares
 models, lengths stay unknown.
 """
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, lru_cache, partial
@@ -31,7 +31,7 @@ from datamodules.sources.reader import Reader
 from datamodules.sources.row_files import count_rows, manifest_path, read_rows
 from datamodules.sources.rows import digests, to_sample
 from pretrained.chat_template import render
-from pretrained.settings import Settings, check_settings
+from pretrained.settings import check_settings
 from pretrained.spelling import open_tokenizer, spelling
 
 SAMPLED = 32
@@ -39,9 +39,6 @@ SAMPLED = 32
 
 COUNTED = ("qwen2_5_omni", "qwen2_5_omni_thinker")
 """Types of models whose tokens are counted here."""
-
-Manifests = tuple[tuple[Path, int], ...]
-"""Files that are read one after the other, each with how many rows it has."""
 
 
 class Unmeasured(Exception):
@@ -104,7 +101,8 @@ def _measure(
 
 
 @lru_cache(maxsize=8)
-def _manifests(root: str, embedded: bool, split: str) -> Manifests:
+def _manifests(root: str, embedded: bool, split: str) -> tuple[tuple[Path, int], ...]:
+    """List the files that are read one after the other, each with how many rows it has."""
     paths = [manifest_path(Path(root), name) for name in split.split("+")]
     for path in paths:
         if not path.exists():
@@ -115,7 +113,11 @@ def _manifests(root: str, embedded: bool, split: str) -> Manifests:
 
 @lru_cache(maxsize=8)
 def _samples(
-    root: Path, manifests: Manifests, rows: int, format: FormatName, outside: bool
+    root: Path,
+    manifests: tuple[tuple[Path, int], ...],
+    rows: int,
+    format: FormatName,
+    outside: bool,
 ) -> tuple[Sample, ...]:
     """Read some of the first `rows`; those that cannot be read are quarantined in the run."""
     samples, every = [], max(1, -(-rows // SAMPLED))
@@ -144,18 +146,17 @@ def _directory(config: Config) -> Path:
 class _Counter:
     """The tokenizer, the chat template and the processors' numbers of one model."""
 
-    def __init__(
-        self,
-        path: Path,
-        settings: Mapping[str, Settings],
-        answer_with: AnswerWith,
-        system_prompt: str,
-    ) -> None:
+    def __init__(self, path: Path, answer_with: AnswerWith, system_prompt: str) -> None:
         self.named = str(path)
+        settings, template = check_settings(path), path / "chat_template.jinja"
+        lacking = {"config.json", "processor_config.json"} - settings.keys()
+        lacking |= set() if template.is_file() else {template.name}
+        for name in sorted(lacking):
+            raise Unmeasured(f"{path} has no {name}")
+        if (kind := settings["config.json"].get("model_type")) not in COUNTED:
+            raise Unmeasured(f"{path} is of type {kind}, whose tokens are counted only as it runs")
         self.tokenizer = open_tokenizer(path)
-        self.template = _template(path)
-        if "processor_config.json" not in settings:
-            raise Unmeasured(f"{path} has no processor_config.json")
+        self.template = template.read_text(errors="replace")
         self.processors = settings["processor_config.json"]
         self.answer_with: AnswerWith = answer_with
         self.system_prompt = system_prompt
@@ -169,15 +170,12 @@ class _Counter:
         shown = [self._shown(read(item), left) for item in items]
         sample = replace(sample, answer_with=self.answer_with)
         pieces = user_turn(sample, task=want, show_question="text" in left)
-        content = [
-            part
-            for piece in pieces
-            for part in (
-                [{"type": "text", "text": piece}]
-                if isinstance(piece, str)
-                else [{"type": kind} for kind, _ in shown[piece]]
-            )
-        ]
+        content: list[dict[str, str]] = []
+        for piece in pieces:
+            if isinstance(piece, str):
+                content.append({"type": "text", "text": piece})
+            else:
+                content += [{"type": kind} for kind, _ in shown[piece]]
         placeholders = sum(tokens - 1 for medium in shown for _, tokens in medium)
         return self._count(self._rendered(content)) + placeholders, self._target(sample, want)
 
@@ -229,37 +227,16 @@ class _Counter:
 
     def _of(self, *names: str) -> int:
         """Look a number of a processor up."""
-        found: Any = self.processors  # what a JSON file holds
+        number: Any = self.processors  # what a JSON file holds
         for name in names:
-            found = found.get(name) if isinstance(found, dict) else None
-        if not isinstance(found, int) or found < 1:
+            number = number.get(name) if isinstance(number, dict) else None
+        if not isinstance(number, int) or number < 1:
             raise ValueError(
-                f"{self.named}/processor_config.json gives {'.'.join(names)} as {found!r}, but it "
+                f"{self.named}/processor_config.json gives {'.'.join(names)} as {number!r}, but it "
                 "is a number of pixels, frames or samples: fetch the file again, or name another "
                 "model."
             )
-        return found
+        return number
 
 
-@lru_cache(maxsize=8)
-def _counter(path: Path, answer_with: AnswerWith, system_prompt: str) -> _Counter:
-    settings = check_settings(path)
-    _refuse_others(path, settings)
-    return _Counter(path, settings, answer_with, system_prompt)
-
-
-def _refuse_others(path: Path, settings: Mapping[str, Settings]) -> None:
-    """Raise `Unmeasured` for other types of models, each of which counts its own way."""
-    if "config.json" not in settings:
-        raise Unmeasured(f"{path} has no config.json")
-    kind = settings["config.json"].get("model_type")
-    if kind not in COUNTED:
-        raise Unmeasured(f"{path} is of type {kind}, whose tokens are counted only as it runs")
-
-
-def _template(path: Path) -> str:
-    """Read how a model wants its chats written."""
-    file = path / "chat_template.jinja"
-    if not file.is_file():
-        raise Unmeasured(f"{path} has no chat_template.jinja")
-    return file.read_text(errors="replace")
+_counter = lru_cache(maxsize=8)(_Counter)

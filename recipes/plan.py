@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from configs.ablation import Condition
+from configs.ablation import Condition, Replacement
 from configs.benchmark import parse_condition
 from configs.recipes import Command
 from configs.schema import SAMPLED, Config
@@ -99,7 +99,7 @@ def _read(
     """
     most = None if longest is None else prompts * longest
     try:
-        found = measure(config, split, condition, limit)
+        lengths = measure(config, split, condition, limit)
     except Unmeasured as reason:
         return Amounts(
             prompts=prompts,
@@ -110,10 +110,10 @@ def _read(
         )
     return Amounts(
         prompts=prompts,
-        prompt_tokens=prompts * found.prompt,
-        completion_tokens=prompts * found.target if most is None else most,
+        prompt_tokens=prompts * lengths.prompt,
+        completion_tokens=prompts * lengths.target if most is None else most,
         at_most=longest is not None,
-        n=found.n,
+        n=lengths.n,
     )
 
 
@@ -129,56 +129,42 @@ def _training(config: Config, longest: int | None) -> Amounts:
     read = _read(config, config.data.train, prompts=prompts, longest=longest)
     early = trainer.max_tokens > 0
     return replace(
-        read,
-        steps=trainer.max_steps,
-        fewer=early or tries > 0,
-        at_most=early or read.at_most,
+        read, steps=trainer.max_steps, fewer=early or tries > 0, at_most=early or read.at_most
     )
 
 
 def _traces(config: Config) -> Amounts:
     """Count the questions that traces are sampled from, before any are filtered or cached."""
     wanted = config.distill.rejection_sampling
-    asked = _asked(
+    return _asked(
         config,
         config.data.train,
         limit=wanted.limit,
         times=1,
         longest=wanted.samples * wanted.max_completion_tokens,
     )
-    return replace(asked, fewer=True)
 
 
 def _benchmark(config: Config) -> Amounts:
     """Count all that a benchmark may have to ask; of other conditions than full it may be less."""
     wanted = config.benchmark
     if wanted.option_permutations == 0:
-        told = "benchmark.option_permutations=0 asks each question as often as it has options"
-        return Amounts(
-            prompts=None,
-            prompt_tokens=None,
-            completion_tokens=None,
-            at_most=True,
-            fewer=True,
-            unknown=frozenset({told}),
+        return _unknown(
+            "benchmark.option_permutations=0 asks each question as often as it has options"
         )
-    counted = sum(
-        (
-            _asked(
-                config,
-                name,
-                limit=wanted.limit,
-                times=wanted.option_permutations * (1 + len(wanted.checkpoints)),
-                longest=wanted.max_completion_tokens,
-                # What stands in for media is as long as they are.
-                condition=condition if how == "absent" else "full",
-            )
-            for name in wanted.sets
-            for condition, how in map(parse_condition, wanted.conditions)
-        ),
-        Amounts(),
-    )
-    return replace(counted, fewer=True)
+    asked = [
+        _asked(
+            config,
+            name,
+            limit=wanted.limit,
+            times=wanted.option_permutations * (1 + len(wanted.checkpoints)),
+            longest=wanted.max_completion_tokens,
+            condition=_as_long(*parse_condition(condition)),
+        )
+        for name in wanted.sets
+        for condition in wanted.conditions
+    ]
+    return sum(asked, Amounts())
 
 
 def _probe(config: Config) -> Amounts:
@@ -193,22 +179,23 @@ def _probe(config: Config) -> Amounts:
             (ask, max(ask.choice, ask.open, key=lambda vote: vote.total)) for ask in queries(rule)
         ]
         asked = [(ask.condition, ask.how, vote.orders, vote.answers) for ask, vote in votes]
-    counted = sum(
-        (
-            _asked(
-                config,
-                wanted.split,
-                limit=wanted.limit,
-                times=times,
-                longest=answers * wanted.max_completion_tokens,
-                # What stands in for media is as long as they are.
-                condition=condition if how == "absent" else "full",
-            )
-            for condition, how, times, answers in asked
-        ),
-        Amounts(),
-    )
-    return replace(counted, fewer=True)
+    counted = [
+        _asked(
+            config,
+            wanted.split,
+            limit=wanted.limit,
+            times=times,
+            longest=answers * wanted.max_completion_tokens,
+            condition=_as_long(condition, how),
+        )
+        for condition, how, times, answers in asked
+    ]
+    return sum(counted, Amounts())
+
+
+def _as_long(condition: Condition, how: Replacement) -> Condition:
+    """Return a condition whose prompts are as long: what stands in for media is as long as they."""
+    return condition if how == "absent" else "full"
 
 
 def _asked(
@@ -220,16 +207,27 @@ def _asked(
     longest: int,
     condition: Condition = "full",
 ) -> Amounts:
-    """Count a pass, or several, over the questions of a split."""
+    """Count a pass, or several, over the questions of a split; those that are settled, filtered or
+    cached are not asked."""
     try:
         questions = count_questions(config, split, limit)
     except Unmeasured as reason:
-        told = frozenset({str(reason)})
-        return Amounts(
-            prompts=None, prompt_tokens=None, completion_tokens=None, at_most=True, unknown=told
-        )
+        return _unknown(str(reason))
     prompts = questions * times
-    return _read(config, split, prompts=prompts, longest=longest, condition=condition, limit=limit)
+    read = _read(config, split, prompts=prompts, longest=longest, condition=condition, limit=limit)
+    return replace(read, fewer=True)
+
+
+def _unknown(reason: str) -> Amounts:
+    """Count nothing, and say why."""
+    return Amounts(
+        prompts=None,
+        prompt_tokens=None,
+        completion_tokens=None,
+        at_most=True,
+        fewer=True,
+        unknown=frozenset({reason}),
+    )
 
 
 def describe(command: Command, chains: Sequence[Sequence[Step]], place: str) -> str:
@@ -242,11 +240,11 @@ def describe(command: Command, chains: Sequence[Sequence[Step]], place: str) -> 
     rows: list[Sequence[str]] = [HEAD]
     total = Amounts()
     for number, step in enumerate(chains[0]):
-        found = chains[:1] if step.shared else chains
+        running = chains[:1] if step.shared else chains
         each = amounts(step.config)
-        total = sum([each] * len(found), total)
-        finished = sum(chain[number].finished for chain in found)
-        many = f" x {len(found)}" if len(found) > 1 else ""
+        total = sum([each] * len(running), total)
+        finished = sum(chain[number].finished for chain in running)
+        many = f" x {len(running)}" if len(running) > 1 else ""
         state = f" ({finished} finished)" if many and finished else " (finished)" * finished
         rows.append(_row(f"{step.name}{many}{state}", each))
     rows.append(_row("in all", total))
@@ -261,15 +259,15 @@ def describe(command: Command, chains: Sequence[Sequence[Step]], place: str) -> 
     return "\n".join(lines)
 
 
-def _row(name: str, found: Amounts) -> tuple[str, ...]:
+def _row(name: str, amounts: Amounts) -> tuple[str, ...]:
     """Write what one step does."""
-    asked, most = ("<= " if early else "" for early in (found.fewer, found.at_most))
+    asked, most = ("<= " if early else "" for early in (amounts.fewer, amounts.at_most))
     return (
         name,
-        f"{found.steps:,}" if found.steps else "-",
-        "?" if found.prompts is None else f"{asked}{found.prompts:,.0f}",
-        _tokens(asked, found.prompt_tokens),
-        _tokens(most, found.completion_tokens),
+        f"{amounts.steps:,}" if amounts.steps else "-",
+        "?" if amounts.prompts is None else f"{asked}{amounts.prompts:,.0f}",
+        _tokens(asked, amounts.prompt_tokens),
+        _tokens(most, amounts.completion_tokens),
     )
 
 

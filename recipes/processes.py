@@ -75,8 +75,8 @@ class Processes:
 
     def _pass_on(self) -> None:
         with self._lock:
-            for group, told in self._running.items():
-                if self.signal is not None and not told:
+            for group, signaled in self._running.items():
+                if self.signal is not None and not signaled:
                     self._running[group] = True
                     _send(group, self.signal)
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import shlex
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import final
@@ -12,6 +11,7 @@ from configs.load import SCRIPTS, SERVES, config_hash, load_config
 from configs.names import suggest
 from configs.recipes import CONTROL, START, Arm, Command, Settings, Template, items
 from configs.schema import Config
+from configs.words import NULLS
 from datamodules.contamination.splits import check_names
 from runtime.runs import VOTERS, Identity
 
@@ -120,7 +120,7 @@ class _Chain:
         self.root = root
         self.arm = arm
         given = command.everywhere.get("init_from")
-        self.start: str | None = None if given in ("", "None", "none", "null") else given
+        self.start: str | None = None if given in NULLS else given
         self.templates = {template.name: template for template in command.recipe.steps}
         self.weights: dict[str, str | None] = {}  # behind `@NAME`; None is model.path
         self.dirs: dict[str, Path] = {}  # of steps that run
@@ -169,7 +169,7 @@ class _Chain:
         if "init_from" in settings:
             value = settings.pop("init_from")
             named = self._expanded(template, "init_from", value)
-            return None if named in (None, "", "None", "none", "null") else str(named)
+            return None if named is None or named in NULLS else str(named)
         return self.start if template.stage == "benchmark" else self.newest[template.shared]
 
     def _step(self, template: Template, settings: Settings, origin: str | None) -> Step:
@@ -177,13 +177,8 @@ class _Chain:
         begins = {} if origin is None else {"init_from": origin}
         place = self.dirs[template.name]
         placed = {"run.root": str(place.parent), "run.name": place.name}
-        all_settings: Mapping[str, object] = {
-            "stage": template.stage,
-            **expanded,
-            **begins,
-            **placed,
-        }
-        words = tuple(_word(key, value) for key, value in all_settings.items())
+        given = {"stage": template.stage, **expanded, **begins, **placed}
+        words = tuple(_word(key, value) for key, value in given.items())
         try:
             config = load_config([*words], tuple(SCRIPTS))
             if SCRIPTS[config.stage] == "train.py":

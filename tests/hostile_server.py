@@ -3,6 +3,7 @@
 import json
 import socket
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
@@ -16,11 +17,17 @@ class Seen:
     """Where the server is, and what it was sent."""
 
     url: str = ""
+    times: list[float] = field(default_factory=list)
     heads: list[str] = field(default_factory=list)
     bodies: list[dict[str, Any]] = field(default_factory=list)
 
+    @property
+    def keys(self) -> list[str]:
+        lines = [line for head in self.heads for line in head.splitlines()]
+        return [line[15:] for line in lines if line.lower().startswith("authorization: ")]
+
     def config(self, **settings: Any) -> ServerConfig:
-        return ServerConfig(url=self.url, model="m", **{"retries": 0, "timeout": 5.0, **settings})
+        return ServerConfig(url=self.url, model="m", **{"retries": 0, "timeout": 30.0, **settings})
 
 
 def completion(**changes: object) -> dict[str, Any]:
@@ -55,16 +62,19 @@ def _request(stream: Any) -> tuple[str, bytes] | None:
 
 
 @contextmanager
-def misbehaving(behave: Callable[[dict[str, Any], socket.socket], None]) -> Iterator[Seen]:
-    """Hand each request's body and its socket to `behave`; a connection ends with its reply."""
+def misbehaving(behave: Callable[[dict[str, Any], socket.socket], object]) -> Iterator[Seen]:
+    """Hand each request's body and its socket to `behave`; a connection ends with its reply, unless
+    that returns True."""
     seen = Seen()
 
     def talk(connection: socket.socket) -> None:
         with connection, suppress(OSError, ValueError), connection.makefile("rb") as stream:
-            if (found := _request(stream)) is not None:
+            goes_on = True
+            while goes_on and (found := _request(stream)) is not None:
+                seen.times.append(time.monotonic())
                 seen.heads.append(found[0])
-                seen.bodies.append(json.loads(found[1]))
-                behave(seen.bodies[-1], connection)
+                seen.bodies.append(body := json.loads(found[1]))
+                goes_on = behave(body, connection) is True
 
     def listen() -> None:
         with suppress(OSError):

@@ -57,11 +57,7 @@ def traces_of(config: Config, run: Run) -> Path:
     """Write the traces to imitate into the run directory, sampling those that the cache lacks."""
     encoder = build_encoder(config)
     questions, _ = load_splits(
-        config.data,
-        encoder,
-        validate=False,
-        run_dir=run.dir,
-        golds=build_gold_check(config),
+        config.data, encoder, validate=False, run_dir=run.dir, golds=build_gold_check(config)
     )
     chosen = select_questions(
         questions.samples, config.data, seed=config.seed, run_dir=run.dir
@@ -69,16 +65,12 @@ def traces_of(config: Config, run: Run) -> Path:
     # Without its completion a question is encoded as it is where a trace takes that place.
     questions.samples = [replace(questions.samples[place], completion="") for place in chosen]
     sampled = _sampled(config, questions)
-    rows = list(
-        _rows(
-            [*map(questions.arrange_options, questions.samples)],
-            sampled,
-            config.distill.rejection_sampling,
-        )
-    )
+    shown = [*map(questions.arrange_options, questions.samples)]
+    rows = list(_rows(shown, sampled, config.distill.rejection_sampling))
     if run.lock is not None:  # this process leads
         log.info("%s", summary(rows, asked=len(questions.samples)))
-    return _write(run.dir / FILE, rows)
+    write_text(run.dir / FILE, _lines(rows))  # each process of a run writes the same
+    return run.dir / FILE
 
 
 def key_facts(config: Config, questions: QuestionSet) -> dict[str, object]:
@@ -122,10 +114,8 @@ def _sampled(config: Config, questions: QuestionSet) -> dict[str, SampledTraces]
     """Return the traces of each readable question by id; sample those that the cache lacks."""
     known = key_facts(config, questions)
     key = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16).hexdigest()
-    cache = (
-        Path(config.data.root) / config.distill.rejection_sampling.cache
-    )  # an absolute one replaces it
-    file = cache / f"{key}.jsonl"
+    # an absolute cache replaces the root
+    file = Path(config.data.root) / config.distill.rejection_sampling.cache / f"{key}.jsonl"
     cached, missing = read_cached(file, questions.samples)
     if not missing:
         log.info("traces: all %d questions are in %s", len(questions.samples), file)
@@ -137,12 +127,10 @@ def _sampled(config: Config, questions: QuestionSet) -> dict[str, SampledTraces]
                 # another may have been faster
                 cached, missing = read_cached(file, questions.samples)
             for answers in _asked(config, questions, missing):
-                cached |= {
-                    one.sample.id: SampledTraces(texts=[*one.completions], finished=[*one.finished])
-                    for one in answers
-                }
-                lines = (json.dumps(_line(one), ensure_ascii=False) for one in answers)
-                kept.add("".join(f"{line}\n" for line in lines))
+                for group in answers:
+                    texts, finished = [*group.completions], [*group.finished]
+                    cached[group.sample.id] = SampledTraces(texts=texts, finished=finished)
+                kept.add(_lines(map(_cached_row, answers)))
     return cached
 
 
@@ -185,10 +173,10 @@ def _readable(questions: QuestionSet, missing: Sequence[Sample]) -> Iterator[Sam
     """Find the questions whose media can be read, one after the other; each may take a while."""
     subset = copy(questions)
     subset.samples = missing
-    return (one for n, one in enumerate(missing) if subset.batch([n], step=0) is not None)
+    return (sample for n, sample in enumerate(missing) if subset.batch([n], step=0) is not None)
 
 
-def _line(answers: GradedGroup) -> dict[str, object]:
+def _cached_row(answers: GradedGroup) -> dict[str, object]:
     """Make the line of one question in the cache."""
     return {
         "id": answers.sample.id,
@@ -232,7 +220,6 @@ def _row(sample: Sample, number: int, trace: Trace, judged: TraceDecision) -> di
     }
 
 
-def _write(file: Path, rows: Iterable[Mapping[str, object]]) -> Path:
-    """Write all rows at once; each process of a run writes the same."""
-    write_text(file, "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows))
-    return file
+def _lines(rows: Iterable[Mapping[str, object]]) -> str:
+    """Write a row a line."""
+    return "".join(f"{json.dumps(row, ensure_ascii=False)}\n" for row in rows)

@@ -4,7 +4,6 @@ import os
 from importlib.util import find_spec
 
 import lightning as L
-import torch
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
 from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
@@ -16,9 +15,10 @@ from lightning.pytorch.plugins.layer_sync import LayerSync
 
 from configs.launching import alone_in_job
 from configs.schema import SAMPLED, Config, TrainerConfig
+from inference.loading import count_gpus
 from runtime.runs import Run
 from training.callbacks.checkpoints import AtomicCheckpointIO, StepCheckpoint
-from training.callbacks.metrics import MetricsWriter, StepProgress
+from training.callbacks.metrics import MetricsWriter, RowsOfResumedRun, StepProgress
 from training.callbacks.reaudit import Reaudit
 from training.callbacks.rollouts import RolloutTable, Timings
 from training.followers import OwnSignals
@@ -61,12 +61,7 @@ def build_trainer(config: Config, run: Run) -> L.Trainer:
 
 def _check_devices(settings: TrainerConfig) -> None:
     """Raise where GPUs are configured that this process does not see."""
-    found = torch.cuda.device_count() if settings.accelerator != "cpu" else 0
-    if settings.accelerator == "gpu" and not found:
-        raise ValueError(
-            "trainer.accelerator=gpu, but torch finds no CUDA device: set it to auto or cpu, or "
-            "mend the driver."
-        )
+    found = count_gpus(settings.accelerator)
     if 0 < found < settings.devices:
         raise ValueError(
             f"trainer.devices is {settings.devices}, but this process sees {found} GPUs (as "
@@ -107,6 +102,7 @@ def build_callbacks(config: Config, run: Run) -> list[Callback]:
     callbacks: list[Callback] = [
         OwnSignals(),
         StepProgress(),
+        RowsOfResumedRun(run.dir),
         MetricsWriter(run.dir / "metrics.jsonl", every=settings.log_every_n_steps),
         StepCheckpoint(
             run.dir / "checkpoints",

@@ -106,7 +106,7 @@ def is_decided_calibrated(rule: CalibratedRule, n_correct: Ints, n: Ints, chance
     return asked & (is_weak | (not_weak & (is_short | not_short)))
 
 
-def wilson(n_correct: Ints, n: Ints, confidence: float) -> Intervals:
+def wilson(n_correct: Ints | Floats, n: Ints | Floats, confidence: float) -> Intervals:
     """Bound a proportion by Wilson's score interval; NaN where there are no answers."""
     z = float(ndtri((1 + confidence) / 2))
     asked = np.where(n > 0, n, np.nan)

@@ -8,6 +8,7 @@ left; `calibrated` also keeps undetermined ones, and marks them. Each question h
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,10 @@ from evaluation.auditing.rules import (
     rule_row,
     too_few_answers,
 )
-from evaluation.auditing.stage import finite, questions_of
+from evaluation.auditing.stage import load_scores, questions_of
 from evaluation.auditing.tables import shell
-from evaluation.statistics.tables import layout, percent
+from evaluation.statistics.intervals import without_nan
+from evaluation.statistics.tables import layout, percent, percent_alone
 from runtime.runs import open_run
 from runtime.writing import write_text
 
@@ -60,19 +62,14 @@ def clean(config: Config) -> str:
     settings, cache = config.clean, probe_directory(config.data)
     directory = Path(config.data.root) / settings.views  # an absolute one replaces the root
     configs = [_config_of(config, rule) for rule in settings.rules]
-    paths = {
-        (name, rule): view_path(directory, name, rule)
-        for name in settings.sets
-        for rule in settings.rules
-    }
+    paths = [view_path(directory, *each) for each in product(settings.sets, settings.rules)]
     facts = probes(cache)
     with open_run(config) as run:
         cleaned: list[Cleaned] = []
         lacking: list[tuple[str, UnansweredRule]] = []
         for name in settings.sets:
             samples = questions_of(config.data, name, run_dir=run.dir)
-            hashes = [sample.content_hash for sample in samples]
-            scores = {key: Scores.load(cache, key, hashes) for key in facts}
+            scores = load_scores(cache, facts, samples)
             for rule_config in configs:
                 result = _result(rule_config, cache, samples, scores)
                 if isinstance(result, UnansweredRule):
@@ -84,7 +81,7 @@ def clean(config: Config) -> str:
                 cleaned.append(Cleaned(view=view, row=row))
         if lacking:
             raise ValueError(_unanswered(lacking, views=len(paths)))
-        for each, path in zip(cleaned, paths.values(), strict=True):
+        for each, path in zip(cleaned, paths, strict=True):
             path.parent.mkdir(parents=True, exist_ok=True)
             write_text(path, view_text(each.view))
         write_text(run.dir / "results.json", json.dumps(_numbers(cleaned), indent=2))
@@ -107,10 +104,7 @@ def _config_of(config: Config, rule: RuleName) -> ContributionConfig:
 
 
 def _result(
-    wanted: ContributionConfig,
-    cache: Path,
-    samples: Sequence[Sample],
-    scores: Mapping[str, Scores],
+    wanted: ContributionConfig, cache: Path, samples: Sequence[Sample], scores: Mapping[str, Scores]
 ) -> RuleResult | UnansweredRule:
     """Apply one rule, or say what it lacks; a rule that keeps everything needs no probe."""
     rule = rule_of(wanted)
@@ -143,15 +137,11 @@ def _shorter_command(wanted: ContributionConfig, lacks: UnansweredRule) -> Unans
     """Suggest to stop early, where a rule has one voter and its own numbers."""
     rule = rule_of(wanted)
     voters = {query.voter for query in queries(rule)}
-    if (
-        rule != rule_of(ContributionConfig(rule=wanted.rule))
-        or len(voters) > 1
-        or not lacks.commands
-    ):
+    its_own = rule == rule_of(ContributionConfig(rule=wanted.rule))
+    if not its_own or len(voters) > 1 or not lacks.commands:
         return lacks
-    return replace(
-        lacks, commands=[f"python eval.py stage=probe probe.stop_when_decided_by={rule.name}"]
-    )
+    command = f"python eval.py stage=probe probe.stop_when_decided_by={rule.name}"
+    return replace(lacks, commands=[command])
 
 
 def _models(
@@ -167,9 +157,9 @@ def _view(
 ) -> CleanView:
     """Make the view with a row for every question."""
     rule = result.rule
-    numbers = asdict(rule)
-    for apart in ("name", "condition", "how"):
-        numbers.pop(apart)
+    apart = ("name", "condition", "how")
+    numbers = {name: value for name, value in asdict(rule).items() if name not in apart}
+    judged = zip(samples, result.bands.tolist(), _reasons(result), strict=True)
     rows = [
         JudgedQuestion(
             id=sample.id,
@@ -178,9 +168,7 @@ def _view(
             kept=band != "weak",
             reason=reason,
         )
-        for sample, band, reason in zip(
-            samples, result.bands.tolist(), _reasons(result), strict=True
-        )
+        for sample, band, reason in judged
     ]
     return CleanView(
         set=name,
@@ -242,7 +230,7 @@ def _numbers(cleaned: Sequence[Cleaned]) -> object:
         }
         for each in cleaned
     ]
-    return finite({"views": views})
+    return without_nan({"views": views})
 
 
 def _table(cleaned: Sequence[Cleaned]) -> list[str]:
@@ -252,14 +240,13 @@ def _table(cleaned: Sequence[Cleaned]) -> list[str]:
     cells = []
     for each in cleaned:
         bands = [each.row.bands[band] for band in ("undefined", "unstable", "undetermined")]
-        guesser = "-" if np.isnan(each.row.guesser) else f"{100 * each.row.guesser:.1f}"
         cells.append(
             [
                 *(each.view.set, each.view.rule, str(each.before), str(each.after)),
                 f"{100 * each.after / each.before:.1f}",
                 *map(str, bands),
                 percent(each.row.weak, comma=","),
-                guesser,
+                percent_alone(each.row.guesser),
             ]
         )
     by_rule = _by_rule(cleaned)

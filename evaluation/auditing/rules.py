@@ -19,12 +19,7 @@ from datamodules.contribution.decide import (
     apply_rule,
     question_features,
 )
-from datamodules.contribution.presets import (
-    Rule,
-    probe_command,
-    queries,
-    rule_of,
-)
+from datamodules.contribution.presets import Rule, probe_command, queries, rule_of
 from datamodules.contribution.probe_matching import (
     PooledProbes,
     counts_by_voter,
@@ -112,10 +107,7 @@ class Agreement:
 
 
 def all_rule_results(
-    wanted: ContributionConfig,
-    cache: Path,
-    samples: Sequence[Sample],
-    scores: Mapping[str, Scores],
+    wanted: ContributionConfig, cache: Path, samples: Sequence[Sample], scores: Mapping[str, Scores]
 ) -> tuple[list[RuleResult], list[UnansweredRule]]:
     """Apply every rule for which there are answers; say what the others lack.
 
@@ -147,10 +139,7 @@ def all_rule_results(
 
 
 def rule_results(
-    wanted: ContributionConfig,
-    cache: Path,
-    samples: Sequence[Sample],
-    scores: Mapping[str, Scores],
+    wanted: ContributionConfig, cache: Path, samples: Sequence[Sample], scores: Mapping[str, Scores]
 ) -> list[RuleResult]:
     """Apply one rule, once for each choice of its voters, or with those that are named alone."""
     rule = rule_of(wanted)
@@ -238,7 +227,7 @@ def agree(results: Sequence[RuleResult]) -> Agreement:
     results = [result for result in results if result.applies.any() and not result.missing]
     return Agreement(
         names=[result.name for result in results],
-        jaccard=[[jaccard(one.kept, other.kept) for other in results] for one in results],
+        jaccard=[[jaccard(a.kept, b.kept) for b in results] for a in results],
         conditions=len({(result.rule.condition, result.rule.how) for result in results}),
     )
 

@@ -13,6 +13,7 @@ from datamodules.contribution.decide import question_features
 from datamodules.contribution.probe_scores import Scores
 from datamodules.contribution.shapley import Shares, has_part, shares
 from datamodules.sample import Sample
+from evaluation.statistics.bootstrap import Bootstrap
 from evaluation.statistics.intervals import Interval, cluster_interval
 
 PLAYERS: tuple[tuple[Part, ...], ...] = (("audio", "visual"), ("audio", "visual", "text"))
@@ -96,13 +97,7 @@ def shapley_values(
 
 
 def group_means(
-    result: ShapleyResult,
-    groups: Sequence[str],
-    cluster: Sequence[str],
-    *,
-    resamples: int,
-    confidence: float,
-    seed: int,
+    result: ShapleyResult, groups: Sequence[str], cluster: Sequence[str], bootstrap: Bootstrap
 ) -> list[tuple[str, dict[str, Interval]]]:
     """Average each column over all questions and over each group, with bootstrap intervals.
 
@@ -120,11 +115,7 @@ def group_means(
             title,
             {
                 column: cluster_interval(
-                    result.estimates(column)[chosen],
-                    assets[chosen].tolist(),
-                    resamples=resamples,
-                    confidence=confidence,
-                    seed=seed,
+                    result.estimates(column)[chosen], assets[chosen], bootstrap
                 )
                 for column in result.columns
             },

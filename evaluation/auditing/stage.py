@@ -1,7 +1,7 @@
 """Audit: apply every rule to the cached counts of every question; no model is run."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -34,7 +34,8 @@ from evaluation.auditing.tables import (
     truth_tables,
     unanswered_list,
 )
-from evaluation.statistics.intervals import Interval
+from evaluation.statistics.bootstrap import Bootstrap
+from evaluation.statistics.intervals import Interval, without_nan
 from runtime.runs import open_run
 from runtime.writing import write_text
 
@@ -66,8 +67,7 @@ def audit(config: Config) -> str:
         facts = _probes(cache, settings.probes)
         truth = _truth(config)
         notes = [_compacted(cache, key) for key in facts] if settings.compact else []
-        hashes = [sample.content_hash for sample in samples]
-        scores = {key: Scores.load(cache, key, hashes) for key in facts}
+        scores = load_scores(cache, facts, samples)
         rows = [row for key in scores for row in coverage(key, scores[key], samples)]
         _check_answers(rows, cache, facts, settings.split)
         results, lacking = all_rule_results(config.data.contribution, cache, samples, scores)
@@ -90,7 +90,7 @@ def audit(config: Config) -> str:
         _write_questions(run.dir / "contribution.jsonl", samples, results, shapley)
         numbers = {"split": settings.split, "questions": len(samples)}
         numbers |= {section.name: section.numbers for section in sections}
-        write_text(run.dir / "results.json", json.dumps(finite(numbers), indent=2))
+        write_text(run.dir / "results.json", json.dumps(without_nan(numbers), indent=2))
         run.finish()
     heading = f"{config.data.name}/{settings.split}: {len(samples)} questions, answers in {cache}"
     parts = ["\n".join([heading, *notes]), *(section.text for section in sections)]
@@ -113,6 +113,12 @@ def questions_of(data: DataConfig, split: str, *, run_dir: Path) -> list[Sample]
             f"{path} holds no question, but there is none to judge without: name another manifest."
         )
     return samples
+
+
+def load_scores(cache: Path, keys: Iterable[str], samples: Sequence[Sample]) -> dict[str, Scores]:
+    """Read what each probe has answered to these questions."""
+    hashes = [sample.content_hash for sample in samples]
+    return {key: Scores.load(cache, key, hashes) for key in keys}
 
 
 def _probes(cache: Path, named: Sequence[str]) -> dict[str, dict[str, object]]:
@@ -198,9 +204,9 @@ def _contribution(
             result,
             groups,
             [sample.asset_id for sample in samples],
-            resamples=settings.resamples,
-            confidence=settings.confidence,
-            seed=config.seed,
+            Bootstrap(
+                resamples=settings.resamples, confidence=settings.confidence, seed=config.seed
+            ),
         )
         numbers |= {"probe": result.key, "how": result.how, "players": result.players}
         numbers["groups"] = {
@@ -223,7 +229,7 @@ def _write_questions(
     for i, sample in enumerate(samples):
         row: dict[str, object] = {"id": sample.id}
         row["bands"] = {name: own[i] for name, own in bands.items()}
-        row |= {name: finite(values[i]) for name, values in shares.items()}
+        row |= {name: without_nan(values[i]) for name, values in shares.items()}
         lines.append(json.dumps(row, ensure_ascii=False) + "\n")
     write_text(path, "".join(lines))
 
@@ -231,12 +237,3 @@ def _write_questions(
 def _plain(rows: Sequence[Coverage] | Sequence[UnansweredRule]) -> list[dict[str, object]]:
     """Convert rows to JSON objects."""
     return [asdict(row) for row in rows]
-
-
-def finite(value: object) -> object:
-    """Replace NaN by None, since JSON has no NaN."""
-    if isinstance(value, Mapping):
-        return {name: finite(inner) for name, inner in value.items()}
-    if isinstance(value, list | tuple):
-        return [finite(inner) for inner in value]
-    return None if isinstance(value, float) and value != value else value

@@ -1,6 +1,5 @@
 """The tables of an audit as plain text, each with a line that explains it."""
 
-import math
 from collections.abc import Mapping, Sequence
 from functools import partial
 from textwrap import wrap
@@ -12,7 +11,7 @@ from evaluation.auditing.rules import Agreement, RuleRow, UnansweredRule
 from evaluation.auditing.shapley import ShapleyResult
 from evaluation.auditing.truth import Check
 from evaluation.statistics.intervals import Interval
-from evaluation.statistics.tables import layout, percent
+from evaluation.statistics.tables import layout, percent, percent_alone
 
 
 def coverage_table(facts: Mapping[str, Mapping[str, object]], rows: Sequence[Coverage]) -> str:
@@ -70,7 +69,7 @@ def rules_table(rows: Sequence[RuleRow]) -> str:
     for row in rows:
         bands = ("strong", "undefined", "unstable", "weak", "undetermined", "missing")
         numbers = map(str, (row.kept, *(row.bands[band] for band in bands)))
-        guesser = "-" if math.isnan(row.guesser) else f"{100 * row.guesser:.1f}"
+        guesser = percent_alone(row.guesser)
         cells.append([row.name, *numbers, percent(row.weak, comma=","), guesser])
     if cells:
         lines += ["", *layout(head, cells), ""]
@@ -126,11 +125,7 @@ def agreement_table(agreement: Agreement) -> str:
 def truth_tables(checks: Mapping[str, Check]) -> str:
     """Write every rule against the truth: counts, then shares."""
     counts = [
-        [
-            name,
-            *(str(number) for number in check.table["needs"].values()),
-            *(str(number) for number in check.table["answerable"].values()),
-        ]
+        [name, *(str(number) for row in check.table.values() for number in row.values())]
         for name, check in checks.items()
     ]
     head = ["rule", "needs: strong", "weak", "undet.", "answerable: strong", "weak", "undet."]
@@ -146,8 +141,7 @@ def truth_tables(checks: Mapping[str, Check]) -> str:
         "recalls, 50 for a coin.",
         "",
     ]
-    head = ["rule", "decided", "strong: prec.", "recall"]
-    head += ["weak: prec.", "recall", "balanced"]
+    head = ["rule", "decided", "strong: prec.", "recall", "weak: prec.", "recall", "balanced"]
     shares, share = [], partial(percent, digits=0, comma=",")
     for name, check in checks.items():
         shares.append(
@@ -162,19 +156,9 @@ def truth_tables(checks: Mapping[str, Check]) -> str:
             ]
         )
         if check.decided.mean < 1:
-            recalls = (check.strong_recall_decided, check.weak_recall_decided)
-            strong, weak = map(share, recalls)
-            shares.append(
-                [
-                    "  decided alone",
-                    "",
-                    "",
-                    strong,
-                    "",
-                    weak,
-                    share(check.balanced_decided),
-                ]
-            )
+            strong, weak = share(check.strong_recall_decided), share(check.weak_recall_decided)
+            balanced = share(check.balanced_decided)
+            shares.append(["  decided alone", "", "", strong, "", weak, balanced])
     return "\n".join([*lines, *layout(head, shares)])
 
 

@@ -43,11 +43,7 @@ class Check:
 
 
 def check(
-    bands: NDArray[np.str_],
-    needs: NDArray[np.bool_],
-    cluster: Sequence[str],
-    *,
-    confidence: float,
+    bands: NDArray[np.str_], needs: NDArray[np.bool_], cluster: Sequence[str], *, confidence: float
 ) -> Check:
     """Measure precision and recall of a rule, over the questions that it applies to.
 

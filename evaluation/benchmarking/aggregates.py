@@ -1,13 +1,13 @@
 """Macro and weighted means of scores over several sets."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import nan
 
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.statistics.bootstrap import clustered_means, quantile_interval
+from evaluation.statistics.bootstrap import Bootstrap, Clusters, clustered_means, quantile_interval
 from evaluation.statistics.intervals import Interval
 
 
@@ -16,7 +16,7 @@ class ClusteredScores:
     """Scores of the questions of one set, and their clusters."""
 
     right: NDArray[np.float64]
-    cluster: Sequence[str]
+    cluster: Clusters
 
 
 def macro_mean(scores: Sequence[float]) -> float:
@@ -29,9 +29,7 @@ def weighted_mean(scores: Sequence[float], counts: Sequence[int]) -> float:
     return sum(s * n for s, n in zip(scores, counts, strict=True)) / sum(counts)
 
 
-def over_sets(
-    sets: Sequence[ClusteredScores], *, weighted: bool, resamples: int, confidence: float, seed: int
-) -> Interval:
+def over_sets(sets: Sequence[ClusteredScores], bootstrap: Bootstrap, *, weighted: bool) -> Interval:
     """Average over sets, with a bootstrap interval over the clusters of each.
 
     The sets are taken as given, and clusters that two of them share count as different, so this
@@ -43,15 +41,15 @@ def over_sets(
     if not all(sizes):
         return Interval(mean=nan, low=nan, high=nan, n=n, clusters=clusters)
     means = [float(dataset.right.mean()) for dataset in sets]
+    apart = [replace(bootstrap, seed=bootstrap.seed + number) for number in range(len(sets))]
     draws = [
-        clustered_means([dataset.right], dataset.cluster, resamples=resamples, seed=seed + number)[
-            :, 0
-        ]
-        for number, dataset in enumerate(sets)
+        clustered_means([dataset.right], dataset.cluster, own)[:, 0]
+        for dataset, own in zip(sets, apart, strict=True)
     ]
     low, high = nan, nan
     if all(map(len, draws)):
         weights = np.array(sizes if weighted else [1] * len(sets), dtype=np.float64)
-        low, high = quantile_interval(np.average(draws, axis=0, weights=weights), confidence)
+        means_drawn = np.average(draws, axis=0, weights=weights)
+        low, high = quantile_interval(means_drawn, bootstrap.confidence)
     mean = weighted_mean(means, sizes) if weighted else macro_mean(means)
     return Interval(mean=mean, low=low, high=high, n=n, clusters=clusters)

@@ -15,10 +15,13 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from evaluation.benchmarking.results import BenchmarkResult, load_result
-from evaluation.statistics.bootstrap import crossed_means, quantile_interval
+from evaluation.statistics.bootstrap import Bootstrap, Clusters, crossed_means, quantile_interval
+from evaluation.statistics.intervals import without_nan
 from evaluation.statistics.tables import layout
 
 ALL, NEEDS_MEDIA = "all questions", "need the media"
+
+USUAL = Bootstrap(resamples=2000, confidence=0.95, seed=0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,8 +71,7 @@ class Comparison:
     @property
     def json(self) -> str:
         """All numbers as JSON, with null for NaN."""
-        numbers = json.loads(json.dumps(asdict(self)), parse_constant=lambda _: None)
-        return json.dumps(numbers, indent=2)
+        return json.dumps(without_nan(asdict(self)), indent=2)
 
     @property
     def text(self) -> str:
@@ -95,9 +97,7 @@ def compare_arms(
     baseline: str,
     *,
     dataset: str | None = None,
-    resamples: int = 2000,
-    confidence: float = 0.95,
-    seed: int = 0,
+    bootstrap: Bootstrap = USUAL,
 ) -> Comparison:
     """Load the results of stage=benchmark, and compare every arm with one of them.
 
@@ -120,11 +120,7 @@ def compare_arms(
 
     def difference(arm: str, group: NDArray[np.bool_]) -> Difference:
         return crossed_difference(
-            (right[baseline] - right[arm])[:, group],
-            [name for name, member in zip(first.clusters, group, strict=True) if member],
-            resamples=resamples,
-            confidence=confidence,
-            seed=seed,
+            (right[baseline] - right[arm])[:, group], first.clusters[group], bootstrap
         )
 
     rows = [
@@ -144,15 +140,13 @@ def compare_arms(
         baseline=baseline,
         questions={name: int(group.sum()) for name, group in groups.items()},
         clusters=len(set(first.clusters)),
-        confidence=confidence,
-        resamples=resamples,
+        confidence=bootstrap.confidence,
+        resamples=bootstrap.resamples,
         rows=rows,
     )
 
 
-def crossed_difference(
-    values: ArrayLike, cluster: Sequence[str], *, resamples: int, confidence: float, seed: int
-) -> Difference:
+def crossed_difference(values: ArrayLike, cluster: Clusters, bootstrap: Bootstrap) -> Difference:
     """Estimate a mean over questions and seeds with an interval over both, see `crossed_means`.
 
     Of few seeds a bootstrap knows little, which is why the sign of each is shown.
@@ -160,8 +154,8 @@ def crossed_difference(
     Shapes: values (S, Q)
     """
     table = np.asarray(values, dtype=np.float64)
-    means = crossed_means(table, cluster, resamples=resamples, seed=seed)
-    low, high = quantile_interval(means, confidence)
+    means = crossed_means(table, cluster, bootstrap)
+    low, high = quantile_interval(means, bootstrap.confidence)
     by_seed = tuple(float(mean) for mean in table.mean(axis=1))
     return Difference(mean=float(table.mean()), low=low, high=high, by_seed=by_seed)
 

@@ -64,10 +64,11 @@ class BenchmarkSet:
         return [orders_of(sample, self.n_orders) for sample in self.samples]
 
     @cached_property
-    def clusters(self) -> list[str]:
+    def clusters(self) -> NDArray[np.str_]:
         """What each question is about; each malformed row is a cluster of its own."""
         known = [sample.asset_id for sample in self.samples]
-        return known + [f"malformed row {number}" for number in range(self.malformed)]
+        others = [f"malformed row {number}" for number in range(self.malformed)]
+        return np.array(known + others, dtype=np.str_)
 
     def as_prompted(self, sample: Sample, order: int) -> Sample:
         """Return a question with its options in one of their orders, named as in the prompt."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from evaluation.statistics.bootstrap import clustered_means, quantile_interval
+from evaluation.statistics.bootstrap import Bootstrap, Clusters, clustered_means, quantile_interval
 from evaluation.statistics.intervals import Interval, cluster_interval
 
 SWAP_CONDITIONS = ("full", "no_audio:mismatched", "no_visual:mismatched", "text_only:mismatched")
@@ -38,30 +38,18 @@ def audio_score(
     full: ArrayLike,
     silent: ArrayLike,
     mismatched: ArrayLike,
-    cluster: Sequence[str],
-    *,
-    resamples: int,
-    confidence: float,
-    seed: int,
+    cluster: Clusters,
+    bootstrap: Bootstrap,
 ) -> Interval:
     """Measure the effect of hearing, paired by question (arXiv 2609.04637).
 
     S = full - (silent + mismatched) / 2
     """
     whole, mute, other = (np.asarray(each, dtype=np.float64) for each in (full, silent, mismatched))
-    return cluster_interval(
-        whole - (mute + other) / 2, cluster, resamples=resamples, confidence=confidence, seed=seed
-    )
+    return cluster_interval(whole - (mute + other) / 2, cluster, bootstrap)
 
 
-def swap_grid(
-    cells: Sequence[ArrayLike],
-    cluster: Sequence[str],
-    *,
-    resamples: int,
-    confidence: float,
-    seed: int,
-) -> SwapGrid:
+def swap_grid(cells: Sequence[ArrayLike], cluster: Clusters, bootstrap: Bootstrap) -> SwapGrid:
     """Cross matching and swapped sound with matching and swapped pictures (arXiv 2609.36798).
 
         E_A = ((full - other sound) + (other pictures - both)) / 2
@@ -80,14 +68,10 @@ def swap_grid(
     audio = ((full - sound) + (pictures - both)) / 2
     visual = ((full - pictures) + (sound - both)) / 2
     interaction = (full - sound) - (pictures - both)
-    drawn = {"resamples": resamples, "seed": seed}
-    effects = [
-        cluster_interval(each, cluster, confidence=confidence, **drawn)
-        for each in (audio, visual, interaction)
-    ]
+    effects = [cluster_interval(each, cluster, bootstrap) for each in (audio, visual, interaction)]
     index = _index(np.array([[effects[0].mean, effects[1].mean]]))[0]
-    draws = _index(clustered_means([audio, visual], cluster, **drawn))
-    low, high = quantile_interval(draws[np.isfinite(draws)], confidence)
+    draws = _index(clustered_means([audio, visual], cluster, bootstrap))
+    low, high = quantile_interval(draws[np.isfinite(draws)], bootstrap.confidence)
     return SwapGrid(
         audio=effects[0],
         visual=effects[1],

@@ -4,7 +4,6 @@ Shares are between 0 and 1 here; tables show percent.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,24 +19,12 @@ from evaluation.benchmarking.grounding import (
 )
 from evaluation.benchmarking.report import POWER, Ablation, Comparison, Grounding, Mean, ScoreRow
 from evaluation.benchmarking.scoring import SetScores
-from evaluation.statistics.intervals import (
-    Interval,
-    cluster_interval,
-    compare_models,
-)
+from evaluation.statistics.bootstrap import Bootstrap
+from evaluation.statistics.intervals import Interval, cluster_interval, compare_models
 from evaluation.statistics.significance import smallest_difference
 
 TEXT_ONLY = ("text_only", "absent")
 """The blind condition; replaced media would still be a cue."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class BootstrapSettings:
-    """Settings of bootstrap intervals."""
-
-    resamples: int
-    confidence: float
-    seed: int
 
 
 def score_row(
@@ -47,7 +34,7 @@ def score_row(
     *,
     official: Mapping[str, float] | None,
     described: bool,
-    bootstrap: BootstrapSettings,
+    bootstrap: Bootstrap,
 ) -> ScoreRow:
     """Compute the score of one checkpoint on one set, with its baselines.
 
@@ -59,15 +46,16 @@ def score_row(
     return ScoreRow(
         set=dataset.name,
         checkpoint=checkpoint,
-        score=cluster_interval(main.right, dataset.clusters, **vars(bootstrap)),
+        score=cluster_interval(main.right, dataset.clusters, bootstrap),
         unparsed=float(main.unparsed.mean()),
         missing=float(main.missing.mean()),
         first_option=float(main.first_option.mean()),
         longest_option=float(main.longest_option.mean()),
         text_only=None if blind is None else float(blind.right.mean()),
         clean={
-            rule: cluster_interval(*_kept(dataset, main, rule), **vars(bootstrap))
+            rule: cluster_interval(kept.right, kept.cluster, bootstrap)
             for rule in dataset.views
+            for kept in [_kept(dataset, main, rule)]
         },
         official=official,
         all_orders=float(main.all_right.mean()) if dataset.n_orders != 1 else None,
@@ -75,26 +63,21 @@ def score_row(
     )
 
 
-def _kept(
-    dataset: BenchmarkSet, scores: SetScores, rule: str
-) -> tuple[NDArray[np.float64], list[str]]:
+def _kept(dataset: BenchmarkSet, scores: SetScores, rule: str) -> ClusteredScores:
     """Take the questions of a view, without malformed rows."""
     kept = np.flatnonzero(dataset.views[rule])
-    return scores.right[kept], [dataset.clusters[n] for n in kept]
+    return ClusteredScores(right=scores.right[kept], cluster=dataset.clusters[kept])
 
 
 def mean_of(
-    checkpoint: str,
-    sets: Sequence[BenchmarkSet],
-    scores: Sequence[SetScores],
-    bootstrap: BootstrapSettings,
+    checkpoint: str, sets: Sequence[BenchmarkSet], scores: Sequence[SetScores], bootstrap: Bootstrap
 ) -> Mean:
     """Average one checkpoint over all sets, raw and clean."""
 
     def both(clustered: Sequence[ClusteredScores]) -> tuple[Interval, Interval]:
         return (
-            over_sets(clustered, weighted=False, **vars(bootstrap)),
-            over_sets(clustered, weighted=True, **vars(bootstrap)),
+            over_sets(clustered, bootstrap, weighted=False),
+            over_sets(clustered, bootstrap, weighted=True),
         )
 
     pairs = list(zip(sets, scores, strict=True))
@@ -104,10 +87,7 @@ def mean_of(
     clean = {}
     for rule in sets[0].views:
         if all(rule in dataset.views for dataset in sets):
-            kept = [_kept(dataset, own, rule) for dataset, own in pairs]
-            clean[rule] = both(
-                [ClusteredScores(right=right, cluster=names) for right, names in kept]
-            )
+            clean[rule] = both([_kept(dataset, own, rule) for dataset, own in pairs])
     return Mean(checkpoint=checkpoint, macro=macro, weighted=weighted, clean=clean)
 
 
@@ -115,15 +95,15 @@ def comparison(
     dataset: BenchmarkSet,
     scores: Mapping[str, SetScores],
     groups: Mapping[str, Sequence[int]],
-    bootstrap: BootstrapSettings,
+    bootstrap: Bootstrap,
 ) -> Comparison:
     """Compare two checkpoints, or list one, by group of questions."""
     rows = [
         compare_models(
             group,
             {name: own.right[list(indices)] for name, own in scores.items()},
-            [dataset.clusters[n] for n in indices],
-            **vars(bootstrap),
+            dataset.clusters[list(indices)],
+            bootstrap,
         )
         for group, indices in groups.items()
     ]
@@ -138,10 +118,7 @@ def comparison(
 
 
 def ablations(
-    dataset: BenchmarkSet,
-    checkpoint: str,
-    scores: Mapping[str, SetScores],
-    bootstrap: BootstrapSettings,
+    dataset: BenchmarkSet, checkpoint: str, scores: Mapping[str, SetScores], bootstrap: Bootstrap
 ) -> list[Ablation]:
     """Compare every condition with full, over the questions that could be shown in both."""
     if "full" not in scores:
@@ -152,25 +129,22 @@ def ablations(
             continue
         chosen = dataset.affected(setting) & _answered(scores, ("full", setting))
         full, left = scores["full"].right[chosen], scores[setting].right[chosen]
-        names = [dataset.clusters[n] for n in np.flatnonzero(chosen)]
+        names = dataset.clusters[chosen]
         rows.append(
             Ablation(
                 set=dataset.name,
                 setting=setting,
                 checkpoint=checkpoint,
-                full=cluster_interval(full, names, **vars(bootstrap)),
-                left=cluster_interval(left, names, **vars(bootstrap)),
-                difference=cluster_interval(full - left, names, **vars(bootstrap)),
+                full=cluster_interval(full, names, bootstrap),
+                left=cluster_interval(left, names, bootstrap),
+                difference=cluster_interval(full - left, names, bootstrap),
             )
         )
     return rows
 
 
 def groundings(
-    dataset: BenchmarkSet,
-    checkpoint: str,
-    scores: Mapping[str, SetScores],
-    bootstrap: BootstrapSettings,
+    dataset: BenchmarkSet, checkpoint: str, scores: Mapping[str, SetScores], bootstrap: Bootstrap
 ) -> list[Grounding]:
     """Compute the grounding metrics whose conditions were run, over the affected questions.
 
@@ -180,16 +154,14 @@ def groundings(
     if all(setting in scores for setting in AUDIO_CONDITIONS):
         chosen = dataset.affected(AUDIO_CONDITIONS[-1]) & _answered(scores, AUDIO_CONDITIONS)
         full, silent, mismatched = (scores[name].right[chosen] for name in AUDIO_CONDITIONS)
-        names = [dataset.clusters[n] for n in np.flatnonzero(chosen)]
-        metrics["audio score S"] = audio_score(full, silent, mismatched, names, **vars(bootstrap))
+        names = dataset.clusters[chosen]
+        metrics["audio score S"] = audio_score(full, silent, mismatched, names, bootstrap)
     if all(setting in scores for setting in SWAP_CONDITIONS):
         _, no_audio, no_visual, _ = SWAP_CONDITIONS
         chosen = dataset.affected(no_audio) & dataset.affected(no_visual)
         chosen &= _answered(scores, SWAP_CONDITIONS)
-        names = [dataset.clusters[n] for n in np.flatnonzero(chosen)]
-        grid = swap_grid(
-            [scores[name].right[chosen] for name in SWAP_CONDITIONS], names, **vars(bootstrap)
-        )
+        names = dataset.clusters[chosen]
+        grid = swap_grid([scores[name].right[chosen] for name in SWAP_CONDITIONS], names, bootstrap)
         metrics["sound's effect E_A"] = grid.audio
         metrics["pictures' effect E_V"] = grid.visual
         metrics["interaction"] = grid.interaction

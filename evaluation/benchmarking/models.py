@@ -31,7 +31,7 @@ from evaluation.probing.probe import probe_facts
 from evaluation.shards import shard_of
 from inference.frozen import FrozenModel, weights_digest
 from inference.generate import batches, load_reader, with_weights
-from inference.loading import build_encoder, weights_of
+from inference.loading import build_encoder, name_of_weights, weights_of
 from modules.grading import answer
 from modules.policy.sampling import Sampling
 from modules.rewards.reader import Reader
@@ -83,7 +83,7 @@ def evaluated_models(config: Config, reader: LazyReader | None) -> list[Evaluate
     settings = config.benchmark
     decoding = ProbeConfig(max_completion_tokens=settings.max_completion_tokens)
     paths = [weights_of(config), *settings.checkpoints]
-    names = unique_names([config.model.name, *map(_name, settings.checkpoints)])
+    names = unique_names([config.model.name, *map(name_of_weights, settings.checkpoints)])
     models: list[EvaluatedModel] = []
     for name, path in zip(names, paths, strict=True):
         frozen = FrozenModel(with_weights(config, path))
@@ -208,12 +208,6 @@ def _check_same_prompts(encoder: PromptEncoder, other: PromptEncoder, path: str)
             f"{path} has another vocabulary or chat template than the baseline, so it would not "
             "be asked the same questions: score it in a benchmark of its own with init_from."
         )
-
-
-def _name(path: str) -> str:
-    """Name an export by its run, any other directory by its own name."""
-    directory = Path(path)
-    return directory.parent.name if directory.name == "export" else directory.name
 
 
 def unique_names(names: Sequence[str]) -> list[str]:

@@ -1,11 +1,10 @@
 """The report of a benchmark: the rows of all its tables, and the same as JSON."""
 
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from evaluation.statistics.intervals import ComparisonRow, Interval
+from evaluation.statistics.intervals import ComparisonRow, Interval, without_nan
 
 POWER = 0.8
 """Power of the test that `Comparison.smallest` assumes."""
@@ -105,7 +104,7 @@ class Report:
         """Return everything as JSON values, with null for NaN."""
         report = asdict(self) | {"rows": [row for each in self.comparisons for row in _rows(each)]}
         del report["comparisons"]
-        flat: dict[str, Any] = json.loads(json.dumps(report), parse_constant=lambda _: None)
+        flat: dict[str, Any] = without_nan(report)
         return flat
 
 

@@ -1,7 +1,7 @@
 """Load the results of finished benchmarks, and the cost of the training behind them."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -28,7 +28,7 @@ class BenchmarkResult:
     """Content hash of each question, by id."""
 
     right: NDArray[np.float64]
-    clusters: Sequence[str]
+    clusters: NDArray[np.str_]
     needs_media: NDArray[np.bool_] | None
     steps: int
     tokens: float
@@ -68,7 +68,7 @@ def load_result(path: Path, dataset: str | None) -> BenchmarkResult:
         setup=f"{chosen} under {condition}, by {results['by']}{_graded_by(results)}",
         hashes={row["id"]: row["content_hash"] for row in rows},
         right=np.array([row["correct"] for row in rows], dtype=np.float64),
-        clusters=[row["asset_id"] for row in rows],
+        clusters=np.array([row["asset_id"] for row in rows], dtype=np.str_),
         needs_media=None if None in needs else np.array(needs, dtype=np.bool_),
         steps=steps,
         tokens=tokens,

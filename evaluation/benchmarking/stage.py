@@ -11,14 +11,7 @@ from configs.schema import Config
 from datamodules.contamination.overlap import Overlap, find_overlap, overlap_notes
 from datamodules.truth import known_fields
 from evaluation.benchmarking.datasets import BenchmarkSet, load_set
-from evaluation.benchmarking.metrics import (
-    BootstrapSettings,
-    ablations,
-    comparison,
-    groundings,
-    mean_of,
-    score_row,
-)
+from evaluation.benchmarking.metrics import ablations, comparison, groundings, mean_of, score_row
 from evaluation.benchmarking.models import (
     EvaluatedModel,
     LazyReader,
@@ -29,6 +22,7 @@ from evaluation.benchmarking.models import (
 from evaluation.benchmarking.report import Comparison, Report, ScoreRow
 from evaluation.benchmarking.scoring import SetScores, grade_answers, official, rows, set_scores
 from evaluation.benchmarking.tables import check_complete, render, short_names
+from evaluation.statistics.bootstrap import Bootstrap
 from inference.loading import weights_of
 from modules.grading import HARNESS
 from runtime.runs import Run, open_run
@@ -131,7 +125,7 @@ def _report(
 ) -> Report:
     """Compute everything that the tables show."""
     settings = config.benchmark
-    bootstrap = BootstrapSettings(
+    bootstrap = Bootstrap(
         resamples=settings.resamples, confidence=settings.confidence, seed=config.seed
     )
     pairs = list(zip(sets, results, strict=True))
@@ -196,11 +190,7 @@ def _heading(config: Config) -> str:
 
 
 def _notes(
-    sets: Sequence[BenchmarkSet],
-    results: Sequence[SetResults],
-    leaks: LeaksOf,
-    *,
-    described: bool,
+    sets: Sequence[BenchmarkSet], results: Sequence[SetResults], leaks: LeaksOf, *, described: bool
 ) -> list[str]:
     """Write the notes below the tables."""
     names, notes, leaky = short_names([dataset.name for dataset in sets]), [], []

@@ -10,7 +10,7 @@ from textwrap import wrap
 from datamodules.sources.row_files import ENDINGS
 from evaluation.benchmarking.report import POWER, Ablation, Comparison, Grounding, Report, ScoreRow
 from evaluation.statistics.intervals import Interval
-from evaluation.statistics.tables import comparison_table, layout, percent
+from evaluation.statistics.tables import comparison_table, layout, percent, percent_alone
 
 WIDTH = 100
 """Characters of a line, unless a name needs more."""
@@ -129,9 +129,9 @@ def _overview(report: Report, names: Mapping[str, str]) -> str:
     cells = []
     for row in report.lines:
         shares = (row.unparsed, row.missing, row.first_option, row.longest_option)
-        blind = "not asked" if row.text_only is None else _share(row.text_only)
+        blind = "not asked" if row.text_only is None else percent_alone(row.text_only)
         score = [names[row.set], row.checkpoint, str(row.score.n), percent(row.score)]
-        cells.append([*score, *map(_share, shares), blind])
+        cells.append([*score, *map(percent_alone, shares), blind])
     for mean in report.means:
         for name, raw in zip(MEANS, (mean.macro, mean.weighted), strict=True):
             cells.append([name, mean.checkpoint, str(raw.n), percent(raw), *["-"] * 5])
@@ -163,14 +163,10 @@ def _ways(row: ScoreRow) -> dict[str, tuple[int, str]]:
     ways = {}
     if row.official is not None:
         counted = int(row.official["counted"])
-        ways["official"] = (counted, _share(row.official["score"] if counted else None))
+        ways["official"] = (counted, percent_alone(row.official["score"] if counted else None))
     if row.all_orders is not None:
-        ways["all orders"] = (row.score.n, _share(row.all_orders))
+        ways["all orders"] = (row.score.n, percent_alone(row.all_orders))
     return ways | {f"clean, {rule}": (kept.n, percent(kept)) for rule, kept in row.clean.items()}
-
-
-def _share(share: float | None) -> str:
-    return "-" if share is None or math.isnan(share) else f"{100 * share:.1f}"
 
 
 def _ablations(rows: Sequence[Ablation], names: Mapping[str, str]) -> str:

@@ -4,16 +4,16 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from pathlib import Path
 
-from configs.schema import Config
+from configs.schema import Config, ProbeConfig
+from datamodules.contribution.presets import RuleQuery
 from datamodules.contribution.probe_cache import probe_key
 from datamodules.draws import draw_seed
 from datamodules.loading.question_set import QuestionSet
 from datamodules.prompts.encoder import PromptEncoder
 from datamodules.prompts.templates import SUFFIXES
 from datamodules.sample import Sample
-from inference.loading import build_encoder, compute_dtype
+from inference.loading import build_encoder, compute_dtype, name_of_weights
 from modules.grading import HARNESS, GradedGroup
 
 
@@ -71,8 +71,7 @@ class Probe(ABC):
     @property
     def name(self) -> str:
         """Name for people: the model, or the run that exported its weights."""
-        weights = Path(self.config.init_from or self.model)
-        return weights.parent.name if weights.name == "export" else weights.name
+        return name_of_weights(self.config.init_from or self.model)
 
     @abstractmethod
     def weights(self) -> str:
@@ -124,6 +123,19 @@ def probe_facts(
         "media_budget": asdict(config.data.media) | {"silence_seconds": settings.silence_seconds},
         "harness_version": HARNESS,
     }
+
+
+def as_probed(
+    questions: QuestionSet, query: RuleQuery, settings: ProbeConfig, *, order: int
+) -> QuestionSet:
+    """Show questions as one query of a rule asks for them, with options in one order."""
+    return questions.with_condition(
+        query.condition,
+        query.how,
+        option_seed=order,
+        suffix=SUFFIXES[settings.prompt],
+        silence_seconds=settings.silence_seconds,
+    )
 
 
 def count_verdicts(group: GradedGroup, request: ProbeRequest) -> ProbeCounts:

@@ -12,14 +12,7 @@ from numpy.typing import NDArray
 from configs.schema import Config, ProbeConfig
 from datamodules.conditions import withholds
 from datamodules.contribution.decide import Counts, is_decided, question_features
-from datamodules.contribution.presets import (
-    Rule,
-    RuleQuery,
-    SoftRule,
-    Vote,
-    VotingRule,
-    queries,
-)
+from datamodules.contribution.presets import Rule, RuleQuery, SoftRule, Vote, VotingRule, queries
 from datamodules.contribution.probe_cache import (
     ProbeRow,
     date_after_last,
@@ -30,8 +23,7 @@ from datamodules.contribution.probe_cache import (
 from datamodules.contribution.probe_scores import Scores
 from datamodules.contribution.selection import probe_directory
 from datamodules.loading.question_set import QuestionSet
-from datamodules.prompts.templates import SUFFIXES
-from evaluation.probing.probe import Probe, ProbeCounts, ProbeRequest
+from evaluation.probing.probe import Probe, ProbeCounts, ProbeRequest, as_probed
 from evaluation.shards import shard_of
 
 ROWS_PER_SHARD, SECONDS_PER_SHARD = 4096, 10.0
@@ -217,14 +209,8 @@ class ProbeRunner:
     def _questions(
         self, task: ProbeTask, indices: Sequence[int], request: ProbeRequest
     ) -> QuestionSet:
-        settings, query = self.config.probe, task.query
-        questions = task.questions.with_condition(
-            query.condition,
-            query.how,
-            option_seed=request.option_seed,
-            suffix=SUFFIXES[settings.prompt],
-            silence_seconds=settings.silence_seconds,
-        )
+        order = request.option_seed
+        questions = as_probed(task.questions, task.query, self.config.probe, order=order)
         questions.samples = [self.samples[i] for i in indices]
         return questions
 
@@ -238,15 +224,12 @@ class ProbeRunner:
             for count in counts:
                 rows.append(self._row(count, key, task.query))
                 if len(rows) >= ROWS_PER_SHARD or time.monotonic() - since >= SECONDS_PER_SHARD:
-                    self._keep(rows)
+                    write_shard(self.cache, date_after_last(self.cache, rows))
                     rows, since = [], time.monotonic()
         finally:
             if rows:
-                self._keep(rows)
+                write_shard(self.cache, date_after_last(self.cache, rows))
             self._read.pop(key, None)
-
-    def _keep(self, rows: Sequence[ProbeRow]) -> None:
-        write_shard(self.cache, date_after_last(self.cache, rows))
 
     def _row(self, counts: ProbeCounts, key: str, query: RuleQuery) -> ProbeRow:
         return ProbeRow(

@@ -5,9 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import closing
 from copy import copy
 from functools import cached_property
-from typing import Any, final
-
-from tqdm import tqdm
+from typing import final
 
 from datamodules.loading.question_set import QuestionSet
 from datamodules.media.files import MediaError
@@ -16,6 +14,7 @@ from datamodules.prompts.special_tokens import SpecialTokens
 from evaluation.probing.chat_messages import ChatRequest, Estimate, check_budget, estimate, messages
 from evaluation.probing.openai_client import ask_remote
 from evaluation.probing.probe import Probe, ProbeCounts, ProbeRequest, count_verdicts
+from inference.generate import question_bar
 from modules.grading import GradedGroup
 from modules.verifiers.verify import verify_all
 
@@ -103,14 +102,7 @@ class ServedProbe(Probe):
             temperature=0.0 if request.greedy else settings.temperature,
             max_tokens=settings.max_completion_tokens,
         )
-        bar: tqdm[Any] = tqdm(
-            total=len(questions.samples),
-            desc=request.label,
-            unit="question",
-            mininterval=1.0,
-            leave=False,
-        )
-        with closing(answered), bar:
+        with closing(answered), question_bar(len(questions.samples), request.label) as bar:
             for chat, texts in answered:
                 verdicts = verify_all(texts, [chat.sample] * len(texts))
                 bar.update()
@@ -121,9 +113,7 @@ class ServedProbe(Probe):
         """Write the chats one by one; questions that cannot be shown are quarantined."""
         for sample in questions.samples:
             turned = arrange_options(
-                sample,
-                option_seed=questions.option_seed,
-                answer_with=self.config.model.answer_with,
+                sample, option_seed=questions.option_seed, answer_with=self.config.model.answer_with
             )
             try:
                 media = questions.visible_media(turned)

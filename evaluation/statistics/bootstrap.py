@@ -6,6 +6,7 @@ interval too narrow. Seeds of training are a second source of chance, crossed wi
 
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,9 +16,23 @@ DRAWS_AT_ONCE = 2_000_000
 
 Floats = NDArray[np.float64]
 
+Clusters = Sequence[str] | NDArray[np.str_]
+"""What each question is about, such as its sample's `asset_id`."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bootstrap:
+    """Settings of bootstrap intervals."""
+
+    resamples: int
+    confidence: float
+    """Share of the resampled means inside an interval, such as 0.95."""
+
+    seed: int
+
 
 def clustered_means(
-    columns: Sequence[ArrayLike], cluster: Sequence[str], *, resamples: int, seed: int
+    columns: Sequence[ArrayLike], cluster: Clusters, bootstrap: Bootstrap
 ) -> Floats:
     """Draw as many clusters as there are, with replacement, and average each column over them.
 
@@ -32,15 +47,11 @@ def clustered_means(
             f"There are {len(values[0])} results and {len(cluster)} clusters, but each question "
             "has one of both: list them in the same order."
         )
-    if resamples < 1:
-        raise ValueError(
-            f"resamples is {resamples}, but an interval needs at least one: try 10000."
-        )
     totals, size = _by_cluster(values, cluster)  # (K, C), (C,)
     if len(size) < 2:
         return np.empty((0, len(values)))
-    rng = np.random.default_rng(seed)
-    means = np.empty((resamples, len(values)))
+    rng = np.random.default_rng(bootstrap.seed)
+    means = np.empty((bootstrap.resamples, len(values)))
     for rows in _chunks(means, len(size)):
         drawn = rng.integers(len(size), size=(len(rows), len(size)))
         count = size[drawn].sum(axis=1)
@@ -49,9 +60,7 @@ def clustered_means(
     return means
 
 
-def crossed_means(
-    values: ArrayLike, cluster: Sequence[str], *, resamples: int, seed: int
-) -> Floats:
+def crossed_means(values: ArrayLike, cluster: Clusters, bootstrap: Bootstrap) -> Floats:
     """Draw as many seeds and as many clusters as there are, and average over all drawn cells.
 
     Crossed bootstrap (Owen, 2007):
@@ -67,8 +76,8 @@ def crossed_means(
     totals, size = _by_cluster([*np.asarray(values, dtype=np.float64)], cluster)  # (S, C), (C,)
     if len(size) < 2:
         return np.empty(0)
-    rng = np.random.default_rng(seed)
-    means = np.empty(resamples)
+    rng = np.random.default_rng(bootstrap.seed)
+    means = np.empty(bootstrap.resamples)
     even_seeds, even_clusters = (np.full(n, 1 / n) for n in totals.shape)
     for rows in _chunks(means, len(size)):
         seeds = rng.multinomial(len(totals), even_seeds, size=len(rows))
@@ -102,9 +111,7 @@ def vector(values: ArrayLike) -> Floats:
     return array
 
 
-def _by_cluster(
-    columns: Sequence[Floats], cluster: Sequence[str]
-) -> tuple[Floats, NDArray[np.int64]]:
+def _by_cluster(columns: Sequence[Floats], cluster: Clusters) -> tuple[Floats, NDArray[np.int64]]:
     """Sum each column by cluster, and count the questions of each. Shapes: (K, C), (C,)"""
     names, member = np.unique(np.asarray(cluster, dtype=np.str_), return_inverse=True)
     totals = np.array([np.bincount(member, column, len(names)) for column in columns])

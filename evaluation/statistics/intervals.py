@@ -1,13 +1,21 @@
 """Means over questions with bootstrap intervals, and models side by side on the same questions."""
 
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from evaluation.statistics.bootstrap import clustered_means, quantile_interval, vector
+from evaluation.statistics.bootstrap import (
+    Bootstrap,
+    Clusters,
+    clustered_means,
+    quantile_interval,
+    vector,
+)
 from evaluation.statistics.significance import mcnemar, pair
 
 
@@ -49,68 +57,36 @@ class ComparisonRow:
 
 
 def compare_models(
-    questions: str,
-    correct: Mapping[str, ArrayLike],
-    cluster: Sequence[str],
-    *,
-    resamples: int,
-    confidence: float,
-    seed: int,
+    questions: str, correct: Mapping[str, ArrayLike], cluster: Clusters, bootstrap: Bootstrap
 ) -> ComparisonRow:
     """Compare models on one group of questions.
 
     Args:
         correct: by model, one entry for each question, all in one order.
-        cluster: what each question is about, such as its sample's `asset_id`.
     """
-    scores = {
-        name: cluster_interval(
-            right, cluster, resamples=resamples, confidence=confidence, seed=seed
-        )
-        for name, right in correct.items()
-    }
+    scores = {name: cluster_interval(own, cluster, bootstrap) for name, own in correct.items()}
     if len(correct) != 2:
         return ComparisonRow(questions=questions, scores=scores, difference=None, p=None)
-    first, second = correct.values()
-    difference = paired_difference(
-        first, second, cluster, resamples=resamples, confidence=confidence, seed=seed
-    )
-    binary = np.isin([*pair(first, second)], (0, 1)).all()
-    p = mcnemar(first, second) if binary else None
+    first, second = pair(*correct.values())
+    difference = cluster_interval(second - first, cluster, bootstrap)
+    p = mcnemar(first, second) if np.isin([first, second], (0, 1)).all() else None
     return ComparisonRow(questions=questions, scores=scores, difference=difference, p=p)
 
 
-def cluster_interval(
-    correct: ArrayLike,
-    cluster: Sequence[str],
-    *,
-    resamples: int,
-    confidence: float,
-    seed: int,
-) -> Interval:
+def cluster_interval(correct: ArrayLike, cluster: Clusters, bootstrap: Bootstrap) -> Interval:
     """Estimate a mean with its percentile bootstrap interval over clusters.
 
     Args:
         correct: a number for each question; right or wrong, partial credit, or a difference.
-        confidence: the share of resampled means inside the interval, such as 0.95.
     """
     values = vector(correct)
     mean = float(values.mean()) if len(values) else math.nan
     clusters = len({*cluster})
-    draws = clustered_means([values], cluster, resamples=resamples, seed=seed)
-    low, high = quantile_interval(draws[:, 0], confidence)
+    draws = clustered_means([values], cluster, bootstrap)
+    low, high = quantile_interval(draws[:, 0], bootstrap.confidence)
     return Interval(mean=mean, low=low, high=high, n=len(values), clusters=clusters)
 
 
-def paired_difference(
-    first: ArrayLike,
-    second: ArrayLike,
-    cluster: Sequence[str],
-    *,
-    resamples: int,
-    confidence: float,
-    seed: int,
-) -> Interval:
-    """Estimate the second model's accuracy minus the first's, paired by question."""
-    a, b = pair(first, second)
-    return cluster_interval(b - a, cluster, resamples=resamples, confidence=confidence, seed=seed)
+def without_nan(value: object) -> Any:  # what JSON can hold
+    """Convert to JSON values, with null for NaN, which JSON lacks."""
+    return json.loads(json.dumps(value), parse_constant=lambda _: None)

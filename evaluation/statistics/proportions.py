@@ -1,22 +1,19 @@
 """Shares of questions with intervals that allow for clusters, without resampling."""
 
 import math
-from collections.abc import Sequence
-from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import NDArray
 
+from datamodules.contribution.calibration import wilson
+from evaluation.statistics.bootstrap import Clusters
 from evaluation.statistics.intervals import Interval
 
 
-def clustered_share(
-    right: NDArray[np.bool_], cluster: NDArray[np.str_] | Sequence[str], *, confidence: float
-) -> Interval:
+def clustered_share(right: NDArray[np.bool_], cluster: Clusters, *, confidence: float) -> Interval:
     """Estimate a share with Wilson's interval for the effective number of questions.
 
-        low, high = (p + z^2/2m -+ z sqrt(p (1 - p)/m + z^2/4m^2)) / (1 + z^2/m)
-        m         = p (1 - p) / V,  at most n
+        low, high = wilson(p m, m),  m = p (1 - p) / V,  at most n
         V         = C/(C - 1) * Σ_c (Σ_{i in c} (right_i - p))^2 / n^2
 
     A bootstrap has no width at a share of 0 or 1, which recalls come close to; there m = C.
@@ -32,11 +29,8 @@ def clustered_share(
     effective: float = clusters
     if 0 < p < 1:
         effective = min(n, p * (1 - p) / variance) if variance else n
-    z = NormalDist().inv_cdf((1 + confidence) / 2)
-    center = p + z**2 / (2 * effective)
-    half = z * math.sqrt(p * (1 - p) / effective + z**2 / (4 * effective**2))
-    scale = 1 + z**2 / effective
-    low, high = max(0.0, (center - half) / scale), min(1.0, (center + half) / scale)
+    bounds = wilson(np.array([p * effective]), np.array([effective]), confidence)
+    low, high = float(bounds.low[0]), float(bounds.high[0])
     return Interval(mean=p, low=low, high=high, n=n, clusters=clusters)
 
 

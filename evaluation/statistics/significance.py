@@ -1,14 +1,13 @@
 """Compare two models on the same questions: McNemar's test, and the power of a comparison."""
 
 import math
-from collections.abc import Sequence
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr, bdtri
 
-from evaluation.statistics.bootstrap import vector
+from evaluation.statistics.bootstrap import Clusters, vector
 
 
 def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
@@ -25,14 +24,14 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
     if not np.isin([a, b], (0, 1)).all():
         raise ValueError(
             "McNemar's test counts right and wrong answers, but some results are neither 0 nor 1: "
-            "leave partial credit to paired_difference."
+            "leave partial credit to cluster_interval."
         )
     lost, won = int(((a == 1) & (b == 0)).sum()), int(((a == 0) & (b == 1)).sum())
     return min(1.0, 2 * float(bdtr(min(lost, won), lost + won, 0.5)))
 
 
 def smallest_difference(
-    first: ArrayLike, second: ArrayLike, cluster: Sequence[str], *, confidence: float, power: float
+    first: ArrayLike, second: ArrayLike, cluster: Clusters, *, confidence: float, power: float
 ) -> float:
     """Return the smallest true difference that such a comparison would find with a given power.
 

@@ -28,6 +28,11 @@ def percent(interval: Interval, *, digits: int = 1, sign: str = "", comma: str =
     return f"{100 * interval.mean:{sign}.{digits}f} [{written}]"
 
 
+def percent_alone(share: float | None) -> str:
+    """Write a share in percent; a dash where it is not known."""
+    return "-" if share is None or math.isnan(share) else f"{100 * share:.1f}"
+
+
 def comparison_table(rows: Sequence[ComparisonRow]) -> str:
     """Write the scores of models by group of questions; a dash where a number has no meaning."""
     if not rows:

@@ -47,27 +47,31 @@ def test_help_lists_the_settings_of_its_own_stages(script, stages, theirs, other
     assert others not in text
 
 
-def test_main_config_prints_help_and_leaves(capsys):
+@pytest.mark.parametrize(
+    ("words", "code", "out", "err"),
+    [
+        (["--help"], 0, help_text("train.py", TRAIN) + "\n", ""),
+        (
+            ["stage=ppo"],
+            2,
+            "",
+            "error: stage=ppo is not known: choose from distill, prealign, rlvr, sft\n",
+        ),
+        (
+            ["stage=rlvr", "seed=41", "--print-config"],
+            0,
+            to_yaml(load_config(["stage=rlvr", "seed=41"], TRAIN)),
+            "",
+        ),
+    ],
+)
+def test_help_mistakes_and_settings_are_printed_and_the_script_is_left(
+    words, code, out, err, capsys
+):
     with pytest.raises(SystemExit) as left:
-        main_config(["--help"], EVAL)
-    assert left.value.code == 0
-    assert "usage: python eval.py" in capsys.readouterr().out
-
-
-def test_main_config_prints_a_mistake_and_leaves(capsys):
-    with pytest.raises(SystemExit) as left:
-        main_config(["stage=ppo"], TRAIN)
-    assert left.value.code == 2
-    assert capsys.readouterr().err == (
-        "error: stage=ppo is not known: choose from distill, prealign, rlvr, sft\n"
-    )
-
-
-def test_main_config_shows_the_resolved_settings(capsys):
-    with pytest.raises(SystemExit) as left:
-        main_config(["stage=rlvr", "seed=41", "--print-config"], TRAIN)
-    assert left.value.code == 0
-    assert capsys.readouterr().out == to_yaml(load_config(["stage=rlvr", "seed=41"], TRAIN))
+        main_config(words, TRAIN)
+    assert left.value.code == code
+    assert tuple(capsys.readouterr()) == (out, err)
 
 
 def test_help_takes_less_than_a_second_and_imports_nothing_heavy():

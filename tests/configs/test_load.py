@@ -9,15 +9,7 @@ from pathlib import Path
 import pytest
 from omegaconf import OmegaConf
 
-from configs.load import (
-    GROUPS,
-    SCRIPTS,
-    SERVES,
-    choices,
-    config_hash,
-    load_config,
-    to_yaml,
-)
+from configs.load import GROUPS, SCRIPTS, SERVES, choices, config_hash, load_config, to_yaml
 from configs.paths import FOLDER
 from configs.schema import Config
 
@@ -51,9 +43,7 @@ def test_there_are_choices_to_test():
 
 
 @pytest.mark.parametrize(
-    "path",
-    [path for path in FILES if path.parent.name not in SERVES],
-    ids=lambda path: path.stem,
+    "path", [path for path in FILES if path.parent.name not in SERVES], ids=lambda path: path.stem
 )
 def test_every_choice_loads_under_its_own_name(path):
     group = path.parent.name
@@ -172,11 +162,6 @@ def test_null_is_null_where_the_field_allows_it(spelling):
     assert load(f"init_from={spelling}").init_from is None
 
 
-def test_null_is_a_mistake_where_the_field_does_not_allow_it():
-    expected = "optim.lr is 'None', but must be a number"
-    assert expected in mistake("optim.lr=None")
-
-
 @pytest.mark.parametrize("name", ["007", "1e3", "true", "a b,c=d", "[x]"])
 def test_a_name_stays_the_text_it_was(name):
     assert load(f"run.name={name}").run.name == name
@@ -191,12 +176,6 @@ def test_lists_are_read(text):
 def test_list_items_stay_text():
     assert load("benchmark.checkpoints=[1, 02]").benchmark.checkpoints == ["1", "02"]
     assert load("benchmark.checkpoints=[]").benchmark.checkpoints == []
-
-
-def test_a_number_with_a_bool_in_it_is_refused_by_its_section():
-    assert "trainer.max_steps is 'yes', but must be a whole number" in mistake(
-        "trainer.max_steps=yes"
-    )
 
 
 MISTAKES = {
@@ -234,6 +213,8 @@ MISTAKES = {
     "rlvr.num_iterations=0": "rlvr.num_iterations is 0, but must be at least 1",
     "model.lora.rank=-1": "model.lora.rank is -1, but must be at least 0",
     "rlvr.temperature=0": "rlvr.temperature is 0.0, but must be greater than 0",
+    "optim.lr=None": "optim.lr is 'None', but must be a number",
+    "trainer.max_steps=yes": "trainer.max_steps is 'yes', but must be a whole number",
     "optim.lr=nan": "optim.lr is nan, but must be greater than 0",
     "trainer.max_steps=0": "trainer.max_steps is 0, but must be at least 1",
     "data.max_bad_share=5": "data.max_bad_share is 5.0, but is a share from 0 to 1",
@@ -300,11 +281,6 @@ def test_the_dump_loads_as_the_same_config(tmp_path):
 
 def test_a_model_knows_its_own_scale():
     """The stage suits the tiny model; a large one lays its learning rate over the stage's."""
-    tiny = load_config(["stage=rlvr"], STAGES)
-    large = load_config(["stage=rlvr", "model=qwen2_5_omni_3b"], STAGES)
-    assert tiny.optim.lr > 1e-5
-    assert large.optim.lr == 1e-6
-    assert (
-        load_config(["stage=rlvr", "model=qwen2_5_omni_3b", "optim.lr=2e-6"], STAGES).optim.lr
-        == 2e-6
-    )
+    assert load().optim.lr > 1e-5
+    assert load("model=qwen2_5_omni_3b").optim.lr == 1e-6
+    assert load("model=qwen2_5_omni_3b", "optim.lr=2e-6").optim.lr == 2e-6

@@ -61,6 +61,13 @@ def config(root: Path, *words: str, stage: str = "sft") -> Config:
     return load_config([*given, "data.media.image_max_pixels=50000", *words], tuple(SCRIPTS))
 
 
+EVEN = (
+    *("trainer.checkpoint_every=12", "trainer.log_every_n_steps=12"),
+    "rlvr.log_rollouts_every=12",
+)
+"""Nothing is looked at within 12 steps."""
+
+
 def counted(root: Path, *words: str, stage: str = "sft") -> Amounts:
     return amounts(config(root, *words, stage=stage))
 
@@ -131,12 +138,7 @@ def test_rounds_of_sampling_feed_several_steps(root):
     4 completions of at most 9 tokens."""
     rounds = ("rlvr.minibatches=2", "rlvr.num_iterations=3", "rlvr.group_size=4")
     steps = ("trainer.max_steps=12", "trainer.batch_size=5", "rlvr.max_completion_tokens=9")
-    even = (
-        "trainer.checkpoint_every=12",
-        "trainer.log_every_n_steps=12",
-        "rlvr.log_rollouts_every=12",
-    )
-    found = counted(root, *rounds, *steps, *even, stage="rlvr")
+    found = counted(root, *rounds, *steps, *EVEN, stage="rlvr")
     assert (found.steps, found.prompts, found.completion_tokens) == (12, 20, 720)
     assert found.at_most
 
@@ -146,12 +148,7 @@ def test_refilling_may_read_more_in_every_round(root):
     completions of at most 9 tokens. Then 3 rounds of 2 x 2 micro-batches, each for 4 steps."""
     sizes = ("trainer.max_steps=12", "trainer.batch_size=5", "trainer.accumulate_grad_batches=2")
     said = ("rlvr.group_size=4", "rlvr.max_completion_tokens=9")
-    even = (
-        "trainer.checkpoint_every=12",
-        "trainer.log_every_n_steps=12",
-        "rlvr.log_rollouts_every=12",
-    )
-    words = (*sizes, *said, *even)
+    words = (*sizes, *said, *EVEN)
     plain = counted(root, *words, stage="rlvr")
     refilled = counted(root, *words, "rlvr.dynamic_sampling.max_batches=3", stage="rlvr")
     assert (plain.prompts, plain.fewer) == (12 * 2 * 5, False)

@@ -197,20 +197,14 @@ def test_the_same_command_goes_on_at_the_first_unfinished_step(tea, run, monkeyp
     assert (only(tea / "runs") / "finished").exists()
 
 
-def test_a_step_that_is_killed_is_told_by_its_signal(run, monkeypatch):
-    monkeypatch.setenv("KILL", "probe")
-    with pytest.raises(ChildFailed, match="step probe ended by signal 9") as caught:
+@pytest.mark.parametrize(("how", "step", "code"), [("KILL", "probe", 137), ("STOP", "rlvr", 143)])
+def test_a_step_that_a_signal_ended_ends_the_recipe_alike(tea, run, monkeypatch, how, step, code):
+    """Killed, or told to end, with the code that says so; what comes after does not begin."""
+    monkeypatch.setenv(how, step)
+    with pytest.raises(ChildFailed, match=f"step {step} ended by signal {code - 128}") as caught:
         run()
-    assert caught.value.code == 137
-
-
-def test_a_step_that_was_told_to_end_ends_the_recipe_alike(tea, run, monkeypatch):
-    """It ends by itself, with the code that says so, and what comes after does not begin."""
-    monkeypatch.setenv("STOP", "rlvr")
-    with pytest.raises(ChildFailed, match="step rlvr ended by signal 15") as caught:
-        run()
-    assert caught.value.code == 143
-    assert began(tea) == ["probe", "rlvr"]
+    assert caught.value.code == code
+    assert began(tea)[-1] == step
 
 
 def test_a_screen_that_is_gone_does_not_hold_up_a_step(tea, run, monkeypatch):
@@ -237,15 +231,16 @@ def test_a_dry_run_tells_the_plan_and_does_nothing(tea, run):
     assert "python train.py stage=rlvr data.contribution.rule=vidground" in told
 
 
-def test_a_wrong_word_stops_before_anything_runs(tea, run):
-    with pytest.raises(ValueError, match=r"step probe: .*optim\.lr is 'high'"):
-        run("optim.lr=high")
-    assert began(tea) == [] and not (tea / "runs").exists()
-
-
-def test_a_test_set_to_train_on_stops_before_anything_runs(tea, run):
-    with pytest.raises(ValueError, match=r"step rlvr: data\.train=mmsu reads .*, of mmsu by its"):
-        run("rlvr:data.train=mmsu")
+@pytest.mark.parametrize(
+    ("word", "told"),
+    [
+        ("optim.lr=high", r"step probe: .*optim\.lr is 'high'"),
+        ("rlvr:data.train=mmsu", r"step rlvr: data\.train=mmsu reads .*, of mmsu by its"),
+    ],
+)
+def test_a_wrong_word_or_a_test_set_stops_before_anything_runs(tea, run, word, told):
+    with pytest.raises(ValueError, match=told):
+        run(word)
     assert began(tea) == [] and not (tea / "runs").exists()
 
 

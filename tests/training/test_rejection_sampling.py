@@ -21,25 +21,14 @@ from runtime.runs import Run
 from training.rejection_sampling import key_facts, traces_of
 
 Row = dict[str, object]
+SAMPLING = "distill.rejection_sampling"
 
 
 def config(root: Path, base: Path, *words: str) -> Config:
-    return load_config(
-        [
-            *("stage=distill", "data=manifest", f"data.root={root}"),
-            *(
-                f"distill.rejection_sampling.cache={base / 'traces'}",
-                "distill.rejection_sampling.limit=20",
-            ),
-            *("distill.rejection_sampling.samples=3", "distill.rejection_sampling.max_correct=3"),
-            *(
-                "distill.rejection_sampling.batch_size=4",
-                "distill.rejection_sampling.max_completion_tokens=12",
-            ),
-            *words,
-        ],
-        ("distill",),
-    )
+    usual = ("samples=3", "max_correct=3", "batch_size=4", "max_completion_tokens=12", "limit=20")
+    own = [f"{SAMPLING}.{word}" for word in (f"cache={base / 'traces'}", *usual)]
+    fixed = ["stage=distill", "data=manifest", f"data.root={root}"]
+    return load_config([*fixed, *own, *words], ("distill",))
 
 
 def traced(settings: Config, folder: Path) -> list[Row]:
@@ -97,10 +86,7 @@ def test_other_filters_sample_nothing_again(base, root):
     last["texts"] = ["I cannot hear the audio.", "So the answer is Oslo.", "<|AUDIO|>"]
     file.write_text("".join(f"{json.dumps(row)}\n" for row in (*others, last)))
     before = file.read_bytes()
-    words = (
-        "distill.rejection_sampling.only_correct=false",
-        "distill.rejection_sampling.quality=false",
-    )
+    words = (f"{SAMPLING}.only_correct=false", f"{SAMPLING}.quality=false")
     rows = traced(config(root, base, *words), base / "again")
     assert [row["completion"] for row in rows[-3:]] == last["texts"]
     assert [row["claim"] for row in rows[-3:]] == ["cannot hear the audio", "", "<|AUDIO|>"]
@@ -119,21 +105,21 @@ def test_a_run_that_was_killed_while_sampling_comes_to_the_same_traces(base, roo
 
 def test_more_questions_ask_only_what_is_new(base, root):
     before = cache(base).read_bytes()
-    rows = traced(config(root, base, "distill.rejection_sampling.limit=23"), base / "more")
+    rows = traced(config(root, base, f"{SAMPLING}.limit=23"), base / "more")
     after = cache(base).read_bytes()
     assert after.startswith(before) and len(after.splitlines()) == 23
     assert rows[:60] == lines(base / "run" / "traces.jsonl")
 
 
 def test_what_changes_a_trace_has_a_file_of_its_own(base, root):
-    words = ("distill.rejection_sampling.limit=1", "distill.rejection_sampling.temperature=0.5")
+    words = (f"{SAMPLING}.limit=1", f"{SAMPLING}.temperature=0.5")
     traced(config(root, base, *words), base / "cooler")
     facts = [json.loads(file.read_text()) for file in (base / "traces").glob("*.json")]
     assert sorted(one["decoding"]["temperature"] for one in facts) == [0.5, 1.0]
 
 
 def test_two_runs_at_once_sample_each_question_once(root, tmp_path):
-    settings = config(root, tmp_path, "distill.rejection_sampling.limit=8")
+    settings = config(root, tmp_path, f"{SAMPLING}.limit=8")
     with ThreadPoolExecutor() as pool:
         one, other = pool.map(lambda n: traced(settings, tmp_path / f"run{n}"), range(2))
     assert one == other
@@ -151,20 +137,16 @@ def test_a_spoiled_line_is_named_with_the_way_out(base, root):
 def test_several_processes_share_what_is_cached_and_sample_nothing(base, root):
     together = config(root, base, "trainer.devices=2")
     assert traced(together, base / "two") == lines(base / "run" / "traces.jsonl")
-    more = config(root, base, "trainer.devices=2", "distill.rejection_sampling.limit=21")
+    more = config(root, base, "trainer.devices=2", f"{SAMPLING}.limit=21")
     with pytest.raises(ValueError, match=r"1 of 21 questions have no traces.*trainer\.devices=1"):
         traced(more, base / "two")
 
 
-def test_a_question_that_cannot_be_shown_is_counted_and_holds_nobody_up(
-    root,
-    tmp_path,
-    caplog,
-):
+def test_a_question_that_cannot_be_shown_is_counted_and_holds_nobody_up(root, tmp_path, caplog):
     data = Path(shutil.copytree(root, tmp_path / "data"))
     spoiled = next(row for row in lines(data / "train.jsonl") if row.get("media"))
     (data / spoiled["media"][0]["path"]).write_bytes(b"no medium")
-    words = ("distill.rejection_sampling.limit=4", "data.max_bad_share=0.9")
+    words = (f"{SAMPLING}.limit=4", "data.max_bad_share=0.9")
     with caplog.at_level(logging.INFO):
         rows = traced(config(data, tmp_path, *words), tmp_path / "run")
     assert spoiled["id"] not in {row["id"] for row in rows}
@@ -213,17 +195,12 @@ def test_only_the_process_that_leads_sums_up(base, root, caplog, leads):
 
 
 def test_a_cache_that_cannot_be_written_is_told_once_and_the_traces_are_the_same(
-    base,
-    root,
-    caplog,
+    base, root, caplog
 ):
     """A file stands where the directory of the cache should be; a disk may be full as well."""
     known = lines(base / "run" / "traces.jsonl")
     (base / "file").touch()
-    words = (
-        f"distill.rejection_sampling.cache={base / 'file' / 'traces'}",
-        "distill.rejection_sampling.limit=4",
-    )
+    words = (f"{SAMPLING}.cache={base / 'file' / 'traces'}", f"{SAMPLING}.limit=4")
     rows = traced(config(root, base, *words), base / "again")
     assert rows and rows == known[: len(rows)]
     assert caplog.text.count("the cache of traces grows no further") == 1
@@ -235,7 +212,7 @@ def test_a_file_system_without_locks_does_without_the_cache(base, root, caplog, 
 
     monkeypatch.setattr(fcntl, "flock", refuse)
     known, before = lines(base / "run" / "traces.jsonl"), cache(base).read_bytes()
-    more = config(root, base, "distill.rejection_sampling.limit=21")
+    more = config(root, base, f"{SAMPLING}.limit=21")
     assert traced(more, base / "again")[: len(known)] == known
     assert cache(base).read_bytes() == before
     assert caplog.text.count("the cache of traces grows no further: [Errno 37]") == 1

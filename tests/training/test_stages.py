@@ -18,6 +18,7 @@ def config(*words: str) -> Config:
     return load_config([*words], STAGES)
 
 
+ON_POLICY = ["stage=distill", "distill.method=on_policy"]
 NOISE = ViewSettings(ablation=MediaAblation(condition="text_only", how="noise"))
 
 
@@ -85,19 +86,6 @@ def test_needs_are_read_for_all_manifests(tmp_path):
             ["stage=prealign", "objective=dapo"],
             r"rlvr.reward.overlong pays answers.*set rlvr.reward.overlong=0.0",
         ),
-    ],
-)
-def test_what_no_stage_can_judge_is_refused(words, told):
-    with pytest.raises(ValueError, match=told):
-        config(*words)
-
-
-ON_POLICY = ["stage=distill", "distill.method=on_policy"]
-
-
-@pytest.mark.parametrize(
-    ("words", "told"),
-    [
         (
             ["stage=distill", "distill.student_view.condition=no_audio"],
             r"distill\.student_view\.condition",
@@ -116,7 +104,7 @@ ON_POLICY = ["stage=distill", "distill.method=on_policy"]
         (ON_POLICY, "both begin alike and nothing is learned"),
     ],
 )
-def test_a_way_of_distilling_refuses_what_it_would_ignore(words, told):
+def test_what_a_stage_cannot_judge_or_would_ignore_is_refused(words, told):
     with pytest.raises(ValueError, match=told):
         config(*words)
 

@@ -186,12 +186,7 @@ class StepCheckpoint(Checkpoint):
         self.saved_step = trainer.global_step
 
     def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
     ) -> None:
         """Save a due step, unless its validation is still to come."""
         step = trainer.global_step

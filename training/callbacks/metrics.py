@@ -1,6 +1,5 @@
 """Metrics of a run: one row per logged step, and a progress bar."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, final
 
@@ -15,6 +14,32 @@ SHOWN = ("train/reward", "train/loss", "val/accuracy")
 """Metrics shown beside the bar, by the last part of their names."""
 
 
+LOGS = ("metrics.jsonl", "rollouts.jsonl", "timings.jsonl", "reaudit.jsonl")
+"""Files of a run directory with rows by optimizer step."""
+
+
+def log_row(trainer: L.Trainer, rows: MetricsLog, values: dict[str, float]) -> None:
+    """Append a row to a log of the run, and send it to its loggers."""
+    if trainer.is_global_zero:
+        rows.append(trainer.global_step, values)
+    for logger in trainer.loggers:  # not by Lightning, which would count batches
+        logger.log_metrics(values, step=trainer.global_step)
+
+
+@final
+class RowsOfResumedRun(Callback):
+    """Drop rows behind the checkpoint that the run continues from, in all logs."""
+
+    def __init__(self, run_dir: Path) -> None:
+        self.run_dir = run_dir
+
+    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
+        """Drop them before the first one is written."""
+        if trainer.is_global_zero:
+            for name in LOGS:
+                MetricsLog(self.run_dir / name).truncate_after(trainer.global_step)
+
+
 @final
 class MetricsWriter(Callback):
     """Append the metrics of every logged step to `metrics.jsonl`, the run's source of truth.
@@ -27,36 +52,21 @@ class MetricsWriter(Callback):
         self.metrics = MetricsLog(path)
         self.every = every
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Drop rows behind the checkpoint that the run continues from."""
-        if trainer.is_global_zero:
-            self.metrics.truncate_after(trainer.global_step)
-
     def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
     ) -> None:
         """Write the step that just ended, if it is due or the last."""
         assert isinstance(pl_module, PostTrainingModule), "a stage of train.py"
         last = trainer.should_stop or trainer.global_step == trainer.max_steps
         if last or trainer.global_step % self.every == 0:
-            self._write(trainer, pl_module.step_metrics)
+            log_row(trainer, self.metrics, dict(sorted(pl_module.step_metrics.items())))
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Write the validation of this step."""
         if not trainer.sanity_checking:
-            logged = trainer.callback_metrics.items()
-            self._write(trainer, {n: v.item() for n, v in logged if n.startswith("val/")})
-
-    def _write(self, trainer: L.Trainer, values: Mapping[str, float]) -> None:
-        if trainer.is_global_zero:
-            self.metrics.append(trainer.global_step, dict(sorted(values.items())))
-        for logger in trainer.loggers:  # not by Lightning, which would count batches
-            logger.log_metrics(dict(values), step=trainer.global_step)
+            logged = sorted(trainer.callback_metrics.items())
+            values = {name: value.item() for name, value in logged if name.startswith("val/")}
+            log_row(trainer, self.metrics, values)
 
 
 @final
@@ -88,12 +98,7 @@ class StepProgress(ProgressBar):
         )
 
     def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
     ) -> None:
         """Advance to the trainer's step and show the metrics that matter."""
         assert self.bar is not None, "opened in on_train_start"

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, final
+from typing import final
 
 import lightning as L
 import numpy as np
@@ -12,30 +12,19 @@ from numpy.typing import NDArray
 
 from configs.inputs import ContributionConfig
 from configs.probing import ProbeConfig
-from datamodules.contribution.decide import (
-    Counts,
-    QuestionFeatures,
-    apply_rule,
-    question_features,
-)
-from datamodules.contribution.presets import (
-    Rule,
-    RuleQuery,
-    Vote,
-    VotingRule,
-    queries,
-    rule_of,
-)
+from datamodules.contribution.decide import Counts, QuestionFeatures, apply_rule, question_features
+from datamodules.contribution.presets import Rule, RuleQuery, Vote, VotingRule, queries, rule_of
 from datamodules.contribution.probe_matching import with_rule_defaults
 from datamodules.draws import draw_seed, random_order
 from datamodules.loading.question_set import QuestionSet, SequentialBatches
-from datamodules.prompts.templates import SUFFIXES
 from datamodules.questions import QuestionData
+from evaluation.probing.probe import as_probed
 from modules.base import PostTrainingModule
 from modules.grading import GradedGroup, answer
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import Sampling
 from runtime.runs import MetricsLog
+from training.callbacks.metrics import log_row
 from untrusted.json_text import json_of
 
 
@@ -63,7 +52,7 @@ class Reaudit(Callback):
         self.metrics = MetricsLog(run_dir / "metrics.jsonl")
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Draw the questions, and drop rows behind the checkpoint that the run continues from."""
+        """Draw the questions."""
         data = trainer.datamodule  # type: ignore[attr-defined]  # which fit() attaches
         assert isinstance(data, QuestionData), "the data module of train.py"
         everything, bands = data.train_questions.samples, data.selected.bands
@@ -81,16 +70,9 @@ class Reaudit(Callback):
             question_features(everything, self.rule.condition, self.rule.how), places
         )
         self.cached = dict(zip(self._ids(), bands[places].tolist(), strict=True))
-        if trainer.is_global_zero:
-            self.rows.truncate_after(trainer.global_step)
 
     def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
     ) -> None:
         """Audit a due step."""
         if trainer.global_step % self.every == 0:
@@ -112,10 +94,7 @@ class Reaudit(Callback):
         for id_, band, was in zip(self._ids(), bands.tolist(), before, strict=True):
             if band != "missing":  # which no question is that could be read
                 self.rows.append(step, {"id": id_, "band": band, "before": was})
-        values = _shares(bands, np.array(before), counts[-1])
-        self.metrics.append(step, values)
-        for logger in trainer.loggers:
-            logger.log_metrics(values, step=step)
+        log_row(trainer, self.metrics, _shares(bands, np.array(before), counts[-1]))
 
     def _counts(self, policy: OmniModel, ask: RuleQuery) -> Counts:
         """Count the right answers under one condition of the rule."""
@@ -124,23 +103,13 @@ class Reaudit(Callback):
         for closed, vote in ((True, ask.choice), (False, ask.open)):
             kind = np.flatnonzero(self.items.closed == closed).tolist()
             for order in range(vote.orders):
-                asked = self._withheld(ask, order)
+                asked = as_probed(self.questions, ask, self.probe, order=order)
                 asked.samples = [self.questions.samples[at] for at in kind]
                 for answers in self._answers(policy, asked, vote, order):
                     at = number[answers.sample.id]
                     n[at] += len(answers.verdicts)
                     n_correct[at] += answers.n_correct
         return Counts(n=n, n_correct=n_correct)
-
-    def _withheld(self, ask: RuleQuery, order: int) -> QuestionSet:
-        """Encode the questions as a probe does that fills the cache for this rule."""
-        return self.questions.with_condition(
-            ask.condition,
-            ask.how,
-            option_seed=order,
-            suffix=SUFFIXES[self.probe.prompt],
-            silence_seconds=self.probe.silence_seconds,
-        )
 
     def _answers(
         self, policy: OmniModel, questions: QuestionSet, vote: Vote, order: int
@@ -185,12 +154,7 @@ def _sole_voter(rule: Rule) -> Rule:
 
 def _items_at(items: QuestionFeatures, places: NDArray[np.int64]) -> QuestionFeatures:
     """Select some questions, with the chance levels that they have among all."""
-    return QuestionFeatures(
-        chance=items.chance[places],
-        closed=items.closed[places],
-        source=items.source[places],
-        undefined=items.undefined[places],
-    )
+    return QuestionFeatures(**{name: values[places] for name, values in vars(items).items()})
 
 
 def _shares(bands: NDArray[np.str_], before: NDArray[np.str_], ablated: Counts) -> dict[str, float]:

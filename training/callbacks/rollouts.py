@@ -16,6 +16,7 @@ from torch import Tensor
 from modules.rlvr import RlvrModule
 from modules.rollout.rollout import Experience
 from runtime.runs import MetricsLog
+from training.callbacks.metrics import log_row
 
 COLUMNS = ("step", "id", "question", "media", "answer", "completion", "correct", "reward")
 """Of the table in Weights & Biases."""
@@ -30,18 +31,8 @@ class RolloutTable(Callback):
         self.every = every
         self.prompts = prompts
 
-    def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Drop rows behind the checkpoint that the run continues from."""
-        if trainer.is_global_zero:
-            self.rows.truncate_after(trainer.global_step)
-
     def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: L.Trainer, pl_module: L.LightningModule, outputs: Any, *_: object
     ) -> None:
         """Write the first prompts of a due step, and of the first one."""
         assert isinstance(pl_module, RlvrModule), "other stages have no rollouts"
@@ -49,7 +40,7 @@ class RolloutTable(Callback):
         first = step == pl_module.rlvr.updates
         if not trainer.is_global_zero or not (first or step % self.every == 0):
             return
-        rows = [row for one in outputs["experiences"] for row in _rows(one)][: self.prompts]
+        rows = [row for group in outputs["experiences"] for row in _rows(group)][: self.prompts]
         for row in rows:
             self.rows.append(step, row)
         for logger in trainer.loggers:
@@ -121,13 +112,11 @@ class Timings(Callback):
         self.began = self.ended = 0.0
 
     def on_train_start(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
-        """Start the clock, and drop rows behind the checkpoint."""
-        if trainer.is_global_zero:
-            self.rows.truncate_after(trainer.global_step)
+        """Start the clock."""
         self.ended = time.perf_counter()
 
     def on_train_batch_start(
-        self, trainer: L.Trainer, pl_module: L.LightningModule, batch: Any, batch_idx: int
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
     ) -> None:
         """Count the time since the last training step as waiting for data; saving is part of it."""
         assert isinstance(pl_module, RlvrModule), "other stages are not timed"
@@ -137,12 +126,7 @@ class Timings(Callback):
         self.began = time.perf_counter()
 
     def on_train_batch_end(
-        self,
-        trainer: L.Trainer,
-        pl_module: L.LightningModule,
-        outputs: Any,
-        batch: Any,
-        batch_idx: int,
+        self, trainer: L.Trainer, pl_module: L.LightningModule, *_: object
     ) -> None:
         """Add up a training step; write means per optimizer step since the last row."""
         assert isinstance(pl_module, RlvrModule), "other stages are not timed"
@@ -158,8 +142,5 @@ class Timings(Callback):
         total = sum(self.seconds.values())
         values = {f"time/{name}": seconds / self.steps for name, seconds in self.seconds.items()}
         values |= {"time/step": total / self.steps, "time/tokens_per_second": self.tokens / total}
-        if trainer.is_global_zero:
-            self.rows.append(trainer.global_step, dict(sorted(values.items())))
-        for logger in trainer.loggers:
-            logger.log_metrics(values, step=trainer.global_step)
+        log_row(trainer, self.rows, dict(sorted(values.items())))
         self.seconds, self.tokens, self.steps = {}, 0.0, 0

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from evaluation.benchmarking.aggregates import ClusteredScores, macro_mean, over_sets, weighted_mean
+from evaluation.statistics.bootstrap import Bootstrap
 
 RETAINED = {
     "Daily": 237,
@@ -55,7 +56,7 @@ PUBLISHED = {
 }
 """Macro and query-weighted means as the tables have them."""
 
-USUAL = {"resamples": 2000, "confidence": 0.95, "seed": 5}
+USUAL = Bootstrap(resamples=2000, confidence=0.95, seed=5)
 
 
 @pytest.mark.parametrize("model", PUBLISHED)
@@ -79,8 +80,8 @@ def test_means_by_hand():
         ClusteredScores(right=np.array([1.0, 0, 0, 0]), cluster=list("abcd")),
         ClusteredScores(right=np.array([1.0, 0]), cluster=list("ef")),
     ]
-    macro = over_sets(sets, weighted=False, **USUAL)
-    weighted = over_sets(sets, weighted=True, **USUAL)
+    macro = over_sets(sets, USUAL, weighted=False)
+    weighted = over_sets(sets, USUAL, weighted=True)
     assert (macro.mean, macro.n, macro.clusters) == (3 / 8, 6, 6)
     assert weighted.mean == pytest.approx(1 / 3)
 
@@ -93,7 +94,7 @@ def test_an_interval_over_sets_is_that_of_independent_ones():
         for n in (400, 100)
     ]
     for weighted, half in ((False, 0.0548), (True, 0.0438)):
-        found = over_sets(sets, weighted=weighted, **USUAL)
+        found = over_sets(sets, USUAL, weighted=weighted)
         assert found.mean == 0.5
         assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.08)
 
@@ -101,7 +102,7 @@ def test_an_interval_over_sets_is_that_of_independent_ones():
 def test_two_sets_alike_are_drawn_apart():
     """Drawn together, two copies of a set would give the interval of one: sqrt(2) too wide."""
     one = ClusteredScores(right=np.arange(200) % 2.0, cluster=[str(i) for i in range(200)])
-    alone, both = (over_sets(sets, weighted=False, **USUAL) for sets in ([one], [one, one]))
+    alone, both = (over_sets(sets, USUAL, weighted=False) for sets in ([one], [one, one]))
     ratio = (alone.high - alone.low) / (both.high - both.low)
     assert ratio == pytest.approx(math.sqrt(2), rel=0.1)
 
@@ -111,7 +112,7 @@ def test_a_set_about_one_asset_leaves_no_interval():
         ClusteredScores(right=np.array([1.0, 0]), cluster=["a", "a"]),
         ClusteredScores(right=np.array([1.0, 1]), cluster=["b", "c"]),
     ]
-    found = over_sets(sets, weighted=False, **USUAL)
+    found = over_sets(sets, USUAL, weighted=False)
     assert found.mean == 0.75
     assert math.isnan(found.low) and math.isnan(found.high)
 
@@ -121,4 +122,4 @@ def test_a_set_of_which_nothing_is_left_leaves_no_mean():
         ClusteredScores(right=np.array([]), cluster=[]),
         ClusteredScores(right=np.ones(2), cluster=["b", "c"]),
     ]
-    assert math.isnan(over_sets(sets, weighted=True, **USUAL).mean)
+    assert math.isnan(over_sets(sets, USUAL, weighted=True).mean)

@@ -15,9 +15,12 @@ from evaluation.benchmarking.arms import (
     crossed_difference,
 )
 from evaluation.benchmarking.results import training_cost
+from evaluation.statistics.bootstrap import Bootstrap
 
 ASKED = [("q0", "x", "text"), ("q1", "x", "visual"), ("q2", "y", "audio")]
 """Questions with their assets, and what they truly need."""
+
+FEW = Bootstrap(resamples=200, confidence=0.95, seed=0)
 
 
 def training(
@@ -83,7 +86,7 @@ def arms(tmp_path: Path) -> dict[str, list[Path]]:
 
 
 def compared(arms: dict[str, list[Path]]) -> Comparison:
-    return compare_arms(arms, "filtered", resamples=200)
+    return compare_arms(arms, "filtered", bootstrap=FEW)
 
 
 def test_accuracy_is_the_mean_over_seeds_of_the_checkpoint_scored_last(arms):
@@ -171,9 +174,9 @@ def test_seeds_that_disagree_widen_the_interval():
     cluster = [str(number) for number in range(40)]
     alike = np.tile([0.0, 1.0], (4, 20))
     apart = np.repeat([[0.0], [1.0], [0.0], [1.0]], 40, axis=1)
-    settings = {"resamples": 1000, "confidence": 0.8, "seed": 3}
-    narrow = crossed_difference(alike, cluster, **settings)
-    wide = crossed_difference(apart, cluster, **settings)
+    settings = Bootstrap(resamples=1000, confidence=0.8, seed=3)
+    narrow = crossed_difference(alike, cluster, settings)
+    wide = crossed_difference(apart, cluster, settings)
     assert narrow.mean == wide.mean == 0.5
     assert (wide.low, wide.high) == pytest.approx((0.25, 0.75))
     assert 0.3 < narrow.low < narrow.high < 0.7
@@ -182,30 +185,27 @@ def test_seeds_that_disagree_widen_the_interval():
 def test_questions_of_one_asset_are_drawn_together():
     """Two assets, all right or all wrong: a resample holds both, or one of them twice."""
     values, cluster = np.array([[1.0, 1.0, 1.0, 0.0]]), ["x", "x", "x", "y"]
-    told = crossed_difference(values, cluster, resamples=400, confidence=0.9, seed=0)
+    told = crossed_difference(values, cluster, FEW)
     assert (told.mean, told.low, told.high) == (0.75, 0.0, 1.0)
 
 
 def test_clusters_weigh_by_their_questions():
     """Every draw of clusters of 3 and 1 questions averages over the questions drawn: with all
     answers alike the mean cannot move."""
-    told = crossed_difference(
-        np.full((2, 4), 0.25), ["x", "x", "x", "y"], resamples=50, confidence=0.9, seed=0
-    )
+    told = crossed_difference(np.full((2, 4), 0.25), ["x", "x", "x", "y"], FEW)
     assert told.low == told.high == pytest.approx(0.25)
 
 
 def test_one_asset_leaves_no_interval():
-    told = crossed_difference([[0.0, 1.0]], ["x", "x"], resamples=50, confidence=0.9, seed=0)
+    told = crossed_difference([[0.0, 1.0]], ["x", "x"], FEW)
     assert told.mean == 0.5
     assert math.isnan(told.low) and math.isnan(told.high)
 
 
 def test_the_same_seed_draws_the_same():
     values, cluster = np.arange(12.0).reshape(3, 4), ["a", "b", "b", "c"]
-    settings = {"resamples": 100, "confidence": 0.95, "seed": 7}
-    first = crossed_difference(values, cluster, **settings)
-    assert first == crossed_difference(values, cluster, **settings)
+    first = crossed_difference(values, cluster, FEW)
+    assert first == crossed_difference(values, cluster, FEW)
 
 
 def test_arms_with_other_numbers_of_seeds_are_refused(arms):

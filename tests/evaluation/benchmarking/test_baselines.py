@@ -21,28 +21,22 @@ def test_of_two_longest_options_either_is_picked(answer, score):
     assert longest_option(replace(SAMPLE, answer=answer)) == score
 
 
-def test_a_single_longest_option_is_picked_for_certain():
-    sample = replace(SAMPLE, options=("a", "bb", "cccc"), answer="C")
-    assert longest_option(sample) == 1
-
-
-def test_options_that_are_media_are_guessed_among():
-    assert longest_option(replace(SAMPLE, options=("", "", "", ""))) == 0.25
-
-
-def test_open_questions_cannot_be_answered_blindly():
-    sample = replace(SAMPLE, options=(), answer="7", answer_type="number")
-    assert (first_option(sample), longest_option(sample)) == (0, 0)
+@pytest.mark.parametrize(
+    ("changes", "first", "longest"),
+    [
+        ({"options": ("a", "bb", "cccc"), "answer": "C"}, 0, 1),  # a single one, for certain
+        ({"options": ("", "", "", "")}, 0, 0.25),  # media, which are guessed among
+        ({"options": (), "answer": "7", "answer_type": "number"}, 0, 0),  # an open question
+        ({"answer_type": "set", "answer": "a cat, a horse"}, 0, 0),  # one of two is not enough
+        ({"answer_type": "set", "answer": "a cat"}, 1, 0),
+    ],
+)
+def test_blind_choices_score_by_what_there_is_to_choose_from(changes, first, longest):
+    sample = replace(SAMPLE, **changes)
+    assert (first_option(sample), longest_option(sample)) == (first, longest)
 
 
 def test_in_all_turns_the_first_option_is_a_guess():
     turned = [reorder(SAMPLE, order) for order in range(4)]
     assert sum(map(first_option, turned)) / 4 == 0.25
     assert sum(map(longest_option, turned)) / 4 == 0.5
-
-
-def test_of_several_right_options_one_is_not_enough():
-    sample = replace(SAMPLE, answer_type="set", answer="a cat, a horse")
-    assert (first_option(sample), longest_option(sample)) == (0, 0)
-    alone = replace(sample, answer="a cat")
-    assert (first_option(alone), longest_option(alone)) == (1, 0)

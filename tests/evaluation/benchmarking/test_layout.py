@@ -93,18 +93,12 @@ def test_no_line_of_a_large_report_is_wider_than_a_hundred_columns():
     ]
     means = [
         Mean(
-            checkpoint=name,
-            macro=score,
-            weighted=score,
-            clean=dict.fromkeys(clean, (score, score)),
+            checkpoint=name, macro=score, weighted=score, clean=dict.fromkeys(clean, (score, score))
         )
         for name in models
     ]
     row = ComparisonRow(
-        questions="need the media",
-        scores=dict.fromkeys(models, score),
-        difference=point,
-        p=0.0001,
+        questions="need the media", scores=dict.fromkeys(models, score), difference=point, p=0.0001
     )
     shown = [f"no_{part}:{how}" for part in ("audio", "visual") for how in ("silent", "mismatched")]
     report = replace(
@@ -118,12 +112,7 @@ def test_no_line_of_a_large_report_is_wider_than_a_hundred_columns():
         ],
         ablations=[
             Ablation(
-                set=one,
-                setting=setting,
-                checkpoint=name,
-                full=score,
-                left=score,
-                difference=point,
+                set=one, setting=setting, checkpoint=name, full=score, left=score, difference=point
             )
             for one in FIVE
             for name in models

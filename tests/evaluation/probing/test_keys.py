@@ -44,21 +44,12 @@ ADDRESSES = [
 NO_ADDRESSES = [
     *("", "host", "host:8000/v1", "//host/v1", "/v1", "file:///etc/passwd", "ftp://host/v1"),
     *("https://", "https:///v1", "http://host:0/v1", "http://host:99999/v1", "http://host:x/v1"),
-    *(
-        "http://[::1/v1",
-        "http://[nine]/v1",
-        "javascript://host/v1",
-        "unix:///run/server",
-        "http://h\0",
-    ),
+    *("http://[::1/v1", "http://[nine]/v1", "javascript://host/v1", "unix:///run/server"),
+    "http://h\0",
 ]
 GOOD = [
-    *(
-        "http://127.0.0.1:8000/v1",
-        "http://[::1]:8000/v1",
-        "http://localhost/v1",
-        "http://gpu-7:1/v1/",
-    ),
+    *("http://127.0.0.1:8000/v1", "http://[::1]:8000/v1", "http://localhost/v1"),
+    "http://gpu-7:1/v1/",
     "https://api.openai.com/v1",
     "https://generativelanguage.googleapis.com/v1beta/openai/",
     "https://me.openai.azure.com/openai/deployments/gpt-4o-audio-preview-2024-12-17",
@@ -95,14 +86,8 @@ def test_addresses_of_real_servers_are_taken(url):
     "name",
     [
         *(KEY, LONG, "hf_abcDEF1234567890abc", "sk-proj-abcdefgh12345678", "gsk_abc123def456ghi"),
-        *(
-            "AKIAIOSFODNN7EXAMPLE",
-            "0123456789abcdef0123456789abcdef01234567",
-            "",
-            "A B",
-            "A=B",
-            "1A",
-        ),
+        *("AKIAIOSFODNN7EXAMPLE", "0123456789abcdef0123456789abcdef01234567"),
+        *("", "A B", "A=B", "1A"),
         *("abcdefabcdefabcdefabcdefabcdefabcdefabcd", "OPENAI_API_KEY\n", "é", "a\0", "A" * 65),
     ],
 )

@@ -1,5 +1,4 @@
 import asyncio
-import json
 import logging
 import socket
 import threading
@@ -7,8 +6,7 @@ import time
 import traceback
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from typing import Any
 
 import numpy as np
@@ -19,30 +17,15 @@ from evaluation.probing import openai_client as remote
 from evaluation.probing.chat_messages import ChatRequest
 from evaluation.probing.openai_client import ask_remote
 from tests.conftest import make_sample
+from tests.hostile_server import Seen, http, message, misbehaving
 from untrusted.servers import reach
 
 KEY = "sk-planted-0123456789"
 Reply = tuple[int, dict[str, str], object]
 
 
-@dataclass
-class Seen:
-    """What a server on a loopback socket was sent."""
-
-    url: str = ""
-    times: list[float] = field(default_factory=list)
-    bodies: list[dict[str, Any]] = field(default_factory=list)
-    keys: list[str] = field(default_factory=list)
-
-    def config(self, **settings: Any) -> ServerConfig:
-        return ServerConfig(url=self.url, model="m", **{"retries": 0, **settings})
-
-
 def said(text: str | None) -> Reply:
-    message = {"role": "assistant", "content": text}
-    choice = {"index": 0, "finish_reason": "stop", "message": message}
-    completion = {"id": "1", "object": "chat.completion", "created": 1, "model": "m"}
-    return 200, {}, completion | {"choices": [choice]}
+    return 200, {}, message(content=text)
 
 
 def refused(status: int, text: str, **headers: str) -> Reply:
@@ -52,42 +35,17 @@ def refused(status: int, text: str, **headers: str) -> Reply:
 @contextmanager
 def serving(reply: Callable[[int, dict[str, Any]], Reply]) -> Iterator[Seen]:
     """Answer on a socket of this machine; `reply` gets the request's number and body."""
-    seen = Seen()
+    numbers = count()
 
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        wbufsize = -1  # one packet, which nobody waits to acknowledge
+    def behave(body: dict[str, Any], connection: socket.socket) -> bool:
+        status, headers, payload = reply(next(numbers), body)
+        lines = [f"{name.replace('_', '-')}: {value}" for name, value in headers.items()]
+        kind = "text/html" if isinstance(payload, str) else "application/json"
+        connection.sendall(http(payload, *lines, status=f"{status} Said", kind=kind))
+        return True  # the connection stays open
 
-        def do_POST(self) -> None:
-            seen.times.append(time.monotonic())
-            number = len(seen.times) - 1
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            seen.bodies.append(body)
-            seen.keys.append(self.headers["authorization"])
-            status, headers, payload = reply(number, body)
-            text = payload if isinstance(payload, str) else json.dumps(payload)
-            self.send_response(status)
-            kind = "text/html" if isinstance(payload, str) else "application/json"
-            headers = {"content-type": kind, "content-length": str(len(text)), **headers}
-            for name, value in headers.items():
-                self.send_header(name.replace("_", "-"), value)
-            self.end_headers()
-            self.wfile.write(text.encode())
-
-        def log_message(self, format: str, *args: object) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    server.daemon_threads = True
-    seen.url = f"http://127.0.0.1:{server.server_address[1]}/v1"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    try:
+    with misbehaving(behave) as seen:
         yield seen
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 def questions(count: int, *, answers: int = 1, first: int = 0) -> list[ChatRequest]:

@@ -53,10 +53,7 @@ SLOW: dict[str, Callable[[socket.socket], None]] = {
         to.sendall(WHOLE.partition(b"\r\n\r\n")[0] + b"\r\n\r\n"),
         drip(to, endless(b""), 0.2),
     ),
-    "stalls before its last byte": lambda to: (
-        to.sendall(WHOLE[:-1]),
-        drip(to, endless(b""), 0.2),
-    ),
+    "stalls before its last byte": lambda to: (to.sendall(WHOLE[:-1]), drip(to, endless(b""), 0.2)),
     "a body without end": lambda to: (
         to.sendall(b"HTTP/1.1 200 OK\r\n\r\n"),
         drip(to, endless(b" "), 0.05),

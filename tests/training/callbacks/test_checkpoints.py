@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
@@ -130,16 +131,28 @@ def test_one_flipped_bit_falls_back_to_the_checkpoint_before(tmp_path, caplog, p
     assert "falling back" in caplog.text
 
 
-def test_a_truncated_checkpoint_falls_back(tmp_path):
-    older, newer = save(tmp_path, 9), save(tmp_path, 10)
-    newer.write_bytes(newer.read_bytes()[:-1])
-    assert newest_valid(tmp_path) == older
+SIDECAR = "step-00000010.ckpt.sha256"
+SPOILED: dict[str, Callable[[Path], object]] = {
+    "truncated": lambda path: path.write_bytes(path.read_bytes()[:-1]),
+    "without checksum": lambda path: path.with_name(SIDECAR).unlink(),
+    "a directory as checksum": lambda path: (
+        path.with_name(SIDECAR).unlink(),
+        path.with_name(SIDECAR).mkdir(),
+    ),
+    "bytes as checksum": lambda path: path.with_name(SIDECAR).write_bytes(b"\xff\xfe"),
+    "nothing as checksum": lambda path: path.with_name(SIDECAR).write_bytes(b""),
+    "zeros as checksum": lambda path: path.with_name(SIDECAR).write_bytes(b"\0" * 64),
+    "an endless checksum": lambda path: path.with_name(SIDECAR).write_bytes(b"0" * 10_000_000),
+}
 
 
-def test_a_checkpoint_without_checksum_falls_back(tmp_path):
+@pytest.mark.parametrize("how", SPOILED)
+def test_a_spoiled_checkpoint_falls_back(tmp_path, caplog, how):
     older, newer = save(tmp_path, 9), save(tmp_path, 10)
-    newer.with_name(f"{newer.name}.sha256").unlink()
+    SPOILED[how](newer)
     assert newest_valid(tmp_path) == older
+    reason = "has no checksum beside it" if "directory" in how or "without" in how else "is damaged"
+    assert f"step-00000010.ckpt {reason}" in caplog.text
 
 
 def test_a_checksum_without_checkpoint_is_nothing(tmp_path):
@@ -293,22 +306,6 @@ def test_a_whole_checkpoint_is_not_deleted_before_damaged_ones_behind_it(tmp_pat
     ]
     newest = newest_valid(tmp_path)
     assert newest is not None and newest.name == "step-00000003.ckpt"
-
-
-@pytest.mark.parametrize("checksum", [b"\xff\xfe", b"", b"\0" * 64, b"0" * 10_000_000])
-def test_a_checksum_that_is_none_falls_back(tmp_path, checksum):
-    older, newer = save(tmp_path, 9), save(tmp_path, 10)
-    newer.with_name(f"{newer.name}.sha256").write_bytes(checksum)
-    assert newest_valid(tmp_path) == older
-
-
-def test_a_checkpoint_that_cannot_be_read_falls_back(tmp_path, caplog):
-    older, newer = save(tmp_path, 9), save(tmp_path, 10)
-    sidecar = newer.with_name(f"{newer.name}.sha256")
-    sidecar.unlink()
-    sidecar.mkdir()
-    assert newest_valid(tmp_path) == older
-    assert "step-00000010.ckpt has no checksum beside it" in caplog.text
 
 
 def test_what_only_looks_like_a_checkpoint_is_passed_over(tmp_path):
