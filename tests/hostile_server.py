@@ -20,7 +20,7 @@ class Seen:
     bodies: list[dict[str, Any]] = field(default_factory=list)
 
     def config(self, **settings: Any) -> ServerConfig:
-        return ServerConfig(url=self.url, model="m", **{"retries": 0, "timeout": 5.0, **settings})
+        return ServerConfig(url=self.url, model="m", **{"retries": 0, "timeout": 20.0, **settings})
 
 
 def completion(**changes: object) -> dict[str, Any]:
