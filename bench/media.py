@@ -20,9 +20,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -187,25 +189,20 @@ def throughput(repeats: int) -> None:
         }
         print(f"{'':<32}{'decoded':>14}{'first into cache':>18}{'from cache':>14}{'gain':>8}")
         for name, item in media.items():
-            plain = _seconds(lambda item=item: decode(root, item, USUAL), repeats)
-            colds = [MediaCache(root / f"cold{number}", gigabytes=1) for number in range(repeats)]
-            fill = iter(colds)
-            cold = _seconds(
-                lambda item=item, fill=fill: next(fill).decode(root, item, USUAL), repeats
-            )
-            cache = colds[0]
-            warm = _seconds(lambda item=item, cache=cache: cache.decode(root, item, USUAL), repeats)
+            caches = [MediaCache(root / f"cold{number}", gigabytes=1) for number in range(repeats)]
+            plain = _seconds([partial(decode, root, item, USUAL)] * repeats)
+            cold = _seconds([partial(cache.decode, root, item, USUAL) for cache in caches])
+            warm = _seconds([partial(caches[0].decode, root, item, USUAL)] * repeats)
             print(
                 f"{name:<32}{1 / plain:>10.1f} /s{1 / cold:>15.1f} /s{1 / warm:>11.1f} /s"
                 f"{plain / warm:>7.1f}x"
             )
 
 
-def _seconds(read: object, repeats: int) -> float:
+def _seconds(reads: Sequence[Callable[[], object]]) -> float:
     """Take the median of some times of this process alone, whatever else runs beside it."""
-    assert callable(read)
     times = []
-    for _ in range(repeats):
+    for read in reads:
         began = time.process_time()
         read()
         times.append(time.process_time() - began)
@@ -225,11 +222,8 @@ def wait(steps: int, root: str) -> None:
             words = (
                 *("stage=rlvr", "data=digits", f"data.root={root}", f"data.train={manifest}"),
                 *(f"data.workers={workers}", f"trainer.max_steps={steps}", f"run.root={folder}"),
-                *(
-                    f"run.name=w{workers}",
-                    "trainer.val_check_interval=0",
-                    "trainer.log_every_n_steps=1",
-                ),
+                *(f"run.name=w{workers}", "trainer.log_every_n_steps=1"),
+                "trainer.val_check_interval=0",
             )
             subprocess.run([sys.executable, "train.py", *words], check=True, capture_output=True)
             [file] = Path(folder).glob(f"w{workers}*/timings.jsonl")
