@@ -66,12 +66,13 @@ def test_what_is_named_for_what_it_is_can_be_opened(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
-def test_files_and_what_is_not_there_are_left_to_who_opens_them(tmp_path):
+def test_files_and_what_is_not_there_are_left_to_who_opens_them(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)  # since the name of a socket has at most 108 characters
     (tmp_path / "file").touch()
     for path in (tmp_path, tmp_path / "file", tmp_path / "none", "a\0b"):
         assert kind_of(path) is None
     with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(tmp_path / "socket"))
+        server.bind("socket")
     assert kind_of(tmp_path / "socket") == "a socket"
 
 
