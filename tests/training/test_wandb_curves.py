@@ -71,7 +71,7 @@ for line in sys.stdin:
         said = "showed a step"
     except ValueError as error:
         said = str(error)
-    print("SAID", time.monotonic() - began < 45, said, sep="|", flush=True)
+    print("SAID", time.monotonic() - began < 80, said, sep="|", flush=True)
     sys.exit()
 """
 
