@@ -38,14 +38,14 @@ class Record:
     """One kind of file or directory that a run leaves."""
 
     name: str
-    kind: Literal["record", "cache"]
-    """Whether a run stops where it cannot be written, or goes on without it."""
-
     write: Callable[[Path, int], None]
     """Write the first or the second version into a directory."""
 
     read: Callable[[Path], object]
     """Read what is valid there."""
+
+    kind: Literal["record", "cache"] = "record"
+    """Whether a run stops where it cannot be written, or goes on without it."""
 
 
 def settings(root: Path, name: str = "a") -> Config:
@@ -128,17 +128,15 @@ def _texts(place: Path) -> object:
 
 
 RECORDS = (
-    Record(name="run directory", kind="record", write=_run, read=_run_state),
+    Record(name="run directory", write=_run, read=_run_state),
     Record(
         name="metrics.jsonl",
-        kind="record",
         write=lambda place, n: MetricsLog(place / "metrics.jsonl").append(n, {"text": LONG}),
         read=_texts,
     ),
-    Record(name="metrics.jsonl, resumed", kind="record", write=_resumed, read=_texts),
+    Record(name="metrics.jsonl, resumed", write=_resumed, read=_texts),
     Record(
         name="quarantine.jsonl",
-        kind="record",
         write=lambda place, n: Quarantine(max_bad_share=1.0, run_dir=place).add(
             f"{n}", "missing", LONG, "a.wav"
         ),
@@ -146,29 +144,25 @@ RECORDS = (
     ),
     Record(
         name="selection.jsonl",
-        kind="record",
         write=lambda place, n: selection._write(place / "selection.jsonl", _rows(n)),
         read=_texts,
     ),
     Record(
         name="results, reports, views",
-        kind="record",
         write=lambda place, n: write_text(place / "results.json", f"{n}{LONG}"),
         read=_texts,
     ),
     Record(
         name="probe cache",
-        kind="record",
         write=_probe,
         read=lambda place: sorted(read_rows(place, KEY)["sample_id"].to_pylist()),
     ),
     Record(
         name="benchmark answers",
-        kind="record",
         write=_answers,
         read=lambda place: sorted(asked.id for asked in read_answers(place / KEY)),
     ),
-    Record(name="digits", kind="record", write=_sounds, read=_texts),
+    Record(name="digits", write=_sounds, read=_texts),
     Record(name="index of a manifest", kind="cache", write=_index, read=lambda place: None),
 )
 """What is written without torch."""
@@ -215,7 +209,7 @@ def with_torch(tiny: str) -> tuple[Record, ...]:
         return None
 
     return (
-        Record(name="checkpoint", kind="record", write=checkpoint, read=newest),
-        Record(name="export", kind="record", write=export, read=_texts),
+        Record(name="checkpoint", write=checkpoint, read=newest),
+        Record(name="export", write=export, read=_texts),
         Record(name="cache of traces", kind="cache", write=traces, read=traced),
     )

@@ -19,20 +19,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import final
 
-from bench.failing import INSIDE
-from datamodules.digits.build import Sizes, ensure
-from datamodules.digits.media_pool import Amount
+from bench.failing import with_own_mounts
+from datamodules.digits.build import ensure
+from tests.small_digits import SMALL
 
 ROOT = Path(__file__).parent.parent
-AMOUNT = Amount(
-    questions=300, pictures=20, drawings=2, voices=0.25, clips=20, pairs=4, sounds=8, videos=20
-)
-SIZES = Sizes(
-    splits=dict.fromkeys(("warm", "train", "val", "test"), AMOUNT),
-    human_questions=40,
-    human_takes=1,
-    annotated_questions=500,
-)
 SETTINGS = (
     *("stage=sft", "data=manifest", "data.train=annotated", "run.name=a", "trainer.max_steps=4"),
     *("trainer.batch_size=2", "trainer.log_every_n_steps=1", "trainer.checkpoint_every=2"),
@@ -172,14 +163,12 @@ def row(case: Case, data: Path, expected: bytes | None) -> tuple[str, bytes]:
 
 def main() -> None:
     """Start over in a namespace of mounts of its own, then fill in the table."""
-    if INSIDE not in os.environ:
-        again = ["unshare", "--mount", sys.executable, "-m", "bench.failing_runs", *sys.argv[1:]]
-        sys.exit(subprocess.run(again, env={**os.environ, INSIDE: "1"}).returncode)
+    with_own_mounts("bench.failing_runs")
     with tempfile.TemporaryDirectory(dir="/var/tmp") as folder:
         os.chmod(folder, 0o755)
         os.environ["TMP"] = tempfile.gettempdir()
         data = Path(folder, "digits")
-        ensure(data, sizes=SIZES)
+        ensure(data, sizes=SMALL)
         expected, outcomes = None, []
         for case in CASES:
             if sys.argv[1:] and case.name not in ("undisturbed", *sys.argv[1:]):

@@ -68,6 +68,11 @@ def memory() -> dict[str, float]:
     return {name: int(lines[name].split()[0]) / 1024 for name in ("RssAnon", "RssFile")}
 
 
+def added_since(before: dict[str, float]) -> dict[str, float]:
+    """Give what the process has more than then."""
+    return {name: value - before[name] for name, value in memory().items()}
+
+
 def opened(path: Path) -> tuple[float, Sequence[Sample]]:
     quarantine = Quarantine(max_bad_share=1.0)
     start = time.perf_counter()
@@ -79,7 +84,7 @@ def open_once(path: Path) -> dict[str, Any]:
     """Open the manifest through its index, which is made where there is none."""
     before = memory()
     seconds, samples = opened(path)
-    added = {name: value - before[name] for name, value in memory().items()}
+    added = added_since(before)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
     return {"seconds": seconds, "questions": len(samples), "peak": peak, **added}
 
@@ -90,8 +95,7 @@ def listed(path: Path) -> dict[str, Any]:
     start = time.perf_counter()
     samples = read_manifest(path, path.parent, Quarantine(max_bad_share=1.0))
     seconds = time.perf_counter() - start
-    added = {name: value - before[name] for name, value in memory().items()}
-    return {"seconds": seconds, "questions": len(samples), **added}
+    return {"seconds": seconds, "questions": len(samples), **added_since(before)}
 
 
 def worker(sent: bytes) -> dict[str, Any]:
@@ -103,8 +107,7 @@ def worker(sent: bytes) -> dict[str, Any]:
     for place in places:
         checked(samples, place)
     each = (time.perf_counter() - start) / len(places)
-    added = {name: value - before[name] for name, value in memory().items()}
-    return {"milliseconds": 1000 * each, **added}
+    return {"milliseconds": 1000 * each, **added_since(before)}
 
 
 def walk(sent: bytes) -> float:

@@ -20,9 +20,11 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
+from functools import partial
 from multiprocessing import get_context
 from pathlib import Path
 
@@ -39,8 +41,6 @@ from datamodules.media.decoders import MediaError
 from datamodules.media.files import decode, measure
 from datamodules.sample import Media
 
-ENDINGS = ("wav", "flac", "ogg", "mp3", "png", "jpg", "webp", "gif", "tiff", "mp4", "m4a")
-PICTURES = ("png", "jpg", "webp", "gif", "tiff")
 BUDGET = MediaConfig(image_max_pixels=48 * 32, video_max_frames=4, audio_max_seconds=3.0)
 USUAL = MediaConfig(image_max_pixels=200_704, video_max_frames=16, audio_max_seconds=60.0)
 BLOCK = 128
@@ -48,12 +48,12 @@ HANG = 60.0
 """Seconds after which a block of damaged files is taken to hang."""
 
 
-def film(path: Path, *, seconds: float, rate: int, width: int, height: int, sound: bool) -> None:
-    """Write a moving pattern, a key frame every 250, and a tone."""
+def film(path: Path, *, seconds: float, rate: int, width: int, height: int) -> None:
+    """Write a moving pattern, a key frame every 250, and 440 Hz."""
     with av.open(str(path), "w") as file:
         seen = file.add_stream("libx264", rate=rate, options={"g": "250", "preset": "veryfast"})
         seen.width, seen.height, seen.pix_fmt = width, height, "yuv420p"
-        heard = file.add_stream("aac", rate=16_000, layout="mono") if sound else None
+        heard = file.add_stream("aac", rate=16_000, layout="mono")
         coarse = np.random.default_rng(0).integers(0, 255, (9, 32, 3), dtype=np.uint8)
         size = (2 * width, height)
         pattern = np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC))
@@ -63,35 +63,11 @@ def film(path: Path, *, seconds: float, rate: int, width: int, height: int, soun
             frame.pts = number
             file.mux(seen.encode(frame))
         file.mux(seen.encode(None))
-        if heard is not None:
-            tone(file, heard, seconds)
-
-
-def tone(file: av.container.OutputContainer, stream: av.AudioStream, seconds: float) -> None:
-    """Write 440 Hz."""
-    wave = 0.5 * np.sin(2 * np.pi * 440 / 16_000 * np.arange(round(seconds * 16_000)))
-    piece = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), "fltp", "mono")
-    piece.rate, piece.pts = 16_000, 0
-    file.mux(stream.encode(piece))
-    file.mux(stream.encode(None))
-
-
-def intact(root: Path, ending: str) -> Media:
-    """Write a small file of one format, as every decoder can read it."""
-    name = f"intact.{ending}"
-    if ending in PICTURES:
-        pixels = np.random.default_rng(0).integers(0, 256, (24, 16, 3), dtype=np.uint8)
-        Image.fromarray(pixels).save(root / name)
-        return Media(modality="image", path=name)
-    if ending == "mp4":
-        film(root / name, seconds=0.3, rate=10, width=48, height=32, sound=True)
-        return Media(modality="video", path=name)
-    if ending == "m4a":
-        with av.open(str(root / name), "w") as file:
-            tone(file, file.add_stream("aac", rate=16_000, layout="mono"), 0.3)
-    else:
-        soundfile.write(root / name, np.linspace(0, 0.5, 4_800), 16_000)
-    return Media(modality="audio", path=name)
+        wave = 0.5 * np.sin(2 * np.pi * 440 / 16_000 * np.arange(round(seconds * 16_000)))
+        piece = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), "fltp", "mono")
+        piece.rate, piece.pts = 16_000, 0
+        file.mux(heard.encode(piece))
+        file.mux(heard.encode(None))
 
 
 def mutated(intact: bytes, dice: random.Random) -> bytes:
@@ -174,7 +150,7 @@ def throughput(repeats: int) -> None:
     """Read usual files again and again: decoded, kept in a cache, and read from it."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
-        film(root / "film.mp4", seconds=30, rate=25, width=640, height=360, sound=True)
+        film(root / "film.mp4", seconds=30, rate=25, width=640, height=360)
         rng = np.random.default_rng(0)
         soundfile.write(root / "sound.flac", rng.normal(size=(30 * 44_100, 2)) * 0.05, 44_100)
         pixels = rng.integers(0, 255, (96, 128, 3), dtype=np.uint8)
@@ -187,25 +163,20 @@ def throughput(repeats: int) -> None:
         }
         print(f"{'':<32}{'decoded':>14}{'first into cache':>18}{'from cache':>14}{'gain':>8}")
         for name, item in media.items():
-            plain = _seconds(lambda item=item: decode(root, item, USUAL), repeats)
-            colds = [MediaCache(root / f"cold{number}", gigabytes=1) for number in range(repeats)]
-            fill = iter(colds)
-            cold = _seconds(
-                lambda item=item, fill=fill: next(fill).decode(root, item, USUAL), repeats
-            )
-            cache = colds[0]
-            warm = _seconds(lambda item=item, cache=cache: cache.decode(root, item, USUAL), repeats)
+            caches = [MediaCache(root / f"cold{number}", gigabytes=1) for number in range(repeats)]
+            plain = _seconds([partial(decode, root, item, USUAL)] * repeats)
+            cold = _seconds([partial(cache.decode, root, item, USUAL) for cache in caches])
+            warm = _seconds([partial(caches[0].decode, root, item, USUAL)] * repeats)
             print(
                 f"{name:<32}{1 / plain:>10.1f} /s{1 / cold:>15.1f} /s{1 / warm:>11.1f} /s"
                 f"{plain / warm:>7.1f}x"
             )
 
 
-def _seconds(read: object, repeats: int) -> float:
+def _seconds(reads: Sequence[Callable[[], object]]) -> float:
     """Take the median of some times of this process alone, whatever else runs beside it."""
-    assert callable(read)
     times = []
-    for _ in range(repeats):
+    for read in reads:
         began = time.process_time()
         read()
         times.append(time.process_time() - began)
@@ -225,11 +196,8 @@ def wait(steps: int, root: str) -> None:
             words = (
                 *("stage=rlvr", "data=digits", f"data.root={root}", f"data.train={manifest}"),
                 *(f"data.workers={workers}", f"trainer.max_steps={steps}", f"run.root={folder}"),
-                *(
-                    f"run.name=w{workers}",
-                    "trainer.val_check_interval=0",
-                    "trainer.log_every_n_steps=1",
-                ),
+                *(f"run.name=w{workers}", "trainer.log_every_n_steps=1"),
+                "trainer.val_check_interval=0",
             )
             subprocess.run([sys.executable, "train.py", *words], check=True, capture_output=True)
             [file] = Path(folder).glob(f"w{workers}*/timings.jsonl")

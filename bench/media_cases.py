@@ -8,7 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bench.media_files import RATE, animated, by_av, by_libsndfile, still
+from bench.media_files import animated, by_av, by_libsndfile, still
 from datamodules.sample import Modality
 
 
@@ -55,44 +55,27 @@ def _libsndfile(ending: str, container: str, codec: str, *, exact: bool = True) 
 def _sound(
     name: str,
     container: str,
-    codec: str,
+    codec: str | None,
     *,
-    rate: int = RATE,
+    pictures: str | None = None,
     pipe: bool = False,
     shift: int = 0,
     **how: Any,  # whatever `by_av` takes
 ) -> Case:
-    write = partial(by_av, container=container, codec=codec, rate=rate, **how)
-    streamed = partial(write, piped=True) if pipe else None
+    write = partial(by_av, container=container, pictures=pictures, codec=codec, **how)
     return Case(
         name=name,
         ending=name.split()[0],
-        modality="audio",
+        modality="video" if pictures else "audio",
         write=write,
-        stream=streamed,
+        stream=partial(write, piped=True) if pipe else None,
+        sound=codec is not None,
         shift=shift,
     )
 
 
-def _film(
-    name: str,
-    container: str,
-    pictures: str,
-    codec: str | None,
-    *,
-    pipe: bool = False,
-    **how: Any,  # whatever `by_av` takes
-) -> Case:
-    write = partial(by_av, container=container, pictures=pictures, codec=codec, **how)
-    streamed = partial(write, piped=True) if pipe else None
-    return Case(
-        name=name,
-        ending=name.split()[0],
-        modality="video",
-        write=write,
-        stream=streamed,
-        sound=codec is not None,
-    )
+def _film(name: str, container: str, pictures: str, codec: str | None, **how: Any) -> Case:
+    return _sound(name, container, codec, pictures=pictures, **how)
 
 
 FRONT = {"movflags": "faststart"}

@@ -18,13 +18,12 @@ from torch import Tensor
 from torch.nn.utils.rnn import pad_sequence
 from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
-from bench.shared_prompt import medians
+from bench.shared_prompt import medians, question
 from datamodules.batch import Batch, Completions
 from datamodules.loading.packing import pack_batches
 from datamodules.media.files import Decoded
 from datamodules.prompts.collate import collate
 from datamodules.prompts.encoder import PromptEncoder
-from datamodules.sample import Sample
 from modules.policy.omni import OmniModel
 from pretrained.loading import open_weights
 
@@ -38,16 +37,7 @@ def make_step(encoder: PromptEncoder, count: int, seed: int) -> Batch:
     samples, prompts, targets = [], [], []
     for number in draw.sample(range(count), count):
         medium = make_medium(rng, draw, number % 4)
-        sample = Sample(
-            id=f"s{number}",
-            question="Which digit is it? " * draw.randint(1, 4),
-            options=("3", "8"),
-            answer="A",
-            answer_type="choice",
-            source="bench",
-            asset_id=f"s{number}",
-            content_hash="0" * 32,
-        )
+        sample = question(f"s{number}", "Which digit is it? " * draw.randint(1, 4))
         media = [] if medium is None else [("context", encoder.features(medium))]
         samples.append(sample)
         prompts.append(encoder.prompt(sample, media))

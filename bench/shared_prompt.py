@@ -23,6 +23,20 @@ from modules.policy.omni import OmniModel
 from modules.policy.sampling import Sampling
 
 
+def question(name: str, text: str) -> Sample:
+    """Ask something with two options."""
+    return Sample(
+        id=name,
+        question=text,
+        options=("3", "8"),
+        answer="A",
+        answer_type="choice",
+        source="bench",
+        asset_id=name,
+        content_hash="0" * 32,
+    )
+
+
 def make_batch(encoder: PromptEncoder, pictures: int, copies: int) -> Batch:
     """Put `copies` of one prompt with so many pictures into a batch."""
     rng = np.random.default_rng(0)
@@ -30,16 +44,7 @@ def make_batch(encoder: PromptEncoder, pictures: int, copies: int) -> Batch:
         Decoded(modality="image", image=rng.integers(0, 255, (56, 56, 3), dtype=np.uint8))
         for _ in range(pictures)
     ]
-    sample = Sample(
-        id="a",
-        question="Which digit is it?",
-        options=("3", "8"),
-        answer="A",
-        answer_type="choice",
-        source="bench",
-        asset_id="a",
-        content_hash="0" * 32,
-    )
+    sample = question("a", "Which digit is it?")
     prompt = encoder.prompt(sample, [("context", encoder.features(one)) for one in shown])
     return collate([sample] * copies, [prompt] * copies, step=0)
 

@@ -22,21 +22,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
-from datamodules.digits.build import Sizes, ensure
-from datamodules.digits.media_pool import Amount
+from datamodules.digits.build import ensure
+from tests.small_digits import SMALL
 
 TRAIN = ("trainer.max_steps=6", "trainer.log_every_n_steps=1", "trainer.checkpoint_every=2")
 SHORT = (*TRAIN, "trainer.batch_size=2", "rlvr.group_size=2", "rlvr.max_completion_tokens=8")
+DEAF = ("distill.student_view.condition=no_audio",)
 STAGES: Mapping[str, tuple[str, ...]] = {
     "sft": ("train.py", "stage=sft", "data.workers=2", *SHORT),
     "rlvr": ("train.py", "stage=rlvr", *SHORT),
-    "distill": (
-        "train.py",
-        "stage=distill",
-        "distill.method=on_policy",
-        "distill.student_view.condition=no_audio",
-        *SHORT,
-    ),
+    "distill": ("train.py", "stage=distill", "distill.method=on_policy", *DEAF, *SHORT),
     "prealign": ("train.py", "stage=prealign", *SHORT),
     "probe": ("eval.py", "stage=probe", "probe.batch_size=1"),
     "served": ("eval.py", "stage=probe", "probe.backend=openai", "probe.server.model=none"),
@@ -45,24 +40,6 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "clean": ("eval.py", "stage=clean", "clean.sets=[train]", "clean.rules=[vidground]"),
     "recipe": ("train.py", "recipe=vidground", "rlvr:trainer.max_steps=4", "benchmark.limit=20"),
 }
-SIZES = Sizes(
-    splits=dict.fromkeys(
-        ("warm", "train", "val", "test"),
-        Amount(
-            questions=300,
-            pictures=20,
-            drawings=2,
-            voices=0.25,
-            clips=20,
-            pairs=4,
-            sounds=8,
-            videos=20,
-        ),
-    ),
-    human_questions=40,
-    human_takes=1,
-    annotated_questions=100,
-)
 PROBED = ("eval.py", "stage=probe", "probe.conditions=[full,text_only]")
 """What audits and views of clean questions are made from."""
 
@@ -219,7 +196,7 @@ def main() -> None:
     signal.signal(signal.SIGHUP, signal.SIG_DFL)
     root = asked.root.resolve()
     root.mkdir(parents=True)
-    ensure(root / "digits", sizes=SIZES)
+    ensure(root / "digits", sizes=SMALL)
     given = ("data=manifest", f"data.root={root / 'digits'}", "trainer.accelerator=cpu")
     print(
         f"{'stage':10} {'moment':7} {'signal':6} {'code':>5} {'s':>6} left again same", flush=True

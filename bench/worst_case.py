@@ -18,8 +18,8 @@ class Case:
     """What bears the cost: a reader, a judge, a cache."""
 
     name: str
-    prepare: Callable[[Path], None]
-    """Write into an empty directory what is to be read; not measured."""
-
     run: Callable[[Path], str]
     """Read or judge it; returns what came of it in a few words, as "read" or "refused: ..."."""
+
+    prepare: Callable[[Path], object] = lambda folder: None
+    """Write into an empty directory what is to be read; not measured."""

@@ -150,6 +150,9 @@ def _states(folder: Path, *, tokens: int, width: int) -> str:
     return f"{'made' if made else 'read'} {tuple(found.shape)}"
 
 
+_small, _large = partial(_states, tokens=8, width=8), partial(_states, tokens=8192, width=3584)
+
+
 def _decoded(folder: Path) -> str:
     """Look up a film in the cache of decoded media."""
     media = Media(modality="video", path=NAME)
@@ -165,31 +168,14 @@ def _kept_film(folder: Path) -> None:
 
 def _swollen(folder: Path) -> None:
     """Put a terabyte of nothing in the place of an entry."""
-    _states(folder, tokens=8, width=8)
+    _small(folder)
     [entry] = [path for path in folder.rglob("*") if path.is_file()]
     os.truncate(entry, 1 << 40)
 
 
-_large = partial(_states, tokens=8192, width=3584)
-
-
-def _kept_states(folder: Path) -> None:
-    _large(folder)
-
-
 CACHES = (
-    Case(
-        room="tower cache",
-        name="32 frames, 8,192 tokens",
-        prepare=_kept_states,
-        run=_large,
-    ),
-    Case(
-        room="tower cache",
-        name="a terabyte of nothing",
-        prepare=_swollen,
-        run=partial(_states, tokens=8, width=8),
-    ),
+    Case(room="tower cache", name="32 frames, 8,192 tokens", prepare=_large, run=_large),
+    Case(room="tower cache", name="a terabyte of nothing", prepare=_swollen, run=_small),
     Case(room="media cache", name="32 frames", prepare=_kept_film, run=_decoded),
 )
 CASES: tuple[Case, ...] = (*SOUNDS, *PICTURES, *FILMS, *CACHES)

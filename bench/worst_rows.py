@@ -42,31 +42,34 @@ def _rows(folder: Path, name: str) -> str:
     return ", ".join(f"{number} {kind}" for kind, number in found.items()) + f", of {count}"
 
 
-def _questions(folder: Path, name: str, *, indexed: bool = False) -> str:
-    """Read the questions of a manifest."""
+def _questions(
+    folder: Path, name: str, *, indexed: bool = False, excerpt: Path | None = None
+) -> str:
+    """Read the questions of a manifest, in the format of an excerpt where there is one."""
     bad = Quarantine(max_bad_share=1.0)
     try:
+        format = "auto" if excerpt is None else format_of(excerpt).name
         if indexed:
             found = len(open_samples(folder / name, folder, bad, above=0))
         else:
-            found = len(read_manifest(folder / name, folder, bad))
+            found = len(read_manifest(folder / name, folder, bad, format=format))
     except ValueError as error:
         return f"refused: {error}"
     return f"{found} read, " + ", ".join(f"{n} {reason}" for reason, n in bad.counts.items())
 
 
-def _lines(folder: Path, middle: bytes) -> None:
-    good = json.dumps(GOOD).encode()
-    (folder / "a.jsonl").write_bytes(b"\n".join((good, middle, good.replace(b'"a"', b'"b"'), b"")))
-
-
 def _between(folder: Path, make: Callable[[], bytes]) -> None:
-    _lines(folder, make())
+    good = json.dumps(GOOD).encode()
+    (folder / "a.jsonl").write_bytes(b"\n".join((good, make(), good.replace(b'"a"', b'"b"'), b"")))
+
+
+_read_lines = partial(_rows, name="a.jsonl")
+_read_table = partial(_rows, name="a.csv")
 
 
 def _line(name: str, make: Callable[[], bytes]) -> Case:
     prepare = partial(_between, make=make)
-    return Case(room="lines", name=name, prepare=prepare, run=partial(_rows, name="a.jsonl"))
+    return Case(room="lines", name=name, prepare=prepare, run=_read_lines)
 
 
 def _endless(folder: Path) -> None:
@@ -88,14 +91,8 @@ LINES = (
     _line("escapes", lambda: b'{"a": "' + b"\\u00e9" * (LONGEST_ROW // 6 - 9) + b'"}'),
     _line("half characters", lambda: b'{"a": "' + b"\\ud83d" * (LONGEST_ROW // 6 - 9) + b'"}'),
     _line("a name of marks", lambda: json.dumps({"\u0316\u0301" * 100_000: 1}).encode()),
-    Case(
-        room="lines", name="256 MB of zeros", prepare=_endless, run=partial(_rows, name="a.jsonl")
-    ),
+    Case(room="lines", name="256 MB of zeros", prepare=_endless, run=_read_lines),
 )
-
-
-def _listed(folder: Path, middle: str) -> None:
-    (folder / "a.json").write_text(f"[{json.dumps(GOOD)}, {middle}, {json.dumps(GOOD)}]")
 
 
 def _table(folder: Path, cell: str, times: int) -> None:
@@ -104,7 +101,7 @@ def _table(folder: Path, cell: str, times: int) -> None:
 
 def _csv(name: str, cell: str, times: int) -> Case:
     prepare = partial(_table, cell=cell, times=times)
-    return Case(room="table", name=name, prepare=prepare, run=partial(_rows, name="a.csv"))
+    return Case(room="table", name=name, prepare=prepare, run=_read_table)
 
 
 def _huge(folder: Path) -> None:
@@ -119,15 +116,15 @@ def _wide(folder: Path) -> None:
 
 
 def _digits(folder: Path) -> None:
-    _listed(folder, f'{{"a": {"7" * 1_000_000}}}')
+    good = json.dumps(GOOD)
+    (folder / "a.json").write_text(f'[{good}, {{"a": {"7" * 1_000_000}}}, {good}]')
 
 
 WHOLE = (
     Case(room="json", name="a number of a million digits", prepare=_digits,
          run=partial(_rows, name="a.json")),
     Case(room="json", name="2 GB", prepare=_huge, run=partial(_questions, name="a.json")),
-    Case(room="table", name="1,000 cells of 30 kB", prepare=_wide,
-         run=partial(_rows, name="a.csv")),
+    Case(room="table", name="1,000 cells of 30 kB", prepare=_wide, run=_read_table),
     _csv("10 million cells", ",", 10_000_000),
     _csv("a cell of 200 MB", "x", 200_000_000),
     _csv("quotes", '""', 500_001),
@@ -212,18 +209,8 @@ def _adapter(fixture: Path) -> Case:
         room="adapters",
         name=fixture.stem,
         prepare=partial(_published, fixture=fixture),
-        run=partial(_named, fixture=fixture),
+        run=partial(_questions, name=fixture.name, excerpt=fixture),
     )
-
-
-def _named(folder: Path, fixture: Path) -> str:
-    bad = Quarantine(max_bad_share=1.0)
-    try:
-        format = format_of(fixture).name
-        found = read_manifest(folder / fixture.name, folder, bad, format=format)
-    except ValueError as error:
-        return f"refused: {error}"
-    return f"{len(found)} read, " + ", ".join(f"{n} {reason}" for reason, n in bad.counts.items())
 
 
 ADAPTERS = tuple(

@@ -72,11 +72,7 @@ def _long(pattern: str, length: int = MAX_CHARACTERS) -> str:
 
 def _case(room: str, name: str, do: Callable[[], object]) -> Case:
     """Do something that reads no file; what it needs once is there before."""
-    return Case(room=room, name=name, prepare=_nothing, run=partial(_done, do=do))
-
-
-def _nothing(folder: Path) -> None:
-    pass
+    return Case(room=room, name=name, run=partial(_done, do=do))
 
 
 def _done(folder: Path, do: Callable[[], object]) -> str:

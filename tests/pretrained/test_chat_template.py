@@ -157,7 +157,7 @@ def test_a_process_that_is_gone_leaves_none_behind():
         f"render({ENDLESS['loops']!r}, [], named='x', special={{}})"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=120
+        [sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, timeout=300
     )
     child = int(done.stdout)
     deadline = time.monotonic() + 60

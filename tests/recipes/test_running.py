@@ -294,7 +294,7 @@ def start(tea: Path) -> Iterator[Callable[..., subprocess.Popen]]:
     def start(*words: str) -> subprocess.Popen:
         command = [sys.executable, "-c", CHILD, str(tea), f"run.root={tea}/runs"]
         command += [f"data.root={tea}", "data.embedded=false", *words]
-        slow = {**os.environ, "SLEEP": "30"}
+        slow = {**os.environ, "SLEEP": "120"}
         children.append(subprocess.Popen(command, cwd=ROOT, env=slow, preexec_fn=mortal))
         count = len(began(tea))
         deadline = time.monotonic() + 60
@@ -347,18 +347,18 @@ def test_a_step_that_hears_nothing_is_killed(tea, start, monkeypatch, words, by)
         time.sleep(1.5)
         assert child.poll() is None
         child.send_signal(signal.SIGINT)
-    assert child.wait(10) == 128 + signal.SIGTERM
+    assert child.wait(30) == 128 + signal.SIGTERM
     assert not any(Path(f"/proc/{step}").exists() for step in steps)
 
 
 def test_what_a_step_left_running_does_not_hold_up_its_recipe(tea, run, monkeypatch):
     """A service that has its end of the pipe, say."""
     monkeypatch.setattr(processes, "PATIENCE", 0.5)
-    left = "import subprocess; subprocess.Popen(['sleep', '6'], start_new_session=True)\n"
+    left = "import subprocess; subprocess.Popen(['sleep', '15'], start_new_session=True)\n"
     (tea / "eval.py").write_text(left + STAND_IN)
     began_at = time.monotonic()
     run()
-    assert time.monotonic() - began_at < 15
+    assert time.monotonic() - began_at < 40
     assert began(tea) == ["probe", "rlvr", "last"]
 
 

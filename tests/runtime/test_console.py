@@ -37,7 +37,7 @@ def test_streams_that_are_closed_change_nothing(tmp_path, closed, fails):
         input="a line\n",
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=300,
     )
     assert done.returncode == fails and "Traceback" not in done.stderr
     assert (tmp_path / "file").read_text() == ""

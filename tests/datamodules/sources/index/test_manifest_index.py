@@ -244,7 +244,7 @@ def test_an_index_is_there_whole_or_not_at_all_when_its_maker_is_killed(tmp_path
             command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
         ) as maker:
             maker.stdout.readline()
-            time.sleep(0.05 + 0.3 * moment)
+            time.sleep(0.3 * moment)
             maker.kill()
         killed += maker.returncode != 0
         for file in tmp_path.glob("index/*/rows.arrow"):
