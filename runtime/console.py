@@ -160,7 +160,7 @@ def run_to_exit(action: Callable[[], object], config: Config | None = None) -> N
     except BaseException as error:
         code = _tell(error, config)
         end_children()
-        if code == code_of(WARNING):
+        if code == code_of(WARNING) and not isinstance(error, Exit):
             requeue(os.environ)
         if code is None:
             raise
