@@ -115,6 +115,17 @@ def alone_in_job(environ: Mapping[str, str]) -> bool:
     return inside and not by_srun(environ) and (typed or scripted)
 
 
+def slurm_job(environ: Mapping[str, str]) -> str | None:
+    """Name the SLURM job or array task of this process, the same before and after a requeue.
+
+    SLURM_JOB_ID alone would not do for arrays: the last task has the number of the whole array, and
+    SLURM would queue all of its tasks again.
+    """
+    if array := environ.get("SLURM_ARRAY_JOB_ID"):
+        return f"{array}_{environ['SLURM_ARRAY_TASK_ID']}"
+    return environ.get("SLURM_JOB_ID") or None
+
+
 def _number(environ: Mapping[str, str], name: str) -> int | None:
     value = environ.get(name, "")
     return int(value) if value.isdigit() else None

@@ -14,7 +14,17 @@ from typing import IO, Self, TextIO, final
 
 from configs.paths import FOLDER
 from recipes.steps import Step, filled
-from runtime.stopping import AGAIN, ENDING, GRACE, PARENT, ChildFailed, Stopped, code_of, signal_of
+from runtime.stopping import (
+    AGAIN,
+    ENDING,
+    GRACE,
+    PARENT,
+    WARNING,
+    ChildFailed,
+    Stopped,
+    code_of,
+    signal_of,
+)
 
 log = logging.getLogger(__name__)
 
@@ -43,10 +53,18 @@ class Processes:
     def __init__(self, jobs: int) -> None:
         self.jobs = jobs
         self.signal: int | None = None
+        self.warned = False
         self.since = 0.0
         self.failed = False
         self._running: dict[int, bool] = {}  # process groups, and whether each has the signal
         self._lock = threading.RLock()  # the handler may interrupt its holder
+
+    def warn(self) -> None:
+        """Warn the running steps, which end when they have saved; no other begins."""
+        with self._lock:
+            self.warned = True
+            for group in self._running:
+                _send(group, WARNING)
 
     def __enter__(self) -> Self:
         self._handlers = {
@@ -93,8 +111,7 @@ class Processes:
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("ab", buffering=0) as transcript:
             status, last = self._wait(step, transcript)
-        if self.signal is not None:
-            raise Stopped(self.signal)
+        self._stop()
         if status:
             self.failed = True
             number = signal_of(status)
@@ -110,8 +127,7 @@ class Processes:
     def _wait(self, step: Step, transcript: IO[bytes]) -> tuple[int, str]:
         """Run a step, copy its output, and return its exit status and last line of errors."""
         with self._lock:
-            if self.signal is not None:
-                raise Stopped(self.signal)
+            self._stop()
             if self.failed:
                 raise NotStarted
             process = subprocess.Popen(
@@ -149,6 +165,11 @@ class Processes:
             copy.join(PATIENCE)  # what a step left running may hold its end of the pipe
         said = re.split(r"[\r\n]+", tail.decode(errors="replace").strip())
         return status, said[-1] or "it said nothing"
+
+    def _stop(self) -> None:
+        """Go no further after a signal or a warning."""
+        if self.signal is not None or self.warned:
+            raise Stopped(self.signal or WARNING)
 
     def _status(self, process: subprocess.Popen[bytes]) -> int:
         """Wait until a step has ended; kill it where it does not end after a signal."""

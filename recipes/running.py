@@ -13,6 +13,7 @@ from configs.recipes import CONTROLS, Arm, Command
 from recipes.plan import describe
 from recipes.processes import NotStarted, Processes
 from recipes.steps import Step, identity, resolve
+from runtime.preemption import on_warning
 from runtime.runs import follows, take
 from runtime.writing import write_text
 from untrusted.terminal import escaped
@@ -37,7 +38,7 @@ def follow(command: Command, tell: Callable[[str], None]) -> None:
     with take(command.root, command.name, stem, known) as run:
         chains = _chains(command, run.dir)
         tell(describe(command, chains, str(run.dir)))
-        with Processes(command.jobs) as processes:
+        with Processes(command.jobs) as processes, on_warning(processes.warn):
             for step in chains[0]:
                 if step.shared or not command.arms:
                     processes.run(step)

@@ -19,8 +19,11 @@ from configs.launching import check_launch, check_recipe_launch
 from configs.recipes import Command
 from configs.schema import Config
 from runtime.failures import explain
+from runtime.preemption import hear, requeue, warned
 from runtime.stopping import (
+    WARNING,
     ChildFailed,
+    Stopped,
     code_of,
     end_children,
     listen,
@@ -67,6 +70,7 @@ class Exit(SystemExit):
 
 def start(stages: tuple[str, ...]) -> Config:
     """Resolve the command line or leave with help or an error; then prepare the process."""
+    hear()
     stand_by()
     refuse_endless()
     config = main_config(sys.argv[1:], stages)
@@ -77,6 +81,7 @@ def start(stages: tuple[str, ...]) -> Config:
 
 def start_recipe() -> Command:
     """Do the same for a recipe, whose steps get the environment of this process."""
+    hear()
     listen()
     refuse_endless()
     command = main_recipe(sys.argv[1:])
@@ -155,6 +160,8 @@ def run_to_exit(action: Callable[[], object], config: Config | None = None) -> N
     except BaseException as error:
         code = _tell(error, config)
         end_children()
+        if code == code_of(WARNING) and not isinstance(error, Exit):
+            requeue(os.environ)
         if code is None:
             raise
         raise Exit(code) from None
@@ -178,7 +185,10 @@ def _tell(error: BaseException, config: Config | None) -> int | None:
     """Print what ended this process, and return its exit code; None for a bug."""
     if isinstance(error, Exit):
         return int(error.code or 0)
-    if (number := received()) is not None:  # whatever exception it became
+    number = received()
+    if isinstance(error, Stopped) and warned():
+        number = WARNING
+    if number is not None:  # whatever exception it became
         log.error("stopped by %s: the same command goes on from here", Signals(number).name)
         settle()
         return code_of(number)

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import IO, NoReturn
 
 from configs.files import read_yaml
-from configs.launching import SHARED_DIR
+from configs.launching import SHARED_DIR, slurm_job
 from configs.load import config_hash, to_yaml
 from configs.names import flatten
 from configs.renamed import new_name
@@ -79,7 +79,7 @@ def open_run(config: Config) -> Run:
     together = config.trainer.devices * config.trainer.num_nodes > 1
     root, stem = Path(config.run.root), f"{config.stage}-{config_hash(config)}"
     name = config.run.name
-    if name is None and together and _slurm_job():
+    if name is None and together and slurm_job(os.environ):
         # The processes of one SLURM job cannot tell each other which number was free.
         name = next(_numbered(root, stem)).name
     if together and follows():
@@ -109,23 +109,12 @@ def take(root: Path, name: str | None, stem: str, identity: Identity) -> Run:
 
 def _numbered(root: Path, stem: str) -> Iterator[Path]:
     """List the directories that may be taken for want of a name, in order, without end."""
-    job = _slurm_job()
+    job = slurm_job(os.environ)
     if job is not None:
-        stem = f"{stem}-{job}"
+        stem = f"{stem}-job{job}"
         yield root / stem
     for number in itertools.count(0 if job is None else 1):
         yield root / f"{stem}-{number}"
-
-
-def _slurm_job() -> str | None:
-    """Name the SLURM job or array task, the same before and after a requeue.
-
-    SLURM_JOB_ID alone would not do for arrays: the last task has the id of the whole array.
-    """
-    if array := os.environ.get("SLURM_ARRAY_JOB_ID"):
-        return f"job{array}_{os.environ['SLURM_ARRAY_TASK_ID']}"
-    job = os.environ.get("SLURM_JOB_ID")
-    return f"job{job}" if job else None
 
 
 def _claim_ours(identity: Identity, path: Path) -> Run | None:

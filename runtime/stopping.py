@@ -27,6 +27,9 @@ WATCHDOG = Path(__file__).with_name("watchdog.py")
 ENDING = (signal.SIGHUP, signal.SIGINT, signal.SIGTERM)
 """Signals that end a run; those that it was started to ignore, as by nohup, stay ignored."""
 
+WARNING = signal.SIGUSR1
+"""Signal by which a cluster warns of the end, see `preemption.py`."""
+
 GRACE = 5.0
 """Seconds that the main thread has for its clean-up."""
 
@@ -47,6 +50,7 @@ _received: list[int] = []
 _watchdogs: list[subprocess.Popen[bytes]] = []
 _writers: list[int] = []  # once all are closed, watchdogs know that this process is gone
 _heard: set[int] = set()
+_starters: list[int] = []  # at most one: the process of ours that started this one
 _standing: set[int] = set()  # this process; not a forked one, which has no threads of its parent
 
 
@@ -75,12 +79,23 @@ def signal_of(status: int) -> int | None:
     if status < 0:
         return -status
     number = status - code_of(0)
-    return number if number in (*ENDING, signal.SIGKILL) else None
+    return number if number in (*ENDING, WARNING, signal.SIGKILL) else None
 
 
 def received() -> int | None:
     """First signal that this process received; None without one."""
     return _received[0] if _received else None
+
+
+def is_leader() -> bool:
+    """Whether no other process of ours started this one."""
+    return not _starters
+
+
+def end_by(number: int) -> None:
+    """End this process, from any of its threads, as if by that signal."""
+    _received.insert(0, number)
+    os.kill(os.getpid(), signal.SIGTERM)  # which the main thread hears, whatever it waits for
 
 
 def listen() -> None:
@@ -112,6 +127,7 @@ def stand_by() -> None:
     _writers.append(writer)
     _standing.add(os.getpid())
     parent = _starter()
+    _starters.extend([parent] if parent else [])
     os.environ[PARENT] = str(os.getpid())
     if parent is not None:
         end_with_parent(signal.SIGTERM)
@@ -216,7 +232,7 @@ def end_now(status: int) -> NoReturn:
 
 
 def _stop(number: int, _: FrameType | None) -> None:
-    first = not _received
+    first = not _received or _received == [WARNING]
     _received.append(number)
     for child in CHILDREN:
         with suppress(OSError):
@@ -242,7 +258,7 @@ def _watch(reader: int, parent: int | None) -> None:
         elif first is not None and (numbers or not ready):
             waited = time.monotonic() - began
             if waited >= GRACE or (numbers and waited >= AGAIN):
-                end_now(code_of(first))
+                end_now(code_of(received() or first))
         elif parent is not None and os.getppid() != parent:
             parent = None
             os.kill(os.getpid(), signal.SIGTERM)  # from where it is heard like any other

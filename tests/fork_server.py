@@ -6,7 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +35,7 @@ for line in sys.stdin:
         signal.signal(signal.SIGINT, signal.default_int_handler)
         for number in order["ignored"]:
             signal.signal(number, signal.SIG_IGN)
+        os.environ.update(order["environ"])
         sys.argv = [order["script"], *order["words"]]
         run_to_exit({"train.py": train, "eval.py": eval}[order["script"]].main)
         sys.exit(0)
@@ -93,11 +94,18 @@ class ForkServer:
         self.process = process
 
     def start(
-        self, script: str, words: Sequence[str], said: Path, *, ignored: Sequence[int] = ()
+        self,
+        script: str,
+        words: Sequence[str],
+        said: Path,
+        *,
+        ignored: Sequence[int] = (),
+        environ: Mapping[str, str] | None = None,
     ) -> Child:
         """Start `train.py` or `eval.py`; `ignored` are signals as under nohup."""
         said.touch()
         order = {"script": script, "words": words, "said": str(said), "ignored": ignored}
+        order["environ"] = dict(environ or {})
         assert self.process.stdin is not None and self.process.stdout is not None
         print(json.dumps(order), file=self.process.stdin, flush=True)
         pid = int(self.process.stdout.readline())

@@ -14,6 +14,7 @@ from typing import final
 import lightning as L
 from lightning.pytorch.callbacks import Callback
 
+from runtime.preemption import warned
 from runtime.stopping import CHILDREN, GRACE, end_now, lost, received, take_back
 
 log = logging.getLogger(__name__)
@@ -51,7 +52,7 @@ def _watch(trainer: L.Trainer, left: threading.Event) -> None:
         if (found := lost()) is None:
             continue
         # Most often the leader meets the same error, or a closed connection, and ends by itself.
-        if left.wait(GRACE) or received() is not None:
+        if left.wait(GRACE) or received() is not None or warned():
             return
         status, words = found
         log.error("error: %s", words)

@@ -16,6 +16,7 @@ from inference.loading import build_encoder, build_policy
 from modules.base import PostTrainingModule
 from modules.policy.omni import OmniModel
 from modules.step.nonfinite import NonFiniteError
+from runtime.preemption import on_warning
 from runtime.runs import Run, open_run
 from runtime.writing import whole_directory
 from training.callbacks.checkpoints import newest_valid
@@ -95,7 +96,8 @@ def fit(trainer: L.Trainer, module: PostTrainingModule, data: QuestionData, run:
         # Lightning advises more loader workers, and warns of its own use of torch.
         warnings.filterwarnings("ignore", module=r"lightning\.pytorch")
         newest = newest_valid(run.dir / "checkpoints")
-        with followed(trainer):
+        # A warning is heeded at the end of the step, by `StepCheckpoint`.
+        with followed(trainer), on_warning(lambda: None):
             trainer.fit(module, datamodule=data, ckpt_path=newest, weights_only=True)
 
 

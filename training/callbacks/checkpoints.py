@@ -18,6 +18,8 @@ from lightning.pytorch.callbacks import Checkpoint
 from lightning.pytorch.plugins.io import CheckpointIO
 from lightning.pytorch.trainer.states import TrainerFn
 
+from runtime.preemption import warned
+from runtime.stopping import WARNING, Stopped
 from runtime.writing import sweep, whole, write_text
 from training.callbacks.checkpoint_archive import read_archive
 
@@ -190,18 +192,25 @@ class StepCheckpoint(Checkpoint):
     ) -> None:
         """Save a due step, unless its validation is still to come."""
         step = trainer.global_step
-        if step % self.every == 0 and not (self.val_every and step % self.val_every == 0):
-            self._save(trainer)
+        if not (self.val_every and step % self.val_every == 0):
+            self._end_step(trainer)
 
     def on_validation_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save a due step whose validation is now done."""
-        fitting = trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking
-        if fitting and trainer.global_step % self.every == 0:
-            self._save(trainer)
+        if trainer.state.fn == TrainerFn.FITTING and not trainer.sanity_checking:
+            self._end_step(trainer)
 
     def on_train_end(self, trainer: L.Trainer, pl_module: L.LightningModule) -> None:
         """Save the last step, whatever its number."""
         self._save(trainer)
+
+    def _end_step(self, trainer: L.Trainer) -> None:
+        """Save a due step, and any once a process of the run was warned: the run ends there."""
+        ends = trainer.strategy.reduce_boolean_decision(warned(), all=False)
+        if ends or trainer.global_step % self.every == 0:
+            self._save(trainer)
+        if ends:
+            raise Stopped(WARNING)
 
     def _save(self, trainer: L.Trainer) -> None:
         """Save a step once; accumulation ends several batches with the same step."""
