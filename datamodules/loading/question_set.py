@@ -25,7 +25,7 @@ from datamodules.prompts.renderers.base import Medium
 from datamodules.sample import Media, Role, Sample
 from datamodules.sources.index.gold_check import GoldCheck, with_right_golds
 from datamodules.sources.index.manifest_index import open_samples
-from datamodules.sources.index.table import checked, ids_of, take
+from datamodules.sources.index.table import checked, column_of, take
 from datamodules.sources.quarantine import Quarantine
 from datamodules.sources.row_files import manifest_path
 
@@ -235,7 +235,7 @@ def load_questions(
             path,
             root,
             quarantine,
-            taken={id_ for samples in read for id_ in ids_of(samples)},
+            taken={id_ for samples in read for id_ in column_of(samples, "id")},
             format=data.format,
             outside_root=data.outside_root,
         )

@@ -167,7 +167,7 @@ def _without(
     table: SampleTable, taken: Container[str], quarantine: Quarantine, path: Path
 ) -> SampleTable:
     """Drop the questions whose ids occur in other manifests."""
-    ids = table.ids
+    ids = table.column("id")
     kept = np.array([sample_id not in taken for sample_id in ids], dtype=np.bool_)
     for place in np.flatnonzero(~kept):
         quarantine.add(
