@@ -10,7 +10,7 @@ from configs.credentials import is_called_key, key_in, masked
 from configs.load import SCRIPTS, load_config
 from configs.recipes import read_command
 from tests.canaries import BODY, CANARIES, HEX
-from tests.configs.test_hostile_words import MEDIA, files  # noqa: F401 - a fixture
+from tests.configs.test_hostile_words import MEDIA
 
 STAGES = tuple(SCRIPTS)
 
@@ -163,13 +163,13 @@ def test_places_are_looked_up_in_the_environment():
         f"hf_{BODY}: 1\n",
     ],
 )
-def test_a_key_in_a_file_of_settings_is_refused_and_not_repeated(files, text):  # noqa: F811
+def test_a_key_in_a_file_of_settings_is_refused_and_not_repeated(files, text):
     (files / "data/mine.yaml").write_text(text)
     told = refused("stage=audit", "data=mine")
     assert "holds a" in told and BODY[:9] not in told
 
 
-def test_a_key_in_the_file_of_a_recipe_is_refused_and_not_repeated(files):  # noqa: F811
+def test_a_key_in_the_file_of_a_recipe_is_refused_and_not_repeated(files):
     (files / "recipe/tea").mkdir()
     file = files / "recipe/tea/digits.yaml"
     file.write_text(f"steps: [{{name: a, stage: sft, run.root: hf_{BODY}}}]\n")

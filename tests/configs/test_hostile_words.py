@@ -2,20 +2,15 @@
 
 import os
 import random
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.fuzz_words import command, outcome
-from configs import load as loading
-from configs import recipes
 from configs.command import help_text, main_config, main_recipe
 from configs.files import LARGEST
 from configs.load import SCRIPTS, load_config
 from configs.names import HINTS
-from configs.paths import FOLDER
 from configs.recipes import read_command
 
 STAGES = tuple(SCRIPTS)
@@ -164,17 +159,6 @@ FILES: dict[str, tuple[str | bytes, str]] = {
     "cut off": ("data: {name: mine", "cannot be read as settings"),
     "tabs": ("data:\n\tname: x\n", "cannot be read as settings"),
 }  # fmt: skip
-
-
-@pytest.fixture
-def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """A folder of settings, to put files into."""
-    shutil.copytree(FOLDER, tmp_path / "configs", ignore=shutil.ignore_patterns("*.py*"))
-    monkeypatch.setattr(loading, "FOLDER", tmp_path / "configs")
-    monkeypatch.setattr(recipes, "RECIPES", tmp_path / "configs/recipe")
-    loading._chosen.cache_clear()
-    yield tmp_path / "configs"
-    loading._chosen.cache_clear()
 
 
 @pytest.mark.parametrize("name", FILES)

@@ -10,6 +10,7 @@ from configs.schema import ContributionConfig, DataConfig, MediaConfig
 from datamodules.contribution.probe_cache import ProbeRow, describe_probe, write_shard
 from datamodules.contribution.selection import Selected, select_questions
 from datamodules.sample import Media, Sample
+from tests.conftest import make_sample
 
 BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.0)
 KEY, OTHER, THIRD = "a" * 32, "b" * 32, "c" * 32
@@ -18,15 +19,11 @@ FULL = {"q0": 16, "q1": 8, "q2": 11, "q3": 4, "q4": 4}
 
 
 def question(number: int) -> Sample:
-    return Sample(
-        id=f"q{number}",
-        question="Which?",
+    return make_sample(
+        f"q{number}",
         options=("3", "8", "5", "6"),
-        answer="B",
-        answer_type="choice",
         media=() if number == 3 else (Media(modality="audio", path=f"{number}.wav"),),
         source="small" if number == 4 else "big",
-        asset_id=str(number),
         content_hash=f"{number:032x}",
     )
 
