@@ -81,7 +81,7 @@ class QuestionSet:
     def with_condition(
         self,
         condition: Condition,
-        how: Replacement,
+        replacement: Replacement,
         *,
         option_seed: int = 0,
         suffix: str = "",
@@ -96,7 +96,7 @@ class QuestionSet:
         """
         asked = copy(self)
         asked.ablation = MediaAblation(
-            condition=condition, how=how, silence_seconds=silence_seconds
+            condition=condition, how=replacement, silence_seconds=silence_seconds
         )
         asked.reader.mismatches.check(asked.ablation)
         asked.option_seed = option_seed

@@ -1,7 +1,7 @@
 """Six questions with cached counts, for tests of selection."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -32,7 +32,12 @@ SAMPLES = [question(number) for number in range(6)]
 
 
 def probed(
-    root: Path, correct: Mapping[str, int], key: str = KEY, n: int = 16, **setting: object
+    root: Path,
+    correct: Mapping[str, int],
+    key: str = KEY,
+    n: int = 16,
+    samples: Sequence[Sample] = SAMPLES,
+    **setting: object,
 ) -> None:
     """Cache `n` answers for each question named, text-only unless told otherwise."""
     asked = {"condition": "text_only", "how": "absent", "option_seed": 0, **setting}
@@ -48,7 +53,7 @@ def probed(
             time=0.0,
             **asked,
         )
-        for sample in SAMPLES
+        for sample in samples
         if sample.id in correct
     ]
     describe_probe(
