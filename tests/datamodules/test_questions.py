@@ -9,47 +9,19 @@ from pathlib import Path
 import lightning as L
 import numpy as np
 import pytest
-import soundfile
 from PIL import Image
 
 from configs.inputs import MixtureConfig
-from configs.schema import ContributionConfig, DataConfig, MediaConfig
+from configs.schema import ContributionConfig, DataConfig
 from datamodules.loading.question_set import QuestionSet, load_questions, load_splits
 from datamodules.loading.views import ViewSettings
 from datamodules.media.ablation import MediaAblation
 from datamodules.questions import QuestionData
 from datamodules.sources.index.manifest_index import open_samples
 from tests.datamodules.contribution.conftest import probed as cached
+from tests.datamodules.loading.conftest import six_questions
 
-BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.0)
 BLIND = {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0}
-
-
-def six_questions(tmp_path: Path) -> DataConfig:
-    """Write six questions: three of a picture, two of a sound, one of neither."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for number in range(6):
-        media = []
-        if number < 3:
-            pixels = rng.integers(0, 255, (56, 56, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-            media = [{"modality": "image", "path": f"{number}.png"}]
-        elif number < 5:
-            soundfile.write(tmp_path / f"{number}.wav", rng.normal(size=8000) * 0.1, 16_000)
-            media = [{"modality": "audio", "path": f"{number}.wav"}]
-        rows.append(
-            {
-                "id": f"q{number}",
-                "question": "Which?",
-                "options": ["3", "8"],
-                "answer": "8",
-                "media": media,
-            }
-        )
-    lines = [json.dumps(row) for row in rows]
-    (tmp_path / "train.jsonl").write_text("\n".join(lines) + "\n")
-    return DataConfig(name="six", root=str(tmp_path), media=BUDGET, max_bad_share=0.5)
 
 
 @pytest.fixture

@@ -59,11 +59,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
     return DataConfig(name="six", root=str(root), media=BUDGET, max_bad_share=0.5)
 
 
-@pytest.fixture
-def questions(data, encoder, tmp_path) -> QuestionSet:
-    return load_questions(data, "train", encoder, run_dir=tmp_path)
-
-
 def alone(policy: OmniModel, questions: QuestionSet, index: int, seed: int) -> list[float]:
     """Score the options of one reordered question by itself, numbered as written."""
     sample = questions.samples[index]
