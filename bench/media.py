@@ -34,6 +34,7 @@ import soundfile
 from PIL import Image
 
 from bench.media_cases import CASES, Case, contents
+from bench.media_files import add_frames, add_sound
 from bench.media_matrix import table
 from configs.schema import MediaConfig
 from datamodules.media.cache import MediaCache
@@ -57,17 +58,10 @@ def film(path: Path, *, seconds: float, rate: int, width: int, height: int) -> N
         coarse = np.random.default_rng(0).integers(0, 255, (9, 32, 3), dtype=np.uint8)
         size = (2 * width, height)
         pattern = np.asarray(Image.fromarray(coarse).resize(size, Image.Resampling.BICUBIC))
-        for number in range(round(seconds * rate)):
-            at = 3 * number % width
-            frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(pattern[:, at : at + width]))
-            frame.pts = number
-            file.mux(seen.encode(frame))
-        file.mux(seen.encode(None))
+        places = (3 * number % width for number in range(round(seconds * rate)))
+        add_frames(file, seen, (np.ascontiguousarray(pattern[:, at:][:, :width]) for at in places))
         wave = 0.5 * np.sin(2 * np.pi * 440 / 16_000 * np.arange(round(seconds * 16_000)))
-        piece = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), "fltp", "mono")
-        piece.rate, piece.pts = 16_000, 0
-        file.mux(heard.encode(piece))
-        file.mux(heard.encode(None))
+        add_sound(file, heard, wave[None])
 
 
 def mutated(intact: bytes, dice: random.Random) -> bytes:

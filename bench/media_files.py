@@ -6,9 +6,11 @@ tells which part of the file it is.
 """
 
 import os
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import av
+import av.container
 import numpy as np
 import soundfile
 from numpy.typing import NDArray
@@ -21,6 +23,9 @@ SECONDS = 2.0
 FRAMES = 20
 SIZE = (96, 64)
 """Width and height of a picture."""
+
+LAYOUTS = {1: "mono", 2: "stereo"}
+"""How FFmpeg calls so many channels."""
 
 
 class Pipe:
@@ -50,6 +55,55 @@ def picture(number: int) -> NDArray[np.uint8]:
     noise = np.random.default_rng(number).integers(0, 256, (SIZE[1], 16, 3), dtype=np.uint8)
     pixels[:, -16:] = noise
     return pixels
+
+
+def add_frames(
+    file: av.container.OutputContainer,
+    stream: av.VideoStream,
+    frames: Iterable[NDArray[np.uint8]],
+    *,
+    first: int = 0,
+) -> None:
+    """Encode all frames of a film, of which the clock counts the first as number `first`."""
+    for number, pixels in enumerate(frames, start=first):
+        frame = av.VideoFrame.from_ndarray(pixels)
+        frame.pts = number
+        file.mux(stream.encode(frame))
+    file.mux(stream.encode(None))
+
+
+def add_sound(
+    file: av.container.OutputContainer, stream: av.AudioStream, samples: NDArray[np.floating]
+) -> None:
+    """Encode all of a sound, from the beginning of the file on. Shapes: (channels, samples)"""
+    layout = LAYOUTS[len(samples)]
+    piece = av.AudioFrame.from_ndarray(samples.astype(np.float32), "fltp", layout)
+    piece.rate, piece.pts = RATE, 0
+    file.mux(stream.encode(piece))
+    file.mux(stream.encode(None))
+
+
+def write_film(
+    path: Path,
+    frames: Sequence[NDArray[np.uint8]],
+    *,
+    sounds: Sequence[NDArray[np.floating]] = (),
+    rate: int = 10,
+    codec: str = "libx264",
+    container: str | None = None,
+    muxing: dict[str, str] | None = None,
+    first: int = 0,
+) -> None:
+    """Write these frames, and a track of each sound of (channels, samples) at `RATE`."""
+    with av.open(str(path), "w", format=container, options=muxing or {}) as file:
+        seen = file.add_stream(codec, rate=rate, options={"g": "5"})
+        assert isinstance(seen, av.VideoStream)
+        seen.height, seen.width = frames[0].shape[:2]
+        seen.pix_fmt = "yuv420p"
+        heard = [file.add_stream("aac", rate=RATE, layout=LAYOUTS[len(one)]) for one in sounds]
+        add_frames(file, seen, frames, first=first)
+        for stream, samples in zip(heard, sounds, strict=True):
+            add_sound(file, stream, samples)
 
 
 def by_libsndfile(path: Path, *, container: str, codec: str, rate: int = RATE) -> None:

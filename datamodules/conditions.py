@@ -14,32 +14,38 @@ PARTS: Mapping[Modality, frozenset[Part]] = {
 """The parts that each kind of file may have; a video may turn out to have no audio track."""
 
 
-def withholds(media: Iterable[Media], condition: Condition, how: Replacement) -> bool:
+def withholds(media: Iterable[Media], condition: Condition, replacement: Replacement) -> bool:
     """Tell whether a condition changes anything of a question; `full` is asked of all."""
     if condition == "full" or "text" not in LEFT[condition]:
         return True
-    return any(affects(condition, how, item.modality) for item in media)
+    return any(affects(condition, replacement, item.modality) for item in media)
 
 
-def why_undefined(condition: Condition, how: Replacement, media: Iterable[Media]) -> str:
+def why_undefined(condition: Condition, replacement: Replacement, media: Iterable[Media]) -> str:
     """Return why an ablation means nothing for a question with these media, or `""`."""
-    return _why(condition, how, tuple([(item.modality, item.role) for item in media]))
+    return _why(condition, replacement, tuple([(item.modality, item.role) for item in media]))
 
 
 @functools.cache  # there are few combinations, and many questions
-def _why(condition: Condition, how: Replacement, kinds: tuple[tuple[Modality, Role], ...]) -> str:
+def _why(
+    condition: Condition, replacement: Replacement, kinds: tuple[tuple[Modality, Role], ...]
+) -> str:
     media = [Media(modality=modality, path="", role=role) for modality, role in kinds]
-    if not withholds(media, condition, how):
+    if not withholds(media, condition, replacement):
         return f"{condition} withholds nothing from it"
-    if any(item.role == "option" and affects(condition, how, item.modality) for item in media):
+    if any(
+        item.role == "option" and affects(condition, replacement, item.modality) for item in media
+    ):
         return f"{condition} withholds options"
     return ""
 
 
-def affects(condition: Condition, how: Replacement, modality: Modality) -> bool:
+def affects(condition: Condition, replacement: Replacement, modality: Modality) -> bool:
     """Tell whether a condition can change media of a kind.
 
     `shuffled` takes only the order of frames; all else takes everything withheld.
     """
     withheld = PARTS[modality] - LEFT[condition]
-    return bool(withheld) if how != "shuffled" else modality == "video" and "visual" in withheld
+    if replacement == "shuffled":
+        return modality == "video" and "visual" in withheld
+    return bool(withheld)

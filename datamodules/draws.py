@@ -19,18 +19,14 @@ def prompts_at(
     seed: int,
     size: int,
     batch_size: int,
-    rank: int = 0,
-    world: int = 1,
     weights: NDArray[np.float64] | None = None,
 ) -> list[int]:
     """List the samples of one micro-batch.
 
     The epochs follow one another without a gap, each in its own order, so that every sample is read
-    once per epoch whatever the batch size, and a batch may span two epochs. Ranks take turns within
-    the batch that they share.
+    once per epoch whatever the batch size, and a batch may span two epochs.
 
-        sample = order(seed, position // size)[position % size]
-        position = (step * batch_size + i) * world + rank
+        sample = order(seed, position // size)[position % size],   position = step * batch_size + i
 
     With weights, an epoch is a systematic resample of the samples in the order given: what
     `order` shuffles are `size` places, evenly spaced from a random start u in [0, 1), and
@@ -40,24 +36,20 @@ def prompts_at(
     so that each sample is read as often per epoch as its weight says, rounded up or down: the
     resample of least variance. Equal weights read each sample once, as no weights do.
 
-    so that a sample is read as often per epoch as it should be on average, rounded up or down; of
-    all resamples this one strays least. Equal weights read each sample once, as none do.
-
     Args:
-        step: micro-batches before this one, on each rank.
+        step: micro-batches before this one.
         size: samples in an epoch.
-        batch_size: samples per rank.
+        batch_size: samples of all processes, which take turns.
         weights: of the samples, none negative and not all 0. (size,)
     """
-    assert step >= 0 and batch_size > 0 and 0 <= rank < world
+    assert step >= 0 and batch_size > 0
     if size < 1:
         raise ValueError(
             f"There are {size} samples to train on, but a batch needs at least 1: check the "
             "manifest and its quarantine, or set data.contribution.keep=all to train without "
             "filtering."
         )
-    first = step * batch_size
-    positions = [(first + i) * world + rank for i in range(batch_size)]
+    positions = range(step * batch_size, (step + 1) * batch_size)
     places = [int(_order(seed, at // size, size)[at % size]) for at in positions]
     if weights is None:
         return places

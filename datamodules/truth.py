@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from configs.ablation import LEFT, Condition, Part
+from datamodules.sources.row_files import own_lines
 from untrusted.json_text import json_of
 
 ENOUGH: Mapping[str, tuple[frozenset[Part], ...]] = {
@@ -28,7 +29,7 @@ def known_fields(root: Path, split: str, fields: Sequence[str]) -> dict[str, dic
 def read_fields(file: Path, fields: Sequence[str]) -> dict[str, dict[str, str]]:
     """Read the rows of a truth file by question id; empty where there is no such file."""
     required = {"id", *fields}
-    lines = file.read_bytes().splitlines() if file.exists() else []  # of bytes: at newlines alone
+    lines = own_lines(file) if file.exists() else ()
     truth = {}
     for number, line in enumerate(lines, start=1):
         try:

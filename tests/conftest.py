@@ -98,17 +98,14 @@ def policy(untrained: Path, encoder: PromptEncoder) -> OmniModel:
     return OmniModel.load(str(untrained), encoder.tokenizer)
 
 
-def make_sample(name: str = "a", question: str = "Which digit is it?") -> Sample:
-    return Sample(
-        id=name,
-        question=question,
-        options=("3", "8", "5"),
-        answer="B",
-        answer_type="choice",
-        source="test",
-        asset_id=name,
-        content_hash="0" * 32,
-    )
+def make_sample(name: str = "a", question: str = "Which digit is it?", **fields: object) -> Sample:
+    """Make a choice of three digits, or a question with other fields."""
+    usual = {
+        **{"id": name, "question": question},
+        **{"options": ("3", "8", "5"), "answer": "B", "answer_type": "choice"},
+        **{"source": "test", "asset_id": name, "content_hash": "0" * 32},
+    }
+    return Sample(**usual | fields)
 
 
 def picture(rng: np.random.Generator) -> Decoded:

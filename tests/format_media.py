@@ -5,16 +5,15 @@ import json
 import shutil
 import zlib
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 
-import av
 import numpy as np
 import soundfile
 from PIL import Image
 
+from bench.media_files import RATE, write_film
+
 FIXTURES = Path(__file__).parent / "formats"
-RATE = 16_000
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 PICTURES = (".png", ".jpg", ".jpeg", ".webp")
 FILMS = (".mp4", ".mkv", ".mov")
@@ -55,24 +54,8 @@ def write_medium(path: Path) -> None:
     elif ending in PICTURES:
         Image.new("RGB", (32, 32), color).save(path)
     else:
-        _write_film(path, np.full((32, 32, 3), color, dtype=np.uint8), wave)
-
-
-def _write_film(path: Path, picture: np.ndarray, wave: np.ndarray) -> None:
-    """Show one picture four times, while the tone is heard."""
-    with av.open(str(path), "w") as film:
-        video = film.add_stream("mpeg4", rate=20)
-        audio = film.add_stream("aac", rate=RATE, layout="mono")
-        video.width, video.height, video.pix_fmt = 32, 32, "yuv420p"
-        for index in range(4):
-            frame = av.VideoFrame.from_ndarray(picture, format="rgb24")
-            frame.pts, frame.time_base = index, Fraction(1, 20)
-            film.mux(video.encode(frame))
-        film.mux(video.encode())
-        sound = av.AudioFrame.from_ndarray(wave[None], format="fltp", layout="mono")
-        sound.sample_rate, sound.pts, sound.time_base = RATE, 0, Fraction(1, RATE)
-        film.mux(audio.encode(sound))
-        film.mux(audio.encode())
+        shown = [np.full((32, 32, 3), color, dtype=np.uint8)] * 4
+        write_film(path, shown, sounds=[wave[None]], rate=20, codec="mpeg4")
 
 
 def values(fixture: Path) -> Iterator[object]:

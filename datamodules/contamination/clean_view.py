@@ -23,6 +23,7 @@ from numpy.typing import NDArray
 
 from configs.inputs import RuleName
 from datamodules.sample import Sample
+from datamodules.sources.row_files import own_lines
 from untrusted.json_text import json_of
 
 
@@ -111,7 +112,7 @@ def view_text(view: CleanView) -> str:
 def read_view(path: Path) -> CleanView:
     """Read what `view_text` wrote, all of it."""
     try:
-        head, *lines = map(json_of, path.read_bytes().splitlines())
+        head, *lines = map(json_of, own_lines(path))
         questions, kept = head.pop("questions"), head.pop("kept")
         view = CleanView(**head, rows=[JudgedQuestion(**line) for line in lines])
         found = (len(view.rows), sum(row.kept for row in view.rows))

@@ -19,7 +19,7 @@ from configs.inputs import DataConfig, RuleName
 from datamodules.contamination.clean_view import read_view
 from datamodules.sample import Sample
 from datamodules.sources.formats import FORMATS, TWIN, format_of, is_test_set, trains_on
-from datamodules.sources.index.table import column_of, ids_of, take
+from datamodules.sources.index.table import column_of, take
 from datamodules.sources.published.benchmark_names import TEST, named_in_path
 from datamodules.sources.published.known_tests import known_in
 from datamodules.sources.quarantine import KNOWN_TEST, Quarantine
@@ -76,7 +76,7 @@ def without_tests(
     known = known_in(samples, but=trains_on(data.format))
     if not known:
         return samples
-    ids, sets = ids_of(samples), Counter(known.values())
+    ids, sets = column_of(samples, "id"), Counter(known.values())
     told = ", ".join(f"{count} of {name}" for name, count in sorted(sets.items()))
     some = ", ".join(repr(ids[place]) for place in [*known][:3]) + ("..." if len(known) > 3 else "")
     if len(known) > data.max_test_share * len(samples):

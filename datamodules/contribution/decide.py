@@ -69,7 +69,7 @@ class QuestionFeatures:
 
 
 def question_features(
-    samples: Sequence[Sample], condition: Condition, how: Replacement
+    samples: Sequence[Sample], condition: Condition, replacement: Replacement
 ) -> QuestionFeatures:
     """Collect what rules need to know of these questions.
 
@@ -97,7 +97,8 @@ def question_features(
         closed=np.array([bool(sample.options) for sample in samples], dtype=np.bool_),
         source=np.array([sample.source for sample in samples], dtype=np.str_),
         undefined=np.array(
-            [why_undefined(condition, how, sample.media) for sample in samples], dtype=np.str_
+            [why_undefined(condition, replacement, sample.media) for sample in samples],
+            dtype=np.str_,
         ),
     )
 

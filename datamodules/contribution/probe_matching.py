@@ -109,8 +109,8 @@ def find_voters(
     told = "".join(
         f"\n  {_described(key, facts[key])}: "
         + ", ".join(
-            f"{count} of {len(content_hashes)} under {condition}/{how}"
-            for (condition, how), count in kinds_answered.items()
+            f"{count} of {len(content_hashes)} under {condition}/{replacement}"
+            for (condition, replacement), count in kinds_answered.items()
         )
         for key, kinds_answered in answered.items()
         if any(kinds_answered.values())
@@ -142,10 +142,14 @@ def _orders(rule: Rule, query: RuleQuery) -> int | None:
 
 
 def pool_counts(
-    voter: PooledProbes, condition: Condition, how: Replacement, *, orders: int | None = None
+    voter: PooledProbes,
+    condition: Condition,
+    replacement: Replacement,
+    *,
+    orders: int | None = None,
 ) -> Counts:
     """Sum the answers of several probes."""
-    each = [scores.counts(condition, how, orders=orders) for scores in voter]
+    each = [scores.counts(condition, replacement, orders=orders) for scores in voter]
     return Counts(
         n=np.sum([counts.n for counts in each], axis=0),
         n_correct=np.sum([counts.n_correct for counts in each], axis=0),

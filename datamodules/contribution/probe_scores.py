@@ -89,28 +89,31 @@ class Scores:
         )
 
     def counts(
-        self, condition: Condition, how: Replacement, *, orders: int | None = None
+        self, condition: Condition, replacement: Replacement, *, orders: int | None = None
     ) -> Counts:
         """Sum the answers to each question under one condition, over the first orders of options.
 
         Args:
             orders: how many of the orders count; None takes all that were asked.
         """
-        asked = self._asked(condition, how)
+        asked = self._asked(condition, replacement)
         if orders is not None:
             asked &= self.option_seed < orders
         return Counts(n=self._sum(self.n, asked), n_correct=self._sum(self.n_correct, asked))
 
-    def unparsed(self, condition: Condition, how: Replacement) -> NDArray[np.int64]:
+    def unparsed(self, condition: Condition, replacement: Replacement) -> NDArray[np.int64]:
         """Sum the answers to each question that could not be parsed; no rule needs them."""
-        return self._sum(self.n_unparsed, self._asked(condition, how))
+        return self._sum(self.n_unparsed, self._asked(condition, replacement))
 
-    def done(self, condition: Condition, how: Replacement, option_seed: int) -> NDArray[np.int64]:
+    def done(
+        self, condition: Condition, replacement: Replacement, option_seed: int
+    ) -> NDArray[np.int64]:
         """Count the answers that each question has already in one order of its options."""
-        return self._sum(self.n, self._asked(condition, how) & (self.option_seed == option_seed))
+        asked = self._asked(condition, replacement) & (self.option_seed == option_seed)
+        return self._sum(self.n, asked)
 
-    def _asked(self, condition: Condition, how: Replacement) -> NDArray[np.bool_]:
-        return self.setting == self.settings.get((condition, how), -1)
+    def _asked(self, condition: Condition, replacement: Replacement) -> NDArray[np.bool_]:
+        return self.setting == self.settings.get((condition, replacement), -1)
 
     def _sum(self, values: NDArray[np.int64], asked: NDArray[np.bool_]) -> NDArray[np.int64]:
         contents = int(self.content.max(initial=-1)) + 1

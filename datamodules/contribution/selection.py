@@ -37,6 +37,7 @@ from datamodules.contribution.probe_matching import (
 )
 from datamodules.draws import random_order
 from datamodules.sample import Sample
+from datamodules.sources.row_files import own_lines
 from runtime.writing import write_bytes
 from untrusted.json_text import json_of
 
@@ -192,7 +193,7 @@ def _read_by(exports: Sequence[str], samples: Sequence[Sample]) -> NDArray[np.bo
                 f"data.contribution.disjoint_from names {export}, but there is no {file}, which a "
                 "run with a contribution rule leaves beside its export: name such an export."
             )
-        rows = map(json_of, file.read_bytes().splitlines())  # of bytes: at newlines alone
+        rows = map(json_of, own_lines(file))
         read |= {row["id"] for row in rows if row["kept"]}
     return np.array([sample.id in read for sample in samples], dtype=np.bool_)
 

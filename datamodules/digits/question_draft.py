@@ -70,3 +70,16 @@ def totals(rng: random.Random, total: int, count: int = 4) -> tuple[str, ...]:
     """
     low = min(max(total - rng.randrange(count), 0), 19 - count)
     return mix(rng, str(total), map(str, range(low, low + count)), count=count)
+
+
+def ask_digit(
+    rng: random.Random, family: str, evidence: Evidence, wordings: Sequence[str], digit: int
+) -> QuestionDraft:
+    """Ask for one digit in one of some wordings; its media are for the caller to draw."""
+    return QuestionDraft(
+        family=family,
+        evidence=evidence,
+        question=rng.choice(wordings),
+        answer=str(digit),
+        options=digits(rng, digit),
+    )

@@ -5,11 +5,13 @@ Wording, options and media are chosen so that nothing but the evidence gives the
 """
 
 import random
+from dataclasses import replace
 
 from datamodules.digits.media_pool import MediaPool
 from datamodules.digits.question_draft import (
     DIGITS,
     QuestionDraft,
+    ask_digit,
     digits,
     mix,
     number_of_options,
@@ -76,28 +78,16 @@ def see(media: MediaPool, rng: random.Random) -> QuestionDraft:
     """Ask for the digit in an image."""
     digit = rng.randrange(10)
     wordings = ("Which digit is in the image?", "What digit does the image show?")
-    return QuestionDraft(
-        family="see",
-        evidence="visual",
-        question=rng.choice(wordings),
-        answer=str(digit),
-        options=digits(rng, digit),
-        items=(media.pictures[digit].draw(rng),),
-    )
+    draft = ask_digit(rng, "see", "visual", wordings, digit)
+    return replace(draft, items=(media.pictures[digit].draw(rng),))
 
 
 def hear(media: MediaPool, rng: random.Random) -> QuestionDraft:
     """Ask for the digit in a recording."""
     digit = rng.randrange(10)
     wordings = ("Which digit is in the recording?", "What digit does the recording say?")
-    return QuestionDraft(
-        family="hear",
-        evidence="audio",
-        question=rng.choice((*wordings, "Which digit is spoken?")),
-        answer=str(digit),
-        options=digits(rng, digit),
-        items=(media.clips[digit].draw(rng),),
-    )
+    draft = ask_digit(rng, "hear", "audio", (*wordings, "Which digit is spoken?"), digit)
+    return replace(draft, items=(media.clips[digit].draw(rng),))
 
 
 def sound(media: MediaPool, rng: random.Random) -> QuestionDraft:
@@ -117,14 +107,8 @@ def either(media: MediaPool, rng: random.Random) -> QuestionDraft:
     """Ask for the digit that an image and a recording both give."""
     digit = rng.randrange(10)
     wordings = ("Which digit is given?", "Which digit is both seen and spoken?")
-    return QuestionDraft(
-        family="either",
-        evidence="either",
-        question=rng.choice(wordings),
-        answer=str(digit),
-        options=digits(rng, digit),
-        items=(media.pictures[digit].draw(rng), media.clips[digit].draw(rng)),
-    )
+    draft = ask_digit(rng, "either", "either", wordings, digit)
+    return replace(draft, items=(media.pictures[digit].draw(rng), media.clips[digit].draw(rng)))
 
 
 def pair(media: MediaPool, rng: random.Random) -> QuestionDraft:

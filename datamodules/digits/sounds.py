@@ -1,9 +1,10 @@
 """Synthetic sounds that are not speech, and how audio is varied and encoded."""
 
+from abc import abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from io import BytesIO
-from typing import final
+from typing import ClassVar, final
 
 import numpy as np
 import soundfile
@@ -85,12 +86,30 @@ SOUNDS: dict[str, Callable[[NDArray[np.float64], np.random.Generator], NDArray[n
 """Each takes the times of its samples in seconds and returns values of about -1 to 1."""
 
 
-@final
 @dataclass(frozen=True, kw_only=True)
-class Sound(MediaItem):
-    """A sound that is not speech, 0.4 to 0.8 seconds long."""
+class AudioItem(MediaItem):
+    """The base of all sounds."""
 
     modality = "audio"
+    container: ClassVar[str] = "FLAC"
+
+    @abstractmethod
+    def samples(self) -> Samples:
+        """Make it, at RATE."""
+
+    def encoded(self) -> bytes:
+        """Encode it in 16 bits."""
+        file = BytesIO()
+        soundfile.write(file, self.samples(), RATE, subtype="PCM_16", format=self.container)
+        return file.getvalue()
+
+
+@final
+@dataclass(frozen=True, kw_only=True)
+class Sound(AudioItem):
+    """A sound that is not speech, 0.4 to 0.8 seconds long."""
+
+    container = "WAV"
 
     name: str
     """One of SOUNDS."""
@@ -101,9 +120,3 @@ class Sound(MediaItem):
         t = np.arange(round(rng.uniform(0.4, 0.8) * RATE)) / RATE
         edge = np.minimum(1, np.minimum(t, t[::-1]) / 0.01)
         return roughen((SOUNDS[self.name](t, rng) * edge).astype(np.float32), rng)
-
-    def encoded(self) -> bytes:
-        """Encode it as 16-bit WAV."""
-        file = BytesIO()
-        soundfile.write(file, self.samples(), RATE, subtype="PCM_16", format="WAV")
-        return file.getvalue()

@@ -3,7 +3,6 @@
 import ctypes
 from dataclasses import dataclass
 from functools import lru_cache
-from io import BytesIO
 from pathlib import Path
 from typing import final
 
@@ -12,8 +11,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from datamodules.digits.media_item import MediaItem
-from datamodules.digits.sounds import RATE, Samples, hush, roughen
+from datamodules.digits.sounds import RATE, AudioItem, Samples, hush, roughen
 
 WORDS = ("zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine")
 
@@ -140,10 +138,8 @@ def trim(samples: Samples) -> Samples:
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Clip(MediaItem):
+class Clip(AudioItem):
     """One digit, or one after another, in the voice of a synthesizer."""
-
-    modality = "audio"
 
     digits: tuple[int, ...]
     voice: Voice
@@ -171,17 +167,11 @@ class Clip(MediaItem):
                 break
         return word
 
-    def encoded(self) -> bytes:
-        """Encode it as 16-bit FLAC."""
-        return as_flac(self.samples())
-
 
 @final
 @dataclass(frozen=True, kw_only=True)
-class Recording(MediaItem):
+class Recording(AudioItem):
     """A person's recorded digit, played a little slower or faster each time."""
-
-    modality = "audio"
 
     digits: tuple[int, ...]
     source: Path
@@ -194,10 +184,6 @@ class Recording(MediaItem):
         word = trim(soxr.resample(recorded, rate * tempo, RATE))
         return roughen(np.concatenate([hush(0.05, rng) * 0.1, word, hush(0.05, rng) * 0.1]), rng)
 
-    def encoded(self) -> bytes:
-        """Encode it as 16-bit FLAC."""
-        return as_flac(self.samples())
-
 
 def recorded_people() -> dict[str, list[Path]]:
     """Find recorded English digits: for each person, the files of zero to nine."""
@@ -207,10 +193,3 @@ def recorded_people() -> dict[str, list[Path]]:
         if all(file.is_file() for file in files):
             people[folder.parent.name] = files
     return people
-
-
-def as_flac(samples: Samples) -> bytes:
-    """Encode a sound as 16-bit FLAC."""
-    file = BytesIO()
-    soundfile.write(file, samples, RATE, subtype="PCM_16", format="FLAC")
-    return file.getvalue()

@@ -1,12 +1,14 @@
 """Questions about order and about videos, and with media for options."""
 
 import random
+from dataclasses import replace
 
 from datamodules.digits.media_item import MediaItem
 from datamodules.digits.media_pool import MediaPool
 from datamodules.digits.question_draft import (
     Evidence,
     QuestionDraft,
+    ask_digit,
     digits,
     mix,
     number_of_options,
@@ -45,28 +47,14 @@ def video_seen(media: MediaPool, rng: random.Random) -> QuestionDraft:
     """Ask for the only digit that a video shows, whatever it says."""
     video = media.steady.draw(rng)
     wordings = ("Which digit is seen in the video?", "What digit does the video show?")
-    return QuestionDraft(
-        family="film",
-        evidence="visual",
-        question=rng.choice(wordings),
-        answer=str(video.seen[0]),
-        options=digits(rng, video.seen[0]),
-        items=(video,),
-    )
+    return replace(ask_digit(rng, "film", "visual", wordings, video.seen[0]), items=(video,))
 
 
 def video_heard(media: MediaPool, rng: random.Random) -> QuestionDraft:
     """Ask for the digit that a video says, whatever it shows."""
     video = media.talking.draw(rng)
     wordings = ("Which digit is spoken in the video?", "What digit does the video say?")
-    return QuestionDraft(
-        family="film",
-        evidence="audio",
-        question=rng.choice(wordings),
-        answer=str(video.spoken[0]),
-        options=digits(rng, video.spoken[0]),
-        items=(video,),
-    )
+    return replace(ask_digit(rng, "film", "audio", wordings, video.spoken[0]), items=(video,))
 
 
 def video_sound(media: MediaPool, rng: random.Random) -> QuestionDraft:

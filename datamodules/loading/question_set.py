@@ -25,7 +25,7 @@ from datamodules.prompts.renderers.base import Medium
 from datamodules.sample import Media, Role, Sample
 from datamodules.sources.index.gold_check import GoldCheck, with_right_golds
 from datamodules.sources.index.manifest_index import open_samples
-from datamodules.sources.index.table import checked, ids_of, take
+from datamodules.sources.index.table import checked, column_of, take
 from datamodules.sources.quarantine import Quarantine
 from datamodules.sources.row_files import manifest_path
 
@@ -81,7 +81,7 @@ class QuestionSet:
     def with_condition(
         self,
         condition: Condition,
-        how: Replacement,
+        replacement: Replacement,
         *,
         option_seed: int = 0,
         suffix: str = "",
@@ -96,7 +96,7 @@ class QuestionSet:
         """
         asked = copy(self)
         asked.ablation = MediaAblation(
-            condition=condition, how=how, silence_seconds=silence_seconds
+            condition=condition, how=replacement, silence_seconds=silence_seconds
         )
         asked.reader.mismatches.check(asked.ablation)
         asked.option_seed = option_seed
@@ -235,7 +235,7 @@ def load_questions(
             path,
             root,
             quarantine,
-            taken={id_ for samples in read for id_ in ids_of(samples)},
+            taken={id_ for samples in read for id_ in column_of(samples, "id")},
             format=data.format,
             outside_root=data.outside_root,
         )

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from datamodules.sample import AnswerWith, Sample
+from datamodules.sources.row_files import own_lines
 from untrusted.json_text import json_of
 
 QuestionKey = tuple[str, str]
@@ -43,9 +44,8 @@ def read_traces(path: Path) -> dict[QuestionKey, list[Trace]]:
             "completions."
         )
     kept: dict[QuestionKey, list[Trace]] = defaultdict(list)
-    lines = path.read_bytes().split(b"\n")
-    for number, line in enumerate(lines, start=1):
-        torn = number == len(lines)  # else the file would end with a newline
+    for number, line in enumerate(own_lines(path), start=1):
+        torn = not line.endswith(b"\n")
         trace = _parse(line, f"{path}:{number}", torn=torn) if line.strip() else None
         if trace is not None:
             kept[trace.id, trace.content_hash].append(trace)

@@ -137,8 +137,8 @@ class PromptEncoder:
             media: role and features of each medium, in the order of the sample; no features where
                 nothing of it is shown, and text where a description replaces it, on lines of its
                 own.
-            want: what is asked for; where that is `told`, no media are shown.
-            ask: False omits the question but keeps its options.
+            task: what is asked for; with `answer_from_description`, no media are shown.
+            show_question: False omits the question but keeps its options.
             suffix: added below the question.
         """
         self._check_put(sample)

@@ -74,10 +74,10 @@ def user_turn(
     VidGround combines the two is not published.
 
     Args:
-        want: the answer; a description of the evidence; or, for `told`, the answer from a
-            description. A description stands last and no media are shown, so that all descriptions
-            of one question share the beginning of the prompt.
-        ask: whether the question itself is written; options and instruction always are.
+        task: the answer; a description of the evidence; or the answer from a description, which
+            then stands last without media, so that all descriptions of one question share the
+            beginning of the prompt.
+        show_question: whether the question itself is written; options and instruction always are.
         roles: those of the media, where they are not in the sample.
     """
     roles = [item.role for item in sample.media] if roles is None else roles

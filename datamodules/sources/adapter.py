@@ -2,16 +2,17 @@
 
 import hashlib
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cache
+from os.path import isfile
 from pathlib import Path, PurePosixPath
 from typing import final
 
 from configs.inputs import FormatName
 from datamodules.media.files import file_digest
 from datamodules.media.paths import ensure_inside
-from datamodules.sources.answers.golds import WAYS, Golds, Way
+from datamodules.sources.answers.golds import BY_TEXT, Golds, Way
 from datamodules.sources.answers.normalize import RowError
 from runtime.writing import sweep, write_bytes
 
@@ -51,7 +52,8 @@ class Place:
     def first_of(self, candidates: Sequence[str]) -> str:
         """Choose the first path that exists beside the manifest, else the first: layouts differ."""
         paths = [self.path(candidate) for candidate in candidates]
-        return next((path for path in paths if _is_file(self.root / path)), paths[0])
+        # os's test also takes names that are too long, or hold a NUL.
+        return next((path for path in paths if isfile(self.root / path)), paths[0])
 
     def keep(self, data: bytes, name: str = "") -> str:
         """Write a medium inside a row, once, to a file in a directory beside the manifest.
@@ -85,13 +87,6 @@ def _clear(directory: Path) -> None:
     sweep(directory)
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name that is too long, or holds a NUL
-        return False
-
-
 @final
 @dataclass(frozen=True, kw_only=True)
 class Format:
@@ -123,7 +118,7 @@ class Format:
     `metadata.license`; any other unread field is logged, or quarantines the row
     (`fields/row.py`)."""
 
-    ways: frozenset[Way] = frozenset(WAYS)
+    ways: Collection[Way] = BY_TEXT
     """Notations of answers to choices that the format allows, for an adapter that uses
     `Place.golds`."""
 

@@ -46,13 +46,7 @@ def _own(row: Row, place: Place) -> Iterator[Row]:
     yield row
 
 
-MANIFEST = Format(
-    name="manifest",
-    fields=frozenset(),
-    adapt=_own,
-    ways=frozenset(("text", "letter")),
-    generic=True,
-)
+MANIFEST = Format(name="manifest", fields=frozenset(), adapt=_own, generic=True)
 """The project's own; recognized by having no other fields."""
 
 FORMATS: tuple[Format, ...] = (

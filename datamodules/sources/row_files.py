@@ -136,6 +136,23 @@ def _lines(file: BinaryIO) -> Iterator[bytes | None]:
         yield None
 
 
+def own_lines(file: Path) -> Iterator[bytes]:
+    """Iterate over the lines of a file of JSON that this project wrote, one in memory at a time.
+
+    Raises a `ValueError` for a line longer than a row may be, and for what is no file.
+    """
+    if not file.is_file():
+        raise ValueError(f"{file} is no file, but lines are read from it: name another.")
+    with file.open("rb") as opened:
+        for number, line in enumerate(_lines(opened), start=1):
+            if line is None:
+                raise ValueError(
+                    f"{file}:{number} has more than {LONGEST_ROW:,} bytes, but no line that was "
+                    "written here has: mend it, or make the file again."
+                )
+            yield line
+
+
 def _parsed(line: bytes | None) -> Row:
     if line is None:
         raise too_large("the row is a line without end", LONGEST_ROW, "bytes")

@@ -24,13 +24,6 @@ def test_each_epoch_has_its_own_order():
     assert order[:20] != order[20:]
 
 
-def test_ranks_take_turns_within_the_batch_of_one_process():
-    """Ranks 0, 1, 2 of batch size 4 interleave to one process's batch size 12."""
-    ranks = [prompts_at(6, seed=1, size=50, batch_size=4, rank=r, world=3) for r in range(3)]
-    together = [index for turn in zip(*ranks, strict=True) for index in turn]
-    assert together == prompts_at(6, seed=1, size=50, batch_size=12)
-
-
 def test_another_seed_is_another_order():
     assert walk(1, seed=1, size=40, batch_size=40) != walk(1, seed=2, size=40, batch_size=40)
 
@@ -75,11 +68,8 @@ def test_equal_weights_read_what_none_do(size, weight):
 
 
 def test_weights_do_not_change_what_a_step_depends_on():
-    """Ranks take turns, and a step is the same wherever counting starts."""
+    """A step is the same wherever counting starts."""
     how = {"seed": 1, "size": 11, "weights": np.arange(11.0)}
-    ranks = [prompts_at(6, **how, batch_size=4, rank=rank, world=3) for rank in range(3)]
-    together = [index for turn in zip(*ranks, strict=True) for index in turn]
-    assert together == prompts_at(6, **how, batch_size=12)
     assert prompts_at(3, **how, batch_size=12) == walk(4, **how, batch_size=12)[36:]
 
 

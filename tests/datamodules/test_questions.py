@@ -9,48 +9,19 @@ from pathlib import Path
 import lightning as L
 import numpy as np
 import pytest
-import soundfile
 from PIL import Image
 
-from configs.ablation import Condition
 from configs.inputs import MixtureConfig
-from configs.schema import ContributionConfig, DataConfig, MediaConfig
-from datamodules.contribution.probe_cache import ProbeRow, write_shard
+from configs.schema import ContributionConfig, DataConfig
 from datamodules.loading.question_set import QuestionSet, load_questions, load_splits
 from datamodules.loading.views import ViewSettings
 from datamodules.media.ablation import MediaAblation
 from datamodules.questions import QuestionData
 from datamodules.sources.index.manifest_index import open_samples
+from tests.datamodules.contribution.conftest import probed as cached
+from tests.datamodules.loading.conftest import six_questions
 
-BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.0)
-KEY = "a" * 32
-
-
-def six_questions(tmp_path: Path) -> DataConfig:
-    """Write six questions: three of a picture, two of a sound, one of neither."""
-    rng = np.random.default_rng(0)
-    rows = []
-    for number in range(6):
-        media = []
-        if number < 3:
-            pixels = rng.integers(0, 255, (56, 56, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-            media = [{"modality": "image", "path": f"{number}.png"}]
-        elif number < 5:
-            soundfile.write(tmp_path / f"{number}.wav", rng.normal(size=8000) * 0.1, 16_000)
-            media = [{"modality": "audio", "path": f"{number}.wav"}]
-        rows.append(
-            {
-                "id": f"q{number}",
-                "question": "Which?",
-                "options": ["3", "8"],
-                "answer": "8",
-                "media": media,
-            }
-        )
-    lines = [json.dumps(row) for row in rows]
-    (tmp_path / "train.jsonl").write_text("\n".join(lines) + "\n")
-    return DataConfig(name="six", root=str(tmp_path), media=BUDGET, max_bad_share=0.5)
+BLIND = {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0}
 
 
 @pytest.fixture
@@ -64,30 +35,10 @@ def questions(data, encoder, tmp_path) -> QuestionSet:
 
 
 def probed(
-    data: DataConfig,
-    questions: QuestionSet,
-    correct: dict[str, int],
-    condition: Condition = "text_only",
+    data: DataConfig, questions: QuestionSet, correct: dict[str, int], **setting: object
 ) -> None:
     """Cache one answer for each sample named."""
-    rows = [
-        ProbeRow(
-            sample_id=s.id,
-            content_hash=s.content_hash,
-            probe_key=KEY,
-            condition=condition,
-            how="absent",
-            n=1,
-            n_correct=correct[s.id],
-            n_unparsed=0,
-            option_seed=0,
-            shard="1/1",
-            time=0.0,
-        )
-        for s in questions.samples
-        if s.id in correct
-    ]
-    write_shard(Path(data.root) / "probes", rows)
+    cached(Path(data.root), correct, n=1, samples=questions.samples, **setting)
 
 
 def filtered(data: DataConfig, **settings: object) -> DataConfig:
@@ -103,7 +54,7 @@ def module(data: DataConfig, encoder, tmp_path: Path, **settings: object) -> Que
 
 def test_a_run_reads_what_the_rule_keeps(data, questions, encoder, tmp_path):
     """q0 and q3 are answered blind; q5 has nothing to withhold and is kept. Two epochs."""
-    probed(data, questions, {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0})
+    probed(data, questions, BLIND)
     loader = module(filtered(data), encoder, tmp_path).train_dataloader()
     ids = Counter(sample.id for [batch] in islice(loader, 4) for sample in batch.samples)
     assert ids == {"q1": 2, "q2": 2, "q4": 2, "q5": 2}
@@ -111,7 +62,7 @@ def test_a_run_reads_what_the_rule_keeps(data, questions, encoder, tmp_path):
 
 def test_curriculum_steps_are_optimizer_steps(data, questions, encoder, tmp_path):
     """One step of three micro-batches reads weak ones."""
-    probed(data, questions, {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0})
+    probed(data, questions, BLIND)
     run = module(filtered(data, curriculum_steps=1), encoder, tmp_path, micro_batches=3)
     steps = islice(run.train_dataloader(), 2)
     read = [[one.id for one in batch.samples] for batch in chain(*steps)]
@@ -127,7 +78,7 @@ def test_curriculum_steps_end_within_rounds(data, questions, encoder, tmp_path, 
 
     Steps 2 and 3 of a round see again what steps 0 and 1 were the first to see.
     """
-    probed(data, questions, {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0})
+    probed(data, questions, BLIND)
     shape = {"accumulate": 2, "updates": 4, "micro_batches": 4}
     run = module(filtered(data, curriculum_steps=steps), encoder, tmp_path, **shape)
     rounds = islice(run.train_dataloader(), 3)
@@ -176,7 +127,7 @@ def test_loaders_hand_out_whole_rounds_with_their_views(data, encoder, tmp_path,
 
 def test_refills_are_of_the_pool_that_the_run_reads(data, questions, encoder, tmp_path):
     """Weak ones in the round of the curriculum, which are q0 and q3, and then the other four."""
-    probed(data, questions, {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0})
+    probed(data, questions, BLIND)
     run = module(filtered(data, curriculum_steps=1), encoder, tmp_path)
     rounds = islice(run.train_dataloader(), 2)
     read = [{sample.id for sample in batch.samples} for [batch] in rounds]
@@ -187,9 +138,8 @@ def test_refills_are_of_the_pool_that_the_run_reads(data, questions, encoder, tm
 
 def test_imitation_is_filtered_and_weighted_too(data, questions, encoder, tmp_path):
     """Right in full where not without: q1 and q2; q4 is not right at all, q0 and q3 are weak."""
-    ablated = {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0}
-    probed(data, questions, ablated)
-    probed(data, questions, ablated | {"q1": 1, "q2": 1}, condition="full")
+    probed(data, questions, BLIND)
+    probed(data, questions, BLIND | {"q1": 1, "q2": 1}, condition="full")
     weighted = filtered(data, weighted=True, on_missing="drop")
     loader = module(weighted, encoder, tmp_path, with_targets=True).train_dataloader()
     batches = list(chain(*islice(loader, 6)))
@@ -219,7 +169,7 @@ def traced(questions: QuestionSet, tmp_path: Path, numbers: dict[str, list[int]]
 def test_traces_of_the_questions_kept_are_imitated(data, questions, encoder, tmp_path):
     """q0 is filtered out, q2 and q5 have no trace, and q1 has two; two epochs of three. What was
     selected is told of the manifest, as it was."""
-    probed(data, questions, {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0})
+    probed(data, questions, BLIND)
     traces = traced(questions, tmp_path, {"q0": [0], "q1": [1, 4], "q4": [2]})
     run = module(filtered(data), encoder, tmp_path, traces=traces, with_targets=True)
     batches = list(chain(*islice(run.train_dataloader(), 3)))
@@ -235,9 +185,8 @@ def test_traces_of_the_questions_kept_are_imitated(data, questions, encoder, tmp
 def test_traces_are_read_as_often_as_their_questions(data, questions, encoder, tmp_path):
     """q4 weighs nothing and has two traces, q1 and q2 alike, q5 as much as the mean of the three;
     their traces are read 12/5, 12/5 and 8/5 times in an epoch of six and less."""
-    ablated = {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0}
-    probed(data, questions, ablated)
-    probed(data, questions, ablated | {"q1": 1, "q2": 1}, condition="full")
+    probed(data, questions, BLIND)
+    probed(data, questions, BLIND | {"q1": 1, "q2": 1}, condition="full")
     traces = traced(questions, tmp_path, {"q1": [0], "q2": [3], "q4": [0, 1], "q5": [2]})
     weighted = filtered(data, weighted=True, on_missing="drop")
     run = module(weighted, encoder, tmp_path, traces=traces, with_targets=True)
@@ -247,7 +196,7 @@ def test_traces_are_read_as_often_as_their_questions(data, questions, encoder, t
 
 
 def test_a_curriculum_imitates_traces_of_weak_questions_first(data, questions, encoder, tmp_path):
-    probed(data, questions, {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0})
+    probed(data, questions, BLIND)
     traces = traced(questions, tmp_path, {"q0": [5], "q1": [1], "q3": [6], "q4": [2]})
     settings = filtered(data, curriculum_steps=1)
     run = module(settings, encoder, tmp_path, traces=traces, with_targets=True)

@@ -14,7 +14,7 @@ from datamodules.prompts.renderers.text import TextRenderer
 
 
 def build_renderer(
-    path: str, config: PretrainedConfig, processor: Processor, *, audio_in_video: bool = False
+    path: str, config: PretrainedConfig, processor: Processor, *, audio_in_video: bool
 ) -> Renderer:
     """Build the renderer of a model.
 

@@ -81,30 +81,6 @@ def _words(count: int) -> Tensor:
     return torch.arange(count).expand(3, -1)
 
 
-def visual_positions(
-    token_ids: Sequence[int],
-    media: Sequence[Sequence[Features]],
-    *,
-    visual_ids: Sequence[int],
-    merge_size: int,
-    positions_per_second: float,
-) -> Tensor:
-    """Number the tokens of a prompt whose videos advance in time as their frames do.
-
-    Shapes: P token ids -> (3, P)
-
-    Args:
-        merge_size: patches along each side of the square that shares one token.
-    """
-    blocks = [
-        Block(numbers=video_block(feature, merge_size, positions_per_second).long())
-        for medium in media
-        for feature in medium
-        if feature.kind != "audio"
-    ]
-    return rope_positions(token_ids, blocks, visual_ids=visual_ids)
-
-
 def video_block(video: Features, merge_size: int, positions_per_second: float) -> Tensor:
     """Spread the tokens of one image or video, time in fractions of positions.
 

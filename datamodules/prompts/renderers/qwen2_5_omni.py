@@ -1,13 +1,11 @@
 """Qwen2.5-Omni: images, videos and audio; the audio of a video follows its frames or is interleaved
 with them in chunks of time."""
 
-from collections.abc import Sequence
 from typing import Protocol, final
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from datamodules.prompts.renderers.base import Medium
 from datamodules.prompts.renderers.capabilities import OmniRenderer
@@ -18,7 +16,7 @@ from datamodules.prompts.renderers.interleaving import (
     interleave_positions,
     token_times,
 )
-from datamodules.prompts.renderers.positions import Block, rope_positions, video_block
+from datamodules.prompts.renderers.positions import Block
 
 
 class Rope(Protocol):
@@ -33,7 +31,7 @@ class Qwen25OmniRenderer(OmniRenderer):
     """Renders media for a Qwen2.5-Omni thinker."""
 
     def __init__(
-        self, path: str, processor: Processor, *, rope: Rope, audio_in_video: bool = False
+        self, path: str, processor: Processor, *, rope: Rope, audio_in_video: bool
     ) -> None:
         super().__init__(path, processor, audio_in_video=audio_in_video)
         self.rope = rope
@@ -42,15 +40,6 @@ class Qwen25OmniRenderer(OmniRenderer):
         """Turn a waveform into mel frames."""
         return audio_features(self.processor.feature_extractor, wave)
 
-    def positions(self, ids: Sequence[int], media: Sequence[Medium]) -> Tensor:
-        """Number the tokens of a prompt. Shapes: P ids -> (3, P)"""
-        visual = [self.placeholders[kind] for kind in ("image", "video")]
-        return rope_positions(
-            ids,
-            [block for medium in media for block in self._blocks(medium)],
-            visual_ids=self.processor.tokenizer.convert_tokens_to_ids(visual),
-        )
-
     def pieces(self, medium: Medium) -> list[Piece]:
         """Interleave the tokens of a video's frames and its audio."""
         seen, heard = medium
@@ -58,15 +47,14 @@ class Qwen25OmniRenderer(OmniRenderer):
         length = int(rate * self.rope.seconds_per_chunk)
         return interleave_chunks(token_times(seen, rate), heard.tokens, length=length)
 
-    def _blocks(self, medium: Medium) -> list[Block]:
+    def blocks(self, medium: Medium) -> list[Block]:
         """Number the tokens of a medium, where they are not numbered like text.
 
         Interleaved, the marks before a video and before its audio share one number, and so do those
         behind them, one more than the largest of the last piece.
         """
-        merge_size = self.processor.image_processor.merge_size
         rate = self.rope.position_id_per_seconds
-        seen = [video_block(one, merge_size, rate).long() for one in medium if one.kind != "audio"]
+        seen = [numbers.long() for numbers in self.seen(medium, rate)]
         if not self.is_interleaved(medium):
             return [Block(numbers=numbers) for numbers in seen]
         pieces = self.pieces(medium)

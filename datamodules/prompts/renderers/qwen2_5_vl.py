@@ -1,14 +1,11 @@
 """Qwen2.5-VL: images, and videos without audio."""
 
-from collections.abc import Sequence
 from typing import Protocol, final
-
-from torch import Tensor
 
 from datamodules.prompts.renderers.base import Medium
 from datamodules.prompts.renderers.capabilities import VisionRenderer
 from datamodules.prompts.renderers.features import Processor
-from datamodules.prompts.renderers.positions import visual_positions
+from datamodules.prompts.renderers.positions import Block
 
 
 class Rope(Protocol):
@@ -25,15 +22,7 @@ class Qwen25VLRenderer(VisionRenderer):
         super().__init__(path, processor)
         self.rope = rope
 
-    def positions(self, ids: Sequence[int], media: Sequence[Medium]) -> Tensor:
-        """Number the tokens of a prompt. Shapes: P ids -> (3, P)"""
-        return visual_positions(
-            ids,
-            media,
-            visual_ids=[
-                self.processor.tokenizer.convert_tokens_to_ids(token)
-                for token in self.placeholders.values()
-            ],
-            merge_size=self.processor.image_processor.merge_size,
-            positions_per_second=self.rope.tokens_per_second,
-        )
+    def blocks(self, medium: Medium) -> list[Block]:
+        """Number the tokens of a medium; a video's advance in time as its frames do."""
+        seen = self.seen(medium, self.rope.tokens_per_second)
+        return [Block(numbers=numbers.long()) for numbers in seen]

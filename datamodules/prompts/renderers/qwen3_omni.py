@@ -19,7 +19,7 @@ from datamodules.prompts.renderers.interleaving import (
     interleave_positions,
     token_times,
 )
-from datamodules.prompts.renderers.positions import Block, rope_positions, video_block
+from datamodules.prompts.renderers.positions import Block
 
 
 class Hearing(Protocol):
@@ -40,7 +40,7 @@ class Qwen3OmniRenderer(OmniRenderer):
     """Renders media for a Qwen3-Omni thinker."""
 
     def __init__(
-        self, path: str, processor: Processor, *, rope: Rope, audio_in_video: bool = False
+        self, path: str, processor: Processor, *, rope: Rope, audio_in_video: bool
     ) -> None:
         super().__init__(path, processor, audio_in_video=audio_in_video)
         self.rope = rope
@@ -75,12 +75,7 @@ class Qwen3OmniRenderer(OmniRenderer):
 
         Shapes: P ids -> (3, P) float32
         """
-        visual = [self.placeholders[kind] for kind in ("image", "video")]
-        return rope_positions(
-            ids,
-            [block for medium in media for block in self._blocks(medium)],
-            visual_ids=self.processor.tokenizer.convert_tokens_to_ids(visual),
-        ).float()
+        return super().positions(ids, media).float()
 
     def pieces(self, medium: Medium) -> list[Piece]:
         """Interleave the tokens of a video's frames and its audio."""
@@ -89,19 +84,14 @@ class Qwen3OmniRenderer(OmniRenderer):
             token_times(seen, self.rope.position_id_per_seconds), heard.tokens
         )
 
-    def _blocks(self, medium: Medium) -> list[Block]:
+    def blocks(self, medium: Medium) -> list[Block]:
         """Number the tokens of a medium, where they are not numbered like text."""
-        merge_size = self.processor.image_processor.merge_size
-        rate = self.rope.position_id_per_seconds
-        seen = [video_block(one, merge_size, rate) for one in medium if one.kind != "audio"]
+        seen = self.seen(medium, self.rope.position_id_per_seconds)
         if not self.is_interleaved(medium):
             return [Block(numbers=numbers) for numbers in seen]
         pieces = self.pieces(medium)
-        return [
-            Block(
-                numbers=interleave_positions(pieces, seen[0], medium[1].tokens), tail=pieces[-1][1]
-            )
-        ]
+        numbers = interleave_positions(pieces, seen[0], medium[1].tokens)  # (3, tokens)
+        return [Block(numbers=numbers, tail=pieces[-1][1])]
 
 
 def heard_tokens(frames: int, window: int) -> int:

@@ -1,15 +1,12 @@
 """Qwen3-VL: images, and videos without audio; each pair of frames is preceded by its time as
 text."""
 
-from collections.abc import Sequence
 from typing import final
-
-from torch import Tensor
 
 from datamodules.prompts.renderers.base import Medium, Place
 from datamodules.prompts.renderers.capabilities import VisionRenderer
 from datamodules.prompts.renderers.features import Features
-from datamodules.prompts.renderers.positions import Block, rope_positions, video_block
+from datamodules.prompts.renderers.positions import Block
 
 
 @final
@@ -39,17 +36,9 @@ class Qwen3VLRenderer(VisionRenderer):
         firsts = range(0, int(shown.grid[0]) * together, together)
         return [(first / fps + (first + together - 1) / fps) / 2 for first in firsts]
 
-    def positions(self, ids: Sequence[int], media: Sequence[Medium]) -> Tensor:
-        """Number the tokens of a prompt: only the text between steps advances time.
-
-        Shapes: P ids -> (3, P)
-        """
-        merge_size = self.processor.image_processor.merge_size
-        blocks = []
-        for one in (one for medium in media for one in medium):
-            steps = int(one.grid[0])
-            still = video_block(one, merge_size, 0.0).long()  # (3, tokens)
-            blocks += [Block(numbers=numbers) for numbers in still.chunk(steps, dim=1)]
-        visual = [*self.placeholders.values()]
-        ids_of = self.processor.tokenizer.convert_tokens_to_ids
-        return rope_positions(ids, blocks, visual_ids=ids_of(visual))
+    def blocks(self, medium: Medium) -> list[Block]:
+        """Number the tokens of a medium: only the text between steps advances time."""
+        stills = [numbers.long() for numbers in self.seen(medium, 0.0)]  # (3, tokens) each
+        steps = [int(one.grid[0]) for one in medium]
+        pairs = zip(stills, steps, strict=True)
+        return [Block(numbers=part) for still, count in pairs for part in still.chunk(count, dim=1)]

@@ -27,6 +27,10 @@ Way = Literal["text", "letter", "from_0", "from_1"]
 1."""
 
 WAYS: tuple[Way, ...] = get_args(Way)
+BY_TEXT: tuple[Way, ...] = ("text", "letter")
+BY_LETTER: tuple[Way, ...] = ("letter", "text")
+"""The ways of most data sets, their own first; copies name options in the other."""
+
 COUNTED: frozenset[Way] = frozenset({"from_0", "from_1"})
 
 Readings = Mapping[Way, int]

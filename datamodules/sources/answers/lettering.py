@@ -89,6 +89,12 @@ class Offered:
         """Strip the letters of published options."""
         return cls(texts=tuple(lettered(published)), published=tuple(published))
 
+    @classmethod
+    def named_by_letters(cls, texts: Sequence[str]) -> "Offered":
+        """Put letters before options that are named by them, in a column or a question."""
+        pairs = zip(LETTERS, texts, strict=False)
+        return cls(texts=tuple(texts), published=tuple(f"{name}. {text}" for name, text in pairs))
+
 
 def narrow(text: str) -> str:
     """Write wide letters as others, each in its place."""

@@ -105,12 +105,8 @@ def offered(value: object) -> Offered:
     published = [written(item) for item in items]
     found = Offered.of(published)
     if named and not found.lettered:  # the names are letters
-        return Offered(texts=found.texts, published=_behind_letters(published))
+        return Offered.named_by_letters(found.texts)
     return found
-
-
-def _behind_letters(options: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f"{letter}. {text}" for letter, text in zip(LETTERS, options, strict=False))
 
 
 def _named(options: Mapping[str, object]) -> list[object]:

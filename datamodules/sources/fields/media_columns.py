@@ -11,7 +11,7 @@ from datamodules.sources.fields.columns import FILE_KEYS, absent, file_of, mediu
 from datamodules.sources.fields.hints import SAID, words_of
 from datamodules.sources.fields.naming import ending_of, stem_of
 from datamodules.sources.fields.printed import held_in
-from datamodules.sources.fields.row import Fields
+from datamodules.sources.fields.row import Fields, fields_of
 from datamodules.sources.fields.segments import within
 
 NAMES = frozenset(("path", "file", "filename", "filepath", "url", "uri", "link", "src", "byte"))
@@ -42,7 +42,7 @@ def named_media(row: Row) -> list[Named]:
     file one is read. Empty cells, also those of lists, hold no medium. A column of unknown kind
     stays unread, which quarantines the row.
     """
-    fields = row if isinstance(row, Fields) else Fields(row)
+    fields = fields_of(row)
     found: dict[tuple[Modality, str], list[tuple[str, object]]] = {}
     for name in _numbered(fields):
         for kind, item in _of_column(name, fields):

@@ -106,6 +106,11 @@ class Fields(Mapping[str, object]):
                     yield f"{name}.{deeper}", last, found
 
 
+def fields_of(row: Row) -> Fields:
+    """Track the fields of a row, unless they are tracked already."""
+    return row if isinstance(row, Fields) else Fields(row)
+
+
 def whole(value: object) -> object:
     """Return a value without tracking, which accesses all of it."""
     if isinstance(value, str):

@@ -9,10 +9,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from datamodules.sources.adapter import Format, Place, Row
 from datamodules.sources.answers.normalize import RowError, written
 from datamodules.sources.fields.columns import absent, facts, is_short, text_of
-from datamodules.sources.fields.row import Fields
+from datamodules.sources.fields.row import Fields, fields_of
 from datamodules.sources.fields.segments import in_segments
 from datamodules.sources.generic.question_text import named, open_question, parts_of
-from datamodules.sources.generic.turns import either, exchange, fields_of, list_of, turns_of
+from datamodules.sources.generic.turns import either, exchange, list_of, turns_of
 
 OWN = ("id", "source", "asset_id", "answer_type", "tolerance", "evidence", "facts")
 """Fields of our own manifest that a chat may have."""

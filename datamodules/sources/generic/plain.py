@@ -1,20 +1,19 @@
 """Read tables of questions with arbitrary names of columns."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 
 from datamodules.sample import LETTERS
 from datamodules.sources.adapter import Format, Place, Row
-from datamodules.sources.answers.golds import LONE_SMALL, NUMBERED, plain
+from datamodules.sources.answers.golds import LONE_SMALL, NUMBERED, WAYS, plain
 from datamodules.sources.answers.lettering import Offered, split_options
 from datamodules.sources.answers.normalize import NUMBER, RowError
 from datamodules.sources.fields.columns import absent, answer_of, facts, offered
 from datamodules.sources.fields.hints import ShownMedia, is_fact, is_prose, looks_like
 from datamodules.sources.fields.marks import without_tags
 from datamodules.sources.fields.media_columns import medium_of, named_media
-from datamodules.sources.fields.naming import stem_of
 from datamodules.sources.fields.printed import held_in
-from datamodules.sources.fields.row import Fields, whole
+from datamodules.sources.fields.row import Fields, fields_of, shown_in, whole
 from datamodules.sources.fields.segments import in_segments
 from datamodules.sources.generic.question_text import open_question, parts_of
 from datamodules.sources.rows import ROW_FIELDS
@@ -42,7 +41,7 @@ def plain_columns(row: Row, place: Place) -> Iterator[Row]:
     have. Other columns are facts, unless they look as if an answer depended on them, or hold more
     than a text, or prose; those stay unread.
     """
-    fields = row if isinstance(row, Fields) else Fields(row)
+    fields = fields_of(row)
     options, answer = _options(fields), fields.get("answer")
     asked: dict[str, object]
     if options.texts:
@@ -56,10 +55,6 @@ def plain_columns(row: Row, place: Place) -> Iterator[Row]:
             _refuse_lost_options(fields, parts.answer)
         asked = open_question(parts)
     media = _media(fields, place)
-    shown = ShownMedia(
-        kinds=frozenset(str(one.get("modality")) for one in media),
-        stems=frozenset(stem_of(str(one.get("path"))) for one in media),
-    )
     named = [name for name in OWN if not absent(fields.peek(name))]
     own = fields.get("facts")
     told = own if isinstance(own, Mapping) else {}
@@ -70,7 +65,10 @@ def plain_columns(row: Row, place: Place) -> Iterator[Row]:
     yield {
         **row,
         "media": media,
-        "facts": {**_others(fields, shown), **{str(name): told[name] for name in told}},
+        "facts": {
+            **_others(fields, shown_in([{"media": media}])),
+            **{str(name): told[name] for name in told},
+        },
     }
 
 
@@ -81,13 +79,8 @@ def _options(row: Fields) -> Offered:
             return offered(row[name])
     for names in _groups(row):
         if len(names) > 1:
-            given = offered([row[name] for name in names])
-            return Offered(texts=given.texts, published=_with_letters(given.texts))
+            return Offered.named_by_letters(offered([row[name] for name in names]).texts)
     return Offered(texts=(), published=())
-
-
-def _with_letters(texts: Sequence[str]) -> tuple[str, ...]:
-    return tuple(f"{letter}. {text}" for letter, text in zip(LETTERS, texts, strict=False))
 
 
 def _groups(row: Fields) -> list[list[str]]:
@@ -197,6 +190,7 @@ COLUMNS: tuple[Format, ...] = tuple(
         name="columns",
         fields=frozenset({"question", "answer", *options}),
         adapt=plain_columns,
+        ways=WAYS,
         generic=True,
     )
     for options in ((), ("choices",), ("options",), ("choice_a", "choice_b"))

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import final
 
-from datamodules.sample import LETTERS, MAX_EXPRESSION
+from datamodules.sample import MAX_EXPRESSION
 from datamodules.sources.answers.golds import readings
 from datamodules.sources.answers.lettering import Offered, lists_options, split_options
 from datamodules.sources.answers.normalize import RowError, written
@@ -38,10 +38,7 @@ def parts_of(question: object, answer: object) -> Parts:
     text = written(question) if isinstance(question, str) and question.strip() else ""
     said = tagged(written(answer))
     asked, texts = split_options(text)
-    options = Offered(
-        texts=tuple(texts),
-        published=tuple(f"{letter}. {one}" for letter, one in zip(LETTERS, texts, strict=False)),
-    )
+    options = Offered.named_by_letters(texts)
     chosen = named(said, options)
     if chosen is None and lists_options(text, said):
         raise RowError(

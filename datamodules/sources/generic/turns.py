@@ -11,7 +11,7 @@ from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.fields.columns import FILE_KEYS, absent
 from datamodules.sources.fields.marks import TAG
 from datamodules.sources.fields.media_columns import medium_of, named_media
-from datamodules.sources.fields.row import Fields, whole
+from datamodules.sources.fields.row import Fields, fields_of, whole
 from datamodules.sources.fields.segments import within
 
 Speaker = Literal["system", "user", "assistant"]
@@ -243,8 +243,3 @@ def list_of(value: object) -> list[object]:
             "malformed", f"{str(value)[:80]!r} is no list, but turns and media are: mend the row."
         )
     return value
-
-
-def fields_of(row: Row) -> Fields:
-    """Track the fields of a row, unless they are tracked already."""
-    return row if isinstance(row, Fields) else Fields(row)

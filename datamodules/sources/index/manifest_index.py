@@ -34,6 +34,7 @@ from datamodules.sources.index.sealed import broken, seal
 from datamodules.sources.index.table import SampleTable, Stamp, stamp, write_table
 from datamodules.sources.manifest import read_manifest, samples_of
 from datamodules.sources.quarantine import Quarantine
+from datamodules.sources.row_files import own_lines
 from runtime.writing import holding, sweep, whole_directory, write_text
 from untrusted.json_text import json_of
 
@@ -144,9 +145,8 @@ def _lacking(index: Path) -> bool:
 def _replay(index: Path, quarantine: Quarantine) -> None:
     """Quarantine the rows that were when the manifest was indexed."""
     file = index / "quarantine.jsonl"
-    rows = map(json_of, file.read_text().splitlines() if file.exists() else ())
     unseen = 0
-    for row in rows:
+    for row in map(json_of, own_lines(file) if file.exists() else ()):
         quarantine.add(row["id"], row["reason"], row["detail"], row["path"])
         unseen += row["reason"] not in get_args(Reason)
     if unseen:
@@ -167,7 +167,7 @@ def _without(
     table: SampleTable, taken: Container[str], quarantine: Quarantine, path: Path
 ) -> SampleTable:
     """Drop the questions whose ids occur in other manifests."""
-    ids = table.ids
+    ids = table.column("id")
     kept = np.array([sample_id not in taken for sample_id in ids], dtype=np.bool_)
     for place in np.flatnonzero(~kept):
         quarantine.add(

@@ -102,11 +102,6 @@ class SampleTable(Sequence[Sample]):
     def __getstate__(self) -> dict[str, Any]:
         return vars(self) | {"_opened": None, "_last": None}
 
-    @property
-    def ids(self) -> list[str]:
-        """The ids of all questions, read alone."""
-        return self.column("id")
-
     def take(self, indices: NDArray[np.int64]) -> "SampleTable":
         """Choose some of the questions, in the order given."""
         return self._part(np.array(self.places)[indices])
@@ -170,11 +165,6 @@ class SampleTable(Sequence[Sample]):
 def checked(samples: Sequence[Sample], index: int) -> Sample:
     """Return a sample; one from a table after checking that its media are unchanged."""
     return samples.checked(index) if isinstance(samples, SampleTable) else samples[index]
-
-
-def ids_of(samples: Sequence[Sample]) -> list[str]:
-    """List the ids of questions; those of a table without making samples."""
-    return column_of(samples, "id")
 
 
 def column_of(samples: Sequence[Sample], name: Column) -> list[str]:

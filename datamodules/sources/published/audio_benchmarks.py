@@ -3,13 +3,10 @@
 from collections.abc import Iterator
 
 from datamodules.sources.adapter import Format, Place, Row
-from datamodules.sources.answers.golds import Way
+from datamodules.sources.answers.golds import BY_TEXT
 from datamodules.sources.fields.columns import absent, facts, offered
 from datamodules.sources.published.media_lookup import find_medium
 from datamodules.sources.published.shared import cells, choice, named
-
-TEXTS: tuple[Way, ...] = ("text", "letter")
-"""All three name the right option by its text; copies give the options letters, and name those."""
 
 SOUNDS = ("", "audio", "audios")
 
@@ -23,7 +20,7 @@ def mmau(row: Row, place: Place) -> Iterator[Row]:
     yield {
         **named("mmau", row, "id"),
         **choice(
-            row.get("question"), offered(row.get("choices")), row.get("answer"), place, *TEXTS
+            row.get("question"), offered(row.get("choices")), row.get("answer"), place, *BY_TEXT
         ),
         "media": [find_medium(row, place, "audio", sounds, *SOUNDS)],
         "facts": facts(
@@ -43,7 +40,7 @@ def mmar(row: Row, place: Place) -> Iterator[Row]:
     yield {
         **named("mmar", row, "id"),
         **choice(
-            row.get("question"), offered(row.get("choices")), row.get("answer"), place, *TEXTS
+            row.get("question"), offered(row.get("choices")), row.get("answer"), place, *BY_TEXT
         ),
         "media": [find_medium(row, place, "audio", ("audio_path", "audio"), *SOUNDS)],
         "asset_id": None if absent(url) else url,
@@ -59,7 +56,7 @@ def mmsu(row: Row, place: Place) -> Iterator[Row]:
     gold = "answer" if absent(row.get("answer_gt")) else "answer_gt"
     yield {
         **named("mmsu", row, "id"),
-        **choice(row.get("question"), options, row.get(gold), place, *TEXTS),
+        **choice(row.get("question"), options, row.get(gold), place, *BY_TEXT),
         "media": [find_medium(row, place, "audio", ("audio_path", "audio"), *SOUNDS)],
         "facts": facts(
             row,
@@ -75,7 +72,6 @@ AUDIO_BENCHMARKS: tuple[Format, ...] = (
             name="mmau",
             fields=frozenset({"question", "choices", "task", *fields}),
             adapt=mmau,
-            ways=frozenset(TEXTS),
             test=True,
             # What the publisher's script has models add.
             harmless=frozenset({"model_output", "model_prediction"}),
@@ -87,7 +83,6 @@ AUDIO_BENCHMARKS: tuple[Format, ...] = (
             name="mmar",
             fields=frozenset({"question", "choices", "modality", "category", name}),
             adapt=mmar,
-            ways=frozenset(TEXTS),
             test=True,
             # Where in the recording the sound is from, and what annotators think of the answer.
             harmless=frozenset({"timestamp", "thinking", "cue", "rubric", "answer_prediction"}),
@@ -98,7 +93,6 @@ AUDIO_BENCHMARKS: tuple[Format, ...] = (
         name="mmsu",
         fields=frozenset({"question", "choice_a", "choice_b", "task_name", "category"}),
         adapt=mmsu,
-        ways=frozenset(TEXTS),
         test=True,
     ),
 )

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from datamodules.sample import LETTERS
 from datamodules.sources.adapter import Format, Place, Row
-from datamodules.sources.answers.golds import Way
+from datamodules.sources.answers.golds import BY_LETTER, BY_TEXT
 from datamodules.sources.answers.lettering import Offered
 from datamodules.sources.answers.normalize import RowError, written
 from datamodules.sources.fields.columns import (
@@ -22,9 +22,6 @@ from datamodules.sources.published.media_lookup import ENDINGS, find_medium, fin
 from datamodules.sources.published.shared import choice, lettered_options, named, right
 from datamodules.sources.published.subtitles import subtitles
 from datamodules.sources.published.tagged_benchmarks import TAGGED_BENCHMARKS
-
-BY_LETTER: tuple[Way, ...] = ("letter", "text")
-BY_TEXT: tuple[Way, ...] = ("text", "letter")
 
 TASK = re.compile(r"task_?[0-9]+")
 """Names of WorldSense's questions about one video."""
@@ -200,14 +197,12 @@ OMNI_BENCHMARKS: tuple[Format, ...] = (
         name="omnibench",
         fields=frozenset({"question", "options", "task type", "audio content", "image content"}),
         adapt=omnibench,
-        ways=frozenset(BY_LETTER),
         test=True,
     ),
     Format(
         name="daily_omni",
         fields=frozenset({"Question", "Choice", "video_id"}),
         adapt=daily_omni,
-        ways=frozenset(BY_LETTER),
         test=True,
         harmless=frozenset({"Explaination", "Explanation"}),
     ),
@@ -216,7 +211,6 @@ OMNI_BENCHMARKS: tuple[Format, ...] = (
             name="worldsense",
             fields=frozenset(fields),
             adapt=worldsense,
-            ways=frozenset(BY_LETTER),
             test=True,
             # The sound at `audio_path` was taken out of the video, and `video` is its name.
             harmless=frozenset(
@@ -232,7 +226,6 @@ OMNI_BENCHMARKS: tuple[Format, ...] = (
         name="intentbench",
         fields=frozenset({"problem", "problem_type", "data_type", "solution"}),
         adapt=intentbench,
-        ways=frozenset(BY_LETTER),
         test=True,
         # As the publisher's script does: the video is `video`, and `path` where there is none.
         harmless=frozenset({"path"}),
@@ -241,7 +234,6 @@ OMNI_BENCHMARKS: tuple[Format, ...] = (
         name="omnivideobench",
         fields=frozenset({"video", "video_type", "questions"}),
         adapt=omnivideobench,
-        ways=frozenset(BY_LETTER),
         test=True,
         # `answer` says in other words what the option of the letter says, which is scored.
         harmless=frozenset({"questions.answer", "questions.reasoning_steps"}),

@@ -2,16 +2,13 @@
 
 from collections.abc import Iterator
 
-from datamodules.sample import LETTERS
 from datamodules.sources.adapter import Format, Place, Row
-from datamodules.sources.answers.golds import LONE, Way
+from datamodules.sources.answers.golds import BY_LETTER, LONE
 from datamodules.sources.answers.lettering import Offered, split_options
 from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.fields.columns import absent, facts, offered, text_of
 from datamodules.sources.published.media_lookup import ENDINGS, Tagged, in_order, numbered
 from datamodules.sources.published.shared import choice, lettered_options, named, open_answer
-
-BY_LETTER: tuple[Way, ...] = ("letter", "text")
 
 
 def av_odyssey(row: Row, place: Place) -> Iterator[Row]:
@@ -51,8 +48,7 @@ def uno_bench(row: Row, place: Place) -> Iterator[Row]:
     options = offered(row.get("options" if "options" in row else "choices"))
     if not options.texts:
         question, within = split_options(question)
-        letters = [f"{letter}. {text}" for letter, text in zip(LETTERS, within, strict=False)]
-        options = Offered(texts=tuple(within), published=tuple(letters))
+        options = Offered.named_by_letters(within)
     answer = row.get("answer")
     if options.texts:
         asked = choice(question, options, answer, place, *BY_LETTER)
@@ -80,14 +76,12 @@ TAGGED_BENCHMARKS: tuple[Format, ...] = (
         name="av_odyssey",
         fields=frozenset({"question_id", "question", "options", "subfield", "data_type"}),
         adapt=av_odyssey,
-        ways=frozenset(BY_LETTER),
         test=True,
     ),
     Format(
         name="uno_bench",
         fields=frozenset({"qid", "question", "score_type", "subset_name"}),
         adapt=uno_bench,
-        ways=frozenset(BY_LETTER),
         test=True,
     ),
 )

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from datamodules.sample import AnswerType
 from datamodules.sources.adapter import Format, Place, Row
-from datamodules.sources.answers.golds import Way
+from datamodules.sources.answers.golds import BY_LETTER, BY_TEXT, WAYS, Way
 from datamodules.sources.answers.normalize import RowError, written
 from datamodules.sources.fields.columns import (
     absent,
@@ -38,10 +38,10 @@ def audiomcq(row: Row, place: Place) -> Iterator[Row]:
     chains of thought end in none, and the published recipe trains on none.
     """
     options, source = offered(row.get("choices")), text_of(row, "source_dataset")
-    gold = right(row.get("answer"), options, place, "text", "letter")
+    gold = right(row.get("answer"), options, place, *BY_TEXT)
     thought = row.get("gemini_cot")
     ends = isinstance(thought, str) and tagged(thought) != thought
-    if ends and right(thought, options, place, "text", "letter") != gold:
+    if ends and right(thought, options, place, *BY_TEXT) != gold:
         raise RowError(
             "bad_answer",
             f"gemini_cot ends in {tagged(str(thought))[:80]!r}, but the answer is "
@@ -94,7 +94,7 @@ def video_r1(row: Row, place: Place) -> Iterator[Row]:
     options = lettered_options(row.get("options"))
     asked = {"question": question, "answer": "" if absent(solution) else _bare(solution)}
     if answer_type == "choice":
-        asked = choice(question, options, solution, place, "letter", "text")
+        asked = choice(question, options, solution, place, *BY_LETTER)
     yield {
         "id": row.get("problem_id"),
         **asked,
@@ -158,13 +158,13 @@ TRAINING: tuple[Format, ...] = (
         name="audiomcq",
         fields=frozenset({"source_dataset", "audio_path", "question", "choices", "answer"}),
         adapt=audiomcq,
-        ways=frozenset(("text", "letter")),
         harmless=frozenset({"structured_cot", "unstructured_cot"}),
     ),
     Format(
         name="avqa",
         fields=frozenset({"question_text", "multi_choice", "answer", "audio_path"}),
         adapt=avqa,
+        ways=WAYS,
     ),
     Format(
         name="video_r1",
@@ -172,20 +172,17 @@ TRAINING: tuple[Format, ...] = (
             {"problem_id", "problem", "problem_type", "data_type", "path", "solution"}
         ),
         adapt=video_r1,
-        ways=frozenset(("text", "letter")),
     ),
     Format(
         name="intentbench_train",
         fields=frozenset(),
         adapt=intentbench_train,
-        ways=frozenset(("text", "letter")),
         harmless=frozenset({"path"}),
     ),
     Format(
         name="video_holmes_train",
         fields=frozenset(),
         adapt=video_holmes,
-        ways=frozenset(("text", "letter")),
         harmless=frozenset({"Explanation"}),
     ),
 )

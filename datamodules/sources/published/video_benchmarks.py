@@ -4,7 +4,7 @@ import re
 from collections.abc import Iterator, Mapping
 
 from datamodules.sources.adapter import Format, Place, Row
-from datamodules.sources.answers.golds import Way
+from datamodules.sources.answers.golds import BY_LETTER, Way
 from datamodules.sources.answers.lettering import Offered
 from datamodules.sources.fields.columns import absent, facts, offered, text_of
 from datamodules.sources.published.media_lookup import find_medium, find_video
@@ -34,7 +34,6 @@ TOPICS = (
 VIDEO_OF_TOPIC = re.compile(rf"(?:dev|validation|test)_(?:{'|'.join(TOPICS)})_[0-9]+")
 """Ids of Video-MMMU's videos."""
 
-LETTERS: tuple[Way, ...] = ("letter", "text")
 INDICES: tuple[Way, ...] = ("from_0", "letter")
 
 
@@ -44,7 +43,7 @@ def video_mme(row: Row, place: Place) -> Iterator[Row]:
     spoken = subtitles(place, *(f"{folder}{video}.srt" for folder in ("subtitle/", "")))
     yield {
         **named("video_mme", row, "question_id"),
-        **choice(row.get("question"), options, row.get("answer"), place, *LETTERS),
+        **choice(row.get("question"), options, row.get("answer"), place, *BY_LETTER),
         "media": [find_video(place, video, "data", "videos", "", text=spoken)],
         "facts": facts(row, "duration", "domain", "sub_category", "task_type"),
     }
@@ -127,7 +126,7 @@ def video_holmes(row: Row, place: Place) -> Iterator[Row]:
     folders = ("videos", "videos_cropped", "videos/videos_cropped", "")
     yield {
         "id": f"{video}-{text_of(row, 'Question ID')}",
-        **choice(row.get("Question"), options, row.get("Answer"), place, *LETTERS),
+        **choice(row.get("Question"), options, row.get("Answer"), place, *BY_LETTER),
         "media": [find_video(place, video, *folders)],
         "facts": facts(row, "Question Type"),
     }
@@ -136,7 +135,7 @@ def video_holmes(row: Row, place: Place) -> Iterator[Row]:
 def _either(row: Row, options: Offered, place: Place) -> dict[str, object]:
     """Read a question that offers options, or is open where it offers none."""
     if options.texts:
-        return choice(row.get("question"), options, row.get("answer"), place, *LETTERS)
+        return choice(row.get("question"), options, row.get("answer"), place, *BY_LETTER)
     return {"question": row.get("question"), **open_answer(row.get("answer"))}
 
 
@@ -145,7 +144,6 @@ VIDEO_BENCHMARKS: tuple[Format, ...] = (
         name="video_mme",
         fields=frozenset({"videoID", "question_id", "question", "options"}),
         adapt=video_mme,
-        ways=frozenset(LETTERS),
         test=True,
         harmless=frozenset({"video_id", "url", "subtitle"}),
     ),
@@ -154,7 +152,6 @@ VIDEO_BENCHMARKS: tuple[Format, ...] = (
             name="video_mmmu",
             fields=frozenset({"id", "question", "options", "answer", *more}),
             adapt=video_mmmu,
-            ways=frozenset(LETTERS),
             tells=None if more else _about_a_topic,
             test=True,
             harmless=frozenset({"link_selected"}),
@@ -165,7 +162,6 @@ VIDEO_BENCHMARKS: tuple[Format, ...] = (
         name="mmvu",
         fields=frozenset({"id", "question_type", "metadata", "question", "choices"}),
         adapt=mmvu,
-        ways=frozenset(LETTERS),
         test=True,
         # `video` is the address that the video of `video_path` was fetched from.
         harmless=frozenset(
@@ -177,7 +173,7 @@ VIDEO_BENCHMARKS: tuple[Format, ...] = (
             name="longvideobench",
             fields=frozenset({"video_path", "question", "correct_choice", *options}),
             adapt=longvideobench,
-            ways=frozenset(INDICES),
+            ways=INDICES,
             test=True,
             # `position` is where the hint of the question is in the video, which is asked whole.
             harmless=frozenset({"video_id", "view_count", "position"}),
@@ -188,7 +184,6 @@ VIDEO_BENCHMARKS: tuple[Format, ...] = (
         name="video_holmes",
         fields=frozenset({"video ID", "Question ID", "Question", "Options"}),
         adapt=video_holmes,
-        ways=frozenset(LETTERS),
         test=True,
         harmless=frozenset({"Explanation"}),
     ),

@@ -14,18 +14,11 @@ from datamodules.contamination.clean_view import (
     view_text,
 )
 from datamodules.sample import Sample
+from tests.conftest import make_sample
 
 
 def sample(name: str, content: str = "0") -> Sample:
-    return Sample(
-        id=name,
-        question="Who\u2028speaks?",
-        answer="a dog",
-        answer_type="text",
-        source="some",
-        asset_id=name,
-        content_hash=content * 32,
-    )
+    return make_sample(name, "Who\u2028speaks?", content_hash=content * 32)
 
 
 def view(name: str = "mini", rule: str = "calibrated") -> CleanView:

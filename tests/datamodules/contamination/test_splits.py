@@ -14,6 +14,7 @@ from datamodules.sample import Media, Sample
 from datamodules.sources.index.table import SampleTable, write_table
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.quarantine import Quarantine
+from tests.conftest import make_sample
 
 BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.5)
 VIEW = CleanView(
@@ -26,11 +27,8 @@ def data(folder: Path, **settings: object) -> DataConfig:
 
 
 def sample(name: str, asset: str, *, media: bool = True) -> Sample:
-    return Sample(
-        id=name, question="Who barks?", answer="a dog", answer_type="text", source="some",
-        asset_id=asset, content_hash=name * 32,
-        media=(Media(modality="audio", path=asset),) if media else (),
-    )  # fmt: skip
+    shown = (Media(modality="audio", path=asset),) if media else ()
+    return make_sample(name, asset_id=asset, content_hash=name * 32, media=shown)
 
 
 def read(folder: Path, split: str) -> list[Sample]:

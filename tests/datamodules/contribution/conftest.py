@@ -1,7 +1,7 @@
 """Six questions with cached counts, for tests of selection."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -10,6 +10,7 @@ from configs.schema import ContributionConfig, DataConfig, MediaConfig
 from datamodules.contribution.probe_cache import ProbeRow, describe_probe, write_shard
 from datamodules.contribution.selection import Selected, select_questions
 from datamodules.sample import Media, Sample
+from tests.conftest import make_sample
 
 BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.0)
 KEY, OTHER, THIRD = "a" * 32, "b" * 32, "c" * 32
@@ -18,15 +19,11 @@ FULL = {"q0": 16, "q1": 8, "q2": 11, "q3": 4, "q4": 4}
 
 
 def question(number: int) -> Sample:
-    return Sample(
-        id=f"q{number}",
-        question="Which?",
+    return make_sample(
+        f"q{number}",
         options=("3", "8", "5", "6"),
-        answer="B",
-        answer_type="choice",
         media=() if number == 3 else (Media(modality="audio", path=f"{number}.wav"),),
         source="small" if number == 4 else "big",
-        asset_id=str(number),
         content_hash=f"{number:032x}",
     )
 
@@ -35,7 +32,12 @@ SAMPLES = [question(number) for number in range(6)]
 
 
 def probed(
-    root: Path, correct: Mapping[str, int], key: str = KEY, n: int = 16, **setting: object
+    root: Path,
+    correct: Mapping[str, int],
+    key: str = KEY,
+    n: int = 16,
+    samples: Sequence[Sample] = SAMPLES,
+    **setting: object,
 ) -> None:
     """Cache `n` answers for each question named, text-only unless told otherwise."""
     asked = {"condition": "text_only", "how": "absent", "option_seed": 0, **setting}
@@ -51,7 +53,7 @@ def probed(
             time=0.0,
             **asked,
         )
-        for sample in SAMPLES
+        for sample in samples
         if sample.id in correct
     ]
     describe_probe(

@@ -20,7 +20,8 @@ from datamodules.contribution.presets import (
     Voter,
     queries,
 )
-from datamodules.sample import Media, Sample
+from datamodules.sample import Media
+from tests.conftest import make_sample
 
 AUDIO = Media(modality="audio", path="a.flac")
 IMAGE = Media(modality="image", path="a.png")
@@ -47,18 +48,9 @@ def items(count, *, chance=0.25, closed=True, source="s", undefined=""):
     )
 
 
-def sample(*, answer="A", answer_type="choice", options=(), source="s", media=(VIDEO,)):
-    return Sample(
-        id="x",
-        question="?",
-        options=options,
-        answer=answer,
-        answer_type=answer_type,
-        media=media,
-        source=source,
-        asset_id="a",
-        content_hash="",
-    )
+def sample(**fields):
+    usual = {"options": (), "answer": "A", "source": "s", "media": (VIDEO,)}
+    return make_sample(**usual | fields)
 
 
 def bands(name, *voters, **about):

@@ -7,7 +7,8 @@ import pytest
 
 from datamodules.contribution.decide import Counts
 from datamodules.contribution.shapley import has_part, shares
-from datamodules.sample import Media, Sample
+from datamodules.sample import Media
+from tests.conftest import make_sample
 
 SUBSETS = {
     "avt": "full",
@@ -158,16 +159,8 @@ def test_intervals_hold_the_truth_as_often_as_they_say():
 
 def test_a_video_has_both_parts_and_options_count():
     def sample(*modalities):
-        return Sample(
-            id="x",
-            question="?",
-            answer="1",
-            answer_type="number",
-            media=tuple(Media(modality=one, path="p", role="option") for one in modalities),
-            source="s",
-            asset_id="a",
-            content_hash="",
-        )
+        media = tuple(Media(modality=one, path="p", role="option") for one in modalities)
+        return make_sample(media=media)
 
     samples = [
         sample("video"),

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 from datamodules.digits.build import ADDED, Sizes, ensure, extend, plan_media, write_split
-from tests.datamodules.digits.test_build import FAMILIES, Row, families, paths, read
+from tests.datamodules.digits.conftest import Row, families, paths, read
+from tests.datamodules.digits.test_questions import FAMILIES
 from tests.small_digits import SMALL
 
 

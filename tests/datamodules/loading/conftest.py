@@ -1,6 +1,7 @@
-"""Ten questions with media of every kind, for tests of loading."""
+"""Questions with media of every kind, for tests of loading."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,44 @@ BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_second
 SECONDS = {3: 0.5, 4: 0.4, 6: 1.5, 7: 1.1}
 
 
+KINDS = {".png": "image", ".wav": "audio", ".mp4": "video"}
+
+
+def noise(file: Path, rng: np.random.Generator, seconds: float = 0.5) -> None:
+    """Write a picture or a sound of noise."""
+    if file.suffix == ".png":
+        Image.fromarray(rng.integers(0, 255, (56, 56, 3), dtype=np.uint8)).save(file)
+    else:
+        soundfile.write(file, rng.normal(size=round(16_000 * seconds)) * 0.1, 16_000)
+
+
+def ask(
+    root: Path, options: list[str], media: Iterable[list[str]], *, max_bad_share: float
+) -> DataConfig:
+    """Ask a question about each list of files; 8 is always right."""
+    rows = [
+        {
+            "id": f"q{number}",
+            "question": "Which?",
+            "options": options,
+            "answer": "8",
+            "media": [{"modality": KINDS[Path(file).suffix], "path": file} for file in files],
+        }
+        for number, files in enumerate(media)
+    ]
+    (root / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return DataConfig(name="noise", root=str(root), media=BUDGET, max_bad_share=max_bad_share)
+
+
+def six_questions(root: Path) -> DataConfig:
+    """Write six questions: three of a picture, two of a sound, one of neither."""
+    rng = np.random.default_rng(0)
+    files = ["0.png", "1.png", "2.png", "3.wav", "4.wav"]
+    for file in files:
+        noise(root / file, rng)
+    return ask(root, ["3", "8"], [*([file] for file in files), []], max_bad_share=0.5)
+
+
 @pytest.fixture
 def data(tmp_path: Path) -> DataConfig:
     """Pictures in 0-2, sounds in 3, 4, 6 and 7, a film with and one without sound in 8 and 9.
@@ -23,37 +62,16 @@ def data(tmp_path: Path) -> DataConfig:
     Question 5 has no media, and 7 has those of 0 and 6 besides.
     """
     rng = np.random.default_rng(0)
-    rows = []
-    for number in range(10):
-        media = []
-        if number < 3:
-            pixels = rng.integers(0, 255, (56, 56, 3), dtype=np.uint8)
-            Image.fromarray(pixels).save(tmp_path / f"{number}.png")
-            media = [{"modality": "image", "path": f"{number}.png"}]
-        elif number in SECONDS:
-            samples = rng.normal(size=round(16_000 * SECONDS[number])) * 0.1
-            soundfile.write(tmp_path / f"{number}.wav", samples, 16_000)
-            media = [{"modality": "audio", "path": f"{number}.wav"}]
-        elif number > 7:
-            film(tmp_path / f"{number}.mp4", frames=4, sound=0.4 if number == 8 else 0)
-            media = [{"modality": "video", "path": f"{number}.mp4"}]
-        if number == 7:
-            media += [
-                {"modality": "image", "path": "0.png"},
-                {"modality": "audio", "path": "6.wav"},
-            ]
-        rows.append(
-            {
-                "id": f"q{number}",
-                "question": "Which?",
-                "options": ["3", "8", "5"],
-                "answer": "8",
-                "media": media,
-            }
-        )
-    lines = [json.dumps(row) for row in rows]
-    (tmp_path / "train.jsonl").write_text("\n".join(lines) + "\n")
-    return DataConfig(name="ten", root=str(tmp_path), media=BUDGET, max_bad_share=0.4)
+    pictures = [f"{number}.png" for number in range(3)]
+    for file in pictures:
+        noise(tmp_path / file, rng)
+    for number, seconds in SECONDS.items():
+        noise(tmp_path / f"{number}.wav", rng, seconds)
+    film(tmp_path / "8.mp4", frames=4, sound=0.4)
+    film(tmp_path / "9.mp4", frames=4, sound=0)
+    sounds = [["3.wav"], ["4.wav"], [], ["6.wav"], ["7.wav", "0.png", "6.wav"]]
+    media = [*([file] for file in pictures), *sounds, ["8.mp4"], ["9.mp4"]]
+    return ask(tmp_path, ["3", "8", "5"], media, max_bad_share=0.4)
 
 
 @pytest.fixture

@@ -2,15 +2,14 @@
 
 import json
 from dataclasses import replace
-from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import soundfile
 import torch
 from PIL import Image
 
+from bench.media_files import write_film
 from bench.option_scoring import plain_option_scores
 from configs.schema import DataConfig, MediaConfig
 from datamodules.batch import Batch, Completions
@@ -22,24 +21,6 @@ from modules.grading import score
 from modules.policy.omni import OmniModel
 
 BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.0)
-
-
-def write_film(path: Path, rng: np.random.Generator) -> None:
-    """Eight frames of noise in two seconds, with half a second of noise to hear."""
-    with av.open(str(path), "w") as file:
-        video = file.add_stream("libx264", rate=4)
-        video.width = video.height = 56
-        video.pix_fmt = "yuv420p"
-        audio = file.add_stream("aac", rate=16_000, layout="mono")
-        for _ in range(8):
-            pixels = rng.integers(0, 255, (56, 56, 3), dtype=np.uint8)
-            file.mux(video.encode(av.VideoFrame.from_ndarray(pixels)))
-        file.mux(video.encode(None))
-        wave = rng.normal(size=(1, 8000)).astype(np.float32) * 0.1
-        piece = av.AudioFrame.from_ndarray(wave, format="fltp", layout="mono")
-        piece.rate = 16_000
-        file.mux(audio.encode(piece))
-        file.mux(audio.encode(None))
 
 
 def context(*names: str, role: str = "context") -> list[dict[str, str]]:
@@ -66,7 +47,8 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
         Image.fromarray(pixels).save(root / f"{number}.png")
         wave = rng.normal(size=5000 + 4000 * number) * 0.1
         soundfile.write(root / f"{number}.wav", wave, 16_000)
-    write_film(root / "a.mp4", rng)
+    frames = [rng.integers(0, 255, (56, 56, 3), dtype=np.uint8) for _ in range(8)]
+    write_film(root / "a.mp4", frames, sounds=[rng.normal(size=(1, 8000)) * 0.1], rate=4)
     rows = [
         {"id": f"q{n}", "question": "Which?" * (n + 1), "options": o, "answer": a, "media": m}
         for n, (o, a, m) in enumerate(ROWS)
@@ -75,11 +57,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> DataConfig:
     lines = [json.dumps(row) for row in rows]
     (root / "train.jsonl").write_text("\n".join(lines) + "\n")
     return DataConfig(name="six", root=str(root), media=BUDGET, max_bad_share=0.5)
-
-
-@pytest.fixture
-def questions(data, encoder, tmp_path) -> QuestionSet:
-    return load_questions(data, "train", encoder, run_dir=tmp_path)
 
 
 def alone(policy: OmniModel, questions: QuestionSet, index: int, seed: int) -> list[float]:

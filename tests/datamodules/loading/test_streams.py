@@ -10,7 +10,7 @@ import pytest
 from datamodules.batch import Batch
 from datamodules.loading.question_set import QuestionSet, load_questions
 from datamodules.loading.streams import BatchStream, PromptResampler, QuestionPool, RoundDataset
-from tests.datamodules.test_questions import six_questions
+from tests.datamodules.loading.conftest import six_questions
 
 
 @pytest.fixture

@@ -20,7 +20,8 @@ from datamodules.loading.too_long import (
 )
 from datamodules.sample import Sample
 from tests.conftest import make_sample
-from tests.datamodules.test_questions import module, six_questions
+from tests.datamodules.loading.conftest import six_questions
+from tests.datamodules.test_questions import module
 from training.stages import longest_given
 
 SETTING = "sft.max_completion_tokens"

@@ -8,8 +8,8 @@ import pytest
 from datamodules.loading.question_set import QuestionSet, load_questions
 from datamodules.loading.views import ViewSettings, batch_with_views, make_view
 from datamodules.media.ablation import MediaAblation
+from tests.datamodules.loading.conftest import six_questions
 from tests.datamodules.media.test_files import film
-from tests.datamodules.test_questions import six_questions
 
 
 @pytest.fixture

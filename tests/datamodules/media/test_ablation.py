@@ -10,6 +10,7 @@ from configs.ablation import Replacement
 from datamodules.media.ablation import MediaAblation, MismatchPool, ablate, description_for, extent
 from datamodules.media.files import Decoded, MediaError
 from datamodules.sample import Media, Modality, Sample
+from tests.conftest import make_sample
 
 SOUND = np.full(5, 0.25, dtype=np.float32)
 PIXELS = np.full((2, 3, 4, 3), 7, dtype=np.uint8)
@@ -263,16 +264,7 @@ def test_an_extent_counts_pixels_frames_and_samples():
 
 
 def question(asset: str, *media: Media) -> Sample:
-    return Sample(
-        id=asset,
-        question="Which?",
-        answer="3",
-        answer_type="number",
-        media=media,
-        source="test",
-        asset_id=asset,
-        content_hash="0" * 32,
-    )
+    return make_sample(asset, options=(), answer="3", answer_type="number", media=media)
 
 
 def clip(path: str, **fields: object) -> Media:

@@ -5,7 +5,6 @@ import random
 from dataclasses import replace
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 import soundfile
@@ -14,6 +13,7 @@ from PIL import Image
 from bench.media import BUDGET as FUZZED
 from bench.media import mutated
 from bench.media_cases import CASES, contents
+from bench.media_files import write_film
 from configs.schema import MediaConfig
 from datamodules.media.files import (
     Decoded,
@@ -42,22 +42,10 @@ def film(
     Args:
         late: frames that the clock of the file has counted before its first one.
     """
-    with av.open(str(path), "w") as file:
-        video = file.add_stream("libx264", rate=10, options={"g": "5"})
-        video.width, video.height, video.pix_fmt = 48, 32, "yuv420p"
-        audio = file.add_stream("aac", rate=16_000, layout=layout) if sound else None
-        for i in range(frames):
-            frame = av.VideoFrame.from_ndarray(np.full((32, 48, 3), 10 * i, np.uint8))
-            frame.pts = late + i
-            file.mux(video.encode(frame))
-        file.mux(video.encode(None))
-        if audio is not None:
-            wave = 0.5 * np.sin(2 * np.pi * 440 / 16_000 * np.arange(round(sound * 16_000)))
-            channels = np.stack([wave] * audio.channels).astype(np.float32)
-            piece = av.AudioFrame.from_ndarray(channels, format="fltp", layout=layout)
-            piece.rate, piece.pts = 16_000, 0
-            file.mux(audio.encode(piece))
-            file.mux(audio.encode(None))
+    wave = 0.5 * np.sin(2 * np.pi * 440 / 16_000 * np.arange(round(sound * 16_000)))
+    channels = np.stack([wave] * (2 if layout == "stereo" else 1))
+    grays = [np.full((32, 48, 3), 10 * i, np.uint8) for i in range(frames)]
+    write_film(path, grays, sounds=[channels] if sound else [], first=late)
 
 
 def grays(decoded: Decoded) -> list[int]:

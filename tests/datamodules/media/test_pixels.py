@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from bench.media_files import RATE, picture
+from bench.media_files import RATE, add_frames, add_sound, picture
 from tests.datamodules.media.conftest import (
     read,
     refusal,
@@ -27,17 +27,9 @@ def filmed(path: Path, *, frames: int = 20, tracks: tuple[float, ...] = (), **ho
         for stream in heard:
             usual = stream is heard[-1]
             stream.disposition = av.stream.Disposition.default if usual else 0
-        for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(picture(number))
-            frame.pts = number
-            file.mux(seen.encode(frame))
-        file.mux(seen.encode(None))
+        add_frames(file, seen, map(picture, range(frames)))
         for stream, loud in zip(heard, tracks, strict=True):
-            wave = loud * np.sin(np.arange(2 * RATE) / 9)
-            piece = av.AudioFrame.from_ndarray(wave[None].astype(np.float32), "fltp", "mono")
-            piece.rate, piece.pts = RATE, 0
-            file.mux(stream.encode(piece))
-            file.mux(stream.encode(None))
+            add_sound(file, stream, loud * np.sin(np.arange(2 * RATE) / 9)[None])
     return path.read_bytes()
 
 

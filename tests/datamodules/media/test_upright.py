@@ -3,11 +3,11 @@
 import struct
 from pathlib import Path
 
-import av
 import numpy as np
 import pytest
 from PIL import Image
 
+from bench.media_files import write_film
 from configs.schema import MediaConfig
 from datamodules.media.files import decode
 from tests.datamodules.media.test_files import image, video
@@ -62,14 +62,7 @@ def quarters(pixels: np.ndarray) -> list[list[int]]:
 
 def filmed(path: Path, matrix: tuple[int, int, int, int]) -> None:
     """Write a film whose track is to be shown through a matrix."""
-    with av.open(str(path), "w", format="mp4") as file:
-        stream = file.add_stream("libx264", rate=10)
-        stream.width, stream.height, stream.pix_fmt = WIDTH, HEIGHT, "yuv420p"
-        for number in range(2):
-            frame = av.VideoFrame.from_ndarray(stored())
-            frame.pts = number
-            file.mux(stream.encode(frame))
-        file.mux(stream.encode(None))
+    write_film(path, [stored()] * 2, container="mp4")
     data = bytearray(path.read_bytes())
     place = data.index(b"tkhd") + 4 + 40  # behind version, times, number, duration, layer, volume
     assert struct.unpack_from(">9i", data, place)[0::4] == (1 << 16, 1 << 16, 1 << 30)

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from bench.media_files import add_frames, write_film
 from configs.schema import MediaConfig
 from datamodules.media import video as films
 from datamodules.media.files import MediaError, decode, measure
@@ -54,13 +55,9 @@ def hour(path: Path, *, pictures: bool, sound: bool) -> None:
                 piece.rate, piece.pts = 16_000, at * 1024
                 file.mux(heard.encode(piece))
             file.mux(heard.encode(None))
-        for second in range(3600 if pictures else 0):
-            gray = np.full((32, 48, 3), second // 20, np.uint8)
-            frame = av.VideoFrame.from_ndarray(gray)
-            frame.pts = second
-            file.mux(seen.encode(frame))
         if pictures:
-            file.mux(seen.encode(None))
+            seconds = range(3600)
+            add_frames(file, seen, (np.full((32, 48, 3), at // 20, np.uint8) for at in seconds))
 
 
 class CountedPacket:
@@ -251,15 +248,8 @@ def test_truncated_files_are_refused_and_not_shown_in_part(tmp_path):
     hum(tmp_path / "a.m4a", movflags="faststart")
     rng = np.random.default_rng(0)
     soundfile.write(tmp_path / "a.flac", rng.normal(size=32_000) * 0.1, 16_000)
-    with av.open(str(tmp_path / "a.mp4"), "w", options={"movflags": "faststart"}) as file:
-        stream = file.add_stream("libx264", rate=10, options={"g": "5"})
-        stream.width, stream.height, stream.pix_fmt = 48, 32, "yuv420p"
-        for number in range(40):
-            noise = rng.integers(0, 255, (32, 48, 3), dtype=np.uint8)
-            frame = av.VideoFrame.from_ndarray(noise)
-            frame.pts = number
-            file.mux(stream.encode(frame))
-        file.mux(stream.encode(None))
+    noise = [rng.integers(0, 255, (32, 48, 3), dtype=np.uint8) for _ in range(40)]
+    write_film(tmp_path / "a.mp4", noise, muxing={"movflags": "faststart"})
     for media in (audio("a.m4a"), audio("a.flac"), video("a.mp4")):
         decode(tmp_path, media, replace(BUDGET, audio_max_seconds=9.0))
         cut(tmp_path / media.path, 0.6)

@@ -121,16 +121,8 @@ def test_options_can_be_named_by_their_text(untrained):
 
 
 def test_free_completions_are_imitated_without_instruction(encoder):
-    sample = Sample(
-        id="d",
-        question="Describe it.",
-        answer="It says 3.",
-        answer_type="text",
-        completion="It says 3.",
-        source="test",
-        asset_id="d",
-        content_hash="0" * 32,
-    )
+    said = {"answer": "It says 3.", "answer_type": "text", "completion": "It says 3."}
+    sample = make_sample("d", "Describe it.", options=(), **said)
     assert "<answer>" not in encoder.tokenizer.decode(encoder.prompt(sample, []).token_ids)
     assert encoder.tokenizer.decode(encoder.target(sample)) == "It says 3.<|im_end|>"
 

@@ -4,18 +4,11 @@ import pytest
 
 from datamodules.prompts.orders import option_order, reorder, speaks_of_places
 from datamodules.sample import Media, Sample
+from tests.conftest import make_sample
 
 
 def make(options: tuple[str, ...], answer: str, **fields: object) -> Sample:
-    standard = {
-        "id": "a",
-        "question": "Which?",
-        "answer_type": "choice",
-        "source": "test",
-        "asset_id": "a",
-        "content_hash": "0" * 32,
-    }
-    return Sample(options=options, answer=answer, **standard | fields)
+    return make_sample(options=options, answer=answer, **fields)
 
 
 FIVE = make(("ant", "bee", "cow", "dog", "eel"), "B")

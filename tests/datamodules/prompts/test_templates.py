@@ -14,20 +14,11 @@ from datamodules.prompts.templates import (
     user_turn,
 )
 from datamodules.sample import AnswerType, Media, Sample
+from tests.conftest import make_sample
 
 
 def make(**fields: object) -> Sample:
-    standard = {
-        "id": "a",
-        "question": "Which barks?",
-        "options": ("a cat", "a dog"),
-        "answer": "B",
-        "answer_type": "choice",
-        "source": "test",
-        "asset_id": "a",
-        "content_hash": "0" * 32,
-    }
-    return Sample(**standard | fields)
+    return make_sample(question="Which barks?", **{"options": ("a cat", "a dog")} | fields)
 
 
 def media(*roles: str) -> tuple[Media, ...]:

@@ -4,7 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -14,22 +13,11 @@ import pytest
 from datamodules.sources import bounds
 from datamodules.sources import parquet as shards
 from datamodules.sources import row_files as containers
-from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.quarantine import Quarantine
-from datamodules.sources.row_files import count_rows, read_rows
+from datamodules.sources.row_files import count_rows, own_lines, read_rows
+from tests.datamodules.sources.test_row_files import rows, written
 from tests.house.test_architecture import ROOT
-
-
-def rows(path: Path) -> list[object]:
-    """What each row is; of a bad one, its reason."""
-    found = [one.row for one in read_rows(path)]
-    return [row.reason if isinstance(row, RowError) else row for row in found]
-
-
-def written(path: Path, content: bytes) -> Path:
-    path.write_bytes(content)
-    return path
 
 
 @pytest.fixture
@@ -64,6 +52,17 @@ def test_no_more_of_a_line_is_held_than_shows_that_it_is_too_long(tmp_path, shor
     with (tmp_path / "a.jsonl").open("rb") as file:
         assert list(containers._lines(file)) == [None]
         assert file.tell() == 10_000_000
+
+
+def test_a_line_of_our_own_files_is_bounded_too(tmp_path, short):
+    path = written(tmp_path / "a.jsonl", b'{"a": 1}\n' + b"x" * 3_000 + b"\n")
+    lines = own_lines(path)
+    assert next(lines) == b'{"a": 1}\n'
+    with pytest.raises(ValueError, match=r"a\.jsonl:2 has more than 2,000 bytes.* mend it"):
+        next(lines)
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ValueError, match="pipe is no file"):
+        next(own_lines(tmp_path / "pipe"))
 
 
 def test_a_row_of_a_list_that_is_too_long_is_one_bad_row(tmp_path, short):

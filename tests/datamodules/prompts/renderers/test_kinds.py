@@ -90,7 +90,7 @@ def test_only_omni_modal_models_take_sound_between_frames(vision):
 def test_a_type_that_nobody_knows_is_refused_by_name(vision):
     processor = AutoProcessor.from_pretrained(vision)
     with pytest.raises(ValueError, match=r"of type bert, which nobody here knows .* choose"):
-        build_renderer("somewhere", BertConfig(), processor)
+        build_renderer("somewhere", BertConfig(), processor, audio_in_video=False)
     assert AutoConfig.from_pretrained(vision).model_type == "qwen2_5_vl"
 
 

@@ -8,6 +8,12 @@ from datamodules.sources.answers.lettering import lettered, lists_options, split
 @pytest.mark.parametrize(
     "options",
     [
+        ["A. x", "B. y"],
+        ["A.  x", "B. y"],
+        ["A) x", "B) y"],
+        ["(A) x", "(B) y"],
+        ["(A)x", "(B)y"],
+        ["A: x", "B: y"],
         ["A.x", "B.y"],
         ["A、x", "B、y"],
         ["A）x", "B）y"],
@@ -51,6 +57,12 @@ def test_letters_with_only_a_space_behind_them_are_letters_where_no_phrase_begin
         ["A.M.", "B.C."],
         ["A.", "B."],
         ["A. x"],
+        ["A. x", "y"],
+        ["B. x", "A. y"],
+        ["A. x", "A. y"],
+        ["A", "B"],
+        ["A man", "B flat"],
+        [],
     ],
 )
 def test_words_and_names_are_never_stripped(options):
@@ -60,6 +72,9 @@ def test_words_and_names_are_never_stripped(options):
 @pytest.mark.parametrize(
     ("text", "question", "options"),
     [
+        ("Which?\nA. x\nB. y", "Which?", ["x", "y"]),
+        ("Which?\n(A) x\n(B) y\nBe brief.", "Which?\nBe brief.", ["x", "y"]),
+        ("A. is an example.\nWhich?\nA. x\nB. y", "A. is an example.\nWhich?", ["x", "y"]),
         ("Who? A. x B. y C. z", "Who?", ["x", "y", "z"]),
         ("Who? A) x, B) y, C) z", "Who?", ["x", "y", "z"]),
         ("Who?\n(A) x (B) y\nBe brief.", "Who?\nBe brief.", ["x", "y"]),
@@ -72,7 +87,7 @@ def test_words_and_names_are_never_stripped(options):
         ("Who? A. It is late. B. It is not.", "Who?", ["It is late.", "It is not."]),
     ],
 )
-def test_options_may_stand_behind_one_another(text, question, options):
+def test_options_may_stand_in_lines_or_behind_one_another(text, question, options):
     assert split_options(text) == (question, options)
     assert lists_options(text, "b" if "b)" in text else "B")
 
@@ -90,6 +105,11 @@ def test_options_may_stand_behind_one_another(text, question, options):
 def test_options_that_cannot_be_told_apart_stay_but_are_noticed(text):
     assert split_options(text) == (text, [])
     assert lists_options(text, "B")
+
+
+@pytest.mark.parametrize("text", ["Which?\nA. x", "Which?\nA. x\nC. y", "Who is A?\nB. knows."])
+def test_lines_that_are_not_all_there_or_out_of_order_list_no_options(text):
+    assert split_options(text) == (text, [])
 
 
 @pytest.mark.parametrize("text", ["Which note is it?", "Is it A or B?", "In 3 B.C. or 4 A.D.?"])

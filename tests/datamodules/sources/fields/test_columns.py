@@ -6,7 +6,6 @@ import pytest
 
 from datamodules.sources.adapter import Place
 from datamodules.sources.answers.golds import Golds
-from datamodules.sources.answers.lettering import lettered
 from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.fields.columns import (
     answer_of,
@@ -25,37 +24,6 @@ ANIMALS = ["a cat", "A dog", "an owl"]
 @pytest.fixture
 def place(tmp_path) -> Place:
     return Place(root=tmp_path, directory="sets", name="train", number=7)
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["A. x", "B. y"],
-        ["A) x", "B) y"],
-        ["(A) x", "(B) y"],
-        ["(A)x", "(B)y"],
-        ["A: x", "B: y"],
-        ["A.  x", "B. y"],
-    ],
-)
-def test_letters_of_options_are_stripped(options):
-    assert lettered(options) == ["x", "y"]
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        ["A. x", "y"],
-        ["B. x", "A. y"],
-        ["A. x", "A. y"],
-        ["A", "B"],
-        ["A man", "B flat"],
-        ["A.M.", "B.C."],
-        [],
-    ],
-)
-def test_what_only_looks_like_letters_stays(options):
-    assert lettered(options) == options
 
 
 @pytest.mark.parametrize(

@@ -4,98 +4,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from datamodules.sample import Media
-from datamodules.sources.answers.lettering import split_options
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.quarantine import Quarantine
 from tests.datamodules.sources.generic.conftest import assistant, one, refused, user
-from tests.datamodules.sources.published.test_training import read, same
-
-
-def test_chats(tmp_path):
-    """The words stand in the order of their turns; media in that of their tags, ahead of all."""
-    (goose, duck, hat, calls, ann), reasons = read("chat.jsonl", tmp_path)
-    said = "I see and hear a goose."
-    assert same(
-        goose,
-        id="chat-1",
-        question="Listen well.\n\nWhat is it?",
-        answer=said,
-        answer_type="text",
-        media=(
-            Media(modality="image", path="pictures/goose.png"),
-            Media(modality="audio", path="sounds/goose.wav"),
-        ),
-        completion=said,
-        source="chat",
-    )
-    assert same(
-        duck,
-        id="chat-2",
-        question="Which animal?",
-        options=("goose", "duck"),
-        answer="B",
-        answer_type="choice",
-        media=(Media(modality="audio", path="sounds/duck.wav"),),
-        source="chat",
-    )
-    assert hat.question == "First , then : what is new?"
-    assert [item.path for item in hat.media] == ["pictures/a.png", "pictures/b.png"]
-    assert (hat.answer, hat.completion[:11]) == ("hat", "A <think> o")
-    assert (calls.id, calls.question, calls.answer) == ("typed", "How many calls?", "4")
-    assert [item.modality for item in calls.media] == ["audio", "image"]
-    assert (ann.question, ann.answer, ann.completion) == ("Who?", "Ann.", "Ann.")
-    assert reasons == ["bad_media"]
-
-
-def test_llava_video(tmp_path):
-    (door, lamp, lamps), _ = read("llava_video.json", tmp_path)
-    asks = "Please provide your answer by stating the letter followed by the full option."
-    assert same(
-        door,
-        id="a-1",
-        question=f"What color is the door?\n{asks}",
-        options=("red", "green", "blue"),
-        answer="B",
-        answer_type="choice",
-        media=(Media(modality="video", path="academic/door.mp4"),),
-        source="0_30_s_academic_v0_1",
-    )
-    earlier = "User: Who comes in?\n\nAssistant: A girl."
-    assert lamp.question == f"{earlier}\n\nWhat does she carry?"
-    assert (lamp.answer, lamp.completion) == ("She carries a lamp.",) * 2
-    assert [len(item.media) for item in (lamp, lamps)] == [1, 1]
-    assert (lamps.answer_type, lamps.answer, lamps.completion) == ("number", "3", "")
-
-
-def test_alpaca(tmp_path):
-    (french, bark), _ = read("alpaca.json", tmp_path)
-    assert same(
-        french,
-        id="alpaca-1",
-        question="Translate into French.\na horse",
-        answer="un cheval",
-        answer_type="text",
-        completion="un cheval",
-        source="alpaca",
-    )
-    assert bark.question == "Be brief.\n\nUser: Hello?\n\nAssistant: Hello.\n\nDoes a dog bark?"
-    assert (bark.answer, bark.media[0].path) == ("yes", "sounds/dog.wav")
-
-
-def test_verl(tmp_path):
-    [length], reasons = read("verl.json", tmp_path)
-    assert same(
-        length,
-        id="verl-1",
-        question="How long is AB?",
-        answer="7.5",
-        answer_type="number",
-        media=(Media(modality="image", path="pictures/ab.png"),),
-        source="geometry",
-        facts={"ability": "math", "split": "train", "index": "12"},
-    )
-    assert reasons == ["missing_answer"]
 
 
 def test_verl_in_parquet_with_the_picture_inside(tmp_path):
@@ -144,12 +55,6 @@ def test_options_that_do_not_hold_the_answer_stay_in_the_question(tmp_path):
 def test_turns_that_are_not_to_be_learned_are_not_imitated(tmp_path):
     turns = (user("Who?"), assistant("Ann."), user("Where?"), assistant("Home.", loss=False))
     assert one(tmp_path, *turns).completion == "Ann."
-    assert refused(tmp_path, user("Who?"), assistant("Ann.", loss=False)) == "missing_answer"
-
-
-@pytest.mark.parametrize("more", [{"weight": 0}, {"loss_weight": 0.0}, {"loss": "false"}])
-def test_turns_of_no_weight_are_not_imitated(tmp_path, more):
-    assert refused(tmp_path, user("Who?"), assistant("Ann.", **more)) == "missing_answer"
 
 
 def test_a_chat_may_say_how_it_is_scored(tmp_path):
@@ -183,21 +88,6 @@ def test_what_a_chat_says_twice_or_in_ways_that_are_not_read_sets_it_aside(
     assert refused(tmp_path, *turns, **columns) in ("malformed", "unread_field")
 
 
-@pytest.mark.parametrize(
-    ("text", "question", "options"),
-    [
-        ("Which?\nA. x\nB. y", "Which?", ["x", "y"]),
-        ("Which?\n(A) x\n(B) y\nBe brief.", "Which?\nBe brief.", ["x", "y"]),
-        ("A. is an example.\nWhich?\nA. x\nB. y", "A. is an example.\nWhich?", ["x", "y"]),
-        ("Which?\nA. x", "Which?\nA. x", []),
-        ("Which?\nA. x\nC. y", "Which?\nA. x\nC. y", []),
-        ("Who is A?\nB. knows.", "Who is A?\nB. knows.", []),
-    ],
-)
-def test_options_are_lines_that_begin_with_letters_in_order(text, question, options):
-    assert split_options(text) == (question, options)
-
-
 WHICH = "Which?\nA. cat\nB. dog"
 
 
@@ -216,7 +106,13 @@ def test_what_the_assistant_says_twice_is_not_half_read(tmp_path):
     assert refused(tmp_path, user("Who?"), assistant("Ann"), assistant("Bo")) == "malformed"
 
 
-@pytest.mark.parametrize("mark", [{"loss_scale": 0}, {"loss_mask": 0}, {"train": 0}, {"mask": 1}])
+@pytest.mark.parametrize(
+    "mark",
+    [
+        *({"loss": False}, {"loss": "false"}, {"weight": 0}, {"loss_weight": 0.0}),
+        *({"loss_scale": 0}, {"loss_mask": 0}, {"train": 0}, {"mask": 1}),
+    ],
+)
 def test_a_turn_of_no_weight_is_not_imitated(tmp_path, mark):
     assert refused(tmp_path, user("Who?"), assistant("Ann", **mark)) == "missing_answer"
 

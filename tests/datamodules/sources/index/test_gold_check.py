@@ -14,21 +14,13 @@ from datamodules.sources.index.table import SampleTable
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.quarantine import Quarantine
 from modules.verifiers.golds import wrong_golds
+from tests.conftest import make_sample
 from tests.small_digits import SMALL
 
 
 def sample(answer: str, answer_type: str, options: tuple[str, ...] = (), **more) -> Sample:
-    return Sample(
-        id=answer,
-        question="What?",
-        options=options,
-        answer=answer,
-        answer_type=answer_type,
-        source="test",
-        asset_id="a",
-        content_hash="0" * 32,
-        **more,
-    )
+    fields = {"options": options, "answer": answer, "answer_type": answer_type}
+    return make_sample(answer, "What?", **fields, **more)
 
 
 NOTES = ("C", "A", "B", "D")

@@ -17,7 +17,7 @@ from datamodules.media.files import MediaError
 from datamodules.sample import Sample
 from datamodules.sources.adapter import Place
 from datamodules.sources.index.manifest_index import INDEXED_BYTES, open_samples
-from datamodules.sources.index.table import ROWS_TOGETHER, SampleTable, checked, ids_of
+from datamodules.sources.index.table import ROWS_TOGETHER, SampleTable, checked, column_of
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.quarantine import Quarantine
 
@@ -118,7 +118,7 @@ def test_slices_are_tables_of_what_a_list_would_have_there(tmp_path, part):
     assert isinstance(table[part], SampleTable)
     assert list(table[part]) == expected[part]
     assert list(table[part][1:]) == expected[part][1:]
-    assert table[part].ids == [sample.id for sample in expected[part]]
+    assert table[part].column("id") == [sample.id for sample in expected[part]]
 
 
 def test_places_count_from_either_end_and_end_there(tmp_path):
@@ -142,7 +142,7 @@ def test_chosen_questions_come_in_the_order_given(tmp_path):
 def test_ids_and_content_hashes_are_read_as_columns(tmp_path):
     path = write(tmp_path)
     table, expected = indexed(path), listed(path)
-    assert table.ids == ids_of(expected) == ids_of(table)
+    assert column_of(table, "id") == column_of(expected, "id")
     assert table.column("content_hash") == [sample.content_hash for sample in expected]
 
 
@@ -150,7 +150,7 @@ def test_an_empty_manifest_has_an_empty_index(tmp_path):
     path = tmp_path / "train.jsonl"
     path.write_text("\n \n")
     table = indexed(path)
-    assert (len(table), list(table), table.ids) == (0, [], [])
+    assert (len(table), list(table), table.column("id")) == (0, [], [])
 
 
 def looked_at(sent: bytes, places: list[int]) -> list[Sample]:

@@ -7,14 +7,12 @@ import pytest
 
 from datamodules.contamination.splits import check_splits
 from datamodules.loading.question_set import load_splits
-from datamodules.sources.manifest import read_manifest
 from datamodules.sources.published.benchmark_names import (
     benchmark_named,
     named_in_fields,
     named_in_path,
 )
 from datamodules.sources.published.known_tests import known_tests
-from datamodules.sources.quarantine import Quarantine
 from tests.datamodules.sources.published.test_known_tests import data, sample
 from tests.format_media import FIXTURES, with_media
 
@@ -114,18 +112,3 @@ def test_training_questions_in_the_form_of_a_benchmark_are_named(form, tmp_path)
     train, _ = load_splits(named, None, validate=False, run_dir=tmp_path)
     assert len(train.samples) == len(json.loads(excerpt.read_text()))
     assert {one.source for one in train.samples} == {f"{form}_train"}
-
-
-def test_the_reasoning_in_a_solution_is_imitated(tmp_path):
-    several, choice, number = read_manifest(
-        with_media(FIXTURES / "intentbench_train.json", tmp_path),
-        tmp_path,
-        Quarantine(max_bad_share=0),
-        format="intentbench_train",
-    )
-    assert (several.answer_type, several.answer) == ("set", "C, E")
-    assert several.completion.startswith("<context>He hangs up.</context><think>His voice")
-    assert several.completion.endswith("<answer>C,E</answer>")
-    assert (choice.answer, choice.completion) == ("C", "")
-    assert (number.answer_type, number.answer) == ("number", "3")
-    assert number.completion == "<think>Two, and one later.</think><answer>3</answer>"

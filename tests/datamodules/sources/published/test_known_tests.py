@@ -33,6 +33,7 @@ from datamodules.sources.published.known_tests import (
     read_known,
 )
 from datamodules.sources.quarantine import Quarantine
+from tests.conftest import make_sample
 from tests.format_media import FIXTURES
 
 BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.5)
@@ -49,11 +50,10 @@ def data(root: Path, **settings: object) -> DataConfig:
 
 
 def sample(number: int, question: str = OTHER, **fields: object) -> Sample:
-    return Sample(**{
-        "id": f"q{number}", "question": question, "options": tuple(BEASTS), "answer": "A",
-        "answer_type": "choice", "source": "some", "asset_id": str(number),
-        "content_hash": f"{number:032}", "media": (Media(modality="audio", path=f"{number}.wav"),),
-    } | fields)  # fmt: skip
+    media = (Media(modality="audio", path=f"{number}.wav"),)
+    usual = {"options": tuple(BEASTS), "answer": "A", "source": "some", "media": media}
+    own = {"asset_id": str(number), "content_hash": f"{number:032}"}
+    return make_sample(f"q{number}", question, **usual | own | fields)
 
 
 def manifest(root: Path, name: str, questions: int, tests: int, **more: object) -> Path:
