@@ -15,8 +15,8 @@ help: ## List these commands
 setup: ## Install what requirements.lock says into .venv; quick when it is there
 	@scripts/setup.sh
 
-test: setup ## Run all tests on the CPU, on each core those of another file
-	$(PY) -m pytest -q -n auto --dist loadfile --no-loadscope-reorder
+test: setup ## Run all tests on the CPU, one file on each core and one more, as some wait
+	$(PY) -m pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
 
 lint: setup ## Check style, format and types
 	$(PY) -m ruff check .

@@ -10,6 +10,7 @@ whatever it looks like, the value of an environment variable that is called a ke
 import os
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -59,6 +60,7 @@ WAY_OUT = (
 )
 
 
+@cache
 def is_called_key(name: str) -> bool:
     """Whether an environment variable holds a key, by its name."""
     return NAMED.search(name) is not None and PLACED.search(name) is None

@@ -29,7 +29,11 @@ from tests.small_digits import SMALL
 CORPUS = ["Which digit is in the image?\nA. 3\nB. 7", "What do you hear?", *INSTRUCTIONS.values()]
 
 
-LONGEST = ("test_resume.py", "test_signals.py", "test_secrets.py", "test_serving.py")
+LONGEST = (
+    *("test_resume.py", "test_signals.py", "test_secrets.py", "test_preemption.py"),
+    *("test_files.py", "test_golden_losses.py", "test_running.py", "test_wandb_curves.py"),
+    *("test_chat_template.py", "test_serving.py", "test_stopping.py", "test_distributed.py"),
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

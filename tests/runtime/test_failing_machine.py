@@ -38,7 +38,6 @@ from evaluation.benchmarking.answers import (
     new_file,
     read_answers,
 )
-from evaluation.probing.runner import ProbeRunner
 from recipes.processes import Processes
 from tests.datamodules.contribution.test_probe_cache import KEY, OTHER_KEY, content, row
 from tests.datamodules.sources.index.test_manifest_index import ROOT, quarantine, write
@@ -154,10 +153,8 @@ def test_counts_are_dated_behind_those_before_them_where_a_clock_was_set_back(tm
 
 
 def test_a_probe_keeps_what_was_counted_first_where_a_clock_was_set_back(tmp_path):
-    runner = ProbeRunner.__new__(ProbeRunner)
-    runner.cache = tmp_path
     for time, right in ((100.0, 3), (50.0, 0)):
-        runner._keep([row(1, n_correct=right, time=time)])
+        write_shard(tmp_path, date_after_last(tmp_path, [row(1, n_correct=right, time=time)]))
     counts = Scores.load(tmp_path, KEY, [content(1)]).counts("no_audio", "silent")
     assert counts.n_correct.tolist() == [3]
 
@@ -245,7 +242,7 @@ def test_a_row_is_set_aside_for_its_file_and_not_for_the_machine(
     with monkeypatch.context() as patch:
         patch.setattr(rows, "file_digest", refuse)
         with pytest.raises(raised):
-            rows._digest(tmp_path, "0.wav", False)
+            rows.digests(tmp_path)("0.wav")
     monkeypatch.setattr(Path, "resolve", refuse)
     with pytest.raises(raised):
         resolve(tmp_path, "0.wav")
