@@ -15,7 +15,7 @@ from untrusted.terminal import for_terminal
 
 RECIPE_USAGE = """\
        python train.py recipe=RECIPE [scale=digits|paper] [key=value ...] [STEP:key=value ...]
-              [skip=[STEP,...]] [controls=all] [seeds=[0,1,2]] [jobs=2] [--dry-run]"""
+              [skip=[STEP,...]] [controls=all] [seeds=[0,1,2]] [jobs=2] [--dry-run] [--sbatch]"""
 
 COMMON = (
     *("seed", "run.name", "run.root", "init_from", "logger", "model.path", "data.root"),

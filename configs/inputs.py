@@ -136,8 +136,8 @@ class ContributionConfig:
     """Directory of probe shards, inside `data.root` unless absolute."""
 
     probes: list[str] = field(default_factory=list)
-    """Keys of the probes that vote, or their beginnings, in the order of the rule's voters; empty
-    takes those that suit the rule, if there are just as many."""
+    """Keys of the probes that vote, their beginnings, or `@DIRECTORY` of a run that probed, in the
+    order of the rule's voters; empty takes those that suit the rule, if there are just as many."""
 
     refresh_every: int = 0
     """Optimizer steps after which the policy in training is probed again; 0 never does."""

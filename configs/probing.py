@@ -178,7 +178,8 @@ class AuditConfig:
     """Questions to judge, from the manifest's beginning; 0 judges all."""
 
     probes: list[str] = field(default_factory=list)
-    """Keys of the probes to read, or their beginnings; empty reads all in the cache."""
+    """Keys of the probes to read, their beginnings, or `@DIRECTORY` of a run that probed; empty
+    reads all in the cache."""
 
     compact: bool = False
     """Rewrite each probe's shards as one file first; others may read and write meanwhile."""

@@ -51,6 +51,8 @@ START = "start"
 CONTROL = "data.contribution.control"
 RULE = "data.contribution.rule"
 CONTROLS: tuple[str, ...] = get_args(HINTS[CONTROL])
+FLAGS = ("dry-run", "sbatch")
+PLACES = ("run.root=", "run.name=")
 OWN = ("recipe", "scale", "skip", "controls", "seeds", "jobs")
 """Words of a recipe's command that no stage knows."""
 
@@ -109,8 +111,13 @@ class Command:
 
     jobs: int
     dry_run: bool
+    sbatch: bool
+    """Print the steps as SLURM jobs in place of running them."""
+
     root: Path
     name: str | None
+    words: tuple[str, ...]
+    """The command line, but for its flags and where the recipe lies."""
 
     @property
     def stem(self) -> str:
@@ -183,8 +190,10 @@ def _template(step: dict[str, Any], where: str) -> Template:  # Any: as in Setti
 
 def read_command(argv: list[str]) -> Command:
     """Read `recipe=NAME [scale=SCALE] [key=value] [STEP:key=value] [skip=[STEP]] [--dry-run]
-    [controls=all] [seeds=[0,1]] [jobs=2]`; raise ValueError with what to change."""
-    given = split_words([word for word in argv if word.lstrip("-") != "dry-run"])
+    [--sbatch] [controls=all] [seeds=[0,1]] [jobs=2]`; raise ValueError with what to change."""
+    flags = {word.lstrip("-") for word in argv} & {*FLAGS}
+    words = [word for word in argv if word.lstrip("-") not in FLAGS]
+    given = split_words(words)
     own = {key: given.pop(key, None) for key in OWN}
     recipe = read_recipe(str(own["recipe"]), str(own["scale"] or "digits"))
     name, root = given.pop("run.name", None), given.pop("run.root", "runs")
@@ -210,7 +219,9 @@ def read_command(argv: list[str]) -> Command:
         skip=skip,
         arms=arms,
         jobs=_number("jobs", own["jobs"] or 1, at_least=1),
-        dry_run=any(word.lstrip("-") == "dry-run" for word in argv),
+        dry_run="dry-run" in flags,
+        sbatch="sbatch" in flags,
+        words=tuple(word for word in words if not word.lstrip("-").startswith(PLACES)),
         root=Path(at_home(str(root))),
         name=name,
     )

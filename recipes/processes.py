@@ -13,7 +13,7 @@ from types import FrameType
 from typing import IO, Self, TextIO, final
 
 from configs.paths import FOLDER
-from recipes.steps import Step, filled
+from recipes.steps import Step
 from runtime.stopping import (
     AGAIN,
     ENDING,
@@ -104,7 +104,6 @@ class Processes:
         if step.finished:
             log.info("%s is finished: %s", name, step.dir)
             return
-        step = filled(step)
         began = time.monotonic()
         log.info("%s: %s", name, step)
         file = step.dir.with_name(f"{step.name}.log")

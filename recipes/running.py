@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from configs.recipes import CONTROLS, Arm, Command
+from recipes.jobs import as_jobs
 from recipes.plan import describe
 from recipes.processes import NotStarted, Processes
 from recipes.steps import Step, identity, resolve
@@ -31,10 +32,11 @@ def follow(command: Command, tell: Callable[[str], None]) -> None:
         )
     known = identity(command)
     stem = f"{command.stem}-{known.hash}"
+    place = command.root / (command.name or stem)
     if command.dry_run:
-        place = command.root / (command.name or stem)
-        tell(describe(command, _chains(command, place), str(place)))
-        return
+        return tell(describe(command, _chains(command, place), str(place)))
+    if command.sbatch:
+        return tell(as_jobs(command, _chains(command, place), place))
     with take(command.root, command.name, stem, known) as run:
         chains = _chains(command, run.dir)
         tell(describe(command, chains, str(run.dir)))

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import shlex
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import final
 
@@ -13,10 +13,10 @@ from configs.recipes import CONTROL, START, Arm, Command, Settings, Template, it
 from configs.schema import Config
 from configs.words import NULLS
 from datamodules.contamination.splits import check_names
-from runtime.runs import VOTERS, Identity
+from runtime.runs import Identity
 
 PROBES = "data.contribution.probes"
-"""The setting in which `@NAME` of a probe stands for its voters."""
+"""The setting in which `@NAME` of a probe stands for its voters, which `runtime.voters` reads."""
 
 PLACED = ("stage", "run.root", "run.name")
 """Settings that a recipe sets for each step."""
@@ -28,8 +28,7 @@ class Step:
 
     name: str
     words: tuple[str, ...]
-    """Words of its command. `@DIR` among the voters stands for the keys of the probe in that
-    directory, which `filled` puts there."""
+    """Words of its command."""
 
     config: Config
     shared: bool
@@ -86,29 +85,6 @@ def identity(command: Command) -> Identity:
         hash=hashlib.sha256(json.dumps(hashes).encode()).hexdigest()[:8],
         text="".join(f"{line}\n" for line in lines),
     )
-
-
-def filled(step: Step) -> Step:
-    """Replace the directory of a probe by the keys that it left as voters."""
-    listed = [
-        voter
-        for entry in step.config.data.contribution.probes
-        for voter in (_voters(Path(entry[1:])) if entry.startswith("@") else [entry])
-    ]
-    theirs = (f"{PROBES}=", json.dumps({PROBES: []})[:-3])
-    words = tuple(_word(PROBES, listed) if word.startswith(theirs) else word for word in step.words)
-    return replace(step, words=words, config=load_config([*words], tuple(SCRIPTS)))
-
-
-def _voters(probe: Path) -> list[str]:
-    """Read which keys vote."""
-    file = probe / VOTERS
-    if not file.exists():
-        raise ValueError(
-            f"{file} is not there, but a step takes its voters from it: let the probe in {probe} "
-            f"run to its end, or name the voters with {PROBES}=[KEY,...]."
-        )
-    return file.read_text(errors="backslashreplace").split()
 
 
 @final

@@ -32,6 +32,7 @@ from runtime.stopping import (
     settle,
     stand_by,
 )
+from runtime.voters import with_voters
 from untrusted.special_files import refuse_endless
 from untrusted.terminal import escaped, for_terminal
 
@@ -73,7 +74,7 @@ def start(stages: tuple[str, ...]) -> Config:
     hear()
     stand_by()
     refuse_endless()
-    config = main_config(sys.argv[1:], stages)
+    config = with_voters(main_config(sys.argv[1:], stages))
     _prepare()
     check_launch(config, os.environ)
     return config

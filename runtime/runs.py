@@ -32,9 +32,6 @@ from untrusted.json_text import json_of
 RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
 """Variables by which launchers number the processes of one run; 0 or unset is the leader."""
 
-VOTERS = "voters.txt"
-"""File of a probe for later steps: the keys that vote, one voter a line."""
-
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:

@@ -16,7 +16,8 @@ from evaluation.probing.runner import ProbeRunner
 from evaluation.probing.served import ServedProbe
 from inference.generate import with_weights
 from inference.loading import build_gold_check
-from runtime.runs import VOTERS, open_run
+from runtime.runs import open_run
+from runtime.voters import VOTERS
 from runtime.writing import write_text
 
 

@@ -8,7 +8,7 @@ import pytest
 from configs import recipes
 from configs.command import asks_recipe, help_text, main_recipe
 from configs.recipes import CONTROLS, Arm, Command, read_command, read_recipe
-from recipes.steps import Step, filled, identity, resolve
+from recipes.steps import Step, identity, resolve
 
 DIGITS = """\
 # python train.py recipe=tea
@@ -124,24 +124,10 @@ def test_the_start_is_the_model_that_the_command_names():
     assert steps("model.path=mine")["reader"].config.init_from == "mine"
 
 
-def test_voters_are_filled_in_when_the_probe_has_left_them(tmp_path):
-    step = {step.name: step for step in resolve(read(), tmp_path)}["rlvr"]
-    with pytest.raises(ValueError, match=r"voters\.txt is not there.*let the probe in .* run"):
-        filled(step)
-    (tmp_path / "probe").mkdir()
-    (tmp_path / "probe/voters.txt").write_text("ab+cd\nef\n")
-    assert filled(step).config.data.contribution.probes == ["ab+cd", "ef"]
-    assert "data.contribution.probes=[ab+cd,ef]" in filled(step).words
-    assert filled(step).words[:2] == step.words[:2]
-
-
-def test_voters_are_filled_in_below_a_directory_with_a_comma(tmp_path):
+def test_a_directory_with_a_comma_stays_one_word(tmp_path):
     place = tmp_path / "a,b"
     step = {step.name: step for step in resolve(read(), place)}["rlvr"]
-    (place / "probe").mkdir(parents=True)
-    (place / "probe/voters.txt").write_text("ab\n")
     assert step.config.data.contribution.probes == [f"@{place}/probe"]
-    assert filled(step).config.data.contribution.probes == ["ab"]
 
 
 def test_words_apply_to_every_step_and_to_one_behind_its_name():
