@@ -6,7 +6,7 @@ NOW := $(shell date +%Y%m%d-%H%M%S)
 DEMO ?= runs/demo-$(NOW)
 TINY ?= runs/tiny-$(NOW)
 .DEFAULT_GOAL := help
-.PHONY: help setup test lint docs demo tiny-model gpu-check lock
+.PHONY: help setup test test-slurm lint docs demo tiny-model gpu-check lock
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
@@ -38,6 +38,9 @@ tiny-model: setup ## Make assets/tiny again: untrained, then supervised steps on
 	$(PY) train.py stage=sft run.root=$(TINY) run.name=sft model.path=$(TINY)/untrained \
 		data.train=warm trainer.max_steps=450 optim.lr=1e-3 optim.warmup_steps=50
 	$(PY) -m assets.make_tiny keep $(TINY)/sft/export
+
+test-slurm: setup ## Run jobs on a SLURM cluster of this machine, which is installed and started for it
+	@scripts/slurm.sh $(PY) -m pytest -q -rs -m slurm -p no:cacheprovider tests/slurm || [ $$? = 75 ]
 
 gpu-check: setup ## Run and time what needs a CUDA GPU; says why it is skipped where there is none
 	$(PY) -m pytest -q -m gpu -rs -s tests/house/test_gpu.py
