@@ -4,10 +4,12 @@ import os
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is loaded, here and in processes
 
+import gc
 import shutil
 import signal
 import tempfile
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -39,6 +41,17 @@ LONGEST = (
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Begin with the files that take minutes, or one core would run them last and another wait."""
     items.sort(key=lambda item: item.path.name not in LONGEST)
+
+
+def pytest_collection_finish() -> None:
+    """Look for garbage in what tests make, and not again and again in all that was imported."""
+    gc.collect()
+    gc.freeze()
+
+
+def pytest_unconfigure() -> None:
+    """Let Python end as it does without the above."""
+    gc.unfreeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -97,9 +110,14 @@ def encoder(untrained: Path) -> PromptEncoder:
     return PromptEncoder(str(untrained))
 
 
-@pytest.fixture
-def policy(untrained: Path, encoder: PromptEncoder) -> OmniModel:
+@pytest.fixture(scope="session")
+def _untrained_policy(untrained: Path, encoder: PromptEncoder) -> OmniModel:
     return OmniModel.load(str(untrained), encoder.tokenizer)
+
+
+@pytest.fixture
+def policy(_untrained_policy: OmniModel) -> OmniModel:
+    return deepcopy(_untrained_policy)
 
 
 def make_sample(name: str = "a", question: str = "Which digit is it?", **fields: object) -> Sample:
@@ -162,9 +180,14 @@ def tiny_encoder() -> PromptEncoder:
     return PromptEncoder("assets/tiny", answer_with="text")
 
 
-@pytest.fixture
-def tiny_policy(tiny_encoder: PromptEncoder) -> OmniModel:
+@pytest.fixture(scope="session")
+def _shipped_policy(tiny_encoder: PromptEncoder) -> OmniModel:
     return OmniModel.load("assets/tiny", tiny_encoder.tokenizer)
+
+
+@pytest.fixture
+def tiny_policy(_shipped_policy: OmniModel) -> OmniModel:
+    return deepcopy(_shipped_policy)
 
 
 @pytest.fixture(scope="session")
