@@ -54,7 +54,11 @@ def as_jobs(command: Command, chains: Sequence[Sequence[Step]], place: Path) -> 
 
 
 def _after(jobs: Sequence[str]) -> str:
-    return f"--dependency=afterok:{':'.join(f'${job}' for job in jobs)} " if jobs else ""
+    """Write options: begin once these have ended well, and do not wait for ever if one has not."""
+    if not jobs:
+        return ""
+    names = ":".join(f"${job}" for job in jobs)
+    return f"--dependency=afterok:{names} --kill-on-invalid-dep=yes "
 
 
 def _options(config: Config, name: str) -> list[str]:

@@ -1,6 +1,7 @@
 """Build the Lightning trainer: optimizer steps instead of epochs, our checkpoints and callbacks."""
 
 import os
+import warnings
 from importlib.util import find_spec
 
 import lightning as L
@@ -37,6 +38,8 @@ def build_trainer(config: Config, run: Run) -> L.Trainer:
             "processes themselves, over whole copies of the model: use ddp, with model.lora.rank "
             "or model.freeze_towers where memory is short."
         )
+    # It advises srun, also where one process is what the settings say; `check_launch` compares.
+    warnings.filterwarnings("ignore", message=r"The `srun` command is available")
     return L.Trainer(
         accelerator=settings.accelerator,
         devices=settings.devices,

@@ -35,7 +35,7 @@ def test_each_step_waits_for_the_one_before_and_the_recipe_for_all(tmp_path):
         "benchmark",
     ]
     assert [waits(line) for line in [*steps, last]] == [[], ["job0"], ["job1"], ["job2"]]
-    assert shlex.split(last)[3:] == [
+    assert shlex.split(last)[4:] == [
         *("configs/slurm/cpu.sbatch", "train.py", "recipe=vidground"),
         *(f"run.root={tmp_path}", "run.name=recipe"),
     ]
@@ -46,6 +46,7 @@ def test_arms_are_chains_behind_what_they_share(tmp_path):
     names = ["probe", "recipe-0.rlvr", "recipe-0.benchmark", "recipe-1.rlvr", "recipe-1.benchmark"]
     assert [re.search(r"--job-name=(\S+)", line)[1] for line in steps] == names
     assert [waits(line) for line in steps] == [[], ["job0"], ["job1"], ["job0"], ["job3"]]
+    assert all("--kill-on-invalid-dep=yes" in line for line in [*steps, last] if waits(line))
     assert waits(last) == ["job2", "job4"] and "'seeds=[0,1]'" in last
 
 
