@@ -3,10 +3,11 @@
 PY ?= .venv/bin/python
 ROOMS := untrusted configs runtime pretrained datamodules modules inference evaluation training recipes
 NOW := $(shell date +%Y%m%d-%H%M%S)
+KILLS ?= 50
 DEMO ?= runs/demo-$(NOW)
 TINY ?= runs/tiny-$(NOW)
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slurm lint docs demo tiny-model gpu-check lock
+.PHONY: help setup test test-slurm promises lint docs demo tiny-model gpu-check lock
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
@@ -41,6 +42,9 @@ tiny-model: setup ## Make assets/tiny again: untrained, then supervised steps on
 
 test-slurm: setup ## Run jobs on a SLURM cluster of this machine, which is installed and started for it
 	@scripts/slurm.sh $(PY) -m pytest -q -rs -m slurm -p no:cacheprovider tests/slurm || [ $$? = 75 ]
+
+promises: setup ## Kill runs of every stage at random moments, and compare what they leave
+	$(PY) -m bench.promises --kills $(KILLS)
 
 gpu-check: setup ## Run and time what needs a CUDA GPU; says why it is skipped where there is none
 	$(PY) -m pytest -q -m gpu -rs -s tests/house/test_gpu.py
