@@ -33,7 +33,7 @@ from tests.small_digits import SMALL
 
 TRAINING = (
     *("trainer.batch_size=3", "trainer.max_steps=12", "trainer.checkpoint_every=2"),
-    *("trainer.val_check_interval=5", "trainer.val_limit=6", "trainer.log_every_n_steps=1"),
+    *("trainer.val_check_interval=4", "trainer.val_limit=6", "trainer.log_every_n_steps=2"),
     *("rlvr.group_size=4", "rlvr.max_completion_tokens=12", "optim.lr=1e-3"),
 )
 ASKING = ("probe.limit=60", "probe.batch_size=4", "probe.conditions=[full,text_only]")
@@ -55,8 +55,10 @@ COMMANDS: Mapping[str, tuple[str, ...]] = {
 EXACT = ("metrics.jsonl", "rollouts.jsonl", "results.json", "model.safetensors", "tiny.jsonl")
 """Files of run directories that are compared."""
 
-COUNTED = ("sample_id", "content_hash", "probe_key", "condition", "how", "option_seed", "first")
-COUNTED += ("n", "n_correct", "n_unparsed")
+COUNTED = (
+    *("sample_id", "content_hash", "probe_key", "condition", "how", "option_seed", "first"),
+    *("n", "n_correct", "n_unparsed"),
+)
 """Columns of a probe that are compared; the others say when and by whom."""
 
 
