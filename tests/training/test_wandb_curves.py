@@ -16,8 +16,9 @@ import wandb
 
 from configs.load import load_config
 from runtime.runs import Run
+from runtime.wandb_session import run_id
 from tests.mortal import mortal
-from training.wandb_curves import Curves, _run_id, curves_of
+from training.wandb_curves import Curves, curves_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -166,4 +167,4 @@ def test_a_run_outlives_its_curves(caplog):
 def test_a_spoiled_run_id_of_curves_is_told(run, content):
     (run.dir / "wandb.id").write_bytes(content)
     with pytest.raises(ValueError, match=r"wandb.id is damaged .*delete it"):
-        _run_id(run)
+        run_id(run)
