@@ -41,7 +41,10 @@ SCRIPTS = {
     "clean": "eval.py",
     "benchmark": "eval.py",
 }
-PLACEMENT = ("logger", "run.name", "run.root", "data.workers", "data.patience")
+PLACEMENT = (
+    *("logger", "run.name", "run.root", "data.workers", "data.patience"),
+    *("wandb.media_megabytes", "wandb.questions"),
+)
 """Keys without influence on results, which `config_hash` leaves out: places, logger and loader
 processes, so that a run that ran out of memory can be resumed with fewer workers."""
 

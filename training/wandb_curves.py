@@ -4,26 +4,32 @@ All that is logged there stands in `metrics.jsonl` and `rollouts.jsonl` of the r
 """
 
 import logging
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, final
 
 from lightning.pytorch.loggers import WandbLogger
 
 from configs.schema import Config
+from datamodules.loading.question_set import QuestionSet
+from evaluation.players import showcase, table
 from runtime.preemption import warned
 from runtime.runs import Run
 from runtime.stopping import WARNING, code_of
 from runtime.wandb_session import beginning, keywords
+from training.callbacks.rollouts import QuestionLogger, QuestionRows
 from untrusted.terminal import first_line
 
 log = logging.getLogger(__name__)
 
 
 @final
-class Curves(WandbLogger):
+class Curves(WandbLogger, QuestionLogger):
     """Log metrics to wandb; its errors are logged once and never end a run."""
 
     failed = False
+    megabytes = 0.0
+    """Most of the players in a table."""
 
     # Any in this class: Lightning's interface
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -33,6 +39,21 @@ class Curves(WandbLogger):
     def log_table(self, *args: Any, **kwargs: Any) -> None:
         """Log a table."""
         self._guard(lambda: super(Curves, self).log_table(*args, **kwargs))
+
+    def log_questions(
+        self, name: str, columns: Sequence[str], rows: QuestionRows, questions: QuestionSet
+    ) -> None:
+        """Log a table of questions with players of their media."""
+
+        def log_it() -> None:
+            assert self.save_dir is not None, "that of the run"
+            with showcase(Path(self.save_dir), megabytes=self.megabytes) as shown:
+                players = [shown.players(questions, sample) for sample, _ in rows]
+                pairs = zip(rows, players, strict=True)
+                laid = table(columns, [(row, own) for (_, more), own in pairs for row in more])
+                super(Curves, self).log_metrics({name: laid})  # type: ignore[dict-item] # wandb takes any
+
+        self._guard(log_it)
 
     def finalize(self, status: str) -> None:
         """Flush and close; of a run that was warned, have a sweep offer its parameters again."""
@@ -59,6 +80,7 @@ class Curves(WandbLogger):
 def curves_of(config: Config, run: Run) -> Curves:
     """Start or resume the curves of a run; raise where wandb refuses."""
     curves = Curves(save_dir=run.dir, **keywords(config, run))
+    curves.megabytes = config.wandb.media_megabytes
     with beginning(run):
         _ = curves.experiment  # on rank 0; the others get a stand-in
     return curves
