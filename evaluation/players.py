@@ -119,8 +119,14 @@ def caption(medium: Media) -> str:
     """Name a medium by its file, and the seconds of it that are shown."""
     if medium.start is None and medium.end is None:
         return medium.path
-    end = "its end" if medium.end is None else f"{medium.end:g}"
-    return f"{medium.path}, {medium.start or 0:g} to {end} s"
+    end = "the end" if medium.end is None else f"{medium.end:g} s"
+    return f"{medium.path}, {medium.start or 0:g} s to {end}"
+
+
+def spread(samples: Sequence[Sample], most: int) -> list[Sample]:
+    """Take at most so many samples, evenly from the first one on."""
+    count = min(most, len(samples))
+    return [samples[number * len(samples) // count] for number in range(count)]
 
 
 # Any: cells of every type

@@ -13,11 +13,10 @@ import wandb
 
 from configs.benchmark import parse_condition
 from configs.schema import Config
-from datamodules.sample import Sample
 from evaluation.benchmarking.datasets import BenchmarkSet
 from evaluation.benchmarking.report import Report
 from evaluation.benchmarking.tables import short_names
-from evaluation.players import Showcase, showcase, table
+from evaluation.players import Showcase, showcase, spread, table
 from evaluation.statistics.intervals import Interval
 from runtime.runs import Run
 from runtime.wandb_session import beginning, keywords
@@ -116,12 +115,6 @@ def _table(
                         ([name if c == "checkpoint" else _cell(row, c) for c in COLUMNS], players)
                     )
     return table(COLUMNS, rows)
-
-
-def spread(samples: Sequence[Sample], most: int) -> list[Sample]:
-    """Take at most so many samples, evenly from the first one on."""
-    count = min(most, len(samples))
-    return [samples[number * len(samples) // count] for number in range(count)]
 
 
 def _cell(row: Mapping[str, Any], column: str) -> object:

@@ -62,8 +62,8 @@ class RolloutTable(Callback):
         if not trainer.is_global_zero or not (first or step % self.every == 0):
             return
         groups = [pair for each in outputs["experiences"] for pair in _rows(each)][: self.prompts]
-        for _, row in groups:
-            self.rows.append(step, row)
+        for group in groups:
+            self.rows.append(step, group[1])
         # Any: Lightning lends it to the trainer without a type
         data: Any = getattr(trainer, "datamodule", None)
         for logger in trainer.loggers:
