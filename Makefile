@@ -6,7 +6,7 @@ NOW := $(shell date +%Y%m%d-%H%M%S)
 DEMO ?= runs/demo-$(NOW)
 TINY ?= runs/tiny-$(NOW)
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slurm lint docs demo tiny-model gpu-check lock
+.PHONY: help setup test test-slurm test-sweeps lint docs demo tiny-model gpu-check lock
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
@@ -41,6 +41,11 @@ tiny-model: setup ## Make assets/tiny again: untrained, then supervised steps on
 
 test-slurm: setup ## Run jobs on a SLURM cluster of this machine, which is installed and started for it
 	@scripts/slurm.sh $(PY) -m pytest -q -rs -m slurm -p no:cacheprovider tests/slurm || [ $$? = 75 ]
+
+test-sweeps: setup ## Hold configs/sweep against the schema of Weights & Biases, in an environment of its own
+	@test -d .venv/sweeps || python3 -m venv .venv/sweeps
+	@.venv/sweeps/bin/pip install -q sweeps==0.3.0
+	SWEEPS_PYTHON=.venv/sweeps/bin/python $(PY) -m pytest -q -rs tests/training/test_sweeps.py
 
 gpu-check: setup ## Run and time what needs a CUDA GPU; says why it is skipped where there is none
 	$(PY) -m pytest -q -m gpu -rs -s tests/house/test_gpu.py

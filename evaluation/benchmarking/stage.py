@@ -96,9 +96,11 @@ def _teller(config: Config, run: Run) -> Callable[[Sequence[BenchmarkSet], Repor
     """Return what sends scores to the configured logger, which is in reach."""
     if not sends_to_wandb(config):
         return lambda *_: None
-    from evaluation.benchmarking.wandb_scores import prepare, send  # noqa: PLC0415 - seconds that runs without it need not wait
+    # Seconds that others need not wait; `keywords` checks the server before anything is asked.
+    from evaluation.benchmarking.wandb_scores import send  # noqa: PLC0415
+    from runtime.wandb_session import keywords  # noqa: PLC0415
 
-    return partial(send, config, run, prepare(config, run))
+    return partial(send, config, run, keywords(config, run))
 
 
 def _grade(

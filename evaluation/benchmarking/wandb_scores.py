@@ -19,7 +19,6 @@ from evaluation.benchmarking.tables import short_names
 from evaluation.players import Showcase, showcase, spread, table
 from evaluation.statistics.intervals import Interval
 from runtime.runs import Run
-from runtime.wandb_session import beginning, keywords
 from untrusted.json_text import json_of
 from untrusted.terminal import first_line
 
@@ -32,23 +31,16 @@ COLUMNS = (
 """Of the table of questions, which has players of the media beside them."""
 
 
-# Any: what `wandb.init` takes
-def prepare(config: Config, run: Run) -> dict[str, Any]:
-    """Check the server before anything is asked, and return what the session begins with."""
-    return keywords(config, run)
-
-
 def send(
     config: Config,
     run: Run,
-    begin_with: Mapping[str, Any],
+    begin_with: Mapping[str, Any],  # what `wandb.init` takes
     sets: Sequence[BenchmarkSet],
     report: Report,
 ) -> None:
     """Log all scores and a table of questions; what wandb refuses then costs a warning."""
-    with beginning(run):
-        session = wandb.init(dir=run.dir, resume="allow", **begin_with)
     try:
+        session = wandb.init(dir=run.dir, resume="allow", **begin_with)
         session.log(dict(scores(report)))
         if config.wandb.questions:
             with showcase(run.dir, megabytes=config.wandb.media_megabytes) as shown:
