@@ -1,8 +1,14 @@
 """Whether a run sends its figures somewhere, asked before what does so is imported."""
 
+import logging
 from importlib.util import find_spec
 
 from configs.schema import Config
+
+log = logging.getLogger(__name__)
+
+UNSENT = ("probe", "audit", "clean")
+"""Stages whose results are files alone."""
 
 
 def sends_to_wandb(config: Config) -> bool:
@@ -15,3 +21,13 @@ def sends_to_wandb(config: Config) -> bool:
             "leave logger=wandb out."
         )
     return True
+
+
+def tell_unsent(config: Config) -> None:
+    """Say where Weights & Biases is configured for a stage that sends nothing there."""
+    if config.logger == "wandb" and config.stage in UNSENT:
+        log.warning(
+            "logger is wandb, but stage=%s leaves files alone, and sends nothing: trainings and "
+            "stage=benchmark do.",
+            config.stage,
+        )
