@@ -8,12 +8,14 @@ import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
 from wandb.sdk.launch.sweeps.utils import create_sweep_command, create_sweep_command_args
 from wandb.sdk.lib.config_util import save_config_file_from_dict
+from wandb.wandb_agent import Agent
 
 from configs.load import load_config
 from datamodules.digits.build import ensure
@@ -95,7 +97,7 @@ def test_each_begins_with_its_command_and_a_caption(file):
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
 def test_each_is_a_sweep_by_the_rules_of_wandb(file):
-    """Those of its schema that apply here; `python -m sweeps` has no command to ask."""
+    """Those of its schema that apply here; the next test asks the schema itself."""
     sweep = read(file)
     assert sweep.keys() <= TOP
     assert sweep["metric"].keys() == {"name", "goal"} and sweep["metric"]["goal"] == "maximize"
@@ -147,15 +149,50 @@ def test_each_draw_is_a_configuration_of_its_own(file, monkeypatch):
     assert len({repr(config) for config in found}) == len({repr(one) for one in drawn})
 
 
+@pytest.mark.parametrize("macro", ["args_no_hyphens", "args_json_file"])
+@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+def test_the_agent_itself_starts_what_is_tested_here(file, macro, monkeypatch, tmp_path):
+    """Of wandb's agent all but the process runs: it fills in the macros, and writes its files."""
+    started: list[list[str]] = []
+
+    def start(*, command: list[str], **_: object) -> SimpleNamespace:
+        started.append(command)
+        return SimpleNamespace()
+
+    monkeypatch.setattr("wandb.wandb_agent.AgentProcess", start)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WANDB_SWEEP_ID", "s1")
+    for name in ("WANDB_DIR", "WANDB_RUN_ID", "WANDB_SWEEP_PARAM_PATH"):
+        monkeypatch.setenv(name, "")  # the agent sets them, for this test only
+        monkeypatch.delenv(name)
+    sweep = read(file)
+    drawn = draw(sweep, random.Random(2))
+    agent = object.__new__(Agent)
+    agent._function, agent._in_jupyter, agent._forward_signals = None, False, True
+    agent._run_processes = {}
+    wanted = [word.replace("args_no_hyphens", macro) for word in sweep["command"]]
+    agent._sweep_command = wanted
+    agent._command_run(
+        {
+            "run_id": "b2c3d4e5",
+            "program": sweep["program"],
+            "args": {key: {"value": value} for key, value in drawn.items()},
+        }
+    )
+    [[env, python, *words]] = started
+    assert (env, python, words[0]) == ("/usr/bin/env", "python", "train.py")
+    if macro == "args_no_hyphens":
+        assert words == words_of(sweep, drawn)
+    found = load_config(words[1:], TRAIN)
+    assert found == load_config(words_of(sweep, drawn)[1:], TRAIN)
+    assert found.run.name == "b2c3d4e5"
+
+
 @pytest.mark.parametrize("file", [f for f in FILES if read(f).get("early_terminate")], ids=str)
 def test_a_run_validates_often_enough_to_be_stopped_early(file):
     """Hyperband counts how often the metric was logged."""
     sweep = read(file)
-    os_id = {"WANDB_RUN_ID": "a"}
-    words = [
-        word.replace("${oc.env:WANDB_RUN_ID}", os_id["WANDB_RUN_ID"])
-        for word in words_of(sweep, {})
-    ]
+    words = [word.replace("${oc.env:WANDB_RUN_ID}", "a") for word in words_of(sweep, {})]
     trainer = load_config(words[1:], TRAIN).trainer
     validations = trainer.max_steps // trainer.val_check_interval
     stop = sweep["early_terminate"]
