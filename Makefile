@@ -7,7 +7,7 @@ KILLS ?= 50
 DEMO ?= runs/demo-$(NOW)
 TINY ?= runs/tiny-$(NOW)
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slurm promises lint docs demo tiny-model gpu-check lock
+.PHONY: help setup test test-slurm test-sweeps promises lint docs demo tiny-model gpu-check lock
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
@@ -45,6 +45,11 @@ test-slurm: setup ## Run jobs on a SLURM cluster of this machine, which is insta
 
 promises: setup ## Kill runs of every stage at random moments, and compare what they leave
 	$(PY) -m bench.promises --kills $(KILLS)
+
+test-sweeps: setup ## Hold configs/sweep against the schema of Weights & Biases, in an environment of its own
+	@test -d .venv/sweeps || python3 -m venv .venv/sweeps
+	@.venv/sweeps/bin/pip install -q sweeps==0.3.0
+	SWEEPS_PYTHON=.venv/sweeps/bin/python $(PY) -m pytest -q -rs tests/training/test_sweeps.py
 
 gpu-check: setup ## Run and time what needs a CUDA GPU; says why it is skipped where there is none
 	$(PY) -m pytest -q -m gpu -rs -s tests/house/test_gpu.py

@@ -1,6 +1,7 @@
 """Evaluate: `python eval.py stage=benchmark`; `--help` lists the rest."""
 
 from runtime.console import importing, run_to_exit, say, start
+from runtime.loggers import tell_unsent
 
 STAGES = ("probe", "audit", "clean", "benchmark")
 
@@ -8,6 +9,7 @@ STAGES = ("probe", "audit", "clean", "benchmark")
 def main() -> None:
     """Check the command line first; only then pay for importing what a stage needs."""
     config = start(STAGES)
+    tell_unsent(config)
     with importing():
         match config.stage:
             case "probe":

@@ -25,7 +25,7 @@ from configs.names import GROUPS, HINTS, flatten, nest, suggest
 from configs.paths import FOLDER, SHIPPED, placed, shipped
 from configs.renamed import refuse_renamed
 from configs.schema import Config
-from configs.words import NULLS, PROSE, check_texts, split_words
+from configs.words import NULLS, PROSE, check_texts, listed, split_words
 from untrusted.terminal import first_line
 
 SERVES: dict[str, tuple[str, ...]] = {"objective": ("rlvr", "prealign"), "reward": ("rlvr",)}
@@ -41,7 +41,10 @@ SCRIPTS = {
     "clean": "eval.py",
     "benchmark": "eval.py",
 }
-PLACEMENT = ("logger", "run.name", "run.root", "data.workers", "data.patience")
+PLACEMENT = (
+    *("logger", "run.name", "run.root", "data.workers", "data.patience"),
+    *("wandb.media_megabytes", "wandb.questions"),
+)
 """Keys without influence on results, which `config_hash` leaves out: places, logger and loader
 processes, so that a run that ran out of memory can be resumed with fewer workers."""
 
@@ -66,8 +69,7 @@ def _typed(key: str, value: Any) -> Any:
     if type(None) in _arms(HINTS[key]) and value in NULLS:
         return None
     if get_origin(HINTS[key]) is list and isinstance(value, str) and value[:1] + value[-1:] == "[]":
-        items = (item.strip().strip("'\"") for item in value[1:-1].split(","))
-        return [item for item in items if item]
+        return listed(value)
     return value
 
 

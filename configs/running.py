@@ -94,3 +94,19 @@ class TrainerConfig:
         every = ("val_limit", "checkpoint_every", "log_every_n_steps")
         at_least("trainer", 1, self, *counts, *every)
         at_least("trainer", 0, self, "val_check_interval", "max_tokens")
+
+
+@dataclass(frozen=True, kw_only=True)
+class WandbConfig:
+    """What is shown in Weights & Biases beside curves; nothing of it changes a result."""
+
+    media_megabytes: float = 16.0
+    """Most megabytes of sounds, pictures and films in one table; 0 sends none. Rows beyond it have
+    the paths of their media alone."""
+
+    questions: int = 32
+    """Questions of each set that a benchmark shows there, evenly spread over the set; 0 shows none.
+    Trainings show those of `rlvr.log_rollouts_prompts`."""
+
+    def __post_init__(self) -> None:
+        at_least("wandb", 0, self, "media_megabytes", "questions")

@@ -16,7 +16,7 @@ from configs.prealign import PrealignConfig
 from configs.probing import AuditConfig, ProbeConfig
 from configs.rewards import RewardConfig
 from configs.rlvr import RlvrConfig
-from configs.running import OptimConfig, RunConfig, TrainerConfig
+from configs.running import OptimConfig, RunConfig, TrainerConfig, WandbConfig
 
 __all__ = [
     "AuditConfig",
@@ -82,9 +82,11 @@ class Config:
     """Directory of weights to start from instead of `model.path`."""
 
     logger: Literal["jsonl", "wandb"] = "jsonl"
-    """`jsonl` writes metrics.jsonl; `wandb` also sends them to Weights & Biases."""
+    """`jsonl` writes metrics.jsonl; `wandb` also sends them to Weights & Biases, as it does the
+    scores of a benchmark."""
 
     run: RunConfig = field(default_factory=RunConfig)
+    wandb: WandbConfig = field(default_factory=WandbConfig)
     model: ModelConfig
     data: DataConfig
     optim: OptimConfig = field(default_factory=OptimConfig)

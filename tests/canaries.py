@@ -36,6 +36,7 @@ CANARIES = {
     "dotenv": f"d0tenv{BODY[6:30]}",
     "git remote": f"g1t{BODY[2:28]}",
     "model": f"m0del{BODY[7:32]}",
+    "wandb settings": f"{HEX[::-1]}beefcafe",
 }
 """By where they are planted."""
 

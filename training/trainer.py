@@ -2,7 +2,6 @@
 
 import os
 import warnings
-from importlib.util import find_spec
 
 import lightning as L
 from lightning.fabric.plugins.environments.cluster_environment import ClusterEnvironment
@@ -17,6 +16,7 @@ from lightning.pytorch.plugins.layer_sync import LayerSync
 from configs.launching import alone_in_job
 from configs.schema import SAMPLED, Config, TrainerConfig
 from inference.loading import count_gpus
+from runtime.loggers import sends_to_wandb
 from runtime.runs import Run
 from training.callbacks.checkpoints import AtomicCheckpointIO, StepCheckpoint
 from training.callbacks.metrics import MetricsWriter, RowsOfResumedRun, StepProgress
@@ -130,13 +130,8 @@ def build_callbacks(config: Config, run: Run) -> list[Callback]:
 
 def _curves(config: Config, run: Run) -> Logger | bool:
     """Return the logger of Weights & Biases if it is configured."""
-    if config.logger != "wandb":
+    if not sends_to_wandb(config):
         return False
-    if find_spec("wandb") is None:
-        raise ValueError(
-            "logger is wandb, but the package wandb is not installed: run `pip install wandb`, or "
-            "leave logger=wandb out."
-        )
     from training.wandb_curves import curves_of  # noqa: PLC0415 - seconds that runs without it need not wait
 
     return curves_of(config, run)

@@ -4,45 +4,32 @@ All that is logged there stands in `metrics.jsonl` and `rollouts.jsonl` of the r
 """
 
 import logging
-import os
-import re
-import secrets
-from collections.abc import Callable, Mapping
-from dataclasses import asdict
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, final
 
-import wandb
 from lightning.pytorch.loggers import WandbLogger
 
 from configs.schema import Config
+from datamodules.loading.question_set import QuestionSet
+from evaluation.players import showcase, table
+from runtime.preemption import warned
 from runtime.runs import Run
-from runtime.writing import write_text
-from untrusted.servers import proxied, unreachable
+from runtime.stopping import WARNING, code_of
+from runtime.wandb_session import beginning, keywords
+from training.callbacks.rollouts import QuestionLogger, QuestionRows
 from untrusted.terminal import first_line
 
 log = logging.getLogger(__name__)
 
-LOCAL = ("offline", "dryrun", "disabled")
-"""Modes of wandb that contact no server."""
-
-SECONDS = 5.0
-"""Time limit to reach a server; wandb itself tries for minutes."""
-
-LAST = 60.0
-"""Within which a server must have taken what is left at the end; wandb itself tries for days. What
-it has not taken lies beside the run, for `wandb sync`."""
-
-WAY_OUT = (
-    "set WANDB_MODE=offline to write the curves beside the run, for `wandb sync` later, or leave "
-    "logger=wandb out."
-)
-
 
 @final
-class Curves(WandbLogger):
+class Curves(WandbLogger, QuestionLogger):
     """Log metrics to wandb; its errors are logged once and never end a run."""
 
     failed = False
+    megabytes = 0.0
+    """Most of the players in a table."""
 
     # Any in this class: Lightning's interface
     def log_metrics(self, metrics: Mapping[str, Any], step: int | None = None) -> None:
@@ -53,9 +40,30 @@ class Curves(WandbLogger):
         """Log a table."""
         self._guard(lambda: super(Curves, self).log_table(*args, **kwargs))
 
+    def log_questions(
+        self, name: str, columns: Sequence[str], rows: QuestionRows, questions: QuestionSet
+    ) -> None:
+        """Log a table of questions with players of their media."""
+
+        def log_it() -> None:
+            assert self.save_dir is not None, "that of the run"
+            with showcase(Path(self.save_dir), megabytes=self.megabytes) as shown:
+                players = [shown.players(questions, sample) for sample, _ in rows]
+                pairs = zip(rows, players, strict=True)
+                laid = table(columns, [(row, own) for (_, more), own in pairs for row in more])
+                super(Curves, self).log_metrics({name: laid})  # type: ignore[dict-item] # wandb takes any
+
+        self._guard(log_it)
+
     def finalize(self, status: str) -> None:
-        """Flush and close."""
+        """Flush and close; of a run that was warned, have a sweep offer its parameters again."""
         self._guard(lambda: super(Curves, self).finalize(status))
+        if warned() and self._experiment is not None:
+            self._guard(self._preempted)
+
+    def _preempted(self) -> None:
+        self.experiment.mark_preempting()
+        self.experiment.finish(exit_code=code_of(WARNING))
 
     def _guard(self, log_it: Callable[[], None]) -> None:
         try:
@@ -71,55 +79,8 @@ class Curves(WandbLogger):
 
 def curves_of(config: Config, run: Run) -> Curves:
     """Start or resume the curves of a run; raise where wandb refuses."""
-    online = os.environ.get("WANDB_MODE", "online").lower() not in LOCAL
-    if online:
-        _check_server()
-    curves = Curves(
-        project="earwitness",
-        name=run.dir.name,
-        id=_run_id(run),
-        save_dir=run.dir,
-        config=asdict(config),
-        # The address of a repository may hold a key.
-        settings=wandb.Settings(init_timeout=SECONDS, finish_timeout=LAST, disable_git=True),
-    )
-    try:
+    curves = Curves(save_dir=run.dir, **keywords(config, run))
+    curves.megabytes = config.wandb.media_megabytes
+    with beginning(run):
         _ = curves.experiment  # on rank 0; the others get a stand-in
-    except (wandb.errors.Error, OSError) as error:
-        raise ValueError(
-            f"wandb cannot begin the curves of {run.dir} ({first_line(error)}), but "
-            f"logger=wandb asks for them: mend that, or {WAY_OUT}"
-        ) from error
     return curves
-
-
-def _run_id(run: Run) -> str:
-    """Return the id of a run directory: a resumed run continues its own curves."""
-    file = run.dir / "wandb.id"
-    if not file.exists():
-        write_text(file, f"{run.dir.name}-{secrets.token_hex(4)}")
-    name = file.read_bytes().decode(errors="backslashreplace")
-    if not re.fullmatch(r"[\w.-]{1,128}", name):
-        raise ValueError(
-            f"{file} is damaged (it begins with {name[:20]!r}), but it names the curves that a "
-            "resumed run goes on with: restore it, or delete it, and new curves begin."
-        )
-    return name
-
-
-def _check_server() -> None:
-    """Check that a server can be reached and accepts the key, before wandb tries for minutes."""
-    address = str(wandb.setup().settings.base_url)
-    # Behind a proxy only wandb knows how to connect.
-    if not proxied(address) and (reason := unreachable(address, SECONDS)):
-        raise ValueError(
-            f"{address} cannot be reached ({reason}), but logger=wandb sends metrics there: mend "
-            f"the network or WANDB_BASE_URL, or {WAY_OUT}"
-        )
-    try:
-        wandb.login()
-    except wandb.errors.Error as error:
-        raise ValueError(
-            f"wandb has no key that it can use ({first_line(error)}), but logger=wandb sends "
-            f"metrics to its server: run `wandb login`, or set WANDB_API_KEY; or {WAY_OUT}"
-        ) from error

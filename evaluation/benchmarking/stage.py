@@ -2,8 +2,9 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from configs.benchmark import BenchmarkConfig
@@ -25,6 +26,7 @@ from evaluation.benchmarking.tables import check_complete, render, short_names
 from evaluation.statistics.bootstrap import Bootstrap
 from inference.loading import weights_of
 from modules.grading import HARNESS
+from runtime.loggers import sends_to_wandb
 from runtime.runs import Run, open_run
 from runtime.writing import write_text
 
@@ -59,6 +61,7 @@ def benchmark(config: Config) -> str:
     if described:
         config = replace(config, data=replace(config.data, task="describe"))
     with open_run(config) as run:
+        tell = _teller(config, run)
         models = evaluated_models(config, LazyReader(config) if described else None)
         encoder = models[0].frozen.encoder
         sets = [load_set(name, config, encoder, run_dir=run.dir) for name in config.benchmark.sets]
@@ -84,8 +87,20 @@ def benchmark(config: Config) -> str:
         report = _report(config, names, sets, groups, results, notes)
         check_complete(report)
         write_text(run.dir / "results.json", _results(config, models, report, leaks))
+        tell(sets, report)
         run.finish()
     return render(report)
+
+
+def _teller(config: Config, run: Run) -> Callable[[Sequence[BenchmarkSet], Report], None]:
+    """Return what sends scores to the configured logger, which is in reach."""
+    if not sends_to_wandb(config):
+        return lambda *_: None
+    # Seconds that others need not wait; `keywords` checks the server before anything is asked.
+    from evaluation.benchmarking.wandb_scores import send  # noqa: PLC0415
+    from runtime.wandb_session import keywords  # noqa: PLC0415
+
+    return partial(send, config, run, keywords(config, run))
 
 
 def _grade(

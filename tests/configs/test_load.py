@@ -256,7 +256,11 @@ def test_a_missing_stage_names_the_stages():
 
 @pytest.mark.parametrize(
     "words",
-    [("run.name=x", "run.root=y", "logger=wandb"), ("data.workers=3",), ("data.patience=9",)],
+    [
+        ("run.name=x", "run.root=y", "logger=wandb"),
+        *(("data.workers=3",), ("data.patience=9",)),
+        *(("wandb.media_megabytes=0",), ("wandb.questions=3",)),
+    ],
 )
 def test_the_hash_ignores_where_results_go_and_who_reads(words):
     assert config_hash(load(*words)) == config_hash(load())

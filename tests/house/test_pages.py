@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import get_args
 
 import pytest
+from wandb.cli.cli import cli
 
 from configs.command import asks_recipe, main_config
 from configs.load import HINTS, SERVES, choices, flatten, load_config
@@ -48,7 +49,7 @@ def spans(page: Path) -> list[str]:
 def unfold(command: str) -> list[list[str]]:
     """Split a command into words; of one that starts another, both."""
     words = shlex.split(command, comments=True)
-    if words[:1] == ["sbatch"]:  # sbatch --array=0-7 --wrap "python ..."
+    if words[:1] == ["sbatch"] and "--wrap" in words:  # sbatch --array=0-7 --wrap "python ..."
         return [words, shlex.split(words[-1])]
     while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):  # GOLDEN=write python ...
         words = words[1:]
@@ -60,13 +61,14 @@ def commands(page: Path) -> list[list[str]]:
     text = page.read_text().replace("\\\n", " ")
     blocks = [*FENCED.findall(text), *INDENTED.findall(FENCED.sub("", text))]
     lines = [line.strip() for block in blocks for line in block.splitlines()] + spans(page)
-    start = re.compile(r"(?:[A-Z_]+=\S* )*(?:python|make|sbatch) ")
+    start = re.compile(r"(?:[A-Z_]+=\S* )*(?:python|make|sbatch|wandb) ")
     return [words for line in lines if start.match(line) for words in unfold(line)]
 
 
 SHOWN = {tuple(words): page.name for page in PAGES for words in commands(page)}
 RUNS = [(page, words[1:]) for words, page in SHOWN.items() if words[1] in STAGES]
 MAKES = [(page, words[1:]) for words, page in SHOWN.items() if words[0] == "make"]
+WANDB = [(page, words[1:]) for words, page in SHOWN.items() if words[0] == "wandb"]
 MODULES = [(page, words[2]) for words, page in SHOWN.items() if words[:2] == ("python", "-m")]
 ENVIRONMENT = ["source .venv/bin/activate"]
 
@@ -105,6 +107,16 @@ def test_every_run_shown_can_be_started(page, words, tmp_path):
 def test_every_make_target_shown_exists(page, words):
     targets = {word for word in words if "=" not in word}
     assert targets and targets <= {*TARGET.findall((ROOT / "Makefile").read_text())}
+
+
+@pytest.mark.parametrize(("page", "words"), WANDB, ids=named)
+def test_every_command_of_wandb_shown_is_one_that_it_knows(page, words):
+    name, *given = words
+    command = cli.commands[name]
+    known = {option for each in command.params for option in each.opts}
+    files = [word for word in given if word.startswith("configs/")]
+    assert {word for word in given if word.startswith("-")} <= known
+    assert all((ROOT / file).is_file() for file in files) and (files or name != "sweep")
 
 
 @pytest.mark.parametrize(("page", "module"), MODULES, ids=named)

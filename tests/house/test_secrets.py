@@ -78,6 +78,7 @@ def plant(home: Path, work: Path, model: Path) -> set[Path]:
     """Write keys where people and libraries keep them."""
     texts = {
         home / ".netrc": f"machine api.wandb.ai\n  login user\n  password {CANARIES['netrc']}\n",
+        home / ".config/wandb/settings": f"[default]\napi_key = {CANARIES['wandb settings']}\n",
         home / ".cache/huggingface/token": CANARIES["token file"],
         home / ".git-credentials": f"https://me:{CANARIES['git remote']}@github.com\n",
         home / ".aws/credentials": "".join(
@@ -151,7 +152,7 @@ def commands(echo: str, refusing: str) -> dict[str, list[str]]:
         "refused": [*evaluate, *SERVED, f"probe.server.url={refusing}", "probe.seed=3"],
         "audit": [*evaluate, "stage=audit", "audit.resamples=10"],
         "clean": [*evaluate, "stage=clean", "clean.rules=[vidground]"],
-        "benchmark": [*evaluate, "stage=benchmark", "benchmark.limit=4"],
+        "benchmark": [*evaluate, "stage=benchmark", "benchmark.limit=4", "logger=wandb"],
         "bug": [*train, "stage=sft", "seed=5", "bug"],
         "recipe": ["train.py", "recipe=vidground", "init_from=nowhere"],
         "key as a name": [*train, "stage=sft", f"run.name={CANARIES['HF_TOKEN']}"],

@@ -17,7 +17,7 @@ import wandb
 from configs.load import load_config
 from runtime.runs import Run
 from tests.mortal import mortal
-from training.wandb_curves import Curves, _run_id, curves_of
+from training.wandb_curves import Curves, curves_of
 
 ROOT = Path(__file__).parents[2]
 
@@ -160,10 +160,3 @@ def test_a_run_outlives_its_curves(caplog):
         "wandb takes no more metrics (the service is gone): the run goes on, and metrics.jsonl has "
         "all"
     ]
-
-
-@pytest.mark.parametrize("content", [b"", b"\xff\xfe", b"a/b", b"a" * 200, b"two words"])
-def test_a_spoiled_run_id_of_curves_is_told(run, content):
-    (run.dir / "wandb.id").write_bytes(content)
-    with pytest.raises(ValueError, match=r"wandb.id is damaged .*delete it"):
-        _run_id(run)

@@ -5,21 +5,42 @@ whole groups of completions, and `timings.jsonl`, which no two runs share.
 """
 
 import time
+from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, final
 
 import lightning as L
 from lightning.pytorch.callbacks import Callback
-from lightning.pytorch.loggers import WandbLogger
 from torch import Tensor
 
+from datamodules.loading.question_set import QuestionSet
+from datamodules.questions import QuestionData
+from datamodules.sample import Sample
 from modules.rlvr import RlvrModule
 from modules.rollout.rollout import Experience
 from runtime.runs import MetricsLog
 from training.callbacks.metrics import log_row
 
 COLUMNS = ("step", "id", "question", "media", "answer", "completion", "correct", "reward")
-"""Of the table in Weights & Biases."""
+"""Of the table in Weights & Biases, which has players of the media beside them."""
+
+QuestionRows = Sequence[tuple[Sample, Sequence[Sequence[Any]]]]  # Any: cells of every type
+"""Questions, each with its rows of a table."""
+
+
+class QuestionLogger(ABC):
+    """A logger that shows questions with their media."""
+
+    @abstractmethod
+    def log_questions(
+        self, name: str, columns: Sequence[str], rows: QuestionRows, questions: QuestionSet
+    ) -> None:
+        """Log a table.
+
+        Args:
+            questions: where the media of the rows are read.
+        """
 
 
 @final
@@ -40,15 +61,18 @@ class RolloutTable(Callback):
         first = step == pl_module.rlvr.updates
         if not trainer.is_global_zero or not (first or step % self.every == 0):
             return
-        rows = [row for group in outputs["experiences"] for row in _rows(group)][: self.prompts]
-        for row in rows:
-            self.rows.append(step, row)
+        groups = [pair for each in outputs["experiences"] for pair in _rows(each)][: self.prompts]
+        for group in groups:
+            self.rows.append(step, group[1])
+        # Any: Lightning lends it to the trainer without a type
+        data: Any = getattr(trainer, "datamodule", None)
         for logger in trainer.loggers:
-            if isinstance(logger, WandbLogger):
-                logger.log_table("rollouts", columns=list(COLUMNS), data=_flat(step, rows))
+            if isinstance(logger, QuestionLogger) and isinstance(data, QuestionData):
+                rows = [(sample, _flat(step, row)) for sample, row in groups]
+                logger.log_questions("rollouts", COLUMNS, rows, data.train_questions)
 
 
-def _rows(experience: Experience) -> list[dict[str, Any]]:
+def _rows(experience: Experience) -> list[tuple[Sample, dict[str, Any]]]:
     """Write each prompt of a micro-batch with its group."""
     rollout, sampled = experience.rollout, experience.rollout.sampled
     group = rollout.group_size
@@ -69,14 +93,17 @@ def _rows(experience: Experience) -> list[dict[str, Any]]:
         for number, values in enumerate(columns)
     ]
     return [
-        {
-            "id": sample.id,
-            "question": sample.question,
-            "options": list(sample.options),
-            "media": [item.path for item in sample.media],
-            "answer": sample.answer,
-            "completions": completions[number * group : (number + 1) * group],
-        }
+        (
+            sample,
+            {
+                "id": sample.id,
+                "question": sample.question,
+                "options": list(sample.options),
+                "media": [item.path for item in sample.media],
+                "answer": sample.answer,
+                "completions": completions[number * group : (number + 1) * group],
+            },
+        )
         for number, sample in enumerate(rollout.batch.samples)
     ]
 
@@ -86,7 +113,7 @@ def _rounded(values: Tensor) -> list[float]:
     return [round(value, 6) for value in values.flatten().tolist()]
 
 
-def _flat(step: int, rows: list[dict[str, Any]]) -> list[list[Any]]:
+def _flat(step: int, row: dict[str, Any]) -> list[list[Any]]:
     """Make a row of every completion, in the order of COLUMNS."""
     return [
         [
@@ -94,7 +121,6 @@ def _flat(step: int, rows: list[dict[str, Any]]) -> list[list[Any]]:
             *(row["id"], row["question"], ", ".join(row["media"]), row["answer"]),
             *(completion["text"], completion["correct"], completion["reward"]),
         ]
-        for row in rows
         for completion in row["completions"]
     ]
 
