@@ -151,7 +151,9 @@ def _task(card: Card) -> str:
 def _opening(card: Card) -> str:
     origin = card.record.origin
     what = "Adapters (LoRA) beside" if card.adapter else "Weights trained from"
-    base = f"[{origin.id}](https://huggingface.co/{origin.id})" if origin.id else origin.name
+    base = (
+        f"[{origin.id}](https://huggingface.co/{origin.id})" if origin.id else _plain(origin.name)
+    )
     through = f", by way of {_plain(origin.name)}" if origin.id not in (None, origin.name) else ""
     license_ = origin.license_name or origin.license
     terms = (

@@ -138,16 +138,17 @@ def _asked(
     push: Push,
     request: Callable[[], Result],
     *,
-    seconds: float = SECONDS,
+    seconds: float = 0.0,
     passing: tuple[int, ...] = (),
 ) -> Result:
     """Make a request within a time limit, and turn what goes wrong into a sentence.
 
     Args:
+        seconds: the limit; 0 is that of a short request.
         passing: statuses whose errors are the caller's to understand.
     """
     try:
-        return within(seconds, request)
+        return within(seconds or SECONDS, request)
     except HfHubHTTPError as error:
         response = getattr(error, "response", None)
         status = 0 if response is None else int(response.status_code)

@@ -5,6 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from configs.load import SCRIPTS, read_config
+from configs.pushing import PushConfig
 from configs.schema import Config
 from inference.frozen import directory_digest
 from publishing.card import make_card
@@ -42,7 +43,7 @@ def push_of(config: Config, run_dir: Path) -> Push:
 
 def _command(config: Config, run_dir: Path) -> str:
     """Write the command that pushes a finished run."""
-    given, plain = config.push, type(config.push)()
+    given, plain = config.push, PushConfig()
     words = ["python", "eval.py", "stage=push", f"push.run={run_dir}", f"--push-to-hub={given.to}"]
     for name in ("folder", "benchmark"):
         if vars(given)[name] != vars(plain)[name]:
@@ -81,7 +82,7 @@ def _card(config: Config, planned: Push) -> str:
         scores = scores_of(digest, Path(config.push.benchmark))
     return make_card(
         weights,
-        replace(trained, push=config.push),
+        replace(trained, push=PushConfig(datasets=config.push.datasets)),
         record,
         name=planned.repository,
         adapter=planned.folder.name == "adapter",
