@@ -6,7 +6,9 @@ from typing import Literal
 
 from configs.checks import named_once
 
-REPOSITORY = re.compile(r"(?!.*(?:--|\.\.|\.git$))[A-Za-z\d][\w.-]{0,95}/[A-Za-z\d_][\w.-]{0,95}")
+REPOSITORY = re.compile(
+    r"(?!.*(?:--|\.\.|\.git$))[A-Za-z\d][\w.-]{0,95}/[A-Za-z\d_][\w.-]{0,95}", re.ASCII
+)
 """An id on the hub, as the hub itself restricts it."""
 
 

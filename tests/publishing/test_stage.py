@@ -1,7 +1,10 @@
 """From a training to the hub: cards of real exports, scores of real benchmarks, real pushes."""
 
 import json
+import os
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -180,3 +183,48 @@ def test_after_a_push_that_failed_the_same_command_trains_nothing_and_pushes(
     del served.repositories["me/trained"]
     push(load_config(command[1].split(), STAGES))
     assert served.repositories["me/trained"].files == before
+
+
+def started(state: Hub, *words: str, token: str = TOKEN) -> subprocess.CompletedProcess[str]:
+    """Run a script as a user does, with a hub on loopback."""
+    environ = {"HF_ENDPOINT": state.url, "HF_TOKEN": token, "HF_HUB_DISABLE_XET": "1"}
+    return subprocess.run(
+        [sys.executable, *words],
+        env={**os.environ, **environ},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+
+
+def test_the_command_ends_with_one_sentence_and_without_the_token(runs):
+    words = ("eval.py", "stage=push", f"push.run={runs}/mine", "--push-to-hub", "me/typed")
+    with hub() as state:
+        state.statuses["/repos/create"] = 403
+        refused = started(state, *words)
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert refused.stderr.startswith("error: the hub lets this token not write to me (403)")
+        assert len(refused.stderr.splitlines()) == 1
+        state.statuses.clear()
+        pushed = started(state, *words)
+        assert pushed.returncode == 0
+        assert pushed.stdout == f"pushed {runs}/mine/export to {state.url}/me/typed\n"
+        assert TOKEN not in refused.stderr + pushed.stdout + pushed.stderr
+        assert state.repositories["me/typed"].private
+
+
+def test_a_training_is_typed_with_its_push(root, tmp_path):
+    words = ["stage=sft", "trainer.max_steps=1", "trainer.batch_size=2", "run.name=typed"]
+    places = ["data=manifest", f"data.root={root}", f"run.root={tmp_path}"]
+    with hub() as state:
+        done = started(state, "train.py", *words, *places, "--push-to-hub=me/typed")
+        assert done.returncode == 0, done.stderr
+        assert f"pushed: {state.url}/me/typed" in done.stderr
+        assert TOKEN not in done.stderr + done.stdout
+        assert "model.safetensors" in state.repositories["me/typed"].files
+    assert (tmp_path / "typed" / "finished").exists()
+    assert not [
+        file
+        for file in tmp_path.rglob("*")
+        if file.is_file() and TOKEN.encode() in file.read_bytes()
+    ]

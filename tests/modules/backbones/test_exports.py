@@ -169,20 +169,13 @@ def test_a_hundred_greedy_answers_in_transformers_are_ours(root, tmp_path):
         for sample in batch.samples:
             media = [one for part in questions.visible_media(sample) for one in part]
             met |= {one.modality for one in media if isinstance(one, Decoded)}
-            theirs.append(generated(own, processor, user_turn(sample), media, encoder, policy))
+            theirs.append(generated(own, processor, user_turn(sample), media))
     assert met == {"audio", "image", "video"} and len(set(ours)) > 10
     assert [answer for answer in ours if "<answer>" in answer]
     assert theirs == ours
 
 
-def generated(
-    own: Any,
-    processor: Any,
-    pieces: list[str | int],
-    media: list[Any],
-    encoder: PromptEncoder,
-    policy: OmniModel,
-) -> str:
+def generated(own: Any, processor: Any, pieces: list[str | int], media: list[Any]) -> str:
     """Answer one question by transformers alone."""
     content: list[dict[str, str]] = []
     for piece in pieces:
@@ -201,8 +194,7 @@ def generated(
         **inputs,
         max_new_tokens=24,
         do_sample=False,
-        suppress_tokens=policy.suppressed.nonzero().flatten().tolist(),
-        eos_token_id=encoder.end_id,
-        pad_token_id=encoder.end_id,
+        eos_token_id=processor.tokenizer.eos_token_id,
+        pad_token_id=processor.tokenizer.pad_token_id,
     )[0, inputs["input_ids"].shape[1] :]
     return str(processor.tokenizer.decode(out, skip_special_tokens=True))
