@@ -120,7 +120,7 @@ class Config:
                 f"push.to is {push.to}, but stage={stage} leaves no weights: leave it out, or push "
                 "those of a training run with stage=push push.run=DIRECTORY."
             )
-        if stage != "push" and (push.run or push.benchmark):
+        if stage in ("sft", "rlvr", "distill", "prealign") and (push.run or push.benchmark):
             raise ValueError(
                 f"push.{'run' if push.run else 'benchmark'} is set, but stage={stage} pushes the "
                 "weights that it trains itself, which no benchmark has scored yet: leave it out, "

@@ -29,6 +29,9 @@ SLOWEST = 50_000
 FILE = "pushed.txt"
 """In the directory of a run: the repositories that it has made, a line each."""
 
+LEAVING = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "README.md"]
+"""What exports are made of; whatever else somebody put there stays."""
+
 REPLACED = ["*.safetensors", "*.safetensors.index.json", "*.bin"]
 """Weights of an earlier push, which must not stay beside others."""
 
@@ -81,6 +84,7 @@ def upload(push: Push) -> str:
             repo_id=push.repository,
             folder_path=push.folder,
             commit_message=f"Push {push.folder.name} of {push.run_dir.name}",
+            allow_patterns=LEAVING,
             delete_patterns=REPLACED if there else None,
         ),
         seconds=600 + size / SLOWEST,

@@ -66,19 +66,35 @@ def scores_of(digest: str, benchmark: Path) -> ScoreTable:
             f"{benchmark} holds no results.json, but a finished stage=benchmark leaves one: name "
             "its run directory with push.benchmark, or leave that out for a card without scores."
         )
-    results, settings = json_of(file.read_text()), flatten(read_yaml(benchmark / "config.yaml"))
-    weights: Mapping[str, str] = results.get("weights", {})
-    names = [name for name, found in weights.items() if found == digest]
-    if not names:
-        scored = ", ".join(results.get("checkpoints", {})) or "nothing"
+    settings = flatten(read_yaml(benchmark / "config.yaml"))
+    try:
+        results = json_of(file.read_text())
+        table, scored = _table(results, settings, digest), ", ".join(results["checkpoints"])
+    except (KeyError, TypeError, AttributeError, ValueError) as error:
+        raise ValueError(
+            f"{file} is damaged ({type(error).__name__}: {error}), but scores are taken from it: "
+            "restore it, or repeat the benchmark under another run.name; kept answers are not "
+            "asked again."
+        ) from None
+    if table is None:
         raise ValueError(
             f"{benchmark} scored {scored}, and none of these are the weights that are pushed (or "
             "an earlier version scored them, which did not say), but a card shows scores of its "
             "own weights alone: score them with stage=benchmark benchmark.checkpoints=[RUN/export] "
             "and name that run with push.benchmark. Answers that are kept are not asked again."
         )
-    first = next(iter(weights))
-    name = names[-1]
+    return table
+
+
+def _table(
+    results: Mapping[str, Any], settings: Mapping[str, Any], digest: str
+) -> ScoreTable | None:
+    """Find the rows of the weights; None where they were not scored."""
+    weights: Mapping[str, str] = results.get("weights", {})
+    names = [name for name, found in weights.items() if found == digest]
+    if not names:
+        return None
+    first, name = next(iter(weights)), names[-1]
     lines = {(line["set"], line["checkpoint"]): line for line in results["lines"]}
     return ScoreTable(
         rows=[

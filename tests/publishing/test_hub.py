@@ -69,6 +69,14 @@ def test_all_files_arrive_whole_in_a_private_repository_and_weights_by_lfs(serve
     assert served.tokens == {TOKEN}
 
 
+def test_what_is_no_part_of_an_export_stays(served, planned):
+    for name in (".env", "notes.md", "trace.log", "old.bin"):
+        (planned.folder / name).write_text("KEY=1")
+    upload(planned)
+    arrived = served.repositories["me/model"].files.keys()
+    assert arrived == {"model.safetensors", "config.json", "README.md"}
+
+
 def test_a_public_repository_is_made_on_request_alone(served, planned):
     upload(with_settings(planned, private=False))
     assert not served.repositories["me/model"].private
