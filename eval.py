@@ -3,7 +3,7 @@
 from runtime.console import importing, run_to_exit, say, start
 from runtime.loggers import tell_unsent
 
-STAGES = ("probe", "audit", "clean", "benchmark")
+STAGES = ("probe", "audit", "clean", "benchmark", "push")
 
 
 def main() -> None:
@@ -18,6 +18,8 @@ def main() -> None:
                 from evaluation.auditing.stage import audit as evaluate  # noqa: PLC0415 - this one does without
             case "clean":
                 from evaluation.auditing.clean import clean as evaluate  # noqa: PLC0415
+            case "push":
+                from publishing.stage import push as evaluate  # noqa: PLC0415
             case _:
                 from evaluation.benchmarking.stage import benchmark as evaluate  # noqa: PLC0415
     run_to_exit(lambda: say(evaluate(config)), config)

@@ -29,12 +29,13 @@ COMMON = (
     *("probe.conditions", "probe.samples", "probe.limit", "clean.sets", "clean.rules"),
     *("benchmark.sets", "benchmark.checkpoints", "benchmark.conditions"),
     *("benchmark.option_permutations", "benchmark.limit", "benchmark.grade_by"),
+    *("push.to", "push.private", "push.run", "push.benchmark"),
 )
 """Settings that help lists, with the first sentence of their docstrings."""
 
 ALONE = {
     "train.py": ("optim.", "trainer.", "sft.", "rlvr.", "distill.", "prealign."),
-    "eval.py": ("probe.", "clean.", "benchmark."),
+    "eval.py": ("probe.", "clean.", "benchmark.", "push.run", "push.benchmark"),
 }
 """Sections that one script reads and the other does not."""
 

@@ -13,6 +13,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from functools import lru_cache
+from pathlib import Path
 from types import UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
@@ -40,13 +41,15 @@ SCRIPTS = {
     "audit": "eval.py",
     "clean": "eval.py",
     "benchmark": "eval.py",
+    "push": "eval.py",
 }
 PLACEMENT = (
     *("logger", "run.name", "run.root", "data.workers", "data.patience"),
     *("wandb.media_megabytes", "wandb.questions"),
+    *(key for key in HINTS if key.startswith("push.")),
 )
-"""Keys without influence on results, which `config_hash` leaves out: places, logger and loader
-processes, so that a run that ran out of memory can be resumed with fewer workers."""
+"""Keys without influence on results, which `config_hash` leaves out: places, logger, pushes and
+loader processes, so that a run that ran out of memory can be resumed with fewer workers."""
 
 
 def choices(group: str) -> list[str]:
@@ -178,6 +181,20 @@ def load_config(argv: list[str], stages: tuple[str, ...]) -> Config:
     for key, value in flatten(asdict(resolved)).items():
         countable(key, value)
         check_texts(key, value, lines=key == PROSE)
+    return resolved
+
+
+def read_config(file: Path) -> Config:
+    """Read the settings that a run has left in its `config.yaml`."""
+    config = _lay_over(OmegaConf.structured(Config), flatten(read_yaml(file)), str(file))
+    try:
+        resolved = OmegaConf.to_object(config)
+    except (OmegaConfBaseException, RecursionError) as error:
+        raise ValueError(
+            f"{file} lacks settings ({first_line(error)}), but a run writes all of them: restore "
+            "it, or name another run."
+        ) from None
+    assert isinstance(resolved, Config)
     return resolved
 
 

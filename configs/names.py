@@ -18,6 +18,8 @@ GROUPS = {
     "model": "tiny",
     "data": "digits",
 }
+SPELLED = {"push-to-hub": "push.to"}
+"""Settings that may be called as other trainers call them."""
 """Folders of YAML files in the order in which they are laid over each other, and the default."""
 
 LONGEST = 100

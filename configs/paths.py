@@ -18,6 +18,7 @@ PATHS = (
     *("prealign.reader", "prealign.judge"),
     *("probe.split", "probe.checkpoints", "audit.split", "benchmark.sets"),
     *("benchmark.checkpoints", "benchmark.cache", "clean.sets", "clean.views"),
+    *("push.run", "push.benchmark"),
 )
 """Settings that name files or directories: `~` in them is the home directory, which shells leave
 alone behind `key=`. Relative ones start at the current directory."""

@@ -14,6 +14,7 @@ from configs.inputs import ContributionConfig, DataConfig, MediaConfig
 from configs.policy import ModelConfig
 from configs.prealign import PrealignConfig
 from configs.probing import AuditConfig, ProbeConfig
+from configs.pushing import PushConfig
 from configs.rewards import RewardConfig
 from configs.rlvr import RlvrConfig
 from configs.running import OptimConfig, RunConfig, TrainerConfig, WandbConfig
@@ -32,7 +33,9 @@ __all__ = [
     "TrainerConfig",
 ]
 
-Stage = Literal["sft", "rlvr", "distill", "prealign", "probe", "audit", "clean", "benchmark"]
+Stage = Literal[
+    "sft", "rlvr", "distill", "prealign", "probe", "audit", "clean", "benchmark", "push"
+]
 
 SAMPLED: tuple[Stage, ...] = ("rlvr", "prealign")
 """Stages that learn from rounds of sampling, see `rlvr`."""
@@ -72,8 +75,8 @@ class Config:
     """One run, resolved: everything that its numbers depend on, and where it writes them."""
 
     stage: Stage
-    """Stage to run: train.py runs sft, rlvr, distill and prealign, eval.py probe, audit, clean
-    and benchmark."""
+    """Stage to run: train.py runs sft, rlvr, distill and prealign, eval.py probe, audit, clean,
+    benchmark and push."""
 
     seed: int = 0
     """Of data order, sampling and initial values."""
@@ -99,15 +102,37 @@ class Config:
     audit: AuditConfig = field(default_factory=AuditConfig)
     clean: CleanConfig = field(default_factory=CleanConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+    push: PushConfig = field(default_factory=PushConfig)
 
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}, but counts from 0: give seed=0 or more.")
         self._check_asking()
+        self._check_push()
         if self.stage == "distill":
             self._check_distillation()
         if self.stage in SAMPLED:
             self._check_rounds()
+
+    def _check_push(self) -> None:
+        """Refuse pushes of a stage that leaves no weights, and of a run that is not named."""
+        push, stage = self.push, self.stage
+        if stage in ("probe", "audit", "clean", "benchmark") and push.to is not None:
+            raise ValueError(
+                f"push.to is {push.to}, but stage={stage} leaves no weights: leave it out, or push "
+                "those of a training run with stage=push push.run=DIRECTORY."
+            )
+        if stage in ("sft", "rlvr", "distill", "prealign") and (push.run or push.benchmark):
+            raise ValueError(
+                f"push.{'run' if push.run else 'benchmark'} is set, but stage={stage} pushes the "
+                "weights that it trains itself, which no benchmark has scored yet: leave it out, "
+                "or push afterwards with stage=push."
+            )
+        if stage != "push" and push.folder == "adapter" and not self.model.lora.rank:
+            raise ValueError(
+                "push.folder is adapter, but model.lora.rank=0 trains no adapters: leave it out, "
+                "or train some with model.lora.rank=16."
+            )
 
     def _check_asking(self) -> None:
         """Refuse a task that the stage cannot grade, and rewards that it would ignore."""

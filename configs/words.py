@@ -7,7 +7,7 @@ from typing import Any
 
 from configs.credentials import refuse_keys
 from configs.files import read_text
-from configs.names import GROUPS, HINTS, flatten, suggest
+from configs.names import GROUPS, HINTS, SPELLED, flatten, suggest
 from configs.renamed import refuse_renamed
 from untrusted.json_text import json_of
 from untrusted.terminal import first_line, refuse_unseen
@@ -34,6 +34,7 @@ def split_words(argv: list[str]) -> dict[str, Any]:
     words = _joined(argv)
     for word in words:
         key, equals, value = word.removeprefix("--").lstrip("+").partition("=")
+        key = SPELLED.get(key, key)
         if word.startswith("{"):
             given |= _sections(json_of, word, "")
         elif _is_file(word):

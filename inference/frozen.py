@@ -45,14 +45,19 @@ class FrozenModel:
 
 def weights_digest(path: str, encoder: PromptEncoder) -> str:
     """Identify weights by a hash of their bytes, or by their commit on the hub."""
-    files = sorted(Path(path).glob("*.safetensors")) if Path(path).is_dir() else []
-    if files:
-        files += [file for name in BESIDE if (file := Path(path) / name).exists()]
-        return hashlib.blake2b("".join(map(file_digest, files)).encode()).hexdigest()
-    commit: str | None = encoder.commit
-    if commit is None:
+    found = directory_digest(Path(path)) or encoder.commit
+    if found is None:
         raise ValueError(
             f"{path} holds no *.safetensors and has no commit on the hub, so its scores could not "
             "be told from another model's: save the weights as safetensors."
         )
-    return commit
+    return found
+
+
+def directory_digest(path: Path) -> str | None:
+    """Identify the weights of a directory by a hash of their bytes; None where it holds none."""
+    files = sorted(path.glob("*.safetensors")) if path.is_dir() else []
+    if not files:
+        return None
+    files += [file for name in BESIDE if (file := path / name).exists()]
+    return hashlib.blake2b("".join(map(file_digest, files)).encode()).hexdigest()

@@ -26,7 +26,7 @@ from pretrained.spelling import check_tokenizer, gave_up
 from pretrained.tensors import check_implied, shapes
 from untrusted.terminal import first_line
 
-SETTINGS = ("*.json", "*.txt", "*.model", "*.jinja")
+SETTINGS = ("*.json", "*.txt", "*.model", "*.jinja", "README.md")
 WEIGHTS = ("*.safetensors",)
 """What is fetched from the hub: data in the top directory, never Python files or pickles."""
 

@@ -63,9 +63,34 @@ def resolve(command: Command, root: Path, arm: Arm | None = None) -> list[Step]:
     Args:
         root: directory of the recipe; an arm has one of its own in there, but for shared steps.
     """
+    _check_pushes(command)
     chain = _Chain(command, root, arm)
     steps = [chain.follow(template) for template in command.recipe.steps]
     return [step for step in steps if step is not None]
+
+
+def _check_pushes(command: Command) -> None:
+    """Refuse a push of several weights to one repository."""
+    name = command.recipe.name
+    if command.everywhere.get("push.to") not in (*NULLS, None):
+        raise ValueError(
+            f"push.to={command.everywhere['push.to']} is given for all steps of {name}, but each "
+            "would replace the weights of the one before: give it to one, as in "
+            f"{_last_training(command)}:push.to=NAMESPACE/NAME."
+        )
+    pushed = [step for step, given in command.of_step.items() if "push.to" in given]
+    if pushed and len(command.arms) > 1:
+        raise ValueError(
+            f"{pushed[0]}:push.to is given, but controls and seeds run {pushed[0]} "
+            f"{len(command.arms)} times, and each would replace the weights of the one before: "
+            "leave it out, and push the one that you choose with eval.py stage=push."
+        )
+
+
+def _last_training(command: Command) -> str:
+    """Name the last step that leaves weights."""
+    trains = [step.name for step in command.recipe.steps if SCRIPTS[step.stage] == "train.py"]
+    return trains[-1] if trains else "STEP"
 
 
 def identity(command: Command) -> Identity:

@@ -13,7 +13,7 @@ BELOW = "## File by file\n"
 
 ROOMS = (
     *("untrusted", "configs", "runtime", "pretrained", "datamodules", "modules", "inference"),
-    *("evaluation", "training", "recipes", "assets", "scripts"),
+    *("evaluation", "publishing", "training", "recipes", "assets", "scripts"),
 )
 """From the lowest to the highest: each imports those before it."""
 

@@ -2,6 +2,7 @@
 
 import logging
 import warnings
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,14 +12,21 @@ from configs.schema import Config
 from datamodules.contribution.probe_matching import probe_commands, required_rules
 from datamodules.prompts.encoder import PromptEncoder
 from datamodules.questions import QuestionData
+from datamodules.sources.index.table import fields_of
 from evaluation.probing.stage import run_probes
-from inference.loading import build_encoder, build_policy
+from inference.loading import build_encoder, build_policy, name_of_weights, weights_of
 from modules.base import PostTrainingModule
 from modules.policy.omni import OmniModel
 from modules.step.nonfinite import NonFiniteError
+from publishing.card import make_card
+from publishing.hub import check_account, upload
+from publishing.origin import origin_of
+from publishing.record import Record, installed_versions, trained_on, write_record
+from publishing.settings import portable
+from publishing.stage import push_of
 from runtime.preemption import on_warning
 from runtime.runs import Run, open_run
-from runtime.writing import whole_directory
+from runtime.writing import whole_directory, write_text
 from training.callbacks.checkpoints import newest_valid
 from training.followers import followed
 from training.rejection_sampling import traces_of
@@ -36,6 +44,8 @@ def train(config: Config) -> Path:
     with open_run(config) as run:
         log.info("run directory: %s%s", run.dir, " (resumed)" if run.resumed else "")
         trainer = build_trainer(config, run)
+        if config.push.to is not None and trainer.is_global_zero:
+            check_account(push_of(config, run.dir))
         encoder = build_encoder(config)
         asked = ask_missing(config, run)
         data = build_data(asked, encoder, run, traces=traces_for(asked, run))
@@ -46,13 +56,41 @@ def train(config: Config) -> Path:
             raise stopped(error, trainer, module.policy, encoder, run) from error
         export = run.dir / "export"
         if trainer.is_global_zero:
-            save(module.policy, encoder, export)
-            if module.policy.adapted:
-                with whole_directory(run.dir / "adapter") as made:
-                    module.policy.save_adapter(made)
+            leave(config, run, module.policy, encoder, record_of(config, data, trainer))
         run.finish()
     log.info("weights: %s", export)
     return export
+
+
+def leave(
+    config: Config, run: Run, policy: OmniModel, encoder: PromptEncoder, record: Record
+) -> None:
+    """Export weights, and adapters where they were trained, with their cards; push one of the two
+    if that is asked for."""
+    write_record(run.dir, record)
+    name, export = config.push.to or run.dir.name, run.dir / "export"
+    save(policy, encoder, export, card=lambda made: make_card(made, config, record, name=name))
+    if policy.adapted:
+        with whole_directory(run.dir / "adapter") as made:
+            policy.save_adapter(made, base=portable(weights_of(config)))
+            card = make_card(export, config, record, name=name, adapter=True)
+            write_text(made / "README.md", card)
+    if config.push.to is not None:
+        log.info("pushed: %s", upload(push_of(config, run.dir)))
+
+
+def record_of(config: Config, data: QuestionData, trainer: L.Trainer) -> Record:
+    """Collect what the cards say beside the settings."""
+    start, questions = weights_of(config), data.train_questions.samples
+    return Record(
+        trained_on=trained_on(
+            [str(row["source"]) for row in fields_of(questions, ("source",))],
+            len(data.selected.kept),
+        ),
+        origin=origin_of(start, name_of_weights(start)),
+        steps=trainer.global_step,
+        versions=installed_versions(),
+    )
 
 
 def traces_for(config: Config, run: Run) -> Path | None:
@@ -82,12 +120,24 @@ def stopped(
     )
 
 
-def save(policy: OmniModel, encoder: PromptEncoder, path: Path) -> None:
-    """Export weights and processor, as a directory that any run can start from."""
+def save(
+    policy: OmniModel,
+    encoder: PromptEncoder,
+    path: Path,
+    *,
+    card: Callable[[Path], str] | None = None,
+) -> None:
+    """Export weights and processor, as a directory that any run can start from.
+
+    Args:
+        card: writes the card of the weights in a directory.
+    """
     needed = sum(value.nbytes for value in policy.thinker.state_dict().values())
     with whole_directory(path, needed=needed) as made:
         policy.save(made)
         encoder.processor.save_pretrained(made)
+        if card is not None:
+            write_text(made / "README.md", card(made))
 
 
 def fit(trainer: L.Trainer, module: PostTrainingModule, data: QuestionData, run: Run) -> None:

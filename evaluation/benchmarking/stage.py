@@ -274,6 +274,7 @@ def _results(
         "harness_version": HARNESS,
         "checkpoints": {model.name: model.path for model in models},
         "answers": {model.name: model.key for model in models},
+        "weights": {model.name: model.frozen.digest for model in models},
         "leaks": [
             {"set": dataset, "checkpoint": name, **asdict(overlap)}
             for (dataset, name), overlap in leaks.items()

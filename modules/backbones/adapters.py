@@ -6,6 +6,7 @@ the thinker's parts still finds them.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from copy import copy
 from pathlib import Path
 from typing import cast
 
@@ -114,9 +115,13 @@ def merged_weights(thinker: nn.Module) -> dict[str, Tensor]:
     return weights
 
 
-def save_adapters(thinker: PreTrainedModel, path: Path) -> None:
+def save_adapters(thinker: PreTrainedModel, path: Path, *, base: str) -> None:
     """Write the adapters alone, as `PeftModel.from_pretrained` reads them beside the weights that
-    the run started from. Module names are those of the installed transformers."""
+    the run started from. Module names are those of the installed transformers.
+
+    Args:
+        base: what these weights are called, which is not where this machine keeps them.
+    """
     layers = _layers(thinker)
     assert layers, "there are no adapters, and the weights themselves are trained"
     path.mkdir(parents=True, exist_ok=True)
@@ -127,8 +132,6 @@ def save_adapters(thinker: PreTrainedModel, path: Path) -> None:
         for name, value in get_peft_model_state_dict(thinker, adapter_name=NAME).items()
     }
     save_file(weights, path / "adapter_model.safetensors", metadata={"format": "pt"})
-    config.inference_mode = True
-    try:
-        config.save_pretrained(str(path))
-    finally:
-        config.inference_mode = False
+    config = copy(config)
+    config.inference_mode, config.base_model_name_or_path = True, base
+    config.save_pretrained(str(path))

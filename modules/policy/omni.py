@@ -247,6 +247,6 @@ class OmniModel(nn.Module, Reference):
         """Write whole weights, adapters merged, as a directory that `from_pretrained` loads."""
         self.thinker.save_pretrained(path, state_dict=merged_weights(self.thinker))
 
-    def save_adapter(self, path: Path) -> None:
-        """Write the adapters alone, in peft's format."""
-        save_adapters(self.thinker, path)
+    def save_adapter(self, path: Path, *, base: str) -> None:
+        """Write the adapters alone, in peft's format; see `save_adapters`."""
+        save_adapters(self.thinker, path, base=base)

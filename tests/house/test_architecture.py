@@ -12,14 +12,14 @@ ROOT = Path(__file__).parents[2]
 
 ORDER = (
     *("untrusted", "configs", "runtime", "pretrained", "datamodules", "modules", "inference"),
-    *("evaluation", "training", "recipes"),
+    *("evaluation", "publishing", "training", "recipes"),
 )
 """The rooms, from the lowest: each may import those before it, but for what `NOT` takes away."""
 
 NOT = {
     "pretrained": {"runtime"},
     "modules": {"datamodules"},
-    "recipes": {"modules", "inference", "training", "evaluation"},
+    "recipes": {"modules", "inference", "training", "evaluation", "publishing"},
 }
 BESIDES = {
     "modules": {"datamodules.batch", "datamodules.sample"},

@@ -153,6 +153,7 @@ def commands(echo: str, refusing: str) -> dict[str, list[str]]:
         "audit": [*evaluate, "stage=audit", "audit.resamples=10"],
         "clean": [*evaluate, "stage=clean", "clean.rules=[vidground]"],
         "benchmark": [*evaluate, "stage=benchmark", "benchmark.limit=4", "logger=wandb"],
+        "push": [*evaluate, "stage=push", "push.run=runs/sft", "--push-to-hub=me/model"],
         "bug": [*train, "stage=sft", "seed=5", "bug"],
         "recipe": ["train.py", "recipe=vidground", "init_from=nowhere"],
         "key as a name": [*train, "stage=sft", f"run.name={CANARIES['HF_TOKEN']}"],
@@ -160,7 +161,7 @@ def commands(echo: str, refusing: str) -> dict[str, list[str]]:
     }
 
 
-ENDS = {"served": 1, "refused": 1, "bug": 1, "recipe": 1}
+ENDS = {"served": 1, "refused": 1, "push": 1, "bug": 1, "recipe": 1}
 """Codes of those that fail; words with keys are not understood, 2, and the rest ends well."""
 
 
@@ -219,6 +220,7 @@ def test_no_key_is_in_anything_that_was_written(runs):
 def test_every_stage_ran_or_failed_as_it_should(runs):
     ends = {name: ENDS.get(name, 2 if name.startswith("key") else 0) for name in runs.codes}
     assert runs.codes == ends, runs.said[-5000:]
+    assert "HF_HUB_OFFLINE=1 forbids to ask the hub, but me/model" in runs.said
     assert "Traceback" in runs.said and "'OPENAI_API_KEY': '***'" in runs.said
     assert "(not shown, since it repeats the key)" in runs.said
 

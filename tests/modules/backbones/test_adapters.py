@@ -201,7 +201,7 @@ def test_merging_by_hand(build, untrained):
 
 def test_saved_adapters_load_into_peft(build, untrained, policy, ragged, continuations, tmp_path):
     model = moved(build())
-    model.save_adapter(tmp_path)
+    model.save_adapter(tmp_path, base="Qwen/some-model")
     assert {file.name for file in tmp_path.iterdir()} == {
         "adapter_config.json",
         "adapter_model.safetensors",
@@ -215,7 +215,7 @@ def test_saved_adapters_load_into_peft(build, untrained, policy, ragged, continu
 
 def test_there_must_be_adapters_to_save_them(policy, tmp_path):
     with pytest.raises(AssertionError, match="no adapters"):
-        policy.save_adapter(tmp_path)
+        policy.save_adapter(tmp_path, base="a/b")
     assert not policy.adapted
 
 

@@ -1,0 +1,1 @@
+"""Weights that leave: the card beside them, and how both are pushed to the hub."""
