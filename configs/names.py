@@ -18,9 +18,10 @@ GROUPS = {
     "model": "tiny",
     "data": "digits",
 }
+"""Folders of YAML files in the order in which they are laid over each other, and the default."""
+
 SPELLED = {"push-to-hub": "push.to"}
 """Settings that may be called as other trainers call them."""
-"""Folders of YAML files in the order in which they are laid over each other, and the default."""
 
 LONGEST = 100
 """Letters of a word that may be a slip of another one."""

@@ -60,7 +60,7 @@ def _joined(argv: list[str]) -> Iterator[str]:
     words = [*argv]
     while words:
         word = words.pop(0)
-        key = word.removeprefix("--")
+        key = SPELLED.get(word.removeprefix("--"), word.removeprefix("--"))
         known = key in HINTS or key in GROUPS or _is_section(key)
         valued = HINTS.get(key) is not bool or (words and words[0].lower() in TRUTHS)
         if word.startswith("--") and known and valued:
