@@ -6,14 +6,17 @@ NOW := $(shell date +%Y%m%d-%H%M%S)
 DEMO ?= runs/demo-$(NOW)
 TINY ?= runs/tiny-$(NOW)
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slurm lint docs demo tiny-model gpu-check lock
+.PHONY: help setup wheels test test-slurm lint docs demo tiny-model gpu-check lock
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
 		while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 setup: ## Install what requirements.lock says into .venv; quick when it is there
-	@scripts/setup.sh
+	@WHEELS="$(WHEELS)" scripts/setup.sh
+
+wheels: ## Download what setup needs into a directory, for machines without internet: WHEELS=wheels
+	@scripts/wheels.sh $(or $(WHEELS),wheels)
 
 test: setup ## Run all tests on the CPU, one file on each core and one more, as some wait
 	$(PY) -m pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
