@@ -25,6 +25,9 @@ log = logging.getLogger(__name__)
 LOCAL = ("offline", "dryrun", "disabled")
 """Modes of wandb that contact no server."""
 
+PLACES = ("WANDB_CACHE_DIR", "WANDB_DATA_DIR", "WANDB_ARTIFACT_DIR")
+"""Variables that say where wandb leaves files beside its curves; by default below HOME."""
+
 SECONDS = 5.0
 """Time limit to reach a server; wandb itself tries for minutes."""
 
@@ -71,6 +74,8 @@ class Curves(WandbLogger):
 
 def curves_of(config: Config, run: Run) -> Curves:
     """Start or resume the curves of a run; raise where wandb refuses."""
+    for name in PLACES:
+        os.environ.setdefault(name, str(run.dir.resolve() / "wandb"))
     online = os.environ.get("WANDB_MODE", "online").lower() not in LOCAL
     if online:
         _check_server()
