@@ -6,7 +6,7 @@ NOW := $(shell date +%Y%m%d-%H%M%S)
 DEMO ?= runs/demo-$(NOW)
 TINY ?= runs/tiny-$(NOW)
 .DEFAULT_GOAL := help
-.PHONY: help setup wheels test test-slurm lint docs demo tiny-model gpu-check lock
+.PHONY: help setup wheels containers test test-slurm lint docs demo tiny-model gpu-check lock
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
@@ -44,6 +44,9 @@ tiny-model: setup ## Make assets/tiny again: untrained, then supervised steps on
 
 test-slurm: setup ## Run jobs on a SLURM cluster of this machine, which is installed and started for it
 	@scripts/slurm.sh $(PY) -m pytest -q -rs -m slurm -p no:cacheprovider tests/slurm || [ $$? = 75 ]
+
+containers: ## Build and start the containers where docker, podman or apptainer can; else say why not
+	@scripts/containers.sh || [ $$? = 75 ]
 
 gpu-check: setup ## Run and time what needs a CUDA GPU; says why it is skipped where there is none
 	$(PY) -m pytest -q -m gpu -rs -s tests/house/test_gpu.py

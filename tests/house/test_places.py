@@ -31,7 +31,7 @@ def after(tmp_path_factory: pytest.TempPathFactory) -> Path:
     environment |= {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline", "OMP_NUM_THREADS": "1"}
     for number, (script, *words) in enumerate(RUNS):
         done = subprocess.run(
-            [sys.executable, ROOT / script, *words, f"run.name={number}"],
+            [sys.executable, ROOT / script, *words, "data.root=data", f"run.name={number}"],
             cwd=place / "work",
             env=environment,
             capture_output=True,
