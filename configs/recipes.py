@@ -51,7 +51,7 @@ START = "start"
 CONTROL = "data.contribution.control"
 RULE = "data.contribution.rule"
 CONTROLS: tuple[str, ...] = get_args(HINTS[CONTROL])
-FLAGS = ("dry-run", "sbatch")
+FLAGS = ("--dry-run", "--sbatch")
 PLACES = ("run.root=", "run.name=")
 OWN = ("recipe", "scale", "skip", "controls", "seeds", "jobs")
 """Words of a recipe's command that no stage knows."""
@@ -112,8 +112,6 @@ class Command:
     jobs: int
     dry_run: bool
     sbatch: bool
-    """Print the steps as SLURM jobs in place of running them."""
-
     root: Path
     name: str | None
     words: tuple[str, ...]
@@ -191,8 +189,7 @@ def _template(step: dict[str, Any], where: str) -> Template:  # Any: as in Setti
 def read_command(argv: list[str]) -> Command:
     """Read `recipe=NAME [scale=SCALE] [key=value] [STEP:key=value] [skip=[STEP]] [--dry-run]
     [--sbatch] [controls=all] [seeds=[0,1]] [jobs=2]`; raise ValueError with what to change."""
-    flags = {word.lstrip("-") for word in argv} & {*FLAGS}
-    words = [word for word in argv if word.lstrip("-") not in FLAGS]
+    words = [word for word in argv if word not in FLAGS]
     given = split_words(words)
     own = {key: given.pop(key, None) for key in OWN}
     recipe = read_recipe(str(own["recipe"]), str(own["scale"] or "digits"))
@@ -219,8 +216,8 @@ def read_command(argv: list[str]) -> Command:
         skip=skip,
         arms=arms,
         jobs=_number("jobs", own["jobs"] or 1, at_least=1),
-        dry_run="dry-run" in flags,
-        sbatch="sbatch" in flags,
+        dry_run="--dry-run" in argv,
+        sbatch="--sbatch" in argv,
         words=tuple(word for word in words if not word.lstrip("-").startswith(PLACES)),
         root=Path(at_home(str(root))),
         name=name,

@@ -197,14 +197,17 @@ def test_the_same_command_goes_on_at_the_first_unfinished_step(tea, run, monkeyp
     assert (only(tea / "runs") / "finished").exists()
 
 
-@pytest.mark.parametrize(("how", "step", "code"), [("KILL", "probe", 137), ("STOP", "rlvr", 143)])
-def test_a_step_that_a_signal_ended_ends_the_recipe_alike(tea, run, monkeypatch, how, step, code):
+@pytest.mark.parametrize(
+    ("how", "steps", "code"), [("KILL", ["probe"], 137), ("STOP", ["probe", "rlvr"], 143)]
+)
+def test_a_step_that_a_signal_ended_ends_the_recipe_alike(tea, run, monkeypatch, how, steps, code):
     """Killed, or told to end, with the code that says so; what comes after does not begin."""
-    monkeypatch.setenv(how, step)
-    with pytest.raises(ChildFailed, match=f"step {step} ended by signal {code - 128}") as caught:
+    monkeypatch.setenv(how, steps[-1])
+    words = f"step {steps[-1]} ended by signal {code - 128}"
+    with pytest.raises(ChildFailed, match=words) as caught:
         run()
     assert caught.value.code == code
-    assert began(tea)[-1] == step
+    assert began(tea) == steps
 
 
 def test_a_screen_that_is_gone_does_not_hold_up_a_step(tea, run, monkeypatch):
