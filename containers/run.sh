@@ -3,4 +3,5 @@
 set -euo pipefail
 script=${1:?name a script: train.py or eval.py, and its settings}
 shift
-exec /opt/earwitness/.venv/bin/python "/opt/earwitness/$script" "$@"
+place=$(dirname "$0")/..
+exec "$place/.venv/bin/python" "$place/$script" "$@"

@@ -15,7 +15,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 WHEEL = "greeting-1.0-py3-none-any.whl"
-NOWHERE = "http://127.0.0.1:9/simple"
+NOWHERE = "http://127.0.0.1:9/packages"
 UV = shutil.which("uv", path=f"{os.environ['PATH']}:{ROOT / '.venv/uv/bin'}")
 
 needs_uv = pytest.mark.skipif(UV is None, reason="there is no uv, which make setup brings along")
@@ -92,7 +92,7 @@ def test_a_directory_that_is_not_there_is_named_with_the_way_out(checkout):
 def index(checkout: Path) -> Iterator[tuple[str, list[str]]]:
     """An index of packages on loopback, and the paths that it was asked for."""
     asked: list[str] = []
-    page = checkout / "index/simple/greeting"
+    page = checkout / "index/packages/greeting"
     page.mkdir(parents=True)
     (checkout / "wheels" / WHEEL).rename(page / WHEEL)
     (page / "index.html").write_text(f'<a href="{WHEEL}">{WHEEL}</a>')
@@ -104,7 +104,7 @@ def index(checkout: Path) -> Iterator[tuple[str, list[str]]]:
     handler = partial(Handler, directory=checkout / "index")
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/simple", asked
+        yield f"http://127.0.0.1:{server.server_port}/packages", asked
         server.shutdown()
 
 
