@@ -103,6 +103,7 @@ def _prepare() -> None:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     if place := _list_of_fonts():
         os.environ.setdefault("MPLCONFIGDIR", place)
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of the list it makes
     if isinstance(sys.stdout, TextIOWrapper):  # which may be set to letters of one country
         sys.stdout.reconfigure(errors="backslashreplace")
     logging.raiseExceptions = False  # a message that finds no room is lost, without a traceback
