@@ -7,14 +7,18 @@ KILLS ?= 50
 DEMO ?= runs/demo-$(NOW)
 TINY ?= runs/tiny-$(NOW)
 .DEFAULT_GOAL := help
-.PHONY: help setup test test-slurm test-sweeps promises lint docs demo tiny-model gpu-check lock
+.PHONY: help setup wheels containers test test-slurm test-sweeps promises lint docs demo \
+	tiny-model gpu-check lock
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
 		while IFS='|' read -r name text; do printf '  make %-12s %s\n' "$$name" "$$text"; done
 
 setup: ## Install what requirements.lock says into .venv; quick when it is there
-	@scripts/setup.sh
+	@WHEELS="$(WHEELS)" scripts/setup.sh
+
+wheels: ## Download what setup needs into a directory, for machines without internet: WHEELS=wheels
+	@scripts/wheels.sh $(or $(WHEELS),wheels)
 
 test: setup ## Run all tests on the CPU, one file on each core and one more, as some wait
 	$(PY) -m pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
@@ -50,6 +54,9 @@ test-sweeps: setup ## Hold configs/sweep against the schema of Weights & Biases,
 	@test -d .venv/sweeps || python3 -m venv .venv/sweeps
 	@.venv/sweeps/bin/pip install -q sweeps==0.3.0
 	SWEEPS_PYTHON=.venv/sweeps/bin/python $(PY) -m pytest -q -rs tests/training/test_sweeps.py
+
+containers: ## Build and start the containers where docker, podman or apptainer can; else say why not
+	@scripts/containers.sh || [ $$? = 75 ]
 
 gpu-check: setup ## Run and time what needs a CUDA GPU; says why it is skipped where there is none
 	$(PY) -m pytest -q -m gpu -rs -s tests/house/test_gpu.py

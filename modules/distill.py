@@ -120,4 +120,4 @@ class DistillModule(PostTrainingModule):
             "completion_tokens": sum(sampled.completions.lens) / len(correct),
         }
         self.metrics.record(shares, weight=float(len(correct)))
-        self.record_group_accuracies(zip(batch.samples, correct, strict=True))
+        self.record_group_accuracies(zip(batch.samples, correct, strict=True), self.metrics)

@@ -98,7 +98,8 @@ class RlvrModule(PostTrainingModule):
         for rollout in sampled:
             self.metrics.record(rollout.summary(), weight=len(rollout.batch))
             accuracies = rollout.correct.float().mean(1).tolist()
-            self.record_group_accuracies(zip(rollout.batch.samples, accuracies, strict=True))
+            pairs = zip(rollout.batch.samples, accuracies, strict=True)
+            self.record_group_accuracies(pairs, self.metrics)
         return rollouts
 
     @torch.no_grad()

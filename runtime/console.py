@@ -4,12 +4,15 @@ import atexit
 import gc
 import logging
 import os
+import stat
 import sys
 import traceback
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import TextIOWrapper
+from pathlib import Path
 from signal import SIGPIPE, Signals
+from tempfile import gettempdir
 from types import TracebackType
 from typing import TextIO, final
 
@@ -98,6 +101,9 @@ def _prepare() -> None:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive forks
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    if place := _list_of_fonts():
+        os.environ.setdefault("MPLCONFIGDIR", place)
+    logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of the list it makes
     if isinstance(sys.stdout, TextIOWrapper):  # which may be set to letters of one country
         sys.stdout.reconfigure(errors="backslashreplace")
     logging.raiseExceptions = False  # a message that finds no room is lost, without a traceback
@@ -106,6 +112,18 @@ def _prepare() -> None:
     handler.setFormatter(Plain())
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     sys.excepthook = _trace
+
+
+def _list_of_fonts() -> str | None:
+    """Find a directory of this user below TMPDIR for what matplotlib, which metrics import, would
+    write below HOME; None where there is none, or somebody else has made it."""
+    with suppress(OSError):
+        place = Path(gettempdir(), f"matplotlib-{os.geteuid()}")
+        place.mkdir(mode=0o700, exist_ok=True)
+        found = place.lstat()
+        if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) == 0o700:
+            return str(place)
+    return None
 
 
 @final

@@ -5,8 +5,10 @@ A ValueError is a sentence already. What is not explained here is a bug, and kee
 
 import errno
 import json
+import os
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from operator import attrgetter
 from pathlib import Path
 
@@ -212,7 +214,8 @@ def _of_system(error: OSError, config: Config | None) -> str | None:
             f"directory: choose a file system that has locks with {place}."
         )
     if number in FORBIDDEN:
-        return f"{path} may not be used by this user ({what}): change that, or {place}."
+        told = f"{path} may not be used by this user ({what}): change that, or {place}."
+        return told + _of_another(path)
     if number in MISPLACED:
         return (
             f"{path} is a file where a directory should be, or the other way round ({what}): move "
@@ -221,6 +224,20 @@ def _of_system(error: OSError, config: Config | None) -> str | None:
     if number == errno.ENOENT:
         return f"{path} does not exist ({what}): create it, or correct {place}."
     return f"{path} cannot be used ({what}): mend that, or change {place}. {GOES_ON}"
+
+
+def _of_another(path: Path) -> str:
+    """Say what a group needs to share a directory, where it is another user's."""
+    for place in (path, *path.parents):
+        with suppress(OSError):
+            owner = place.stat().st_uid
+            if owner in (0, os.geteuid()):
+                return ""
+            return (
+                f" {place} belongs to user {owner}: a group shares a directory after `chmod g+ws` "
+                "on it, if all of them write with `umask 002`."
+            )
+    return ""
 
 
 def _many_files(what: str) -> str:

@@ -1,14 +1,30 @@
 #!/usr/bin/env bash
 # Make .venv hold exactly what requirements.lock says; return at once when it does already.
 # uv installs, because it follows the lock alone, whatever extra places pip is told to look in.
+# WHEELS=DIRECTORY installs from what `make wheels` put there, and asks no network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-UV_VERSION=0.13.8
 STAMP=.venv/installed.lock
 
 if cmp -s requirements.lock "$STAMP"; then
     exit 0
+fi
+
+FROM=()
+if [ -n "${WHEELS:-}" ]; then
+    if [ ! -d "$WHEELS" ]; then
+        echo "error: WHEELS is $WHEELS, which is no directory: make it where there is internet," >&2
+        echo "       with 'make wheels WHEELS=$WHEELS', and copy it here" >&2
+        exit 2
+    fi
+    FROM=(--no-index --find-links "$WHEELS")
+    export UV_OFFLINE=1
+fi
+# pip and uv call the same index by different names; whichever is set counts for both.
+INDEX=${UV_DEFAULT_INDEX:-${UV_INDEX_URL:-${PIP_INDEX_URL:-}}}
+if [ -n "$INDEX" ]; then
+    export UV_DEFAULT_INDEX=$INDEX PIP_INDEX_URL=${PIP_INDEX_URL:-$INDEX}
 fi
 
 if uv --version >/dev/null 2>&1; then
@@ -17,16 +33,17 @@ else
     # A small environment for uv alone, inside .venv, so that deleting .venv deletes everything.
     PYTHON=${PYTHON:-python3}
     BOOT=.venv/uv
+    GET=(install --quiet --disable-pip-version-check --require-hashes -r scripts/uv.txt)
     if ! "$PYTHON" -c 'import sys; sys.exit(sys.version_info < (3, 11))'; then
         echo "error: $PYTHON is older than 3.11: name a newer one, PYTHON=python3.12 make setup" >&2
         exit 2
     fi
     if "$PYTHON" -c 'import ensurepip' 2>/dev/null; then
         "$PYTHON" -m venv "$BOOT"
-        "$BOOT/bin/python" -m pip install --quiet "uv==$UV_VERSION"
+        "$BOOT/bin/python" -m pip "${GET[@]}" "${FROM[@]}"
     elif "$PYTHON" -m pip --version >/dev/null 2>&1; then # Debian splits ensurepip off
         "$PYTHON" -m venv --without-pip "$BOOT"
-        "$PYTHON" -m pip --python "$BOOT/bin/python" install --quiet "uv==$UV_VERSION"
+        "$PYTHON" -m pip --python "$BOOT/bin/python" "${GET[@]}" "${FROM[@]}"
     else
         echo "error: there is neither uv, nor pip, nor venv with pip:" >&2
         echo "       install one of them, such as with 'apt-get install python3-venv'" >&2
@@ -37,5 +54,6 @@ fi
 
 "$UV" venv --quiet --allow-existing --no-python-downloads --python "${PYTHON:-3.11}" .venv \
     2>/dev/null || "$UV" venv --quiet --allow-existing .venv # any that pyproject.toml admits
-"$UV" pip sync --compile-bytecode --python .venv/bin/python --require-hashes requirements.lock
+"$UV" pip sync --compile-bytecode --python .venv/bin/python --require-hashes "${FROM[@]}" \
+    requirements.lock
 cp requirements.lock "$STAMP"

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from configs.benchmark import parse_condition
 from evaluation.benchmarking.aggregates import ClusteredScores, over_sets
 from evaluation.benchmarking.datasets import BenchmarkSet
+from evaluation.benchmarking.fixed_options import MacroF1
 from evaluation.benchmarking.grounding import (
     AUDIO_CONDITIONS,
     SWAP_CONDITIONS,
@@ -33,6 +34,7 @@ def score_row(
     scores: Mapping[str, SetScores],
     *,
     official: Mapping[str, float] | None,
+    macro_f1: MacroF1 | None = None,
     described: bool,
     bootstrap: Bootstrap,
 ) -> ScoreRow:
@@ -58,6 +60,7 @@ def score_row(
             for kept in [_kept(dataset, main, rule)]
         },
         official=official,
+        macro_f1=macro_f1,
         all_orders=float(main.all_right.mean()) if dataset.n_orders != 1 else None,
         given_away=float(main.given_away.mean()) if described else None,
     )

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from evaluation.benchmarking.fixed_options import MacroF1
 from evaluation.statistics.intervals import ComparisonRow, Interval, without_nan
 
 POWER = 0.8
@@ -37,6 +38,9 @@ class ScoreRow:
 
     given_away: float | None
     """Share of descriptions that leak the answer; None where answers are graded."""
+
+    macro_f1: MacroF1 | None = None
+    """None where questions have different options."""
 
 
 @dataclass(frozen=True, kw_only=True)

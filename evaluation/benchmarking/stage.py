@@ -12,6 +12,7 @@ from configs.schema import Config
 from datamodules.contamination.overlap import Overlap, find_overlap, overlap_notes
 from datamodules.truth import known_fields
 from evaluation.benchmarking.datasets import BenchmarkSet, load_set
+from evaluation.benchmarking.fixed_options import MacroF1, macro_f1
 from evaluation.benchmarking.metrics import ablations, comparison, groundings, mean_of, score_row
 from evaluation.benchmarking.models import (
     EvaluatedModel,
@@ -47,6 +48,9 @@ class SetResults:
     """By checkpoint and condition."""
 
     official: Mapping[str, Mapping[str, float] | None]
+    """By checkpoint."""
+
+    macro_f1: Mapping[str, MacroF1 | None]
     """By checkpoint."""
 
 
@@ -109,9 +113,10 @@ def _grade(
     """Grade all answers, and write a row for each in a file of each checkpoint."""
     scores: list[dict[str, dict[str, SetScores]]] = [{} for _ in sets]
     summaries: list[dict[str, Mapping[str, float] | None]] = [{} for _ in sets]
+    classified: list[dict[str, MacroF1 | None]] = [{} for _ in sets]
     for model in models:
         answers, lines = model.answers(), []
-        for dataset, own, summary in zip(sets, scores, summaries, strict=True):
+        for dataset, own, summary, f1 in zip(sets, scores, summaries, classified, strict=True):
             own[model.name] = {}
             for number, setting in enumerate(dataset.settings):
                 graded = grade_answers(dataset, answers, setting)
@@ -120,13 +125,14 @@ def _grade(
                     summary[model.name] = (
                         None if described else official(graded, malformed=dataset.malformed)
                     )
+                    f1[model.name] = macro_f1(graded)
                 written = rows(dataset, graded, described=described)
                 lines += [json.dumps(row, ensure_ascii=False) for row in written]
         text = "".join(f"{row}\n" for row in lines)
         write_text(run.dir / f"{model.name}.jsonl", text)
     return [
-        SetResults(scores=own, official=summary)
-        for own, summary in zip(scores, summaries, strict=True)
+        SetResults(scores=own, official=summary, macro_f1=f1)
+        for own, summary, f1 in zip(scores, summaries, classified, strict=True)
     ]
 
 
@@ -155,6 +161,7 @@ def _report(
                 name,
                 own.scores[name],
                 official=own.official[name],
+                macro_f1=own.macro_f1[name],
                 described=described,
                 bootstrap=bootstrap,
             )

@@ -22,6 +22,7 @@ LEGEND = (
 )
 OTHERWISE = {
     "official": "official: by the publisher's rule, of as many questions as that counts.",
+    "macro F1": "macro F1: mean F1 of the options, which all questions share; no mean of scores.",
     "all orders": "all orders: right in every order of the options; scores are means over them.",
     "clean": "clean: of the questions that are left, by the rule that took the others out.",
 }
@@ -164,6 +165,8 @@ def _ways(row: ScoreRow) -> dict[str, tuple[int, str]]:
     if row.official is not None:
         counted = int(row.official["counted"])
         ways["official"] = (counted, percent_alone(row.official["score"] if counted else None))
+    if row.macro_f1 is not None:
+        ways["macro F1"] = (row.macro_f1.n, percent_alone(row.macro_f1.value))
     if row.all_orders is not None:
         ways["all orders"] = (row.score.n, percent_alone(row.all_orders))
     return ways | {f"clean, {rule}": (kept.n, percent(kept)) for rule, kept in row.clean.items()}

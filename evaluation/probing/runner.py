@@ -4,6 +4,7 @@ import os
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from math import isnan, nan
 from typing import final
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from configs.schema import Config, ProbeConfig
 from datamodules.conditions import withholds
 from datamodules.contribution.decide import Counts, is_decided, question_features
+from datamodules.contribution.option_confidence import option_confidence
 from datamodules.contribution.presets import Rule, RuleQuery, SoftRule, Vote, VotingRule, queries
 from datamodules.contribution.probe_cache import (
     ProbeRow,
@@ -23,6 +25,7 @@ from datamodules.contribution.probe_cache import (
 from datamodules.contribution.probe_scores import Scores
 from datamodules.contribution.selection import probe_directory
 from datamodules.loading.question_set import QuestionSet
+from evaluation.probing.confidence import LEGEND, calibration_error
 from evaluation.probing.probe import Probe, ProbeCounts, ProbeRequest, as_probed
 from evaluation.shards import shard_of
 
@@ -98,15 +101,23 @@ class ProbeRunner:
             tasks = [task for task in self.tasks if task.probe is probe]
             keys = dict.fromkeys(key for task in tasks for _, _, key in task.votes())
             lines += [f"{probe.name}: probe {', '.join(keys)} in {self.cache}", ""]
-            lines.append(f"{'condition':<14}{'how':<12}{'asked':>8}{'answers':>9}{'right':>8}")
+            scored = self.config.probe.method == "options"
+            head = f"{'condition':<14}{'how':<12}{'asked':>8}{'answers':>9}{'right':>8}"
+            lines.append(head + (f"{'ECE':>8}" if scored else ""))
             for task in tasks:
                 counts = self.counts(task)
                 asked, answers = int((counts.n > 0).sum()), int(counts.n.sum())
                 right = counts.n_correct.sum() / max(1, answers)
                 place = f"{task.query.condition:<14}{task.query.how:<12}"
-                lines.append(f"{place}{asked:>8}{answers / max(1, asked):>9.2f}{right:>8.1%}")
+                line = f"{place}{asked:>8}{answers / max(1, asked):>9.2f}{right:>8.1%}"
+                error = self._calibration(task) if scored else nan
+                lines.append(
+                    line + (f"{'-' if isnan(error) else f'{error:.1%}':>8}" if scored else "")
+                )
             lines.append("")
         lines.append("answers: per question; right: of all answers.")
+        if self.config.probe.method == "options":
+            lines.append(LEGEND)
         if isinstance(self.rule, VotingRule) and len(self.rule.voters) > 1:
             named = ",".join("+".join(k[:8] for k in voter.split("+")) for voter in self.voters())
             lines.append(
@@ -141,6 +152,15 @@ class ProbeRunner:
             counts = self._scores(key).counts(query.condition, query.how, orders=vote.orders)
             n[kind], n_correct[kind] = counts.n[kind], counts.n_correct[kind]
         return Counts(n=n, n_correct=n_correct)
+
+    def _calibration(self, task: ProbeTask) -> float:
+        """Compare how sure the probe is of its answers to a task with how often they are right."""
+        query, (closed, *_) = task.query, task.votes()
+        _, vote, key = closed
+        confidence, right = option_confidence(
+            self.cache, key, self.hashes, query.condition, query.how, orders=vote.orders
+        )
+        return calibration_error(confidence, right)
 
     def _scores(self, key: str) -> Scores:
         """Read the answers of a probe, cached until it gives more."""

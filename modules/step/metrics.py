@@ -1,4 +1,4 @@
-"""Metrics of one training step, averaged over micro-batches and ranks."""
+"""Metrics of a training step or a validation, averaged over micro-batches and ranks."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -12,9 +12,11 @@ from modules.step.distributed import Weighted, all_gather_metrics
 
 @final
 class StepMetrics:
-    """Record measurements during a training step, and reduce each name to one number.
+    """Record measurements during a step, and reduce each name to one number.
 
-    Kept by hand, since torchmetrics' means add up in float32 and these in double precision.
+    Not by torchmetrics, which exchanges a metric at a time and by its place: ranks that recorded
+    other names, such as groups of questions, would average one group with another or wait for ever.
+    Here all names are exchanged at once.
     """
 
     def __init__(self) -> None:
@@ -34,7 +36,7 @@ class StepMetrics:
 
 
 def _reduced(name: str, pairs: list[Weighted]) -> float:
-    if name.endswith("_max"):
+    if name.endswith("_max") and not name.startswith("accuracy_"):  # which sources have named
         return max(value for value, _ in pairs)
     total = sum(weight for _, weight in pairs)
     return sum(value * weight for value, weight in pairs) / total if total else 0.0

@@ -1,10 +1,8 @@
 """A policy as a LightningModule: validation, checkpoints, optimizer and schedule."""
 
 from abc import ABC
-from collections import defaultdict
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from statistics import fmean
 from typing import Any
 
 import lightning as L
@@ -53,6 +51,8 @@ class PolicyModule(L.LightningModule, ABC):
         """Tokens of prompts and completions that optimizer steps trained on, over all ranks."""
         self.greedy = Sampling(group_size=1, max_tokens=max_completion_tokens, temperature=0.0)
         self.metrics = StepMetrics()
+        self.validated = StepMetrics()
+        """Of the validation under way."""
         self.step_metrics: dict[str, float] = {}
         """Metrics of the last training step, which callbacks write down."""
 
@@ -63,41 +63,34 @@ class PolicyModule(L.LightningModule, ABC):
         return batch.to(device) if isinstance(batch, Batch) else batch
 
     def validation_step(self, batch: Batch | None, batch_idx: int) -> None:
-        """Answer each question once, greedily, and log the share of right answers."""
+        """Answer each question once, greedily, and record the share of right answers."""
         if batch is None:  # no sample of it could be read; the quarantine lists them
             return
         answered = self.greedy_answers(batch)
-        verdicts = [verdict for answers in answered for verdict in answers.verdicts]
-        count = len(verdicts)
-        correct = sum(verdict.correct for verdict in verdicts) / count
-        parsed = sum(verdict.parsed for verdict in verdicts) / count
-        self.log("val/accuracy", correct, batch_size=count, sync_dist=True, logger=False)
-        self.log("val/parsed", parsed, batch_size=count, sync_dist=True, logger=False)
+        for verdict in (verdict for answers in answered for verdict in answers.verdicts):
+            read = {"accuracy": verdict.correct, "parsed": verdict.parsed}
+            self.validated.record({name: float(value) for name, value in read.items()})
         accuracies = ((answers.sample, float(answers.n_correct)) for answers in answered)
-        for name, values in self.group_accuracies(accuracies).items():
-            self.log(f"val/{name}", fmean(values), batch_size=len(values), logger=False)
+        self.record_group_accuracies(accuracies, self.validated)
+
+    def on_validation_epoch_end(self) -> None:
+        """Log the means over the questions of all ranks, which need not have the same groups."""
+        for name, value in self.validated.reduce().items():
+            self.log(f"val/{name}", value, logger=False, sync_dist=True)
 
     def greedy_answers(self, batch: Batch) -> list[GradedGroup]:
         """Answer each question once, greedily, and grade the answers."""
         return list(answer(self.policy, batch, self.greedy, seed=0))
 
-    def group_accuracies(
-        self, accuracies: Iterable[tuple[Sample, float]]
-    ) -> dict[str, list[float]]:
-        """Group accuracies of questions by the evidence that they need, and by source."""
-        groups: dict[str, list[float]] = defaultdict(list)
+    def record_group_accuracies(
+        self, accuracies: Iterable[tuple[Sample, float]], metrics: StepMetrics
+    ) -> None:
+        """Record the accuracy of each question by the evidence that it needs, and by source."""
         for sample, accuracy in accuracies:
             media = "+".join(sorted({item.modality for item in sample.media})) or "text"
             needed = self.settings.evidence.get(sample.id, media)
-            groups[f"accuracy_needs_{needed}"].append(accuracy)
-            groups[f"accuracy_source_{sample.source}"].append(accuracy)
-        return groups
-
-    def record_group_accuracies(self, accuracies: Iterable[tuple[Sample, float]]) -> None:
-        """Record the accuracy of each question under its groups."""
-        for name, values in self.group_accuracies(accuracies).items():
-            for value in values:
-                self.metrics.record({name: value})
+            metrics.record({f"accuracy_needs_{needed}": accuracy})
+            metrics.record({f"accuracy_source_{sample.source}": accuracy})
 
     def on_save_checkpoint(self, checkpoint: dict[str, Any]) -> None:
         """Leave out frozen weights, which the run can read where it read them before."""

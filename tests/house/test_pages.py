@@ -49,10 +49,13 @@ def spans(page: Path) -> list[str]:
 def unfold(command: str) -> list[list[str]]:
     """Split a command into words; of one that starts another, both."""
     words = shlex.split(command, comments=True)
-    if words[:1] == ["sbatch"] and "--wrap" in words:  # sbatch --array=0-7 --wrap "python ..."
-        return [words, shlex.split(words[-1])]
     while words and re.fullmatch(r"[A-Z_]+=\S*", words[0]):  # GOLDEN=write python ...
         words = words[1:]
+    if words[:1] == ["sbatch"] and "--wrap" in words:  # sbatch --array=0-7 --wrap "python ..."
+        return [words, shlex.split(words[-1])]
+    scripts = [place for place, word in enumerate(words) if word in STAGES]
+    if words[:1] == ["sbatch"] and scripts:  # sbatch configs/slurm/gpu.sbatch train.py ...
+        return [words, ["python", *words[scripts[0] :]]]
     return [words] if words else []
 
 
@@ -61,7 +64,7 @@ def commands(page: Path) -> list[list[str]]:
     text = page.read_text().replace("\\\n", " ")
     blocks = [*FENCED.findall(text), *INDENTED.findall(FENCED.sub("", text))]
     lines = [line.strip() for block in blocks for line in block.splitlines()] + spans(page)
-    start = re.compile(r"(?:[A-Z_]+=\S* )*(?:python|make|sbatch|wandb) ")
+    start = re.compile(r"(?:[A-Z_]+=\S* )*(?:python|make|sbatch|wandb|docker|podman|apptainer|hf) ")
     return [words for line in lines if start.match(line) for words in unfold(line)]
 
 
@@ -101,6 +104,25 @@ def test_every_run_shown_can_be_started(page, words, tmp_path):
         assert left.value.code == 0
     else:
         load_config(settings, STAGES[script])
+
+
+def test_every_batch_script_shown_exists_and_all_are_shown():
+    shown = {word for words in SHOWN for word in words if word.endswith(".sbatch")}
+    listed = {span for span in spans(ROOT / "docs/clusters.md") if span.endswith(".sbatch")}
+    there = {str(path.relative_to(ROOT)) for path in (ROOT / "configs/slurm").glob("*.sbatch")}
+    assert shown <= there == listed
+
+
+def test_containers_are_built_from_files_that_are_there_and_run_scripts():
+    words = [words for words in SHOWN if words[0] in ("docker", "podman", "apptainer")]
+    told = {(tool, verb) for tool in ("docker", "apptainer") for verb in ("build", "run")}
+    assert {(tool, verb) for tool, verb, *_ in words} == told | {("podman", "build")}
+    files = {word for each in words for word in each if word.startswith("containers/")}
+    assert files == {"containers/Dockerfile", "containers/earwitness.def"}
+    runs = [each for each in words if each[1] == "run"]
+    for each in runs:
+        script = next(place for place, word in enumerate(each) if word in STAGES)
+        load_config(list(each[script + 1 :]), STAGES[each[script]])
 
 
 @pytest.mark.parametrize(("page", "words"), MAKES, ids=named)

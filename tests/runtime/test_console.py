@@ -3,11 +3,14 @@
 import os
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
 
 import pytest
+
+from runtime import console
 
 ROOT = Path(__file__).parents[2]
 
@@ -133,3 +136,16 @@ def test_a_report_that_finds_no_room_is_an_error_and_one_sentence(full):
     assert code == 1
     assert said.startswith("error: a disk is full (No space left on device): free space")
     assert len(said.splitlines()) == 1
+
+
+def test_a_directory_that_somebody_else_could_change_is_not_used_for_fonts(tmp_path, monkeypatch):
+    """One of others' making may say which code draws."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    place = tmp_path / f"matplotlib-{os.geteuid()}"
+    assert console._list_of_fonts() == str(place)
+    assert place.stat().st_mode & 0o777 == 0o700
+    place.chmod(0o770)
+    assert console._list_of_fonts() is None
+    place.rmdir()
+    place.symlink_to(tmp_path)
+    assert console._list_of_fonts() is None

@@ -1,5 +1,6 @@
 """Processes that train together: what they sum is what one process would compute."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -72,6 +73,7 @@ def _one_of_two(rank: int, folder: str) -> None:
             _summed_gradients(policy, [quiz.select([0, 3] if rank else [1, 2])], settings)
             for settings in SETTINGS
         ]
+        found["validated"] = _validated(policy, [quiz.select([0] if rank else [1, 2, 3])])
         torch.save(found, f"{folder}/{rank}.pt")
     finally:
         dist.destroy_process_group()
@@ -96,6 +98,15 @@ def _summed_gradients(policy, batches, settings):
     found = {name: p.grad.clone() for name, p in policy.named_parameters() if p.grad is not None}
     policy.zero_grad()
     return found
+
+
+def _validated(policy, batches):
+    """Answer questions as a validation does, of sources of which a rank has some only."""
+    module = rlvr_module(policy)
+    for batch in batches:
+        samples = [replace(sample, source=f"source-{sample.id}") for sample in batch.samples]
+        module.validation_step(replace(batch, samples=samples), 0)
+    return module.validated.reduce()
 
 
 @pytest.fixture(scope="module")
@@ -125,3 +136,12 @@ def test_two_processes_compute_the_gradients_of_one(two, tiny_policy, quiz, numb
     whole = _summed_gradients(tiny_policy, [quiz], SETTINGS[number])
     for found in two[1]:
         require_same({name: found["gradients"][number][name] for name in whole}, whole)
+
+
+def test_two_processes_validate_as_one_does(two, tiny_policy, quiz):
+    """One question in one process and three in the other, each with a source of its own."""
+    whole = _validated(tiny_policy, [quiz])
+    assert len([name for name in whole if name.startswith("accuracy_source_")]) == 4
+    assert whole["accuracy"] == 0.25
+    for found in two[1]:
+        assert found["validated"] == whole
