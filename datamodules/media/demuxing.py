@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
+from typing import Any
 
 import av
 import av.container
@@ -25,6 +26,12 @@ times, which are earlier than presentation times."""
 MOST_PACKETS = 1_000_000
 """Packets of a stream that are read, as of four hours of 60 frames a second."""
 
+# Any: av's own settings
+LENIENT: dict[str, Any] = (
+    {"metadata_errors": "ignore"} if int(av.__version__.split(".")[0]) < 19 else {}
+)
+"""How titles in no known encoding are read; from release 19 on, av never refuses them."""
+
 
 @contextmanager
 def open_container(path: Path) -> Iterator[av.container.InputContainer]:
@@ -35,7 +42,7 @@ def open_container(path: Path) -> Iterator[av.container.InputContainer]:
     """
     demuxer = identify(path).demuxer
     only = {"protocol_whitelist": "file", "max_pixels": str(MOST_PIXELS)}
-    with av.open(str(path), format=demuxer, options=only, metadata_errors="ignore") as file:
+    with av.open(str(path), format=demuxer, options=only, **LENIENT) as file:
         yield file
 
 
