@@ -45,7 +45,7 @@ tiny-model: setup ## Make assets/tiny again: untrained, then supervised steps on
 	$(PY) -m assets.make_tiny keep $(TINY)/sft/export
 
 test-slurm: setup ## Run jobs on a SLURM cluster of this machine, which is installed and started for it
-	@scripts/slurm.sh $(PY) -m pytest -q -rs -m slurm -p no:cacheprovider tests/slurm || [ $$? = 75 ]
+	@scripts/slurm.sh timeout 1500 $(PY) -m pytest -q -rs -m slurm -p no:cacheprovider tests/slurm || [ $$? = 75 ]
 
 promises: setup ## Kill runs of every stage at random moments, and compare what they leave
 	$(PY) -m bench.promises --kills $(KILLS)

@@ -67,6 +67,7 @@ echo "Name=gpu File=/dev/tty[0-3]" >"$PLACE/gres.conf" # devices that are no GPU
 
 PIDS=()
 leave() {
+    squeue -h -o %A 2>/dev/null | sort -u | xargs -r scancel --full --signal=KILL 2>/dev/null || true
     for pid in "${PIDS[@]}"; do kill "$pid" 2>/dev/null || true; done
     for pid in "${PIDS[@]}"; do wait "$pid" 2>/dev/null || true; done
     rm -rf "$PLACE"
