@@ -16,11 +16,13 @@ from pathlib import Path
 import pytest
 
 from configs import recipes
+from configs.load import load_config
 from configs.recipes import read_command
 from recipes import processes
 from recipes.running import follow
 from runtime.runs import RANKS
 from runtime.stopping import ChildFailed
+from runtime.voters import with_voters
 from tests.mortal import mortal
 
 ROOT = Path(__file__).parents[2]
@@ -145,9 +147,13 @@ def test_steps_run_one_after_the_other_and_by_their_scripts(tea, run):
     assert [row["script"] for row in journal(tea)[::2]] == ["eval.py", "train.py", "eval.py"]
 
 
-def test_a_step_gets_the_voters_that_the_probe_left(tea, run):
+def test_a_step_reads_the_voters_that_the_probe_left(tea, run):
     run()
-    assert "data.contribution.probes=[abc]" in journal(tea)[2]["words"]
+    words = journal(tea)[2]["words"]
+    (place,) = (word for word in words if word.startswith("data.contribution.probes="))
+    assert place == f"data.contribution.probes=[@{only(tea / 'runs')}/probe]"
+    config = with_voters(load_config(words, ("rlvr",)))
+    assert config.data.contribution.probes == ["abc"]
 
 
 def test_the_directory_is_named_by_recipe_scale_and_words(tea, run):
