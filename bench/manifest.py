@@ -76,7 +76,7 @@ def added_since(before: dict[str, float]) -> dict[str, float]:
 def opened(path: Path) -> tuple[float, Sequence[Sample]]:
     quarantine = Quarantine(max_bad_share=1.0)
     start = time.perf_counter()
-    samples = open_samples(path, path.parent, quarantine)
+    samples = open_samples(path, path.parent, quarantine, above=0)
     return time.perf_counter() - start, samples
 
 
