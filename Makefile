@@ -1,7 +1,7 @@
 # `make help` lists what there is. Everything runs in .venv, which `make setup` makes.
 
 PY ?= .venv/bin/python
-ROOMS := untrusted configs runtime pretrained datamodules modules inference evaluation training recipes
+ROOMS := untrusted configs runtime pretrained datamodules modules inference evaluation publishing training recipes
 NOW := $(shell date +%Y%m%d-%H%M%S)
 KILLS ?= 50
 DEMO ?= runs/demo-$(NOW)
