@@ -4,17 +4,14 @@ import json
 import os
 import signal
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
 from bench.signals import members
 from configs.launching import slurm_job
-from datamodules.digits.build import ensure
 from runtime import preemption
-from tests.fork_server import Child, ForkServer, children_of, fork_server
-from tests.small_digits import SMALL
+from tests.fork_server import children_of
 
 RARE = "trainer.checkpoint_every=100000"
 SHORT = ["stage=sft", "trainer.max_steps=10", "trainer.batch_size=3", RARE]
@@ -25,24 +22,6 @@ JOB = {"SLURM_JOB_ID": "71", "SLURM_JOB_NAME": "earwitness"}
 TASK = {**JOB, "SLURM_ARRAY_JOB_ID": "71", "SLURM_ARRAY_TASK_ID": "2"}
 
 
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data") / "digits"
-    ensure(root, sizes=SMALL)
-    return root
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    with fork_server() as opened:
-        yield opened
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    return tmp_path / "run"
-
-
 @pytest.fixture
 def scontrol(tmp_path: Path) -> Path:
     """Stand in for SLURM's command, and note what it is asked."""
@@ -51,22 +30,6 @@ def scontrol(tmp_path: Path) -> Path:
     tool.write_text(f'#!/bin/sh\necho "$@" >> {asked}\n')
     tool.chmod(0o755)
     return asked
-
-
-@pytest.fixture
-def start(server, digits, tmp_path, scontrol) -> Iterator[Callable[..., Child]]:
-    children = []
-
-    def start(script: str, *words: str, **environ: str) -> Child:
-        given = ["data=manifest", f"data.root={digits}", f"run.root={tmp_path}", "run.name=run"]
-        environ["PATH"] = f"{tmp_path / 'bin'}:{os.environ['PATH']}"
-        words = (*given, "trainer.accelerator=cpu", *words)
-        children.append(server.start(script, words, tmp_path / "said", environ=environ))
-        return children[-1]
-
-    yield start
-    for child in children:
-        child.clear()
 
 
 def rows_of(run: Path) -> list[str]:

@@ -7,16 +7,14 @@ import os
 import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from bench.signals import members
-from datamodules.digits.build import ensure
-from tests.fork_server import Child, ForkServer, children_of, fork_server
-from tests.small_digits import SMALL
+from tests.fork_server import children_of
 from training.callbacks.checkpoints import damage
 
 ROOT = Path(__file__).parents[2]
@@ -24,39 +22,6 @@ ROOT = Path(__file__).parents[2]
 LONG = ["trainer.max_steps=100000", "trainer.log_every_n_steps=1", "trainer.batch_size=2"]
 SFT = ["stage=sft", *LONG, "trainer.checkpoint_every=100000"]
 TWO = ["trainer.devices=2", "trainer.strategy=ddp"]
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data") / "digits"
-    ensure(root, sizes=SMALL)
-    return root
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[ForkServer]:
-    with fork_server() as opened:
-        yield opened
-
-
-@pytest.fixture
-def run(tmp_path: Path) -> Path:
-    return tmp_path / "run"
-
-
-@pytest.fixture
-def start(server, digits, tmp_path) -> Iterator[Callable[..., Child]]:
-    children = []
-
-    def start(script: str, *words: str, ignored: tuple[int, ...] = ()) -> Child:
-        given = ["data=manifest", f"data.root={digits}", f"run.root={tmp_path}", "run.name=run"]
-        words = (*given, "trainer.accelerator=cpu", *words)
-        children.append(server.start(script, words, tmp_path / "said", ignored=ignored))
-        return children[-1]
-
-    yield start
-    for child in children:
-        child.clear()
 
 
 def steps(run: Path) -> Callable[[], bool]:

@@ -9,18 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from datamodules.digits.build import ensure
 from tests.fork_server import ForkServer, fork_server
-from tests.small_digits import SMALL
 
 STEPS = 10
-
-
-@pytest.fixture(scope="module")
-def digits(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    root = tmp_path_factory.mktemp("data") / "digits"
-    ensure(root, sizes=SMALL)
-    return root
 
 
 CASES = {
@@ -70,12 +61,12 @@ def servers() -> Iterator[tuple[ForkServer, ForkServer]]:
         yield one, other
 
 
-def words_of(case: str, digits: Path, run: Path) -> list[str]:
+def words_of(case: str, root: Path, run: Path) -> list[str]:
     return [
         f"run.root={run.parent}",
         f"run.name={run.name}",
         "data=manifest",
-        f"data.root={digits}",
+        f"data.root={root}",
         "trainer.batch_size=3",
         f"trainer.max_steps={STEPS}",
         "trainer.checkpoint_every=2",
@@ -97,17 +88,17 @@ def steps_of(run: Path) -> list[int]:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_metrics_after_sigkill_are_those_of_an_unbroken_run(case, servers, digits, tmp_path):
+def test_metrics_after_sigkill_are_those_of_an_unbroken_run(case, servers, root, tmp_path):
     """Killed twice, somewhere after steps 3 and 6, and started again with the same command.
 
     Every row of metrics, losses and rewards as exact floats, is compared; with accumulation,
     validation and a reference policy, and checkpoints that do not fall on the kills.
     """
     unbroken, killed = tmp_path / "unbroken", tmp_path / "killed"
-    child = servers[0].start("train.py", words_of(case, digits, unbroken), tmp_path / "said")
+    child = servers[0].start("train.py", words_of(case, root, unbroken), tmp_path / "said")
     assert child.end() == 0, child.said.read_text()[-2000:]
     for killed_after in (3, 6, STEPS):
-        words = words_of(case, digits, killed)
+        words = words_of(case, root, killed)
         child = servers[1].start("train.py", words, tmp_path / "killed.said")
         if killed_after < STEPS:
             child.await_(lambda least=killed_after: max(steps_of(killed), default=0) >= least)
