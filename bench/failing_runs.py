@@ -102,7 +102,7 @@ CASES = (
     Case(name="full-start", stops=True, megabytes=0.004),
     Case(name="file-size", stops=True, shell="ulimit -f 4000"),
     Case(name="read-only", stops=True, shell="mount -o bind,ro $DISK $DISK"),
-    Case(name="descriptors-8", stops=False, shell="ulimit -n 8"),
+    Case(name="descriptors-8", stops=True, shell="ulimit -n 8"),
     Case(name="gone", stops=True, meanwhile=directory_goes),
     Case(name="no-proc", stops=False, shell="umount --lazy /proc", rounds=True),
     Case(name="no-home", stops=False, shell="unset HOME"),

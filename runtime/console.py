@@ -101,8 +101,9 @@ def _prepare() -> None:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive forks
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
-    if place := _list_of_fonts():
+    if place := _place_for_libraries():
         os.environ.setdefault("MPLCONFIGDIR", place)
+        os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", place)
     logging.getLogger("matplotlib").setLevel(logging.WARNING)  # it tells of the list it makes
     if isinstance(sys.stdout, TextIOWrapper):  # which may be set to letters of one country
         sys.stdout.reconfigure(errors="backslashreplace")
@@ -114,11 +115,14 @@ def _prepare() -> None:
     sys.excepthook = _trace
 
 
-def _list_of_fonts() -> str | None:
-    """Find a directory of this user below TMPDIR for what matplotlib, which metrics import, would
-    write below HOME; None where there is none, or somebody else has made it."""
+def _place_for_libraries() -> str | None:
+    """Find a directory of this user below TMPDIR for what libraries make when they are imported:
+    matplotlib a list of fonts, otherwise below HOME, and torch a directory for compiled kernels.
+
+    None where it cannot be made, or somebody else has made it.
+    """
     with suppress(OSError):
-        place = Path(gettempdir(), f"matplotlib-{os.geteuid()}")
+        place = Path(gettempdir(), f"earwitness-{os.geteuid()}")
         place.mkdir(mode=0o700, exist_ok=True)
         found = place.lstat()
         if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) == 0o700:

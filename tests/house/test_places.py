@@ -55,7 +55,7 @@ def test_runs_leave_nothing_in_the_cache_of_the_hub(after):
 
 def test_runs_leave_only_a_list_of_fonts_in_tmpdir(after):
     names = {Path(file).parent.name for file in files(after / "tmp")}
-    assert names <= {f"matplotlib-{os.geteuid()}"}
+    assert names <= {f"earwitness-{os.geteuid()}"}
 
 
 def test_runs_leave_files_below_their_roots_only(after):

@@ -138,14 +138,14 @@ def test_a_report_that_finds_no_room_is_an_error_and_one_sentence(full):
     assert len(said.splitlines()) == 1
 
 
-def test_a_directory_that_somebody_else_could_change_is_not_used_for_fonts(tmp_path, monkeypatch):
-    """One of others' making may say which code draws."""
+def test_a_directory_that_somebody_else_could_change_is_not_used_for_libraries(tmp_path, monkeypatch):
+    """One of others' making may say which code draws and computes."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
-    place = tmp_path / f"matplotlib-{os.geteuid()}"
-    assert console._list_of_fonts() == str(place)
+    place = tmp_path / f"earwitness-{os.geteuid()}"
+    assert console._place_for_libraries() == str(place)
     assert place.stat().st_mode & 0o777 == 0o700
     place.chmod(0o770)
-    assert console._list_of_fonts() is None
+    assert console._place_for_libraries() is None
     place.rmdir()
     place.symlink_to(tmp_path)
-    assert console._list_of_fonts() is None
+    assert console._place_for_libraries() is None
