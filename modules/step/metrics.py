@@ -4,7 +4,6 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import final
 
-import torch
 from torch import Tensor
 
 from modules.step.distributed import Weighted, all_gather_metrics
@@ -25,7 +24,8 @@ class StepMetrics:
     def record(self, values: Mapping[str, Tensor | float], *, weight: float = 1.0) -> None:
         """Add measurements, such as means over the tokens or questions that `weight` counts."""
         for name, value in values.items():
-            self._recorded[name].append((float(torch.as_tensor(value).detach()), weight))
+            number = float(value.detach() if isinstance(value, Tensor) else value)
+            self._recorded[name].append((number, weight))
 
     def reduce(self) -> dict[str, float]:
         """Reduce what all ranks recorded, and start anew: the weighted mean of each name, or the
