@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from itertools import chain
 
 import torch
-from torchmetrics.functional.classification import multiclass_f1_score
 
 from datamodules.sample import Sample
 from evaluation.benchmarking.scoring import GradedAnswer
@@ -37,6 +36,8 @@ def macro_f1(graded: Sequence[Sequence[GradedAnswer]]) -> MacroF1 | None:
     options = fixed_options([own[0].sample for own in graded])
     if options is None:
         return None
+    from torchmetrics.functional.classification import multiclass_f1_score  # noqa: PLC0415 - a second
+
     answers = [*chain.from_iterable(graded)]
     gold = torch.tensor([options.index(_gold(each.sample)) for each in answers])  # (A,)
     nothing = len(options)

@@ -5,7 +5,6 @@ import math
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torchmetrics.functional.classification import binary_calibration_error
 
 BINS = 15
 """Of equal width between 0 and 1, as in most papers (arXiv 1706.04599)."""
@@ -25,6 +24,8 @@ def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.int64])
     """
     if not len(confidence):
         return math.nan
+    from torchmetrics.functional.classification import binary_calibration_error  # noqa: PLC0415 - a second
+
     sure, truth = torch.from_numpy(confidence), torch.from_numpy(right)  # (answers,)
     error = binary_calibration_error(sure, truth, n_bins=BINS, norm="l1", validate_args=False)
     return float(error)

@@ -104,6 +104,13 @@ def test_configs_and_runs_do_not_bring_torch_with_them():
     assert done.returncode == 0, done.stderr
 
 
+def test_no_evaluation_waits_for_torchmetrics_before_it_uses_it():
+    """It takes a second to import."""
+    top = re.compile(r"^(import|from) torchmetrics", re.MULTILINE)
+    early = [file for file in SHIPPED if top.search((ROOT / file).read_text())]
+    assert not early, f"{early} import torchmetrics at the top: do so in the function that needs it"
+
+
 @pytest.mark.parametrize("file", [file for file in SHIPPED if file.startswith(TORCH_ONLY)])
 def test_losses_and_kernels_need_torch_only(file):
     allowed = {"torch", "configs.choices", "modules.kernels", "modules.losses"}
