@@ -206,9 +206,15 @@ class QuestionData(L.LightningDataModule):
         return rounds * self.micro_batches + begun
 
     def val_dataloader(self) -> Loader[Batch | None]:
-        """The first `val_samples` validation questions, always the same."""
+        """The first `val_samples` validation questions, always the same, in batches that do not
+        depend on how many processes share them."""
+        assert self.trainer is not None, "see _stream"
         batches = SequentialBatches(
-            self._scored, batch_size=self.batch_size * 2, limit=self.val_samples
+            self._scored,
+            batch_size=self.batch_size * 2,
+            limit=self.val_samples,
+            rank=self.trainer.global_rank,
+            world=self.trainer.world_size,
         )
         return self._loader(batches.iter_shard)
 

@@ -185,17 +185,29 @@ class SequentialBatches:
     None stands for a batch of which nothing can be read.
     """
 
-    def __init__(self, questions: QuestionSet, *, batch_size: int, limit: int = 0) -> None:
+    def __init__(
+        self,
+        questions: QuestionSet,
+        *,
+        batch_size: int,
+        limit: int = 0,
+        rank: int = 0,
+        world: int = 1,
+    ) -> None:
+        """Describe the batches; of `world` processes, each reads every `world`-th of them."""
         self.questions = questions
         self.batch_size = batch_size
         self.count = min(limit or len(questions.samples), len(questions.samples))
+        self.rank = rank
+        self.world = world
 
     def __len__(self) -> int:
         return -(-self.count // self.batch_size)
 
     def iter_shard(self, shard: int, shards: int) -> Iterator[Batch | None]:
-        """Read every `shards`-th batch, see `Loader`."""
-        return (self[number] for number in range(shard, len(self), shards))
+        """Read every `shards`-th batch of this process, see `Loader`."""
+        own = range(self.rank, len(self), self.world)
+        return (self[number] for number in own[shard::shards])
 
     def __getitem__(self, number: int) -> Batch | None:
         if not 0 <= number < len(self):

@@ -76,7 +76,8 @@ class PolicyModule(L.LightningModule, ABC):
     def on_validation_epoch_end(self) -> None:
         """Log the means over the questions of all ranks, which need not have the same groups."""
         for name, value in self.validated.reduce().items():
-            self.log(f"val/{name}", value, logger=False, sync_dist=True)
+            # All ranks hold the same number: the largest is it, and a mean of them may be rounded.
+            self.log(f"val/{name}", value, logger=False, sync_dist=True, reduce_fx="max")
 
     def greedy_answers(self, batch: Batch) -> list[GradedGroup]:
         """Answer each question once, greedily, and grade the answers."""

@@ -267,6 +267,21 @@ def test_a_run_trains_on_what_is_not_held_out_and_is_validated_by_the_rest(data,
     assert not learned & scored
 
 
+@pytest.mark.parametrize("workers", [0, 2])
+def test_processes_share_the_validation_questions(data, encoder, tmp_path, monkeypatch, workers):
+    """Five of six questions, in two batches of the four and one that one process reads; of three
+    processes the last has none."""
+    settings = replace(data, train=data.val, val=data.train, workers=workers)
+    (tmp_path / f"{data.val}.jsonl").write_text("")
+    run = module(settings, encoder, tmp_path, val_samples=5)
+    monkeypatch.setattr(L.Trainer, "world_size", 3)
+    read = []
+    for rank in range(3):
+        monkeypatch.setattr(L.Trainer, "global_rank", rank)
+        read.append([[one.id for one in batch.samples] for batch in run.val_dataloader()])
+    assert read == [[["q0", "q1", "q2", "q3"]], [["q4"]], []]
+
+
 def test_validation_by_what_is_trained_on_is_refused(data, encoder, tmp_path):
     both = replace(data, val=data.train)
     with pytest.raises(ValueError, match=r"data\.train=train and behind .* data\.val=train"):

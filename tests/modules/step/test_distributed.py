@@ -1,5 +1,6 @@
 """Processes that train together: what they sum is what one process would compute."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,9 @@ import torch.distributed as dist
 import torch.multiprocessing as mp
 from torch import nn
 
+from configs.schema import DataConfig
+from datamodules.batch import Batch
+from datamodules.loading.question_set import SequentialBatches, load_questions
 from datamodules.prompts.encoder import PromptEncoder
 from modules.policy.omni import OmniModel
 from modules.step.distributed import (
@@ -19,6 +23,7 @@ from modules.step.distributed import (
     raise_on_all_ranks,
 )
 from modules.step.nonfinite import NonFiniteError
+from tests.datamodules.loading.conftest import BUDGET, six_questions
 from tests.fitting import require_same
 from tests.modules.test_rlvr import ObjectiveConfig, gradients, rlvr_module
 
@@ -74,6 +79,7 @@ def _one_of_two(rank: int, folder: str) -> None:
             for settings in SETTINGS
         ]
         found["validated"] = _validated(policy, [quiz.select([0] if rank else [1, 2, 3])])
+        found["shared"] = _validated(policy, _batches(Path(folder), rank=rank, world=2))
         torch.save(found, f"{folder}/{rank}.pt")
     finally:
         dist.destroy_process_group()
@@ -109,10 +115,18 @@ def _validated(policy, batches):
     return module.validated.reduce()
 
 
+def _batches(folder: Path, **share: int) -> Iterator[Batch]:
+    """Read what a process validates on, of six questions in three batches."""
+    data = DataConfig(name="noise", root=str(folder), media=BUDGET)
+    questions = load_questions(data, "train", PromptEncoder("assets/tiny"), run_dir=folder)
+    return SequentialBatches(questions, batch_size=2, **share).iter_shard(0, 1)
+
+
 @pytest.fixture(scope="module")
 def two(tmp_path_factory, quiz) -> tuple[Path, list[dict]]:
     folder = tmp_path_factory.mktemp("two")
     torch.save(quiz, folder / "quiz.pt")
+    six_questions(folder)
     mp.spawn(_one_of_two, args=(str(folder),), nprocs=2)
     return folder, [torch.load(folder / f"{rank}.pt", weights_only=False) for rank in range(2)]
 
@@ -145,3 +159,10 @@ def test_two_processes_validate_as_one_does(two, tiny_policy, quiz):
     assert whole["accuracy"] == 0.25
     for found in two[1]:
         assert found["validated"] == whole
+
+
+def test_processes_that_share_their_questions_validate_as_one_does(two, tiny_policy):
+    folder, (one, other) = two
+    whole = _validated(tiny_policy, _batches(folder))
+    assert len([name for name in whole if name.startswith("accuracy_source_")]) == 6
+    assert one["shared"] == other["shared"] == whole

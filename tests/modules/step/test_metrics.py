@@ -17,7 +17,7 @@ def test_numbers_that_float32_cannot_hold_are_kept():
 
 
 def test_means_are_weighted_and_the_largest_is_taken_where_a_name_says_so():
-    """Of 1 and 4, the second with weight 2: a mean of 3; of tensors that carry gradients as well."""
+    """Of 1 and 4, the second with weight 2: a mean of 3, of tensors with gradients as well."""
     metrics = StepMetrics()
     for value, weight in ((1.0, 1.0), (4.0, 2.0)):
         trained = torch.tensor(value, requires_grad=True)
