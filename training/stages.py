@@ -6,6 +6,7 @@ from pathlib import Path
 from configs.distill import ViewConfig
 from configs.schema import SAMPLED, Config, RlvrConfig, SftConfig
 from datamodules.batch import View
+from datamodules.digits.build import ensure
 from datamodules.loading.too_long import LengthLimit
 from datamodules.loading.views import ViewSettings
 from datamodules.media.ablation import MediaAblation
@@ -161,6 +162,8 @@ def _showing(side: ViewConfig) -> ViewSettings:
 
 def known_evidence(config: Config) -> dict[str, str]:
     """Read which evidence questions need, by id, where the manifest says it; metrics use it."""
-    splits = f"{config.data.train}+{config.data.val}"
-    known = known_fields(Path(config.data.root), splits, ["evidence"])
+    root, splits = Path(config.data.root), f"{config.data.train}+{config.data.val}"
+    if config.data.embedded:
+        ensure(root)
+    known = known_fields(root, splits, ["evidence"])
     return {id_: fields["evidence"] for id_, fields in known.items()}

@@ -1,14 +1,17 @@
 """What a stage is made of, as its configuration says; and what no stage could make sense of."""
 
 import json
+from functools import partial
 
 import pytest
 
 from configs.load import load_config
 from configs.schema import Config
+from datamodules.digits.build import ensure
 from datamodules.loading.views import ViewSettings
 from datamodules.media.ablation import MediaAblation
 from runtime.runs import Run
+from tests.small_digits import SMALL
 from training.stages import build_data, imitation, known_evidence, wanted_views
 
 STAGES = ("sft", "rlvr", "distill", "prealign")
@@ -69,6 +72,13 @@ def test_needs_are_read_for_all_manifests(tmp_path):
         (tmp_path / "truth" / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
     asked = config("stage=sft", "data=manifest", f"data.root={tmp_path}", "data.train=a+b+c")
     assert known_evidence(asked) == {"a1": "audio", "b1": "both", "val1": "text"}
+
+
+def test_needs_are_known_to_the_run_that_builds_the_digits(tmp_path, monkeypatch):
+    """Else its metrics would have other names than after a kill."""
+    monkeypatch.setattr("training.stages.ensure", partial(ensure, sizes=SMALL))
+    known = known_evidence(config("stage=sft", f"data.root={tmp_path / 'digits'}"))
+    assert {"audio", "visual", "both"} < {*known.values()}
 
 
 @pytest.mark.parametrize(
