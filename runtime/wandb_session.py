@@ -54,7 +54,8 @@ def keywords(config: Config, run: Run) -> dict[str, Any]:  # Any: what `wandb.in
     return {
         "project": "earwitness",
         "name": run.dir.name,
-        "id": run_id(run),
+        # Only the leader logs: two processes that begin at once would choose an id each.
+        "id": None if run.lock is None else run_id(run),
         "config": asdict(config),
         # The address of a repository may hold a key.
         "settings": wandb.Settings(init_timeout=SECONDS, finish_timeout=LAST, disable_git=True),

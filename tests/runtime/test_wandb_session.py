@@ -1,14 +1,16 @@
 """Where Weights & Biases writes, and under which id a run goes on."""
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from wandb.env import get_artifact_dir, get_cache_dir, get_data_dir
 from wandb.sdk.artifacts.staging import get_staging_dir
 
+from configs.load import load_config
 from runtime.runs import Run
-from runtime.wandb_session import FOLDERS, keep_inside, run_id
+from runtime.wandb_session import FOLDERS, keep_inside, keywords, run_id
 
 
 @pytest.fixture
@@ -58,6 +60,15 @@ def test_settings_of_a_user_are_read_where_they_are(run, by_variable, monkeypatc
 def test_a_run_keeps_its_id(run):
     first = run_id(run)
     assert first.startswith("run-") and run_id(run) == first
+
+
+def test_only_the_leader_of_several_processes_chooses_the_id(run, monkeypatch):
+    monkeypatch.setenv("WANDB_MODE", "offline")
+    config = load_config(["stage=sft", "logger=wandb"], ("sft",))
+    assert keywords(config, run)["id"] is None and not (run.dir / "wandb.id").exists()
+    with (run.dir / "run.lock").open("wb") as lock:
+        leader = replace(run, lock=lock)
+        assert keywords(config, leader)["id"] == (run.dir / "wandb.id").read_text()
 
 
 def test_a_run_of_a_sweep_has_the_id_of_its_agent(run, monkeypatch):
