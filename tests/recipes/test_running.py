@@ -1,143 +1,18 @@
-"""Tests of running recipes: in order, once, stopped and taken up again; arms side by side.
-
-The steps are stand-ins for train.py and eval.py, which write down that they ran.
-"""
+"""Tests of running recipes: in order, once, and taken up again; arms side by side."""
 
 import io
-import json
 import os
-import signal
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
-from configs import recipes
 from configs.load import load_config
-from configs.recipes import read_command
 from recipes import processes
-from recipes.running import follow
-from runtime.runs import RANKS
 from runtime.stopping import ChildFailed
 from runtime.voters import with_voters
-from tests.mortal import mortal
-
-ROOT = Path(__file__).parents[2]
-
-STEPS = """\
-# python train.py recipe=tea
-# Probe, reinforce, compare.
-steps:
-  - {name: probe, stage: probe, shared: true}
-  - {name: rlvr, stage: rlvr, filtered: true, data.contribution: {rule: vidground,
-     probes: ["@probe"]}}
-  - {name: last, stage: audit}
-"""
-
-STAND_IN = """\
-import json, os, pathlib, signal, sys, time
-
-words = dict(word.split("=", 1) for word in sys.argv[1:])
-run = pathlib.Path(words["run.root"]) / words["run.name"]
-run.mkdir(parents=True, exist_ok=True)
-(run / "voters.txt").write_text("abc\\n")
-journal = os.environ["JOURNAL"]
-
-def note(what):
-    with open(journal, "a") as file:
-        row = {"step": str(run), "what": what, "words": sys.argv[1:], "time": time.time(),
-               "script": pathlib.Path(sys.argv[0]).name, "pid": os.getpid(),
-               "threads": os.environ.get("OMP_NUM_THREADS")}
-        file.write(json.dumps(row) + "\\n")
-
-def stop(number, frame):
-    note(signal.Signals(number).name)
-    sys.exit(3)
-
-for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-    signal.signal(number, stop)
-note("began")
-print("said", run.name)
-if os.environ.get("FAIL") == run.name:
-    print("many words\\nerror: the tea is cold: boil it", file=sys.stderr)
-    sys.exit(1)
-if os.environ.get("KILL") == run.name:
-    os.kill(os.getpid(), signal.SIGKILL)
-if os.environ.get("STOP") == run.name:
-    sys.exit(143)
-time.sleep(float(os.environ.get("SLEEP", 0)))
-latest = time.time() + 60
-while run.name == os.environ.get("MEET") and time.time() < latest:  # for the other arm's step
-    lines = map(json.loads, pathlib.Path(journal).read_text().splitlines())
-    began = {row["step"] for row in lines if row["step"].endswith(run.name)}
-    if len(began) > 1:
-        break
-    time.sleep(0.05)
-(run / "finished").touch()
-note("ended")
-"""
-
-CHILD = """
-import os, sys
-from pathlib import Path
-from configs import recipes
-from recipes import processes
-recipes.RECIPES, processes.ROOT = Path(sys.argv[1]), Path(sys.argv[1])
-processes.PATIENCE = float(os.environ.get("PATIENCE", 15))
-from recipes.running import follow
-follow(recipes.read_command(["recipe=tea", *sys.argv[2:]]), tell=print)
-"""
-
-
-@pytest.fixture(autouse=True)
-def tea(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A recipe of stand-ins, outside of any launcher."""
-    for name in [*os.environ]:
-        if name.startswith("SLURM_") or name in RANKS:
-            monkeypatch.delenv(name)
-    (tmp_path / "tea").mkdir()
-    (tmp_path / "tea/digits.yaml").write_text(STEPS)
-    for script in ("train.py", "eval.py"):
-        (tmp_path / script).write_text(STAND_IN)
-    monkeypatch.setattr(recipes, "RECIPES", tmp_path)
-    monkeypatch.setattr(processes, "ROOT", tmp_path)
-    monkeypatch.setenv("JOURNAL", str(tmp_path / "journal"))
-    monkeypatch.delenv("OMP_NUM_THREADS", raising=False)
-    return tmp_path
-
-
-@pytest.fixture
-def run(tea: Path) -> Callable[..., str]:
-    """Follow the recipe, and return what it tells."""
-
-    def run(*words: str) -> str:
-        told: list[str] = []
-        command = [f"run.root={tea}/runs", f"data.root={tea}", "data.embedded=false", *words]
-        follow(read_command(["recipe=tea", *command]), tell=told.append)
-        return "\n".join(told)
-
-    return run
-
-
-def journal(tea: Path) -> list[dict]:
-    file = tea / "journal"
-    return [json.loads(line) for line in file.read_text().splitlines()] if file.exists() else []
-
-
-def events(tea: Path) -> list[tuple[str, str]]:
-    return [(Path(row["step"]).name, row["what"]) for row in journal(tea)]
-
-
-def began(tea: Path) -> list[str]:
-    return [name for name, what in events(tea) if what == "began"]
-
-
-def only(place: Path) -> Path:
-    (found,) = place.iterdir()
-    return found
+from tests.recipes.conftest import STAND_IN, began, events, journal, only
 
 
 def test_steps_run_one_after_the_other_and_by_their_scripts(tea, run):
@@ -295,71 +170,6 @@ def test_a_process_of_a_launcher_does_not_start_the_recipe_again(run, monkeypatc
         run()
 
 
-@pytest.fixture
-def start(tea: Path) -> Iterator[Callable[..., subprocess.Popen]]:
-    """Follow the recipe in a process of its own, up to its first step."""
-    children = []
-
-    def start(*words: str) -> subprocess.Popen:
-        command = [sys.executable, "-c", CHILD, str(tea), f"run.root={tea}/runs"]
-        command += [f"data.root={tea}", "data.embedded=false", *words]
-        slow = {**os.environ, "SLEEP": "120"}
-        children.append(subprocess.Popen(command, cwd=ROOT, env=slow, preexec_fn=mortal))
-        count = len(began(tea))
-        deadline = time.monotonic() + 60
-        while len(began(tea)) == count and time.monotonic() < deadline:
-            time.sleep(0.02)
-        return children[-1]
-
-    yield start
-    for child in children:
-        child.kill()
-        child.wait()
-    for row in journal(tea):
-        assert row["what"] != "ended", "a step outlived its recipe"
-
-
-@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
-def test_a_signal_reaches_the_running_step_once(tea, start, name):
-    child = start()
-    child.send_signal(getattr(signal, name))
-    assert child.wait(30) == 128 + getattr(signal, name)
-    assert events(tea) == [("probe", "began"), ("probe", name)]
-
-
-def test_a_signal_reaches_all_arms(tea, start):
-    (tea / "tea/digits.yaml").write_text(STEPS.replace("shared: true", "shared: false"))
-    child = start("seeds=[1,2,3]", "jobs=2")
-    while len(began(tea)) < 2:
-        time.sleep(0.02)
-    child.send_signal(signal.SIGTERM)
-    assert child.wait(30) == 128 + signal.SIGTERM
-    assert sorted(events(tea)) == [("probe", "SIGTERM")] * 2 + [("probe", "began")] * 2
-
-
-@pytest.mark.parametrize("words", [(), ("seeds=[1,2,3]", "jobs=2")])
-@pytest.mark.parametrize("by", ["a second signal", "time"])
-def test_a_step_that_hears_nothing_is_killed(tea, start, monkeypatch, words, by):
-    """It was stopped, say; the code is still that of the first signal."""
-    if words:
-        (tea / "tea/digits.yaml").write_text(STEPS.replace("shared: true", "shared: false"))
-    if by == "time":
-        monkeypatch.setenv("PATIENCE", "1")
-    child = start(*words)
-    while len(began(tea)) < (2 if words else 1):
-        time.sleep(0.02)
-    steps = [row["pid"] for row in journal(tea)]
-    for step in steps:
-        os.killpg(step, signal.SIGSTOP)
-    child.send_signal(signal.SIGTERM)
-    if by != "time":
-        time.sleep(1.5)
-        assert child.poll() is None
-        child.send_signal(signal.SIGINT)
-    assert child.wait(30) == 128 + signal.SIGTERM
-    assert not any(Path(f"/proc/{step}").exists() for step in steps)
-
-
 def test_what_a_step_left_running_does_not_hold_up_its_recipe(tea, run, monkeypatch):
     """A service that has its end of the pipe, say."""
     monkeypatch.setattr(processes, "PATIENCE", 0.5)
@@ -369,11 +179,3 @@ def test_what_a_step_left_running_does_not_hold_up_its_recipe(tea, run, monkeypa
     run()
     assert time.monotonic() - began_at < 40
     assert began(tea) == ["probe", "rlvr", "last"]
-
-
-def test_two_starts_at_once_do_not_share_a_directory(tea, start):
-    first, second = start(), start()
-    assert len([*(tea / "runs").iterdir()]) == 2
-    for child in (first, second):
-        child.send_signal(signal.SIGTERM)
-        child.wait(30)
