@@ -1,10 +1,13 @@
-"""The same for IntentBench and CG-AV-Counting, whose answers are sets, yes or no, and counts."""
+"""The same for benchmarks of sound and picture together.
+
+Answers of IntentBench and CG-AV-Counting are also sets, yes or no, and counts.
+"""
 
 from dataclasses import replace
 
 from datamodules.sample import AnswerType, Sample
 from tests.golden_choices import VOICES, golden_sample
-from tests.golden_official import OFFICIAL_CHOICES, Row
+from tests.golden_official import OFFICIAL_CHOICES, Row, asked
 
 FEELINGS = ("angry", "sad", "happy", "calm", "afraid")
 
@@ -12,6 +15,130 @@ FEELINGS = ("angry", "sad", "happy", "calm", "afraid")
 def told(source: str, kind: AnswerType, answer: str, *options: str) -> Sample:
     return replace(golden_sample(kind, answer, *options), source=source)
 
+
+PARSED: list[tuple[Sample, list[Row]]] = [
+    (
+        asked("omnibench", "B", "a man", "a woman", "a child", "a robot"),
+        [
+            ("right", "right", "B"),
+            ("right", "right", "(B)"),
+            ("right", "right", "<answer> B </answer>"),
+            ("right", "unread", "My answer: B"),
+            ("right", "unread", "The answer is B."),
+            ("right", "unread", "(A) no, (B) yes"),
+            ("right", "unread", "It is definitely a woman who speaks here."),
+            # "A " goes before "B.", and a word may end in a letter.
+            ("wrong", "right", "B. A woman"),
+            ("wrong", "right", "A woman"),
+            ("wrong", "unread", "NASA says it is the woman"),
+            ("wrong", "unread", "(B) rather than (A)"),
+            ("wrong", "unread", "I think it is B or C"),
+            ("wrong", "unread", "First a woman speaks, then a child answers her."),
+            ("unread", "right", "a woman"),
+            ("unread", "right", "**B**"),
+            ("unread", "right", "<answer>B</answer>"),
+            ("unread", "unread", "I cannot hear any audio."),
+            ("unread", "unread", ""),
+            ("wrong", "wrong", "C"),
+            ("wrong", "wrong", "(D)"),
+            ("wrong", "wrong", "<answer> C </answer>"),
+        ],
+    ),
+    (  # The key is read out of the answer's text as out of a reply: "A woman" is A.
+        asked("omnibench", "B", *VOICES),
+        [
+            ("right", "wrong", "A"),
+            ("right", "right", "A woman"),
+            ("right", "right", "B. A woman"),
+            ("wrong", "right", "B"),
+            ("wrong", "right", "(B)"),
+            ("unread", "unread", ""),
+        ],
+    ),
+    (  # Of more than five words, the text that comes last is the key, be it within another's.
+        asked(
+            *("omnibench", "B", "two of them", "it is what only two of them say"),
+            *("nobody", "The Beatles, from a TV"),
+        ),
+        [
+            ("right", "wrong", "A"),
+            ("wrong", "right", "B"),
+            ("right", "right", "it is what only two of them say"),
+        ],
+    ),
+    (
+        asked("av_odyssey", "B", *VOICES),
+        [
+            ("right", "right", "B"),
+            ("right", "right", "(B)"),
+            ("right", "right", "**B**"),
+            ("right", "right", "<answer>B</answer>"),
+            ("right", "unread", "The answer is B."),
+            ("right", "unread", "Because she speaks."),
+            ("right", "unread", "B, as in Charlie"),
+            ("right", "unread", "(A) or (C)? No, (B)!"),
+            ("right", "unread", "it is definitely a woman who speaks here."),
+            # Every capital is a candidate, and of those without brackets the first letter wins.
+            ("wrong", "right", "B. A woman"),
+            ("wrong", "right", "A woman"),
+            ("wrong", "right", "<think>Maybe A? No, C? </think><answer>B</answer>"),
+            ("wrong", "unread", "Answer B"),
+            ("wrong", "unread", "Audio is missing."),
+            ("wrong", "unread", "first a woman speaks, then a child answers her"),
+            ("unread", "right", "a woman"),
+            ("unread", "unread", "I cannot hear any audio."),
+            ("unread", "unread", ""),
+            ("wrong", "wrong", "D"),
+            ("wrong", "wrong", "<answer>C</answer>"),
+        ],
+    ),
+    (  # What is not read is A to the published script; here it earns nothing.
+        asked("av_odyssey", "A", *VOICES),
+        [
+            ("right", "right", "A man"),
+            ("right", "wrong", "B. A woman"),
+            ("unread", "unread", "no idea"),
+            ("unread", "unread", ""),
+            ("wrong", "wrong", "B"),
+        ],
+    ),
+    (
+        asked("omnivideobench", "B", *VOICES),
+        [
+            ("right", "right", "B"),
+            ("right", "right", "b"),
+            ("right", "right", "B."),
+            ("right", "right", "B)"),
+            ("right", "right", "(B)"),
+            ("right", "right", "**B**"),
+            ("right", "right", "B. A woman"),
+            ("right", "right", "\\boxed{B}"),
+            ("right", "right", "The answer is \\boxed{B}."),
+            ("right", "right", "<think>A man? No.</think>B"),
+            ("right", "right", "<think>A?</think>\nB. A woman"),
+            ("right", "unread", "/box{B}"),
+            ("right", "unread", "/BOX{B}"),
+            ("right", "unread", "The answer is /Box{ b }"),
+            ("right", "unread", "/BOX{B. A woman}"),
+            ("right", "unread", "/box{} or /box{B}"),
+            ("right", "right", "/BOX{\\boxed{b}"),
+            ("unread", "unread", "\\BOXED{B}"),
+            ("unread", "unread", "/BOX{}B"),
+            ("wrong", "unread", "A.B"),
+            ("unread", "right", "A woman"),
+            ("unread", "right", "Option B"),
+            ("unread", "right", "\\boxed{\\text{B}}"),
+            ("unread", "right", "<answer>B</answer>"),
+            ("unread", "unread", "The answer is B."),
+            ("unread", "unread", "<think>It is B"),
+            ("unread", "unread", "BC"),
+            ("unread", "unread", ""),
+            ("wrong", "wrong", "C"),
+            ("wrong", "wrong", "D. A robot"),
+            ("wrong", "wrong", "\\boxed{A}"),
+        ],
+    ),
+]
 
 TAGGED: list[tuple[Sample, list[Row]]] = [
     (
@@ -143,4 +270,6 @@ COUNTS: list[tuple[Sample, list[Row]]] = [
     ),
 ]
 
-OFFICIAL = [(sample, row) for sample, rows in OFFICIAL_CHOICES + TAGGED + COUNTS for row in rows]
+OFFICIAL = [
+    (sample, row) for sample, rows in OFFICIAL_CHOICES + PARSED + TAGGED + COUNTS for row in rows
+]
