@@ -2,32 +2,32 @@
 
 import json
 import re
-from collections import Counter
 from dataclasses import replace
 from pathlib import Path
-from typing import get_args
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from configs.inputs import FormatName
 from datamodules.sample import Media, Sample
 from datamodules.sources.formats import FORMATS, is_test_set
-from datamodules.sources.manifest import read_manifest
 from datamodules.sources.published.audio_benchmarks import AUDIO_BENCHMARKS
 from datamodules.sources.published.omni_benchmarks import OMNI_BENCHMARKS
 from datamodules.sources.published.video_benchmarks import VIDEO_BENCHMARKS
-from datamodules.sources.quarantine import Quarantine
 from modules.verifiers.publisher import official_score
 from modules.verifiers.verify import verify
+from tests.datamodules.sources.published.conftest import (
+    ALL,
+    EXCERPTS,
+    changed,
+    excerpt,
+    load,
+    name_of,
+    rows_of,
+)
 from tests.format_media import FIXTURES, values, with_media
 
 BENCHMARKS = {one.name for one in (*AUDIO_BENCHMARKS, *VIDEO_BENCHMARKS, *OMNI_BENCHMARKS)}
-ALL = sorted(path for path in FIXTURES.iterdir() if path.suffix != ".media")
-EXCERPTS = [path for path in ALL if not path.stem.endswith("_train")]
-"""But those in the form of a benchmark, which are read where they are named."""
-
 GOLD = [
     json.loads(line)
     for line in (FIXTURES.parent / "golden/excerpts.jsonl").read_text("utf-8").splitlines()
@@ -43,39 +43,7 @@ SET_ASIDE = {
 }
 """Of these excerpts one row, the others of which are read."""
 
-
-def name_of(excerpt: Path) -> str:
-    """Tell the format by the file's name, behind which copies have a word of their own."""
-    fitting = [name for name in get_args(FormatName) if excerpt.stem.startswith(name)]
-    return max(fitting, key=len)
-
-
 OURS = [excerpt for excerpt in EXCERPTS if name_of(excerpt) in BENCHMARKS]
-
-
-def load(manifest: Path, root: Path, name: FormatName = "auto") -> tuple[list[Sample], Counter]:
-    quarantine = Quarantine(max_bad_share=1)
-    return read_manifest(manifest, root, quarantine, format=name), quarantine.counts
-
-
-def excerpt(name: str, root: Path) -> list[Sample]:
-    samples, counts = load(with_media(FIXTURES / name, root), root)
-    assert not counts
-    return samples
-
-
-def changed(name: str, root: Path, number: int = 0, **fields: object) -> tuple[list[Sample], str]:
-    """Read one row of an excerpt with other fields; what it is counted as, if it is set aside."""
-    rows = [row for held in values(FIXTURES / name) for row in _rows(held)]
-    path = with_media(FIXTURES / name, root).with_suffix(".jsonl")
-    row = {key: value for key, value in (rows[number] | fields).items() if value != "absent"}
-    path.write_text(json.dumps(row))
-    samples, counts = load(path, root, name_of(Path(name)))
-    return samples, " ".join(counts)
-
-
-def _rows(held: object) -> list:
-    return held if isinstance(held, list) else [held]
 
 
 @pytest.mark.parametrize("path", ALL, ids=lambda path: path.name)
@@ -290,53 +258,6 @@ def test_a_manifest_in_a_folder_names_media_beside_it(tmp_path):
     assert first.media[0].path == "mmau/test-mini-audios/3fe64f3d-0a51.wav"
 
 
-SUBRIP = """1
-00:00:01,000 --> 00:00:02,500
-<font color="white" size=".72c">We leave</font>
-
-2
-00:00:03,000 --> 00:00:04,000
-at
-7
-"""
-
-
-def test_subtitles_are_the_words_of_a_film(tmp_path):
-    (tmp_path / "subtitles").mkdir()
-    (tmp_path / "subtitles/kLmN.srt").write_text(SUBRIP)
-    assert excerpt("worldsense.jsonl", tmp_path)[0].media[0].text == "We leave at 7"
-
-
-def test_subtitles_of_a_part_of_a_film_are_those_of_the_part(tmp_path):
-    """The part begins at 10 s and lasts 20 s: what is said at 8, 31.5 and after 40 is outside."""
-    lines = [
-        {"start": "00:00:07.000", "end": "00:00:09.000", "line": "Before."},
-        {"timestamp": [11, 13], "text": "Look"},
-        {"timestamp": [29.0, None], "text": "here."},
-        {"start": "00:00:31.000", "end": "00:00:32.000", "line": "After."},
-    ]
-    (tmp_path / "subtitles").mkdir()
-    (tmp_path / "subtitles/xY_en.json").write_text(json.dumps(lines))
-    part = {"starting_timestamp_for_subtitles": 10, "duration": 20}
-    [sample], _ = changed("longvideobench.json", tmp_path, **part)
-    assert sample.media[0].text == "Look here."
-
-
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"[" * 100_000, b'{"a": 1}', b"[3, {}]"])
-def test_a_question_with_damaged_subtitles_is_asked_without(content, tmp_path):
-    (tmp_path / "xY_en.json").write_bytes(content)
-    assert {
-        item.text for one in excerpt("longvideobench.json", tmp_path) for item in one.media
-    } == {""}
-
-
-def test_subtitles_stay_inside_the_data_root(tmp_path):
-    (tmp_path / "secret.srt").write_text(SUBRIP)
-    for path in ("../secret.srt", str(tmp_path / "secret.srt")):
-        [sample], _ = changed("worldsense.jsonl", tmp_path / "root", subtitle_path=path)
-        assert sample.media[0].text == ""
-
-
 ODD = [None, True, 0, -1, 10**400, 1e308, "", " ", "B", "\0", "[", [], [None], {}, {"A": 1}, [[]]]
 
 
@@ -344,7 +265,7 @@ ODD = [None, True, 0, -1, 10**400, 1e308, "", " ", "B", "\0", "[", [], [None], {
 def test_no_mutation_of_a_row_ends_in_a_traceback(path, tmp_path):
     """Every value of the first row is replaced by every odd value; each is read or set aside."""
     held = next(iter(values(path)))
-    row = _rows(held)[0]
+    row = rows_of(held)[0]
     manifest = with_media(path, tmp_path).with_suffix(".jsonl")
     keys = [name for name in row if name.lower().replace(" ", "_") in ("id", "qid", "index")]
     rows = [row | {name: value} for name in row for value in ODD]

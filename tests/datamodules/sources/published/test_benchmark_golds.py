@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.datamodules.sources.published.test_benchmark_formats import changed, load, name_of
+from tests.datamodules.sources.published.conftest import changed, load, name_of
 from tests.format_media import FIXTURES, with_media
 
 LETTERS = ["A. c", "B. a", "C. t"]

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from datamodules.sources.formats import is_test_set
-from tests.datamodules.sources.published.test_benchmark_formats import changed, load, name_of
+from tests.datamodules.sources.published.conftest import changed, load, name_of
 from tests.datamodules.sources.published.test_benchmark_golds import ASKED, BARE
 from tests.format_media import FIXTURES, values, with_media, write_medium
 

@@ -10,7 +10,7 @@ from datamodules.sources.published.audio_benchmarks import AUDIO_BENCHMARKS
 from datamodules.sources.published.omni_benchmarks import OMNI_BENCHMARKS
 from datamodules.sources.published.training import TRAINING
 from datamodules.sources.published.video_benchmarks import VIDEO_BENCHMARKS
-from tests.datamodules.sources.published.test_benchmark_formats import (
+from tests.datamodules.sources.published.conftest import (
     EXCERPTS,
     changed,
     load,
