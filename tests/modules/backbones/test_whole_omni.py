@@ -19,15 +19,18 @@ from modules.backbones.loading import open_model
 from modules.policy.omni import OmniModel
 from tests.tiny_backbones import multimodal_rope, published, tiny
 
-TALKER_2_5: dict[str, Any] = {
+LAYERS = {
     "vocab_size": 64,
-    "embedding_size": 192,
     "hidden_size": 32,
     "intermediate_size": 48,
     "num_hidden_layers": 1,
     "num_attention_heads": 2,
     "num_key_value_heads": 1,
     "head_dim": 16,
+}
+TALKER_2_5: dict[str, Any] = {
+    **LAYERS,
+    "embedding_size": 192,
     "pad_token_id": 0,
     "rope_parameters": multimodal_rope(2, 3, 3),
 }
@@ -57,15 +60,6 @@ TOKEN2WAV = {
         "resblock_kernel_sizes": [3],
         "resblock_dilation_sizes": [[1, 3, 5]],
     },
-}
-LAYERS = {
-    "vocab_size": 64,
-    "hidden_size": 32,
-    "intermediate_size": 48,
-    "num_hidden_layers": 1,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "head_dim": 16,
 }
 EXPERTS = {"moe_intermediate_size": 16, "num_experts": 4, "num_experts_per_tok": 2}
 TALKER_3: dict[str, Any] = {
