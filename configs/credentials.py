@@ -19,6 +19,12 @@ from omegaconf.resolvers import oc
 USER = r"(\w://)[^/?#\s]*@"
 """Who asks, in an address, often with a password, and the slashes before."""
 
+BARE = (
+    r"(?<![\w.%+~-])[\w.%+~-]{0,99}:[^\s/\"']{1,300}@"
+    r"(?=(?:[\w.-]{1,253}|\[[\da-fA-F:.]{2,45}\]):\d)"
+)
+"""The same without a scheme before it, as variables of proxies have it: the host has a port."""
+
 KEYS = {
     "a Hugging Face token": r"\bhf_(?:(?=[a-z]*[A-Z\d])[A-Za-z\d]{12,}|[a-z]{30,})",
     "an API key": r"\b[spr]k[-_](?:ant|proj|or|svcacct|admin|live|test)[-_][\w-]{6,}"
@@ -34,7 +40,8 @@ KEYS = {
     "a Weights & Biases key": r"\bwandb_v\d_\w{12}|wandb\W.{0,40}\b[\da-f]{40}\b"
     r"|\blocal-[\da-f]{40}\b",
     "a header with a key": r"\b(?i:bearer|basic)\s+(?=\S{0,80}\d|\S{20})[\w.~+/=-]{8}",
-    "a user or password in an address": USER + r"|//[^/?#\s@]*:(?!\d+(?:[/?#]|$))\S{0,300}@",
+    "a user or password in an address": rf"{USER}|{BARE}"
+    r"|//[^/?#\s@]*:(?!\d+(?:[/?#]|$))\S{0,300}@",
     "a key in the query of an address": r"[?&;#](?i:[\w-]*(?:key|token|secret|passw(?:or)?d|auth"
     r"|credential|signature)|pwd|sig)=[^&\s]",
     "a key by its name": r"(?i:(?:api|access|account|secret)[-_]?key|token|secret|passw(?:or)?d)"
@@ -77,7 +84,7 @@ def masked(text: str) -> str:
     """Leave keys of the environment, and passwords in addresses, out of what libraries say."""
     for _, value in environment_keys():
         text = text.replace(value, "***")
-    return re.sub(USER, r"\g<1>***@", text)
+    return re.sub(BARE, "***@", re.sub(USER, r"\g<1>***@", text))
 
 
 def key_in(text: str) -> str | None:

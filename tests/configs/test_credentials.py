@@ -45,6 +45,7 @@ PASTED = {
     "user and password": "https://user:pw@host/model",
     "no user": "redis://:pw@host",
     "no scheme": "//user:pw@host/model",
+    "no slashes": "user:p@ss,word@host:80",
     "a name": "api_key=a1b2c3d4",
     "a name of W&B": f"WANDB_API_KEY={HEX}deadc0de",
     "a name in JSON": '"password": "hunter2hunter2"',
@@ -216,3 +217,13 @@ def test_whoever_asks_is_shown_in_no_address(user):
     """Mirrors of the hub and proxies take a token in the place of a name."""
     said = f"https://{user}@mirror:80/x and socks5h://{user}@proxy cannot be reached"
     assert masked(said) == "https://***@mirror:80/x and socks5h://***@proxy cannot be reached"
+
+
+@pytest.mark.parametrize("user", ["me:secret", ":secret", "me:sec@ret", "a%40b.c:s%40cret"])
+@pytest.mark.parametrize("host", ["proxy", "10.0.0.1", "[::1]"])
+def test_whoever_asks_is_shown_in_no_address_without_a_scheme(user, host):
+    """As in HTTPS_PROXY; what has no port may be anything, such as the time of a file."""
+    assert masked(f"proxy '{user}@{host}:80' is gone") == f"proxy '***@{host}:80' is gone"
+    assert masked("12:30:45@night of http://host:80/a@b:c") == (
+        "12:30:45@night of http://host:80/a@b:c"
+    )
