@@ -41,6 +41,13 @@ def check_tokenizer(place: Path) -> None:
             raise _unusable(
                 file, f"its {part} makes texts up to {growth:.3g} times as long, not {MOST_GROWTH}"
             )
+    model = held.get("model")
+    if not isinstance(model, dict):
+        raise _unusable(file, "its model is no object that names each field once")
+    if model.get("dropout"):  # the only draw of the library that such a file asks for
+        raise _unusable(
+            file, f"its model.dropout is {model['dropout']}, not null: a text is random tokens"
+        )
 
 
 def open_tokenizer(place: Path) -> Tokenizer:

@@ -1,6 +1,7 @@
 """Tokenizers of strangers: no text grows without end, and what they give up over is told."""
 
 import json
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,25 @@ def test_words_of_a_vocabulary_may_be_written_alike(model):
     words = json.loads((model / "tokenizer.json").read_text())["model"]
     change(model, model=words | {"vocab": words["vocab"] | {"\uff41\uff42": 7, "ab": 8}})
     check_tokenizer(model)
+
+
+@pytest.mark.parametrize(("dropout", "random"), [(0.3, True), (1, True), (0.0, False)])
+def test_a_tokenizer_that_draws_is_refused(model, dropout, random):
+    """Else the same question would be another prompt each time, and no run could be continued."""
+    words = json.loads((model / "tokenizer.json").read_text())["model"]
+    change(model, model=words | {"dropout": dropout})
+    for opened in (PromptEncoder, lambda path: open_tokenizer(Path(path))):
+        with pytest.raises(ValueError) if random else nullcontext() as caught:
+            opened(str(model))
+        told = str(caught.value) if caught else ""
+        assert (f"tokenizer.json cannot be used (its model.dropout is {dropout}" in told) == random
+
+
+def test_a_model_of_a_tokenizer_that_names_its_dropout_twice_is_refused(model):
+    file = model / "tokenizer.json"
+    file.write_text(file.read_text().replace('"dropout":', '"dropout": null, "dropout":', 1))
+    with pytest.raises(ValueError, match="its model is no object that names each field once"):
+        check_tokenizer(model)
 
 
 SLOW = {"type": "Split", "pattern": {"Regex": "(x+x+)+y"}, "behavior": "Isolated", "invert": False}
