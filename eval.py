@@ -1,5 +1,10 @@
 """Evaluate: `python eval.py stage=benchmark`; `--help` lists the rest."""
 
+import signal
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # else a traceback of imports, until `start` hears
+
 from runtime.console import importing, run_to_exit, say, start
 from runtime.loggers import tell_unsent
 

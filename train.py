@@ -3,8 +3,12 @@
 `--help` lists the rest.
 """
 
+import signal
 import sys
 from functools import partial
+
+if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # else a traceback of imports, until `start` hears
 
 from configs.command import asks_recipe
 from runtime.console import importing, run_to_exit, say, start, start_recipe

@@ -1,6 +1,7 @@
 """What both scripts share: streams that are closed, full or unread, and how a process ends."""
 
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -149,3 +150,19 @@ def test_a_directory_that_somebody_else_could_change_is_not_used_for_libraries(t
     place.rmdir()
     place.symlink_to(tmp_path)
     assert console._place_for_libraries() is None
+
+
+@pytest.mark.parametrize("script", ["train.py", "eval.py"])
+def test_an_interrupt_while_the_first_modules_are_imported_is_quiet(script, tmp_path):
+    """By a stand-in for one of them; a shell shows 130 for a process that the signal ended."""
+    interrupted = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+    (tmp_path / "omegaconf.py").write_text(interrupted)
+    done = subprocess.run(
+        [sys.executable, script, "--help"],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=300,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (-signal.SIGINT, "", "")
