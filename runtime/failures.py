@@ -26,7 +26,11 @@ SHARED_MEMORY = re.compile(r"Bus error|shared memory|unable to mmap|/dev/shm|/to
 PEERS = re.compile(
     r"Connection (?:closed|reset) by peer|Connection refused|\bgloo\b|\bNCCL\b|ProcessGroup"
     r"|Timed out (?:initializing|waiting)|Broken pipe|failed to connect|has timed out"
+    r"|timeout caused pair closure"
 )
+SILENT = re.compile(r"waiting \d+ms for|timeout caused pair closure|operation timeout")
+"""Of those, the words for a process that is there, and says nothing."""
+
 NO_GPU = re.compile(
     r"NVIDIA driver|CUDA driver|no kernel image|No CUDA GPUs|CUDA-capable device|invalid device ord"
 )
@@ -173,6 +177,13 @@ def _peers(words: str, first: str) -> str:
         return (
             f"the port by which the processes of a run meet is taken ({first}), mostly by another "
             "run on this machine: set MASTER_PORT to a free one."
+        )
+    if SILENT.search(words):
+        return (
+            f"another process of this run took no part in a sum in time ({first}), but a sum over "
+            "all of them needs each: look for one that was stopped (T in `ps -eo pid,stat,args`) "
+            "or waits for a disk, end it, and repeat the command, which continues from the last "
+            "checkpoint."
         )
     return (
         f"the other processes of this run cannot be reached ({first}), and a sum over all of them "

@@ -107,6 +107,18 @@ RECOGNIZED = {
         torch.distributed.DistBackendError("NCCL error in: x.cpp, remote process exited"),
         "other processes of this run cannot be reached",
     ),
+    "silent, gloo": (
+        RuntimeError("[../unbound_buffer.cc:78] Timed out waiting 1800000ms for recv operation"),
+        r"took no part in a sum in time \(Timed out .*one that was stopped .*last checkpoint",
+    ),
+    "silent before, gloo": (
+        RuntimeError("Application timeout caused pair closure"),
+        "took no part in a sum in time",
+    ),
+    "silent, nccl": (
+        torch.distributed.DistBackendError("Watchdog caught collective operation timeout"),
+        "took no part in a sum in time",
+    ),
     "the port": (
         torch.distributed.DistNetworkError("The server socket has failed: EADDRINUSE"),
         "set MASTER_PORT",
