@@ -6,9 +6,11 @@ NOW := $(shell date +%Y%m%d-%H%M%S)
 KILLS ?= 50
 DEMO ?= runs/demo-$(NOW)
 TINY ?= runs/tiny-$(NOW)
+VERSION ?= 3.12
+OTHER = .venv/python-$(notdir $(VERSION))
 .DEFAULT_GOAL := help
-.PHONY: help setup wheels containers test test-slurm test-sweeps promises lint docs demo \
-	tiny-model gpu-check lock
+.PHONY: help setup wheels containers test test-python test-slurm test-sweeps promises lint docs \
+	demo tiny-model gpu-check lock
 
 help: ## List these commands
 	@sed -n 's/^\([a-z-]*\):.*## /\1|/p' $(MAKEFILE_LIST) | \
@@ -22,6 +24,10 @@ wheels: ## Download what setup needs into a directory, for machines without inte
 
 test: setup ## Run all tests on the CPU, one file on each core and one more, as some wait
 	$(PY) -m pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder
+
+test-python: setup ## Run all tests on another Python, in an environment of its own: VERSION=3.12 or a path
+	PATH="$(CURDIR)/.venv/uv/bin:$$PATH" VENV=$(OTHER) PYTHON=$(VERSION) scripts/setup.sh
+	$(MAKE) test PY=$(OTHER)/bin/python
 
 lint: setup ## Check style, format and types
 	$(PY) -m ruff check .

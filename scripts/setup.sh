@@ -1,11 +1,13 @@
 #!/usr/bin/env bash
 # Make .venv hold exactly what requirements.lock says; return at once when it does already.
+# VENV=DIRECTORY makes another environment, and PYTHON chooses its Python.
 # uv installs, because it follows the lock alone, whatever extra places pip is told to look in.
 # WHEELS=DIRECTORY installs from what `make wheels` put there, and asks no network.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-STAMP=.venv/installed.lock
+VENV=${VENV:-.venv}
+STAMP=$VENV/installed.lock
 
 if cmp -s requirements.lock "$STAMP"; then
     exit 0
@@ -52,8 +54,12 @@ else
     UV=$BOOT/bin/uv
 fi
 
-"$UV" venv --quiet --allow-existing --no-python-downloads --python "${PYTHON:-3.11}" .venv \
-    2>/dev/null || "$UV" venv --quiet --allow-existing .venv # any that pyproject.toml admits
-"$UV" pip sync --compile-bytecode --python .venv/bin/python --require-hashes "${FROM[@]}" \
+if [ -n "${PYTHON:-}" ]; then
+    "$UV" venv --quiet --allow-existing --no-python-downloads --python "$PYTHON" "$VENV"
+else
+    "$UV" venv --quiet --allow-existing --no-python-downloads --python 3.11 "$VENV" 2>/dev/null ||
+        "$UV" venv --quiet --allow-existing "$VENV" # any that pyproject.toml admits
+fi
+"$UV" pip sync --compile-bytecode --python "$VENV/bin/python" --require-hashes "${FROM[@]}" \
     requirements.lock
 cp requirements.lock "$STAMP"

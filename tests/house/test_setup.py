@@ -5,6 +5,7 @@ import http.server
 import os
 import shutil
 import subprocess
+import sys
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -63,6 +64,17 @@ def test_wheels_of_a_directory_are_installed_without_an_index(checkout):
     assert greets(checkout)
     stamp = checkout / ".venv/installed.lock"
     assert stamp.read_text() == (checkout / "requirements.lock").read_text()
+
+
+@needs_uv
+def test_another_environment_has_the_python_that_is_named(checkout):
+    """And none where that one is not there: tests on another Python must be of that Python."""
+    named = {"WHEELS": "wheels", "VENV": "other"}
+    done = run(checkout, "setup.sh", **named, PYTHON="python3.999")
+    assert done.returncode != 0 and not (checkout / "other/installed.lock").exists()
+    done = run(checkout, "setup.sh", **named, PYTHON=sys.executable)
+    assert done.returncode == 0, done.stderr
+    assert [*(checkout / "other").rglob("greeting.py")] and not (checkout / ".venv").exists()
 
 
 @needs_uv
