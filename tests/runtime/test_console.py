@@ -139,7 +139,7 @@ def test_a_report_that_finds_no_room_is_an_error_and_one_sentence(full):
     assert len(said.splitlines()) == 1
 
 
-def test_a_directory_that_somebody_else_could_change_is_not_used_for_libraries(tmp_path, monkeypatch):
+def test_a_directory_that_others_could_change_is_not_used_for_libraries(tmp_path, monkeypatch):
     """One of others' making may say which code draws and computes."""
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     place = tmp_path / f"earwitness-{os.geteuid()}"
