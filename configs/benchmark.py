@@ -55,14 +55,11 @@ class BenchmarkConfig:
     """What names the rows below a set: a field that the set's publisher gives its questions, such
     as task or category, or a field of `truth/SET.jsonl`."""
 
-    resamples: int = 2000
-    """Bootstrap resamples behind an interval."""
-
     confidence: float = 0.95
     """Share of intervals that hold the true value, between 0 and 1."""
 
     def __post_init__(self) -> None:
-        at_least("benchmark", 1, self, "max_completion_tokens", "batch_size", "resamples")
+        at_least("benchmark", 1, self, "max_completion_tokens", "batch_size")
         at_least("benchmark", 0, self, "limit", "option_permutations")
         a_share("benchmark", self.shard)
         named_once("benchmark", self, "sets", "conditions")

@@ -194,10 +194,6 @@ class AuditConfig:
     confidence: float = 0.95
     """Share of intervals that hold the true value, between 0 and 1."""
 
-    resamples: int = 2000
-    """Bootstrap resamples behind an interval of a mean."""
-
     def __post_init__(self) -> None:
         at_least("audit", 0, self, "limit")
-        at_least("audit", 1, self, "resamples")
         a_confidence("audit", self.confidence)

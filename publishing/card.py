@@ -9,9 +9,10 @@ from huggingface_hub import EvalResult, ModelCardData
 
 from configs.credentials import masked
 from configs.schema import SAMPLED, Config
+from evaluation.statistics.tables import percent, percent_bounds
 from publishing.origin import OURS
 from publishing.record import Record
-from publishing.scores import Score, ScoreTable
+from publishing.scores import ScoreTable
 from publishing.settings import PLACE, changed_settings, command_of, portable
 from untrusted.json_text import json_of
 from untrusted.terminal import escaped
@@ -133,11 +134,11 @@ def eval_results(card: Card) -> list[EvalResult]:
             metric_value=_percent(row.own.mean),
             metric_args={
                 "confidence": table.confidence,
-                "interval": [_percent(row.own.low), _percent(row.own.high)],
+                "interval": [*percent_bounds(row.own)],
                 "questions": row.own.n,
                 "clusters": row.own.clusters,
             }
-            if row.own.low is not None
+            if percent_bounds(row.own)
             else {"questions": row.own.n, "clusters": row.own.clusters},
         )
         for row in table.rows
@@ -228,21 +229,15 @@ def _scores(card: Card) -> Iterator[str]:
     yield f"| set | questions | clusters | {_cell(table.base)} | these weights | text only |"
     yield "|---|---|---|---|---|---|"
     for row in table.rows:
-        base = "" if row.base is None else _interval(row.base)
+        base = "" if row.base is None else percent(row.base)
         blind = "" if row.text_only is None else f"{_percent(row.text_only)}"
         name = _cell(f"{row.data}/{row.set}")
         own = row.own
-        yield f"| {name} | {own.n} | {own.clusters} | {base} | {_interval(own)} | {blind} |"
+        yield f"| {name} | {own.n} | {own.clusters} | {base} | {percent(own)} | {blind} |"
 
 
-def _interval(score: Score) -> str:
-    if score.low is None or score.high is None:
-        return f"{_percent(score.mean)}"
-    return f"{_percent(score.mean)} [{_percent(score.low)}, {_percent(score.high)}]"
-
-
-def _percent(share: float | None) -> float | None:
-    return None if share is None else round(100 * share, 1)
+def _percent(share: float) -> float:
+    return round(100 * share, 1)
 
 
 def _loading(card: Card) -> str:

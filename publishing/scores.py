@@ -2,25 +2,14 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import nan
 from pathlib import Path
 from typing import Any
 
 from configs.files import read_yaml
 from configs.names import flatten
+from evaluation.statistics.intervals import Interval
 from untrusted.json_text import json_of
-
-
-@dataclass(frozen=True, kw_only=True)
-class Score:
-    """A mean over questions, and its interval; shares from 0 to 1."""
-
-    mean: float
-    low: float | None
-    """None, like high, where the benchmark could give no interval."""
-
-    high: float | None
-    n: int
-    clusters: int
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,8 +18,8 @@ class SetScore:
 
     data: str
     set: str
-    own: Score
-    base: Score | None
+    own: Interval
+    base: Interval | None
     """None where the export itself was the baseline."""
 
     text_only: float | None
@@ -115,5 +104,7 @@ def _table(
     )
 
 
-def _score(line: Mapping[str, Any]) -> Score:  # of JSON
-    return Score(**{name: line[name] for name in ("mean", "low", "high", "n", "clusters")})
+def _score(line: Mapping[str, Any]) -> Interval:  # of JSON
+    """Read a score, whose bounds are null where the benchmark could give no interval."""
+    named = {name: line[name] for name in ("mean", "low", "high", "n", "clusters")}
+    return Interval(**{name: nan if value is None else value for name, value in named.items()})

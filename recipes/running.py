@@ -6,7 +6,6 @@ A finished step is not run again, so that the same command goes on at the first 
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 from pathlib import Path
 
 from configs.recipes import CONTROLS, Arm, Command
@@ -75,7 +74,7 @@ def _side_by_side(processes: Processes, command: Command, chains: Sequence[Seque
 
 def compare(command: Command, chains: Sequence[Sequence[Step]], root: Path) -> str:
     """Compare the arms in one table for each benchmark, and write it to the directory."""
-    from evaluation.benchmarking.arms import USUAL, compare_arms  # noqa: PLC0415 - a plan does without its arrays
+    from evaluation.benchmarking.arms import compare_arms  # noqa: PLC0415 - a plan does without its arrays
 
     tables, baseline = [], CONTROLS[0]
     for number, step in enumerate(chains[0]):
@@ -85,13 +84,12 @@ def compare(command: Command, chains: Sequence[Sequence[Step]], root: Path) -> s
         for arm, chain in zip(command.arms, chains, strict=True):
             arms.setdefault(arm.label, []).append(chain[number].dir)
         settings = step.config.benchmark
-        drawn = replace(USUAL, resamples=settings.resamples, confidence=settings.confidence)
         for name in settings.sets:
             found = compare_arms(
                 arms,
                 baseline if baseline in arms else command.arms[0].label,
                 dataset=name,
-                bootstrap=drawn,
+                confidence=settings.confidence,
             )
             several = len(settings.sets) > 1
             file = f"{step.name}-{name.replace('/', '-')}" if several else step.name

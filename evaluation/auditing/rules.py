@@ -31,8 +31,7 @@ from datamodules.contribution.selection import BANDS_KEPT
 from datamodules.sample import Sample
 from datamodules.truth import answerable
 from evaluation.auditing.truth import APPLICABLE, Check, check
-from evaluation.statistics.intervals import Interval
-from evaluation.statistics.proportions import clustered_share
+from evaluation.statistics.intervals import Interval, mean_interval
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -215,7 +214,7 @@ def rule_row(result: RuleResult, cluster: Sequence[str], *, confidence: float) -
         voters=result.voters,
         kept=int(result.kept.sum()),
         bands={band: counts[band] for band in BANDS},
-        weak=clustered_share(
+        weak=mean_interval(
             result.bands[applies] == "weak", np.asarray(cluster)[applies], confidence=confidence
         ),
         guesser=float(np.average(guessed, weights=list(kinds.values()))) if guessed else math.nan,

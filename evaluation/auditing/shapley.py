@@ -13,8 +13,7 @@ from datamodules.contribution.decide import question_features
 from datamodules.contribution.probe_scores import Scores
 from datamodules.contribution.shapley import Shares, has_part, shares
 from datamodules.sample import Sample
-from evaluation.statistics.bootstrap import Bootstrap
-from evaluation.statistics.intervals import Interval, cluster_interval
+from evaluation.statistics.intervals import DIFFERENCE, Interval, mean_interval
 
 PLAYERS: tuple[tuple[Part, ...], ...] = (("audio", "visual"), ("audio", "visual", "text"))
 """Parts that share the accuracy; three of them take all conditions."""
@@ -97,9 +96,9 @@ def shapley_values(
 
 
 def group_means(
-    result: ShapleyResult, groups: Sequence[str], cluster: Sequence[str], bootstrap: Bootstrap
+    result: ShapleyResult, groups: Sequence[str], cluster: Sequence[str], *, confidence: float
 ) -> list[tuple[str, dict[str, Interval]]]:
-    """Average each column over all questions and over each group, with bootstrap intervals.
+    """Average each column over all questions and over each group, with intervals.
 
     Args:
         groups: the group of each question.
@@ -114,8 +113,11 @@ def group_means(
         (
             title,
             {
-                column: cluster_interval(
-                    result.estimates(column)[chosen], assets[chosen], bootstrap
+                column: mean_interval(
+                    result.estimates(column)[chosen],
+                    assets[chosen],
+                    confidence=confidence,
+                    reach=(-2, 2) if column == "synergy" else DIFFERENCE,
                 )
                 for column in result.columns
             },

@@ -34,7 +34,6 @@ from evaluation.auditing.tables import (
     truth_tables,
     unanswered_list,
 )
-from evaluation.statistics.bootstrap import Bootstrap
 from evaluation.statistics.intervals import Interval, without_nan
 from runtime.runs import open_run
 from runtime.writing import write_text
@@ -204,9 +203,7 @@ def _contribution(
             result,
             groups,
             [sample.asset_id for sample in samples],
-            Bootstrap(
-                resamples=settings.resamples, confidence=settings.confidence, seed=config.seed
-            ),
+            confidence=settings.confidence,
         )
         numbers |= {"probe": result.key, "how": result.how, "players": result.players}
         numbers["groups"] = {

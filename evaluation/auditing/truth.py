@@ -11,8 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from evaluation.statistics.intervals import Interval
-from evaluation.statistics.proportions import clustered_share, mean_share
+from evaluation.statistics.intervals import Interval, combined, mean_interval
 
 APPLICABLE = ("strong", "weak", "undetermined")
 """Bands of the questions that a rule applies to."""
@@ -58,7 +57,7 @@ def check(
     decided = strong | weak
 
     def share(right: NDArray[np.bool_], among: NDArray[np.bool_]) -> Interval:
-        return clustered_share(right[among], clusters[among], confidence=confidence)
+        return mean_interval(right[among], clusters[among], confidence=confidence)
 
     strong_recall, weak_recall = share(strong, needs), share(weak, ~needs)
     strong_decided, weak_decided = share(strong, needs & decided), share(weak, ~needs & decided)
@@ -72,8 +71,8 @@ def check(
         weak_precision=share(~needs, weak),
         strong_recall=strong_recall,
         weak_recall=weak_recall,
-        balanced=mean_share(strong_recall, weak_recall),
+        balanced=combined((strong_recall, weak_recall), (1, 1)),
         strong_recall_decided=strong_decided,
         weak_recall_decided=weak_decided,
-        balanced_decided=mean_share(strong_decided, weak_decided),
+        balanced_decided=combined((strong_decided, weak_decided), (1, 1)),
     )

@@ -1,7 +1,7 @@
 """Compare arms of training, each run with several seeds.
 
-A difference between two arms has two sources of chance: the questions and the seeds. Resampling
-questions alone takes the runs as given, and makes every interval too narrow.
+A difference between two arms has two sources of chance: the questions and the seeds. An interval
+for questions alone takes the runs as given, and is too narrow.
 """
 
 import json
@@ -12,28 +12,12 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
 
 from evaluation.benchmarking.results import BenchmarkResult, load_result
-from evaluation.statistics.bootstrap import Bootstrap, Clusters, crossed_means, quantile_interval
-from evaluation.statistics.intervals import without_nan
-from evaluation.statistics.tables import layout
+from evaluation.statistics.intervals import Interval, crossed_interval, without_nan
+from evaluation.statistics.tables import layout, percent
 
 ALL, NEEDS_MEDIA = "all questions", "need the media"
-
-USUAL = Bootstrap(resamples=2000, confidence=0.95, seed=0)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Difference:
-    """Accuracy of the baseline minus that of an arm, paired by seed and question."""
-
-    mean: float
-    low: float
-    """NaN, like high, where there are fewer than two clusters of questions."""
-
-    high: float
-    by_seed: Sequence[float]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +35,12 @@ class ArmRow:
     tokens: float
     """Tokens trained on; NaN where a run did not count them."""
 
-    difference: Mapping[str, Difference]
-    """Baseline minus this arm; empty for the baseline itself."""
+    difference: Mapping[str, Interval]
+    """Accuracy of the baseline minus that of this arm, paired by seed and question; empty for the
+    baseline itself."""
+
+    by_seed: Mapping[str, Sequence[float]]
+    """The same difference of each seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +53,6 @@ class Comparison:
 
     clusters: int
     confidence: float
-    resamples: int
     rows: Sequence[ArmRow]
 
     @property
@@ -83,12 +70,17 @@ class Comparison:
         seeds = self.rows[0].seeds
         note = (
             f"{self.questions[ALL]} questions about {self.clusters} assets, seeds: {seeds}; "
-            f"accuracy in percent, mean over seeds. {self.confidence:.0%} intervals by "
-            f"{self.resamples} resamples of assets and seeds, crossed; by seed: signs of the "
-            f"difference, {groups[-1]}."
+            f"accuracy in percent, mean over seeds. {self.confidence:.0%} intervals "
+            "for the chance of assets and of seeds; by seed: signs of the difference, "
+            f"{groups[-1]}."
         )
         if seeds == 1:
             note += " Of one seed, intervals hold the chance of the questions only."
+        elif seeds == 2:
+            note += " Two seeds cannot tell how much chance there is in seeds."
+        differences = [each for row in self.rows for each in row.difference.values()]
+        caveats = dict.fromkeys(each.caveat for each in differences if each.caveat)
+        note += "".join(f" {caveat.capitalize()}." for caveat in caveats)
         return "\n".join([*lines, note])
 
 
@@ -97,7 +89,7 @@ def compare_arms(
     baseline: str,
     *,
     dataset: str | None = None,
-    bootstrap: Bootstrap = USUAL,
+    confidence: float = 0.95,
 ) -> Comparison:
     """Load the results of stage=benchmark, and compare every arm with one of them.
 
@@ -118,11 +110,11 @@ def compare_arms(
         groups[NEEDS_MEDIA] = first.needs_media
     right = {arm: np.stack([run.right for run in runs]) for arm, runs in results.items()}  # (S, Q)
 
-    def difference(arm: str, group: NDArray[np.bool_]) -> Difference:
-        return crossed_difference(
-            (right[baseline] - right[arm])[:, group], first.clusters[group], bootstrap
-        )
-
+    ahead = {
+        arm: {name: (right[baseline] - own)[:, group] for name, group in groups.items()}
+        for arm, own in right.items()
+        if arm != baseline
+    }  # (S, Q) each
     rows = [
         ArmRow(
             arm=arm,
@@ -130,9 +122,11 @@ def compare_arms(
             accuracy={name: float(right[arm][:, group].mean()) for name, group in groups.items()},
             steps=fmean(run.steps for run in runs),
             tokens=fmean(run.tokens for run in runs),
-            difference={}
-            if arm == baseline
-            else {name: difference(arm, group) for name, group in groups.items()},
+            difference={
+                name: crossed_interval(own, first.clusters[groups[name]], confidence=confidence)
+                for name, own in ahead.get(arm, {}).items()
+            },
+            by_seed={name: own.mean(axis=1).tolist() for name, own in ahead.get(arm, {}).items()},
         )
         for arm, runs in results.items()
     ]
@@ -140,24 +134,9 @@ def compare_arms(
         baseline=baseline,
         questions={name: int(group.sum()) for name, group in groups.items()},
         clusters=len(set(first.clusters)),
-        confidence=bootstrap.confidence,
-        resamples=bootstrap.resamples,
+        confidence=confidence,
         rows=rows,
     )
-
-
-def crossed_difference(values: ArrayLike, cluster: Clusters, bootstrap: Bootstrap) -> Difference:
-    """Estimate a mean over questions and seeds with an interval over both, see `crossed_means`.
-
-    Of few seeds a bootstrap knows little, which is why the sign of each is shown.
-
-    Shapes: values (S, Q)
-    """
-    table = np.asarray(values, dtype=np.float64)
-    means = crossed_means(table, cluster, bootstrap)
-    low, high = quantile_interval(means, bootstrap.confidence)
-    by_seed = tuple(float(mean) for mean in table.mean(axis=1))
-    return Difference(mean=float(table.mean()), low=low, high=high, by_seed=by_seed)
 
 
 def _check_seeds(arms: Mapping[str, Sequence[Path]], baseline: str) -> None:
@@ -200,9 +179,6 @@ def _cells(row: ArmRow, groups: Sequence[str]) -> list[str]:
     cells += [f"{row.steps:.0f}", "-" if math.isnan(row.tokens) else f"{row.tokens:,.0f}"]
     if not row.difference:
         return cells + ["-"] * (len(groups) + 1)
-    for group in groups:
-        value = row.difference[group]
-        bounds = f"{100 * value.low:+.1f}, {100 * value.high:+.1f}"
-        cells.append(f"{100 * value.mean:+.1f} [{'-' if math.isnan(value.low) else bounds}]")
-    signs = (np.sign(value) for value in row.difference[groups[-1]].by_seed)
+    cells += [percent(row.difference[group], sign="+") for group in groups]
+    signs = (np.sign(value) for value in row.by_seed[groups[-1]])
     return [*cells, "".join("0+-"[int(sign)] for sign in signs)]

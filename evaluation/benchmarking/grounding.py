@@ -1,13 +1,13 @@
 """Audio grounding: how much the scores of a model depend on hearing and on seeing."""
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike
 
-from evaluation.statistics.bootstrap import Bootstrap, Clusters, clustered_means, quantile_interval
-from evaluation.statistics.intervals import Interval, cluster_interval
+from evaluation.statistics.intervals import DIFFERENCE, Clusters, Floats, Interval, mean_interval
 
 SWAP_CONDITIONS = ("full", "no_audio:mismatched", "no_visual:mismatched", "text_only:mismatched")
 """The cells of the swap grid: unchanged, with the sound of another question, with its pictures, and
@@ -39,17 +39,19 @@ def audio_score(
     silent: ArrayLike,
     mismatched: ArrayLike,
     cluster: Clusters,
-    bootstrap: Bootstrap,
+    *,
+    confidence: float,
 ) -> Interval:
     """Measure the effect of hearing, paired by question (arXiv 2609.04637).
 
     S = full - (silent + mismatched) / 2
     """
     whole, mute, other = (np.asarray(each, dtype=np.float64) for each in (full, silent, mismatched))
-    return cluster_interval(whole - (mute + other) / 2, cluster, bootstrap)
+    effect = whole - (mute + other) / 2
+    return mean_interval(effect, cluster, confidence=confidence, reach=DIFFERENCE)
 
 
-def swap_grid(cells: Sequence[ArrayLike], cluster: Clusters, bootstrap: Bootstrap) -> SwapGrid:
+def swap_grid(cells: Sequence[ArrayLike], cluster: Clusters, *, confidence: float) -> SwapGrid:
     """Cross matching and swapped sound with matching and swapped pictures (arXiv 2609.36798).
 
         E_A = ((full - other sound) + (other pictures - both)) / 2
@@ -57,9 +59,8 @@ def swap_grid(cells: Sequence[ArrayLike], cluster: Clusters, bootstrap: Bootstra
         psi = (full - other sound) - (other pictures - both)
 
     Only these names are known to us from the paper. Our reading: a cell holds the share of answers
-    that are right by the question's own key, whatever the swapped media would suggest, and all four
-    cells are resampled together. The interval of the index leaves out draws in which neither has an
-    effect.
+    that are right by the question's own key, whatever the swapped media would suggest. The index
+    lies where both effects lie in their intervals, each of which misses half as often (Bonferroni).
 
     Args:
         cells: of each question, by `SWAP_CONDITIONS`.
@@ -68,22 +69,38 @@ def swap_grid(cells: Sequence[ArrayLike], cluster: Clusters, bootstrap: Bootstra
     audio = ((full - sound) + (pictures - both)) / 2
     visual = ((full - pictures) + (sound - both)) / 2
     interaction = (full - sound) - (pictures - both)
-    effects = [cluster_interval(each, cluster, bootstrap) for each in (audio, visual, interaction)]
-    index = _index(np.array([[effects[0].mean, effects[1].mean]]))[0]
-    draws = _index(clustered_means([audio, visual], cluster, bootstrap))
-    low, high = quantile_interval(draws[np.isfinite(draws)], bootstrap.confidence)
+
+    def effect(values: Floats, sure: float, most: float = 1.0) -> Interval:
+        return mean_interval(values, cluster, confidence=sure, reach=(-most, most))
+
+    wider = (1 + confidence) / 2
     return SwapGrid(
-        audio=effects[0],
-        visual=effects[1],
-        interaction=effects[2],
-        shortcut=Interval(
-            mean=float(index), low=low, high=high, n=len(full), clusters=len({*cluster})
-        ),
+        audio=effect(audio, confidence),
+        visual=effect(visual, confidence),
+        interaction=effect(interaction, confidence, 2.0),
+        shortcut=_shortcut(effect(audio, wider), effect(visual, wider)),
     )
 
 
-def _index(effects: np.ndarray) -> np.ndarray:
-    """Shortcut index of pairs of effects; NaN where both are 0. Shapes: (R, 2) -> (R,)"""
-    size = np.abs(effects)
-    total = size.sum(axis=1)
-    return np.divide(size[:, 1], total, out=np.full(len(size), np.nan), where=total > 0)
+def _shortcut(audio: Interval, visual: Interval) -> Interval:
+    """Compute the shortcut index of two effects; undefined where both are 0."""
+
+    def index(sound: float, sight: float) -> float:
+        return sight / (sound + sight) if sound + sight else math.nan
+
+    def sizes(effect: Interval) -> tuple[float, float]:
+        """Bound the size of an effect, which may lie on either side of 0."""
+        ends = sorted((abs(effect.low), abs(effect.high)))
+        return (0.0 if effect.low <= 0 <= effect.high else ends[0]), ends[1]
+
+    heard, seen = sizes(audio), sizes(visual)
+    mean = index(abs(audio.mean), abs(visual.mean))
+    low, high = index(heard[1], seen[0]), index(heard[0], seen[1])
+    known = not math.isnan(mean)
+    return Interval(
+        mean=mean,
+        low=low if known else math.nan,
+        high=high if known else math.nan,
+        n=audio.n,
+        clusters=audio.clusters,
+    )

@@ -20,9 +20,8 @@ from evaluation.benchmarking.grounding import (
 )
 from evaluation.benchmarking.report import POWER, Ablation, Comparison, Grounding, Mean, ScoreRow
 from evaluation.benchmarking.scoring import SetScores
-from evaluation.statistics.bootstrap import Bootstrap
-from evaluation.statistics.intervals import Interval, cluster_interval, compare_models
-from evaluation.statistics.significance import smallest_difference
+from evaluation.statistics.intervals import DIFFERENCE, Interval, mean_interval
+from evaluation.statistics.significance import compare_models, smallest_difference
 
 TEXT_ONLY = ("text_only", "absent")
 """The blind condition; replaced media would still be a cue."""
@@ -36,7 +35,7 @@ def score_row(
     official: Mapping[str, float] | None,
     macro_f1: MacroF1 | None = None,
     described: bool,
-    bootstrap: Bootstrap,
+    confidence: float,
 ) -> ScoreRow:
     """Compute the score of one checkpoint on one set, with its baselines.
 
@@ -48,14 +47,14 @@ def score_row(
     return ScoreRow(
         set=dataset.name,
         checkpoint=checkpoint,
-        score=cluster_interval(main.right, dataset.clusters, bootstrap),
+        score=mean_interval(main.right, dataset.clusters, confidence=confidence),
         unparsed=float(main.unparsed.mean()),
         missing=float(main.missing.mean()),
         first_option=float(main.first_option.mean()),
         longest_option=float(main.longest_option.mean()),
         text_only=None if blind is None else float(blind.right.mean()),
         clean={
-            rule: cluster_interval(kept.right, kept.cluster, bootstrap)
+            rule: mean_interval(kept.right, kept.cluster, confidence=confidence)
             for rule in dataset.views
             for kept in [_kept(dataset, main, rule)]
         },
@@ -73,14 +72,18 @@ def _kept(dataset: BenchmarkSet, scores: SetScores, rule: str) -> ClusteredScore
 
 
 def mean_of(
-    checkpoint: str, sets: Sequence[BenchmarkSet], scores: Sequence[SetScores], bootstrap: Bootstrap
+    checkpoint: str,
+    sets: Sequence[BenchmarkSet],
+    scores: Sequence[SetScores],
+    *,
+    confidence: float,
 ) -> Mean:
     """Average one checkpoint over all sets, raw and clean."""
 
     def both(clustered: Sequence[ClusteredScores]) -> tuple[Interval, Interval]:
         return (
-            over_sets(clustered, bootstrap, weighted=False),
-            over_sets(clustered, bootstrap, weighted=True),
+            over_sets(clustered, confidence=confidence, weighted=False),
+            over_sets(clustered, confidence=confidence, weighted=True),
         )
 
     pairs = list(zip(sets, scores, strict=True))
@@ -98,7 +101,8 @@ def comparison(
     dataset: BenchmarkSet,
     scores: Mapping[str, SetScores],
     groups: Mapping[str, Sequence[int]],
-    bootstrap: Bootstrap,
+    *,
+    confidence: float,
 ) -> Comparison:
     """Compare two checkpoints, or list one, by group of questions."""
     rows = [
@@ -106,7 +110,7 @@ def comparison(
             group,
             {name: own.right[list(indices)] for name, own in scores.items()},
             dataset.clusters[list(indices)],
-            bootstrap,
+            confidence=confidence,
         )
         for group, indices in groups.items()
     ]
@@ -114,14 +118,14 @@ def comparison(
     if len(scores) == 2:
         first, second = (own.right for own in scores.values())
         smallest = smallest_difference(
-            first, second, dataset.clusters, confidence=bootstrap.confidence, power=POWER
+            first, second, dataset.clusters, confidence=confidence, power=POWER
         )
         discordance = float(((second - first) ** 2).mean())
     return Comparison(set=dataset.name, rows=rows, smallest=smallest, discordance=discordance)
 
 
 def ablations(
-    dataset: BenchmarkSet, checkpoint: str, scores: Mapping[str, SetScores], bootstrap: Bootstrap
+    dataset: BenchmarkSet, checkpoint: str, scores: Mapping[str, SetScores], *, confidence: float
 ) -> list[Ablation]:
     """Compare every condition with full, over the questions that could be shown in both."""
     if "full" not in scores:
@@ -138,16 +142,18 @@ def ablations(
                 set=dataset.name,
                 setting=setting,
                 checkpoint=checkpoint,
-                full=cluster_interval(full, names, bootstrap),
-                left=cluster_interval(left, names, bootstrap),
-                difference=cluster_interval(full - left, names, bootstrap),
+                full=mean_interval(full, names, confidence=confidence),
+                left=mean_interval(left, names, confidence=confidence),
+                difference=mean_interval(
+                    full - left, names, confidence=confidence, reach=DIFFERENCE
+                ),
             )
         )
     return rows
 
 
 def groundings(
-    dataset: BenchmarkSet, checkpoint: str, scores: Mapping[str, SetScores], bootstrap: Bootstrap
+    dataset: BenchmarkSet, checkpoint: str, scores: Mapping[str, SetScores], *, confidence: float
 ) -> list[Grounding]:
     """Compute the grounding metrics whose conditions were run, over the affected questions.
 
@@ -158,13 +164,16 @@ def groundings(
         chosen = dataset.affected(AUDIO_CONDITIONS[-1]) & _answered(scores, AUDIO_CONDITIONS)
         full, silent, mismatched = (scores[name].right[chosen] for name in AUDIO_CONDITIONS)
         names = dataset.clusters[chosen]
-        metrics["audio score S"] = audio_score(full, silent, mismatched, names, bootstrap)
+        metrics["audio score S"] = audio_score(
+            full, silent, mismatched, names, confidence=confidence
+        )
     if all(setting in scores for setting in SWAP_CONDITIONS):
         _, no_audio, no_visual, _ = SWAP_CONDITIONS
         chosen = dataset.affected(no_audio) & dataset.affected(no_visual)
         chosen &= _answered(scores, SWAP_CONDITIONS)
         names = dataset.clusters[chosen]
-        grid = swap_grid([scores[name].right[chosen] for name in SWAP_CONDITIONS], names, bootstrap)
+        cells = [scores[name].right[chosen] for name in SWAP_CONDITIONS]
+        grid = swap_grid(cells, names, confidence=confidence)
         metrics["sound's effect E_A"] = grid.audio
         metrics["pictures' effect E_V"] = grid.visual
         metrics["interaction"] = grid.interaction

@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from evaluation.benchmarking.fixed_options import MacroF1
-from evaluation.statistics.intervals import ComparisonRow, Interval, without_nan
+from evaluation.statistics.intervals import Interval, without_nan
+from evaluation.statistics.significance import ComparisonRow
 
 POWER = 0.8
 """Power of the test that `Comparison.smallest` assumes."""

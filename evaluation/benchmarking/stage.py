@@ -24,7 +24,6 @@ from evaluation.benchmarking.models import (
 from evaluation.benchmarking.report import Comparison, Report, ScoreRow
 from evaluation.benchmarking.scoring import SetScores, grade_answers, official, rows, set_scores
 from evaluation.benchmarking.tables import check_complete, render, short_names
-from evaluation.statistics.bootstrap import Bootstrap
 from inference.loading import weights_of
 from modules.grading import HARNESS
 from runtime.loggers import sends_to_wandb
@@ -146,9 +145,7 @@ def _report(
 ) -> Report:
     """Compute everything that the tables show."""
     settings = config.benchmark
-    bootstrap = Bootstrap(
-        resamples=settings.resamples, confidence=settings.confidence, seed=config.seed
-    )
+    confidence = settings.confidence
     pairs = list(zip(sets, results, strict=True))
     alone = [(dataset, name, own.scores[name]) for dataset, own in pairs for name in names]
     main = settings.conditions[0]
@@ -163,7 +160,7 @@ def _report(
                 official=own.official[name],
                 macro_f1=own.macro_f1[name],
                 described=described,
-                bootstrap=bootstrap,
+                confidence=confidence,
             )
             for name in names
         ]
@@ -171,7 +168,10 @@ def _report(
     def comparisons(dataset: BenchmarkSet, own: SetResults, rows: Groups) -> list[Comparison]:
         return [
             comparison(
-                dataset, {n: own.scores[n][main] for n in (names[0], other)}, rows, bootstrap
+                dataset,
+                {n: own.scores[n][main] for n in (names[0], other)},
+                rows,
+                confidence=confidence,
             )
             for other in names[1:] or names
         ]
@@ -180,7 +180,7 @@ def _report(
         heading=_heading(config),
         lines=[row for dataset, own in pairs for row in score_rows(dataset, own)],
         means=[
-            mean_of(name, sets, [own.scores[name][main] for own in results], bootstrap)
+            mean_of(name, sets, [own.scores[name][main] for own in results], confidence=confidence)
             for name in names
             if len(sets) > 1
         ],
@@ -189,8 +189,8 @@ def _report(
             for (dataset, own), rows in zip(pairs, groups, strict=True)
             for each in comparisons(dataset, own, rows)
         ],
-        ablations=[row for scored in alone for row in ablations(*scored, bootstrap)],
-        groundings=[row for scored in alone for row in groundings(*scored, bootstrap)],
+        ablations=[row for scored in alone for row in ablations(*scored, confidence=confidence)],
+        groundings=[row for scored in alone for row in groundings(*scored, confidence=confidence)],
         notes=notes,
     )
 
@@ -200,8 +200,8 @@ def _heading(config: Config) -> str:
     settings = config.benchmark
     name = f"/{settings.sets[0]}" if len(settings.sets) == 1 else ""
     lines = [
-        f"{config.data.name}{name}: accuracy in percent, {settings.confidence:.0%} intervals by "
-        "bootstrap over assets; p by McNemar's exact test"
+        f"{config.data.name}{name}: accuracy in percent, {settings.confidence:.0%} intervals "
+        "clustered by asset; p by McNemar's exact test"
     ]
     if settings.conditions[0] != "full":
         lines.append(f"shown: {settings.conditions[0]}")

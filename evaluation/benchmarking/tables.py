@@ -136,7 +136,9 @@ def _overview(report: Report, names: Mapping[str, str]) -> str:
     for mean in report.means:
         for name, raw in zip(MEANS, (mean.macro, mean.weighted), strict=True):
             cells.append([name, mean.checkpoint, str(raw.n), percent(raw), *["-"] * 5])
-    return "\n".join([*layout([*head, "text only"], cells, left=2), *LEGEND])
+    caveats = {names[row.set]: row.score.caveat for row in report.lines if row.score.caveat}
+    notes = [f"{name}: {caveat}." for name, caveat in caveats.items()]
+    return "\n".join([*layout([*head, "text only"], cells, left=2), *LEGEND, *notes])
 
 
 def _otherwise(report: Report, names: Mapping[str, str]) -> list[str]:

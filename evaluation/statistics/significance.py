@@ -1,13 +1,55 @@
-"""Compare two models on the same questions: McNemar's test, and the power of a comparison."""
+"""Compare models on the same questions: intervals, McNemar's test, and power."""
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from scipy.special import bdtr, bdtri
 
-from evaluation.statistics.bootstrap import Clusters, vector
+from evaluation.statistics.intervals import (
+    DIFFERENCE,
+    Clusters,
+    Interval,
+    mean_interval,
+    vector,
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparisonRow:
+    """Scores of several models on one group of questions."""
+
+    questions: str
+    scores: Mapping[str, Interval]
+    """Accuracy by model; the same models in every row of a table."""
+
+    difference: Interval | None
+    """The second model's accuracy minus the first's; None unless there are two."""
+
+    p: float | None
+    """McNemar's exact p-value of that difference; None also where results are not 0 or 1."""
+
+
+def compare_models(
+    questions: str, correct: Mapping[str, ArrayLike], cluster: Clusters, *, confidence: float
+) -> ComparisonRow:
+    """Compare models on one group of questions.
+
+    Args:
+        correct: by model, one entry for each question, all in one order.
+    """
+    scores = {
+        name: mean_interval(own, cluster, confidence=confidence) for name, own in correct.items()
+    }
+    difference = p = None
+    if len(correct) == 2:
+        first, second = pair(*correct.values())
+        difference = mean_interval(second - first, cluster, confidence=confidence, reach=DIFFERENCE)
+        p = mcnemar(first, second) if np.isin([first, second], (0, 1)).all() else None
+    return ComparisonRow(questions=questions, scores=scores, difference=difference, p=p)
 
 
 def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
@@ -24,7 +66,7 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
     if not np.isin([a, b], (0, 1)).all():
         raise ValueError(
             "McNemar's test counts right and wrong answers, but some results are neither 0 nor 1: "
-            "leave partial credit to cluster_interval."
+            "leave partial credit to mean_interval."
         )
     lost, won = int(((a == 1) & (b == 0)).sum()), int(((a == 0) & (b == 1)).sum())
     return min(1.0, 2 * float(bdtr(min(lost, won), lost + won, 0.5)))

@@ -3,7 +3,8 @@
 import math
 from collections.abc import Sequence
 
-from evaluation.statistics.intervals import ComparisonRow, Interval
+from evaluation.statistics.intervals import Interval
+from evaluation.statistics.significance import ComparisonRow
 
 
 def layout(head: Sequence[str], rows: Sequence[Sequence[str]], *, left: int = 1) -> list[str]:
@@ -23,9 +24,18 @@ def percent(interval: Interval, *, digits: int = 1, sign: str = "", comma: str =
     """Write a share or a difference of shares with its interval in percent; a dash without one."""
     if math.isnan(interval.mean):
         return "-"
-    bounds = [f"{100 * bound:{sign}.{digits}f}" for bound in (interval.low, interval.high)]
-    written = "-" if math.isnan(interval.low) else comma.join(bounds)
-    return f"{100 * interval.mean:{sign}.{digits}f} [{written}]"
+    bounds = [f"{bound:{sign}.{digits}f}" for bound in percent_bounds(interval, digits)]
+    return f"{100 * interval.mean:{sign}.{digits}f} [{comma.join(bounds) or '-'}]"
+
+
+def percent_bounds(interval: Interval, digits: int = 1) -> tuple[float, ...]:
+    """Round the bounds of an interval in percent outwards, so that it keeps a width and all that it
+    holds; none where there is no interval."""
+    if math.isnan(interval.low):
+        return ()
+    scale, slack = 10**digits, 1e-6
+    low, high = (100 * scale * bound for bound in (interval.low, interval.high))
+    return math.floor(low + slack) / scale, math.ceil(high - slack) / scale
 
 
 def percent_alone(share: float | None) -> str:
@@ -51,5 +61,5 @@ def comparison_table(rows: Sequence[ComparisonRow]) -> str:
             line.append("-" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}")
         cells.append(line)
         if score.caveat:
-            notes.append(f"{row.questions}: no interval, {score.caveat}.")
+            notes.append(f"{row.questions.strip()}: {score.caveat}.")
     return "\n".join([*layout(head, cells), *notes])

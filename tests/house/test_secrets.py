@@ -150,7 +150,7 @@ def commands(echo: str, refusing: str) -> dict[str, list[str]]:
         ],
         "served": [*evaluate, *SERVED, f"probe.server.url={echo}"],
         "refused": [*evaluate, *SERVED, f"probe.server.url={refusing}", "probe.seed=3"],
-        "audit": [*evaluate, "stage=audit", "audit.resamples=10"],
+        "audit": [*evaluate, "stage=audit"],
         "clean": [*evaluate, "stage=clean", "clean.rules=[vidground]"],
         "benchmark": [*evaluate, "stage=benchmark", "benchmark.limit=4", "logger=wandb"],
         "push": [*evaluate, "stage=push", "push.run=runs/sft", "--push-to-hub=me/model"],

@@ -1,6 +1,7 @@
 """Cards: what they say of a run, that the hub itself reads them, and that they leak nothing."""
 
 import json
+import math
 import shlex
 from pathlib import Path
 from typing import Any
@@ -10,10 +11,11 @@ from huggingface_hub import EvalResult, ModelCard
 
 from configs.load import config_hash, load_config
 from configs.schema import Config
+from evaluation.statistics.intervals import Interval
 from publishing.card import make_card
 from publishing.origin import Origin
 from publishing.record import Record, TrainedOn, installed_versions
-from publishing.scores import Score, ScoreTable, SetScore
+from publishing.scores import ScoreTable, SetScore
 
 TRAIN = ("sft", "rlvr", "distill", "prealign")
 QWEN = Origin(
@@ -29,14 +31,14 @@ SCORES = ScoreTable(
         SetScore(
             data="digits",
             set="test",
-            own=Score(mean=0.5731, low=0.5488, high=0.5969, n=2000, clusters=784),
-            base=Score(mean=0.516, low=0.492, high=0.54, n=2000, clusters=784),
+            own=Interval(mean=0.5731, low=0.5488, high=0.5969, n=2000, clusters=784),
+            base=Interval(mean=0.516, low=0.492, high=0.54, n=2000, clusters=784),
             text_only=0.307,
         ),
         SetScore(
             data="digits",
             set="few",
-            own=Score(mean=0.25, low=None, high=None, n=4, clusters=1),
+            own=Interval(mean=0.25, low=math.nan, high=math.nan, n=4, clusters=1),
             base=None,
             text_only=None,
         ),
@@ -103,7 +105,7 @@ def test_the_hub_reads_the_scores(weights):
         metric_value=57.3,
         metric_args={
             "confidence": 0.95,
-            "interval": [54.9, 59.7],
+            "interval": [54.8, 59.7],
             "questions": 2000,
             "clusters": 784,
         },
@@ -113,9 +115,9 @@ def test_the_hub_reads_the_scores(weights):
 
 def test_people_read_the_scores_with_their_intervals(weights):
     text = card(weights, scores=SCORES)
-    row = "| digits/test | 2000 | 784 | 51.6 [49.2, 54.0] | 57.3 [54.9, 59.7] | 30.7 |"
+    row = "| digits/test | 2000 | 784 | 51.6 [49.2, 54.0] | 57.3 [54.8, 59.7] | 30.7 |"
     assert row in text
-    assert "| digits/few | 4 | 1 |  | 25.0 |  |" in text
+    assert "| digits/few | 4 | 1 |  | 25.0 [-] |  |" in text
     assert "95% interval" in text
 
 

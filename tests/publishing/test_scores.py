@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from publishing.scores import Score, scores_of
+from evaluation.statistics.intervals import Interval
+from publishing.scores import scores_of
 
 SETTINGS = "data: {name: digits}\nbenchmark: {confidence: 0.9, limit: 50}\n"
 
@@ -49,8 +50,8 @@ def changed(scored: Path, **fields: Any) -> Path:
 def test_the_row_of_the_weights_stands_beside_the_baseline(scored):
     table = scores_of("bbb", scored)
     test, other = table.rows
-    assert test.own == Score(mean=0.625, low=0.25, high=0.75, n=50, clusters=31)
-    assert test.base == Score(mean=0.5, low=0.25, high=0.75, n=50, clusters=31)
+    assert test.own == Interval(mean=0.625, low=0.25, high=0.75, n=50, clusters=31)
+    assert test.base == Interval(mean=0.5, low=0.25, high=0.75, n=50, clusters=31)
     assert (test.data, test.set, test.text_only) == ("digits", "test", 0.2)
     assert (other.own.mean, other.base.mean, other.text_only) == (0.375, 0.25, None)
     assert (table.base, table.condition, table.by) == ("tiny", "full", "answer")

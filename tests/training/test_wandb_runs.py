@@ -120,7 +120,7 @@ def test_metrics_and_timings_are_sent_as_they_are_written(sampled):
 def scored(starter, data, tmp_path_factory) -> Path:
     cwd, temporary = tmp_path_factory.mktemp("scored"), tmp_path_factory.mktemp("temporary")
     words = ["eval.py", "stage=benchmark", "logger=wandb", "benchmark.limit=9", "wandb.questions=3"]
-    small = ["benchmark.resamples=50", "benchmark.batch_size=9"]
+    small = ["benchmark.batch_size=9"]
     found = run(starter, cwd, *words, *small, *data, temporary=temporary)
     assert [*temporary.iterdir()] == []  # temporary files are removed
     return found
@@ -166,7 +166,7 @@ def test_a_benchmark_that_wandb_fails_goes_on(starter, data, tmp_path):
     taken = tmp_path / "runs/x/wandb"
     taken.mkdir(parents=True)
     (taken / "data").write_text("")
-    found = run(starter, tmp_path, *words, *data, "benchmark.resamples=50")
+    found = run(starter, tmp_path, *words, *data)
     said = (tmp_path / "said").read_text()
     assert said.count("wandb takes no scores (") == 1 and "results.json has all" in said
     assert (found / "finished").exists() and (found / "results.json").exists()

@@ -95,7 +95,7 @@ def answer(
 def run(root: Path, *words: str) -> str:
     common = ["data=manifest", f"data.root={root}", f"run.root={root / 'runs'}", "run.name=a"]
     common += [] if "audit.plot=true" in words else ["audit.plot=false"]
-    return audit(load_config(["stage=audit", "audit.resamples=50", *common, *words], ("audit",)))
+    return audit(load_config(["stage=audit", *common, *words], ("audit",)))
 
 
 def results(root: Path) -> dict:

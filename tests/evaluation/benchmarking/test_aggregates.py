@@ -5,8 +5,8 @@ import math
 import numpy as np
 import pytest
 
-from evaluation.benchmarking.aggregates import ClusteredScores, macro_mean, over_sets, weighted_mean
-from evaluation.statistics.bootstrap import Bootstrap
+from evaluation.benchmarking.aggregates import ClusteredScores, over_sets
+from evaluation.statistics.intervals import Interval, combined
 
 RETAINED = {
     "Daily": 237,
@@ -56,7 +56,7 @@ PUBLISHED = {
 }
 """Macro and query-weighted means as the tables have them."""
 
-USUAL = Bootstrap(resamples=2000, confidence=0.95, seed=5)
+SURE = {"confidence": 0.95}
 
 
 @pytest.mark.parametrize("model", PUBLISHED)
@@ -66,8 +66,12 @@ def test_omniclean_s_means_follow_from_its_scores(model):
     order = TABLE_3_ORDER if model in TABLE_3 else tuple(RETAINED)
     counts = [RETAINED[name] for name in order]
     macro, weighted = PUBLISHED[model]
-    assert macro_mean(scores) == pytest.approx(macro, abs=0.005)
-    assert weighted_mean(scores, counts) == pytest.approx(weighted, abs=0.005)
+    sets = [
+        Interval(mean=score, low=score, high=score, n=n, clusters=n)
+        for score, n in zip(scores, counts, strict=True)
+    ]
+    assert combined(sets, [1] * 9).mean == pytest.approx(macro, abs=0.005)
+    assert combined(sets, counts).mean == pytest.approx(weighted, abs=0.005)
 
 
 def test_the_retained_counts_sum_to_the_published_number():
@@ -80,8 +84,8 @@ def test_means_by_hand():
         ClusteredScores(right=np.array([1.0, 0, 0, 0]), cluster=list("abcd")),
         ClusteredScores(right=np.array([1.0, 0]), cluster=list("ef")),
     ]
-    macro = over_sets(sets, USUAL, weighted=False)
-    weighted = over_sets(sets, USUAL, weighted=True)
+    macro = over_sets(sets, **SURE, weighted=False)
+    weighted = over_sets(sets, **SURE, weighted=True)
     assert (macro.mean, macro.n, macro.clusters) == (3 / 8, 6, 6)
     assert weighted.mean == pytest.approx(1 / 3)
 
@@ -94,15 +98,15 @@ def test_an_interval_over_sets_is_that_of_independent_ones():
         for n in (400, 100)
     ]
     for weighted, half in ((False, 0.0548), (True, 0.0438)):
-        found = over_sets(sets, USUAL, weighted=weighted)
+        found = over_sets(sets, **SURE, weighted=weighted)
         assert found.mean == 0.5
         assert (found.high - found.low) / 2 == pytest.approx(half, rel=0.08)
 
 
-def test_two_sets_alike_are_drawn_apart():
-    """Drawn together, two copies of a set would give the interval of one: sqrt(2) too wide."""
+def test_two_sets_alike_are_two_sets():
+    """Taken for one, two copies of a set would have its interval: sqrt(2) too wide."""
     one = ClusteredScores(right=np.arange(200) % 2.0, cluster=[str(i) for i in range(200)])
-    alone, both = (over_sets(sets, USUAL, weighted=False) for sets in ([one], [one, one]))
+    alone, both = (over_sets(sets, **SURE, weighted=False) for sets in ([one], [one, one]))
     ratio = (alone.high - alone.low) / (both.high - both.low)
     assert ratio == pytest.approx(math.sqrt(2), rel=0.1)
 
@@ -112,7 +116,7 @@ def test_a_set_about_one_asset_leaves_no_interval():
         ClusteredScores(right=np.array([1.0, 0]), cluster=["a", "a"]),
         ClusteredScores(right=np.array([1.0, 1]), cluster=["b", "c"]),
     ]
-    found = over_sets(sets, USUAL, weighted=False)
+    found = over_sets(sets, **SURE, weighted=False)
     assert found.mean == 0.75
     assert math.isnan(found.low) and math.isnan(found.high)
 
@@ -122,4 +126,4 @@ def test_a_set_of_which_nothing_is_left_leaves_no_mean():
         ClusteredScores(right=np.array([]), cluster=[]),
         ClusteredScores(right=np.ones(2), cluster=["b", "c"]),
     ]
-    assert math.isnan(over_sets(sets, USUAL, weighted=True).mean)
+    assert math.isnan(over_sets(sets, **SURE, weighted=True).mean)

@@ -65,7 +65,7 @@ def rows_of(place: Path, name: str = "test") -> list[dict]:  # type: ignore[type
 
 def config(place: Path, name: str, *words: str) -> Config:
     common = [f"data.root={place}", f"run.root={place / 'runs'}", f"run.name={name}"]
-    fixed = ["stage=benchmark", "data=manifest", "data.max_bad_share=0.5", "benchmark.resamples=50"]
+    fixed = ["stage=benchmark", "data=manifest", "data.max_bad_share=0.5"]
     fixed += ["benchmark.max_completion_tokens=12"]
     return load_config([*fixed, *common, *words], ("benchmark",))
 

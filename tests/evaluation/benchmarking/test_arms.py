@@ -4,7 +4,6 @@ import json
 import math
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from evaluation.benchmarking.arms import (
@@ -12,15 +11,12 @@ from evaluation.benchmarking.arms import (
     NEEDS_MEDIA,
     Comparison,
     compare_arms,
-    crossed_difference,
 )
 from evaluation.benchmarking.results import training_cost
-from evaluation.statistics.bootstrap import Bootstrap
+from evaluation.statistics.intervals import crossed_interval
 
 ASKED = [("q0", "x", "text"), ("q1", "x", "visual"), ("q2", "y", "audio")]
 """Questions with their assets, and what they truly need."""
-
-FEW = Bootstrap(resamples=200, confidence=0.95, seed=0)
 
 
 def training(
@@ -86,7 +82,7 @@ def arms(tmp_path: Path) -> dict[str, list[Path]]:
 
 
 def compared(arms: dict[str, list[Path]]) -> Comparison:
-    return compare_arms(arms, "filtered", bootstrap=FEW)
+    return compare_arms(arms, "filtered")
 
 
 def test_accuracy_is_the_mean_over_seeds_of_the_checkpoint_scored_last(arms):
@@ -109,9 +105,11 @@ def test_the_difference_is_the_baseline_minus_the_arm_seed_by_seed(arms):
     """All: 3/3 - 2/3 and 2/3 - 1/3. Need the media: 2/2 - 1/2 and 2/2 - 0/2."""
     filtered, full = compared(arms).rows
     assert filtered.difference == {}
-    assert full.difference[ALL].by_seed == pytest.approx((1 / 3, 1 / 3))
-    assert full.difference[NEEDS_MEDIA].by_seed == (0.5, 1.0)
+    assert full.by_seed[ALL] == pytest.approx((1 / 3, 1 / 3))
+    assert full.by_seed[NEEDS_MEDIA] == [0.5, 1.0]
     assert full.difference[NEEDS_MEDIA].mean == 0.75
+    table = [[0.0, 1.0], [1.0, 1.0]]
+    assert full.difference[NEEDS_MEDIA] == crossed_interval(table, ["x", "y"], confidence=0.95)
 
 
 def test_a_file_names_another_checkpoint_than_the_last(arms):
@@ -124,13 +122,15 @@ def test_without_a_truth_there_is_one_group(tmp_path):
     assert [*compare_arms({"a": [folder]}, "a").questions] == [ALL]
 
 
-def test_the_table_shows_signs_by_seed_and_what_was_drawn_anew(arms):
+def test_the_table_shows_signs_by_seed_and_what_intervals_hold(arms):
     text = compared(arms).text
     assert text.splitlines()[0].split()[:2] == ["arm", "seeds"]
     assert text.splitlines()[2].split()[-1] == "-"
     assert text.splitlines()[3].endswith("++")
     assert "3 questions about 2 assets, seeds: 2" in text
-    assert "200 resamples of assets and seeds" in text
+    assert "for the chance of assets and of seeds" in text
+    assert "Two seeds cannot tell" in text
+    assert text.endswith(" 2 clusters cannot tell, it takes 6 or more.")
 
 
 def test_one_seed_is_called_what_it_is(arms):
@@ -164,48 +164,6 @@ def test_uncounted_tokens_make_the_sum_unknown(tmp_path):
     steps, tokens = training_cost(training(tmp_path / "rlvr", steps=5, tokens=200, start=sft))
     assert steps == 35
     assert math.isnan(tokens)
-
-
-def test_seeds_that_disagree_widen_the_interval():
-    """The same mean, 0.5; once every seed has it, once two seeds out of four are always right.
-
-    Of those, P(no good one is drawn) = 1/16 and P(at most one) = 5/16: the tenth is at 1/4.
-    """
-    cluster = [str(number) for number in range(40)]
-    alike = np.tile([0.0, 1.0], (4, 20))
-    apart = np.repeat([[0.0], [1.0], [0.0], [1.0]], 40, axis=1)
-    settings = Bootstrap(resamples=1000, confidence=0.8, seed=3)
-    narrow = crossed_difference(alike, cluster, settings)
-    wide = crossed_difference(apart, cluster, settings)
-    assert narrow.mean == wide.mean == 0.5
-    assert (wide.low, wide.high) == pytest.approx((0.25, 0.75))
-    assert 0.3 < narrow.low < narrow.high < 0.7
-
-
-def test_questions_of_one_asset_are_drawn_together():
-    """Two assets, all right or all wrong: a resample holds both, or one of them twice."""
-    values, cluster = np.array([[1.0, 1.0, 1.0, 0.0]]), ["x", "x", "x", "y"]
-    told = crossed_difference(values, cluster, FEW)
-    assert (told.mean, told.low, told.high) == (0.75, 0.0, 1.0)
-
-
-def test_clusters_weigh_by_their_questions():
-    """Every draw of clusters of 3 and 1 questions averages over the questions drawn: with all
-    answers alike the mean cannot move."""
-    told = crossed_difference(np.full((2, 4), 0.25), ["x", "x", "x", "y"], FEW)
-    assert told.low == told.high == pytest.approx(0.25)
-
-
-def test_one_asset_leaves_no_interval():
-    told = crossed_difference([[0.0, 1.0]], ["x", "x"], FEW)
-    assert told.mean == 0.5
-    assert math.isnan(told.low) and math.isnan(told.high)
-
-
-def test_the_same_seed_draws_the_same():
-    values, cluster = np.arange(12.0).reshape(3, 4), ["a", "b", "b", "c"]
-    first = crossed_difference(values, cluster, FEW)
-    assert first == crossed_difference(values, cluster, FEW)
 
 
 def test_arms_with_other_numbers_of_seeds_are_refused(arms):

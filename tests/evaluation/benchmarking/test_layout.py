@@ -4,7 +4,8 @@ from dataclasses import replace
 
 from evaluation.benchmarking.report import Ablation, Comparison, Grounding, Mean, Report
 from evaluation.benchmarking.tables import short_names
-from evaluation.statistics.intervals import ComparisonRow, Interval
+from evaluation.statistics.intervals import Interval
+from evaluation.statistics.significance import ComparisonRow
 from tests.evaluation.benchmarking.test_tables import LINE, REPORT, ROW, SCORE, table_of
 
 
@@ -103,7 +104,7 @@ def test_no_line_of_a_large_report_is_wider_than_a_hundred_columns():
     shown = [f"no_{part}:{how}" for part in ("audio", "visual") for how in ("silent", "mismatched")]
     report = replace(
         REPORT,
-        heading="benchmarks: accuracy in percent, 95% intervals by bootstrap over assets; p by "
+        heading="benchmarks: accuracy in percent, 95% intervals clustered by asset; p by "
         "McNemar's exact test",
         lines=lines,
         means=means,
@@ -142,4 +143,4 @@ def test_one_checkpoint_on_several_sets_has_tables_of_groups_alone():
     )
     told = table_of(report)
     assert "speech" in told and "music" not in told
-    assert sum(text.startswith("all questions") for text in told) == 1
+    assert sum(text.startswith("all questions ") for text in told) == 1

@@ -19,13 +19,13 @@ from evaluation.benchmarking.metrics import ablations, groundings, mean_of, scor
 from evaluation.benchmarking.report import Ablation, Comparison, Grounding, Mean, Report, ScoreRow
 from evaluation.benchmarking.scoring import GradedAnswer, SetScores, official, set_scores
 from evaluation.benchmarking.tables import check_complete, render
-from evaluation.statistics.bootstrap import Bootstrap
-from evaluation.statistics.intervals import Interval, compare_models
+from evaluation.statistics.intervals import Interval
+from evaluation.statistics.significance import compare_models
 from modules.verifiers.publisher import official_score
 from modules.verifiers.verify import NOTHING, verify
 from tests.conftest import make_sample
 
-USUAL = Bootstrap(resamples=50, confidence=0.95, seed=1)
+SURE = {"confidence": 0.95}
 SCORE = Interval(mean=0.625, low=0.5, high=0.75, n=8, clusters=4)
 LINE = ScoreRow(
     set="music",
@@ -41,7 +41,7 @@ LINE = ScoreRow(
     all_orders=None,
     given_away=None,
 )
-ROW = compare_models("all questions", {"base": [1, 0, 1]}, list("abb"), USUAL)
+ROW = compare_models("all questions", {"base": [1, 0, 1]}, list("abb"), **SURE)
 REPORT = Report(
     heading="here",
     lines=[LINE],
@@ -75,7 +75,7 @@ def test_the_overview_holds_all_that_a_score_needs():
 
 def test_two_checkpoints_are_told_what_could_have_been_found():
     pair = compare_models(
-        "all questions", {"base": [1, 0, 1], "new": [1, 1, 0]}, list("abc"), USUAL
+        "all questions", {"base": [1, 0, 1], "new": [1, 1, 0]}, list("abc"), **SURE
     )
     for smallest, told in (
         (0.043, "difference of 4.3 points on all questions would have been found with 80% power"),
@@ -134,7 +134,7 @@ def test_a_table_that_hides_what_a_score_rests_on_is_refused(lacking, word):
 
 
 def test_a_checkpoint_without_its_line_is_refused():
-    pair = compare_models("all", {"base": [1, 0], "new": [1, 1]}, list("ab"), USUAL)
+    pair = compare_models("all", {"base": [1, 0], "new": [1, 1]}, list("ab"), **SURE)
     report = replace(REPORT, comparisons=[Comparison(set="music", rows=[pair], smallest=None)])
     with pytest.raises(ValueError, match="music lacks everything of new"):
         check_complete(report)
@@ -152,8 +152,8 @@ def test_a_mean_over_sets_is_shown_without_what_it_lacks():
     whole = ClusteredScores(right=np.array([1.0, 0.0]), cluster=["a", "b"])
     lone = ClusteredScores(right=np.array([1.0, 1.0, 0.0, 1.0]), cluster=["c"] * 4)
     nothing = ClusteredScores(right=np.array([]), cluster=[])
-    macro = over_sets([whole, lone], USUAL, weighted=False)
-    clean = over_sets([whole, nothing], USUAL, weighted=False)
+    macro = over_sets([whole, lone], **SURE, weighted=False)
+    clean = over_sets([whole, nothing], **SURE, weighted=False)
     sets = [LINE, replace(LINE, set="speech")]
     mean = Mean(checkpoint="base", macro=macro, weighted=macro, clean={"omniclean": (clean, clean)})
     told = render(replace(REPORT, lines=sets, means=[mean]))
@@ -224,9 +224,7 @@ def answered(texts: list[str | None]) -> list[list[GradedAnswer]]:
 def test_shares_are_of_all_rows_of_the_manifest(music):
     """Right, unreadable, not shown, wrong, and a row that is no question: 1/5, 1/5 and 2/5."""
     found = set_scores(music, answered(["B", "?!", None, "C"]))
-    told = score_row(
-        music, "base", {"full": found}, official=None, described=False, bootstrap=USUAL
-    )
+    told = score_row(music, "base", {"full": found}, official=None, described=False, **SURE)
     assert (told.score.mean, told.unparsed, told.missing) == (0.2, 0.2, 0.4)
     assert (told.score.n, told.score.clusters) == (5, 5)
     assert told.text_only is None
@@ -238,7 +236,7 @@ def test_the_blind_baseline_is_shown_text_alone(music):
     """The media of others, or words for its own, are something to go by: 2/5 is no baseline."""
     names = ("full", "text_only:mismatched", "text_only:described")
     found = {name: of([1, 1, 0, 0]) for name in names}
-    usual = {"official": None, "described": False, "bootstrap": USUAL}
+    usual = {"official": None, "described": False, **SURE}
     assert score_row(music, "base", found, **usual).text_only is None
     found["text_only"] = of([1, 0, 0, 0])
     assert score_row(music, "base", found, **usual).text_only == 0.2
@@ -269,38 +267,38 @@ def of(right: list[float], missing: list[float] | None = None) -> SetScores:
 def test_less_is_shown_only_where_there_is_something_to_take(music):
     """Without sound: the film and the sound, not the picture, and not sounds that are options."""
     found = {"full": of([1, 1, 0, 1]), "no_audio": of([1, 0, 0, 0])}
-    [told] = ablations(music, "base", found, USUAL)
+    [told] = ablations(music, "base", found, **SURE)
     assert told.difference.n == 2
     assert (told.full.mean, told.left.mean, told.difference.mean) == (1, 0.5, 0.5)
 
 
 def test_what_could_not_be_shown_says_nothing_of_what_was_withheld(music):
     found = {"full": of([1, 1, 0, 1]), "no_audio": of([1, 0, 0, 0], [0, 1, 0, 0])}
-    [told] = ablations(music, "base", found, USUAL)
+    [told] = ablations(music, "base", found, **SURE)
     assert (told.difference.n, told.difference.mean) == (1, 0)
 
 
 def test_conditions_are_held_against_full_only(music):
-    assert ablations(music, "base", {"no_audio": of([1] * 4)}, USUAL) == []
+    assert ablations(music, "base", {"no_audio": of([1] * 4)}, **SURE) == []
 
 
 def test_the_swap_grid_takes_questions_with_sound_and_pictures(music):
     """The film alone has both; the audio score also takes the sound."""
     names = ("no_audio:silent", "no_audio:mismatched", "no_visual:mismatched")
     found = {name: of([0] * 4) for name in (*names, "text_only:mismatched")}
-    told = groundings(music, "base", {"full": of([1] * 4), **found}, USUAL)
+    told = groundings(music, "base", {"full": of([1] * 4), **found}, **SURE)
     sizes = {each.measure: (each.value.n, each.value.mean) for each in told}
     assert sizes["audio score S"] == (2, 1)
     assert sizes["shortcut index"] == (1, 0.5)
-    assert groundings(music, "base", {"full": of([1] * 4)}, USUAL) == []
+    assert groundings(music, "base", {"full": of([1] * 4)}, **SURE) == []
 
 
 def test_a_clean_mean_needs_a_view_of_every_set(music):
     both = [music, replace(music, views={})]
     found = [of([1, 0, 0, 0]), of([1, 1, 0, 0])]
-    told = mean_of("base", both, found, USUAL)
+    told = mean_of("base", both, found, **SURE)
     assert told.clean == {}
     assert told.macro.mean == pytest.approx((1 / 5 + 2 / 5) / 2)
-    told = mean_of("base", both[:1] * 2, found, USUAL)
+    told = mean_of("base", both[:1] * 2, found, **SURE)
     macro, weighted = told.clean["omniclean"]
     assert macro.mean == weighted.mean == 0.5
