@@ -4,23 +4,31 @@ A score should rest on recordings and questions that training has not used. Wher
 the overlap is at least reported beside the score.
 """
 
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cache, lru_cache
+from functools import lru_cache
 from pathlib import Path
 
 from omegaconf import OmegaConf
 
 from configs.inputs import FormatName
 from datamodules.contamination.near_duplicates import near_duplicates
-from datamodules.media.files import file_digest
+from datamodules.contamination.same_media import (
+    MediaBytes,
+    Trained,
+    questions_by_digest,
+    same_question,
+    wording,
+)
 from datamodules.sample import Sample
 from datamodules.sources.adapter import Row
 from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.formats import format_of
+from datamodules.sources.quarantine import KNOWN_TEST
 from datamodules.sources.reader import Reader
 from datamodules.sources.row_files import manifest_path, read_rows
+from untrusted.json_text import json_of
 
 ALIKE = 0.8
 """Jaccard similarity of 3-grams from which two wordings are near-duplicates."""
@@ -45,19 +53,13 @@ class Overlap:
     assets: Mapping[str, int] = field(default_factory=dict)
     """Number of questions of the set by the asset that they share with training."""
 
+    same: Mapping[str, str] = field(default_factory=dict)
+    """By the id of a question that was trained on, with the same words and the same media in every
+    byte: the id that it had there."""
+
     alike: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     """By the id of a question with a near-duplicate in training: that one's id, and the
     similarity."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Trained:
-    """What identifies a training question."""
-
-    id: str
-    wording: str
-    asset_id: str
-    media: tuple[str, ...]
 
 
 def find_overlap(
@@ -67,9 +69,9 @@ def find_overlap(
 
     A run's `config.yaml`, beside its export, names its manifests, and the weights that it started
     from; and so on back to weights that no run made. All questions of a manifest count, whichever
-    of them a filter has kept. Within one data root two assets are the same if their ids are. Across
-    data roots ids mean nothing, and two assets are the same if one of their files is, in name and
-    in every byte.
+    of them a filter has kept, but for those that were set aside as known tests. Two assets are the
+    same if one of their files is, in every byte and under whatever names; and within one data root,
+    if their ids are.
 
     Args:
         sets: questions by the name of their set.
@@ -78,12 +80,24 @@ def find_overlap(
     manifests, unknown = _behind(export)
     trained: list[Trained] = []
     assets = {name: Counter[str]() for name in sets}
+    same: dict[str, dict[str, str]] = {name: {} for name in sets}
+    asked = [(name, sample) for name, samples in sets.items() for sample in samples]
+    bytes_of = MediaBytes(root / item.path for _, sample in asked for item in sample.media)
     for one in manifests:
         rows = _trained(one)
         trained += rows
+        here = one.root.resolve() == root.resolve()
+        known = questions_by_digest(rows, one.root, bytes_of)
+        ids = {row.asset_id for row in rows} if here else set()
         for name, samples in sets.items():
-            assets[name] |= _shared(rows, one.root, samples, root)
-    asked = [(name, sample) for name, samples in sets.items() for sample in samples]
+            shown = [(s, bytes_of.digests(root, [item.path for item in s.media])) for s in samples]
+            assets[name] |= Counter(
+                s.asset_id for s, shows in shown if s.asset_id in ids or known.keys() & {*shows}
+            )
+            for s, shows in shown:
+                train = same_question(s, shows, known)
+                if train is not None:
+                    same[name].setdefault(s.id, train.id)
     wordings = [wording(sample.question, sample.options) for _, sample in asked]
     alike: dict[str, dict[str, tuple[str, float]]] = {name: {} for name in sets}
     for near in near_duplicates((row.wording for row in trained), wordings, ALIKE):
@@ -96,6 +110,7 @@ def find_overlap(
             trained=len(trained),
             unknown=unknown,
             assets=assets[name],
+            same=same[name],
             alike=alike[name],
         )
         for name, samples in sets.items()
@@ -134,6 +149,11 @@ def _shares(name: str, leaks: Overlap, checkpoint: str) -> str:
     told += f"{assets} assets" if assets > 1 else "an asset"
     told += f" that {checkpoint} was trained on"
     told += f" (such as {min(leaks.assets)})" if assets else ""
+    if leaks.same:
+        test, train = next(iter(leaks.same.items()))
+        are = "are ones" if len(leaks.same) > 1 else "is one"
+        told += f"; {len(leaks.same)} {are} that it was trained on, words and bytes"
+        told += f" ({test} is {train})"
     told += f"; {_are(len(leaks.alike))} worded nearly like a question that it was"
     test, (train, _) = next(iter(leaks.alike.items()), ("", ("", 0.0)))
     return told + (f" ({test} like {train})" if test else "")
@@ -143,11 +163,6 @@ def _are(count: int) -> str:
     return f"{count} are" if count > 1 else "1 is" if count else "none is"
 
 
-def wording(question: str, options: Iterable[object]) -> str:
-    """Join a question and its options, a line each."""
-    return "\n".join([question, *map(str, options)])
-
-
 @dataclass(frozen=True, kw_only=True)
 class Manifest:
     """A training manifest, as the settings of a run name it."""
@@ -155,6 +170,8 @@ class Manifest:
     path: Path
     root: Path
     format: FormatName
+    left_out: frozenset[str]
+    """Ids of the questions that were set aside as known tests."""
 
 
 def _behind(export: Path) -> tuple[list[Manifest], list[str]]:
@@ -172,9 +189,13 @@ def _behind(export: Path) -> tuple[list[Manifest], list[str]]:
             break
         root = Path(OmegaConf.select(settings, "data.root"))
         written = OmegaConf.select(settings, "data.format", default="auto")
+        aside = _set_aside(file.with_name("quarantine.jsonl"))
         for path in (manifest_path(root, name) for name in names.split("+")):
             if path.exists():
-                manifests[path] = Manifest(path=path, root=root, format=written)
+                out = frozenset(name for name, place in aside if place == str(path))
+                if path in manifests:  # what one of the runs has learned from counts
+                    out &= manifests[path].left_out
+                manifests[path] = Manifest(path=path, root=root, format=written, left_out=out)
             else:
                 unknown.append(f"{weights} with {path}, which is not there,")
         weights = OmegaConf.select(settings, "init_from") or OmegaConf.select(
@@ -183,13 +204,21 @@ def _behind(export: Path) -> tuple[list[Manifest], list[str]]:
     return list(manifests.values()), unknown
 
 
+def _set_aside(quarantine: Path) -> set[tuple[str, str]]:
+    """Read which questions a run left out as known tests: ids and manifests."""
+    lines = quarantine.read_text().splitlines() if quarantine.exists() else []
+    rows = [json_of(line) for line in lines]
+    return {(row["id"], row["path"]) for row in rows if row["reason"] == KNOWN_TEST}
+
+
 @lru_cache(maxsize=4)
 def _trained(manifest: Manifest) -> list[Trained]:
     """Read the questions of a manifest, without their media."""
     format = format_of(manifest.path, manifest.format)
     reader = Reader(manifest.path, manifest.root, format)
     rows = (row for found in read_rows(manifest.path) for row in reader.questions(found))
-    return [_known_by(row) for row in rows if not isinstance(row, RowError)]
+    learned = (_known_by(row) for row in rows if not isinstance(row, RowError))
+    return [row for row in learned if row.id not in manifest.left_out]
 
 
 def _known_by(row: Row) -> Trained:
@@ -205,37 +234,3 @@ def _known_by(row: Row) -> Trained:
         asset_id=str(row.get("asset_id") or (media[0] if media else name)),
         media=tuple(map(str, media)),
     )
-
-
-def _shared(
-    trained: Sequence[Trained], their_root: Path, samples: Sequence[Sample], root: Path
-) -> Counter[str]:
-    """Count the questions of a set about each asset that training questions share."""
-    if their_root.resolve() == root.resolve():
-        known = {row.asset_id for row in trained}
-        return Counter(sample.asset_id for sample in samples if sample.asset_id in known)
-    theirs = defaultdict[str, set[Path]](set)
-    for row in trained:
-        for path in (their_root / name for name in row.media):
-            theirs[path.name].add(path)
-
-    @cache
-    def digests(name: str) -> set[str | None]:
-        return {_digest(path) for path in theirs.get(name, ())} - {None}
-
-    return Counter(
-        sample.asset_id
-        for sample in samples
-        if any(
-            _digest(path) in digests(path.name)
-            for path in (root / item.path for item in sample.media)
-            if path.name in theirs
-        )
-    )
-
-
-def _digest(path: Path) -> str | None:
-    try:
-        return file_digest(path)
-    except OSError:  # gone since, or never there
-        return None

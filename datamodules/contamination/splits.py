@@ -6,6 +6,7 @@ selected on a test set is fitted to it. Both are errors.
 
 import hashlib
 import logging
+import math
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -35,27 +36,13 @@ def shared_assets(train: Sequence[Sample], other: Sequence[Sample]) -> Counter[s
     return Counter({asset: asked[asset] for asset in both})
 
 
-def check_splits(
-    train: Sequence[Sample], val: Sequence[Sample], data: DataConfig, *, views: str | None = None
-) -> None:
+def check_splits(train: Sequence[Sample], val: Sequence[Sample], data: DataConfig) -> None:
     """Refuse to train or select on a test set, and to select on what was trained on.
 
     Args:
         val: empty where nothing is scored during training.
-        views: directory of the views of stage=clean; None is its default, inside `data.root`.
     """
     check_names(data)
-    judged = _judged_by(Path(data.root) / (views or CleanConfig().views))
-    for setting, samples in (("train", train), ("val", val)):
-        # Questions of words alone, such as sums, are the same in many sets without a leak.
-        hashes = column_of(samples, "content_hash") if judged else []
-        found = (samples[place] for place, name in enumerate(hashes) if name in judged)
-        known = [one for one in found if one.media]
-        if known:
-            raise _test_set(
-                f"data.{setting} has {len(known)} questions (first: {known[0].id!r}) that "
-                f"{judged[known[0].content_hash]} has judged"
-            )
     if shared := shared_assets(train, val):
         listed = ", ".join(sorted(shared)[:3])
         raise ValueError(
@@ -64,30 +51,32 @@ def check_splits(
             f"data.val={data.val}, but validation is about what training has not shown: name "
             "another data.val, or hold some assets out with data.val_share=0.05."
         )
+    hashes, own = (column_of(samples, "content_hash") if val else () for samples in (val, train))
+    learned = {name: place for place, name in enumerate(own)}
+    found = ((place, learned[name]) for place, name in enumerate(hashes) if name in learned)
+    if same := [(val[here], train[there]) for here, there in found if val[here].media]:
+        one, other = same[0]
+        raise ValueError(
+            f"{len(same)} validation questions are training questions as well, with the same words "
+            f"and media under other names (such as {one.id!r} and {other.id!r}), but "
+            "validation is about what training has not shown: give the same recording the same "
+            "asset_id, so that data.val_share holds both out, or take one of the two out."
+        )
 
 
 def without_tests(
     samples: Sequence[Sample], path: Path, data: DataConfig, quarantine: Quarantine
 ) -> Sequence[Sample]:
-    """Quarantine the known test questions of a manifest.
+    """Quarantine the known test questions of a manifest, and those that a clean view has judged.
 
-    Raises a `ValueError` where more than `data.max_test_share` of its questions are known tests.
+    Raises a `ValueError` where more than `data.max_test_share` of its questions are such.
     """
-    known = known_in(samples, but=trains_on(data.format))
+    known = _judged_in(samples, data) | known_in(samples, but=trains_on(data.format))
     if not known:
         return samples
     ids, sets = column_of(samples, "id"), Counter(known.values())
     told = ", ".join(f"{count} of {name}" for name, count in sorted(sets.items()))
     some = ", ".join(repr(ids[place]) for place in [*known][:3]) + ("..." if len(known) > 3 else "")
-    if len(known) > data.max_test_share * len(samples):
-        raise ValueError(
-            f"{len(known)} of the {len(samples)} questions of {path.name} are known test questions "
-            f"({told}; such as {some}), but data.max_test_share is {data.max_test_share}, and no "
-            "checkpoint is trained on a test set, nor chosen by one: score it with "
-            "stage=benchmark, and name other questions; or raise data.max_test_share to set these "
-            "aside and go on with the rest."
-        )
-    log.warning("%s: %d known test questions are set aside (%s: %s)", path, len(known), told, some)
     for place, name in known.items():
         quarantine.add(
             ids[place],
@@ -96,7 +85,27 @@ def without_tests(
             "one: take it out of the manifest.",
             str(path),
         )
+    if len(known) > data.max_test_share * len(samples):
+        enough = math.ceil(100 * len(known) / len(samples)) / 100
+        listed = "" if quarantine.file is None else f"; {quarantine.file} lists all"
+        raise ValueError(
+            f"{len(known)} of the {len(samples)} questions of {path.name} are known test questions "
+            f"({told}; such as {some}{listed}), but data.max_test_share is {data.max_test_share}, "
+            "and no checkpoint is trained on a test set, nor chosen by one: set "
+            f"data.max_test_share={enough:g} to set these aside and go on with the rest; or score "
+            "them with stage=benchmark, and name other questions."
+        )
+    log.warning("%s: %d known test questions are set aside (%s: %s)", path, len(known), told, some)
     return take(samples, np.array([n for n in range(len(samples)) if n not in known], np.int64))
+
+
+def _judged_in(samples: Sequence[Sample], data: DataConfig) -> dict[int, str]:
+    """Name for the place of each question that a view has judged the set of the view."""
+    judged = _judged(Path(data.root) / CleanConfig().views)
+    hashes = column_of(samples, "content_hash") if judged else []
+    found = {place: judged[name] for place, name in enumerate(hashes) if name in judged}
+    # Questions of words alone, such as sums, are the same in many sets without a leak.
+    return {place: name for place, name in found.items() if samples[place].media}
 
 
 def check_names(data: DataConfig) -> None:
@@ -112,16 +121,20 @@ def _check_names(data: DataConfig, setting: Literal["train", "val"]) -> None:
     for name in names.split("+"):
         path = manifest_path(root, name)
         if TEST.search(path.stem.lower()):
-            raise _test_set(f"data.{setting}={names} reads {path.name}, a test set by its name")
+            raise _test_set(
+                f"data.{setting}={names} reads {path.name}, a test set by its name", setting
+            )
         named = named_in_path(path, root)
         if named is not None and named != trains_on(data.format):
             raise _test_set(
                 f"data.{setting}={names} reads {path}, of {named} by its name",
+                setting,
                 also=" Where it is none, another name for the file or folder says so.",
             )
         if path.exists() and is_test_set(path, data.format):
             raise _test_set(
                 f"data.{setting}={names} reads {path.name}, a published benchmark",
+                setting,
                 also=_twin(path),
             )
 
@@ -134,21 +147,25 @@ def _twin(path: Path) -> str:
     return said if any(one.name == name for one in FORMATS) else ""
 
 
-def _test_set(found: str, *, also: str = "") -> ValueError:
+def _test_set(found: str, setting: str, *, also: str = "") -> ValueError:
+    out = ", or hold some of the training's out with data.val_share=0.05" * (setting == "val")
     return ValueError(
         f"{found}, but no checkpoint is chosen by a test set, nor trained on one: score it with "
-        "stage=benchmark, and name other questions, or hold some of the training's out with "
-        f"data.val_share=0.05.{also}"
+        f"stage=benchmark, and name other questions{out}.{also}"
     )
 
 
-def _judged_by(views: Path) -> dict[str, str]:
-    """Map each question that a view judges, by its content hash, to the file of the view."""
-    return {
-        row.content_hash: path.name
+def _judged(views: Path) -> dict[str, str]:
+    """Map each question that a view judges, by its content hash, to the set of the view."""
+    found = (
+        read_view(path)
         for rule in get_args(RuleName)
         for path in sorted(views.rglob(f"*.{rule}.jsonl"))
-        for row in read_view(path).rows
+    )
+    return {
+        row.content_hash: f"{view.set}, as stage=clean judged it"
+        for view in found
+        for row in view.rows
     }
 
 

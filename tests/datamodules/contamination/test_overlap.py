@@ -4,7 +4,8 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from datamodules.contamination.overlap import Overlap, find_overlap, overlap_notes, wording
+from datamodules.contamination.overlap import Overlap, find_overlap, overlap_notes
+from datamodules.contamination.same_media import wording
 from datamodules.sample import Sample
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.quarantine import Quarantine
@@ -114,8 +115,8 @@ def test_all_runs_behind_an_export_count(tmp_path):
     assert leaks.alike == {"q1": ("t1", 1.0)} and leaks.unknown == ["hub/model"]
 
 
-def test_elsewhere_an_asset_is_the_same_by_name_and_bytes(tmp_path):
-    """x/2.wav holds "2" here and there; 1.wav is another file of the same name."""
+def test_elsewhere_an_asset_is_the_same_by_its_bytes(tmp_path):
+    """x/2.wav and y/2.wav hold "2"; 1.wav is another file of the same name."""
     manifest(tmp_path / "mine/train.jsonl", [("t1", "Hm?", "1.wav"), ("t2", "Hm?", "x/2.wav")])
     manifest(tmp_path / "theirs/mini.jsonl", [("q1", "Oh?", "1.wav"), ("q2", "Oh?", "y/2.wav")])
     (tmp_path / "theirs/1.wav").write_text("7")
@@ -124,6 +125,40 @@ def test_elsewhere_an_asset_is_the_same_by_name_and_bytes(tmp_path):
     assert found_in(export, samples, root=tmp_path / "theirs").assets == {"y/2.wav": 1}
     (tmp_path / "mine/x/2.wav").unlink()
     assert found_in(export, samples, root=tmp_path / "theirs").assets == {}
+
+
+def test_bytes_and_words_tell_the_same_question_under_other_names(tmp_path):
+    """a/2.wav and b/2.wav hold "2". q1 asks the same of it, in other case and order of options; q2
+    asks something else of it; q3 asks the same of another recording, as long in bytes."""
+    manifest(tmp_path / "train.jsonl", [("t1", "Who barks?", "a/2.wav")])
+    asked = [("q1", "who barks", "b/2.wav"), ("q2", "How often?", "b/2.wav")]
+    manifest(tmp_path / "test.jsonl", [*asked, ("q3", "Who barks?", "b/3.wav")])
+    text = (tmp_path / "test.jsonl").read_text()
+    (tmp_path / "test.jsonl").write_text(text.replace('["a dog", "a cat"]', '["a cat", "a dog"]'))
+    export = run(tmp_path, "sft", tmp_path, "train")
+    leaks = found_in(export, read(tmp_path / "test.jsonl", tmp_path), root=tmp_path)
+    assert leaks.assets == {"b/2.wav": 2}
+    assert leaks.same == {"q1": "t1"}
+    assert overlap_notes({("test", "sft"): leaks})[1] == (
+        "of 3 questions of test, 2 are about an asset that sft was trained on (such as b/2.wav); 1 "
+        "is one that it was trained on, words and bytes (q1 is t1); 2 are worded nearly like a "
+        "question that it was (q1 like t1)"
+    )
+
+
+def test_what_was_set_aside_as_a_test_was_not_trained_on(tmp_path):
+    """Unless another run of the chain has trained on it."""
+    file = tmp_path / "train.jsonl"
+    manifest(file, [("t1", "Who barks?", "1.wav"), ("t2", "Who sings?", "2.wav")])
+    manifest(tmp_path / "test.jsonl", [("q1", "Who barks?", "x/1.wav")])
+    samples = read(tmp_path / "test.jsonl", tmp_path)
+    first = run(tmp_path, "a", tmp_path, "train")
+    aside = {"id": "t1", "reason": "known_test", "detail": "", "path": str(file)}
+    first.with_name("quarantine.jsonl").write_text(json.dumps(aside) + "\n")
+    leaks = found_in(first, samples, root=tmp_path)
+    assert (leaks.trained, leaks.assets, leaks.same) == (1, {}, {})
+    second = run(tmp_path, "b", tmp_path, "train", start=str(first))
+    assert found_in(second, samples, root=tmp_path).same == {"q1": "t1"}
 
 
 def test_published_training_sets_are_read_in_their_own_format(tmp_path):

@@ -9,7 +9,7 @@ import pytest
 
 from configs.schema import DataConfig, MediaConfig
 from datamodules.contamination.clean_view import CleanView, JudgedQuestion, view_text
-from datamodules.contamination.splits import check_splits, held_out, shared_assets
+from datamodules.contamination.splits import check_splits, held_out, shared_assets, without_tests
 from datamodules.sample import Media, Sample
 from datamodules.sources.index.table import SampleTable, write_table
 from datamodules.sources.manifest import read_manifest
@@ -17,6 +17,7 @@ from datamodules.sources.quarantine import Quarantine
 from tests.conftest import make_sample
 
 BUDGET = MediaConfig(image_max_pixels=3136, video_max_frames=8, audio_max_seconds=2.5)
+NONE = Quarantine(max_bad_share=0)
 VIEW = CleanView(
     set="s", rule="soft", numbers={}, condition="text_only", how="absent", probes=[], rows=[]
 )  # fmt: skip
@@ -66,8 +67,8 @@ def test_splits_of_a_table_are_compared_without_making_its_samples(tmp_path):
     sides = [[places.tolist() for places in held_out(some, 0.3)] for some in (train, rows)]
     assert sides[0] == sides[1]
     judge(tmp_path, rows[2:])
-    with pytest.raises(ValueError, match=r"data.train has 1 questions \(first: 'c'\)"):
-        check_splits(train, [], data(tmp_path, train="mine"))
+    few = data(tmp_path, train="mine", max_test_share=0.4)
+    assert len(without_tests(train, tmp_path / "mine.jsonl", few, Quarantine(max_bad_share=0))) == 2
 
 
 def test_splits_of_digits_are_disjoint(root):
@@ -86,7 +87,9 @@ def test_digits_choose_no_checkpoint_by_their_test_set(root):
 def test_digits_may_be_judged_and_trained_on_after_that(root, tmp_path):
     """Sums in words alone, which come in several splits, are no leak."""
     judge(tmp_path, read(root, "test"))
-    check_splits(read(root, "train"), read(root, "val"), data(tmp_path))
+    for split in ("train", "val"):
+        samples = read(root, split)
+        assert without_tests(samples, root / split, data(tmp_path), NONE) is samples
 
 
 @pytest.mark.parametrize(
@@ -117,13 +120,27 @@ def test_what_is_not_read_may_be_a_test_set(tmp_path):
 
 
 def test_questions_that_a_view_has_judged_are_a_test_set(tmp_path):
-    judge(tmp_path, [sample("b", "2")])
-    train, val = [sample("a", "1")], [sample("c", "3"), sample("b", "2")]
-    with pytest.raises(ValueError, match=r"data\.val has 1 questions \(first: 'b'\) that s\.soft"):
+    """Two of three, of which all are listed, and 0.67 of the manifest sets them aside."""
+    judge(tmp_path, [sample("b", "2"), sample("c", "3"), sample("d", "4")])
+    rows = [sample("a", "1"), sample("c", "3"), sample("b", "2")]
+    listed = Quarantine(max_bad_share=0, run_dir=tmp_path)
+    match = (
+        r"2 of the 3 questions of mine.jsonl .*\(2 of s, as .*such as 'c', 'b'; .*quarantine.jsonl"
+    )
+    with pytest.raises(ValueError, match=rf"{match} lists all\).* data.max_test_share=0.67 to set"):
+        without_tests(rows, tmp_path / "mine.jsonl", data(tmp_path), listed)
+    aside = [json.loads(line)["id"] for line in (tmp_path / "quarantine.jsonl").open()]
+    assert aside == ["c", "b"]
+    most = data(tmp_path, max_test_share=0.67)
+    counted = Quarantine(max_bad_share=0)
+    assert without_tests(rows, tmp_path / "mine.jsonl", most, counted) == rows[:1]
+    assert counted.counts == {"known_test": 2}
+
+
+def test_a_question_under_another_name_is_not_validated_by(tmp_path):
+    train, val = [sample("a", "1"), sample("b", "2")], [replace(sample("b", "9"), id="copy")]
+    with pytest.raises(ValueError, match=r"1 validation .*'copy' and 'b'.*the same asset_id"):
         check_splits(train, val, data(tmp_path))
-    with pytest.raises(ValueError, match=r"data\.train has 1 questions"):
-        check_splits(val, train, data(tmp_path))
-    check_splits(train, val, data(tmp_path), views="elsewhere")
 
 
 def test_questions_of_words_alone_may_come_twice(tmp_path):
