@@ -42,6 +42,12 @@ Band = Literal["weak", "strong", "undetermined", "undefined", "unstable", "missi
 BANDS: tuple[Band, ...] = get_args(Band)
 
 
+def count_bands(bands: NDArray[np.str_]) -> str:
+    """Write how many questions each band has, the most frequent one first."""
+    counts = Counter(bands.tolist()).most_common()
+    return ", ".join(f"{count} {name}" for name, count in counts) or "none"
+
+
 @dataclass(frozen=True, kw_only=True)
 class Counts:
     """Answers of one voter under one condition, one entry for each question."""

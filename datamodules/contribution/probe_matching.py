@@ -116,12 +116,22 @@ def find_voters(
         if any(kinds_answered.values())
     )
     raise ValueError(
-        f"data.contribution.probes={wanted.probes} with {cache} gives {len(entries)} voters, but "
-        f"{rules[0].name} takes the votes of {len(seats)}. Questions answered:"
-        f"{told or ' none, by no probe'}\nName the voters in order with "
+        f"{_misfit(rules[0].name, len(entries), seats, None if named else cache)}. Questions "
+        f"answered:{told or ' none, by no probe'}\nName them in order with "
         "data.contribution.probes=[KEY,...], where KEY+KEY pools two probes into one, ask with "
         f"{probe_commands(rules)}, or set data.contribution.rule=none to train without filtering."
     )
+
+
+def _misfit(rule: str, found: int, seats: Mapping[int, object], cache: Path | None) -> str:
+    """Say why the probes that are named, or else those of a cache, do not fit a rule."""
+    probes_found = f"{found} probe" if found == 1 else f"{found or 'no'} probes"
+    reads = "reads one" if len(seats) == 1 else f"reads {len(seats)}, each for a vote"
+    if cache is None:
+        return f"data.contribution.probes names {probes_found}, but {rule} {reads}"
+    if len(set(seats.values())) > 1:
+        return f"data.contribution.probes is empty, but {rule} {reads} and asked in its own way"
+    return f"{cache} holds {probes_found} that answered what {rule} asks, but it {reads}"
 
 
 def counts_by_voter(rule: Rule, voters: Sequence[PooledProbes]) -> list[Counts]:

@@ -5,7 +5,6 @@ Arithmetic over the cache: another rule, threshold or control never runs a model
 
 import json
 import logging
-from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +18,7 @@ from datamodules.contribution.decide import (
     QuestionFeatures,
     apply_rule,
     contribution,
+    count_bands,
     question_features,
 )
 from datamodules.contribution.presets import (
@@ -102,10 +102,10 @@ def select_questions(
     passed = _passed(wanted, bands) & free
     chosen = _under_control(wanted, passed, bands, free, seed)
     kept, weak = np.flatnonzero(chosen), np.flatnonzero((bands == "weak") & free)
-    told = ", ".join(f"{count} {name}" for name, count in Counter(bands.tolist()).most_common())
-    _check_pools(wanted, kept, weak, told)
+    _check_pools(wanted, kept, weak, count_bands(bands))
     weights = _weights(rule, known[0, kept]) if wanted.weighted else None
-    log.info("%s keeps %d of %d questions (%s)", wanted.rule, len(kept), len(samples), told)
+    told = wanted.rule, len(kept), len(samples), *map(count_bands, (bands[chosen], bands[~chosen]))
+    log.info("%s keeps %d of %d questions: %s; it leaves out: %s", *told)
     reasons = np.where(
         chosen == passed, _reasons(rule, features, bands), f"control={wanted.control}"
     )

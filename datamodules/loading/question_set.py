@@ -289,6 +289,8 @@ def load_splits(
         learned, scored = held_out(train.samples, data.val_share)
         val.samples = take(train.samples, scored)
         train.samples = take(train.samples, learned)
+        told = data.val_share, len(scored), len(learned)
+        log.info("data.val_share=%g holds out %d questions; %d are left to train on", *told)
     elif validate:
         val = load(data, data.val)
     check_splits(train.samples, val.samples, data)

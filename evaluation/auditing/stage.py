@@ -78,7 +78,8 @@ def audit(config: Config) -> str:
             shared,
         ]
         if lacking:
-            text = unanswered_list(lacking, split=settings.split)
+            asked = config.data.contribution.rule
+            text = unanswered_list(lacking, split=settings.split, asked=asked)
             sections.append(Section(name="not_judged", text=text, numbers=_plain(lacking)))
         files = ["results.json", "contribution.jsonl"]
         if shapley is not None and settings.plot:

@@ -81,13 +81,23 @@ def rules_table(rows: Sequence[RuleRow]) -> str:
     return "\n".join(lines)
 
 
-def unanswered_list(lacking: Sequence[UnansweredRule], *, split: str) -> str:
-    """Write which rules lack answers, and which commands get them."""
-    lines = [
-        "NOT JUDGED: rules for which answers are lacking, and what to run with the same data=...",
-        "and model=... to get them. MODEL_1, MODEL_2, ... are directories or hub ids of yours.",
-    ]
-    for rule in lacking:
+def unanswered_list(lacking: Sequence[UnansweredRule], *, split: str, asked: str) -> str:
+    """Write which rules lack answers, and which commands get those of one.
+
+    Args:
+        asked: the rule whose commands are wanted, `data.contribution.rule`.
+    """
+    names = dict.fromkeys(rule.name for rule in lacking)
+    lines = wrap(f"NOT JUDGED, or by some probes only: {', '.join(names)}.", 98)
+    wanted = [rule for rule in lacking if rule.name == asked]
+    how = "data.contribution.rule=NAME prints what one of them lacks, and what to run for it."
+    if wanted:
+        how = (
+            "What to run with the same data=... and model=... to get answers; MODEL_1, MODEL_2, ..."
+        )
+        how += " are directories or hub ids of yours."
+    lines += wrap(how, 98)
+    for rule in wanted:
         lines += ["", *wrap(f"{rule.name}: {rule.reason}", 98)]
         lines += [line for text in rule.commands for line in shell(text, split=split)]
     return "\n".join(lines)

@@ -1,6 +1,7 @@
 """What a run reads, and what of the probe cache and the trainer's step it depends on."""
 
 import json
+import logging
 from collections import Counter
 from dataclasses import replace
 from itertools import chain, islice
@@ -249,7 +250,8 @@ def test_changed_answers_never_meet_old_scores(data, questions, encoder, tmp_pat
         module(filtered(data), encoder, tmp_path)
 
 
-def test_whole_assets_are_held_out_for_validation(data, encoder, tmp_path):
+def test_whole_assets_are_held_out_for_validation_and_counted(data, encoder, tmp_path, caplog):
+    caplog.set_level(logging.INFO)
     everything = load_questions(data, "train", encoder, run_dir=tmp_path).samples
     train, val = load_splits(
         replace(data, val_share=0.5), encoder, validate=False, run_dir=tmp_path
@@ -257,6 +259,8 @@ def test_whole_assets_are_held_out_for_validation(data, encoder, tmp_path):
     assert {one.asset_id for one in train.samples}.isdisjoint(one.asset_id for one in val.samples)
     assert len(train.samples) + len(val.samples) == len(everything) == 6
     assert min(len(train.samples), len(val.samples)) > 0
+    told = f"data.val_share=0.5 holds out {len(val.samples)} questions; {len(train.samples)} are"
+    assert told in caplog.text
 
 
 def test_a_run_trains_on_what_is_not_held_out_and_is_validated_by_the_rest(data, encoder, tmp_path):

@@ -15,7 +15,9 @@ def test_no_probe_names_the_command(tmp_path):
 def test_several_probes_are_listed_with_what_they_are_and_have(root):
     probed(root, {"q0": 1, "q1": 0, "q2": 1, "q3": 0}, key=OTHER)
     probed(root, {"q0": 1}, key=THIRD, condition="no_audio")
-    with pytest.raises(ValueError, match="2 voters, but calibrated takes the votes of 1") as error:
+    with pytest.raises(
+        ValueError, match=r"holds 2 probes that answered what calibrated asks, but it reads one\."
+    ) as error:
         select(root)
     assert f"{KEY} (m-a, generate): 4 of 6 under text_only/absent" in str(error.value)
     assert f"{OTHER} (m-b, generate): 4 of 6 under text_only/absent" in str(error.value)
@@ -60,7 +62,7 @@ def test_as_many_probes_as_voters_need_not_be_named(tmp_path):
 
 def test_too_few_voters_are_an_error(tmp_path):
     three_votes(tmp_path)
-    with pytest.raises(ValueError, match=r"gives 2 voters, but audiomcq takes the votes of 3"):
+    with pytest.raises(ValueError, match=r"names 2 probes, but audiomcq reads 3, each for a vote"):
         select(tmp_path, rule="audiomcq", probes=["a", "b"])
 
 
@@ -73,7 +75,7 @@ def test_voters_that_differ_have_to_be_named(tmp_path):
         for number in range(3):
             right = {"q0": int(key == OTHER or number < 2), "q1": 0}
             probed(tmp_path, right, key=key, n=1, option_seed=number)
-    with pytest.raises(ValueError, match="gives 0 voters, but vidground_m1 takes"):
+    with pytest.raises(ValueError, match="is empty, but vidground_m1 reads 3, each for a vote and"):
         select(tmp_path, rule="vidground_m1")
     named = {"rule": "vidground_m1", "on_missing": "drop", "min_questions": None}
     assert select(tmp_path, **named, probes=["b", "a", "c"]).bands[:2].tolist() == [

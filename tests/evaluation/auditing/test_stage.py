@@ -276,7 +276,10 @@ def test_too_few_answers_for_a_rule_are_named_with_the_command(root):
     lacking = {row["name"]: row for row in results(root)["not_judged"]}
     assert lacking["calibrated"]["reason"].startswith("6 questions were asked too seldom")
     assert "probe.samples=16" in lacking["calibrated"]["commands"][0]
-    assert "NOT JUDGED" in told
+    assert "NOT JUDGED, or by some probes only: " in told and "calibrated" in told
+    assert "data.contribution.rule=NAME prints what" in told and "probe.samples=16" not in told
+    told = run(root, "data.contribution.rule=calibrated", "run.name=another")
+    assert "calibrated: 6 questions were asked too seldom" in told and "probe.samples=16" in told
 
 
 def test_numbers_that_a_rule_does_not_know_are_said(root):
