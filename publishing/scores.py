@@ -106,5 +106,5 @@ def _table(
 
 def _score(line: Mapping[str, Any]) -> Interval:  # of JSON
     """Read a score, whose bounds are null where the benchmark could give no interval."""
-    named = {name: line[name] for name in ("mean", "low", "high", "n", "clusters")}
-    return Interval(**{name: nan if value is None else value for name, value in named.items()})
+    low, high = (nan if line[name] is None else line[name] for name in ("low", "high"))
+    return Interval(mean=line["mean"], low=low, high=high, n=line["n"], clusters=line["clusters"])

@@ -71,7 +71,7 @@ def without_tests(
 
     Raises a `ValueError` where more than `data.max_test_share` of its questions are such.
     """
-    known = _judged_in(samples, data) | known_in(samples, but=trains_on(data.format))
+    known = {**_judged_in(samples, data), **known_in(samples, but=trains_on(data.format))}
     if not known:
         return samples
     ids, sets = column_of(samples, "id"), Counter(known.values())
