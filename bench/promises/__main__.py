@@ -108,6 +108,8 @@ def measure(promises: Sequence[Promise], kills: int) -> bool:
     with prepared(kills) as (effort, servers):
         for promise, outcome, seconds in results(promises, effort, servers):
             parts[promise.name].append((outcome, seconds))
+            if outcome.detail:
+                print(outcome.detail, flush=True)
             if len(parts[promise.name]) == len(jobs_of(promise)):
                 outcomes = [each for each, _ in parts[promise.name]]
                 spent = sum(each for _, each in parts[promise.name])

@@ -17,7 +17,7 @@ import torch
 from bench.probe_cache import apart
 from bench.promises.moments import killed
 from bench.promises.outcome import Effort, Outcome
-from bench.promises.stages import STAGES, Subject
+from bench.promises.stages import STAGES, Subject, undisturbed
 from bench.signals import below
 from runtime.writing import sweep
 from tests.fork_server import ForkServer
@@ -34,9 +34,7 @@ def halfway(effort: Effort, server: ForkServer, name: str) -> tuple[Subject, dic
     """Leave a run that was killed once it had two checkpoints; return it, and what it has to leave
     in the end."""
     subject = Subject(server, STAGES["sft"], effort, name)
-    subject.reset()
-    code, _ = subject.end(subject.begin())
-    assert not code, subject.said
+    undisturbed(subject)
     expected = subject.left_by()
     subject.reset()
     child = subject.begin()

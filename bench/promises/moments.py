@@ -44,7 +44,7 @@ def moment_of(pid: int, stack: Path) -> str:
             if step in command_of(other):
                 return f"{step.removeprefix('stage=')} step"
     if not _hears(pid):
-        return "start"
+        return "start or end"
     return read_moment(_asked(pid, stack))
 
 
@@ -54,7 +54,7 @@ def read_moment(stack: str) -> str:
     for moment, functions in MOMENTS.items():
         if any(frame.endswith(function) for function in functions for frame in frames):
             return moment
-    return "start"
+    return "start or end"
 
 
 def _hears(pid: int) -> bool:

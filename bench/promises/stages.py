@@ -100,6 +100,8 @@ class Tally:
     """By moment."""
 
     ends: int = 0
+    """Runs that reached their end through kills."""
+
     equal: int = 0
     lost: int = 0
     """Samples that a step of the undisturbed run learned from, and the same step here did not."""
@@ -189,25 +191,24 @@ class Subject:
 
 def measure(subject: Subject, kills: int) -> Tally:
     """Kill runs until there were enough kills, and each run until it reaches its end."""
-    subject.reset()
-    began = time.monotonic()
-    if code := subject.end(subject.begin())[0]:
-        raise RuntimeError(f"{subject.place.name} ends undisturbed with {code}: {subject.said}")
-    seconds = time.monotonic() - began
+    tally, dice = Tally(seconds=undisturbed(subject)), random.Random(subject.place.name)
     expected, learned = subject.left_by(), subject.learned()
     assert expected and bool(learned) == subject.stage.learns, learned
-    dice, tally = random.Random(subject.place.name), Tally(seconds=seconds)
-    while tally.kills.total() < kills:
+    while (before := tally.kills.total()) < kills:
         subject.reset()
+        began = time.monotonic()
         while not (subject.place / "run/finished").exists():
             child, moment = subject.begin(), ""
             if tally.kills.total() < kills:
-                moment = disturb(subject, child, dice, seconds)
+                moment = disturb(subject, child, dice, tally.seconds)
                 tally.kills.update([moment] if moment else [])
             code, left = subject.end(child)
             tally.left += left
             if code and not moment:
                 raise RuntimeError(f"{subject.place.name} does not go on: {subject.said}")
+        if tally.kills.total() == before:  # it was over before its time
+            tally.seconds = time.monotonic() - began
+            continue
         tally.ends += 1
         tally.equal += subject.left_by() == expected
         tally.lost += (learned - subject.learned()).total()
@@ -217,11 +218,21 @@ def measure(subject: Subject, kills: int) -> Tally:
     return tally
 
 
+def undisturbed(subject: Subject) -> float:
+    """Let a run reach its end; return its seconds."""
+    subject.reset()
+    began = time.monotonic()
+    code, _ = subject.end(subject.begin())
+    if code:
+        raise RuntimeError(f"{subject.place.name} ends undisturbed with {code}: {subject.said}")
+    return time.monotonic() - began
+
+
 def disturb(subject: Subject, child: Child, dice: random.Random, seconds: float) -> str:
     """Kill a run once it is where it was drawn to be; return what it was doing, or "" where it
     ended before."""
     aim = dice.choice(subject.stage.moments) if dice.random() < 0.5 else ""
-    begins = time.monotonic() + dice.uniform(0, seconds / 2 if aim else seconds)
+    begins = time.monotonic() + dice.uniform(0, seconds / 2 if aim else seconds * 0.8)
     everybody = dice.random() < 0.5
     stack = subject.place / "watched/stack"
     while alive(child.pid):
@@ -260,7 +271,7 @@ def as_outcome(tally: Tally, name: str) -> Outcome:
 
 
 STAGE_HEAD = (
-    "| stage | kills | while in | runs to their end | equal | samples lost | learned twice "
+    "| stage | kills | while in | runs that reached their end | equal | samples lost | learned twice "
     "| processes left | files left | undisturbed, s |\n|---|---|---|---|---|---|---|---|---|---|"
 )
 KILLS: Mapping[str, Attempt] = {name: partial(kill_stage, name=name) for name in STAGES}
