@@ -1,11 +1,9 @@
 """Attacks beside kills of runs: on caches, records, media, verifiers, directories and clocks."""
 
 import logging
-import os
 import re
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -16,16 +14,13 @@ from tempfile import TemporaryDirectory
 
 from bench import fuzz_records, media, probe_cache, verifiers
 from bench.failing import may_mount
-from bench.promises.moments import killed
 from bench.promises.outcome import Effort, Outcome
 from bench.promises.stages import STAGES, Subject, as_outcome, measure
+from bench.promises.starts import claim_at_once
 from bench.promises.tested import ROOT
 from bench.promises.watched import SPOILED
-from configs.load import load_config
 from modules.verifiers.math_answers import close
-from runtime.runs import open_run
 from tests.fork_server import ForkServer
-from tests.mortal import mortal
 from training.callbacks.checkpoints import AtomicCheckpointIO
 
 STARTS = 100
@@ -146,33 +141,6 @@ def start_at_once(effort: Effort, server: ForkServer) -> Outcome:
         held=len(taken),
         counts={"starts at once": STARTS, "distinct run directories": len(taken)},
     )
-
-
-def claim_at_once(root: Path, starts: int) -> set[str]:
-    """Fork processes that wait for one moment, take a directory each, and hold it until all have
-    one; return the directories."""
-    config = load_config(["stage=sft", f"run.root={root}"], ("sft",))
-    (ready, go), (listen, tell) = os.pipe(), os.pipe()
-    started = []
-    for _ in range(starts):
-        if (child := os.fork()) == 0:
-            mortal()
-            os.close(go)
-            os.read(ready, 1)  # returns once the other end is closed
-            try:
-                run = open_run(config)
-                os.write(tell, f"{run.dir}\n".encode())
-            except (OSError, ValueError):
-                os.write(tell, b"\n")
-            signal.pause()
-        started.append(child)
-    os.close(go)
-    with open(listen) as told:
-        taken = {next(told).strip() for _ in started}
-    killed(started)
-    for child in started:
-        os.waitpid(child, 0)
-    return taken - {""}
 
 
 def fail(effort: Effort, server: ForkServer, *, conditions: Sequence[str]) -> Outcome:

@@ -25,9 +25,6 @@ from tests.mortal import mortal
 from training.callbacks.checkpoints import NAMED, AtomicCheckpointIO, damage, newest_valid, prune
 
 NEWEST = "step-00000008.ckpt"
-SPELL = 0.1
-"""Seconds after a checkpoint is begun within which its writer is killed, about those of a save;
-a third of them live for several."""
 
 
 def halfway(effort: Effort, server: ForkServer, name: str) -> tuple[Subject, dict[str, str]]:
@@ -64,12 +61,15 @@ class Saves:
 
 
 def kill_writers(source: Path, directory: Path, elsewhere: Path, kills: int) -> Saves:
-    """Kill writers of a checkpoint, each once a file is begun, within about the time of a save."""
+    """Kill writers of a checkpoint, each once a file is begun: two of three within the time of a
+    save, the others within that of several."""
     os.environ["TMPDIR"], tempfile.tempdir = str(elsewhere), None
     torch.set_num_threads(1)  # a fork has no others
     logging.disable(logging.WARNING)
     store, dice, found = AtomicCheckpointIO(), random.Random(0), Saves()
-    checkpoint = store.load_checkpoint(source)
+    checkpoint, began = store.load_checkpoint(source), time.monotonic()
+    store.save_checkpoint(checkpoint | {"global_step": 1}, directory / "step-00000001.ckpt")
+    spell, found.saved = time.monotonic() - began, 1
     for _ in range(kills):
         sweep(directory)
         if (writer := os.fork()) == 0:
@@ -80,7 +80,7 @@ def kill_writers(source: Path, directory: Path, elsewhere: Path, kills: int) -> 
                 prune(directory, saved=step)
         while not list(directory.glob("step-*.ckpt.*.tmp")):
             assert os.waitpid(writer, os.WNOHANG) == (0, 0), "a writer ended by itself"
-        time.sleep(dice.uniform(0, SPELL * dice.choice((1, 1, 8))))
+        time.sleep(dice.uniform(0, spell * dice.choice((1, 1, 8))))
         killed([writer])
         os.waitpid(writer, 0)
         found.within += any(directory.glob("*.tmp"))

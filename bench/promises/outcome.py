@@ -117,7 +117,8 @@ def measured(outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         words += outcome.notes
         words += [f"not shown: {outcome.missing}"] if outcome.missing else []
-    words += dict.fromkeys(f"the rest by `{each.left_to}`" for each in outcomes if each.left_to)
+    commands = dict.fromkeys(each.left_to for each in outcomes if each.left_to)
+    words += [f"{'the rest ' if words else ''}by `{command}`" for command in commands]
     told = verdict(outcomes)
     return ("" if told in ("held", "left") else f"**{told}**: ") + "; ".join(words)
 

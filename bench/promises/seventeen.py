@@ -137,7 +137,7 @@ PROMISES = (
         words="What a sweep or an array passes arrives as it was meant, and a hundred starts at "
         "once get a hundred directories.",
         by=(
-            *("bench/promises/attacks.py", "tests/configs/test_sweep_words.py"),
+            *("bench/promises/starts.py", "tests/configs/test_sweep_words.py"),
             *("tests/training/test_sweeps.py", "tests/runtime/test_runs.py"),
         ),
         attempts=(start_at_once,),

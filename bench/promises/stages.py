@@ -271,7 +271,7 @@ def as_outcome(tally: Tally, name: str) -> Outcome:
 
 
 STAGE_HEAD = (
-    "| stage | kills | while in | runs that reached their end | equal | samples lost | learned twice "
+    "| stage | kills | while in | ended after kills | equal | samples lost | learned twice "
     "| processes left | files left | undisturbed, s |\n|---|---|---|---|---|---|---|---|---|---|"
 )
 KILLS: Mapping[str, Attempt] = {name: partial(kill_stage, name=name) for name in STAGES}

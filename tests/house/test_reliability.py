@@ -53,7 +53,8 @@ def test_a_promise_is_broken_by_one_part_and_not_shown_where_one_could_not_be_tr
     assert verdict([later, later]) == "left"
     assert measured([held, broken]) == "**BROKEN**: 7 of 8 held; why"
     assert measured([absent]) == "**NOT SHOWN**: not shown: no root"
-    assert measured([later, later]) == "the rest by `make test`"
+    assert measured([later, later]) == "by `make test`"
+    assert measured([held, later]) == "3 of 3 held; the rest by `make test`"
 
 
 def test_counts_of_the_parts_of_a_promise_are_added_up():
