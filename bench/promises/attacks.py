@@ -12,7 +12,7 @@ from resource import RUSAGE_CHILDREN, RUSAGE_SELF
 from statistics import quantiles
 from tempfile import TemporaryDirectory
 
-from bench import fuzz_records, media, probe_cache, verifiers
+from bench import fuzz_records, media, probe_cache, probe_crash, verifiers
 from bench.failing import may_mount
 from bench.promises.outcome import Effort, Outcome
 from bench.promises.stages import STAGES, Subject, as_outcome, measure
@@ -39,7 +39,7 @@ MEMORY = 2_048.0
 
 def crash_cache(effort: Effort, server: ForkServer) -> Outcome:
     """Kill those who write counts of probes, without and with one who merges them."""
-    found = [probe_cache.crash(8, effort.kills, seed=0, merging=each) for each in (False, True)]
+    found = [probe_crash.crash(8, effort.kills, seed=0, merging=each) for each in (False, True)]
     rows = sum(each.rows for each in found)
     return Outcome(
         tried=rows,
