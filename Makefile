@@ -53,7 +53,7 @@ tiny-model: setup ## Make assets/tiny again: untrained, then supervised steps on
 test-slurm: setup ## Run jobs on a SLURM cluster of this machine, which is installed and started for it
 	@scripts/slurm.sh timeout 1500 $(PY) -m pytest -q -rs -m slurm -p no:cacheprovider tests/slurm || [ $$? = 75 ]
 
-promises: setup ## Kill runs of every stage at random moments, and compare what they leave
+promises: setup ## Measure what docs/reliability.md promises; KILLS=5 is the short form
 	$(PY) -m bench.promises --kills $(KILLS)
 
 test-sweeps: setup ## Hold configs/sweep against the schema of Weights & Biases, in an environment of its own

@@ -258,6 +258,15 @@ def table(records: tuple[Record, ...], conditions: Sequence[str]) -> int:
     return len(faults)
 
 
+def may_mount() -> bool:
+    """Tell whether this user may mount small disks."""
+    command = ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
+    try:
+        return subprocess.run(command, capture_output=True).returncode == 0
+    except FileNotFoundError:
+        return False
+
+
 def with_own_mounts(module: str) -> None:
     """Start over in a namespace of mounts of its own, unless this is one."""
     if INSIDE not in os.environ:

@@ -178,6 +178,7 @@ def with_torch(tiny: str) -> tuple[Record, ...]:
 
     from datamodules.prompts.encoder import PromptEncoder  # noqa: PLC0415
     from modules.policy.omni import OmniModel  # noqa: PLC0415
+    from training.callbacks.checkpoint_archive import HELD  # noqa: PLC0415
     from training.callbacks.checkpoints import AtomicCheckpointIO, newest_valid  # noqa: PLC0415
     from training.run import save  # noqa: PLC0415
     from training.trace_cache import TraceCache, read_cached  # noqa: PLC0415
@@ -187,12 +188,14 @@ def with_torch(tiny: str) -> tuple[Record, ...]:
     store = AtomicCheckpointIO()
 
     def checkpoint(place: Path, version: int) -> None:
-        state = {"step": version, "weight": torch.full((3_000,), float(version))}
+        state = {name: kind() for name, kind in HELD.items()}
+        state |= {"pytorch-lightning_version": "2.6.6", "global_step": version}
+        state["state_dict"] = {"weight": torch.full((3_000,), float(version))}
         store.save_checkpoint(state, place / f"step-{version:08d}.ckpt")
 
     def newest(place: Path) -> object:
         found = newest_valid(place)
-        return None if found is None else store.load_checkpoint(found)["step"]
+        return None if found is None else store.load_checkpoint(found)["global_step"]
 
     def export(place: Path, version: int) -> None:
         with torch.no_grad():

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -92,6 +92,13 @@ class Fuzzed:
         self.ends += other.ends
         self.slowest = max(self.slowest, other.slowest)
 
+    def kinds(self) -> tuple[dict[str, int], int]:
+        """Count the ends by their first word, and those that must not be."""
+        kinds = Counter[str]()
+        for end, count in self.ends.items():
+            kinds[end.split()[0]] += count
+        return dict(kinds), sum(kinds[end] for end in ("BUG", "CRASH", "HANG"))
+
 
 def fuzz_block(case: Case, first: int, count: int) -> Fuzzed:
     """Damage a file in so many ways, and read and measure each."""
@@ -116,13 +123,14 @@ def fuzz_block(case: Case, first: int, count: int) -> Fuzzed:
     return found
 
 
-def fuzz(files: int) -> None:
-    """Read damaged files of all formats, each block in a process that may die or hang."""
-    total = Counter[str]()
+def fuzz(files: int) -> Iterator[tuple[str, Fuzzed]]:
+    """Read damaged files of each format, each block in a process that may die or hang."""
+    context = get_context("forkserver")
+    context.set_forkserver_preload(["bench.media"])
     for case in CASES:
         found, share = Fuzzed(), -(-files // len(CASES))
         for first in range(0, share, BLOCK):
-            pool = ProcessPoolExecutor(1, mp_context=get_context("forkserver"))
+            pool = ProcessPoolExecutor(1, mp_context=context)
             block = pool.submit(fuzz_block, case, first, min(BLOCK, share - first))
             try:
                 found.add(block.result(timeout=HANG))
@@ -133,11 +141,18 @@ def fuzz(files: int) -> None:
                 found.ends[f"HANG in {first}.."] += 1
                 for process in list(pool._processes.values()):  # there is no public way
                     process.kill()
+        yield case.name, found
+
+
+def print_fuzzed(files: int) -> None:
+    """Print what becomes of damaged files of each format, and of all."""
+    total = Fuzzed()
+    for name, found in fuzz(files):
         ends = ", ".join(f"{count} {end}" for end, count in found.ends.most_common())
-        print(f"{case.name:<22}{share:>4} files, slowest {found.slowest * 1e3:6.1f} ms: {ends}")
-        total += Counter({end.split()[0]: count for end, count in found.ends.items()})
-    bad = {end: total[end] for end in ("BUG", "CRASH", "HANG")}
-    print(f"in all, each file read and measured: {dict(total)}; {bad}")
+        print(f"{name:<22} slowest {found.slowest * 1e3:6.1f} ms: {ends}")
+        total.add(found)
+    ends, bad = total.kinds()
+    print(f"in all, each file read and measured: {ends}; {bad} bugs, crashes and hangs")
 
 
 def throughput(repeats: int) -> None:
@@ -213,7 +228,7 @@ def main() -> None:
     parser.add_argument("--root", default="data/digits")
     words = parser.parse_args()
     if words.part == "fuzz":
-        fuzz(words.files)
+        print_fuzzed(words.files)
     elif words.part == "matrix":
         table()
     elif words.part == "wait":

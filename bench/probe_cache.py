@@ -10,38 +10,28 @@ counts afterwards what of that is gone; it does so with and without a process th
 
 import argparse
 import multiprocessing
-import os
-import random
 import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import TypeVar
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
+from bench.probe_crash import KEY, crash
 from configs.ablation import Condition
 from datamodules.contribution.decide import Counts, QuestionFeatures, apply_rule
 from datamodules.contribution.presets import PRESETS
-from datamodules.contribution.probe_cache import ProbeRow, add_table, compact, write_shard
+from datamodules.contribution.probe_cache import add_table, compact
 from datamodules.contribution.probe_scores import Scores
 from datamodules.contribution.probe_shards import SCHEMA
 
-KEY = "ab" * 16
 CONDITIONS: tuple[Condition, ...] = ("full", "no_audio", "no_visual", "text_only")
-BATCH, PAUSE = 20, 0.02
 SPAWN = multiprocessing.get_context("spawn")
-QUICK = multiprocessing.get_context("forkserver")
-QUICK.set_forkserver_preload(
-    ["datamodules.contribution.decide", "datamodules.contribution.probe_cache"]
-)
 
 T = TypeVar("T")
 
@@ -108,14 +98,14 @@ def apart(function: Callable[..., T], *arguments: object) -> T:
         return pool.submit(function, *arguments).result()
 
 
-def speed(samples: int, shards: int, rounds: int) -> None:
-    """Print medians for many shards and for one."""
+def speed(samples: int, shards: int, rounds: int) -> list[tuple[float, float, float]]:
+    """Print medians for many shards and for one; return seconds to load and to filter, and GB."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         apart(fill, root, samples, shards, 16)
         print(f"{samples} questions x {len(CONDITIONS)} conditions; medians of {rounds} processes")
         print("shards     MB    load s  counts s  decide s  peak GB")
-        reached = True
+        found = []
         for merged in (False, True):
             if merged:
                 started = time.perf_counter()
@@ -127,142 +117,13 @@ def speed(samples: int, shards: int, rounds: int) -> None:
             size = sum(file.stat().st_size for file in files) / 1e6
             print(f"{len(files):>6} {size:>6.0f} {load:>9.2f} {count:>9.3f}", end="")
             print(f" {judge:>9.3f} {peak:>8.2f}")
-            reached = reached and load < 2 and count + judge < 1 and peak < 1.2
-        verdict = "reached" if reached else "not reached"
-        print(f"load < 2 s, counts and decide < 1 s, peak < 1.2 GB: {verdict}")
+            found.append((load, count + judge, peak))
+    return found
 
 
-def content(writer: int, life: int, batch: int, number: int) -> str:
-    """Name a content that nobody else writes."""
-    return f"{writer:08x}{life:08x}{batch:08x}{number:08x}"
-
-
-def write(root: Path, journal: Path, writer: int, life: int) -> None:
-    """Add batches until killed, faster than any model; note each once it is safe."""
-    with journal.open("a") as notes:
-        for batch in range(1 << 30):
-            rows = [
-                ProbeRow(
-                    sample_id=f"{writer}-{number}",
-                    content_hash=content(writer, life, batch, number),
-                    probe_key=KEY,
-                    condition="no_audio",
-                    how="absent",
-                    n=16,
-                    n_correct=number % 17,
-                    n_unparsed=0,
-                    time=time.time(),
-                )
-                for number in range(BATCH)
-            ]
-            write_shard(root, rows)
-            notes.write(f"{life} {batch}\n")
-            notes.flush()
-            os.fsync(notes.fileno())
-            time.sleep(PAUSE)
-
-
-def merge(root: Path, journal: Path, _: int, life: int) -> None:
-    """Merge shards until killed."""
-    with journal.open("a") as notes:
-        while True:
-            notes.write(f"{life} 0\n")
-            notes.flush()
-            compact(root, KEY)
-
-
-@dataclass(kw_only=True)
-class Worker:
-    """A process that is killed and started again."""
-
-    number: int
-    root: Path
-    merges: bool
-    life: int = 0
-    process: BaseProcess | None = None
-
-    @property
-    def journal(self) -> Path:
-        """Where it notes what it has done."""
-        return self.root / f"journal-{self.number}"
-
-    def notes(self) -> list[list[int]]:
-        """Return life and batch of what it noted; a line without its end was never acknowledged."""
-        lines = self.journal.read_text().split("\n")[:-1] if self.journal.exists() else []
-        return [[int(word) for word in line.split()] for line in lines]
-
-    def start(self) -> None:
-        """Begin another life."""
-        self.life += 1
-        target = merge if self.merges else write
-        arguments = (self.root, self.journal, self.number, self.life)
-        self.process = QUICK.Process(target=target, args=arguments, daemon=True)
-        self.process.start()
-
-    def kill(self) -> None:
-        """End it without warning."""
-        assert self.process is not None
-        assert self.process.is_alive(), f"{self.journal.name}: the process died by itself"
-        self.process.kill()
-        self.process.join()
-
-
-def lost(root: Path, writers: list[Worker]) -> tuple[int, int]:
-    """Count the acknowledged rows, and those of them that a reader does not find as written."""
-    hashes = [
-        content(writer.number, life, batch, number)
-        for writer in writers
-        for life, batch in writer.notes()
-        for number in range(BATCH)
-    ]
-    counts = Scores.load(root, KEY, hashes).counts("no_audio", "absent")
-    expected = np.tile(np.arange(BATCH) % 17, len(hashes) // BATCH)
-    return len(hashes), int(((counts.n != 16) | (counts.n_correct != expected)).sum())
-
-
-def crash(writers: int, kills: int, seed: int, *, merging: bool) -> None:
-    """Print what was acknowledged, lost and left behind."""
-    rng = random.Random(seed)
-    with tempfile.TemporaryDirectory() as folder:
-        root = Path(folder)
-        workers = [
-            Worker(number=i, root=root, merges=i == writers) for i in range(writers + merging)
-        ]
-        for worker in workers:
-            worker.start()
-        missed = reads = 0
-        for _ in range(kills):
-            victim = rng.choice(workers)
-            while not any(life == victim.life for life, _ in victim.notes()):
-                time.sleep(0.01)  # it is still starting
-            time.sleep(rng.uniform(0, 0.2))
-            victim.kill()
-            victim.start()
-            if merging:
-                missed += lost(root, workers[:writers])[1]
-                reads += 1
-        for worker in workers:
-            worker.kill()
-        rows, gone = lost(root, workers[:writers])
-        files = [path for path in root.glob("probe=*/*") if path.suffix != ".tmp"]
-        unreadable = sum(not readable(file) for file in files)
-        left = len(list(root.glob("probe=*/*.tmp")))
-    with_merging = "one that merges" if merging else "none that merges"
-    print(f"{writers} writers, {with_merging}, {kills} kills and {len(workers)} at the end:")
-    print(f"  acknowledged rows {rows}, of them lost {gone}")
-    if merging:
-        print(f"  reads meanwhile {reads}, rows that they missed {missed}")
-    print(f"  shards {len(files)}, unreadable {unreadable}; unfinished files {left}")
-    print(f"  nothing lost, nothing unreadable: {'not ' * bool(gone + missed + unreadable)}reached")
-
-
-def readable(path: Path) -> bool:
-    """Read all of a file."""
-    try:
-        with pq.ParquetFile(path) as file:
-            return file.read().num_rows > 0
-    except (pa.ArrowException, OSError):
-        return False
+def within(found: Sequence[tuple[float, float, float]]) -> bool:
+    """Tell whether loading, filtering and memory are as small as they have to be."""
+    return all(load < 2 and filtered < 1 and peak < 1.2 for load, filtered, peak in found)
 
 
 def main() -> None:
@@ -279,10 +140,14 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=0, help="of which is killed, and when")
     settings = parser.parse_args()
     if settings.what == "speed":
-        speed(settings.samples, settings.shards, settings.rounds)
+        reached = within(speed(settings.samples, settings.shards, settings.rounds))
+        print(f"load < 2 s, filter < 1 s, peak < 1.2 GB: {'not ' * (not reached)}reached")
         return
     for merging in (False, True):
-        crash(settings.writers, settings.kills, settings.seed, merging=merging)
+        found = crash(settings.writers, settings.kills, settings.seed, merging=merging)
+        with_merging = "one that merges" if merging else "none that merges"
+        print(f"{settings.writers} writers, {with_merging}, {settings.kills} kills: {found}")
+        print(f"  nothing lost, nothing unreadable: {'not ' * bool(found.faults)}reached")
 
 
 if __name__ == "__main__":

@@ -81,6 +81,30 @@ def members(group: int) -> list[int]:
     return found
 
 
+def below(pid: int) -> list[int]:
+    """List the living processes that one has started, and those that these have."""
+    children: dict[int, list[int]] = {}
+    for entry in Path("/proc").glob("[0-9]*/stat"):
+        try:
+            fields = entry.read_text().rpartition(")")[2].split()
+        except OSError:
+            continue
+        if fields[0] != "Z":
+            children.setdefault(int(fields[1]), []).append(int(entry.parent.name))
+    found = children.get(pid, [])
+    for each in found:
+        found += children.get(each, [])
+    return found
+
+
+def command_of(pid: int) -> list[str]:
+    """Read the words by which a process was started; none where it is gone."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except OSError:
+        return []
+
+
 def started(words: Sequence[str], root: Path, name: str) -> subprocess.Popen[bytes]:
     """Start one run in a group of its own, which leaves what it says beside its directory."""
     said = (root / f"{name}.said").open("wb")

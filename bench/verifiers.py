@@ -11,7 +11,7 @@ import resource
 import statistics
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from datamodules.sample import Sample
 from modules.verifiers.math_answers import close
@@ -111,6 +111,16 @@ def wrap(dice: random.Random, text: str) -> str:
     )
 
 
+@dataclass(kw_only=True)
+class Judged:
+    """What became of the completions of one answer type."""
+
+    verdicts: list[Verdict] = field(default_factory=list)
+    raised: list[Exception] = field(default_factory=list)
+    times: list[tuple[float, str]] = field(default_factory=list)
+    """Milliseconds, and of which completion."""
+
+
 KINDS: list[Callable[[random.Random, Sample], str]] = [nothing, runaway, salad, giant, mutant]
 
 
@@ -118,6 +128,20 @@ def completions(sample: Sample, count: int, seed: int) -> list[str]:
     """Make up so many completions, the same ones for the same seed."""
     dice = random.Random(seed)
     return [KINDS[at % len(KINDS)](dice, sample)[-LONGEST:] for at in range(count)]
+
+
+def judge(sample: Sample, count: int) -> Judged:
+    """Judge so many completions of one answer type."""
+    verify(f"<answer>{sample.answer}+0</answer>", sample=sample)  # starts what is started once
+    found = Judged()
+    for completion in completions(sample, count, seed=0):
+        start = time.perf_counter()
+        try:
+            found.verdicts.append(verify(completion, sample=sample))
+        except Exception as error:  # whatever it is, it is what this counts
+            found.raised.append(error)
+        found.times.append((1000 * (time.perf_counter() - start), completion))
+    return found
 
 
 def main() -> None:
@@ -131,20 +155,11 @@ def main() -> None:
     )
     every: list[float] = []
     for sample in SAMPLES:
-        verify(f"<answer>{sample.answer}+0</answer>", sample=sample)  # starts what is started once
-        verdicts: list[Verdict] = []
-        raised: list[Exception] = []
-        times: list[tuple[float, str]] = []
-        for completion in completions(sample, arguments.completions // len(SAMPLES), seed=0):
-            start = time.perf_counter()
-            try:
-                verdicts.append(verify(completion, sample=sample))
-            except Exception as error:  # whatever it is, it is what this counts
-                raised.append(error)
-            times.append((1000 * (time.perf_counter() - start), completion))
-        every += [ms for ms, _ in times]
-        row(sample.answer_type, [ms for ms, _ in times], verdicts, raised)
-        for ms, completion in sorted(times, reverse=True)[: arguments.slowest]:
+        found = judge(sample, arguments.completions // len(SAMPLES))
+        times = [ms for ms, _ in found.times]
+        every += times
+        row(sample.answer_type, times, found.verdicts, found.raised)
+        for ms, completion in sorted(found.times, reverse=True)[: arguments.slowest]:
             print(f"    {ms:.1f} ms: {completion[:100]!r}")
     row("all", every, [], [])
     close()

@@ -21,8 +21,11 @@ SERVE = """
 import json, os, signal, sys
 import eval, train
 import evaluation.benchmarking.stage, evaluation.probing.stage, training.run
+from bench.promises.watched import watch
 from runtime.console import run_to_exit
+from runtime.stopping import LIBC
 from tests.mortal import mortal
+LIBC.prctl(36, 1)  # PR_SET_CHILD_SUBREAPER: what a run leaves behind becomes a child of this one
 for line in sys.stdin:
     order = json.loads(line)
     if (child := os.fork()) == 0:
@@ -36,11 +39,15 @@ for line in sys.stdin:
         for number in order["ignored"]:
             signal.signal(number, signal.SIG_IGN)
         os.environ.update(order["environ"])
+        if order["watched"]:
+            watch(**order["watched"])
         sys.argv = [order["script"], *order["words"]]
         run_to_exit({"train.py": train, "eval.py": eval}[order["script"]].main)
         sys.exit(0)
     print(child, flush=True)
-    _, status = os.waitpid(child, 0)
+    ended = None
+    while ended != child:
+        ended, status = os.wait()
     print(os.waitstatus_to_exitcode(status), flush=True)
 """
 
@@ -101,11 +108,17 @@ class ForkServer:
         *,
         ignored: Sequence[int] = (),
         environ: Mapping[str, str] | None = None,
+        watched: Mapping[str, object] | None = None,
     ) -> Child:
-        """Start `train.py` or `eval.py`; `ignored` are signals as under nohup."""
+        """Start `train.py` or `eval.py`.
+
+        Args:
+            ignored: signals, as under nohup.
+            watched: arguments of `watch`, where what the run does is looked at.
+        """
         said.touch()
         order = {"script": script, "words": words, "said": str(said), "ignored": ignored}
-        order["environ"] = dict(environ or {})
+        order |= {"environ": dict(environ or {}), "watched": watched}
         assert self.process.stdin is not None and self.process.stdout is not None
         print(json.dumps(order), file=self.process.stdin, flush=True)
         pid = int(self.process.stdout.readline())
@@ -113,13 +126,13 @@ class ForkServer:
 
 
 @contextmanager
-def fork_server() -> Iterator[ForkServer]:
+def fork_server(**environ: str) -> Iterator[ForkServer]:
     """Open a fork server; each has its own seed of Python's hashes, as each run of a user has."""
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("SLURM_", "EARWITNESS_"))}
     process = subprocess.Popen(
         [sys.executable, "-c", SERVE],
         cwd=ROOT,
-        env={**kept, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE"},
+        env={**kept, "OMP_NUM_THREADS": "1", "OMP_WAIT_POLICY": "PASSIVE", **environ},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -42,7 +42,7 @@ make them."""
 OWN = {"datamodules/loading/loader.py", "bench/failing.py", "bench/manifest.py"}
 """Files that unpickle what they or their own processes have pickled."""
 
-BENCHES = [str(file.relative_to(ROOT)) for file in (ROOT / "bench").glob("*.py")]
+BENCHES = [str(file.relative_to(ROOT)) for file in (ROOT / "bench").rglob("*.py")]
 FREE = {"json.loads", "json.load", "raw_decode", "create_connection", "unicodedata.normalize"}
 """Calls that benches may make."""
 

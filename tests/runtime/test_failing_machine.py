@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.failing import may_mount
 from configs.inputs import MediaConfig
 from datamodules.contribution.probe_cache import (
     date_after_last,
@@ -48,14 +49,6 @@ SAID = Answer(prompt="?", completion="yes")
 STRANGER = 4711
 
 Stranger = Callable[[], AbstractContextManager[None]]
-
-
-def may_mount() -> bool:
-    command = ["unshare", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
-    try:
-        return subprocess.run(command, capture_output=True).returncode == 0
-    except FileNotFoundError:
-        return False
 
 
 @pytest.mark.skipif(not may_mount(), reason="needs root, or another right to mount small disks")
