@@ -12,7 +12,6 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from configs.inputs import FormatName
 from datamodules.contamination.near_duplicates import near_duplicates
 from datamodules.media.files import file_digest
 from datamodules.sample import Sample
@@ -154,7 +153,7 @@ class Manifest:
 
     path: Path
     root: Path
-    format: FormatName
+    format: str
 
 
 def _behind(export: Path) -> tuple[list[Manifest], list[str]]:
@@ -173,7 +172,9 @@ def _behind(export: Path) -> tuple[list[Manifest], list[str]]:
         root = Path(OmegaConf.select(settings, "data.root"))
         written = OmegaConf.select(settings, "data.format", default="auto")
         for path in (manifest_path(root, name) for name in names.split("+")):
-            if path.exists():
+            if ".py" in written:  # code that another run's settings name is not run
+                unknown.append(f"{weights} with {path}, in a format of its own,")
+            elif path.exists():
                 manifests[path] = Manifest(path=path, root=root, format=written)
             else:
                 unknown.append(f"{weights} with {path}, which is not there,")

@@ -18,7 +18,8 @@ from datamodules.batch import Batch
 from modules.losses.advantages import nonzero_std
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import SampledCompletions, Sampling
-from modules.rewards.verifier_reward import Completion, ExtraView, Group, RewardFunction
+from modules.rewards.completion import Completion
+from modules.rewards.verifier_reward import ExtraView, Group, RewardFunction
 from modules.rollout.rollout import Rollout
 from modules.step.timer import PhaseTimer
 
