@@ -22,6 +22,7 @@ from modules.rewards.completion import Completion
 from modules.rewards.verifier_reward import ExtraView, Group, RewardFunction
 from modules.rollout.rollout import Rollout
 from modules.step.timer import PhaseTimer
+from modules.verifiers.verify import chosen
 
 FreshPrompts = Callable[[int, int], Batch | None]
 """(list of micro-batches, attempt) -> fresh prompts, or None where none of them could be read"""
@@ -116,7 +117,8 @@ class RolloutCollector:
             )
         ]
         with self.timer.timed("reward"):
-            results = [one for group in self.reward_function(groups, step=step) for one in group]
+            rewarded = self.reward_function(groups, step=step)
+        results = [one for own in rewarded for one in own]
 
         def grouped(values: Sequence[float]) -> Tensor:
             return torch.tensor(values, device=encoded.device).view(len(batch), -1)  # (B, G)
@@ -132,6 +134,13 @@ class RolloutCollector:
             filter_scores=grouped([one.filter_score for one in results]),
             correct=grouped([one.verdict.correct for one in results]),
             parsed=grouped([one.verdict.parsed for one in results]),
+            letters=grouped(
+                [
+                    chosen(result.verdict, group.sample)
+                    for group, own in zip(groups, rewarded, strict=True)
+                    for result in own
+                ]
+            ),
         )
 
     def _sample_extra_views(

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
 
-from datamodules.sample import AnswerType, Sample
+from datamodules.sample import LETTERS, AnswerType, Sample
 from modules.verifiers.extraction import CLOSE, MAX_BARE, OPEN, Container, enclosed, locate, unwrap
 from modules.verifiers.math_answers import equivalent
 from modules.verifiers.numerals import number
@@ -58,6 +58,14 @@ class Verdict:
 NOTHING = Verdict(
     extracted=None, container=None, rule="none", parsed=False, correct=False, score=0.0
 )
+
+
+def chosen(verdict: Verdict, sample: Sample) -> int:
+    """Return the place of the option that an answer names, from 0; -1 where it names none."""
+    if sample.answer_type != "choice" or not verdict.parsed or verdict.extracted is None:
+        return -1
+    _, letter = choice(verdict.extracted, sample)
+    return -1 if letter is None else LETTERS.index(letter)
 
 
 def verify(completion: str, *, sample: Sample) -> Verdict:
