@@ -33,9 +33,10 @@ def constant_reward(rows: Sequence[Row]) -> str | None:
     if not rewards or len({*rewards}) > 1:
         return None
     return (
-        f"the mean reward has been {rewards[0]:g} all the time, and only differences teach: read "
-        "rollouts.jsonl, and look at rlvr.max_completion_tokens, at the weights in rlvr.reward or "
-        "at prealign.reader, and at whether the model can do the task at all; if not, imitate first"
+        f"the mean reward has been {rewards[0]:g} all the time{_zeros(rows)}, and only differences "
+        "teach: read rollouts.jsonl, and look at rlvr.max_completion_tokens, at the weights in "
+        "rlvr.reward or at prealign.reader, and at whether the model can do the task at all; if "
+        "not, imitate first"
     )
 
 
@@ -125,6 +126,13 @@ def signs_in(rows: Sequence[Row]) -> dict[str, str]:
     """Return the sentence of each sign that shows, by its name."""
     found = {sign.__name__: sign(rows) for sign in SIGNS}
     return {name: sentence for name, sentence in found.items() if sentence is not None}
+
+
+def _zeros(rows: Sequence[Row]) -> str:
+    """Name the parts of the reward that have been 0 all the time."""
+    parts = [name for name in rows[-1] if name.startswith("train/reward_")]
+    zero = [name for name in parts if (values := _last(name, rows)) and not any(values)]
+    return f" ({', '.join(zero)} 0 as well)" if zero else ""
 
 
 def needed(rows: Sequence[Row]) -> list[Row]:

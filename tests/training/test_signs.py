@@ -79,7 +79,9 @@ def test_a_sentence_has_the_value_and_the_settings_to_look_at():
     [sentence] = signs_in(series(eos_rate=0.03)).values()
     assert sentence.startswith("97% of the completions are cut") and "rlvr.max_compl" in sentence
     [sentence] = signs_in(series(reward=0.25)).values()
-    assert "reward has been 0.25 all the time" in sentence and "prealign.reader" in sentence
+    assert "reward has been 0.25 all the time, and" in sentence and "prealign.reader" in sentence
+    [sentence] = signs_in(series(reward=0.0, reward_honest=0.0, reward_accuracy=0.5)).values()
+    assert "has been 0 all the time (train/reward_honest 0 as well), and" in sentence
 
 
 def losses(*values: float) -> list[Row]:
