@@ -24,8 +24,9 @@ from datamodules.sources.fields.hints import looks_like
 from datamodules.sources.generic.question_text import parts_of
 from datamodules.sources.published.known_tests import known_set
 from datamodules.sources.published.subtitles import LONGEST_SUBTITLES, subtitles
+from modules.rewards.completion import Completion
 from modules.rewards.evidence_reward import leaks_answer
-from modules.rewards.verifier_reward import Completion, Group, VerifierReward
+from modules.rewards.verifier_reward import Group, VerifierReward
 from modules.verifiers.extraction import MAX_CHARACTERS
 from modules.verifiers.golds import wrong_golds
 from modules.verifiers.publisher import official_score

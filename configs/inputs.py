@@ -1,10 +1,12 @@
 """Settings of the data: which questions, their media, filters and mixture."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from difflib import get_close_matches
+from typing import Literal, get_args
 
 from configs.ablation import Condition, Replacement
 from configs.checks import at_least, from_0_to_1, positive
+from configs.plugins import read_plugin, read_plugins
 
 RuleName = Literal[
     "omniclean", "audiomcq", "vidground", "vidground_m1", "vidground_m2", "calibrated", "soft"
@@ -186,8 +188,13 @@ class DataConfig:
     embedded: bool = False
     """The data are made by this project when `root` does not hold them yet."""
 
-    format: FormatName = "auto"
-    """`auto` tells a manifest's format from the fields of its rows; or a name of docs/data.md."""
+    format: str = "auto"
+    """`auto` tells a manifest's format from the fields of its rows; or a name of docs/data.md; or
+    FILE.py:FUNCTION, one of your own."""
+
+    verifiers: list[str] = field(default_factory=list)
+    """Verifiers of your own, each FILE.py:FUNCTION: the name of the function is an `answer_type`
+    that rows may have. docs/extend.md says what it takes and returns."""
 
     outside_root: bool = False
     """Media may lie outside `root`: absolute paths, and links that lead out of it. URLs are
@@ -233,6 +240,15 @@ class DataConfig:
     mixture: MixtureConfig = field(default_factory=MixtureConfig)
 
     def __post_init__(self) -> None:
+        read_plugins("data.verifiers", self.verifiers)
+        if ".py" in self.format:
+            read_plugin("data.format", self.format)
+        elif self.format not in (known := get_args(FormatName)):
+            near = get_close_matches(self.format, known, n=1)
+            raise ValueError(
+                f"data.format is {self.format!r}, but must be one of {', '.join(known)}, or "
+                f"FILE.py:FUNCTION{f'; did you mean {near[0]}?' if near else ''}"
+            )
         at_least("data", 0, self, "workers")
         at_least("data", 1, self, "patience")
         positive("data", self, "media_cache_gigabytes")

@@ -11,7 +11,7 @@ Imports nothing heavy, so that help and mistakes are answered at once.
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import lru_cache
 from pathlib import Path
 from types import UnionType
@@ -24,6 +24,7 @@ from configs.checks import check_references, countable
 from configs.files import read_yaml
 from configs.names import GROUPS, HINTS, flatten, nest, suggest
 from configs.paths import FOLDER, SHIPPED, placed, shipped
+from configs.plugins import FORMAT, REWARD, VERIFIER, pinned
 from configs.renamed import refuse_renamed
 from configs.schema import Config
 from configs.words import NULLS, PROSE, check_texts, listed, split_words
@@ -181,7 +182,20 @@ def load_config(argv: list[str], stages: tuple[str, ...]) -> Config:
     for key, value in flatten(asdict(resolved)).items():
         countable(key, value)
         check_texts(key, value, lines=key == PROSE)
-    return resolved
+    return _with_hashes(resolved)
+
+
+def _with_hashes(config: Config) -> Config:
+    """Find the functions of the user's own, and let what their files hold be part of the run."""
+    data, rlvr = config.data, config.rlvr
+    own = [pinned("rlvr.reward.plugins", text, REWARD) for text in rlvr.reward.plugins]
+    verifiers = [pinned("data.verifiers", text, VERIFIER) for text in data.verifiers]
+    format = pinned("data.format", data.format, FORMAT) if ".py" in data.format else data.format
+    return replace(
+        config,
+        data=replace(data, format=format, verifiers=verifiers),
+        rlvr=replace(rlvr, reward=replace(rlvr.reward, plugins=own)),
+    )
 
 
 def read_config(file: Path) -> Config:

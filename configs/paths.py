@@ -23,6 +23,9 @@ PATHS = (
 """Settings that name files or directories: `~` in them is the home directory, which shells leave
 alone behind `key=`. Relative ones start at the current directory."""
 
+FUNCTIONS = ("data.format", "data.verifiers", "rlvr.reward.plugins")
+"""Settings that may name functions in files, as `configs/plugins.py` reads them."""
+
 SHIPPED = ("model.path", "data.root")
 """Those that files of this folder set as well."""
 
@@ -35,7 +38,7 @@ def at_home(path: str) -> str:
 # Any: a setting is of any type
 def placed(key: str, value: Any) -> Any:
     """Read a setting that may be a path."""
-    if key not in PATHS:
+    if key not in (*PATHS, *FUNCTIONS):
         return value
     if isinstance(value, list):
         return [at_home(item) if isinstance(item, str) else item for item in value]

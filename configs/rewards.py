@@ -1,13 +1,18 @@
 """Settings of rewards, and of the terms that compare with media withheld."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 from configs.ablation import LEFT, Condition, Replacement
 from configs.checks import at_least, from_0_to_1
+from configs.plugins import Plugin, read_plugins
 
 AccuracyRule = Literal["correct", "graded", "exact"]
 FormatRule = Literal["answer", "whole", "think"]
+
+BONUSES = ("temporal", "length", "overlong", "blind")
+PARTS = ("accuracy", "format", *BONUSES)
+"""Of the reward, by name; the bonuses are not computed without a weight."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,11 +72,21 @@ class RewardConfig:
     blind_samples: int = 4
     """Answers without the media that `blind` is measured by."""
 
+    plugins: list[str] = field(default_factory=list)
+    """Rewards of your own, each FILE.py:FUNCTION:WEIGHT; the weight is 1 where it is left out, and
+    with 0 the part is measured only. docs/extend.md says what a function takes and returns."""
+
+    @property
+    def own(self) -> list[Plugin]:
+        """The rewards of your own."""
+        return read_plugins("rlvr.reward.plugins", self.plugins, PARTS)
+
     def __post_init__(self) -> None:
         weights = ("accuracy", "format", "early_accuracy", "early_format", "temporal", "length")
         more = ("overlong", "blind", "temporal_ratio", "length_min", "early_steps")
         at_least("rlvr.reward", 0, self, *weights, *more)
         at_least("rlvr.reward", 1, self, "blind_samples")
+        _ = self.own  # names that cannot be read are refused
         if self.length_max < self.length_min:
             raise ValueError(
                 f"rlvr.reward.length_max is {self.length_max}, below length_min="

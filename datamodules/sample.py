@@ -66,6 +66,10 @@ class Sample:
     tolerance: float = 0.0
     """Distance from the answer up to which a `number` or a `regression` is right."""
 
+    verifier: str = ""
+    """The user's own function that judges answers to a `text`, as `data.verifiers` names it; empty
+    has them judged by rules."""
+
     media: tuple[Media, ...] = ()
     completion: str = ""
     """The target of SFT; empty where the answer alone, in its tags, is the target."""

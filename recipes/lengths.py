@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from configs.ablation import LEFT, Condition, Part
-from configs.inputs import FormatName, Task
+from configs.inputs import Task
 from configs.schema import Config, MediaConfig
 from datamodules.media.budgets import shared_budget
 from datamodules.media.files import Decoded, MediaError, decode
@@ -70,7 +70,7 @@ def measure(config: Config, split: str, condition: Condition = "full", limit: in
     rows = count_questions(config, split, limit)
     manifests = _manifests(data.root, data.embedded, split)
     root, outside = Path(data.root), data.outside_root
-    samples = _samples(root, manifests, rows, data.format, outside)
+    samples = _samples(root, manifests, rows, data.format, tuple(data.verifiers), outside)
     return _measure(counter, root, samples, data.media, data.task, condition, split, outside)
 
 
@@ -116,7 +116,8 @@ def _samples(
     root: Path,
     manifests: tuple[tuple[Path, int], ...],
     rows: int,
-    format: FormatName,
+    format: str,
+    verifiers: tuple[str, ...],
     outside: bool,
 ) -> tuple[Sample, ...]:
     """Read some of the first `rows`; those that cannot be read are quarantined in the run."""
@@ -128,8 +129,8 @@ def _samples(
             for row in reader.questions(found):
                 with suppress(RowError, MediaError):
                     if not isinstance(row, RowError):
-                        read = to_sample(row, digest=digest, source=path.stem)
-                        samples.append(read)
+                        read = partial(to_sample, digest=digest, source=path.stem)
+                        samples.append(read(row, verifiers=verifiers))
         rows -= min(rows, count)
     return tuple(samples)
 

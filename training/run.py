@@ -115,7 +115,7 @@ def stopped(
         save(policy, encoder, run.dir / "stopped")
     return ValueError(
         f"stopped after step {step}: {error} The last good checkpoint: "
-        f"{newest_valid(checkpoints) or 'none yet'}. The weights before that number are in "
+        f"{newest_valid(checkpoints) or 'none yet'}. The weights before that are in "
         f"{run.dir / 'stopped'}: another run can start from them with init_from."
     )
 

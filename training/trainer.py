@@ -22,6 +22,7 @@ from training.callbacks.checkpoints import AtomicCheckpointIO, StepCheckpoint
 from training.callbacks.metrics import MetricsWriter, RowsOfResumedRun, StepProgress
 from training.callbacks.reaudit import Reaudit
 from training.callbacks.rollouts import RolloutTable, Timings
+from training.callbacks.signs import SignWatch
 from training.followers import OwnSignals
 
 Plugin = Precision | ClusterEnvironment | CheckpointIO | LayerSync
@@ -106,6 +107,7 @@ def build_callbacks(config: Config, run: Run) -> list[Callback]:
         OwnSignals(),
         StepProgress(),
         RowsOfResumedRun(run.dir),
+        SignWatch(run.dir / "metrics.jsonl", every=settings.log_every_n_steps),
         MetricsWriter(run.dir / "metrics.jsonl", every=settings.log_every_n_steps),
         StepCheckpoint(
             run.dir / "checkpoints",

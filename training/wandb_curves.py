@@ -18,13 +18,14 @@ from runtime.runs import Run
 from runtime.stopping import WARNING, code_of
 from runtime.wandb_session import beginning, keywords
 from training.callbacks.rollouts import QuestionLogger, QuestionRows
+from training.callbacks.signs import WarningLogger
 from untrusted.terminal import first_line
 
 log = logging.getLogger(__name__)
 
 
 @final
-class Curves(WandbLogger, QuestionLogger):
+class Curves(WandbLogger, QuestionLogger, WarningLogger):
     """Log metrics to wandb; its errors are logged once and never end a run."""
 
     failed = False
@@ -52,6 +53,15 @@ class Curves(WandbLogger, QuestionLogger):
                 pairs = zip(rows, players, strict=True)
                 laid = table(columns, [(row, own) for (_, more), own in pairs for row in more])
                 super(Curves, self).log_metrics({name: laid})  # type: ignore[dict-item] # wandb takes any
+
+        self._guard(log_it)
+
+    def log_warning(self, text: str) -> None:
+        """Alert whoever follows the run, and leave the words in its overview."""
+
+        def log_it() -> None:
+            self.experiment.alert(title="This run may learn nothing", text=text)
+            self.experiment.summary["warning"] = text
 
         self._guard(log_it)
 

@@ -12,7 +12,6 @@ from pathlib import Path
 
 from omegaconf import OmegaConf
 
-from configs.inputs import FormatName
 from datamodules.contamination.near_duplicates import near_duplicates
 from datamodules.contamination.same_media import (
     MediaBytes,
@@ -169,7 +168,7 @@ class Manifest:
 
     path: Path
     root: Path
-    format: FormatName
+    format: str
     left_out: frozenset[str]
     """Ids of the questions that were set aside as known tests."""
 
@@ -191,7 +190,9 @@ def _behind(export: Path) -> tuple[list[Manifest], list[str]]:
         written = OmegaConf.select(settings, "data.format", default="auto")
         aside = _set_aside(file.with_name("quarantine.jsonl"))
         for path in (manifest_path(root, name) for name in names.split("+")):
-            if path.exists():
+            if ".py" in written:  # code that another run's settings name is not run
+                unknown.append(f"{weights} with {path}, in a format of its own,")
+            elif path.exists():
                 out = frozenset(name for name, place in aside if place == str(path))
                 if path in manifests:  # what one of the runs has learned from counts
                     out &= manifests[path].left_out

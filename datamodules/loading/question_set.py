@@ -249,6 +249,7 @@ def load_questions(
             quarantine,
             taken={id_ for samples in read for id_ in column_of(samples, "id")},
             format=data.format,
+            verifiers=data.verifiers,
             outside_root=data.outside_root,
         )
         if golds is not None and not data.embedded:

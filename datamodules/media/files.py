@@ -274,11 +274,12 @@ def content_hash(
     digests: Sequence[str],
     *,
     tolerance: float = 0.0,
+    verifier: str = "",
 ) -> str:
     """Hash what a question asks and shows, so that scores are only used for the same content.
 
     The path of a file and the id do not count, only its bytes, the segment and the role. A question
-    without tolerance keeps the hash that it had before there were tolerances.
+    without tolerance or verifier keeps the hash that it had before there were any.
 
     Args:
         digests: `file_digest` of each of the media, in their order.
@@ -287,7 +288,9 @@ def content_hash(
         (digest, item.modality, *map(_seconds, (item.start, item.end)), item.role)
         for item, digest in zip(media, digests, strict=True)
     ]
-    rest = [float(tolerance)] if tolerance else []
+    rest: list[float | str] = [float(tolerance)] if tolerance else []
+    if verifier:  # wherever its file lies
+        rest.append(Path(verifier).name)
     text = json.dumps([question, list(options), answer, shown, *rest])  # JSON keeps fields apart
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
 

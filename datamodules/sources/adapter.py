@@ -9,7 +9,6 @@ from os.path import isfile
 from pathlib import Path, PurePosixPath
 from typing import final
 
-from configs.inputs import FormatName
 from datamodules.media.files import file_digest
 from datamodules.media.paths import ensure_inside
 from datamodules.sources.answers.golds import BY_TEXT, Golds, Way
@@ -97,7 +96,7 @@ class Format:
     A data set whose copies differ has several, of the same name.
     """
 
-    name: FormatName
+    name: str
     fields: frozenset[str]
     """A row with all of these may have this format; the format with most of them is chosen, and one
     of a data set before a generic one. A format without any is used only where it is named."""

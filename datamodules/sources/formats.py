@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from itertools import islice
 from pathlib import Path
 
-from configs.inputs import FormatName
 from datamodules.sources.adapter import Format, Place, Row
 from datamodules.sources.answers.lettering import lettered
 from datamodules.sources.answers.normalize import RowError
@@ -13,6 +12,7 @@ from datamodules.sources.fields.columns import answer_of
 from datamodules.sources.generic.chat import CHAT
 from datamodules.sources.generic.plain import COLUMNS
 from datamodules.sources.generic.preferences import preference_in, why_refused
+from datamodules.sources.own_format import own_format
 from datamodules.sources.published.audio_benchmarks import AUDIO_BENCHMARKS
 from datamodules.sources.published.known_tests import sets_known
 from datamodules.sources.published.omni_benchmarks import OMNI_BENCHMARKS
@@ -99,15 +99,17 @@ def _is_own(row: Row) -> bool:
     return set(row) <= {*ROW_FIELDS} and lettered(texts) == texts
 
 
-def choose(path: Path, first: Sequence[Found], name: FormatName = "auto") -> Format:
+def choose(path: Path, first: Sequence[Found], name: str = "auto") -> Format:
     """Choose the format of a manifest: the one that is named, or that of most of its first rows.
 
     A manifest without a readable row counts as our own.
     """
     _refuse_preferences(path, first, name)
+    if ".py" in name:
+        return own_format(name)
     if name != "auto":
         return next(one for one in FORMATS if one.name == name)
-    votes: Counter[FormatName] = Counter()
+    votes: Counter[str] = Counter()
     refused: list[RowError] = []
     for found in first:
         if not isinstance(found.row, RowError):
@@ -128,7 +130,7 @@ def choose(path: Path, first: Sequence[Found], name: FormatName = "auto") -> For
     return next(one for one in FORMATS if one.name == chosen)
 
 
-def _refuse_preferences(path: Path, first: Sequence[Found], name: FormatName) -> None:
+def _refuse_preferences(path: Path, first: Sequence[Found], name: str) -> None:
     """Refuse a file whose rows all rank answers."""
     rows = [found.row for found in first if not isinstance(found.row, RowError)]
     fields = [preference_in(row) for row in rows]
@@ -142,12 +144,12 @@ def _refuse_preferences(path: Path, first: Sequence[Found], name: FormatName) ->
         raise ValueError(f"{path}: {why_refused(fields[0])}")
 
 
-def format_of(path: Path, name: FormatName = "auto") -> Format:
+def format_of(path: Path, name: str = "auto") -> Format:
     """Choose the format of a manifest on disk."""
     return choose(path, [*islice(read_rows(path), LOOKED_AT)], name)
 
 
-def is_test_set(path: Path, name: FormatName = "auto") -> bool:
+def is_test_set(path: Path, name: str = "auto") -> bool:
     """Tell whether a manifest is a published benchmark: not to be trained on, or selected by.
 
     Where another format is named, only benchmarks without known questions are recognized by their
@@ -166,7 +168,7 @@ def is_test_set(path: Path, name: FormatName = "auto") -> bool:
     return chosen.test
 
 
-def trains_on(name: FormatName) -> str | None:
+def trains_on(name: str) -> str | None:
     """Return the benchmark in whose form this format has its publisher's training questions."""
     return name.removesuffix(TWIN) if name.endswith(TWIN) else None
 

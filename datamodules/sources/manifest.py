@@ -11,11 +11,10 @@ and asset_id (the first medium). Rows of published formats are written so first,
 A row that breaks a rule goes to quarantine with its place and a reason, and the rest are read.
 """
 
-from collections.abc import Container, Iterator
+from collections.abc import Container, Iterator, Sequence
 from itertools import chain, islice
 from pathlib import Path
 
-from configs.inputs import FormatName
 from datamodules.media.files import MediaError
 from datamodules.sample import Sample
 from datamodules.sources.adapter import Row
@@ -34,7 +33,8 @@ def read_manifest(
     quarantine: Quarantine,
     *,
     taken: Container[str] = (),
-    format: FormatName = "auto",
+    format: str = "auto",
+    verifiers: Sequence[str] = (),
     outside_root: bool = False,
 ) -> list[Sample]:
     """Read the good rows of a manifest in their order, and quarantine the others.
@@ -44,10 +44,19 @@ def read_manifest(
     Args:
         taken: ids that rows of other manifests have.
         format: `auto` tells it from the first rows.
+        verifiers: those of the user's own, as `data.verifiers` names them.
         outside_root: media may lie elsewhere than below `root`.
     """
     return list(
-        samples_of(path, root, quarantine, taken=taken, format=format, outside_root=outside_root)
+        samples_of(
+            path,
+            root,
+            quarantine,
+            taken=taken,
+            format=format,
+            verifiers=verifiers,
+            outside_root=outside_root,
+        )
     )
 
 
@@ -57,7 +66,8 @@ def samples_of(
     quarantine: Quarantine,
     *,
     taken: Container[str] = (),
-    format: FormatName = "auto",
+    format: str = "auto",
+    verifiers: Sequence[str] = (),
     outside_root: bool = False,
     unread: Unread | None = None,
 ) -> Iterator[Sample]:
@@ -87,7 +97,7 @@ def samples_of(
                         f"{sample_id!r} is the id of an earlier row too, but scores are kept by "
                         "id: give each row its own.",
                     )
-                sample = to_sample(row, digest=digest, source=path.stem)
+                sample = to_sample(row, digest=digest, source=path.stem, verifiers=verifiers)
                 seen.add(sample.id)
                 yield sample
             except RowError as error:

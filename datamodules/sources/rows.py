@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import cast, final, get_args
 
+from configs.plugins import read_plugins
 from datamodules.media.files import MediaError, content_hash, file_digest, resolve
 from datamodules.media.paths import is_machine_error
 from datamodules.sample import ANSWER_TYPES, LETTERS, MODALITIES, AnswerType, Media, Role, Sample
@@ -44,12 +45,15 @@ class RightOption:
     """Of the option, from 0."""
 
 
-def to_sample(row: Row, *, digest: Callable[[str], str], source: str) -> Sample:
+def to_sample(
+    row: Row, *, digest: Callable[[str], str], source: str, verifiers: Sequence[str] = ()
+) -> Sample:
     """Turn a row into a sample, or raise a `RowError` or `MediaError`.
 
     Args:
         digest: gives the hash of the medium at a path, as `digests` does.
         source: default of the row's `source`.
+        verifiers: `data.verifiers`, whose names are types of answers as well.
     """
     _known(row, ROW_FIELDS)
     refuse_long_texts(row)
@@ -59,7 +63,9 @@ def to_sample(row: Row, *, digest: Callable[[str], str], source: str) -> Sample:
         raise RowError(
             "missing_answer", f"answer is {row.get('answer')!r}, but is what is scored: give one."
         )
-    answer_type = _answer_type(row, options)
+    own = own_types(verifiers)
+    answer_type = _answer_type(row, options, [*own])
+    verifier = own.get(str(row.get("answer_type")), "")
     answer = _answer(row["answer"], options, answer_type)
     tolerance = _tolerance(row, answer_type)
     media = _media(row, len(options))
@@ -73,6 +79,7 @@ def to_sample(row: Row, *, digest: Callable[[str], str], source: str) -> Sample:
         answer=answer,
         answer_type=answer_type,
         tolerance=tolerance,
+        verifier=verifier,
         media=media,
         completion=_text(row, "completion", "malformed", default=""),
         evidence=_text(row, "evidence", "malformed", default=""),
@@ -86,8 +93,14 @@ def to_sample(row: Row, *, digest: Callable[[str], str], source: str) -> Sample:
             media,
             [digest(item.path) for item in media],
             tolerance=tolerance,
+            verifier=verifier,
         ),
     )
+
+
+def own_types(verifiers: Sequence[str]) -> dict[str, str]:
+    """Map the types of answers that functions of the user's own judge to these functions."""
+    return {one.name: str(one) for one in read_plugins("data.verifiers", verifiers, ANSWER_TYPES)}
 
 
 def _answer(given: object, options: Sequence[str], answer_type: AnswerType) -> str:
@@ -148,7 +161,8 @@ def _options(row: Row) -> tuple[str, ...]:
     return options
 
 
-def _answer_type(row: Row, options: Sequence[str]) -> AnswerType:
+def _answer_type(row: Row, options: Sequence[str], own: Sequence[str]) -> AnswerType:
+    """Determine the type; answers that are judged by a function of the user's own are texts."""
     given, answer = row.get("answer_type"), row["answer"]
     if given is None and options:
         given = "choice"
@@ -156,11 +170,14 @@ def _answer_type(row: Row, options: Sequence[str]) -> AnswerType:
         text = written(answer)
         given = "yes_no" if text.lower() in ("yes", "no") else None
         given = "number" if is_number(text) else given
+    if given in own:
+        return "text"
     if given not in ANSWER_TYPES:
         raise RowError(
             "bad_answer_type",
             f"answer_type is {given!r}, but says how to score {answer!r}: choose from "
-            f"{', '.join(ANSWER_TYPES)}.",
+            f"{', '.join((*ANSWER_TYPES, *own))}, or name a verifier of your own in "
+            "data.verifiers.",
         )
     if given == "choice" and len(options) < 2:
         raise RowError(

@@ -105,7 +105,12 @@ def questions_of(data: DataConfig, split: str, *, run_dir: Path) -> list[Sample]
     quarantine = Quarantine(max_bad_share=data.max_bad_share, run_dir=run_dir)
     path = manifest_path(root, split)
     samples = read_manifest(
-        path, root, quarantine, format=data.format, outside_root=data.outside_root
+        path,
+        root,
+        quarantine,
+        format=data.format,
+        verifiers=data.verifiers,
+        outside_root=data.outside_root,
     )
     quarantine.check(len(samples) + len(quarantine))
     if not samples:

@@ -10,9 +10,11 @@ from dataclasses import dataclass, field
 from statistics import fmean
 from typing import Literal, Protocol, final
 
-from configs.rewards import RewardConfig
+from configs.rewards import BONUSES, RewardConfig
 from configs.rlvr import RlvrConfig
 from datamodules.sample import Sample
+from modules.rewards.completion import Completion, GradedCompletion
+from modules.rewards.own_reward import own_reward
 from modules.verifiers.extraction import CLOSE, OPEN, enclosed, well_formed
 from modules.verifiers.parsing import as_shown, exactly
 from modules.verifiers.verify import Verdict, verify_all
@@ -23,25 +25,6 @@ makes fractions of it."""
 
 ExtraView = Literal["blind", "shuffled"]
 """Views of the prompts that completions may be compared by."""
-
-BONUSES = ("temporal", "length", "overlong", "blind")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Completion:
-    """One completion, as it was sampled."""
-
-    text: str
-    tokens: int
-    finished: bool
-    """It ended by itself, before its limit."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class GradedCompletion(Completion):
-    """One completion with its verdict."""
-
-    verdict: Verdict
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -176,6 +159,7 @@ def reward_group(
         "length": _length(accuracies, [one.tokens for one in group], config),
         "overlong": [_overlong(one, config, context) for one in group],
         "blind": [_not_guessed(right, context) for right in accuracies],
+        **{own.name: own_reward(own, sample, group) for own in config.own},
     }
     weights = weights_at(context.step, config)
     results = []
@@ -208,7 +192,8 @@ def weights_at(step: int, config: RewardConfig) -> dict[str, float]:
         "format": config.early_format if early else config.format,
     }
     bonuses = {name: float(vars(config)[name]) for name in BONUSES}
-    return weights | {name: weight for name, weight in bonuses.items() if weight}
+    weights |= {name: weight for name, weight in bonuses.items() if weight}
+    return weights | {own.name: own.weight for own in config.own}
 
 
 def accuracy(completion: GradedCompletion, sample: Sample, config: RewardConfig) -> float:

@@ -18,9 +18,11 @@ from datamodules.batch import Batch
 from modules.losses.advantages import nonzero_std
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import SampledCompletions, Sampling
-from modules.rewards.verifier_reward import Completion, ExtraView, Group, RewardFunction
+from modules.rewards.completion import Completion
+from modules.rewards.verifier_reward import ExtraView, Group, RewardFunction
 from modules.rollout.rollout import Rollout
 from modules.step.timer import PhaseTimer
+from modules.verifiers.verify import chosen
 
 FreshPrompts = Callable[[int, int], Batch | None]
 """(list of micro-batches, attempt) -> fresh prompts, or None where none of them could be read"""
@@ -115,7 +117,8 @@ class RolloutCollector:
             )
         ]
         with self.timer.timed("reward"):
-            results = [one for group in self.reward_function(groups, step=step) for one in group]
+            rewarded = self.reward_function(groups, step=step)
+        results = [one for own in rewarded for one in own]
 
         def grouped(values: Sequence[float]) -> Tensor:
             return torch.tensor(values, device=encoded.device).view(len(batch), -1)  # (B, G)
@@ -131,6 +134,13 @@ class RolloutCollector:
             filter_scores=grouped([one.filter_score for one in results]),
             correct=grouped([one.verdict.correct for one in results]),
             parsed=grouped([one.verdict.parsed for one in results]),
+            letters=grouped(
+                [
+                    chosen(result.verdict, group.sample)
+                    for group, own in zip(groups, rewarded, strict=True)
+                    for result in own
+                ]
+            ),
         )
 
     def _sample_extra_views(

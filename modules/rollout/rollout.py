@@ -39,6 +39,9 @@ class Rollout:
     parsed: Tensor
     """True where the verifier could read an answer. (B, G)"""
 
+    letters: Tensor
+    """Places of the options that were chosen, from 0; -1 where none was. (B, G)"""
+
     @property
     def group_size(self) -> int:
         """Completions of one prompt."""
@@ -67,7 +70,15 @@ class Rollout:
             "parsed": self.parsed.float().mean(),
             "completion_tokens": self.sampled.loss_mask.sum(1).float().mean(),
             "eos_rate": sum(self.sampled.finished) / len(self.sampled.finished),
+            **self._top_letter(),
         }
+
+    def _top_letter(self) -> dict[str, float]:
+        """Share of the most frequent letter among the options chosen, where there are several."""
+        chosen = self.letters[self.letters >= 0]
+        return (
+            {"top_letter": float(chosen.bincount().max()) / len(chosen)} if len(chosen) > 1 else {}
+        )
 
     def select(self, prompts: Sequence[int]) -> "Rollout":
         """Take some prompts with their groups."""
@@ -86,6 +97,7 @@ class Rollout:
             filter_scores=self.filter_scores[rows],
             correct=self.correct[rows],
             parsed=self.parsed[rows],
+            letters=self.letters[rows],
         )
 
     def alone(self, prompt: int) -> "Rollout":
@@ -107,6 +119,7 @@ class Rollout:
             filter_scores=torch.cat([one.filter_scores for one in rollouts]),
             correct=torch.cat([one.correct for one in rollouts]),
             parsed=torch.cat([one.parsed for one in rollouts]),
+            letters=torch.cat([one.letters for one in rollouts]),
         )
 
 

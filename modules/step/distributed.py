@@ -13,6 +13,7 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from modules.step.nonfinite import NonFiniteError
+from runtime.plugins import PluginError
 
 Weighted = tuple[float, float]
 """A measurement and its weight, such as the questions or tokens that it is a mean of."""
@@ -57,13 +58,15 @@ def all_gather_metrics(values: Mapping[str, list[Weighted]]) -> dict[str, list[W
 
 @contextmanager
 def raise_on_all_ranks() -> Iterator[None]:
-    """Raise on every rank what any of them raises inside, if it is a `NonFiniteError`: a rank that
-    went on alone would wait for the others for ever."""
+    """Raise on every rank what any of them raises inside, if it is a `NonFiniteError` or of a
+    function of the user's own: a rank that went on alone would wait for the others for ever."""
     found: NonFiniteError | None = None
     try:
         yield
     except NonFiniteError as error:
         found = error
+    except PluginError as error:
+        found = NonFiniteError(str(error))
     gathered = [found]
     if world_size() > 1:
         gathered *= world_size()

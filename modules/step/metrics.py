@@ -36,7 +36,7 @@ class StepMetrics:
 
 
 def _reduced(name: str, pairs: list[Weighted]) -> float:
-    if name.endswith("_max") and not name.startswith("accuracy_"):  # which sources have named
+    if name.endswith("_max") and not name.startswith(("accuracy_", "reward_")):  # named by users
         return max(value for value, _ in pairs)
     total = sum(weight for _, weight in pairs)
     return sum(value * weight for value, weight in pairs) / total if total else 0.0

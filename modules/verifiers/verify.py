@@ -11,16 +11,19 @@ from dataclasses import dataclass, replace
 from decimal import Decimal
 from typing import Literal
 
-from datamodules.sample import AnswerType, Sample
+from datamodules.sample import LETTERS, AnswerType, Sample
 from modules.verifiers.extraction import CLOSE, MAX_BARE, OPEN, Container, enclosed, locate, unwrap
 from modules.verifiers.math_answers import equivalent
 from modules.verifiers.numerals import number
+from modules.verifiers.own import own_score
 from modules.verifiers.parsing import ChoiceRule, as_shown, check_choice, choice, items
 from modules.verifiers.similarity import rouge, set_f1, word_error_rate
 from modules.verifiers.symbols import initials
 from modules.verifiers.typography import normalize, without_article
 
-Rule = Literal["none", ChoiceRule, "number", "set", "yes_no", "text", "math", "ocr", "regression"]
+Rule = Literal[
+    "none", ChoiceRule, "number", "set", "yes_no", "text", "math", "ocr", "regression", "own"
+]
 Reading = str | Decimal | frozenset[str]
 
 CLOSED: tuple[AnswerType, ...] = ("choice", "number", "yes_no", "regression")
@@ -39,7 +42,7 @@ class Verdict:
 
     rule: Rule
     """What decided: `none` where no answer was found, `letter`, `index` or `option_text` for
-    choices, else the answer type."""
+    choices, `own` for a function of the user's own, else the answer type."""
 
     parsed: bool
     """The extracted text is an answer of the expected type; an unparsed one is never correct."""
@@ -55,6 +58,14 @@ class Verdict:
 NOTHING = Verdict(
     extracted=None, container=None, rule="none", parsed=False, correct=False, score=0.0
 )
+
+
+def chosen(verdict: Verdict, sample: Sample) -> int:
+    """Return the place of the option that an answer names, from 0; -1 where it names none."""
+    if sample.answer_type != "choice" or not verdict.parsed or verdict.extracted is None:
+        return -1
+    _, letter = choice(verdict.extracted, sample)
+    return -1 if letter is None else LETTERS.index(letter)
 
 
 def verify(completion: str, *, sample: Sample) -> Verdict:
@@ -105,6 +116,8 @@ def _extract(completion: str, sample: Sample) -> tuple[str, Container] | None:
 def _gold(sample: Sample) -> Reading:
     """Parse the gold answer of a sample; a choice becomes its letter."""
     gold: Reading | None
+    if sample.verifier:
+        return sample.answer
     if sample.answer_type == "choice":
         check_choice(sample)
         gold = sample.right[0] if sample.answer in tuple(sample.letters) else None
@@ -147,6 +160,8 @@ def _compare(
     Args:
         equal: of `math`, whether the two are equivalent; None where that is undecided.
     """
+    if sample.verifier:
+        return _own(text, container, sample)
     rule, parsed = _parse(text, sample)
     untagged = sample.answer_type in CLOSED or sample.free
     if container == "bare" and (parsed is None or not untagged):
@@ -166,6 +181,21 @@ def _compare(
         parsed=parsed is not None,
         correct=correct,
         score=1.0 if correct else _credit(parsed, gold, sample.answer_type),
+    )
+
+
+def _own(text: str, container: Container, sample: Sample) -> Verdict:
+    """Let the user's own function judge an answer."""
+    if container == "bare" and not sample.free:
+        return NOTHING
+    score = own_score(unwrap(text), sample)
+    return Verdict(
+        extracted=unwrap(text),
+        container=container,
+        rule="own",
+        parsed=score is not None,
+        correct=score == 1,
+        score=score or 0.0,
     )
 
 

@@ -41,11 +41,11 @@ NO_TORCH = (
     *("pretrained/settings.py", "pretrained/tensors.py", "pretrained/chat_template.py"),
 )
 TORCH_ONLY = ("modules/losses/", "modules/kernels/")
-TOP = {*ORDER, "bench", "tests", "assets", "scripts", "train", "eval"}
+TOP = {*ORDER, "bench", "examples", "tests", "assets", "scripts", "train", "eval"}
 
 SOURCES = sorted(
     str(path.relative_to(ROOT))
-    for folder in (*ORDER, "bench", "assets", "tests", "scripts")
+    for folder in (*ORDER, "bench", "examples", "assets", "tests", "scripts")
     for path in (ROOT / folder).rglob("*.py")
 ) + sorted(path.name for path in ROOT.glob("*.py"))
 SHIPPED = [file for file in SOURCES if not file.startswith(("tests/", "bench/"))]

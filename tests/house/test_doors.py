@@ -22,7 +22,8 @@ DOORS = {
     **dict.fromkeys(("pickle.load", "pickle.loads", "Unpickler", "joblib.load"), NOBODY),
     **dict.fromkeys(("yaml.load", "yaml.unsafe_load"), NOBODY),
     **dict.fromkeys(("import_module", "exec_module", "spec_from_file_location"), NOBODY),
-    **dict.fromkeys(("__import__", "eval", "exec"), NOBODY),
+    **dict.fromkeys(("__import__", "eval"), NOBODY),
+    "exec": {"runtime/plugins.py"},  # what the user has written and named
     "json.loads": {
         "untrusted/json_text.py",
         "untrusted/killable.py",  # what its own processes say to each other

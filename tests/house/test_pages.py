@@ -21,6 +21,7 @@ from eval import STAGES as EVAL_STAGES
 from recipes.steps import resolve
 from scripts.draw_demo import PICTURE, read_table, read_words_only
 from train import STAGES as TRAIN_STAGES
+from training.signs import SIGNS
 
 ROOT = Path(__file__).parents[2]
 HISTORY = ("CHANGELOG.md", "LOG.md")  # what was true then keeps its names
@@ -271,6 +272,8 @@ def test_every_metric_named_is_measured():
     names = {metric: re.sub(r"^\w+/(reward_|accuracy_needs_)?", "", metric) for metric in listed}
     lost = {metric for metric, name in names.items() if f'"{name}"' not in sources}
     assert {metric for metric in lost if metric not in sources} == set()
+    signs = {sign.__name__ for sign in SIGNS}
+    assert {*re.findall(r"`signs/([a-z_]+)`", text)} == signs
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)

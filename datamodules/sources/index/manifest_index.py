@@ -17,14 +17,14 @@ import logging
 import os
 import shutil
 from collections.abc import Container, Sequence
+from dataclasses import dataclass
 from functools import cache
 from inspect import getfile
 from pathlib import Path
-from typing import get_args
+from typing import final, get_args
 
 import numpy as np
 
-from configs.inputs import FormatName
 from datamodules.media.files import resolve
 from datamodules.media.paths import ensure_inside
 from datamodules.sample import Media, Sample
@@ -50,7 +50,8 @@ def open_samples(
     quarantine: Quarantine,
     *,
     taken: Container[str] = (),
-    format: FormatName = "auto",
+    format: str = "auto",
+    verifiers: Sequence[str] = (),
     outside_root: bool = False,
     above: int = INDEXED_BYTES,
 ) -> Sequence[Sample]:
@@ -58,35 +59,44 @@ def open_samples(
 
     The questions are the same in either case, and so is what is quarantined.
     """
-    index = _index_of(path, root, format, outside_root, above=above)
+    read_as = ReadAs(format=format, verifiers=tuple(verifiers), outside_root=outside_root)
+    index = _index_of(path, root, read_as, above=above)
     if index is not None:
         try:
             if _lacking(ensure_inside(root, index)):
                 log.info("indexing %s in %s, once", path, index)
-                _build(index, path, root, format=format, outside_root=outside_root)
+                _build(index, path, root, read_as)
         except OSError as error:
             log.warning("%s cannot be written (%s): the questions are kept in memory", index, error)
             index = None
     if index is None:
-        return read_manifest(
-            path, root, quarantine, taken=taken, format=format, outside_root=outside_root
-        )
+        return read_manifest(path, root, quarantine, taken=taken, **vars(read_as))
     _replay(index, quarantine)
     _unread(index).tell(path)
-    table = SampleTable(index / "rows.arrow", root=root, outside_root=outside_root)
+    table = SampleTable(
+        index / "rows.arrow", root=root, verifiers=verifiers, outside_root=outside_root
+    )
     return _without(table, taken, quarantine, path) if taken else table
 
 
-def _index_of(
-    path: Path, root: Path, format: FormatName, outside_root: bool, *, above: int
-) -> Path | None:
+@final
+@dataclass(frozen=True, kw_only=True)
+class ReadAs:
+    """How a manifest is read, see `samples_of`."""
+
+    format: str
+    verifiers: tuple[str, ...]
+    outside_root: bool
+
+
+def _index_of(path: Path, root: Path, read_as: ReadAs, *, above: int) -> Path | None:
     """Return the directory of a manifest's index; None where it is too small to have one, or
     missing."""
     files = sorted(path.glob("**/*.parquet")) if path.is_dir() else [path]
     stamps = [(os.path.relpath(file, root), *stamp(file)) for file in files if file.is_file()]
     if sum(size for _, size, *_ in stamps) <= above:
         return None
-    text = json.dumps([stamps, format, outside_root, _reading_code()])
+    text = json.dumps([stamps, *vars(read_as).values(), _reading_code()])
     key = hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
     return root / "index" / f"{path.stem}-{key}"
 
@@ -102,20 +112,18 @@ def _reading_code() -> str:
     return digest.hexdigest()
 
 
-def _build(index: Path, path: Path, root: Path, *, format: FormatName, outside_root: bool) -> None:
+def _build(index: Path, path: Path, root: Path, read_as: ReadAs) -> None:
     """Write an index beside its place and rename it, or keep that of another process."""
 
     @cache
     def stamp_of(item: Media) -> Stamp:
-        return stamp(resolve(root, item.path, outside_root=outside_root))
+        return stamp(resolve(root, item.path, outside_root=read_as.outside_root))
 
     try:
         with whole_directory(index, replaces=False) as made:
             bad = Quarantine(max_bad_share=1.0, run_dir=made)
             unread = Unread()
-            samples = samples_of(
-                path, root, bad, format=format, outside_root=outside_root, unread=unread
-            )
+            samples = samples_of(path, root, bad, unread=unread, **vars(read_as))
             write_table(made / "rows.arrow", samples, stamp_of)
             write_text(made / "unread.json", json.dumps(unread.as_dict()))
             seal(made)

@@ -31,7 +31,12 @@ def memoized(
     try:
         found = {int(place): text for place, text in json_of(read_sealed(file)).items()}
     except (OSError, ValueError, TypeError, AttributeError):
-        whole = SampleTable(samples.file, root=samples.root, outside_root=samples.outside_root)
+        whole = SampleTable(
+            samples.file,
+            root=samples.root,
+            verifiers=samples.verifiers,
+            outside_root=samples.outside_root,
+        )
         found = dict(find(whole))
         sweep(file.parent)
         try:

@@ -43,6 +43,7 @@ _SCHEMA = pa.schema(
     {
         **dict.fromkeys(("id", "content_hash", "question", "answer", "answer_type"), pa.string()),
         **dict.fromkeys(("completion", "evidence", "source", "asset_id"), pa.string()),
+        "verifier": pa.string(),
         "options": pa.list_(pa.string()),
         "tolerance": pa.float64(),
         "media": pa.list_(_MEDIUM),
@@ -58,14 +59,23 @@ class SampleTable(Sequence[Sample]):
     It is pickled as the name of its file. Slices are tables too.
     """
 
-    def __init__(self, file: Path, *, root: Path, outside_root: bool = False) -> None:
+    def __init__(
+        self,
+        file: Path,
+        *,
+        root: Path,
+        verifiers: Sequence[str] = (),
+        outside_root: bool = False,
+    ) -> None:
         """Open a file that `write_table` wrote.
 
         Args:
             root: where its media lie, see `resolve`.
+            verifiers: those that the settings name; no file can name others.
         """
         self.file = file
         self.root = root
+        self.verifiers = ("", *verifiers)
         self.outside_root = outside_root
         self._opened: tuple[int, pa.RecordBatchFileReader] | None = None
         self._last: tuple[int, pa.RecordBatch] | None = None
@@ -83,14 +93,14 @@ class SampleTable(Sequence[Sample]):
     def __getitem__(self, index: int | slice) -> "Sample | SampleTable":
         if isinstance(index, slice):
             return self._part(self.places[index])
-        return _sample(self._row(int(self.places[index])))
+        return self._sample(self._row(int(self.places[index])))
 
     def __iter__(self) -> Iterator[Sample]:
         for number, group in groupby(map(int, self.places), key=lambda at: at // ROWS_TOGETHER):
             places = [*group]
             rows = self._batch(number).to_pylist() if len(places) > FEW else None
             for place in places:
-                yield _sample(rows[place % ROWS_TOGETHER] if rows else self._row(place))
+                yield self._sample(rows[place % ROWS_TOGETHER] if rows else self._row(place))
 
     def fields(self, names: Sequence[str]) -> Iterator[Row]:
         """Read some fields of all questions, in batches, without making samples."""
@@ -112,7 +122,7 @@ class SampleTable(Sequence[Sample]):
         A file of the same size and times counts as unchanged; any other is hashed.
         """
         row = self._row(int(self.places[index]))
-        sample = _sample(row)
+        sample = self._sample(row)
         found = [resolve(self.root, m.path, outside_root=self.outside_root) for m in sample.media]
         stamps = [tuple(medium[name] for name in STAMPED) for medium in row["media"]]
         if [stamp(path) for path in found] == stamps:
@@ -121,6 +131,7 @@ class SampleTable(Sequence[Sample]):
         now = content_hash(
             *(sample.question, sample.options, sample.answer, sample.media, digests),
             tolerance=sample.tolerance,
+            verifier=sample.verifier,
         )
         if now != sample.content_hash:
             paths = ", ".join(item.path for item in sample.media)
@@ -149,6 +160,17 @@ class SampleTable(Sequence[Sample]):
         if last is None or last[0] != number:
             self._last = last = (number, reader.get_batch(number))
         return last[1]
+
+    def _sample(self, row: Row) -> Sample:
+        if row["verifier"] not in self.verifiers:
+            raise ValueError(
+                f"{self.file} names the verifier {row['verifier']!r}, but only data.verifiers "
+                f"names files that are run: delete {self.file.parent}, so that the manifest is "
+                "read again."
+            )
+        media = tuple(_medium(**item) for item in row["media"])
+        rest = {"options": tuple(row["options"]), "media": media, "facts": dict(row["facts"])}
+        return Sample(**{**row, **rest})
 
     def _row(self, place: int) -> Row:
         number, at = divmod(place, ROWS_TOGETHER)
@@ -219,12 +241,6 @@ def _row_of(sample: Sample, stamp_of: Callable[[Media], Stamp]) -> Row:
     for item in sample.media:
         media.append(vars(item) | dict(zip(STAMPED, stamp_of(item), strict=True)))
     return vars(sample) | {"media": media, "facts": [*sample.facts.items()]}
-
-
-def _sample(row: Row) -> Sample:
-    media = tuple(_medium(**item) for item in row["media"])
-    rest = {"options": tuple(row["options"]), "media": media, "facts": dict(row["facts"])}
-    return Sample(**{**row, **rest})
 
 
 def _medium(*, size: int, mtime_ns: int, ctime_ns: int, **rest: Any) -> Media:

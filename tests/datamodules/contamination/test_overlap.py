@@ -4,6 +4,7 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from configs.plugins import digest_of
 from datamodules.contamination.overlap import Overlap, find_overlap, overlap_notes
 from datamodules.contamination.same_media import wording
 from datamodules.sample import Sample
@@ -194,3 +195,16 @@ def test_a_manifest_that_is_gone_is_said(tmp_path):
 
 def test_a_wording_has_a_line_for_each_option():
     assert wording("Who?", ("a dog", 3)) == "Who?\na dog\n3"
+
+
+def test_no_code_is_run_that_the_settings_of_another_run_name(tmp_path):
+    """Weights of a stranger may come with such settings."""
+    manifest(tmp_path / "train.jsonl", TRAIN)
+    (tmp_path / "evil.py").write_text("raise SystemExit('run')\ndef rows(row, place): ...")
+    export = run(tmp_path, "stranger", tmp_path, "train")
+    file = export.parent / "config.yaml"
+    name = f"{tmp_path}/evil.py:rows@{digest_of((tmp_path / 'evil.py').read_bytes())}"
+    file.write_text(file.read_text().replace('"auto"', json.dumps(name)))
+    leaks = found_in(export, read(tmp_path / "train.jsonl", tmp_path), root=tmp_path)
+    assert leaks.trained == 0
+    assert [one for one in leaks.unknown if "in a format of its own" in one]

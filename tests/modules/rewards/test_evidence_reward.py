@@ -8,6 +8,7 @@ import pytest
 from bench.verifiers import SAMPLES, completions
 from configs.prealign import PrealignConfig
 from datamodules.sample import Sample
+from modules.rewards.completion import Completion
 from modules.rewards.evidence_reward import (
     EvidenceReward,
     Texts,
@@ -15,7 +16,7 @@ from modules.rewards.evidence_reward import (
     evidence_reward,
     leaks_answer,
 )
-from modules.rewards.verifier_reward import Completion, Group, RewardResult
+from modules.rewards.verifier_reward import Group, RewardResult
 from modules.verifiers.verify import Verdict, verify
 
 

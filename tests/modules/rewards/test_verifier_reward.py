@@ -10,9 +10,8 @@ from bench.verifiers import SAMPLES, completions, nothing
 from configs.rewards import RewardConfig
 from configs.rlvr import RlvrConfig
 from datamodules.sample import Media, Sample
+from modules.rewards.completion import Completion, GradedCompletion
 from modules.rewards.verifier_reward import (
-    Completion,
-    GradedCompletion,
     Group,
     RewardContext,
     VerifierReward,

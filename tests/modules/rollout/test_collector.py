@@ -128,6 +128,19 @@ def test_the_verifier_reward_goes_by_the_answers(tiny_policy, quiz):
     assert (one.reward_parts["format"].bool() & ~one.correct).any()
 
 
+def test_the_share_of_the_most_frequent_letter_is_that_among_answers_to_choices(tiny_policy, quiz):
+    """Of A, C, C, nothing, B, C three in five are C; a single answer says nothing."""
+    rlvr = RlvrConfig(group_size=3, max_completion_tokens=6, reward=RewardConfig())
+    [one], _, _ = collector(tiny_policy, VerifierReward(rlvr)).collect([quiz], step=0)
+    assert one.letters.shape == (4, 3)
+    for at, sample in enumerate(quiz.samples):
+        right = [sample.right[0] == "ABC"[place] for place in one.letters[at] if place >= 0]
+        assert sum(right) == int(one.correct[at].sum())
+    some = replace(one, letters=torch.tensor([[0, 2, 2], [-1, 1, 2]]))
+    assert some.summary()["top_letter"] == pytest.approx(0.6)
+    assert "top_letter" not in replace(one, letters=torch.tensor([[-1, 1, -1]])).summary()
+
+
 def test_fresh_prompts_are_judged_like_the_first(tiny_policy, quiz):
     """One dull prompt is replaced by those of a refill, which the reward hears as well."""
     reward = Counting()
