@@ -111,6 +111,11 @@ def test_a_signal_to_end_is_heard_after_a_warning(start, run, scontrol):
         (JOB, "71"),
         (TASK, "71_2"),
         ({**TASK, "SLURM_JOB_ID": "74"}, "71_2"),
+        ({**TASK, "SLURM_ARRAY_TASK_ID": "0"}, "71_0"),
+        ({**JOB, "SLURM_ARRAY_JOB_ID": "70"}, "71"),
+        ({**JOB, "SLURM_ARRAY_TASK_ID": "2"}, "71"),
+        ({"SLURM_ARRAY_JOB_ID": "70"}, None),
+        ({"SLURM_JOB_ID": "../71"}, None),
     ],
 )
 def test_an_array_task_is_named_by_the_array_and_its_number(environ, job):
