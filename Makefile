@@ -20,7 +20,7 @@ setup: ## Install what requirements.lock says into .venv; quick when it is there
 	@WHEELS="$(WHEELS)" scripts/setup.sh
 
 wheels: ## Download what setup needs into a directory, for machines without internet: WHEELS=wheels
-	@scripts/wheels.sh $(or $(WHEELS),wheels)
+	@scripts/wheels.sh "$(or $(WHEELS),wheels)"
 
 test: setup ## Run all tests on the CPU, one file on each core and one more, as some wait
 	$(PY) -m pytest -q -n $$(($$(nproc) + 1)) --dist loadfile --no-loadscope-reorder

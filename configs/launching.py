@@ -121,9 +121,11 @@ def slurm_job(environ: Mapping[str, str]) -> str | None:
     SLURM_JOB_ID alone would not do for arrays: the last task has the number of the whole array, and
     SLURM would queue all of its tasks again.
     """
-    if array := environ.get("SLURM_ARRAY_JOB_ID"):
-        return f"{array}_{environ['SLURM_ARRAY_TASK_ID']}"
-    return environ.get("SLURM_JOB_ID") or None
+    names = ("SLURM_ARRAY_JOB_ID", "SLURM_ARRAY_TASK_ID", "SLURM_JOB_ID")
+    array, task, job = (_number(environ, name) for name in names)
+    if array is not None and task is not None:
+        return f"{array}_{task}"
+    return None if job is None else str(job)
 
 
 def _number(environ: Mapping[str, str], name: str) -> int | None:
@@ -184,6 +186,12 @@ def check_launch(config: Config, environ: Mapping[str, str]) -> None:
 
 def _check_ranks(environ: Mapping[str, str]) -> None:
     """Refuse numbers of this process that cannot be: it would wait for others, or save nothing."""
+    for name in (*dict(RANKS), "NODE_RANK"):
+        if environ.get(name) and _number(environ, name) is None:
+            raise ValueError(
+                f"{name} is {environ[name]!r}, but it numbers processes from 0: unset it, or start "
+                "them with torchrun or srun, which set it."
+            )
     for name, of in RANKS:
         rank, size = _number(environ, name), _number(environ, of)
         if of in environ and not size:
@@ -231,6 +239,7 @@ def _check_evaluation(config: Config, launch: Launch) -> None:
 
 def check_recipe_launch(environ: Mapping[str, str]) -> None:
     """Refuse several processes of a recipe, which starts its steps by itself."""
+    _check_ranks(environ)
     launch = launched(environ)
     if launch is not None and launch.beside and launch.processes > 1:
         raise ValueError(

@@ -2,6 +2,9 @@
 
 from collections.abc import Mapping
 
+NUMBERS = ("TASK_ID", "TASK_MIN", "TASK_STEP", "TASK_COUNT")
+"""Variables of a task of a SLURM array, behind SLURM_ARRAY_."""
+
 
 def shard_of(
     shard: str, environ: Mapping[str, str], setting: str = "probe.shard"
@@ -13,14 +16,22 @@ def shard_of(
     if shard != "auto":
         number, count = map(int, shard.split("/"))
         return number, count
-    if "SLURM_ARRAY_TASK_COUNT" not in environ:
+    given = {f"SLURM_ARRAY_{name}": environ.get(f"SLURM_ARRAY_{name}", "") for name in NUMBERS}
+    if not given["SLURM_ARRAY_TASK_COUNT"]:
         return 1, 1
-    task, first = int(environ["SLURM_ARRAY_TASK_ID"]), int(environ["SLURM_ARRAY_TASK_MIN"])
-    step = int(environ.get("SLURM_ARRAY_TASK_STEP", "1"))
-    number, count = (task - first) // step + 1, int(environ["SLURM_ARRAY_TASK_COUNT"])
-    if number > count:
+    given["SLURM_ARRAY_TASK_STEP"] = given["SLURM_ARRAY_TASK_STEP"] or "1"
+    said = ", ".join(f"{name}={value}" for name, value in given.items())
+    if not all(value.isdecimal() for value in given.values()):
         raise ValueError(
-            f"the tasks of this SLURM array are not numbered evenly: task {task} would have share "
-            f"{number} of {count}. Name the share with {setting}=K/{count} in each task."
+            f"the variables of a SLURM array are {said}, but each is a whole number: unset them "
+            f"where no array is meant, or name the share with {setting}=1/8."
         )
-    return number, count
+    task, first, step, count = map(int, given.values())
+    place, over = divmod(task - first, max(step, 1))
+    if over or not 0 <= place < count:
+        raise ValueError(
+            f"the tasks of this SLURM array are not numbered evenly ({said}), but shares are "
+            f"counted from its first task: submit an even one, such as --array=0-{count - 1}, or "
+            f"name the share of each task with {setting}=K/{count}."
+        )
+    return place + 1, count

@@ -1,5 +1,6 @@
 """Write the card of an export: front matter as the hub reads it, and the same for people."""
 
+import json
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -202,7 +203,7 @@ def _training(card: Card) -> str:
     elif config.stage == "distill":
         objective = f" The method: `{config.distill.method}`."
     command = command_of(config, changed)
-    fence = "`" * max(3, 1 + max(map(len, re.findall("`+", command)), default=0))
+    fence = _fence(command)
     where = f", where {PLACE} is a directory of yours" if f"{PLACE}/" in command else ""
     rows = "\n".join(f"| {key} | {_cell(value)} |" for key, value in changed.items())
     settings = f"| setting | value |\n|---|---|\n{rows}" if changed else "All are the defaults."
@@ -241,7 +242,7 @@ def _percent(share: float) -> float:
 
 
 def _loading(card: Card) -> str:
-    model, name = card.architecture, card.name
+    model, name = card.architecture, json.dumps(card.name, ensure_ascii=False)
     if card.adapter:
         base = card.record.origin.id or "BASE"
         lines = [
@@ -249,17 +250,23 @@ def _loading(card: Card) -> str:
             f"from transformers import {model}",
             "",
             f'base = {model}.from_pretrained("{base}")',
-            f'model = PeftModel.from_pretrained(base, "{name}")',
+            f"model = PeftModel.from_pretrained(base, {name})",
         ]
     else:
         lines = [
             f"from transformers import AutoProcessor, {model}",
             "",
-            f'model = {model}.from_pretrained("{name}")',
-            f'processor = AutoProcessor.from_pretrained("{name}")',
+            f"model = {model}.from_pretrained({name})",
+            f"processor = AutoProcessor.from_pretrained({name})",
         ]
     code = "\n".join(lines)
-    return f"```python\n{code}\n```"
+    fence = _fence(code)
+    return f"{fence}python\n{code}\n{fence}"
+
+
+def _fence(code: str) -> str:
+    """Choose the marks around code, which may hold such marks itself."""
+    return "`" * max(3, 1 + max(map(len, re.findall("`+", code)), default=0))
 
 
 def _plain(text: str) -> str:

@@ -7,6 +7,7 @@ of its step; everything else ends at once, as its answers are stored when they a
 """
 
 import logging
+import re
 import signal
 import subprocess
 import threading
@@ -62,23 +63,46 @@ def end_by_warning() -> None:
 
 
 def requeue(environ: Mapping[str, str]) -> None:
-    """Queue the SLURM job of this process again, if there is one; a run's leader does for all."""
+    """Queue the SLURM job of this process again, if there is one; a run's leader does for all.
+
+    Not where it is being cancelled: SLURM would start again what somebody has just ended.
+    """
     job = slurm_job(environ)
     if job is None or follows() or not is_leader():
         return
+    with suppress(ValueError):  # that it cannot be asked is told below
+        if _ended(_scontrol("show", "job", "-o", job)):
+            return log.warning("job %s is cancelled or displaced: it is not queued again", job)
+    try:
+        _scontrol("requeue", job)
+    except ValueError as error:
+        return log.error(
+            "job %s could not be queued again (%s): submit the command again with run.name= and "
+            "the name of its run directory, and it goes on from the last checkpoint.",
+            job,
+            error,
+        )
+    log.warning("job %s is queued again", job)
+
+
+def _ended(described: str) -> bool:
+    """Whether SLURM has ended a job, not for its time limit.
+
+    While its processes end, SLURM calls it COMPLETING. One that makes room for another it queues by
+    itself.
+    """
+    found = re.search(r"\bJobState=(\S+) Reason=(\S+)", described)
+    return found is not None and found[1] in ("CANCELLED", "COMPLETING") and found[2] != "TimeLimit"
+
+
+def _scontrol(*words: str) -> str:
+    """Ask SLURM's controller; a `ValueError` says why it does not answer."""
     try:
         done = subprocess.run(
-            ["scontrol", "requeue", job], capture_output=True, text=True, timeout=SECONDS
+            ["scontrol", *words], capture_output=True, text=True, errors="replace", timeout=SECONDS
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        reason = str(error)
-    else:
-        if not done.returncode:
-            return log.warning("job %s is queued again", job)
-        reason = (done.stderr or done.stdout).strip() or f"status {done.returncode}"
-    log.error(
-        "job %s could not be queued again (%s): submit the same script, with --requeue; it goes on "
-        "from the last checkpoint.",
-        job,
-        reason,
-    )
+        raise ValueError(str(error)) from None
+    if done.returncode:
+        raise ValueError((done.stderr or done.stdout).strip() or f"status {done.returncode}")
+    return done.stdout

@@ -13,7 +13,9 @@ from pathlib import Path
 from typing import Any
 
 import wandb
+from pydantic import ValidationError
 
+from configs.credentials import is_called_key, refuse_keys
 from configs.schema import Config
 from runtime.runs import Run
 from runtime.writing import write_text
@@ -49,6 +51,7 @@ where quotas are small and another machine would look for them in vain."""
 def keywords(config: Config, run: Run) -> dict[str, Any]:  # Any: what `wandb.init` takes
     """Prepare what a session is begun with; raise where its server is out of reach."""
     keep_inside(run.dir)
+    _check_variables()
     if os.environ.get("WANDB_MODE", "online").lower() not in LOCAL:
         _check_server()
     return {
@@ -94,7 +97,8 @@ def run_id(run: Run) -> str:
     if given and os.environ.get("WANDB_SWEEP_ID"):
         write_text(file, given)
     elif not file.exists():
-        write_text(file, f"{run.dir.name}-{secrets.token_hex(4)}")
+        readable = re.sub(r"[^\w.-]", "_", run.dir.name)[:100]
+        write_text(file, f"{readable}-{secrets.token_hex(4)}")
     name = file.read_bytes().decode(errors="backslashreplace")
     if not re.fullmatch(r"[\w.-]{1,128}", name):
         raise ValueError(
@@ -102,6 +106,21 @@ def run_id(run: Run) -> str:
             "resumed run goes on with: restore it, or delete it, and new curves begin."
         )
     return name
+
+
+def _check_variables() -> None:
+    """Raise where a variable of wandb holds a key, which it would write down, or is not read."""
+    for name, value in os.environ.items():
+        if name.startswith("WANDB_") and not is_called_key(name):
+            refuse_keys(f"the environment variable {name}", value)
+    try:
+        wandb.setup()
+    except ValidationError as error:
+        wrong = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors())
+        raise ValueError(
+            f"wandb cannot read its settings ({wrong}), but variables such as WANDB_MODE and "
+            "WANDB_BASE_URL are among them: correct or unset the one that is meant."
+        ) from None
 
 
 def _check_server() -> None:
@@ -114,9 +133,13 @@ def _check_server() -> None:
             f"the network or WANDB_BASE_URL, or {WAY_OUT}"
         )
     try:
-        wandb.login()
+        # Without a prompt, which would wait for an answer as long as a terminal is open.
+        refused = None if wandb.login(prompt=False) else "no API key is configured"
     except wandb.errors.Error as error:
+        refused = first_line(error)
+    if refused:
         raise ValueError(
-            f"wandb has no key that it can use ({first_line(error)}), but logger=wandb sends "
-            f"metrics to its server: run `wandb login`, or set WANDB_API_KEY; or {WAY_OUT}"
-        ) from error
+            f"wandb cannot log in at {address} ({refused}), but logger=wandb sends metrics there: "
+            "run `wandb login` or set WANDB_API_KEY, and see that the server answers; or "
+            f"{WAY_OUT}"
+        )

@@ -68,6 +68,9 @@ REFUSED = {
     "a task beyond": (TWO, {**STEP, "SLURM_STEP_NUM_TASKS": "2", "SLURM_PROCID": "2"}, "PROCID=2"),
     "a word": (TWO, {**ELASTIC, "WORLD_SIZE": "two"}, "WORLD_SIZE is 'two'"),
     "none": (TWO, {**ELASTIC, "WORLD_SIZE": "0"}, "WORLD_SIZE is '0'"),
+    "a rank that is a word": ([], {"RANK": "abc"}, "RANK is 'abc', but it numbers processes"),
+    "a rank of blanks": ([], {"NODE_RANK": " "}, "NODE_RANK is ' ', but it numbers"),
+    "a task below": ([], {**BATCH, "SLURM_PROCID": "-1"}, "SLURM_PROCID is '-1', but it numbers"),
     "a rank of one": ([], {"RANK": "1"}, "RANK=1 with 1 in all"),
     "a local rank of one": ([], {"LOCAL_RANK": "1"}, "LOCAL_RANK=1 with 1 in all"),
     "a local rank of two": ([], {"LOCAL_RANK": "1", "WORLD_SIZE": "2"}, "started 2 processes"),
@@ -142,6 +145,8 @@ def test_a_recipe_is_started_once():
     with pytest.raises(ValueError, match=r"srun started 2 .*start it once"):
         check_recipe_launch({**STEP, "SLURM_NTASKS": "2"})
     check_recipe_launch({**BATCH, "SLURM_NTASKS": "2"})
+    with pytest.raises(ValueError, match=r"RANK is 'x', but it numbers processes from 0: unset it"):
+        check_recipe_launch({"RANK": "x"})
 
 
 @pytest.mark.parametrize(

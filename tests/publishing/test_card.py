@@ -1,5 +1,6 @@
 """Cards: what they say of a run, that the hub itself reads them, and that they leak nothing."""
 
+import ast
 import json
 import math
 import shlex
@@ -196,6 +197,15 @@ def test_names_cannot_write_markdown_of_their_own(weights):
     origin = Origin(name="x](http://evil)<script>|`y`")
     text = card(weights, record=record(origin))
     assert "<script>" not in text and "](http://evil)" not in text
+
+
+@pytest.mark.parametrize("adapter", [False, True])
+def test_any_name_is_loaded_by_the_code_of_the_card(weights, adapter):
+    name = 'it\'s "mine" ```\\'
+    text = card(weights, name=name, adapter=adapter)
+    code = text.partition("\n````python\n")[2].partition("\n````\n")[0]
+    names = [node.value for node in ast.walk(ast.parse(code)) if isinstance(node, ast.Constant)]
+    assert name in names
 
 
 @pytest.mark.parametrize(

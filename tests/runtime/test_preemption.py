@@ -19,6 +19,7 @@ SHORT += ["trainer.log_every_n_steps=1", "trainer.val_check_interval=4", "traine
 LONG = ["stage=sft", "trainer.max_steps=100000", "trainer.batch_size=2", RARE]
 LONG += ["trainer.log_every_n_steps=1"]
 JOB = {"SLURM_JOB_ID": "71", "SLURM_JOB_NAME": "earwitness"}
+ASKED = "show job -o 71\nrequeue 71\n"
 TASK = {**JOB, "SLURM_ARRAY_JOB_ID": "71", "SLURM_ARRAY_TASK_ID": "2"}
 
 
@@ -63,7 +64,7 @@ def test_warned_runs_save_their_step_and_go_on_to_the_metrics_of_an_unbroken_one
     said = child.said.read_text()
     assert said.count("stopped by SIGUSR1: the same command goes on from here") == 2
     assert said.count("job 71_2 is queued again") == 2 and "Traceback" not in said
-    assert scontrol.read_text() == "requeue 71_2\n" * 2
+    assert scontrol.read_text() == "show job -o 71_2\nrequeue 71_2\n" * 2
 
 
 def test_processes_that_train_together_end_at_the_same_step(start, run, scontrol):
@@ -74,7 +75,7 @@ def test_processes_that_train_together_end_at_the_same_step(start, run, scontrol
     assert child.end() == 138, child.said.read_text()[-2000:]
     (saved,) = (run / "checkpoints").glob("*.ckpt")
     assert int(saved.stem[5:]) == json.loads(rows_of(run)[-1])["step"]
-    assert scontrol.read_text() == "requeue 71\n"
+    assert scontrol.read_text() == ASKED
 
 
 def test_an_evaluation_ends_at_once(start, run, scontrol):
@@ -82,7 +83,7 @@ def test_an_evaluation_ends_at_once(start, run, scontrol):
     child.await_(lambda: "question/s" in child.said.read_text())
     warn([child.pid])
     assert child.end() == 138
-    assert scontrol.read_text() == "requeue 71\n" and not (run / "finished").exists()
+    assert scontrol.read_text() == ASKED and not (run / "finished").exists()
 
 
 def test_outside_slurm_nothing_is_queued(start, run, scontrol):
@@ -110,6 +111,11 @@ def test_a_signal_to_end_is_heard_after_a_warning(start, run, scontrol):
         (JOB, "71"),
         (TASK, "71_2"),
         ({**TASK, "SLURM_JOB_ID": "74"}, "71_2"),
+        ({**TASK, "SLURM_ARRAY_TASK_ID": "0"}, "71_0"),
+        ({**JOB, "SLURM_ARRAY_JOB_ID": "70"}, "71"),
+        ({**JOB, "SLURM_ARRAY_TASK_ID": "2"}, "71"),
+        ({"SLURM_ARRAY_JOB_ID": "70"}, None),
+        ({"SLURM_JOB_ID": "../71"}, None),
     ],
 )
 def test_an_array_task_is_named_by_the_array_and_its_number(environ, job):
@@ -131,7 +137,29 @@ def test_a_job_that_cannot_be_queued_is_told(tmp_path, monkeypatch, caplog, scri
     monkeypatch.setenv("PATH", f"{tmp_path}:/bin" if script else str(tmp_path))
     preemption.requeue(TASK)
     assert "job 71_2 could not be queued again (" in caplog.text and reason in caplog.text
-    assert "submit the same script" in caplog.text
+    assert "submit the command again with run.name=" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("state", "queued"),
+    [
+        ("JobState=RUNNING Reason=None", True),
+        ("JobState=COMPLETING Reason=TimeLimit", True),
+        ("JobState=COMPLETING Reason=None", False),
+        ("JobState=CANCELLED Reason=None", False),
+        ("", True),
+    ],
+)
+def test_a_job_that_somebody_cancels_stays_ended(tmp_path, monkeypatch, caplog, state, queued):
+    """Although it was warned before; as SLURM 22.05 describes jobs."""
+    (tmp_path / "scontrol").write_text(
+        f'#!/bin/sh\n[ "$1" != show ] || echo "JobId=71 Priority=1 {state} Dependency=(null)"\n'
+    )
+    (tmp_path / "scontrol").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/bin")
+    preemption.requeue(JOB)
+    assert ("job 71 is queued again" in caplog.text) == queued
+    assert ("job 71 is cancelled or displaced: it is not queued again" in caplog.text) != queued
 
 
 def test_processes_behind_a_leader_queue_nothing(monkeypatch, caplog):

@@ -71,6 +71,13 @@ def test_only_the_leader_of_several_processes_chooses_the_id(run, monkeypatch):
         assert keywords(config, leader)["id"] == (run.dir / "wandb.id").read_text()
 
 
+@pytest.mark.parametrize("name", ["läufe 50% # x?", "it's: a\\b", "y" * 200])
+def test_a_run_of_any_name_has_an_id(run, name, tmp_path):
+    (tmp_path / name).mkdir()
+    named = Run(dir=tmp_path / name, resumed=False, lock=None)
+    assert run_id(named) == run_id(named) and len(run_id(named)) <= 128
+
+
 def test_a_run_of_a_sweep_has_the_id_of_its_agent(run, monkeypatch):
     """wandb takes that one whatever it is told, so that the file would name another."""
     before = run_id(run)

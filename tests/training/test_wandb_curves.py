@@ -109,12 +109,26 @@ def begin(run: Run, nursery: subprocess.Popen[str]) -> Callable[..., str]:
 
 
 @pytest.mark.parametrize(
-    ("key", "why"), [({}, "No API key conf"), ({"WANDB_API_KEY": "abc"}, "40")]
+    ("key", "why"), [({}, "no API key is conf"), ({"WANDB_API_KEY": "abc"}, "40")]
 )
 def test_without_a_key_that_can_be_one_a_run_ends_before_it_begins(begin, server, key, why):
     said = begin(**key)
-    assert said.startswith("wandb has no key that it can use (") and why in said
+    assert said.startswith("wandb cannot log in at http://127.0.0.1:") and why in said
     assert "set WANDB_MODE=offline" in said
+
+
+@pytest.mark.parametrize(
+    ("variable", "why"),
+    [
+        ({"WANDB_MODE": "nearline"}, "cannot read its settings (mode: Input should be 'online', "),
+        ({"WANDB_BASE_URL": "nowhere"}, "cannot read its settings (base_url: Input should be a"),
+        ({"WANDB_BASE_URL": "http://me:secret1@127.0.0.1"}, "WANDB_BASE_URL holds a user or pass"),
+        ({"WANDB_NOTES": "hf_" + "Ab1" * 10}, "WANDB_NOTES holds a Hugging Face token, but "),
+    ],
+)
+def test_what_wandb_would_misread_or_write_down_is_refused(begin, variable, why):
+    said = begin(**{"WANDB_MODE": "offline", **variable})
+    assert why in said and "secret1" not in said and "Ab1Ab1" not in said, said
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:{port}", "http://nowhere.invalid"])

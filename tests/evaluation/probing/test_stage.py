@@ -146,3 +146,21 @@ def test_an_array_task_finds_its_share(environ, share):
     variables = {f"SLURM_ARRAY_TASK_{name}": value for name, value in environ.items()}
     assert shard_of("auto", variables) == share
     assert shard_of("2/5", variables) == (2, 5)
+
+
+@pytest.mark.parametrize(
+    ("environ", "told"),
+    [
+        ({"COUNT": "4"}, "TASK_ID=, SLURM_ARRAY_TASK_MIN=, .* each is a whole number: unset"),
+        ({"COUNT": "4", "ID": "0"}, "SLURM_ARRAY_TASK_MIN=, "),
+        ({"COUNT": "x", "ID": "0", "MIN": "0"}, "SLURM_ARRAY_TASK_COUNT=x, but each is a whole"),
+        ({"COUNT": "3", "ID": "0", "MIN": "1"}, "not numbered evenly .*TASK_ID=0.*--array=0-2"),
+        ({"COUNT": "3", "ID": "4", "MIN": "1"}, "not numbered evenly .*probe.shard=K/3"),
+        ({"COUNT": "3", "ID": "2", "MIN": "1", "STEP": "2"}, "not numbered evenly .*STEP=2"),
+    ],
+)
+def test_an_array_that_divides_nothing_evenly_is_refused(environ, told):
+    """Or a task would ask nothing, and its table would pass for that of all."""
+    variables = {f"SLURM_ARRAY_TASK_{name}": value for name, value in environ.items()}
+    with pytest.raises(ValueError, match=told):
+        shard_of("auto", variables)
