@@ -82,7 +82,8 @@ class Config:
     """Of data order, sampling and initial values."""
 
     init_from: str | None = None
-    """Directory of weights to start from instead of `model.path`."""
+    """Directory of weights to start from instead of `model.path`. Here and wherever weights are
+    named, the directory of a run stands for its export."""
 
     logger: Literal["jsonl", "wandb"] = "jsonl"
     """`jsonl` writes metrics.jsonl; `wandb` also sends them to Weights & Biases, as it does the
