@@ -18,7 +18,7 @@ PATHS = (
     *("prealign.reader", "prealign.judge"),
     *("probe.split", "probe.checkpoints", "audit.split", "benchmark.sets"),
     *("benchmark.checkpoints", "benchmark.cache", "clean.sets", "clean.views"),
-    *("push.run", "push.benchmark"),
+    *("push.run", "push.benchmark", "compare.runs"),
 )
 """Settings that name files or directories: `~` in them is the home directory, which shells leave
 alone behind `key=`. Relative ones start at the current directory."""

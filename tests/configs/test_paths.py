@@ -8,7 +8,7 @@ import pytest
 
 from configs.load import HINTS, SCRIPTS, load_config
 from configs.paths import PATHS, WEIGHTS
-from configs.recipes import read_command
+from configs.recipe_command import read_command
 from configs.schema import Config
 
 ROOT = Path(__file__).parents[2]
