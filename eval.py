@@ -8,7 +8,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 from runtime.console import importing, run_to_exit, say, start
 from runtime.loggers import tell_unsent
 
-STAGES = ("probe", "audit", "clean", "benchmark", "push")
+STAGES = ("probe", "audit", "clean", "benchmark", "compare", "push")
 
 
 def main() -> None:
@@ -23,6 +23,8 @@ def main() -> None:
                 from evaluation.auditing.stage import audit as evaluate  # noqa: PLC0415 - this one does without
             case "clean":
                 from evaluation.auditing.clean import clean as evaluate  # noqa: PLC0415
+            case "compare":
+                from evaluation.benchmarking.compare import compare as evaluate  # noqa: PLC0415
             case "push":
                 from publishing.stage import push as evaluate  # noqa: PLC0415
             case _:

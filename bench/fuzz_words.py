@@ -65,7 +65,19 @@ def word(rng: random.Random) -> str:
         return rng.choice(ODD)
     if kind < 0.14:
         return rng.choice(JSON)
-    keys = [*HINTS, *GROUPS, "recipe", "scale", "skip", "controls", "seeds", "jobs", "optim", "run"]
+    keys = [
+        *HINTS,
+        *GROUPS,
+        "recipe",
+        "scale",
+        "skip",
+        "arms",
+        "controls",
+        "seeds",
+        "jobs",
+        "optim",
+        "run",
+    ]
     keys += ["a b", "optim.", ".lr", "optim..lr", "x" * 300, "probe:seed", "rlvr:run.name", "", "é"]
     prefix = rng.choice(["", "", "", "--", "+", "++"])
     common = rng.choice(["run.name", "run.root", "data.root", "seed", "optim.lr", "benchmark.sets"])

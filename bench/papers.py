@@ -21,7 +21,9 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from configs.recipes import read_command, read_recipe
+from configs.arms import BASE
+from configs.recipe_command import read_command
+from configs.recipes import read_recipe
 from evaluation.benchmarking.arms import compare_arms
 from recipes.steps import identity
 from runtime.writing import write_text
@@ -62,7 +64,7 @@ class Asked:
         """Train one arm with all seeds; return the directory of each chain of steps."""
         listed = ",".join(map(str, self.seeds))
         place = self.chain(arm, recipe, f"seeds=[{listed}]", f"jobs={self.jobs}", *words, skip=skip)
-        return [place / f"recipe-{seed}" for seed in self.seeds]
+        return [place / f"{BASE}-{seed}" for seed in self.seeds]
 
     def chain(self, arm: str, recipe: str, *words: str, skip: Iterable[str] = ()) -> Path:
         """Run a recipe once, unless its directory says that it is finished; return that."""

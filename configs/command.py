@@ -9,13 +9,16 @@ from configs.files import read_text
 from configs.load import SCRIPTS, SERVES, choices, load_config, to_yaml
 from configs.names import GROUPS, captions, flatten
 from configs.paths import FOLDER
-from configs.recipes import RECIPES, Command, read_command, recipes
+from configs.recipe_command import CROSSING, Command, read_command
+from configs.recipes import RECIPES, recipes
 from configs.schema import Config
 from untrusted.terminal import for_terminal
 
 RECIPE_USAGE = """\
        python train.py recipe=RECIPE [scale=digits|paper] [key=value ...] [STEP:key=value ...]
-              [skip=[STEP,...]] [controls=all] [seeds=[0,1,2]] [jobs=2] [--dry-run] [--sbatch]"""
+              [skip=[STEP,...]] [arms=[...]] [controls=all] [seeds=[0,1,2]] [against=ARM]
+              [jobs=2] [--dry-run] [--sbatch]
+       python train.py stage=STAGE arms=[objective=gspo,objective=dr_grpo] seeds=[0,1,2] [...]"""
 
 COMMON = (
     *("seed", "run.name", "run.root", "init_from", "logger", "model.path", "data.root"),
@@ -29,13 +32,14 @@ COMMON = (
     *("probe.conditions", "probe.samples", "probe.limit", "clean.sets", "clean.rules"),
     *("benchmark.sets", "benchmark.checkpoints", "benchmark.conditions"),
     *("benchmark.option_permutations", "benchmark.limit", "benchmark.grade_by"),
+    *("compare.runs", "compare.against"),
     *("push.to", "push.private", "push.run", "push.benchmark"),
 )
 """Settings that help lists, with the first sentence of their docstrings."""
 
 ALONE = {
     "train.py": ("optim.", "trainer.", "sft.", "rlvr.", "distill.", "prealign."),
-    "eval.py": ("probe.", "clean.", "benchmark.", "push.run", "push.benchmark"),
+    "eval.py": ("probe.", "clean.", "benchmark.", "compare.", "push.run", "push.benchmark"),
 }
 """Sections that one script reads and the other does not."""
 
@@ -85,9 +89,10 @@ def help_text(script: str, stages: tuple[str, ...]) -> str:
 
 
 def asks_recipe(argv: list[str]) -> bool:
-    """Whether a command names a recipe and does not ask for help."""
+    """Whether a command names a recipe, or arms or seeds, and does not ask for help."""
     words = [word.lstrip("-+") for word in argv]
-    return any(word.startswith("recipe=") for word in words) and not {"h", "help"} & {*words}
+    begins = ("recipe=", *(f"{word}=" for word in CROSSING))
+    return any(word.startswith(begins) for word in words) and not {"h", "help"} & {*words}
 
 
 def main_recipe(argv: list[str]) -> Command:

@@ -21,6 +21,9 @@ DEEPEST = 16
 NODES = 10_000
 """Values that a file may hold, once its aliases are written out."""
 
+FAULTS = (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError)
+"""What is raised of a text that is no plain YAML."""
+
 
 def read_text(path: Path) -> str:
     """Read a file of settings as it is."""
@@ -51,16 +54,34 @@ def read_yaml(path: Path) -> dict[str, Any]:  # Any: values of every type that Y
     """Read a file of settings: keys with values in plain YAML, without tags, each key once."""
     text = read_text(path)
     try:
-        _check_plain(text)
-        found = OmegaConf.load(io.StringIO(text), max_yaml_expanded_nodes=NODES)
-        tree = OmegaConf.to_container(found, resolve=False)
-    except (yaml.YAMLError, OmegaConfBaseException, ValueError, TypeError) as error:
+        tree = _parsed(text)
+    except FAULTS as error:
         reason = " ".join(str(error).split())
         raise ValueError(
             f"{path} cannot be read as settings ({reason}), but it is YAML of keys and values, "
             "each key once: mend what it names."
         ) from None
     return {str(key): value for key, value in section(tree, str(path)).items()}
+
+
+# Any: values of every type that YAML knows
+def read_flow(text: str, where: str) -> Any:
+    """Read a list or mapping of YAML that stands in a word of the command."""
+    try:
+        return _parsed(text)
+    except (*FAULTS, OSError, RecursionError) as error:  # OSError: neither list nor mapping
+        reason = " ".join(str(error).split())
+        raise ValueError(
+            f"{where} is {text[:80]!r}, which cannot be read ({reason[:160]}), but is a list or "
+            "mapping of YAML: close every bracket and quote, and put a word with a comma or "
+            "bracket of its own in quotes."
+        ) from None
+
+
+def _parsed(text: str) -> Any:  # Any: as above
+    _check_plain(text)
+    found = OmegaConf.load(io.StringIO(text), max_yaml_expanded_nodes=NODES)
+    return OmegaConf.to_container(found, resolve=False)
 
 
 def section(value: Any, where: str) -> dict[str, Any]:  # Any: as above

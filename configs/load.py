@@ -42,6 +42,7 @@ SCRIPTS = {
     "audit": "eval.py",
     "clean": "eval.py",
     "benchmark": "eval.py",
+    "compare": "eval.py",
     "push": "eval.py",
 }
 PLACEMENT = (

@@ -20,8 +20,8 @@ GROUPS = {
 }
 """Folders of YAML files in the order in which they are laid over each other, and the default."""
 
-SPELLED = {"push-to-hub": "push.to"}
-"""Settings that may be called as other trainers call them."""
+SPELLED = {"push-to-hub": "push.to", "runs": "compare.runs", "against": "compare.against"}
+"""Settings that may be called as other trainers call them, or without their section."""
 
 LONGEST = 100
 """Letters of a word that may be a slip of another one."""

@@ -18,10 +18,16 @@ PATHS = (
     *("prealign.reader", "prealign.judge"),
     *("probe.split", "probe.checkpoints", "audit.split", "benchmark.sets"),
     *("benchmark.checkpoints", "benchmark.cache", "clean.sets", "clean.views"),
-    *("push.run", "push.benchmark"),
+    *("push.run", "push.benchmark", "compare.runs"),
 )
 """Settings that name files or directories: `~` in them is the home directory, which shells leave
 alone behind `key=`. Relative ones start at the current directory."""
+
+WEIGHTS = (
+    *("init_from", "model.path", "probe.checkpoints", "benchmark.checkpoints"),
+    *("distill.teacher", "prealign.reader", "prealign.judge", "data.contribution.disjoint_from"),
+)
+"""Those that name weights, where the directory of a run stands for its export."""
 
 FUNCTIONS = ("data.format", "data.verifiers", "rlvr.reward.plugins")
 """Settings that may name functions in files, as `configs/plugins.py` reads them."""
@@ -41,8 +47,20 @@ def placed(key: str, value: Any) -> Any:
     if key not in (*PATHS, *FUNCTIONS):
         return value
     if isinstance(value, list):
-        return [at_home(item) if isinstance(item, str) else item for item in value]
-    return at_home(value) if isinstance(value, str) else value
+        return [placed(key, item) for item in value]
+    if not isinstance(value, str):
+        return value
+    path = at_home(value)
+    return str(Path(path) / "export") if key in WEIGHTS and _is_run(path) else path
+
+
+def _is_run(path: str) -> bool:
+    """Whether a directory is that of a run, which has its weights inside."""
+    try:
+        known = path != "" and Path(path, "config.hash").is_file()
+        return known and not Path(path, "config.json").exists()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def shipped(files: Mapping[str, str | None], given: Mapping[str, Any]) -> dict[str, str]:

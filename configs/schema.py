@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 from configs.benchmark import BenchmarkConfig, CleanConfig
 from configs.checks import at_least
+from configs.comparing import CompareConfig
 from configs.distill import DistillConfig
 from configs.inputs import ContributionConfig, DataConfig, MediaConfig
 from configs.policy import ModelConfig
@@ -34,7 +35,7 @@ __all__ = [
 ]
 
 Stage = Literal[
-    "sft", "rlvr", "distill", "prealign", "probe", "audit", "clean", "benchmark", "push"
+    "sft", "rlvr", "distill", "prealign", "probe", "audit", "clean", "benchmark", "compare", "push"
 ]
 
 SAMPLED: tuple[Stage, ...] = ("rlvr", "prealign")
@@ -76,13 +77,14 @@ class Config:
 
     stage: Stage
     """Stage to run: train.py runs sft, rlvr, distill and prealign, eval.py probe, audit, clean,
-    benchmark and push."""
+    benchmark, compare and push."""
 
     seed: int = 0
     """Of data order, sampling and initial values."""
 
     init_from: str | None = None
-    """Directory of weights to start from instead of `model.path`."""
+    """Directory of weights to start from instead of `model.path`. Here and wherever weights are
+    named, the directory of a run stands for its export."""
 
     logger: Literal["jsonl", "wandb"] = "jsonl"
     """`jsonl` writes metrics.jsonl; `wandb` also sends them to Weights & Biases, as it does the
@@ -102,6 +104,7 @@ class Config:
     audit: AuditConfig = field(default_factory=AuditConfig)
     clean: CleanConfig = field(default_factory=CleanConfig)
     benchmark: BenchmarkConfig = field(default_factory=BenchmarkConfig)
+    compare: CompareConfig = field(default_factory=CompareConfig)
     push: PushConfig = field(default_factory=PushConfig)
 
     def __post_init__(self) -> None:
@@ -117,7 +120,7 @@ class Config:
     def _check_push(self) -> None:
         """Refuse pushes of a stage that leaves no weights, and of a run that is not named."""
         push, stage = self.push, self.stage
-        if stage in ("probe", "audit", "clean", "benchmark") and push.to is not None:
+        if stage in ("probe", "audit", "clean", "benchmark", "compare") and push.to is not None:
             raise ValueError(
                 f"push.to is {push.to}, but stage={stage} leaves no weights: leave it out, or push "
                 "those of a training run with stage=push push.run=DIRECTORY."

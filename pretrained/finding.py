@@ -48,10 +48,21 @@ def check_weights(path: str) -> None:
             f"{path} is a file, but weights are a directory with config.json, tokenizer and "
             f"*.safetensors: name that in {NAMED_BY}."
         )
-    if path.startswith(("/", "./", "../", "~")) or path.count("/") > 1 or path.endswith("/"):
+    if (place.parent / "config.hash").is_file() and place.name == "export":
+        raise ValueError(
+            f"{place.parent} is the directory of a run without {place.name}/, but a run leaves its "
+            "weights there once its training has ended: end it with its command, or name a run "
+            f"that trains, in {NAMED_BY}."
+        )
+    if (
+        path.startswith(("/", "./", "../", "~"))
+        or path.count("/") > 1
+        or path.endswith("/")
+        or any(place.parent.glob("*/config.hash"))  # among runs, not among owners on the hub
+    ):
         raise ValueError(
             f"{path} is neither a directory that exists nor the id of a model on the hub, as "
-            f"OWNER/NAME: correct {NAMED_BY}; a run leaves its weights in RUN/export."
+            f"OWNER/NAME: correct {NAMED_BY}; RUN, the directory of a run, stands for RUN/export."
         )
     _check_hub(path)
 

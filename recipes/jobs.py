@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Sequence
 from pathlib import Path
 
-from configs.recipes import Command
+from configs.recipe_command import Command
 from configs.schema import Config
 from recipes.steps import Step
 
@@ -46,8 +46,7 @@ def as_jobs(command: Command, chains: Sequence[Sequence[Step]], place: Path) -> 
         ends += [job for job in after if job not in ends]
     words = [*command.words, f"run.root={command.root}", f"run.name={place.name}"]
     last = ["--job-name=recipe", f"{FILES}/cpu.sbatch", "train.py", *words]
-    name = command.recipe.name
-    head = f"#!/bin/bash\n# The steps of recipe={name} as SLURM jobs; submitted by `| bash`."
+    head = f"#!/bin/bash\n# The steps of {command.title} as SLURM jobs; submitted by `| bash`."
     return "\n".join(
         [head, "set -euo pipefail", *lines, f"sbatch {_after(ends)}{shlex.join(last)}"]
     )
@@ -65,7 +64,11 @@ def _options(config: Config, name: str) -> list[str]:
     """Choose the batch script for what a step asks for, and what it needs of the cluster."""
     trainer = config.trainer
     served = config.stage == "probe" and config.probe.backend == "openai"
-    if trainer.accelerator == "cpu" or served or config.stage in ("audit", "clean", "push"):
+    if (
+        trainer.accelerator == "cpu"
+        or served
+        or config.stage in ("audit", "clean", "compare", "push")
+    ):
         file, more = "cpu", []
     elif trainer.num_nodes > 1:
         file, more = "nodes", [f"--nodes={trainer.num_nodes}"]

@@ -1,23 +1,12 @@
-"""The plan of a recipe: optimizer steps, prompts and tokens of each step, before it starts."""
+"""What a step of a recipe costs: optimizer steps, prompts and tokens, before it starts."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from configs.ablation import Condition, Replacement
 from configs.benchmark import parse_condition
-from configs.recipes import Command
 from configs.schema import SAMPLED, Config
 from datamodules.contribution.presets import queries, rule_of
 from recipes.lengths import Unmeasured, count_questions, measure
-from recipes.steps import Step
-
-HEAD = ("step", "optimizer steps", "prompts", "prompt tokens", "completion tokens")
-MEASURED = "Tokens are means over up to {n} questions, times prompts."
-NOTE = (
-    "At most: what is sampled may end earlier, what is settled, filtered out or cached is not "
-    "asked, and refilling ends once it has found enough. What rewards, readers, judges, teachers "
-    "and validations read comes on top."
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +54,7 @@ def _sum(one: float | None, other: float | None) -> float | None:
 def amounts(config: Config) -> Amounts:
     """Count what a step does: prompts by arithmetic, tokens by a few of its questions."""
     match config.stage:
-        case "audit" | "clean" | "push":
+        case "audit" | "clean" | "compare" | "push":
             return Amounts()
         case "probe":
             return _probe(config)
@@ -228,63 +217,3 @@ def _unknown(reason: str) -> Amounts:
         fewer=True,
         unknown=frozenset({reason}),
     )
-
-
-def describe(command: Command, chains: Sequence[Sequence[Step]], place: str) -> str:
-    """Write the plan: what every step costs, and its command.
-
-    Args:
-        chains: the steps of each arm; one chain where nothing is compared.
-        place: the directory of the recipe, as far as it is known.
-    """
-    rows: list[Sequence[str]] = [HEAD]
-    total = Amounts()
-    for number, step in enumerate(chains[0]):
-        running = chains[:1] if step.shared else chains
-        each = amounts(step.config)
-        total = sum([each] * len(running), total)
-        finished = sum(chain[number].finished for chain in running)
-        many = f" x {len(running)}" if len(running) > 1 else ""
-        state = f" ({finished} finished)" if many and finished else " (finished)" * finished
-        rows.append(_row(f"{step.name}{many}{state}", each))
-    rows.append(_row("in all", total))
-    lines = [f"{command.recipe.name} at scale {command.recipe.scale}, in {place}", ""]
-    lines += [*_aligned(rows), ""]
-    lines += [f"unknown: {reason}" for reason in sorted(total.unknown)]
-    lines += [MEASURED.format(n=total.n)] if total.n else []
-    lines += [NOTE, "", *map(str, chains[0])]
-    if len(chains) > 1:
-        others = ", ".join(arm.name for arm in command.arms[1:])
-        lines += ["", f"The same in {others}, but for what the first and all have in common."]
-    return "\n".join(lines)
-
-
-def _row(name: str, amounts: Amounts) -> tuple[str, ...]:
-    """Write what one step does."""
-    asked, most = ("<= " if early else "" for early in (amounts.fewer, amounts.at_most))
-    return (
-        name,
-        f"{amounts.steps:,}" if amounts.steps else "-",
-        "?" if amounts.prompts is None else f"{asked}{amounts.prompts:,.0f}",
-        _tokens(asked, amounts.prompt_tokens),
-        _tokens(most, amounts.completion_tokens),
-    )
-
-
-def _tokens(most: str, count: float | None) -> str:
-    """Round a number of tokens to three digits or so."""
-    if count is None:
-        return "?"
-    for unit, size in (("G", 1e9), ("M", 1e6), ("k", 1e3)):
-        if count >= size:
-            return f"{most}{count / size:.3g} {unit}"
-    return f"{most}{count:.0f}" if count else "-"
-
-
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
-    """Align columns: names to the left, numbers to the right."""
-    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
-    lines = [
-        "   ".join([row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])]) for row in rows
-    ]
-    return [lines[0], "-" * len(lines[0]), *lines[1:]]

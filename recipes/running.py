@@ -3,20 +3,23 @@
 A finished step is not run again, so that the same command goes on at the first that is not.
 """
 
+import json
 import logging
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from configs.recipes import CONTROLS, Arm, Command
+from configs.arms import Arm
+from configs.comparing import ARMS
+from configs.recipe_command import Command
+from recipes.arms import check_arms, comparison
 from recipes.jobs import as_jobs
-from recipes.plan import describe
+from recipes.outline import describe
 from recipes.processes import NotStarted, Processes
 from recipes.steps import Step, identity, resolve
 from runtime.preemption import on_warning
 from runtime.runs import follows, take
 from runtime.writing import write_text
-from untrusted.terminal import escaped
 
 log = logging.getLogger(__name__)
 
@@ -29,6 +32,7 @@ def follow(command: Command, tell: Callable[[str], None]) -> None:
             "that starts its steps: start it once, and give steps their devices with "
             "STEP:trainer.devices=N."
         )
+    check_arms(command)
     known = identity(command)
     stem = f"{command.stem}-{known.hash}"
     place = command.root / (command.name or stem)
@@ -38,6 +42,8 @@ def follow(command: Command, tell: Callable[[str], None]) -> None:
         return tell(as_jobs(command, _chains(command, place), place))
     with take(command.root, command.name, stem, known) as run:
         chains = _chains(command, run.dir)
+        if command.arms:
+            write_text(run.dir / ARMS, listed_arms(command))
         tell(describe(command, chains, str(run.dir)))
         with Processes(command.jobs) as processes, on_warning(processes.warn):
             for step in chains[0]:
@@ -45,8 +51,11 @@ def follow(command: Command, tell: Callable[[str], None]) -> None:
                     processes.run(step)
             if command.arms:
                 _side_by_side(processes, command, chains)
-        if command.arms:
-            tell(compare(command, chains, run.dir))
+        if last := comparison(command, chains, run.dir):
+            with Processes(jobs=1) as processes, on_warning(processes.warn):
+                processes.run(last)
+        elif command.arms:
+            tell(f"no benchmark is left to compare arms by, see {run.dir}")
         run.finish()
     log.info("recipe directory: %s", run.dir)
 
@@ -72,28 +81,9 @@ def _side_by_side(processes: Processes, command: Command, chains: Sequence[Seque
         raise reasons[0]
 
 
-def compare(command: Command, chains: Sequence[Sequence[Step]], root: Path) -> str:
-    """Compare the arms in one table for each benchmark, and write it to the directory."""
-    from evaluation.benchmarking.arms import compare_arms  # noqa: PLC0415 - a plan does without its arrays
-
-    tables, baseline = [], CONTROLS[0]
-    for number, step in enumerate(chains[0]):
-        if step.config.stage != "benchmark" or step.shared:
-            continue
-        arms: dict[str, list[Path]] = {}
-        for arm, chain in zip(command.arms, chains, strict=True):
-            arms.setdefault(arm.label, []).append(chain[number].dir)
-        settings = step.config.benchmark
-        for name in settings.sets:
-            found = compare_arms(
-                arms,
-                baseline if baseline in arms else command.arms[0].label,
-                dataset=name,
-                confidence=settings.confidence,
-            )
-            several = len(settings.sets) > 1
-            file = f"{step.name}-{name.replace('/', '-')}" if several else step.name
-            write_text(root / f"{file}.json", found.json)
-            write_text(root / f"{file}.txt", f"{escaped(found.text)}\n")
-            tables.append(f"{file}: {root / file}.json\n\n{found.text}")
-    return "\n\n".join(tables) or f"no benchmark is left to compare arms by, see {root}"
+def listed_arms(command: Command) -> str:
+    """List the directory of each chain by its arm and seed, as stage=compare reads them."""
+    listed: dict[str, dict[str, str]] = {}
+    for arm in command.arms:
+        listed.setdefault(arm.label, {})[str(arm.seed)] = arm.name
+    return json.dumps(listed, indent=2)

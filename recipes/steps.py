@@ -5,11 +5,13 @@ import json
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
-from typing import final
+from typing import Any, final
 
+from configs.arms import Arm, Settings
 from configs.load import SCRIPTS, SERVES, config_hash, load_config
 from configs.names import suggest
-from configs.recipes import CONTROL, START, Arm, Command, Settings, Template, items
+from configs.recipe_command import Command, items
+from configs.recipes import START, Template
 from configs.schema import Config
 from configs.words import NULLS
 from datamodules.contamination.splits import check_names
@@ -81,7 +83,7 @@ def _check_pushes(command: Command) -> None:
     pushed = [step for step, given in command.of_step.items() if "push.to" in given]
     if pushed and len(command.arms) > 1:
         raise ValueError(
-            f"{pushed[0]}:push.to is given, but controls and seeds run {pushed[0]} "
+            f"{pushed[0]}:push.to is given, but arms and seeds run {pushed[0]} "
             f"{len(command.arms)} times, and each would replace the weights of the one before: "
             "leave it out, and push the one that you choose with eval.py stage=push."
         )
@@ -120,12 +122,14 @@ class _Chain:
         self.command = command
         self.root = root
         self.arm = arm
-        given = command.everywhere.get("init_from")
-        self.start: str | None = None if given in NULLS else given
+        shared, own = (_everywhere(command, each) for each in (None, arm))
+        self.given = {True: shared, False: own}  # for shared steps, and for others
+        starts = {mark: given.get("init_from") for mark, given in self.given.items()}
+        self.start = {mark: None if path in NULLS else path for mark, path in starts.items()}
         self.templates = {template.name: template for template in command.recipe.steps}
         self.weights: dict[str, str | None] = {}  # behind `@NAME`; None is model.path
         self.dirs: dict[str, Path] = {}  # of steps that run
-        self.newest = {True: self.start, False: self.start}  # for shared steps, and for others
+        self.newest = {**self.start}
 
     def follow(self, template: Template) -> Step | None:
         """Write out the next step; None where it is skipped."""
@@ -144,20 +148,16 @@ class _Chain:
         return None if skipped else self._step(template, settings, origin)
 
     def _settings(self, template: Template) -> dict[str, object]:
-        """Lay over each other: those of all steps, the step's, the arm's, the command's."""
+        """Lay over each other: the recipe's, the step's, the command's and the arm's for all steps,
+        then the command's and the arm's for this one."""
         unused = {group for group, stages in SERVES.items() if template.stage not in stages}
-        command = self.command
-        arm: dict[str, object] = {}
-        if self.arm is not None and not template.shared:
-            arm = {"seed": self.arm.seed}
-            if template.filtered and self.arm.control is not None:
-                arm[CONTROL] = self.arm.control
-        everywhere = {
-            k: v for k, v in command.everywhere.items() if k not in {*unused, "init_from"}
-        }
+        command, shared = self.command, template.shared
+        given = {k: v for k, v in self.given[shared].items() if k not in {*unused, "init_from"}}
         general = {k: v for k, v in command.recipe.settings.items() if k not in unused}
-        of_step = command.of_step.get(template.name, {})
-        settings = {**general, **template.settings, **arm, **everywhere, **of_step}
+        of_step = dict(command.of_step.get(template.name, {}))
+        if self.arm is not None and not shared:
+            of_step |= self.arm.of_step.get(template.name, {})
+        settings = {**general, **template.settings, **given, **of_step}
         if placed := [key for key in PLACED if key in settings]:
             raise ValueError(
                 f"step {template.name}: {placed[0]}={settings[placed[0]]} is given, but a recipe "
@@ -171,7 +171,8 @@ class _Chain:
             value = settings.pop("init_from")
             named = self._expanded(template, "init_from", value)
             return None if named is None or named in NULLS else str(named)
-        return self.start if template.stage == "benchmark" else self.newest[template.shared]
+        known = self.start if template.stage == "benchmark" else self.newest
+        return known[template.shared]
 
     def _step(self, template: Template, settings: Settings, origin: str | None) -> Step:
         expanded = {k: self._expanded(template, k, value) for k, value in settings.items()}
@@ -179,7 +180,7 @@ class _Chain:
         place = self.dirs[template.name]
         placed = {"run.root": str(place.parent), "run.name": place.name}
         given = {"stage": template.stage, **expanded, **begins, **placed}
-        words = tuple(_word(key, value) for key, value in given.items())
+        words = tuple(word(key, value) for key, value in given.items())
         try:
             config = load_config([*words], tuple(SCRIPTS))
             if SCRIPTS[config.stage] == "train.py":
@@ -213,7 +214,8 @@ class _Chain:
             return value
         name, slash, file = value[1:].partition("/")
         if name == START:
-            return self.start or _model_path(self.command)
+            shared = template.shared
+            return self.start[shared] or _model_path(self.command, self.given[shared])
         self._check_earlier(template, key, name)
         stage = self.templates[name].stage
         if name not in self.dirs:
@@ -246,15 +248,21 @@ class _Chain:
             )
 
 
-def _model_path(command: Command) -> str:
+def _everywhere(command: Command, arm: Arm | None) -> dict[str, Any]:  # Any: as in Settings
+    """Lay the settings of an arm over those that the command gives to all steps."""
+    own = {} if arm is None else {"seed": arm.seed, **arm.everywhere}
+    return {**command.everywhere, **own}
+
+
+def _model_path(command: Command, everywhere: Settings) -> str:
     """Find the weights that are meant where no others are given."""
-    given = {**command.recipe.settings, **command.everywhere}
+    given = {**command.recipe.settings, **everywhere}
     of_model = {k: v for k, v in given.items() if k == "model" or k.startswith("model.")}
-    words = ["stage=benchmark", "data.root=.", *(_word(k, v) for k, v in of_model.items())]
+    words = ["stage=benchmark", "data.root=.", *(word(k, v) for k, v in of_model.items())]
     return load_config(words, tuple(SCRIPTS)).model.path
 
 
-def _word(key: str, value: object) -> str:
+def word(key: str, value: object) -> str:
     """Write a setting as the command line takes it."""
     if isinstance(value, list):
         if any("," in str(item) for item in value):

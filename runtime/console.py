@@ -19,7 +19,7 @@ from typing import TextIO, final
 from configs.command import main_config, main_recipe
 from configs.credentials import masked
 from configs.launching import check_launch, check_recipe_launch
-from configs.recipes import Command
+from configs.recipe_command import Command
 from configs.schema import Config
 from runtime.failures import explain
 from runtime.preemption import hear, requeue, warned

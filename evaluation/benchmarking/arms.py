@@ -12,9 +12,18 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
+from numpy.typing import NDArray
 
 from evaluation.benchmarking.results import BenchmarkResult, load_result
-from evaluation.statistics.intervals import Interval, crossed_interval, without_nan
+from evaluation.statistics.intervals import (
+    DIFFERENCE,
+    SHARE,
+    Clusters,
+    Interval,
+    crossed_interval,
+    without_nan,
+)
+from evaluation.statistics.significance import crossed_test, mcnemar
 from evaluation.statistics.tables import layout, percent
 
 ALL, NEEDS_MEDIA = "all questions", "need the media"
@@ -26,8 +35,12 @@ class ArmRow:
 
     arm: str
     seeds: int
-    accuracy: Mapping[str, float]
-    """Mean over seeds, by group of questions."""
+    """Runs of it; 1 also where weights that no seed has made stand beside several seeds."""
+
+    accuracy: Mapping[str, Interval]
+    """By group of questions."""
+
+    accuracy_by_seed: Mapping[str, Sequence[float]]
 
     steps: float
     """Optimizer steps of the whole chain behind the weights; mean over seeds."""
@@ -36,11 +49,13 @@ class ArmRow:
     """Tokens trained on; NaN where a run did not count them."""
 
     difference: Mapping[str, Interval]
-    """Accuracy of the baseline minus that of this arm, paired by seed and question; empty for the
-    baseline itself."""
+    """This arm minus the baseline, paired by seed and question; empty for the baseline itself."""
 
     by_seed: Mapping[str, Sequence[float]]
     """The same difference of each seed."""
+
+    p: Mapping[str, float]
+    """Of that difference, see `paired_test`; NaN where there is no test."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,23 +80,25 @@ class Comparison:
         """The table, in percent, with a note on its intervals."""
         groups = list(self.questions)
         head = ["arm", "seeds", *groups, "steps", "tokens"]
-        head += [f"{self.baseline} - arm: {group}" for group in groups] + ["by seed"]
-        lines = layout(head, [_cells(row, groups) for row in self.rows])
-        seeds = self.rows[0].seeds
-        note = (
+        for group in groups:
+            head += [f"minus {self.baseline}: {group}", "p"]
+        lines = layout([*head, "by seed"], [_cells(row, groups) for row in self.rows])
+        seeds = max(row.seeds for row in self.rows)
+        test = "McNemar's exact test" if seeds == 1 else "a t-test over assets and seeds"
+        notes = [
             f"{self.questions[ALL]} questions about {self.clusters} assets, seeds: {seeds}; "
-            f"accuracy in percent, mean over seeds. {self.confidence:.0%} intervals "
-            "for the chance of assets and of seeds; by seed: signs of the difference, "
-            f"{groups[-1]}."
-        )
+            "accuracy in percent, mean over seeds.",
+            f"{self.confidence:.0%} intervals for the chance of assets and of seeds.",
+            f"p by {test}; by seed: signs of the difference, {groups[-1]}.",
+        ]
         if seeds == 1:
-            note += " Of one seed, intervals hold the chance of the questions only."
+            notes.append("Of one seed, intervals hold the chance of the questions only.")
         elif seeds == 2:
-            note += " Two seeds cannot tell how much chance there is in seeds."
-        differences = [each for row in self.rows for each in row.difference.values()]
-        caveats = dict.fromkeys(each.caveat for each in differences if each.caveat)
-        note += "".join(f" {caveat.capitalize()}." for caveat in caveats)
-        return "\n".join([*lines, note])
+            notes.append("Two seeds cannot tell how much chance there is in seeds.")
+        both = [each for row in self.rows for each in (row.accuracy, row.difference)]
+        found = [value.caveat for each in both for value in each.values() if value.caveat]
+        notes += dict.fromkeys(f"{caveat.capitalize()}." for caveat in found)
+        return "\n".join([*lines, *notes])
 
 
 def compare_arms(
@@ -110,26 +127,30 @@ def compare_arms(
         groups[NEEDS_MEDIA] = first.needs_media
     right = {arm: np.stack([run.right for run in runs]) for arm, runs in results.items()}  # (S, Q)
 
-    ahead = {
-        arm: {name: (right[baseline] - own)[:, group] for name, group in groups.items()}
-        for arm, own in right.items()
-        if arm != baseline
-    }  # (S, Q) each
-    rows = [
-        ArmRow(
+    def row(arm: str, runs: Sequence[BenchmarkResult]) -> ArmRow:
+        own = {name: right[arm][:, group] for name, group in groups.items()}
+        gain = {name: own[name] - right[baseline][:, group] for name, group in groups.items()}
+        gain = {} if arm == baseline else gain
+        clusters = {name: first.clusters[group] for name, group in groups.items()}
+        return ArmRow(
             arm=arm,
-            seeds=len(runs),
-            accuracy={name: float(right[arm][:, group].mean()) for name, group in groups.items()},
+            seeds=len({*arms[arm]}),
+            accuracy={
+                n: crossed_interval(own[n], clusters[n], confidence=confidence, reach=SHARE)
+                for n in own
+            },
+            accuracy_by_seed={n: own[n].mean(axis=1).tolist() for n in own},
             steps=fmean(run.steps for run in runs),
             tokens=fmean(run.tokens for run in runs),
             difference={
-                name: crossed_interval(own, first.clusters[groups[name]], confidence=confidence)
-                for name, own in ahead.get(arm, {}).items()
+                n: crossed_interval(gain[n], clusters[n], confidence=confidence, reach=DIFFERENCE)
+                for n in gain
             },
-            by_seed={name: own.mean(axis=1).tolist() for name, own in ahead.get(arm, {}).items()},
+            by_seed={n: gain[n].mean(axis=1).tolist() for n in gain},
+            p={n: paired_test(gain[n], clusters[n]) for n in gain},
         )
-        for arm, runs in results.items()
-    ]
+
+    rows = [row(arm, runs) for arm, runs in results.items()]
     return Comparison(
         baseline=baseline,
         questions={name: int(group.sum()) for name, group in groups.items()},
@@ -137,6 +158,19 @@ def compare_arms(
         confidence=confidence,
         rows=rows,
     )
+
+
+def paired_test(differences: NDArray[np.float64], cluster: Clusters) -> float:
+    """Return the p-value of a paired difference: by `crossed_test` of several seeds, by McNemar's
+    exact test of one, or where all seeds agree on every question.
+
+    Shapes: differences (S, Q) -> ()
+    """
+    if (differences != differences[0]).any():
+        return crossed_test(differences, cluster)
+    if not np.isin(differences[0], (-1, 0, 1)).all():
+        return math.nan
+    return mcnemar(differences[0] < 0, differences[0] > 0)
 
 
 def _check_seeds(arms: Mapping[str, Sequence[Path]], baseline: str) -> None:
@@ -175,10 +209,13 @@ def _check_same_questions(
 
 def _cells(row: ArmRow, groups: Sequence[str]) -> list[str]:
     """Write one row of the table."""
-    cells = [row.arm, str(row.seeds), *(f"{100 * row.accuracy[group]:.1f}" for group in groups)]
+    cells = [row.arm, str(row.seeds), *(percent(row.accuracy[group]) for group in groups)]
     cells += [f"{row.steps:.0f}", "-" if math.isnan(row.tokens) else f"{row.tokens:,.0f}"]
     if not row.difference:
-        return cells + ["-"] * (len(groups) + 1)
-    cells += [percent(row.difference[group], sign="+") for group in groups]
+        return cells + ["-"] * (2 * len(groups) + 1)
+    for group in groups:
+        p = row.p[group]
+        cells.append(percent(row.difference[group], sign="+"))
+        cells.append("-" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}")
     signs = (np.sign(value) for value in row.by_seed[groups[-1]])
     return [*cells, "".join("0+-"[int(sign)] for sign in signs)]

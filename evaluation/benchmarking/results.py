@@ -89,14 +89,14 @@ def training_cost(weights: Path) -> tuple[int, float]:
     weights that no run made. Tokens are NaN where a run did not count them.
     """
     steps, tokens = 0, 0.0
-    for run in _lineage(weights):
+    for run in lineage(weights):
         rows = _rows(run / METRICS)
         steps += max((row["step"] for row in rows), default=0)
         tokens += max((row[TOKENS] for row in rows if TOKENS in row), default=math.nan)
     return steps, tokens
 
 
-def _lineage(weights: Path) -> Iterator[Path]:
+def lineage(weights: Path) -> Iterator[Path]:
     """Yield the training runs behind an export, the last one first."""
     run = weights.parent
     while weights.name == "export" and (run / METRICS).exists():

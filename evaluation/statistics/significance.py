@@ -7,7 +7,7 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtr, bdtri
+from scipy.special import bdtr, bdtri, stdtr
 
 from evaluation.statistics.intervals import (
     DIFFERENCE,
@@ -70,6 +70,34 @@ def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
         )
     lost, won = int(((a == 1) & (b == 0)).sum()), int(((a == 0) & (b == 1)).sum())
     return min(1.0, 2 * float(bdtr(min(lost, won), lost + won, 0.5)))
+
+
+def crossed_test(differences: ArrayLike, cluster: Clusters) -> float:
+    """Return the two-sided p-value of a mean difference over questions and seeds, both of chance.
+
+        t   = mean / sqrt(V_s + V_c),  df = (V_s + V_c)^2 / (V_s^2 / (S - 1) + V_c^2 / (C - 1))
+        V_s = Σ_s (mean_s - mean)^2 / (S (S - 1))
+        V_c = C/(C - 1) * Σ_c (Σ_{s, i in c} (d_si - mean))^2 / (S Q)^2
+
+    The variances of the mean over S seeds and over C clusters, with Welch's degrees of freedom.
+    What both share is counted twice, so that it errs to the wide side (Cameron, Gelbach and Miller
+    2011 subtract it). NaN with fewer than two seeds or clusters, and where nothing varies.
+
+    Shapes: differences (S, Q) -> ()
+    """
+    d = np.asarray(differences, dtype=np.float64)
+    names, member = np.unique(np.asarray(cluster, dtype=np.str_), return_inverse=True)
+    seeds, clusters, mean = len(d), len(names), d.mean()
+    if seeds < 2 or clusters < 2:
+        return math.nan
+    of_seeds = float(d.mean(axis=1).var(ddof=1)) / seeds
+    excess = np.bincount(member, (d - mean).sum(axis=0))
+    of_clusters = clusters / (clusters - 1) * float(excess @ excess) / d.size**2
+    variance = of_seeds + of_clusters
+    if not variance:
+        return math.nan
+    df = variance**2 / (of_seeds**2 / (seeds - 1) + of_clusters**2 / (clusters - 1))
+    return 2 * float(stdtr(df, -abs(mean) / math.sqrt(variance)))
 
 
 def smallest_difference(

@@ -8,7 +8,7 @@ import pytest
 from configs.command import main_config, main_recipe
 from configs.credentials import is_called_key, key_in, masked
 from configs.load import SCRIPTS, load_config
-from configs.recipes import read_command
+from configs.recipe_command import read_command
 from tests.canaries import BODY, CANARIES, HEX
 from tests.configs.test_hostile_words import MEDIA
 

@@ -11,7 +11,7 @@ from configs.command import help_text, main_config, main_recipe
 from configs.files import LARGEST
 from configs.load import SCRIPTS, load_config
 from configs.names import HINTS
-from configs.recipes import read_command
+from configs.recipe_command import read_command
 
 STAGES = tuple(SCRIPTS)
 DEEP = 10_000

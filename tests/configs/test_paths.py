@@ -7,8 +7,8 @@ from typing import get_args
 import pytest
 
 from configs.load import HINTS, SCRIPTS, load_config
-from configs.paths import PATHS
-from configs.recipes import read_command
+from configs.paths import PATHS, WEIGHTS
+from configs.recipe_command import read_command
 from configs.schema import Config
 
 ROOT = Path(__file__).parents[2]
@@ -44,6 +44,22 @@ def test_manifests_that_are_joined_are_each_put_in(home):
 def test_other_texts_keep_their_tilde(home):
     config = load("stage=sft", "model.system_prompt=~/ is home", "run.root=a~b")
     assert (config.model.system_prompt, config.run.root) == ("~/ is home", "a~b")
+
+
+@pytest.mark.parametrize("key", WEIGHTS)
+def test_the_directory_of_a_run_stands_for_its_export(tmp_path, key):
+    for name in ("run", "model"):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.hash").touch()
+    (tmp_path / "model/config.json").touch()  # weights, whatever else lies there
+    several = key.endswith(("checkpoints", "disjoint_from"))
+    value = f"{tmp_path}/run/,{tmp_path}/model,{tmp_path}/gone" if several else f"{tmp_path}/run"
+    found: object = load("stage=audit", f"{key}=[{value}]" if several else f"{key}={value}")
+    for name in key.split("."):
+        found = getattr(found, name)
+    export, *others = f"{tmp_path}/run/export", f"{tmp_path}/model", f"{tmp_path}/gone"
+    assert found == ([export, *others] if several else export)
+    assert load("stage=audit", f"push.run={tmp_path}/run").push.run == f"{tmp_path}/run"
 
 
 def test_a_recipe_goes_where_its_root_says(home):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from configs.load import config_hash, load_config, read_config, to_yaml
-from configs.recipes import read_command
+from configs.recipe_command import read_command
 from configs.schema import Config
 from recipes.steps import resolve
 

@@ -7,7 +7,8 @@ import pytest
 
 from configs import recipes
 from configs.command import asks_recipe, help_text, main_recipe
-from configs.recipes import CONTROLS, Arm, Command, read_command, read_recipe
+from configs.recipe_command import CONTROLS, Command, read_command
+from configs.recipes import read_recipe
 from recipes.steps import Step, identity, resolve
 
 DIGITS = """\
@@ -60,8 +61,10 @@ def read(*words: str) -> Command:
     return read_command(["recipe=tea", *words])
 
 
-def steps(*words: str, arm: Arm | None = None) -> dict[str, Step]:
-    return {step.name: step for step in resolve(read(*words), ROOT, arm)}
+def steps(*words: str, arm: str | None = None) -> dict[str, Step]:
+    command = read(*words)
+    found = {None: None, **{each.name: each for each in command.arms}}
+    return {step.name: step for step in resolve(command, ROOT, found[arm])}
 
 
 def mistake(*words: str) -> str:
@@ -259,12 +262,12 @@ def test_controls_cross_seeds():
     arms = read("controls=[filtered,full]", "seeds=[3,4]").arms
     assert [arm.name for arm in arms] == ["filtered-3", "filtered-4", "full-3", "full-4"]
     assert [arm.name for arm in read("controls=all").arms] == [f"{name}-0" for name in CONTROLS]
-    assert [arm.name for arm in read("seeds=[1]").arms] == ["recipe-1"]
+    assert [arm.name for arm in read("seeds=[1]").arms] == ["base-1"]
     assert read().arms == ()
 
 
 def test_an_arm_sets_its_control_where_the_recipe_filters_and_its_seed_in_all_its_steps():
-    found = steps("controls=all", "seeds=[5]", arm=Arm(control="complement", seed=5))
+    found = steps("controls=all", "seeds=[5]", arm="complement-5")
     controls = {name: step.config.data.contribution.control for name, step in found.items()}
     assert (controls["rlvr"], controls["sft"], controls["probe"]) == ("complement",) + 2 * (
         "filtered",
@@ -274,7 +277,7 @@ def test_an_arm_sets_its_control_where_the_recipe_filters_and_its_seed_in_all_it
 
 
 def test_arms_lie_apart_but_for_what_they_share():
-    found = steps("controls=all", arm=Arm(control="full", seed=2))
+    found = steps("controls=all", "seeds=[1,2]", arm="full-2")
     assert found["probe"].dir == Path("out/probe")
     assert found["sft"].dir == Path("out/full-2/sft")
     assert found["rlvr"].config.init_from == "out/full-2/sft/export"
@@ -284,11 +287,9 @@ def test_arms_lie_apart_but_for_what_they_share():
 def test_a_step_filters_where_the_command_gives_it_a_rule():
     """Any recipe can be compared with its controls; shared steps and probes stay as they are."""
     words = ["controls=all", "skip=[rlvr]", "sft:data.contribution.rule=vidground"]
-    found = steps(*words, arm=Arm(control="complement", seed=5))
+    found = steps(*words, arm="complement-0")
     assert found["sft"].config.data.contribution.control == "complement"
-    everywhere = steps(
-        "controls=all", "data.contribution.rule=vidground", arm=Arm(control="full", seed=5)
-    )
+    everywhere = steps("controls=all", "data.contribution.rule=vidground", arm="full-0")
     controls = {name: one.config.data.contribution.control for name, one in everywhere.items()}
     assert {name for name, control in controls.items() if control == "full"} >= {"sft", "rlvr"}
     assert controls["probe"] == controls["reader"] == "filtered"

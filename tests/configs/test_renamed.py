@@ -8,7 +8,7 @@ import yaml
 from configs.load import load_config
 from configs.names import HINTS, flatten
 from configs.paths import FOLDER
-from configs.recipes import read_command
+from configs.recipe_command import read_command
 from configs.renamed import RENAMED, RENAMED_VALUES, new_name
 from configs.schema import Config
 from recipes.steps import resolve

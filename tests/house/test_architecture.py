@@ -21,10 +21,7 @@ NOT = {
     "modules": {"datamodules"},
     "recipes": {"modules", "inference", "training", "evaluation", "publishing"},
 }
-BESIDES = {
-    "modules": {"datamodules.batch", "datamodules.sample"},
-    "recipes": {"evaluation.benchmarking.arms"},
-}
+BESIDES = {"modules": {"datamodules.batch", "datamodules.sample"}}
 MAY_IMPORT = {
     room: {*ORDER[: place + 1]} - NOT.get(room, set()) | BESIDES.get(room, set())
     for place, room in enumerate(ORDER)
@@ -36,6 +33,7 @@ TORCH_FREE = (
 NO_TORCH = (
     *("untrusted/", "configs/", "runtime/", "modules/verifiers/", "recipes/"),
     *("evaluation/auditing/", "evaluation/statistics/"),
+    *(f"evaluation/benchmarking/{name}.py" for name in ("arms", "compare", "pairing", "scored")),
     *(f"modules/rewards/{name}.py" for name in ("verifier_reward", "evidence_reward")),
     *(f"datamodules/{name}" for name in TORCH_FREE),
     *("pretrained/settings.py", "pretrained/tensors.py", "pretrained/chat_template.py"),

@@ -148,6 +148,7 @@ OF_MODULE = {"torch": {"save"}, "np": {"save", "savez", "savetxt"}, "os": {"repl
 GIVEN_A_FILE = (
     "scripts/draw_demo.py",
     "evaluation/auditing/plot.py",
+    "evaluation/benchmarking/forest_plot.py",
     "training/callbacks/checkpoints.py",
     "datamodules/contribution/probe_cache.py",
 )

@@ -13,7 +13,7 @@ from wandb.cli.cli import cli
 from configs.command import asks_recipe, main_config
 from configs.load import HINTS, SERVES, choices, flatten, load_config
 from configs.paths import FOLDER
-from configs.recipes import read_command
+from configs.recipe_command import read_command
 from datamodules.sources.answers.normalize import Reason
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.quarantine import Quarantine

@@ -65,6 +65,18 @@ def test_a_path_is_not_asked_of_the_hub(path, told):
         check_weights(path)
 
 
+def test_a_run_without_weights_and_a_name_among_runs_are_not_asked_of_the_hub(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "runs/probe").mkdir(parents=True)
+    (tmp_path / "runs/probe/config.hash").touch()
+    with pytest.raises(ValueError, match=r"runs/probe is the directory of a run without export/"):
+        check_weights(str(tmp_path / "runs/probe/export"))
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"runs/prob is neither a directory that exists nor"):
+        check_weights("runs/prob")
+
+
 @pytest.fixture
 def hub_says(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., None]]:
     """A hub that answers everything with one status and one error code."""

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from configs import recipes
-from configs.recipes import read_command
+from configs.recipe_command import read_command
 from recipes import processes
 from recipes.running import follow
 from runtime.runs import RANKS

@@ -8,7 +8,8 @@ import pytest
 
 from bench.papers import TABLES, Asked
 from configs.benchmark import parse_condition
-from configs.recipes import RECIPES, read_command
+from configs.recipe_command import read_command
+from configs.recipes import RECIPES
 from configs.schema import Config
 from recipes.steps import Step, resolve
 

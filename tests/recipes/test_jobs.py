@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from configs.load import load_config
-from configs.recipes import read_command
+from configs.recipe_command import read_command
 from recipes.jobs import _options, as_jobs
 from recipes.running import _chains
 
@@ -43,7 +43,7 @@ def test_each_step_waits_for_the_one_before_and_the_recipe_for_all(tmp_path):
 
 def test_arms_are_chains_behind_what_they_share(tmp_path):
     *steps, last = jobs_of("seeds=[0,1]", root=tmp_path)
-    names = ["probe", "recipe-0.rlvr", "recipe-0.benchmark", "recipe-1.rlvr", "recipe-1.benchmark"]
+    names = ["probe", "base-0.rlvr", "base-0.benchmark", "base-1.rlvr", "base-1.benchmark"]
     assert [re.search(r"--job-name=(\S+)", line)[1] for line in steps] == names
     assert [waits(line) for line in steps] == [[], ["job0"], ["job1"], ["job0"], ["job3"]]
     assert all("--kill-on-invalid-dep=yes" in line for line in [*steps, last] if waits(line))

@@ -12,12 +12,13 @@ from PIL import Image
 from configs import recipes
 from configs.ablation import LEFT
 from configs.load import SCRIPTS, load_config
-from configs.recipes import read_command
+from configs.recipe_command import read_command
 from configs.schema import Config
 from datamodules.loading.question_set import load_questions
 from datamodules.prompts.encoder import PromptEncoder
 from recipes.lengths import Unmeasured, count_questions, measure
-from recipes.plan import Amounts, amounts, describe
+from recipes.outline import describe
+from recipes.plan import Amounts, amounts
 from recipes.steps import resolve
 from tests.datamodules.media.test_files import film, tone
 
@@ -279,12 +280,22 @@ def test_a_plan_counts_all_arms_and_what_they_share_once(root, tea):
     assert rows["ask"][:3] == ["-", "<=", "4"]
     assert rows["teach"][:4] == ["x", "3", "1,000", "2,000"]
     assert rows["in"][:4] == ["all", "3,000", "<=", "6,004"]
-    assert "recipe-2, recipe-3," in " ".join(lines[-1])
+    assert "base-2, base-3," in " ".join(lines[-2]) and lines[-1] == ["base:", "as", "it", "is"]
+
+
+def test_a_plan_tells_arms_apart_that_cost_more(root, tea):
+    arms = "arms=[[],teach:trainer.max_steps=30]"
+    lines = plan(root, arms, "seeds=[1,2]", "skip=[score]")
+    rows = {line[0]: line[1:] for line in lines[4:8]}
+    assert rows["base/teach"][:4] == ["x", "2", "1,000", "2,000"]
+    assert rows["max_steps=30/teach"][:4] == ["x", "2", "30", "60"]
+    assert rows["in"][:4] == ["all", "2,060", "<=", "4,124"]
+    assert lines[-1] == ["max_steps=30:", "teach:trainer.max_steps=30"]
 
 
 def test_a_plan_tells_what_is_finished(root, tea):
-    (root / "out/recipe-2/teach").mkdir(parents=True)
-    (root / "out/recipe-2/teach/finished").touch()
+    (root / "out/base-2/teach").mkdir(parents=True)
+    (root / "out/base-2/teach/finished").touch()
     lines = plan(root, "seeds=[1,2,3]")
     assert lines[5][:5] == ["teach", "x", "3", "(1", "finished)"]
 

@@ -1,6 +1,7 @@
 """Tests of running recipes: in order, once, and taken up again; arms side by side."""
 
 import io
+import json
 import os
 import sys
 import time
@@ -12,7 +13,7 @@ from configs.load import load_config
 from recipes import processes
 from runtime.stopping import ChildFailed
 from runtime.voters import with_voters
-from tests.recipes.conftest import STAND_IN, began, events, journal, only
+from tests.recipes.conftest import STAND_IN, STEPS, began, events, journal, only
 
 
 def test_steps_run_one_after_the_other_and_by_their_scripts(tea, run):
@@ -146,6 +147,23 @@ def test_arms_share_what_they_can_and_run_side_by_side(tea, run, monkeypatch):
     rlvr = [row for row in journal(tea) if row["step"].endswith("rlvr")]
     assert [row["what"] for row in rlvr] == ["began", "began", "ended", "ended"]
     assert {row["threads"] for row in rlvr} == {"1"}
+
+
+def test_the_comparison_of_the_arms_is_run_last_and_once(tea, run, monkeypatch):
+    last = "{name: last, stage: benchmark, benchmark.checkpoints: ['@rlvr']}"
+    text = STEPS.replace("{name: last, stage: audit}", last)
+    (tea / "tea/digits.yaml").write_text(text)
+    monkeypatch.setenv("FAIL", "compare")
+    with pytest.raises(ValueError, match="step compare ended with status 1"):
+        run("controls=[filtered,full]", "against=full", "jobs=2")
+    place = only(tea / "runs")
+    known = {"filtered": {"0": "filtered-0"}, "full": {"0": "full-0"}}
+    assert json.loads((place / "arms.json").read_text()) == known
+    monkeypatch.delenv("FAIL")
+    run("controls=[filtered,full]", "against=full", "jobs=2")
+    assert began(tea)[-2:] == ["compare", "compare"] and len(began(tea)) == 7
+    words = journal(tea)[-1]["words"]
+    assert {"stage=compare", f"compare.runs=[{place}]", "compare.against=full"} < {*words}
 
 
 def test_after_a_failure_no_further_step_begins(tea, run, monkeypatch):

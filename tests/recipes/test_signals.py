@@ -18,12 +18,12 @@ ROOT = Path(__file__).parents[2]
 CHILD = """
 import os, sys
 from pathlib import Path
-from configs import recipes
+from configs import recipe_command, recipes
 from recipes import processes
 recipes.RECIPES, processes.ROOT = Path(sys.argv[1]), Path(sys.argv[1])
 processes.PATIENCE = float(os.environ.get("PATIENCE", 15))
 from recipes.running import follow
-follow(recipes.read_command(["recipe=tea", *sys.argv[2:]]), tell=print)
+follow(recipe_command.read_command(["recipe=tea", *sys.argv[2:]]), tell=print)
 """
 
 

@@ -2,8 +2,10 @@
 
 import json
 import math
+from collections.abc import Mapping
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from evaluation.benchmarking.arms import (
@@ -11,61 +13,12 @@ from evaluation.benchmarking.arms import (
     NEEDS_MEDIA,
     Comparison,
     compare_arms,
+    paired_test,
 )
 from evaluation.benchmarking.results import training_cost
-from evaluation.statistics.intervals import crossed_interval
-
-ASKED = [("q0", "x", "text"), ("q1", "x", "visual"), ("q2", "y", "audio")]
-"""Questions with their assets, and what they truly need."""
-
-
-def training(
-    run: Path, *, steps: int, tokens: int | None = None, start: Path | None = None
-) -> Path:
-    """Leave what a training stage leaves, as far as it is read; return the export."""
-    run.mkdir(parents=True)
-    counted = {} if tokens is None else {"train/tokens": tokens}
-    rows = [{"step": 1}, {"step": steps, **counted}, {"step": steps, "val/accuracy": 0.5}]
-    (run / "metrics.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    (run / "config.yaml").write_text(f"init_from: {start or 'null'}\n")
-    return run / "export"
-
-
-def benchmark(
-    folder: Path,
-    scores: dict[str, str],
-    *,
-    truth: bool = True,
-    condition: str = "full",
-    name: str = "test",
-    by: str = "answer",
-) -> Path:
-    """Leave what stage=benchmark leaves: right answers of `base` and others, as in "101".
-
-    What was answered in another order, under another condition and in another set is all wrong.
-    """
-    folder.mkdir(parents=True)
-    paths = {each: str(folder.parent / each / "export") for each in scores}
-    results = {"sets": [name], "conditions": [condition, "options_only"], "by": by}
-    (folder / "results.json").write_text(json.dumps({**results, "checkpoints": paths}))
-    (folder / "config.yaml").write_text(f"data:\n  root: {folder / 'data'}\n")
-    told, _, how = condition.partition(":")
-    asked = {"set": name, "condition": told, "how": how or "absent", "order": 0}
-    others = ({"order": 1}, {"condition": "options_only"}, {"how": "noise"}, {"set": "another"})
-    for each, right in scores.items():
-        rows = [
-            {"id": id_, "content_hash": f"hash of {id_}", "asset_id": asset, **asked}
-            | {"correct": one == "1"}
-            for (id_, asset, _), one in zip(ASKED, right, strict=True)
-        ]
-        rows += [row | other | {"correct": False} for row in rows for other in others]
-        (folder / f"{each}.jsonl").write_text("".join(f"{json.dumps(row)}\n" for row in rows))
-    if truth:
-        (folder / "data" / "truth").mkdir(parents=True)
-        known = [{"id": id_, "evidence": evidence} for id_, _, evidence in ASKED]
-        lines = "".join(f"{json.dumps(row)}\n" for row in known)
-        (folder / "data" / "truth" / f"{name}.jsonl").write_text(lines)
-    return folder
+from evaluation.statistics.intervals import SHARE, Interval, crossed_interval
+from evaluation.statistics.significance import crossed_test
+from tests.stored_scores import benchmark, training
 
 
 @pytest.fixture
@@ -85,11 +38,18 @@ def compared(arms: dict[str, list[Path]]) -> Comparison:
     return compare_arms(arms, "filtered")
 
 
+def means(values: Mapping[str, Interval]) -> dict[str, float]:
+    return {group: value.mean for group, value in values.items()}
+
+
 def test_accuracy_is_the_mean_over_seeds_of_the_checkpoint_scored_last(arms):
     """Filtered: 3 of 3 and 2 of 3; of the two that need media, all. Full: 2 and 1 of 3; 1 and 0."""
     filtered, full = compared(arms).rows
-    assert filtered.accuracy == {ALL: pytest.approx(5 / 6), NEEDS_MEDIA: 1.0}
-    assert full.accuracy == {ALL: pytest.approx(3 / 6), NEEDS_MEDIA: 0.25}
+    assert means(filtered.accuracy) == {ALL: pytest.approx(5 / 6), NEEDS_MEDIA: 1.0}
+    assert means(full.accuracy) == {ALL: pytest.approx(3 / 6), NEEDS_MEDIA: 0.25}
+    right = [[1, 1, 0], [1, 0, 0]]
+    whole = crossed_interval(right, ["x", "x", "y"], confidence=0.95, reach=SHARE)
+    assert full.accuracy[ALL] == whole and whole.low < 0.5 < whole.high
 
 
 def test_texts_may_hold_what_unicode_calls_a_line_break(arms):
@@ -101,20 +61,38 @@ def test_texts_may_hold_what_unicode_calls_a_line_break(arms):
     assert compared(arms) == before
 
 
-def test_the_difference_is_the_baseline_minus_the_arm_seed_by_seed(arms):
-    """All: 3/3 - 2/3 and 2/3 - 1/3. Need the media: 2/2 - 1/2 and 2/2 - 0/2."""
+def test_the_difference_is_the_arm_minus_the_baseline_seed_by_seed(arms):
+    """All: 2/3 - 3/3 and 1/3 - 2/3. Need the media: 1/2 - 2/2 and 0/2 - 2/2."""
     filtered, full = compared(arms).rows
-    assert filtered.difference == {}
-    assert full.by_seed[ALL] == pytest.approx((1 / 3, 1 / 3))
-    assert full.by_seed[NEEDS_MEDIA] == [0.5, 1.0]
-    assert full.difference[NEEDS_MEDIA].mean == 0.75
-    table = [[0.0, 1.0], [1.0, 1.0]]
+    assert filtered.difference == filtered.p == {}
+    assert full.by_seed[ALL] == pytest.approx((-1 / 3, -1 / 3))
+    assert full.by_seed[NEEDS_MEDIA] == [-0.5, -1.0]
+    assert full.difference[NEEDS_MEDIA].mean == -0.75
+    table = [[0.0, -1.0], [-1.0, -1.0]]
     assert full.difference[NEEDS_MEDIA] == crossed_interval(table, ["x", "y"], confidence=0.95)
+
+
+def test_one_seed_is_tested_by_mcnemar_and_several_with_their_own_chance():
+    """9 of 10 to 1: p = 2 (1 + 10) / 2^10; a second seed, which has 1 of 10 less, widens it."""
+    one = np.array([[1.0] * 9 + [-1.0]])
+    names = [str(number) for number in range(10)]
+    assert paired_test(one, names) == pytest.approx(22 / 1024)
+    assert paired_test(np.repeat(one, 3, axis=0), names) == pytest.approx(22 / 1024)
+    other = one.copy()
+    other[0, 0] = 0
+    assert paired_test(np.vstack([one, other]), names) == crossed_test([*one, *other], names)
+    assert math.isnan(paired_test(np.full((2, 3), 0.5), ["x", "y", "z"]))  # means over orders
+
+
+def test_weights_of_no_seed_count_once(arms):
+    arms["before"] = [arms["full"][0] / "base.jsonl"] * 2
+    before = compared(arms).rows[-1]
+    assert (before.seeds, before.accuracy[ALL].mean) == (1, 0)
 
 
 def test_a_file_names_another_checkpoint_than_the_last(arms):
     arms["base"] = [folder / "base.jsonl" for folder in arms["filtered"]]
-    assert compared(arms).rows[2].accuracy[ALL] == 0.0
+    assert compared(arms).rows[2].accuracy[ALL].mean == 0.0
 
 
 def test_without_a_truth_there_is_one_group(tmp_path):
@@ -126,11 +104,11 @@ def test_the_table_shows_signs_by_seed_and_what_intervals_hold(arms):
     text = compared(arms).text
     assert text.splitlines()[0].split()[:2] == ["arm", "seeds"]
     assert text.splitlines()[2].split()[-1] == "-"
-    assert text.splitlines()[3].endswith("++")
+    assert text.splitlines()[3].endswith("--")
     assert "3 questions about 2 assets, seeds: 2" in text
     assert "for the chance of assets and of seeds" in text
     assert "Two seeds cannot tell" in text
-    assert text.endswith(" 2 clusters cannot tell, it takes 6 or more.")
+    assert text.endswith("\n2 clusters cannot tell, it takes 6 or more.")
 
 
 def test_one_seed_is_called_what_it_is(arms):
@@ -202,7 +180,7 @@ def test_arms_that_were_asked_differently_are_refused(tmp_path, other):
 def test_arms_are_compared_by_the_first_condition(tmp_path):
     folder = benchmark(tmp_path / "b", {"rlvr": "110"}, condition="no_audio:silent")
     [row] = compare_arms({"a": [folder]}, "a").rows
-    assert row.accuracy[ALL] == pytest.approx(2 / 3)
+    assert row.accuracy[ALL].mean == pytest.approx(2 / 3)
 
 
 def test_of_several_sets_one_is_named(tmp_path):
@@ -212,6 +190,6 @@ def test_of_several_sets_one_is_named(tmp_path):
     with pytest.raises(ValueError, match=r"scored test, another.*one set, not on None: name one"):
         compare_arms({"a": [folder]}, "a")
     [row] = compare_arms({"a": [folder]}, "a", dataset="test").rows
-    assert row.accuracy[ALL] == pytest.approx(2 / 3)
+    assert row.accuracy[ALL].mean == pytest.approx(2 / 3)
     [other] = compare_arms({"a": [folder]}, "a", dataset="another").rows
-    assert other.accuracy[ALL] == 0
+    assert other.accuracy[ALL].mean == 0

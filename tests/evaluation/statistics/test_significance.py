@@ -4,8 +4,9 @@ import math
 
 import numpy as np
 import pytest
+from scipy.stats import t, ttest_1samp
 
-from evaluation.statistics.significance import mcnemar, smallest_difference
+from evaluation.statistics.significance import crossed_test, mcnemar, smallest_difference
 
 
 @pytest.mark.parametrize(
@@ -92,3 +93,25 @@ def test_ten_questions_find_large_differences_and_five_find_none():
     assert math.isinf(smallest_difference([1, 0, 0, 0, 0], [0] * 5, list("abcde"), **settings))
     assert smallest_difference([1, *[0] * 5], [0] * 6, list("abcdef"), **settings) > 0.9
     assert math.isinf(smallest_difference([1, 0], [0, 1], list("ab"), **settings))
+
+
+def test_a_test_over_questions_and_seeds_by_hand():
+    """Means 2/3 and 1/3: V_s = 1/36. Clusters are off by 0, -1 and 1: V_c = 3/2 * 2/36 = 1/12. So
+    t = 0.5 / (1/3), and df = (4/36)^2 / ((1/36)^2 / 1 + (3/36)^2 / 2) = 32/11."""
+    found = crossed_test([[1, 0, 1], [0, 0, 1]], ["x", "y", "z"])
+    assert found == pytest.approx(2 * t.sf(1.5, 32 / 11))
+    assert crossed_test([[-1, 0, -1], [0, 0, -1]], ["x", "y", "z"]) == found
+
+
+def test_where_seeds_agree_it_is_the_t_test_of_the_clusters():
+    """Two questions about each of three assets, with means 0.5, 1 and 0."""
+    same = np.tile([1, 0, 1, 1, 0, 0], (4, 1))
+    plain = ttest_1samp([0.5, 1, 0], 0).pvalue
+    assert crossed_test(same, ["x", "x", "y", "y", "z", "z"]) == pytest.approx(plain)
+
+
+@pytest.mark.parametrize(
+    ("values", "names"), [([[1, 0]], "xy"), ([[1, 0], [0, 0]], "xx"), ([[1, 1], [1, 1]], "xy")]
+)
+def test_of_one_seed_or_asset_or_without_any_variance_there_is_no_test(values, names):
+    assert math.isnan(crossed_test(values, [*names]))
