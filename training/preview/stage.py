@@ -1,0 +1,171 @@
+"""Preview: show what a training with these settings would give its model; no weights are loaded."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import partial
+from itertools import islice
+
+import numpy as np
+from numpy.typing import NDArray
+from tqdm import tqdm
+
+from configs.schema import Config
+from datamodules.loading.packing import pack_batches
+from datamodules.loading.streams import BatchStream, RoundDataset
+from datamodules.loading.too_long import enforce_limit
+from datamodules.prompts.encoder import PromptEncoder
+from datamodules.questions import QuestionData
+from datamodules.sample import Sample
+from datamodules.sources.index.table import take
+from datamodules.sources.quarantine import Quarantine
+from inference.loading import build_encoder, weights_of
+from runtime.runs import Run, open_run
+from runtime.writing import write_text
+from training.preview.budget import step_notes
+from training.preview.counts import count_answers, find_duplicates, list_entries
+from training.preview.findings import Findings, SetAside
+from training.preview.page import page
+from training.preview.reading import first_places, read_questions, spread
+from training.preview.strange import find_strange
+from training.preview.terminal import report
+from training.run import traces_for
+from training.stages import build_data
+
+PAGE = "preview.html"
+
+
+def preview(config: Config) -> str:
+    """Read the questions as a training does, and write the page; return the text to print."""
+    trained = trained_as(config)
+    with open_run(config) as run:
+        encoder, file = build_encoder(trained), run.dir / PAGE
+        found = look(trained, encoder, run)
+        write_text(file, page(found, encoder, megabytes=config.preview.megabytes))
+        run.finish()
+    return f"{report(found)}\n\npage: {file}"
+
+
+def trained_as(config: Config) -> Config:
+    """Return the settings of the training, except that no model is asked: where cached answers are
+    missing, the error names the command that asks."""
+    contribution = config.data.contribution
+    if contribution.on_missing == "probe":
+        contribution = replace(contribution, on_missing="error")
+    data = replace(config.data, contribution=contribution)
+    return replace(config, stage=config.preview.of, data=data)
+
+
+def skipping(config: Config) -> Config:
+    """Return settings with which a training would go on where it otherwise stops, see
+    `refusals`."""
+    data, sft = replace(config.data, max_bad_share=1.0), replace(config.sft, too_long="skip")
+    return replace(config, data=data, sft=sft)
+
+
+def look(config: Config, encoder: PromptEncoder, run: Run) -> Findings:
+    """Find all that a preview says of a training."""
+    wanted = config.preview
+    data = build_data(skipping(config), encoder, run, traces=traces_for(config, run))
+    data.setup()
+    stream = data.stream(rank=0, world=config.trainer.devices * config.trainer.num_nodes)
+    questions, places = stream.questions, stream.pool.places
+    packed = config.sft.pack_tokens if config.stage == "sft" else 0
+    measured = measure(stream, encoder, spread(places, wanted.measured), packed)
+    entries = dict(zip(places.tolist(), list_entries(kept(stream)), strict=True))
+    strange = find_strange(entries, measured.sizes, wanted.n)
+    first = read_questions(stream, first_places(stream), encoder)
+    shown = [*islice(first, wanted.n)]
+    odd = [(one, strange[one.place]) for one in read_questions(stream, strange, encoder)]
+    packs = None if measured.refusals else first_packs(config, stream)
+    sizes = [*measured.sizes.values()]
+    return Findings(
+        stage=config.stage,
+        split=config.data.train,
+        model=weights_of(config),
+        records=questions.manifest_rows,
+        usable=len(data.train_questions.samples),
+        kept=len(places),
+        refusals=[*refusals(config, data), *measured.refusals],
+        aside=list_aside(questions.quarantine),
+        bands=Counter(band for band in data.selected.bands.tolist() if band),
+        entries=entries,
+        answers=count_answers(kept(stream)),
+        sizes=sizes,
+        unreadable=measured.unreadable,
+        duplicates=find_duplicates(kept(stream)),
+        steps=[*step_notes(config, len(places), sizes, packs)],
+        first=shown,
+        strange=odd,
+    )
+
+
+def kept(stream: BatchStream) -> Iterator[Sample]:
+    """Walk the questions of an epoch as they are put to the model, media unread."""
+    questions = stream.questions
+    return map(questions.arrange_options, take(questions.samples, stream.pool.places))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """The questions that were read to measure them."""
+
+    sizes: Mapping[int, Mapping[str, float]]
+    """By their places, see `ReadQuestion.sizes`."""
+
+    unreadable: int
+    refusals: Sequence[str]
+    """Why some of them would stop the training."""
+
+
+def measure(
+    stream: BatchStream, encoder: PromptEncoder, places: NDArray[np.int64], pack_tokens: int
+) -> Measured:
+    """Read questions, and keep their sizes alone."""
+    sizes: dict[int, Mapping[str, float]] = {}
+    refused: list[str] = []
+    for one in read_questions(stream, tqdm(places, desc="measure", unit="question"), encoder):
+        sizes[one.place] = one.sizes
+        if pack_tokens:
+            refused += refusal(partial(pack_batches, [one.batch], budget=pack_tokens))
+    return Measured(sizes=sizes, unreadable=len(places) - len(sizes), refusals=refused[:1])
+
+
+def refusal(check: Callable[[], object]) -> list[str]:
+    """Return what a check of the training raises, as the training would say it."""
+    try:
+        check()
+    except ValueError as error:
+        return [str(error)]
+    return []
+
+
+def refusals(config: Config, data: QuestionData) -> list[str]:
+    """List why the training would stop, though the preview goes on."""
+    quarantine, limit = data.train_questions.quarantine, data.longest
+    quarantine.max_bad_share = config.data.max_bad_share
+    said = refusal(lambda: quarantine.check(data.train_questions.manifest_rows))
+    if limit is not None:
+        rule = replace(limit, beyond=config.sft.too_long)
+        samples = data.stream(rank=0, world=1).questions.samples
+        said += refusal(lambda: enforce_limit(data.too_long, samples, len(samples), rule))
+    return said
+
+
+def list_aside(quarantine: Quarantine) -> list[SetAside]:
+    """List the reasons why records were set aside, the most frequent first."""
+    found = []
+    for reason, count in quarantine.counts.most_common():
+        id_, path, detail = quarantine.first(reason)
+        found.append(SetAside(reason=reason, count=count, id=id_, path=path, detail=detail))
+    return found
+
+
+def first_packs(config: Config, stream: BatchStream) -> int | None:
+    """Count the micro-batches of the first step, where `sft.pack_tokens` cuts them."""
+    budget = config.sft.pack_tokens
+    if config.stage != "sft" or not budget or not len(stream.pool.places):
+        return None
+    micro_batches = config.trainer.accumulate_grad_batches
+    rounds = RoundDataset(stream, micro_batches=micro_batches, first=0, pack_tokens=budget)
+    return len(next(rounds.iter_shard(0, 1)))
