@@ -95,7 +95,8 @@ def count_answers(samples: Iterable[Sample]) -> list[AnswerRow]:
         golds[one.answer_type].add(one.named_answer)
         if one.answer_type == "choice":
             options["choice"].append(len(one.right) / len(one.options))
-            right["choice"].update({one.names[one.letters.index(letter)] for letter in one.right})
+            named = (one.names[one.letters.index(letter)] for letter in one.right)
+            right["choice"].update([*dict.fromkeys(named)])
         else:
             right[one.answer_type][one.named_answer] += 1
     rows = []

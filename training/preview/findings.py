@@ -99,8 +99,7 @@ def _questions(found: Findings) -> Section:
         [f"with {kind}" if kind != "text" else "without media", f"{count:,}"]
         for kind, count in kinds.most_common()
     ]
-    notes = [f"stage={found.stage} would stop: {said}" for said in found.refusals]
-    return Section(title="Questions", head=("", "n"), rows=rows, notes=notes)
+    return Section(title="Questions", head=("", "n"), rows=rows)
 
 
 def _aside(aside: Sequence[SetAside]) -> Section:

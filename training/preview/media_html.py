@@ -10,10 +10,9 @@ from datamodules.batch import Batch
 from datamodules.media.decoders import SAMPLE_RATE
 from datamodules.media.files import Decoded
 from datamodules.media.players import play
-from datamodules.prompts.encoder import PromptEncoder
 from datamodules.sample import Media
 from training.preview.drawing import THUMBNAIL, Space, picture, spectrum, waveform
-from training.preview.reading import ReadQuestion, pixels_of
+from training.preview.reading import ReadQuestion
 from untrusted.terminal import escaped
 
 FULL = '<p class="left-out">left out of the page: see preview.megabytes</p>'
@@ -24,16 +23,14 @@ def safe(value: object) -> str:
     return escape(escaped(str(value)))
 
 
-def media_html(one: ReadQuestion, encoder: PromptEncoder, space: Space) -> Iterator[str]:
+def media_html(one: ReadQuestion, space: Space) -> Iterator[str]:
     """Write the media of a question in the order in which its prompt shows them."""
-    images = iter(pixels_of(one.batch, "image", encoder))
-    videos = iter(pixels_of(one.batch, "video", encoder))
-    sounds = iter(_spectra(one.batch))
+    images, films, sounds = iter(one.images), iter(one.films), iter(_spectra(one.batch))
     for number, (media, decoded) in enumerate(one.media, start=1):
         yield f'<section class="medium"><p>{number}. {safe(_source(media))}</p>'
         if decoded.image is not None and (image := next(images, None)) is not None:
             yield _sheet(image, [_size(image[0])], space)
-        if decoded.frames is not None and (frames := next(videos, None)) is not None:
+        if decoded.frames is not None and (frames := next(films, None)) is not None:
             times = [f"{n / (decoded.fps or 1):.2f} s" for n in range(len(frames))]
             yield f"<p>{len(frames)} frames of {_size(frames[0])}</p>"
             yield _sheet(frames, times, space)

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 
-from datamodules.prompts.encoder import PromptEncoder
 from training.preview.drawing import Space
 from training.preview.findings import Findings, Section, sections, size_words
 from training.preview.media_html import media_html, safe
@@ -17,8 +16,9 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; media-sr
 KEY = (
     '<h2>How to read questions</h2><p>Special tokens look <span class="special">like this</span>, '
     'those of media <span class="media">like this</span>; repeated ones stand once, with their '
-    "number. The loss is computed on <mark>what is marked</mark>, and on nothing else.</p>"
+    "number.</p>"
 )
+LOSS = "<p>The loss is computed on <mark>what is marked</mark>, and on nothing else.</p>"
 
 STYLE = """
 :root { color-scheme: light dark; --soft: #8883; --special: #7c3aed; --media: #0369a1; }
@@ -49,7 +49,7 @@ audio { width: 100%; height: 2.2rem; }
 """
 
 
-def page(found: Findings, encoder: PromptEncoder, *, megabytes: float) -> str:
+def page(found: Findings, *, megabytes: float) -> str:
     """Write the page.
 
     Args:
@@ -66,13 +66,14 @@ def page(found: Findings, encoder: PromptEncoder, *, megabytes: float) -> str:
         *(f'<p class="refused">The training would stop: {safe(x)}</p>' for x in found.refusals),
         *(part for section in sections(found) for part in _section(section)),
         KEY,
+        *([LOSS] if any(one.learned for one in found.first) else []),
     ]
     parts += ["<h2>First, in the order of the training</h2>"] if found.first else []
     for one in found.first:
-        parts += _question(one, (), encoder, space)
+        parts += _question(one, (), space)
     parts += ["<h2>Strangest</h2>"] if found.strange else []
     for one, reasons in found.strange:
-        parts += _question(one, reasons, encoder, space)
+        parts += _question(one, reasons, space)
     return "".join([*parts, "</body></html>\n"])
 
 
@@ -94,9 +95,7 @@ def _row(tag: str, cells: Sequence[str], left: int) -> str:
     return f"<tr>{''.join(written)}</tr>"
 
 
-def _question(
-    one: ReadQuestion, reasons: Sequence[str], encoder: PromptEncoder, space: Space
-) -> Iterator[str]:
+def _question(one: ReadQuestion, reasons: Sequence[str], space: Space) -> Iterator[str]:
     """Write one question: why it is here, its tokens, its media."""
     [sample] = one.batch.samples
     yield f"<article><h3>{safe(sample.id)}</h3>"
@@ -107,7 +106,7 @@ def _question(
     yield f"<pre>{_runs(one.prompt)}{learned}</pre>"
     sampled = "" if one.learned else "; the model samples its completion from here"
     yield f"<p>right: <b>{safe(sample.named_answer)}</b>{sampled}</p>"
-    yield from media_html(one, encoder, space)
+    yield from media_html(one, space)
     for name, runs in one.views.items():
         yield f"<details><summary>view {safe(name)}</summary><pre>{_runs(runs)}</pre></details>"
     ids = f"{_ids(one.prompt)}{f' | {_ids(one.learned)}' if one.learned else ''}"

@@ -39,6 +39,12 @@ class ReadQuestion:
     learned: Sequence[Run]
     """What the loss is computed on; empty where the completion is sampled."""
 
+    images: Sequence[NDArray[np.uint8]]
+    """Pictures as the towers get them. Each (1, height, width, 3)"""
+
+    films: Sequence[NDArray[np.uint8]]
+    """Frames of videos likewise. Each (frames, height, width, 3)"""
+
     views: Mapping[str, Sequence[Run]] = field(default_factory=dict)
     """The prompt as other views show it."""
 
@@ -46,21 +52,17 @@ class ReadQuestion:
     def sizes(self) -> dict[str, float]:
         """Sizes by what is measured; what the question does not have is left out. Media tokens are
         among the prompt's."""
-        decoded = [item for _, item in self.media]
-        pictures = [item.image for item in decoded if item.image is not None]
-        films = [item.frames for item in decoded if item.frames is not None]
-        sounds = [len(item.audio) for item in decoded if item.audio is not None]
-        shown = [*pictures, *(film[0] for film in films)]
+        heard = self.media if self.batch.audio is not None else ()
+        clips = [len(item.audio) for _, item in heard if item.audio is not None]
+        shown = [frames[0] for frames in (*self.images, *self.films)]
         found = {
             "prompt tokens": count_tokens(self.prompt),
             "media tokens": count_tokens(run for run in self.prompt if run.kind == "media"),
             "learned tokens": count_tokens(self.learned),
-            "seconds of sound": sum(sounds) / SAMPLE_RATE,
-            "pictures": len(pictures),
-            "frames": sum(map(len, films)),
-            "pixels of the largest picture": max(
-                (p.shape[0] * p.shape[1] for p in shown), default=0
-            ),
+            "seconds of sound": sum(clips) / SAMPLE_RATE,
+            "pictures": len(self.images),
+            "frames": sum(map(len, self.films)),
+            "pixels of the largest": max((pixels[..., 0].size for pixels in shown), default=0),
         }
         return {name: float(size) for name, size in found.items() if size}
 
@@ -83,6 +85,8 @@ def read_questions(
                 media=_media(stream, batch),
                 prompt=split_runs(batch.prompt_ids.tolist(), encoder),
                 learned=split_runs(batch.targets[0], encoder) if batch.targets else (),
+                images=pixels_of(batch, "image", encoder),
+                films=pixels_of(batch, "video", encoder),
                 views={
                     name: split_runs(view.prompt_ids.tolist(), encoder)
                     for name, view in batch.views.items()

@@ -8,9 +8,9 @@ from itertools import islice
 
 import numpy as np
 from numpy.typing import NDArray
-from tqdm import tqdm
 
 from configs.schema import Config
+from datamodules.batch import Batch
 from datamodules.loading.packing import pack_batches
 from datamodules.loading.streams import BatchStream, RoundDataset
 from datamodules.loading.too_long import enforce_limit
@@ -19,6 +19,7 @@ from datamodules.questions import QuestionData
 from datamodules.sample import Sample
 from datamodules.sources.index.table import take
 from datamodules.sources.quarantine import Quarantine
+from inference.generate import question_bar
 from inference.loading import build_encoder, weights_of
 from runtime.runs import Run, open_run
 from runtime.writing import write_text
@@ -39,9 +40,8 @@ def preview(config: Config) -> str:
     """Read the questions as a training does, and write the page; return the text to print."""
     trained = trained_as(config)
     with open_run(config) as run:
-        encoder, file = build_encoder(trained), run.dir / PAGE
-        found = look(trained, encoder, run)
-        write_text(file, page(found, encoder, megabytes=config.preview.megabytes))
+        found, file = look(trained, run), run.dir / PAGE
+        write_text(file, page(found, megabytes=config.preview.megabytes))
         run.finish()
     return f"{report(found)}\n\npage: {file}"
 
@@ -63,9 +63,9 @@ def skipping(config: Config) -> Config:
     return replace(config, data=data, sft=sft)
 
 
-def look(config: Config, encoder: PromptEncoder, run: Run) -> Findings:
+def look(config: Config, run: Run) -> Findings:
     """Find all that a preview says of a training."""
-    wanted = config.preview
+    encoder, wanted = build_encoder(config), config.preview
     data = build_data(skipping(config), encoder, run, traces=traces_for(config, run))
     data.setup()
     stream = data.stream(rank=0, world=config.trainer.devices * config.trainer.num_nodes)
@@ -77,7 +77,7 @@ def look(config: Config, encoder: PromptEncoder, run: Run) -> Findings:
     first = read_questions(stream, first_places(stream), encoder)
     shown = [*islice(first, wanted.n)]
     odd = [(one, strange[one.place]) for one in read_questions(stream, strange, encoder)]
-    packs = None if measured.refusals else first_packs(config, stream)
+    packs, unpacked = first_packs(stream, config.trainer.accumulate_grad_batches, packed)
     sizes = [*measured.sizes.values()]
     return Findings(
         stage=config.stage,
@@ -86,7 +86,7 @@ def look(config: Config, encoder: PromptEncoder, run: Run) -> Findings:
         records=questions.manifest_rows,
         usable=len(data.train_questions.samples),
         kept=len(places),
-        refusals=[*refusals(config, data), *measured.refusals],
+        refusals=[*refusals(config, data), *(measured.refusals or unpacked)],
         aside=list_aside(questions.quarantine),
         bands=Counter(band for band in data.selected.bands.tolist() if band),
         entries=entries,
@@ -124,10 +124,12 @@ def measure(
     """Read questions, and keep their sizes alone."""
     sizes: dict[int, Mapping[str, float]] = {}
     refused: list[str] = []
-    for one in read_questions(stream, tqdm(places, desc="measure", unit="question"), encoder):
-        sizes[one.place] = one.sizes
-        if pack_tokens:
-            refused += refusal(partial(pack_batches, [one.batch], budget=pack_tokens))
+    with question_bar(len(places), "measure") as bar:
+        for one in read_questions(stream, places, encoder):
+            sizes[one.place] = one.sizes
+            if pack_tokens:
+                refused += refusal(partial(pack_batches, [one.batch], budget=pack_tokens))
+            bar.update()
     return Measured(sizes=sizes, unreadable=len(places) - len(sizes), refusals=refused[:1])
 
 
@@ -161,11 +163,14 @@ def list_aside(quarantine: Quarantine) -> list[SetAside]:
     return found
 
 
-def first_packs(config: Config, stream: BatchStream) -> int | None:
-    """Count the micro-batches of the first step, where `sft.pack_tokens` cuts them."""
-    budget = config.sft.pack_tokens
-    if config.stage != "sft" or not budget or not len(stream.pool.places):
-        return None
-    micro_batches = config.trainer.accumulate_grad_batches
+def first_packs(
+    stream: BatchStream, micro_batches: int, budget: int
+) -> tuple[int | None, list[str]]:
+    """Count the micro-batches into which a budget of tokens cuts the first step, or say why it
+    cannot be cut."""
+    if not budget or not len(stream.pool.places):
+        return None, []
     rounds = RoundDataset(stream, micro_batches=micro_batches, first=0, pack_tokens=budget)
-    return len(next(rounds.iter_shard(0, 1)))
+    packs: list[Batch] = []
+    said = refusal(lambda: packs.extend(next(rounds.iter_shard(0, 1))))
+    return len(packs) or None, said

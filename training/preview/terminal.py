@@ -17,6 +17,8 @@ def report(found: Findings) -> str:
     lines = [f"PREVIEW of stage={found.stage} on {found.split}, for {found.model}"]
     if not found.kept:
         lines.append("There is no question to train on: mend the records that are set aside below.")
+    for said in found.refusals:
+        lines += ["", _filled(f"THE TRAINING WOULD STOP: {said}")]
     for section in sections(found):
         lines += ["", *_section(section)]
     lines += ["", "FIRST QUESTIONS, in the order of the training"] if found.first else []
@@ -33,8 +35,11 @@ def _section(section: Section) -> Iterator[str]:
     yield section.title.upper()
     if section.rows:
         yield from layout(section.head, section.rows, left=section.left)
-    for note in section.notes:
-        yield fill(note, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    yield from map(_filled, section.notes)
+
+
+def _filled(note: str) -> str:
+    return fill(note, WIDTH, subsequent_indent="  ", break_on_hyphens=False)
 
 
 def _question(one: ReadQuestion, reasons: Sequence[str]) -> Iterator[str]:
