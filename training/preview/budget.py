@@ -41,13 +41,19 @@ def step_budget(config: Config) -> StepBudget:
 
 
 def step_notes(
-    config: Config, kept: int, sizes: Sequence[Mapping[str, float]], packs: int | None
+    config: Config,
+    kept: int,
+    sizes: Sequence[Mapping[str, float]],
+    *,
+    weighted: bool = False,
+    packs: int | None = None,
 ) -> Iterator[str]:
     """Say how long the training is, in steps, epochs and tokens.
 
     Args:
         kept: questions in an epoch.
         sizes: of the questions that were measured.
+        weighted: some are read more often than others.
         packs: micro-batches of the first step, where `sft.pack_tokens` cuts them.
     """
     if not kept:
@@ -65,6 +71,11 @@ def step_notes(
         yield (
             f"{budget.questions * group:,} completions, {group} of each question, of at most "
             f"{longest} tokens; more where dynamic sampling draws prompts again"
+        )
+    if weighted:
+        yield (
+            "questions are read in proportion to their weights, by data.mixture or "
+            "data.contribution.weighted: an epoch holds some more than once, others not at all"
         )
     if config.data.contribution.curriculum_steps:
         yield f"the first {config.data.contribution.curriculum_steps} steps read weak ones only"

@@ -84,7 +84,7 @@ def sections(found: Findings) -> list[Section]:
         *([_aside(found.aside)] if found.aside else []),
         *([_lengths(found)] if found.sizes else []),
         *([_answers(found.answers)] if found.answers else []),
-        *([_duplicates(found.duplicates)] if found.kept else []),
+        *([_duplicates(found.duplicates, found.kept)] if found.kept else []),
         *([Section(title="Steps", notes=found.steps)] if found.kept else []),
     ]
 
@@ -148,10 +148,12 @@ def _answers(answers: Sequence[AnswerRow]) -> Section:
     return Section(title="Answers", head=head, rows=rows, left=2, notes=notes)
 
 
-def _duplicates(found: Duplicates) -> Section:
+def _duplicates(found: Duplicates, kept: int) -> Section:
     """Count duplicates and name the first ones."""
+    looked_at = "the" if found.compared == kept else "the first"
     notes = [
-        f"{found.wordings:,} different texts in {found.compared:,} questions, options aside",
+        f"{found.wordings:,} different texts in {looked_at} {found.compared:,} questions, options "
+        "aside",
         _pairs("the same in words and media", found.same),
         _pairs("nearly the same words about the same media", found.near),
     ]

@@ -33,7 +33,7 @@ from training.preview.terminal import report
 from training.run import traces_for
 from training.stages import build_data
 
-PAGE = "preview.html"
+PAGE = "questions.html"
 
 
 def preview(config: Config) -> str:
@@ -78,7 +78,7 @@ def look(config: Config, run: Run) -> Findings:
     shown = [*islice(first, wanted.n)]
     odd = [(one, strange[one.place]) for one in read_questions(stream, strange, encoder)]
     packs, unpacked = first_packs(stream, config.trainer.accumulate_grad_batches, packed)
-    sizes = [*measured.sizes.values()]
+    sizes, weighted = [*measured.sizes.values()], stream.pool.weights is not None
     return Findings(
         stage=config.stage,
         split=config.data.train,
@@ -94,7 +94,7 @@ def look(config: Config, run: Run) -> Findings:
         sizes=sizes,
         unreadable=measured.unreadable,
         duplicates=find_duplicates(kept(stream)),
-        steps=[*step_notes(config, len(places), sizes, packs)],
+        steps=[*step_notes(config, len(places), sizes, weighted=weighted, packs=packs)],
         first=shown,
         strange=odd,
     )

@@ -22,7 +22,8 @@ def report(found: Findings) -> str:
     for section in sections(found):
         lines += ["", *_section(section)]
     lines += ["", "FIRST QUESTIONS, in the order of the training"] if found.first else []
-    lines += ["(| is the prompt, + is what is learned)"] if found.first else []
+    if any(one.learned for one in found.first):
+        lines.append("(| is the prompt, + is what is learned)")
     for one in found.first:
         lines += ["", *_question(one, ())]
     lines += ["", "STRANGEST QUESTIONS"] if found.strange else []

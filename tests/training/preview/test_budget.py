@@ -31,7 +31,7 @@ def test_a_round_feeds_several_steps():
 def test_tokens_are_estimated_by_the_mean_of_what_was_measured():
     """A mean of 15 and 1 tokens in 210 questions; 4,800 of them are 10 steps of 30 times 16."""
     words = [*EVEN, "trainer.max_steps=7", "trainer.max_tokens=4800"]
-    assert [*step_notes(config("sft", *words), 84, SIZES, None)] == [
+    assert [*step_notes(config("sft", *words), 84, SIZES)] == [
         "trainer.max_steps=7: 7 steps of 30 questions, 210 in all: 2.50 epochs of 84",
         "one epoch: trainer.max_steps=3",
         "about 3,150 tokens of prompts and 210 learned, by the mean of 2 questions",
@@ -40,4 +40,4 @@ def test_tokens_are_estimated_by_the_mean_of_what_was_measured():
 
 
 def test_without_questions_there_is_nothing_to_estimate():
-    assert [*step_notes(config("sft"), 0, [], None)] == []
+    assert [*step_notes(config("sft"), 0, [])] == []
