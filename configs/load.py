@@ -139,12 +139,13 @@ def _read_choice(group: str, choice: str | None, stages: tuple[str, ...]) -> dic
 
 def _check_groups(given: Mapping[str, Any]) -> None:
     """Refuse an objective or reward that the stage would ignore."""
-    stage = _previewed(given) or given.get("stage")
+    previewed = _previewed(given)
+    of = f" with preview.of={previewed}" if previewed else ""
     for group, stages in SERVES.items():
-        if group in given and stage not in (None, *stages):
+        if group in given and (previewed or given.get("stage")) not in (None, *stages):
             raise ValueError(
                 f"{group}={given[group]} is for stage={' or stage='.join(stages)}, and "
-                f"stage={stage} has no use for it: leave {group}=... out."
+                f"stage={given['stage']} has no use for it{of}: leave {group}=... out."
             )
 
 

@@ -149,8 +149,10 @@ def refusals(config: Config, data: QuestionData) -> list[str]:
     said = refusal(lambda: quarantine.check(data.train_questions.manifest_rows))
     if limit is not None:
         rule = replace(limit, beyond=config.sft.too_long)
-        samples = data.stream(rank=0, world=1).questions.samples
-        said += refusal(lambda: enforce_limit(data.too_long, samples, len(samples), rule))
+        stream = data.stream(rank=0, world=1)
+        asked = len(stream.pool.places) + len(data.too_long)
+        samples = stream.questions.samples
+        said += refusal(lambda: enforce_limit(data.too_long, samples, asked, rule))
     return said
 
 
