@@ -10,8 +10,10 @@ import numpy as np
 import pytest
 
 from configs.load import load_config
+from datamodules.sources.manifest import read_manifest
 from datamodules.sources.quarantine import Quarantine
-from tests.datamodules.loading.conftest import noise
+from tests.datamodules.contribution.conftest import probed
+from tests.datamodules.loading.conftest import noise, six_questions
 from tests.datamodules.media.test_files import film
 from training.preview.stage import PAGE, list_aside, preview
 
@@ -182,6 +184,18 @@ def test_the_embedded_data_are_previewed_in_the_order_of_the_training(root, tmp_
     text = preview(load_config(["stage=preview", *places], ("preview",)))
     assert "measured: 6 of 300 questions, evenly spread" in text
     assert "1,000 steps of 32 questions, 32,000 in all: 106.67 epochs of 300" in text
+
+
+def test_a_rule_is_shown_with_what_it_keeps_and_lacking_answers_are_not_guessed(tmp_path):
+    """q0 and q3 are answered blind; q5 has nothing to withhold: 4 of 6 are kept."""
+    six_questions(tmp_path)
+    rule = ["data.contribution.rule=vidground", "data.contribution.on_missing=probe"]
+    with pytest.raises(ValueError, match=r"(?s)gives 0 voters.*stage=probe"):
+        run(tmp_path, tmp_path / "runs", *rule)
+    samples = read_manifest(tmp_path / "train.jsonl", tmp_path, Quarantine(max_bad_share=0))
+    probed(tmp_path, {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0}, n=1, samples=samples)
+    text, _ = run(tmp_path, tmp_path / "runs", *rule)
+    assert "of these weak 2 of these strong 3 of these undefined 1 in an epoch 4" in text
 
 
 def test_the_first_record_of_each_reason_is_kept(tmp_path):
