@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from itertools import islice
 
 from datamodules.contamination.near_duplicates import near_duplicates
-from datamodules.contamination.overlap import ALIKE, wording
+from datamodules.contamination.overlap import ALIKE
+from datamodules.contamination.same_media import wording
 from datamodules.loading.mixture import media_kind
 from datamodules.sample import Sample
 

@@ -190,7 +190,7 @@ def test_a_rule_is_shown_with_what_it_keeps_and_lacking_answers_are_not_guessed(
     """q0 and q3 are answered blind; q5 has nothing to withhold: 4 of 6 are kept."""
     six_questions(tmp_path)
     rule = ["data.contribution.rule=vidground", "data.contribution.on_missing=probe"]
-    with pytest.raises(ValueError, match=r"(?s)gives 0 voters.*stage=probe"):
+    with pytest.raises(ValueError, match=r"(?s)but it reads one.*stage=probe"):
         run(tmp_path, tmp_path / "runs", *rule)
     samples = read_manifest(tmp_path / "train.jsonl", tmp_path, Quarantine(max_bad_share=0))
     probed(tmp_path, {"q0": 1, "q1": 0, "q2": 0, "q3": 1, "q4": 0}, n=1, samples=samples)
