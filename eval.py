@@ -8,7 +8,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 from runtime.console import importing, run_to_exit, say, start
 from runtime.loggers import tell_unsent
 
-STAGES = ("probe", "audit", "clean", "benchmark", "compare", "push")
+STAGES = ("preview", "probe", "audit", "clean", "benchmark", "compare", "push")
 
 
 def main() -> None:
@@ -17,6 +17,8 @@ def main() -> None:
     tell_unsent(config)
     with importing():
         match config.stage:
+            case "preview":
+                from training.preview.stage import preview as evaluate  # noqa: PLC0415
             case "probe":
                 from evaluation.probing.stage import probe as evaluate  # noqa: PLC0415 - torch takes seconds
             case "audit":

@@ -36,6 +36,7 @@ STAGES: Mapping[str, tuple[str, ...]] = {
     "probe": ("eval.py", "stage=probe", "probe.batch_size=1"),
     "served": ("eval.py", "stage=probe", "probe.backend=openai", "probe.server.model=none"),
     "benchmark": ("eval.py", "stage=benchmark", "benchmark.batch_size=1", "benchmark.limit=60"),
+    "preview": ("eval.py", "stage=preview"),
     "audit": ("eval.py", "stage=audit"),
     "clean": ("eval.py", "stage=clean", "clean.sets=[train]", "clean.rules=[vidground]"),
     "recipe": ("train.py", "recipe=vidground", "rlvr:trainer.max_steps=4", "benchmark.limit=20"),

@@ -25,6 +25,7 @@ from configs.files import read_yaml
 from configs.names import GROUPS, HINTS, flatten, nest, suggest
 from configs.paths import FOLDER, SHIPPED, placed, shipped
 from configs.plugins import FORMAT, REWARD, VERIFIER, pinned
+from configs.previewing import PreviewConfig, PreviewedStage
 from configs.renamed import refuse_renamed
 from configs.schema import Config
 from configs.words import NULLS, PROSE, check_texts, listed, split_words
@@ -38,6 +39,7 @@ SCRIPTS = {
     "rlvr": "train.py",
     "distill": "train.py",
     "prealign": "train.py",
+    "preview": "eval.py",
     "probe": "eval.py",
     "audit": "eval.py",
     "clean": "eval.py",
@@ -138,18 +140,31 @@ def _read_choice(group: str, choice: str | None, stages: tuple[str, ...]) -> dic
 
 def _check_groups(given: Mapping[str, Any]) -> None:
     """Refuse an objective or reward that the stage would ignore."""
+    previewed = _previewed(given)
+    of = f" with preview.of={previewed}" if previewed else ""
     for group, stages in SERVES.items():
-        if group in given and given.get("stage") not in (None, *stages):
+        if group in given and (previewed or given.get("stage")) not in (None, *stages):
             raise ValueError(
                 f"{group}={given[group]} is for stage={' or stage='.join(stages)}, and "
-                f"stage={given['stage']} has no use for it: leave {group}=... out."
+                f"stage={given['stage']} has no use for it{of}: leave {group}=... out."
             )
 
 
+def _previewed(given: Mapping[str, Any]) -> str | None:
+    """Name the stage that a preview is of, whose settings it begins with."""
+    of = str(given.get("preview.of", PreviewConfig.of))
+    return of if given.get("stage") == "preview" and of in get_args(PreviewedStage) else None
+
+
 @lru_cache(maxsize=64)
-def _chosen(names: tuple[str | None, ...], stages: tuple[str, ...]) -> Any:
+def _chosen(
+    names: tuple[str | None, ...], stages: tuple[str, ...], previewed: str | None = None
+) -> Any:
     """Lay the files that are chosen by name over the defaults; a recipe asks for the same often."""
     config: Any = OmegaConf.structured(Config)  # Any: OmegaConf's nodes are typed at run time only
+    if previewed is not None:
+        settings = _read_choice("stage", previewed, (previewed,))
+        config = _lay_over(config, settings, f"stage={previewed}")
     for group, name in zip(GROUPS, names, strict=True):
         config = _lay_over(config, _read_choice(group, name, stages), f"{group}={name}")
     return config
@@ -164,8 +179,10 @@ def load_config(argv: list[str], stages: tuple[str, ...]) -> Config:
     """
     given = split_words(argv)
     _check_groups(given)
-    names = (given.pop(group, default) for group, default in GROUPS.items())
-    config = _chosen(tuple(None if name is None else str(name) for name in names), stages)
+    previewed = _previewed(given)
+    chosen = (given.pop(group, default) for group, default in GROUPS.items())
+    names = tuple(None if name is None else str(name) for name in chosen)
+    config = _chosen(names, stages, previewed)
     known = {
         key: placed(key, _typed(key, value)) if key in HINTS else value
         for key, value in given.items()

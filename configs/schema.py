@@ -14,6 +14,7 @@ from configs.distill import DistillConfig
 from configs.inputs import ContributionConfig, DataConfig, MediaConfig
 from configs.policy import ModelConfig
 from configs.prealign import PrealignConfig
+from configs.previewing import PreviewConfig
 from configs.probing import AuditConfig, ProbeConfig
 from configs.pushing import PushConfig
 from configs.rewards import RewardConfig
@@ -35,7 +36,17 @@ __all__ = [
 ]
 
 Stage = Literal[
-    "sft", "rlvr", "distill", "prealign", "probe", "audit", "clean", "benchmark", "compare", "push"
+    "sft",
+    "rlvr",
+    "distill",
+    "prealign",
+    "preview",
+    "probe",
+    "audit",
+    "clean",
+    "benchmark",
+    "compare",
+    "push",
 ]
 
 SAMPLED: tuple[Stage, ...] = ("rlvr", "prealign")
@@ -76,8 +87,8 @@ class Config:
     """One run, resolved: everything that its numbers depend on, and where it writes them."""
 
     stage: Stage
-    """Stage to run: train.py runs sft, rlvr, distill and prealign, eval.py probe, audit, clean,
-    benchmark, compare and push."""
+    """Stage to run: train.py runs sft, rlvr, distill and prealign, eval.py preview, probe,
+    audit, clean, benchmark, compare and push."""
 
     seed: int = 0
     """Of data order, sampling and initial values."""
@@ -100,6 +111,7 @@ class Config:
     rlvr: RlvrConfig = field(default_factory=RlvrConfig)
     distill: DistillConfig = field(default_factory=DistillConfig)
     prealign: PrealignConfig = field(default_factory=PrealignConfig)
+    preview: PreviewConfig = field(default_factory=PreviewConfig)
     probe: ProbeConfig = field(default_factory=ProbeConfig)
     audit: AuditConfig = field(default_factory=AuditConfig)
     clean: CleanConfig = field(default_factory=CleanConfig)
@@ -120,7 +132,8 @@ class Config:
     def _check_push(self) -> None:
         """Refuse pushes of a stage that leaves no weights, and of a run that is not named."""
         push, stage = self.push, self.stage
-        if stage in ("probe", "audit", "clean", "benchmark", "compare") and push.to is not None:
+        evaluated = ("preview", "probe", "audit", "clean", "benchmark", "compare")
+        if stage in evaluated and push.to is not None:
             raise ValueError(
                 f"push.to is {push.to}, but stage={stage} leaves no weights: leave it out, or push "
                 "those of a training run with stage=push push.run=DIRECTORY."

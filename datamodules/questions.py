@@ -35,6 +35,9 @@ class QuestionData(L.LightningDataModule):
     selected: Selected
     """The selection by the contribution rule."""
 
+    too_long: Mapping[int, int]
+    """Completions that are too long to imitate, in tokens, by the places of their questions."""
+
     def __init__(
         self,
         data: DataConfig,
@@ -136,6 +139,7 @@ class QuestionData(L.LightningDataModule):
         samples = self._read.samples
         places = [*dict.fromkeys([*self._pool.places, *self._weak.places])]
         found = find_too_long(samples, places, self.encoder, self.data.task, longest.tokens)
+        self.too_long = found
         enforce_limit(found, samples, len(places), longest)
         self._pool, self._weak = drop_places(self._pool, found), drop_places(self._weak, found)
 
@@ -186,13 +190,17 @@ class QuestionData(L.LightningDataModule):
         """Return the stream of micro-batches of this process."""
         trainer = self.trainer
         assert trainer is not None, "Lightning attaches the trainer before it asks for loaders"
+        return self.stream(rank=trainer.global_rank, world=trainer.world_size)
+
+    def stream(self, *, rank: int, world: int) -> BatchStream:
+        """Return the stream of micro-batches of one process of several."""
         return BatchStream(
             questions=self._read,
             pool=self._pool,
             seed=self.seed,
             batch_size=self.batch_size,
-            rank=trainer.global_rank,
-            world=trainer.world_size,
+            rank=rank,
+            world=world,
             with_targets=self.with_targets,
             views=self._views,
             curriculum=self._weak,

@@ -7,7 +7,7 @@ from configs.schema import Config
 
 log = logging.getLogger(__name__)
 
-UNSENT = ("probe", "audit", "clean", "compare")
+UNSENT = ("preview", "probe", "audit", "clean", "compare")
 """Stages whose results are files alone."""
 
 

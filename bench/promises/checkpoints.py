@@ -123,7 +123,7 @@ def kill_saves(effort: Effort, server: ForkServer) -> Outcome:
 
 
 def nothing_outside(effort: Effort, server: ForkServer) -> Outcome:
-    """Look for what killed runs have left in the temporary directory, but what libraries keep there."""
+    """Look for what killed runs have left in the temporary directory; libraries keep one there."""
     left = [path.name for path in (effort.elsewhere / "runs").iterdir()]
     left = [name for name in left if not name.startswith("earwitness-")]
     return Outcome(

@@ -67,10 +67,13 @@ def mixture_weights(
     return mixed
 
 
-def _kind(sample: Sample, mixture: MixtureConfig) -> str:
-    if mixture.by == "source":
-        return sample.source
+def media_kind(sample: Sample) -> str:
+    """Name the kinds of media of a question, as in `audio+image`; `text` where there are none."""
     return "+".join(sorted({item.modality for item in sample.media})) or "text"
+
+
+def _kind(sample: Sample, mixture: MixtureConfig) -> str:
+    return sample.source if mixture.by == "source" else media_kind(sample)
 
 
 def _check_nothing_asked(mixture: MixtureConfig) -> None:

@@ -57,6 +57,10 @@ class Quarantine:
             row = {"id": sample_id, "reason": reason, "detail": detail, "path": path}
             append(self.file, json.dumps(row).encode() + b"\n")
 
+    def first(self, reason: str) -> tuple[str, str, str]:
+        """Return the id, the path and the detail of the first record of a reason."""
+        return next((key[0], key[2], said) for key, said in self._seen.items() if key[1] == reason)
+
     def check(self, total: int) -> None:
         """Raise when too many of `total` records, good and bad, are in quarantine.
 

@@ -134,7 +134,7 @@ def test_no_good_launch_is_refused(case):
     check(*ADMITTED[case])
 
 
-@pytest.mark.parametrize("stage", ["probe", "benchmark", "audit", "clean"])
+@pytest.mark.parametrize("stage", ["preview", "probe", "benchmark", "audit", "clean"])
 def test_what_asks_in_one_process_is_not_started_several_times(stage):
     with pytest.raises(ValueError, match=r"srun started 3 processes.*array of jobs"):
         check([], {**STEP, "SLURM_NTASKS": "3"}, stage)

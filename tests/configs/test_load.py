@@ -15,7 +15,7 @@ from configs.schema import Config
 
 ROOT = Path(__file__).parents[2]
 TRAIN = ("sft", "rlvr", "distill", "prealign")
-EVAL = ("probe", "audit", "clean", "benchmark", "compare", "push")
+EVAL = ("preview", "probe", "audit", "clean", "benchmark", "compare", "push")
 STAGES = TRAIN + EVAL
 FILES = sorted(path for group in GROUPS for path in (FOLDER / group).glob("*.yaml"))
 NAMED = [
@@ -85,6 +85,15 @@ def test_an_algorithm_is_refused_where_nothing_is_reinforced(path, stage):
         load_config([f"stage={stage}", word], STAGES)
     assert f"{word} is for stage=rlvr" in str(caught.value)
     assert f", and stage={stage} has no use for it" in str(caught.value)
+
+
+def test_a_preview_begins_with_the_settings_of_its_stage():
+    config = load_config(["stage=preview", "preview.of=rlvr", "objective=gspo"], STAGES)
+    trained = load_config(["stage=rlvr", "objective=gspo"], STAGES)
+    assert (config.stage, config.trainer, config.rlvr) == ("preview", trained.trainer, trained.rlvr)
+    assert load_config(["stage=preview"], STAGES).optim == load_config(["stage=sft"], STAGES).optim
+    with pytest.raises(ValueError, match=r"preview\.of is 'push', but must be one of sft, rlvr"):
+        load_config(["stage=preview", "preview.of=push"], STAGES)
 
 
 def test_descriptions_are_reinforced_by_any_objective_but_paid_by_their_reader():

@@ -150,6 +150,7 @@ def commands(echo: str, refusing: str) -> dict[str, list[str]]:
         ],
         "served": [*evaluate, *SERVED, f"probe.server.url={echo}"],
         "refused": [*evaluate, *SERVED, f"probe.server.url={refusing}", "probe.seed=3"],
+        "preview": [*evaluate, "stage=preview", "preview.measured=2"],
         "audit": [*evaluate, "stage=audit"],
         "clean": [*evaluate, "stage=clean", "clean.rules=[vidground]"],
         "benchmark": [*evaluate, "stage=benchmark", "benchmark.limit=4", "logger=wandb"],
