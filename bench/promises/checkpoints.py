@@ -144,6 +144,12 @@ def _flipped(content: bytearray, dice: random.Random) -> bytearray:
     return content
 
 
+def _misspelled(content: bytearray, dice: random.Random) -> bytearray:
+    """Flip a bit of the sum; the name of the file behind it says nothing."""
+    content[dice.randrange(64)] ^= 1 << dice.randrange(8)
+    return content
+
+
 def _zeroed(content: bytearray, dice: random.Random) -> bytearray:
     at = dice.randrange(len(content) - 4096)
     content[at : at + 4096] = bytes(4095) + b"\1"
@@ -158,7 +164,7 @@ DAMAGES: Mapping[str, Callable[[Path, random.Random], object]] = {
     "longer": _changed(lambda content, dice: content + dice.randbytes(9)),
     "deleted": lambda path, dice: path.unlink(),
     "no checksum": lambda path, dice: path.with_name(f"{path.name}.sha256").unlink(),
-    "its checksum": lambda path, dice: _changed(_flipped)(
+    "its checksum": lambda path, dice: _changed(_misspelled)(
         path.with_name(f"{path.name}.sha256"), dice
     ),
 }
