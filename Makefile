@@ -39,9 +39,9 @@ docs: setup ## Build the documentation as a site, in site/; a link that leads no
 	@echo "site/index.html"
 
 demo: setup ## Probe, filter, reinforce, and compare before with after; on a CPU
-	$(PY) eval.py stage=probe run.root=$(DEMO) run.name=probe 'probe.conditions=[full,text_only]'
-	$(PY) train.py stage=rlvr run.root=$(DEMO) run.name=rlvr data.contribution.rule=vidground
-	$(PY) eval.py stage=benchmark run.root=$(DEMO) run.name=benchmark \
+	$(PY) eval.py stage=probe run.root="$(DEMO)" run.name=probe 'probe.conditions=[full,text_only]'
+	$(PY) train.py stage=rlvr run.root="$(DEMO)" run.name=rlvr data.contribution.rule=vidground
+	$(PY) eval.py stage=benchmark run.root="$(DEMO)" run.name=benchmark \
 		'benchmark.checkpoints=[$(DEMO)/rlvr/export]'
 
 tiny-model: setup ## Make assets/tiny again: untrained, then supervised steps on what is seen and heard

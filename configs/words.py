@@ -42,6 +42,11 @@ def split_words(argv: list[str]) -> dict[str, Any]:
         elif equals and value.startswith("{") and _is_section(key):
             given |= _sections(ast.literal_eval, value, f"{key}.")  # W&B writes them as Python
         elif equals:
+            if key == "push.to" and not value:  # null pushes nothing
+                raise ValueError(
+                    f"{word} names no repository, as where a script's variable is not set, but "
+                    "weights are pushed to one: give NAMESPACE/NAME, or leave the word out."
+                )
             given[key] = value
         elif word.startswith("--") and HINTS.get(key) is bool:
             given[key] = "true"

@@ -21,6 +21,16 @@ def as_jobs(command: Command, chains: Sequence[Sequence[Step]], place: Path) -> 
         chains: the steps of each arm; of one chain where there are no arms.
         place: directory of the recipe.
     """
+    if not Path(FILES).is_dir():
+        raise ValueError(
+            f"{Path.cwd()} holds no {FILES}, but jobs start in the directory that submits them and "
+            "run its .venv: give the command from the directory of this project."
+        )
+    if (place / "finished").is_file():
+        raise ValueError(
+            f"the recipe in {place} is finished, and no job is left to submit: give another "
+            "run.name to run it again."
+        )
     lines, taken = [], list[str]()
 
     def submit(step: Step, label: str, after: Sequence[str]) -> Sequence[str]:

@@ -44,7 +44,11 @@ class Again(IterableDataset[list[Batch]]):
 
 
 def train(
-    module: PostTrainingModule, lists: Sequence[list[Batch]] | Again, *, steps: int
+    module: PostTrainingModule,
+    lists: Sequence[list[Batch]] | Again,
+    *,
+    steps: int,
+    callbacks: Sequence[L.Callback] = (),
 ) -> L.Trainer:
     """Train on given lists of micro-batches, as train.py does, and nothing more."""
     trainer = L.Trainer(
@@ -54,6 +58,7 @@ def train(
         enable_checkpointing=False,
         enable_progress_bar=False,
         enable_model_summary=False,
+        callbacks=[*callbacks],
     )
     trainer.fit(module, DataLoader(lists, batch_size=None))
     return trainer

@@ -17,7 +17,7 @@ from untrusted.json_text import json_of
 STEP = "benchmark"
 """What a benchmark that is no step of a recipe counts as."""
 
-UNREAD = ("probe.", "audit.", "clean.", "benchmark.", "compare.", "push.")
+UNREAD = ("preview.", "probe.", "audit.", "clean.", "benchmark.", "compare.", "push.")
 """Sections that no training reads."""
 
 

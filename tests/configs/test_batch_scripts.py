@@ -22,11 +22,11 @@ def checkout(tmp_path: Path) -> Path:
 
 
 def submitted(
-    checkout: Path, *words: str, task: str | None = "1"
+    checkout: Path, *words: str, task: str | None = "1", script: str = "lines"
 ) -> subprocess.CompletedProcess[str]:
     environ = {name: value for name, value in os.environ.items() if not name.startswith("SLURM_")}
     return subprocess.run(
-        ["bash", str(SCRIPTS / "lines.sbatch"), *words],
+        ["bash", str(SCRIPTS / f"{script}.sbatch"), *words],
         cwd=checkout,
         env=environ | ({} if task is None else {"SLURM_ARRAY_TASK_ID": task}),
         capture_output=True,
@@ -73,4 +73,18 @@ def test_a_task_without_a_line_starts_nothing(checkout, task):
     assert done.stderr == (
         f"error: settings.txt has no line {task or 'none'}, but each task of the array takes its "
         "own: submit with --array=1-2\n"
+    )
+
+
+def test_a_task_has_its_number_as_seed(checkout):
+    done = submitted(checkout, "show.py", "stage=sft", task="0", script="seeds")
+    assert done.stdout == "['stage=sft', 'seed=0']\n"
+
+
+def test_seeds_without_an_array_are_no_seed(checkout):
+    done = submitted(checkout, "show.py", task=None, script="seeds")
+    assert done.returncode and not done.stdout
+    assert done.stderr.rstrip().endswith(
+        "SLURM_ARRAY_TASK_ID: is not set, but each task has its number as seed: submit with "
+        "--array=0-4"
     )

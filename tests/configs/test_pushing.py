@@ -53,6 +53,11 @@ def test_what_is_one_is_taken(name):
         (["stage=sft", "push.benchmark=runs/a"], r"push\.benchmark is set, but .*afterwards"),
         (["stage=sft", "push.folder=adapter"], r"model\.lora\.rank=0 trains no adapters"),
         (["stage=push", "--push-to-hub=hf_" + "Ab1" * 10], r"holds a Hugging Face token, but"),
+        (
+            ["stage=push", "--push-to-hub="],
+            r"names no repository, .* give NAMESPACE/NAME",
+        ),
+        (["stage=push", "push.to="], r"^push.to= names no repository"),
     ],
 )
 def test_what_makes_no_sense_is_refused(words, told):

@@ -85,3 +85,18 @@ def test_the_batch_script_is_the_one_for_what_the_step_asks_for(words, asked):
     found = _options(load_config([*words, *more], STAGES), "name")
     assert found[0] == "--job-name=name"
     assert [word.removeprefix("configs/slurm/") for word in found[1:]] == asked
+
+
+def test_a_finished_recipe_submits_nothing(tmp_path):
+    (tmp_path / "recipe").mkdir()
+    (tmp_path / "recipe/finished").touch()
+    with pytest.raises(ValueError, match=r"is finished, and no job is left .* another run\.name"):
+        jobs_of(root=tmp_path)
+
+
+def test_jobs_are_submitted_from_where_their_scripts_lie(tmp_path, monkeypatch):
+    command = read_command(["recipe=vidground", f"run.root={tmp_path}", "--sbatch"])
+    chains = _chains(command, tmp_path / "recipe")
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match=r"holds no configs/slurm, .* directory of this project"):
+        as_jobs(command, chains, tmp_path / "recipe")

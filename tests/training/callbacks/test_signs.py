@@ -7,11 +7,10 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import lightning as L
 import pytest
-from torch.utils.data import DataLoader
 
 from configs.rewards import RewardConfig
+from tests.fitting import train
 from tests.modules.test_rlvr import rlvr_module
 from training.callbacks import signs
 from training.callbacks.metrics import MetricsWriter
@@ -29,17 +28,9 @@ def fit(tiny_policy, quiz, tmp_path):
         reward = RewardConfig(**weights)
         module = rlvr_module(tiny_policy, reward=reward, group_size=2, max_completion_tokens=8)
         path = tmp_path / "metrics.jsonl"
-        trainer = L.Trainer(
-            accelerator="cpu",
-            max_steps=steps,
-            logger=False,
-            enable_checkpointing=False,
-            enable_progress_bar=False,
-            enable_model_summary=False,
-            callbacks=[SignWatch(path, every=every), MetricsWriter(path, every=every)],
-        )
         batches = [[replace(quiz, step=step)] for step in range(steps)]
-        trainer.fit(module, DataLoader(batches, batch_size=None))
+        watching = (SignWatch(path, every=every), MetricsWriter(path, every=every))
+        train(module, batches, steps=steps, callbacks=watching)
         return rows(path)
 
     return fitted
