@@ -46,7 +46,7 @@ def whole(path: Path, *, needed: int = 0, durable: bool = True) -> Iterator[IO[b
                 file.flush()
                 if durable:
                     os.fsync(file.fileno())
-            aside.replace(path)
+                aside.replace(path)  # while it is locked, or another process may sweep it
         except BaseException:  # a signal, too
             with suppress(OSError):
                 aside.unlink()

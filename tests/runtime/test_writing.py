@@ -291,3 +291,16 @@ def test_what_a_directory_keeps_moves_over_or_stays(tmp_path, monkeypatch, fails
     ):
         (made / "new").touch()
     assert names(place) == ["kept", "old" if fails else "new"] and names(tmp_path) == ["a"]
+
+
+def test_what_is_written_is_not_swept_before_it_has_its_name(tmp_path, monkeypatch):
+    """Two processes that begin with one cache at once: one sweeps just when the other renames."""
+    rename = Path.replace
+
+    def swept_first(self: Path, target: Path) -> Path:
+        sweep(tmp_path)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "replace", swept_first)
+    write_text(tmp_path / "facts.json", "whole")
+    assert (tmp_path / "facts.json").read_text() == "whole"

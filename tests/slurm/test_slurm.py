@@ -192,16 +192,15 @@ def test_a_recipe_is_a_chain_of_jobs(cluster, data, tmp_path):
     command = [sys.executable, "train.py", *words, "run.name=chain", "--sbatch"]
     script = cluster.run(*command)
     jobs = [re.search(r"--job-name=(\S+)", line)[1] for line in script.splitlines()[3:]]
-    assert jobs == [
-        *("probe", "recipe-0.rlvr", "recipe-0.benchmark", "recipe-1.rlvr", "recipe-1.benchmark"),
-        "recipe",
-    ]
+    arms = ("base-0.rlvr", "base-0.benchmark", "base-1.rlvr", "base-1.benchmark")
+    assert jobs == ["probe", *arms, "recipe"]
     options = " ".join(["sbatch", *SIZE, f"--output={cluster.logs}/%x-%j.log", ""])
     last = cluster.run("bash", "-c", re.sub(r"(?<!\.)sbatch ", options, script))
     (found,) = cluster.finish(last.removeprefix("Submitted batch job "))
     assert (tmp_path / "chain/finished").exists(), found
-    assert (tmp_path / "chain/benchmark.json").exists()
-    assert cluster.run(*command).splitlines()[3].startswith("# probe is finished")
+    assert (tmp_path / "chain/compare/results.json").exists()
+    again = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert "is finished, and no job is left to submit" in again.stderr and not again.stdout
 
 
 def test_tasks_share_the_questions_of_a_probe(cluster, data, tmp_path):
