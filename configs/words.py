@@ -7,7 +7,7 @@ from typing import Any
 
 from configs.credentials import refuse_keys
 from configs.files import read_text
-from configs.names import GROUPS, HINTS, SPELLED, flatten, suggest
+from configs.names import FILES, FROM, GROUPS, HINTS, SPELLED, flatten, suggest
 from configs.renamed import refuse_renamed
 from untrusted.json_text import json_of
 from untrusted.terminal import first_line, refuse_unseen
@@ -24,8 +24,9 @@ TRUTHS = ("true", "false")
 
 def split_words(argv: list[str]) -> dict[str, Any]:
     """Read `k=v`, `--k=v`, `+k=v`, `++k=v`, `--k v`, `--flag` and W&B's JSON, in a word or a file;
-    the last one wins."""
+    the last one wins, but files of settings add up, in their order."""
     given: dict[str, Any] = {}
+    files: list[str] = []
     for number, word in enumerate(argv, start=1):
         key, _, value = word.lstrip("-+").partition("=")
         where = key if key in HINTS else f"word {number} of the command"
@@ -41,6 +42,8 @@ def split_words(argv: list[str]) -> dict[str, Any]:
             given |= _sections(json_of, read_text(Path(word)), "", of=word)
         elif equals and value.startswith("{") and _is_section(key):
             given |= _sections(ast.literal_eval, value, f"{key}.")  # W&B writes them as Python
+        elif equals and key == FILES:
+            files += listed(value) if value[:1] + value[-1:] == "[]" else [value]
         elif equals:
             given[key] = value
         elif word.startswith("--") and HINTS.get(key) is bool:
@@ -52,7 +55,7 @@ def split_words(argv: list[str]) -> dict[str, Any]:
                 f"{word!r} is not an assignment: settings are given as key=value, such as "
                 f"optim.lr=1e-5{suggest(key, [*HINTS])}"
             )
-    return given
+    return {**given, FILES: files} if files else given
 
 
 def _joined(argv: list[str]) -> Iterator[str]:
@@ -61,7 +64,7 @@ def _joined(argv: list[str]) -> Iterator[str]:
     while words:
         word = words.pop(0)
         key = SPELLED.get(word.removeprefix("--"), word.removeprefix("--"))
-        known = key in HINTS or key in GROUPS or _is_section(key)
+        known = key in (*HINTS, *GROUPS, FILES, FROM) or _is_section(key)
         valued = HINTS.get(key) is not bool or (words and words[0].lower() in TRUTHS)
         if word.startswith("--") and known and valued:
             word = f"{word}={words.pop(0) if words else ''}"

@@ -3,7 +3,8 @@
 <root>/<stage>-<hash>-<k>/
     run.lock        held by the living process; the kernel lets go of it, whatever kills that
     config.yaml     the resolved config; of a recipe, the words of its steps
-    config.hash     which config the directory belongs to; written last, so it vouches for both
+    command.txt     the line that repeats the run, in a directory of its own
+    config.hash     which config the directory belongs to; written last, so it vouches for all three
     finished        the run reached its end
     metrics.jsonl   one row a line, see MetricsLog
     voters.txt      of a probe: the keys under which its answers are cached
@@ -12,22 +13,27 @@
 import fcntl
 import itertools
 import json
+import logging
 import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, NoReturn
 
 from configs.files import read_yaml
 from configs.launching import SHARED_DIR, slurm_job
-from configs.load import config_hash, to_yaml
-from configs.names import flatten
+from configs.layers import COMMAND, SETTINGS
+from configs.load import SCRIPTS, config_hash, to_yaml
+from configs.names import FROM, flatten
 from configs.renamed import new_name
+from configs.repeating import line_of
 from configs.schema import Config
 from runtime.writing import append, path_in_errors, sweep, write_bytes, write_text
 from untrusted.json_text import json_of
+
+log = logging.getLogger(__name__)
 
 RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
 """Variables by which launchers number the processes of one run; 0 or unset is the leader."""
@@ -35,11 +41,14 @@ RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Hash and text of the settings that a run directory belongs to."""
+    """What the settings are that a run directory belongs to."""
 
     hash: str
     text: str
     """The settings behind the hash, a line each, for people."""
+
+    command: str = field(compare=False)
+    """The line that repeats the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,9 +90,12 @@ def open_run(config: Config) -> Run:
         name = next(_numbered(root, stem)).name
     if together and follows():
         return _follow(None if name is None else root / name)
-    run = take(root, name, stem, Identity(hash=config_hash(config), text=to_yaml(config)))
+    identity = Identity(hash=config_hash(config), text=to_yaml(config), command=line_of(config))
+    run = take(root, name, stem, identity)
     if together:
         os.environ[SHARED_DIR] = str(run.dir.resolve())
+    again = f"python {SCRIPTS[config.stage]} --{FROM} {run.dir}"
+    log.info("run directory: %s%s; again: %s", run.dir, " (resumed)" * run.resumed, again)
     return run
 
 
@@ -142,7 +154,8 @@ def _claim(identity: Identity, path: Path) -> Run | None:
         sweep(path)
         resumed = (path / "config.hash").exists()
         if not resumed:
-            write_text(path / "config.yaml", identity.text)
+            write_text(path / SETTINGS, identity.text)
+            write_text(path / COMMAND, f"{identity.command}\n")
             write_text(path / "config.hash", identity.hash)
     except (OSError, ValueError):
         lock.close()
@@ -176,21 +189,21 @@ def _check_identity(identity: Identity, path: Path) -> None:
         raise ValueError(
             f"{path / 'config.hash'} is damaged (it begins with {found[:20]!r}), but it says which "
             "settings the run belongs to: restore it, delete it if the settings are those of "
-            f"{path / 'config.yaml'}, or choose another run.name."
+            f"{path / SETTINGS}, or choose another run.name."
         )
     _refuse_renamed(path)
-    theirs = (_read(path / "config.yaml") or "").splitlines()
+    theirs = (_read(path / SETTINGS) or "").splitlines()
     changed = [line.strip() for line in identity.text.splitlines() if line not in theirs]
     raise ValueError(
         f"{path} holds a run with config {found}, but this command has config "
         f"{identity.hash} (different: {', '.join(changed[:3])}), and one run has one config: "
-        f"repeat the settings in {path / 'config.yaml'}, or choose another run.name."
+        f"repeat the settings in {path / SETTINGS}, or choose another run.name."
     )
 
 
 def _refuse_renamed(path: Path) -> None:
     """Raise where a run was begun by a version that called its settings by other names."""
-    file, settings = path / "config.yaml", dict[str, object]()
+    file, settings = path / SETTINGS, dict[str, object]()
     with suppress(OSError, ValueError):  # what cannot be read is told as such below
         settings = flatten(read_yaml(file))
     for key in settings:
