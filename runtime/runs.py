@@ -6,17 +6,16 @@
     command.txt     the line that repeats the run, in a directory of its own
     config.hash     which config the directory belongs to; written last, so it vouches for all three
     finished        the run reached its end
-    metrics.jsonl   one row a line, see MetricsLog
+    metrics.jsonl   one row a line, see runtime/metrics_log.py
     voters.txt      of a probe: the keys under which its answers are cached
 """
 
 import fcntl
 import itertools
-import json
 import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,10 +29,12 @@ from configs.names import FROM, flatten
 from configs.renamed import new_name
 from configs.repeating import line_of
 from configs.schema import Config
-from runtime.writing import append, path_in_errors, sweep, write_bytes, write_text
-from untrusted.json_text import json_of
+from runtime.writing import path_in_errors, sweep, write_text
 
 log = logging.getLogger(__name__)
+
+MADE_WITH = ("config.hash", SETTINGS, COMMAND, "run.lock")
+"""Files that a directory is made with, in the order in which they are removed."""
 
 RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
 """Variables by which launchers number the processes of one run; 0 or unset is the leader."""
@@ -73,8 +74,23 @@ class Run(AbstractContextManager["Run"]):
         if self.lock is not None:
             self.lock.close()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Unlock the directory, and remove it where an error came before anything else."""
+        if kind is not None and self.lock is not None and not begun(self.dir):
+            remove(self.dir)
         self.close()
+
+
+def begun(place: Path) -> bool:
+    """Whether a run has left anything but what its directory is made with."""
+    return any(file.name not in MADE_WITH for file in place.iterdir())
+
+
+def remove(place: Path) -> None:
+    """Remove the directory of a run that never began, whose lock this process holds."""
+    for name in MADE_WITH:
+        (place / name).unlink(missing_ok=True)
+    place.rmdir()
 
 
 def open_run(config: Config) -> Run:
@@ -141,9 +157,7 @@ def _claim(identity: Identity, path: Path) -> Run | None:
 
     Of processes that start at the same moment, all may create the directory: the lock decides.
     """
-    with path_in_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
-    lock = _locked(path / "run.lock")
+    lock = _taken(path)
     if lock is None:
         return None
     try:
@@ -165,6 +179,19 @@ def _claim(identity: Identity, path: Path) -> Run | None:
     return Run(dir=path, resumed=resumed, lock=lock)
 
 
+def _taken(path: Path) -> IO[bytes] | None:
+    """Make a directory and lock it, again if another process removes it in between; None where
+    another one has the lock."""
+    while True:
+        with path_in_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            lock = _locked(path / "run.lock")
+            if lock is None or _is_there(lock, path / "run.lock"):
+                return lock
+            lock.close()
+
+
 def _locked(file: Path) -> IO[bytes] | None:
     """Open and lock a file; None where another process has the lock."""
     lock = file.open("ab")
@@ -178,6 +205,15 @@ def _locked(file: Path) -> IO[bytes] | None:
         lock.close()
         raise
     return lock
+
+
+def _is_there(lock: IO[bytes], file: Path) -> bool:
+    """Whether a lock that was taken is that of the directory, and not of one just removed."""
+    held = os.fstat(lock.fileno())
+    with suppress(FileNotFoundError):
+        found = file.stat()
+        return (held.st_dev, held.st_ino) == (found.st_dev, found.st_ino)
+    return False
 
 
 def _check_identity(identity: Identity, path: Path) -> None:
@@ -242,41 +278,3 @@ def _follow(path: Path | None) -> Run:
 def _read(path: Path) -> str | None:
     """Read a text file; None where there is none. What is no text shows as such."""
     return path.read_bytes().decode(errors="backslashreplace") if path.exists() else None
-
-
-def append_jsonl(path: Path, row: Mapping[str, object]) -> None:
-    """Append one row, in one write, so that a kill tears at most the last line."""
-    append(path, json.dumps(row, ensure_ascii=False).encode() + b"\n")
-
-
-class MetricsLog:
-    """The rows of a run, one JSON object a line; floats are read back bit for bit."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def append(self, step: int, values: Mapping[str, object]) -> None:
-        """Write a row and hand it to the kernel, which keeps it if this process is killed."""
-        append_jsonl(self.path, {"step": step, **values})
-
-    def truncate_after(self, step: int) -> None:
-        """Drop what a resumed run logs again: rows after its checkpoint, and a torn last line."""
-        if not self.path.exists():
-            return
-        *lines, _torn = self.path.read_bytes().split(b"\n")  # b"" where the last line is whole
-        kept = [line for number, line in enumerate(lines, 1) if self._step(line, number) <= step]
-        write_bytes(self.path, b"".join(line + b"\n" for line in kept))
-
-    def _step(self, line: bytes, number: int) -> int:
-        """Read which step a row is of."""
-        try:
-            step = json_of(line)["step"]
-            if type(step) is int:
-                return step
-            reason = f"its step is {step!r}"
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            reason = str(error) or type(error).__name__
-        raise ValueError(
-            f"{self.path}:{number} is damaged ({reason}), but every line is a row with its step: "
-            "mend or delete the line, and repeat the command."
-        )

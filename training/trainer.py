@@ -16,6 +16,7 @@ from lightning.pytorch.plugins.layer_sync import LayerSync
 from configs.launching import alone_in_job
 from configs.schema import SAMPLED, Config, TrainerConfig
 from inference.loading import count_gpus
+from runtime.devices import too_few
 from runtime.loggers import sends_to_wandb
 from runtime.runs import Run
 from training.callbacks.checkpoints import AtomicCheckpointIO, StepCheckpoint
@@ -67,11 +68,7 @@ def _check_devices(settings: TrainerConfig) -> None:
     """Raise where GPUs are configured that this process does not see."""
     found = count_gpus(settings.accelerator)
     if 0 < found < settings.devices:
-        raise ValueError(
-            f"trainer.devices is {settings.devices}, but this process sees {found} GPUs (as "
-            f"CUDA_VISIBLE_DEVICES says), and needs all of its node: set trainer.devices={found}, "
-            "or show it more; under SLURM ask for --gpus-per-node, not --gpus-per-task."
-        )
+        raise too_few(settings.devices, found)
 
 
 def _plugins(settings: TrainerConfig) -> list[Plugin]:

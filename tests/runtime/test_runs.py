@@ -15,7 +15,8 @@ import pytest
 
 from configs.load import config_hash, load_config
 from configs.schema import Config
-from runtime.runs import RANKS, MetricsLog, append_jsonl, open_run
+from runtime.metrics_log import MetricsLog, append_jsonl
+from runtime.runs import RANKS, open_run
 from tests.mortal import mortal
 
 ROOT = Path(__file__).parents[2]
@@ -92,9 +93,33 @@ def test_another_config_is_another_run(tmp_path):
 
 
 def test_an_error_inside_leaves_the_run_unfinished(tmp_path):
-    with pytest.raises(ZeroDivisionError), open_run(settings(tmp_path)):
+    with pytest.raises(ZeroDivisionError), open_run(settings(tmp_path)) as run:
+        (run.dir / "metrics.jsonl").touch()
         1 / 0  # noqa: B018
     assert open_run(settings(tmp_path)).resumed
+
+
+def test_an_error_before_anything_else_leaves_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError), open_run(settings(tmp_path, "run.name=mine")):
+        1 / 0  # noqa: B018
+    assert [*tmp_path.iterdir()] == []
+    with open_run(settings(tmp_path, "run.name=mine", "seed=1")) as run:
+        assert not run.resumed
+
+
+def test_a_lock_that_another_process_has_just_removed_is_not_taken(tmp_path, monkeypatch):
+    """The first one locks a file that is gone by then; the second is of the directory."""
+    taken = []
+
+    def flock(file, operation):
+        if not taken:
+            (next(tmp_path.iterdir()) / "run.lock").unlink()
+            next(tmp_path.iterdir()).rmdir()
+        taken.append(file)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with open_run(settings(tmp_path)) as run:
+        assert taken[0].closed and (run.dir / "run.lock").exists()
 
 
 def test_a_directory_without_its_hash_was_never_begun(tmp_path):

@@ -1,0 +1,71 @@
+"""Check what can be known of a run before torch is imported, and before it has a directory."""
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+
+from configs.launching import TRAINS
+from configs.schema import Config
+from datamodules.contamination.splits import check_names
+from datamodules.sources.first_rows import check_manifests
+from pretrained.finding import check_weights
+from runtime.devices import check_devices
+from runtime.places import check_places
+from runtime.runs import follows
+
+
+def check_before(config: Config) -> None:
+    """Raise what would end a run later: places, devices, manifests, weights.
+
+    The processes that follow a leader leave it to that one.
+    """
+    if follows():
+        return
+    check_places(config)
+    check_devices(config.trainer, os.environ)
+    if config.stage in TRAINS:
+        check_names(config.data)
+    # A preview shows what is set aside, also where that is all.
+    shown = config.stage == "preview"
+    data = replace(config.data, max_bad_share=1.0) if shown else config.data
+    check_manifests(data, manifests_of(config))
+    for setting, path in weights_named(config):
+        check_weights(path, setting)
+
+
+def manifests_of(config: Config) -> list[str]:
+    """List the manifests that a stage reads."""
+    match config.stage:
+        case "probe":
+            return [config.probe.split]
+        case "audit":
+            return [config.audit.split]
+        case "clean":
+            return config.clean.sets
+        case "benchmark":
+            return config.benchmark.sets
+        case "preview":
+            return [config.data.train]
+        case "compare" | "push":
+            return []
+        case _:
+            data = config.data
+            scored = config.trainer.val_check_interval and not data.val_share
+            return [data.train, *([data.val] if scored else [])]
+
+
+def weights_named(config: Config) -> Iterator[tuple[str, str]]:
+    """List the weights that a stage loads, with the settings that name them."""
+    stage, distill = config.stage, config.distill
+    if stage in ("preview", "audit", "clean", "compare", "push"):
+        return
+    yield ("init_from", config.init_from) if config.init_from else ("model.path", config.model.path)
+    if stage == "probe":
+        yield from (("probe.checkpoints", path) for path in config.probe.checkpoints)
+    if stage == "benchmark":
+        yield from (("benchmark.checkpoints", path) for path in config.benchmark.checkpoints)
+    if stage == "distill" and distill.method == "on_policy" and distill.teacher != "reference":
+        yield "distill.teacher", distill.teacher
+    if stage == "prealign":
+        named = {"reader": config.prealign.reader, "judge": config.prealign.judge}
+        yield from ((f"prealign.{name}", path) for name, path in named.items() if path)

@@ -1,0 +1,103 @@
+"""What ends a run is told before torch is imported, and before the run has a directory."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from configs.load import load_config
+from datamodules.preflight import check_before, manifests_of, weights_named
+
+ROOT = Path(__file__).parents[2]
+STAGES = ("sft", "rlvr", "distill", "prealign", "probe", "audit", "clean", "benchmark", "push")
+ROW = {"id": "q", "question": "What barks?", "options": ["a cat", "a dog"], "answer": "a dog"}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A directory with manifests of one row."""
+    for name in ("train", "val", "test"):
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(ROW))
+    return tmp_path
+
+
+def test_neither_torch_nor_its_friends_come_with_the_checks():
+    code = (
+        "import sys, datamodules.preflight;"
+        "sys.exit(bool({'torch', 'lightning', 'transformers', 'scipy'} & {*sys.modules}))"
+    )
+    assert subprocess.run([sys.executable, "-c", code], cwd=ROOT).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "manifests"),
+    [
+        ("stage=sft data.train=a+b", ["a+b"]),
+        ("stage=sft trainer.val_check_interval=5", ["train", "val"]),
+        ("stage=sft trainer.val_check_interval=5 data.val_share=0.1", ["train"]),
+        ("stage=probe probe.split=c", ["c"]),
+        ("stage=audit audit.split=c", ["c"]),
+        ("stage=clean clean.sets=[c,d] clean.rules=[vidground]", ["c", "d"]),
+        ("stage=benchmark benchmark.sets=[c,d]", ["c", "d"]),
+        ("stage=push push.run=x push.to=a/b", []),
+    ],
+)
+def test_every_stage_names_the_manifests_that_it_reads(words, manifests):
+    assert manifests_of(load_config(words.split(), STAGES)) == manifests
+
+
+@pytest.mark.parametrize(
+    ("words", "weights"),
+    [
+        ("stage=sft", {"model.path": "assets/tiny"}),
+        ("stage=sft init_from=a", {"init_from": "a"}),
+        (
+            "stage=probe probe.checkpoints=[b]",
+            {"probe.checkpoints": "b"},
+        ),
+        ("stage=benchmark benchmark.checkpoints=[b]", {"benchmark.checkpoints": "b"}),
+        ("stage=distill distill.method=on_policy distill.teacher=t", {"distill.teacher": "t"}),
+        ("stage=prealign prealign.reader=r", {"prealign.reader": "r"}),
+        ("stage=prealign prealign.judge=j", {"prealign.judge": "j"}),
+    ],
+)
+def test_every_stage_names_the_weights_that_it_loads(words, weights):
+    found = dict(weights_named(load_config(words.split(), STAGES)))
+    assert weights.items() <= found.items()
+
+
+@pytest.mark.parametrize("stage", ["audit", "clean", "push"])
+def test_stages_without_a_model_load_no_weights(stage):
+    words = {"clean": ["clean.rules=[vidground]"]}.get(stage, [])
+    assert [*weights_named(load_config([f"stage={stage}", *words], STAGES))] == []
+
+
+MISTAKES = {
+    "data.root=nowhere": "There is no directory nowhere",
+    "data.train=test": "a test set by its name",
+    "run.root=train.jsonl": "train.jsonl is no directory, but run directories",
+    "trainer.accelerator=gpu": "trainer.accelerator=gpu, but CUDA_VISIBLE_DEVICES='' hides all",
+    "model.path=./nothing": "correct model.path",
+    "init_from=runs/nothing/export": "correct init_from",
+}
+
+
+@pytest.mark.parametrize("word", MISTAKES)
+def test_a_mistake_is_told_and_leaves_nothing(word, data, monkeypatch):
+    monkeypatch.chdir(data)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    there = sorted(data.iterdir())
+    with pytest.raises(ValueError) as caught:
+        check_before(load_config(["stage=sft", "data=manifest", f"data.root={data}", word], STAGES))
+    assert MISTAKES[word] in str(caught.value)
+    assert sorted(data.iterdir()) == there
+
+
+def test_a_script_tells_a_mistake_without_a_run_directory(tmp_path):
+    words = ["stage=sft", "data=manifest", "data.root=nowhere"]
+    command = [sys.executable, ROOT / "train.py", *words]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 1 and done.stderr.startswith("error: There is no directory nowhere")
+    assert [*tmp_path.iterdir()] == []
