@@ -9,7 +9,7 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 from runtime.console import importing, run_to_exit, say, start
 from runtime.loggers import tell_unsent
 
-STAGES = ("preview", "probe", "audit", "clean", "benchmark", "compare", "push")
+STAGES = ("preview", "probe", "audit", "clean", "benchmark", "compare", "push", "runs")
 
 
 def main() -> None:
@@ -33,6 +33,8 @@ def main() -> None:
                 from evaluation.benchmarking.compare import compare as evaluate  # noqa: PLC0415
             case "push":
                 from publishing.stage import push as evaluate  # noqa: PLC0415
+            case "runs":
+                from evaluation.runs import list_runs as evaluate  # noqa: PLC0415
             case _:
                 from evaluation.benchmarking.stage import benchmark as evaluate  # noqa: PLC0415
     run_to_exit(lambda: say(evaluate(config)), config)

@@ -48,9 +48,10 @@ SCRIPTS = {
     "benchmark": "eval.py",
     "compare": "eval.py",
     "push": "eval.py",
+    "runs": "eval.py",
 }
 PLACEMENT = (
-    *("logger", "run.name", "run.root", "data.workers", "data.patience"),
+    *("logger", "run.name", "run.root", "run.clean", "data.workers", "data.patience"),
     *("wandb.media_megabytes", "wandb.questions"),
     *(key for key in HINTS if key.startswith("push.")),
 )

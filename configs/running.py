@@ -16,6 +16,9 @@ class RunConfig:
     root: str = "runs"
     """Directory that holds all run directories."""
 
+    clean: bool = False
+    """Of `stage=runs`, `clean=true` for short: remove the directories of runs that never began."""
+
     def __post_init__(self) -> None:
         if self.name is not None:
             a_name("run.name", self.name)

@@ -36,6 +36,8 @@ def split_words(argv: list[str]) -> dict[str, Any]:
     for word in words:
         key, equals, value = word.removeprefix("--").lstrip("+").partition("=")
         key = SPELLED.get(key, key)
+        if key == "clean" and value.lower() in TRUTHS:  # else it is a section
+            key = "run.clean"
         if word.startswith("{"):
             given |= _sections(json_of, word, "")
         elif _is_file(word):

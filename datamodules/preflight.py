@@ -19,7 +19,7 @@ def check_before(config: Config) -> None:
 
     The processes that follow a leader leave it to that one.
     """
-    if follows():
+    if follows() or config.stage == "runs":
         return
     check_places(config)
     check_devices(config.trainer, os.environ)
@@ -46,7 +46,7 @@ def manifests_of(config: Config) -> list[str]:
             return config.benchmark.sets
         case "preview":
             return [config.data.train]
-        case "compare" | "push":
+        case "compare" | "push" | "runs":
             return []
         case _:
             data = config.data
@@ -57,7 +57,7 @@ def manifests_of(config: Config) -> list[str]:
 def weights_named(config: Config) -> Iterator[tuple[str, str]]:
     """List the weights that a stage loads, with the settings that name them."""
     stage, distill = config.stage, config.distill
-    if stage in ("preview", "audit", "clean", "compare", "push"):
+    if stage in ("preview", "audit", "clean", "compare", "push", "runs"):
         return
     yield ("init_from", config.init_from) if config.init_from else ("model.path", config.model.path)
     if stage == "probe":

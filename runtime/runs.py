@@ -6,6 +6,7 @@
     command.txt     the line that repeats the run, in a directory of its own
     config.hash     which config the directory belongs to; written last, so it vouches for all three
     finished        the run reached its end
+    failed.txt      the error that ended it; gone once it goes on
     metrics.jsonl   one row a line, see runtime/metrics_log.py
     voters.txt      of a probe: the keys under which its answers are cached
 """
@@ -21,6 +22,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO, NoReturn
 
+from configs.credentials import masked
 from configs.files import read_yaml
 from configs.launching import SHARED_DIR, slurm_job
 from configs.layers import COMMAND, SETTINGS
@@ -29,11 +31,14 @@ from configs.names import FROM, flatten
 from configs.renamed import new_name
 from configs.repeating import line_of
 from configs.schema import Config
+from runtime.stopping import received
 from runtime.writing import path_in_errors, sweep, write_text
 
 log = logging.getLogger(__name__)
 
-MADE_WITH = ("config.hash", SETTINGS, COMMAND, "run.lock")
+FINISHED, FAILED, LOCK = "finished", "failed.txt", "run.lock"
+
+MADE_WITH = ("config.hash", SETTINGS, COMMAND, LOCK)
 """Files that a directory is made with, in the order in which they are removed."""
 
 RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
@@ -66,7 +71,7 @@ class Run(AbstractContextManager["Run"]):
     def finish(self) -> None:
         """Mark the run as finished, so that the same command starts a new one, and let go of it."""
         if self.lock is not None:
-            write_text(self.dir / "finished", "")
+            write_text(self.dir / FINISHED, "")
         self.close()
 
     def close(self) -> None:
@@ -74,10 +79,14 @@ class Run(AbstractContextManager["Run"]):
         if self.lock is not None:
             self.lock.close()
 
-    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        """Unlock the directory, and remove it where an error came before anything else."""
-        if kind is not None and self.lock is not None and not begun(self.dir):
-            remove(self.dir)
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        """Unlock the directory; after an error remove it if nothing is in it, or else leave why."""
+        if error is not None and self.lock is not None:
+            if not begun(self.dir):
+                remove(self.dir)
+            elif isinstance(error, Exception) and received() is None:
+                with suppress(OSError):
+                    write_text(self.dir / FAILED, f"{masked(str(error))}\n", durable=False)
         self.close()
 
 
@@ -162,10 +171,11 @@ def _claim(identity: Identity, path: Path) -> Run | None:
         return None
     try:
         _check_identity(identity, path)
-        if (path / "finished").exists():
+        if (path / FINISHED).exists():
             lock.close()
             return None
         sweep(path)
+        (path / FAILED).unlink(missing_ok=True)
         resumed = (path / "config.hash").exists()
         if not resumed:
             write_text(path / SETTINGS, identity.text)
@@ -186,8 +196,8 @@ def _taken(path: Path) -> IO[bytes] | None:
         with path_in_errors(path):
             path.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
-            lock = _locked(path / "run.lock")
-            if lock is None or _is_there(lock, path / "run.lock"):
+            lock = _locked(path / LOCK)
+            if lock is None or _is_there(lock, path / LOCK):
                 return lock
             lock.close()
 
@@ -252,7 +262,7 @@ def _refuse_renamed(path: Path) -> None:
 
 def _refuse(path: Path) -> NoReturn:
     """Raise why the directory of a named run cannot be taken."""
-    if (path / "finished").exists():
+    if (path / FINISHED).exists():
         raise ValueError(
             f"the run in {path} is finished, and a finished run stays as it is: choose another "
             "run.name, or delete the directory."

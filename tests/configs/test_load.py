@@ -15,7 +15,7 @@ from configs.schema import Config
 
 ROOT = Path(__file__).parents[2]
 TRAIN = ("sft", "rlvr", "distill", "prealign")
-EVAL = ("preview", "probe", "audit", "clean", "benchmark", "compare", "push")
+EVAL = ("preview", "probe", "audit", "clean", "benchmark", "compare", "push", "runs")
 STAGES = TRAIN + EVAL
 FILES = sorted(path for group in GROUPS for path in (FOLDER / group).glob("*.yaml"))
 NAMED = [

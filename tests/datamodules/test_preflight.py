@@ -11,7 +11,8 @@ from configs.load import load_config
 from datamodules.preflight import check_before, manifests_of, weights_named
 
 ROOT = Path(__file__).parents[2]
-STAGES = ("sft", "rlvr", "distill", "prealign", "probe", "audit", "clean", "benchmark", "push")
+TRAIN = ("sft", "rlvr", "distill", "prealign")
+STAGES = (*TRAIN, "probe", "audit", "clean", "benchmark", "push")
 ROW = {"id": "q", "question": "What barks?", "options": ["a cat", "a dog"], "answer": "a dog"}
 
 
