@@ -97,6 +97,12 @@ class TrainerConfig:
         every = ("val_limit", "checkpoint_every", "log_every_n_steps")
         at_least("trainer", 1, self, *counts, *every)
         at_least("trainer", 0, self, "val_check_interval", "max_tokens")
+        if self.strategy not in ("auto", "ddp"):
+            raise ValueError(
+                f"trainer.strategy is {self.strategy}, but stages sum the gradients of their "
+                "processes themselves, over whole copies of the model: use ddp, with "
+                "model.lora.rank or model.freeze_towers where memory is short."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -176,6 +176,11 @@ class Config:
                 f"data.task is describe, but stage={stage} has answers judged by the verifier, "
                 "which cannot read descriptions: choose stage=prealign, or leave data.task=answer."
             )
+        if stage == "benchmark" and asked == "describe" and self.benchmark.grade_by == "answer":
+            raise ValueError(
+                "data.task is describe, but benchmark.grade_by=answer judges answers, and a "
+                "description is none: set benchmark.grade_by=description, or data.task=answer."
+            )
         if stage == "sft" and asked == "describe" and self.trainer.val_check_interval:
             raise ValueError(
                 f"trainer.val_check_interval is {self.trainer.val_check_interval}, but validation "

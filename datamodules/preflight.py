@@ -1,8 +1,10 @@
 """Check what can be known of a run before torch is imported, and before it has a directory."""
 
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 from configs.launching import TRAINS
 from configs.schema import Config
@@ -12,6 +14,9 @@ from pretrained.finding import check_weights
 from runtime.devices import check_devices
 from runtime.places import check_places
 from runtime.runs import follows
+from runtime.serving import check_server
+
+log = logging.getLogger(__name__)
 
 
 def check_before(config: Config) -> None:
@@ -29,8 +34,21 @@ def check_before(config: Config) -> None:
     shown = config.stage == "preview"
     data = replace(config.data, max_bad_share=1.0) if shown else config.data
     check_manifests(data, manifests_of(config))
+    if config.stage == "probe" and config.probe.backend == "openai":
+        _check_server(config)
     for setting, path in weights_named(config):
         check_weights(path, setting)
+
+
+def _check_server(config: Config) -> None:
+    """Raise where nobody answers; say so where the answers may be cached already."""
+    cache = Path(config.data.root, config.data.contribution.cache)
+    try:
+        check_server(config.probe.server)
+    except ValueError as error:
+        if not (cache.is_dir() and any(cache.iterdir())):
+            raise
+        log.warning("%s: %s Cached answers are read all the same.", config.stage, error)
 
 
 def manifests_of(config: Config) -> list[str]:

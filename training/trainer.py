@@ -34,12 +34,6 @@ def build_trainer(config: Config, run: Run) -> L.Trainer:
     """Build a trainer for optimizer steps instead of epochs, with our own checkpoints."""
     settings = config.trainer
     _check_devices(settings)
-    if settings.strategy not in ("auto", "ddp"):
-        raise ValueError(
-            f"trainer.strategy is {settings.strategy}, but stages sum the gradients of their "
-            "processes themselves, over whole copies of the model: use ddp, with model.lora.rank "
-            "or model.freeze_towers where memory is short."
-        )
     # It advises srun, also where one process is what the settings say; `check_launch` compares.
     warnings.filterwarnings("ignore", message=r"The `srun` command is available")
     return L.Trainer(
@@ -94,12 +88,6 @@ def _plugins(settings: TrainerConfig) -> list[Plugin]:
 def build_callbacks(config: Config, run: Run) -> list[Callback]:
     """Build callbacks that log and save; none of them affects training."""
     settings, wanted = config.trainer, config.data.contribution
-    if wanted.refresh_every and wanted.rule == "none":
-        raise ValueError(
-            f"data.contribution.refresh_every is {wanted.refresh_every}, but rule=none judges no "
-            "question: choose a rule, such as data.contribution.rule=calibrated, or leave "
-            "refresh_every out."
-        )
     callbacks: list[Callback] = [
         OwnSignals(),
         StepProgress(),

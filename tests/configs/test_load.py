@@ -111,7 +111,7 @@ ROUNDS = {  # of 2 minibatches, 3 times over: 6 optimizer steps
     "rlvr.log_rollouts_every": (48, 50, 54),
     "data.contribution.refresh_every": (0, 1, 6),
 }
-SIX = ("rlvr.minibatches=2", "rlvr.num_iterations=3")
+SIX = ("rlvr.minibatches=2", "rlvr.num_iterations=3", "data.contribution.rule=vidground")
 
 
 @pytest.mark.parametrize("key", ROUNDS)

@@ -96,6 +96,29 @@ def test_a_mistake_is_told_and_leaves_nothing(word, data, monkeypatch):
     assert sorted(data.iterdir()) == there
 
 
+SERVED = ("stage=probe", "probe.backend=openai", "probe.server.model=m")
+
+
+def test_a_server_that_is_not_up_is_told_unless_answers_may_be_cached(data, monkeypatch, caplog):
+    """Nobody listens at port 9 of this machine."""
+    url = "probe.server.url=http://127.0.0.1:9/v1"
+    words = ["data=manifest", f"data.root={data}", f"run.root={data}/runs", url]
+    config = load_config([*SERVED, *words], STAGES)
+    with pytest.raises(ValueError, match=r"cannot be reached .*: start it, or check probe\.server"):
+        check_before(config)
+    (data / "probes").mkdir()
+    (data / "probes/probe=1").touch()
+    check_before(config)
+    assert "cannot be reached" in caplog.text and "Cached answers are read" in caplog.text
+
+
+def test_a_key_that_is_not_set_is_told(data, monkeypatch):
+    monkeypatch.delenv("OPENAI_API_KEY", raising=False)
+    words = ["data=manifest", f"data.root={data}", f"run.root={data}/runs"]
+    with pytest.raises(ValueError, match="OPENAI_API_KEY holds no key that could be sent"):
+        check_before(load_config([*SERVED, *words], STAGES))
+
+
 def test_a_script_tells_a_mistake_without_a_run_directory(tmp_path):
     words = ["stage=sft", "data=manifest", "data.root=nowhere"]
     command = [sys.executable, ROOT / "train.py", *words]
