@@ -1,4 +1,4 @@
-"""The name of the objective that settings amount to."""
+"""What a run learns by, told from its settings: an objective, or a way of distilling."""
 
 from collections.abc import Mapping
 from dataclasses import asdict
@@ -10,9 +10,17 @@ from configs.load import choices
 from configs.names import flatten
 from configs.paths import FOLDER
 from configs.rlvr import RlvrConfig
+from configs.schema import SAMPLED
 
 OWN = "own"
 """Stands for settings that no file of configs/objective has."""
+
+
+def learns_by(settings: Mapping[str, Any]) -> str | None:  # Any: as below
+    """Name what a stage that has a choice learns by; None of other stages."""
+    if settings.get("stage") in SAMPLED:
+        return objective_of(settings)
+    return str(settings.get("distill.method")) if settings.get("stage") == "distill" else None
 
 
 def objective_of(settings: Mapping[str, Any]) -> str:  # Any: a setting is of any type

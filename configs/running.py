@@ -11,7 +11,8 @@ class RunConfig:
     """Where a run keeps what it writes."""
 
     name: str | None = None
-    """Directory of the run inside `run.root`; null names it by stage, config and number."""
+    """Directory of the run inside `run.root`; null names it by stage, objective, model,
+    settings and number."""
 
     root: str = "runs"
     """Directory that holds all run directories."""

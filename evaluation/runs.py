@@ -11,8 +11,8 @@ from typing import Any, Literal
 from configs.files import read_yaml
 from configs.layers import COMMAND, SETTINGS
 from configs.names import flatten
-from configs.objectives import objective_of
-from configs.schema import SAMPLED, Config
+from configs.objectives import learns_by
+from configs.schema import Config
 from evaluation.statistics.tables import layout
 from runtime.runs import FAILED, FINISHED, LOCK, begun, remove
 from untrusted.json_text import json_of
@@ -102,16 +102,11 @@ def _listed(place: Path) -> Listed:
         step = str(row.get("step", NONE))
         name = next((name for name in TELLING if name in row), None)
         metric = NONE if name is None else f"{name} {row[name]:.4g}"
-    objective = NONE
-    if stage in SAMPLED:
-        objective = objective_of(settings)
-    elif stage == "distill":
-        objective = str(settings.get("distill.method", NONE))
     return Listed(
         place=place,
         stage=stage if settings.get("stage") else _recipe(place),
         model=str(settings.get("model.name", NONE)),
-        objective=objective,
+        objective=learns_by(settings) or NONE,
         step=step,
         metric=metric,
         state=_state(place),

@@ -1,6 +1,6 @@
 """Run directories: never shared by two living processes, found again by the same command.
 
-<root>/<stage>-<hash>-<k>/
+<root>/<stage>-<objective>-<model>-<hash>-<k>/
     run.lock        held by the living process; the kernel lets go of it, whatever kills that
     config.yaml     the resolved config; of a recipe, the words of its steps
     command.txt     the line that repeats the run, in a directory of its own
@@ -18,7 +18,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, NoReturn
 
@@ -28,6 +28,7 @@ from configs.launching import SHARED_DIR, slurm_job
 from configs.layers import COMMAND, SETTINGS
 from configs.load import SCRIPTS, config_hash, to_yaml
 from configs.names import FROM, flatten
+from configs.objectives import learns_by
 from configs.renamed import new_name
 from configs.repeating import line_of
 from configs.schema import Config
@@ -108,7 +109,7 @@ def open_run(config: Config) -> Run:
     Processes that a launcher started together share one, which their leader takes.
     """
     together = config.trainer.devices * config.trainer.num_nodes > 1
-    root, stem = Path(config.run.root), f"{config.stage}-{config_hash(config)}"
+    root, stem = Path(config.run.root), _stem(config)
     name = config.run.name
     if name is None and together and slurm_job(os.environ):
         # The processes of one SLURM job cannot tell each other which number was free.
@@ -122,6 +123,13 @@ def open_run(config: Config) -> Run:
     again = f"python {SCRIPTS[config.stage]} --{FROM} {run.dir}"
     log.info("run directory: %s%s; again: %s", run.dir, " (resumed)" * run.resumed, again)
     return run
+
+
+def _stem(config: Config) -> str:
+    """Name a directory by the stage, what it learns by, the model and the settings."""
+    by = learns_by(flatten(asdict(config)))
+    model = None if config.stage in ("audit", "clean") else config.model.name[:40]  # of 255
+    return "-".join(filter(None, (config.stage, by, model, config_hash(config))))
 
 
 def follows() -> bool:

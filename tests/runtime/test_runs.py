@@ -58,13 +58,27 @@ def hold(tmp_path: Path) -> Iterator:
         process.communicate()
 
 
-def test_a_nameless_run_is_named_by_stage_config_and_number(tmp_path):
+def test_a_nameless_run_is_named_by_stage_objective_model_config_and_number(tmp_path):
     config = settings(tmp_path)
     with open_run(config) as run:
-        assert run.dir == tmp_path / f"rlvr-{config_hash(config)}-0"
+        assert run.dir == tmp_path / f"rlvr-default-tiny-{config_hash(config)}-0"
         assert not run.resumed
         assert (run.dir / "config.hash").read_text() == config_hash(config)
         assert f"root: {tmp_path}" in (run.dir / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "begin"),
+    [
+        ("stage=rlvr objective=gspo model=qwen2_5_vl_3b", "rlvr-gspo-qwen2_5_vl_3b-"),
+        ("stage=sft", "sft-tiny-"),
+        ("stage=distill", "distill-self-tiny-"),
+    ],
+)
+def test_only_what_a_stage_has_is_in_its_name(words, begin, tmp_path):
+    config = load_config([*words.split(), f"run.root={tmp_path}"], ("rlvr", "sft", "distill"))
+    with open_run(config) as run:
+        assert run.dir.name == f"{begin}{config_hash(config)}-0"
 
 
 def test_a_second_living_run_gets_the_next_number(tmp_path):
@@ -196,7 +210,7 @@ def test_a_requeued_array_task_finds_its_own_run(tmp_path, monkeypatch):
     for task in ("0", "1", "0"):
         monkeypatch.setenv("SLURM_ARRAY_TASK_ID", task)
         run = open_run(settings(tmp_path))
-        names.append((run.dir.name[14:], run.resumed))
+        names.append((run.dir.name[len("rlvr-default-tiny-01234567-") :], run.resumed))
         run.close()
     assert names == [("job12_0", False), ("job12_1", False), ("job12_0", True)]
 
@@ -204,7 +218,10 @@ def test_a_requeued_array_task_finds_its_own_run(tmp_path, monkeypatch):
 def test_a_job_that_starts_twice_gets_two_directories(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     with open_run(settings(tmp_path)) as first, open_run(settings(tmp_path)) as second:
-        assert (first.dir.name[14:], second.dir.name[14:]) == ("job12", "job12-1")
+        assert (first.dir.name[len("rlvr-default-tiny-01234567-") :], second.dir.name[14:]) == (
+            "job12",
+            "job12-1",
+        )
 
 
 def test_processes_of_one_run_follow_their_leader(tmp_path, monkeypatch):
