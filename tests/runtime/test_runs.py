@@ -218,10 +218,8 @@ def test_a_requeued_array_task_finds_its_own_run(tmp_path, monkeypatch):
 def test_a_job_that_starts_twice_gets_two_directories(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     with open_run(settings(tmp_path)) as first, open_run(settings(tmp_path)) as second:
-        assert (first.dir.name[len("rlvr-default-tiny-01234567-") :], second.dir.name[14:]) == (
-            "job12",
-            "job12-1",
-        )
+        names = [run.dir.name[len("rlvr-default-tiny-01234567-") :] for run in (first, second)]
+        assert names == ["job12", "job12-1"]
 
 
 def test_processes_of_one_run_follow_their_leader(tmp_path, monkeypatch):
