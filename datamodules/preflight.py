@@ -4,6 +4,7 @@ import logging
 import os
 from collections.abc import Iterator
 from dataclasses import replace
+from math import prod
 from pathlib import Path
 
 from configs.launching import TRAINS
@@ -11,10 +12,16 @@ from configs.schema import Config
 from datamodules.contamination.splits import check_names
 from datamodules.sources.first_rows import check_manifests
 from pretrained.finding import check_weights
+from pretrained.tensors import shapes
 from runtime.devices import check_devices
-from runtime.places import check_places
+from runtime.places import check_places, nearest
 from runtime.runs import follows
 from runtime.serving import check_server
+
+POLICY = "thinker."
+"""Begin of the names of what is trained, in models with parts that speak as well."""
+
+BYTES = {"float32": 4, "bfloat16": 2}
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +45,29 @@ def check_before(config: Config) -> None:
         _check_server(config)
     for setting, path in weights_named(config):
         check_weights(path, setting)
+    if config.stage in TRAINS:
+        disk = os.statvfs(nearest(Path(config.run.root)))
+        check_room(config, free=disk.f_bavail * disk.f_frsize)
+
+
+def check_room(config: Config, *, free: int) -> None:
+    """Raise where the weights alone that a training leaves take more bytes than are free.
+
+    Those of models on the hub are not known, and neither are checkpoints, which follow from what is
+    trained.
+    """
+    place = Path(config.init_from or config.model.path)
+    if not place.is_dir():
+        return
+    held = shapes(place)
+    kept = {name: shape for name, shape in held.items() if name.startswith(POLICY)} or held
+    needed = sum(map(prod, kept.values())) * BYTES[config.model.dtype]
+    if needed > free:
+        raise ValueError(
+            f"run.root is {config.run.root}, where {free:,} bytes are free, but the weights that "
+            f"this run leaves take {needed:,}, and its checkpoints more: free space, or choose "
+            "another disk with run.root=DIRECTORY."
+        )
 
 
 def _check_server(config: Config) -> None:

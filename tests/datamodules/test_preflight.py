@@ -3,12 +3,14 @@
 import json
 import subprocess
 import sys
+from math import prod
 from pathlib import Path
 
 import pytest
 
 from configs.load import load_config
-from datamodules.preflight import check_before, manifests_of, weights_named
+from datamodules.preflight import check_before, check_room, manifests_of, weights_named
+from pretrained.tensors import shapes
 
 ROOT = Path(__file__).parents[2]
 TRAIN = ("sft", "rlvr", "distill", "prealign")
@@ -94,6 +96,19 @@ def test_a_mistake_is_told_and_leaves_nothing(word, data, monkeypatch):
         check_before(load_config(["stage=sft", "data=manifest", f"data.root={data}", word], STAGES))
     assert MISTAKES[word] in str(caught.value)
     assert sorted(data.iterdir()) == there
+
+
+def test_weights_that_no_disk_has_room_for_are_told():
+    """By hand: 4 bytes in float32 for each number of the tiny model, 2 in bfloat16."""
+    numbers = sum(map(prod, shapes(ROOT / "assets/tiny").values()))
+    config = load_config(["stage=sft", f"init_from={ROOT}/assets/tiny"], STAGES)
+    check_room(config, free=4 * numbers)
+    with pytest.raises(ValueError, match=f"{4 * numbers - 1:,} bytes are free.*{4 * numbers:,}"):
+        check_room(config, free=4 * numbers - 1)
+    low = ["model.dtype=bfloat16", "model.lora.rank=4"]
+    low = load_config(["stage=sft", f"init_from={ROOT}/assets/tiny", *low], STAGES)
+    check_room(low, free=2 * numbers)
+    check_room(load_config(["stage=sft", "init_from=some/model"], STAGES), free=0)
 
 
 SERVED = ("stage=probe", "probe.backend=openai", "probe.server.model=m")
