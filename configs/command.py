@@ -3,7 +3,6 @@
 import shlex
 import sys
 from collections.abc import Iterable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
@@ -110,7 +109,14 @@ def words_again(argv: list[str]) -> list[str]:
     if not (directory and left.is_file()):
         return argv
     words = shlex.split(read_text(left))[2:]
-    return words + rest if _names_recipe(words) else argv
+    if not _names_recipe(words):
+        return argv
+    if code := [word for word in words if ".py:" in word]:
+        raise ValueError(
+            f"{left} has {code[0]}, which runs code of a file, but only words of your own may name "
+            "one: look at the file, and give the words of that line again if it is meant."
+        )
+    return words + rest
 
 
 def asks_recipe(argv: list[str]) -> bool:
@@ -118,9 +124,10 @@ def asks_recipe(argv: list[str]) -> bool:
     words = [word.lstrip("-+") for word in argv]
     if {"h", "help"} & {*words}:
         return False
-    with suppress(ValueError):  # which is told where the words are read
-        words = words_again(argv)
-    return _names_recipe(words)
+    try:
+        return _names_recipe(words_again(argv))
+    except ValueError:  # which is told where the words are read
+        return True
 
 
 def _names_recipe(words: Sequence[str]) -> bool:

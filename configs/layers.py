@@ -8,7 +8,7 @@ from typing import Any
 from configs.checks import check_references, countable
 from configs.files import read_yaml, read_yaml_lines
 from configs.names import FILES, FROM, GROUPS, HINTS, flatten, suggest
-from configs.paths import at_home
+from configs.paths import FUNCTIONS, at_home
 from configs.renamed import refuse_renamed
 
 SETTINGS = "config.yaml"
@@ -114,5 +114,12 @@ def repeated(directory: str, given: Mapping[str, Any], others: Collection[str]) 
             f"version began it. Say what was meant, as in {lacking[0]}=..., or give the words of "
             f"{place / COMMAND}."
         )
+    for key in {*FUNCTIONS} - {*others}:
+        value = layer.settings.get(key)
+        if ".py" in str(value):
+            raise ValueError(
+                f"{file} has {key}={value}, which runs code of a file, but only words of your own "
+                f"may name one: look at the file, and give {key}=... again if that is meant."
+            )
     kept = {key: value for key, value in layer.settings.items() if key not in (*ANEW, "stage")}
     return Layer(source=str(file), settings={"stage": stage, **kept})

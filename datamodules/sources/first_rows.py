@@ -26,8 +26,10 @@ def check_manifests(data: DataConfig, names: Iterable[str]) -> None:
         return
     for name in dict.fromkeys(part for names_ in names for part in names_.split("+")):
         path = manifest_path(root, name)
-        if path.suffix == ".json" and path.is_file() and path.stat().st_size > WHOLE_BYTES:
-            check_text(path)
+        large = path.suffix == ".json" and path.is_file() and path.stat().st_size > WHOLE_BYTES
+        if large or ".py" in data.format:  # which reads rows as it likes
+            if not path.is_dir():
+                check_text(path)
             continue
         first = [*islice(read_rows(path), LOOKED_AT)]
         reader = Reader(path, root, choose(path, first, data.format))

@@ -179,6 +179,18 @@ def test_what_cannot_be_repeated_says_why(tmp_path):
     assert load_config([begin, "optim.weight_decay=0.5"], TRAIN).optim.weight_decay == 0.5
 
 
+def test_a_run_names_no_file_that_is_run(tmp_path):
+    """Whoever left the directory may be a stranger; a word of the command is not."""
+    left(tmp_path / "mine")
+    file = tmp_path / "mine" / SETTINGS
+    text = file.read_text().replace("verifiers: []", "verifiers: ['examples/my.py:f@0123']")
+    file.write_text(text)
+    found = mistake(f"--config-from={tmp_path / 'mine'}")
+    assert "data.verifiers=['examples/my.py:f@0123'], which runs code of a file" in found
+    again = load_config([f"--config-from={tmp_path / 'mine'}", "data.verifiers=[]"], TRAIN)
+    assert again.data.verifiers == []
+
+
 def test_a_recipe_is_repeated_by_its_words(tmp_path):
     (tmp_path / COMMAND).write_text("python train.py recipe=vidground 'seeds=[0,1]' seed=2\n")
     begin = ["--config-from", str(tmp_path)]
@@ -189,6 +201,9 @@ def test_a_recipe_is_repeated_by_its_words(tmp_path):
         "seed=2",
         "jobs=2",
     ]
+    (tmp_path / COMMAND).write_text("python train.py recipe=vepa data.verifiers=[my.py:f]\n")
+    with pytest.raises(ValueError, match=r"my\.py:f\], which runs code of a file"):
+        words_again(begin)
     (tmp_path / COMMAND).write_text("python train.py stage=sft\n")
     assert words_again(begin) == begin and not asks_recipe(begin)
 
