@@ -105,6 +105,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     recipe = tmp_path / "runs/vidground-digits-0123abcd"
     recipe.mkdir()
     (recipe / COMMAND).write_text("python train.py recipe=vidground\n")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
