@@ -14,7 +14,7 @@ from configs.names import flatten
 from configs.objectives import learns_by
 from configs.schema import Config
 from evaluation.statistics.tables import layout
-from runtime.runs import FAILED, FINISHED, LOCK, begun, remove
+from runtime.runs import FAILED, FINISHED, LOCK, begun, locked, remove
 from untrusted.json_text import json_of
 
 State = Literal["never began", "running", "stopped", "failed", "finished"]
@@ -83,11 +83,14 @@ def _clean(places: list[Path]) -> list[Path]:
     """Remove the directories of runs that never began, while no process has them."""
     removed = []
     for place in places:
-        with suppress(OSError), (place / LOCK).open("ab") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not begun(place):
-                remove(place)
-                removed.append(place)
+        with suppress(OSError):  # of another user
+            lock = locked(place / LOCK)
+            if lock is None:
+                continue
+            with lock:
+                if not begun(place):
+                    remove(place)
+                    removed.append(place)
     return removed
 
 

@@ -204,13 +204,13 @@ def _taken(path: Path) -> IO[bytes] | None:
         with path_in_errors(path):
             path.mkdir(parents=True, exist_ok=True)
         with suppress(FileNotFoundError):
-            lock = _locked(path / LOCK)
+            lock = locked(path / LOCK)
             if lock is None or _is_there(lock, path / LOCK):
                 return lock
             lock.close()
 
 
-def _locked(file: Path) -> IO[bytes] | None:
+def locked(file: Path) -> IO[bytes] | None:
     """Open and lock a file; None where another process has the lock."""
     lock = file.open("ab")
     try:

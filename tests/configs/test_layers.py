@@ -10,7 +10,7 @@ from configs.command import asks_recipe, words_again
 from configs.files import DEEPEST
 from configs.layers import COMMAND, SETTINGS
 from configs.load import config_hash, load_config, to_yaml
-from configs.recipes import read_command
+from configs.recipe_command import read_command
 from configs.repeating import line_of
 from configs.schema import Config
 
