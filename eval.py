@@ -1,6 +1,7 @@
 """Evaluate: `python eval.py stage=benchmark`; `--help` lists the rest."""
 
 import signal
+from functools import partial
 
 if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, signal.SIG_DFL)  # else a traceback of imports, until `start` hears
@@ -8,13 +9,16 @@ if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_
 from runtime.console import importing, run_to_exit, say, start
 from runtime.loggers import tell_unsent
 
-STAGES = ("preview", "probe", "audit", "clean", "benchmark", "compare", "push")
+STAGES = ("preview", "probe", "audit", "clean", "benchmark", "compare", "push", "runs")
 
 
 def main() -> None:
-    """Check the command line first; only then pay for importing what a stage needs."""
+    """Check the command line and what it names; only then pay for importing what a stage needs."""
     config = start(STAGES)
     tell_unsent(config)
+    with importing():
+        from datamodules.preflight import check_before  # noqa: PLC0415 - help does without arrays
+    run_to_exit(partial(check_before, config), config)
     with importing():
         match config.stage:
             case "preview":
@@ -29,6 +33,8 @@ def main() -> None:
                 from evaluation.benchmarking.compare import compare as evaluate  # noqa: PLC0415
             case "push":
                 from publishing.stage import push as evaluate  # noqa: PLC0415
+            case "runs":
+                from evaluation.runs import list_runs as evaluate  # noqa: PLC0415
             case _:
                 from evaluation.benchmarking.stage import benchmark as evaluate  # noqa: PLC0415
     run_to_exit(lambda: say(evaluate(config)), config)

@@ -17,10 +17,13 @@ STAGES = ("sft", "rlvr", "distill", "prealign")
 
 
 def main() -> None:
-    """Check the command line first; only then pay for importing torch and Lightning."""
+    """Check the command line and what it names; only then pay for importing torch and Lightning."""
     if asks_recipe(sys.argv[1:]):
         return follow_recipe()
     config = start(STAGES)
+    with importing():
+        from datamodules.preflight import check_before  # noqa: PLC0415 - help does without arrays
+    run_to_exit(partial(check_before, config), config)
     with importing():
         from training.run import train  # noqa: PLC0415 - seconds that --help does without
     run_to_exit(partial(train, config), config)

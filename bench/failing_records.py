@@ -24,7 +24,8 @@ from evaluation.benchmarking.answers import (
     new_file,
     read_answers,
 )
-from runtime.runs import MetricsLog, open_run
+from runtime.metrics_log import MetricsLog
+from runtime.runs import open_run
 from runtime.writing import write_text
 
 KEY = "0123456789abcdef" * 2

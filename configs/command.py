@@ -1,14 +1,16 @@
 """The command line: help, --print-config, and errors as one sentence."""
 
+import shlex
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
 from configs.files import read_text
+from configs.layers import COMMAND
 from configs.load import SCRIPTS, SERVES, choices, load_config, to_yaml
-from configs.names import GROUPS, captions, flatten
-from configs.paths import FOLDER
+from configs.names import FROM, GROUPS, captions, flatten
+from configs.paths import FOLDER, at_home
 from configs.recipe_command import CROSSING, Command, read_command
 from configs.recipes import RECIPES, recipes
 from configs.schema import Config
@@ -75,7 +77,8 @@ def help_text(script: str, stages: tuple[str, ...]) -> str:
     trains = SCRIPTS[stages[0]] == "train.py"
     files = {name: min((RECIPES / name).glob("*.yaml")) for name in recipes()} if trains else {}
     lines = [
-        f"usage: python {script} stage=STAGE [model=MODEL] [data=DATA] [key=value ...]",
+        f"usage: python {script} stage=STAGE [model=MODEL] [data=DATA] [config=FILE] [key=value]",
+        f"       python {script} --config-from RUN [key=value ...]",
         *([RECIPE_USAGE] if trains else []),
         *("", "stage:", *_captions(_files("stage", stages))),
         *(["", "recipe, with the weights of each step for the next:"] if trains else []),
@@ -83,22 +86,60 @@ def help_text(script: str, stages: tuple[str, ...]) -> str:
         *(line for group in groups for line in _menu(group)),
         *("", f"common settings, with their values for stage={stages[0]}:"),
         *(f"  {f'{key}={shown[key]}':<46} {said[key]}" for key in COMMON if key not in theirs),
-        *("", "--print-config shows all settings of a command without running it."),
+        *(
+            "",
+            "config=FILE reads settings from YAML of your own; words of the command win over it.",
+        ),
+        "--config-from RUN repeats a run, given its directory, with the changes that follow.",
+        "--print-config shows all settings of a command without running it.",
     ]
     return "\n".join(lines)
 
 
+def words_again(argv: list[str]) -> list[str]:
+    """Put the words that a recipe has left in place of `--config-from DIRECTORY`; of any other run
+    they stay as they are."""
+    rest, directory = argv, ""
+    for number, word in enumerate(argv):
+        name, equals, value = word.lstrip("-+").partition("=")
+        if name == FROM:
+            directory = value if equals else "".join(argv[number + 1 : number + 2])
+            rest = argv[:number] + argv[number + (1 if equals else 2) :]
+    left = Path(at_home(directory)) / COMMAND
+    if not (directory and left.is_file()):
+        return argv
+    words = shlex.split(read_text(left))[2:]
+    if not _names_recipe(words):
+        return argv
+    if code := [word for word in words if ".py:" in word]:
+        raise ValueError(
+            f"{left} has {code[0]}, which runs code of a file, but only words of your own may name "
+            "one: look at the file, and give the words of that line again if it is meant."
+        )
+    return words + rest
+
+
 def asks_recipe(argv: list[str]) -> bool:
-    """Whether a command names a recipe, or arms or seeds, and does not ask for help."""
+    """Whether a command names a recipe, or one to repeat, or arms or seeds, and asks no help."""
     words = [word.lstrip("-+") for word in argv]
+    if {"h", "help"} & {*words}:
+        return False
+    try:
+        return _names_recipe(words_again(argv))
+    except ValueError:  # which is told where the words are read
+        return True
+
+
+def _names_recipe(words: Sequence[str]) -> bool:
+    """Whether words name a recipe, or arms or seeds, which make one of a stage."""
     begins = ("recipe=", *(f"{word}=" for word in CROSSING))
-    return any(word.startswith(begins) for word in words) and not {"h", "help"} & {*words}
+    return any(word.lstrip("-+").startswith(begins) for word in words)
 
 
 def main_recipe(argv: list[str]) -> Command:
     """Resolve the command line of a recipe, or leave with what is wrong."""
     try:
-        return read_command(argv)
+        return read_command(words_again(argv))
     except ValueError as error:
         print(f"error: {for_terminal(error)}", file=sys.stderr)
         raise SystemExit(2) from None

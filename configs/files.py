@@ -84,6 +84,28 @@ def _parsed(text: str) -> Any:  # Any: as above
     return OmegaConf.to_container(found, resolve=False)
 
 
+def read_yaml_lines(path: Path) -> dict[str, int]:
+    """Find the line of each dotted key in a file that `read_yaml` takes; refuse those that stand
+    twice, once with dots and once in sections."""
+    lines: dict[str, int] = {}
+    whole = yaml.compose(read_text(path), Loader=yaml.SafeLoader)
+    left: list[tuple[str, Any]] = [] if whole is None else [("", whole)]  # Any: yaml has no types
+    while left:
+        prefix, node = left.pop()
+        for key, value in node.value:
+            name, line = f"{prefix}{key.value}", key.start_mark.line + 1
+            if isinstance(value, yaml.MappingNode):
+                left.append((f"{name}.", value))
+            elif name in lines:
+                raise ValueError(
+                    f"{path} sets {name} in line {min(line, lines[name])} and again in line "
+                    f"{max(line, lines[name])}, but each key stands once: delete one of them."
+                )
+            else:
+                lines[name] = line
+    return lines
+
+
 def section(value: Any, where: str) -> dict[str, Any]:  # Any: as above
     """Return what must be keys with values."""
     if not isinstance(value, dict):

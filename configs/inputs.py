@@ -151,6 +151,12 @@ class ContributionConfig:
         counts = ("samples", "min_correct", "min_votes", "min_questions", "refresh_samples")
         at_least("data.contribution", 1, self, *counts)
         at_least("data.contribution", 0, self, "curriculum_steps", "refresh_every")
+        if self.refresh_every and self.rule == "none":
+            raise ValueError(
+                f"data.contribution.refresh_every is {self.refresh_every}, but rule=none judges "
+                "no question: choose a rule, such as data.contribution.rule=calibrated, or leave "
+                "refresh_every out."
+            )
         if not (0 < self.alpha < 1 and 0 < self.margin < 1):
             raise ValueError(
                 f"data.contribution.alpha is {self.alpha} and margin {self.margin}, but both are "

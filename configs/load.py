@@ -1,6 +1,8 @@
 """From command-line words to a resolved Config:
 
-    defaults < stage < objective < reward < model < data < command line
+    defaults < stage < objective < reward < model < data < files of one's own < command line
+
+or those of a run that is repeated, `--config-from`, in place of the first six.
 
 The stage comes first because what suits an algorithm in general, a learning rate above all, depends
 on the model it is applied to.
@@ -20,13 +22,13 @@ from typing import Any, Literal, Union, get_args, get_origin
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from configs.checks import check_references, countable
+from configs.checks import countable
 from configs.files import read_yaml
-from configs.names import GROUPS, HINTS, flatten, nest, suggest
+from configs.layers import Layer, check_keys, read_layer, repeated
+from configs.names import FILES, FROM, GROUPS, HINTS, flatten, nest, suggest
 from configs.paths import FOLDER, SHIPPED, placed, shipped
 from configs.plugins import FORMAT, REWARD, VERIFIER, pinned
 from configs.previewing import PreviewConfig, PreviewedStage
-from configs.renamed import refuse_renamed
 from configs.schema import Config
 from configs.words import NULLS, PROSE, check_texts, listed, split_words
 from untrusted.terminal import first_line
@@ -46,9 +48,10 @@ SCRIPTS = {
     "benchmark": "eval.py",
     "compare": "eval.py",
     "push": "eval.py",
+    "runs": "eval.py",
 }
 PLACEMENT = (
-    *("logger", "run.name", "run.root", "data.workers", "data.patience"),
+    *("logger", "run.name", "run.root", "run.clean", "data.workers", "data.patience"),
     *("wandb.media_megabytes", "wandb.questions"),
     *(key for key in HINTS if key.startswith("push.")),
 )
@@ -91,25 +94,19 @@ def _allowed(hint: Any) -> str:
     return {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}[hint]
 
 
-def _lay_over(config: Any, flat: dict[str, Any], source: str) -> Any:
+def _lay_over(config: Any, layer: Layer) -> Any:
     """Merge settings into an OmegaConf config, and say what is wrong with those that do not fit."""
-    for key in flat:
-        refuse_renamed(source, key, flat[key])
-        if key not in HINTS:
-            inside = [known for known in HINTS if known.startswith(f"{key}.")]
-            hint = f"; it is a section: set {inside[0]}, ..." if inside else suggest(key, [*HINTS])
-            raise ValueError(f"{source}: there is no setting {key!r}{hint}")
-        countable(key, flat[key])
-        check_references(key, flat[key])
+    check_keys(layer)
+    flat = layer.settings
     try:
-        return OmegaConf.merge(config, nest(flat))
+        return OmegaConf.merge(config, nest({**flat}))
     except (OmegaConfBaseException, RecursionError):
         key = next(key for key in flat if not _fits(config, key, flat[key]))
         hints = [HINTS[key], *_arms(HINTS[key])]
         words = [word for hint in hints if get_origin(hint) is Literal for word in get_args(hint)]
         near = suggest(str(flat[key]), words) if words else ""
         raise ValueError(
-            f"{source}: {key} is {flat[key]!r}, but must be {_allowed(HINTS[key])}{near}"
+            f"{layer.place(key)}: {key} is {flat[key]!r}, but must be {_allowed(HINTS[key])}{near}"
         ) from None
 
 
@@ -164,10 +161,34 @@ def _chosen(
     config: Any = OmegaConf.structured(Config)  # Any: OmegaConf's nodes are typed at run time only
     if previewed is not None:
         settings = _read_choice("stage", previewed, (previewed,))
-        config = _lay_over(config, settings, f"stage={previewed}")
+        config = _lay_over(config, Layer(source=f"stage={previewed}", settings=settings))
     for group, name in zip(GROUPS, names, strict=True):
-        config = _lay_over(config, _read_choice(group, name, stages), f"{group}={name}")
+        chosen = _read_choice(group, name, stages)
+        config = _lay_over(config, Layer(source=f"{group}={name}", settings=chosen))
     return config
+
+
+def _begun(given: Mapping[str, Any], stages: tuple[str, ...]) -> Any:
+    """Lay the files that words choose over the defaults."""
+    _check_groups(given)
+    names = (given.get(group, default) for group, default in GROUPS.items())
+    chosen = tuple(None if name is None else str(name) for name in names)
+    return _chosen(chosen, stages, _previewed(given))
+
+
+def _again(left: Layer, stages: tuple[str, ...]) -> Any:
+    """Lay what a run has left over the defaults."""
+    _read_choice("stage", str(left.settings["stage"]), stages)
+    return _lay_over(OmegaConf.structured(Config), left)
+
+
+def _typed_layer(layer: Layer) -> Layer:
+    """Prepare texts for their fields, and expand paths."""
+    known = {
+        key: placed(key, _typed(key, value)) if key in HINTS else value
+        for key, value in layer.settings.items()
+    }
+    return replace(layer, settings=known)
 
 
 def load_config(argv: list[str], stages: tuple[str, ...]) -> Config:
@@ -178,19 +199,28 @@ def load_config(argv: list[str], stages: tuple[str, ...]) -> Config:
         stages: those that the calling script can run.
     """
     given = split_words(argv)
-    _check_groups(given)
-    previewed = _previewed(given)
-    chosen = (given.pop(group, default) for group, default in GROUPS.items())
-    names = tuple(None if name is None else str(name) for name in chosen)
-    config = _chosen(names, stages, previewed)
-    known = {
-        key: placed(key, _typed(key, value)) if key in HINTS else value
-        for key, value in given.items()
-    }
+    files = [_typed_layer(read_layer(file)) for file in given.pop(FILES, ())]
+    again = given.pop(FROM, None)
+    laid = {key: value for layer in files for key, value in layer.settings.items()}
+    own = {*laid, *given}
+    if again is None:
+        config = _begun({**laid, **given}, stages)
+    else:
+        config = _again(repeated(str(again), given, own | {*PLACEMENT}), stages)
+        own |= {*SHIPPED}  # which a run leaves as they were
+    groups = {group: given.pop(group, None) for group in GROUPS}
+    words = _typed_layer(Layer(source="command line", settings=given))
     try:
         there = [key for key in SHIPPED if not OmegaConf.is_missing(config, key.split(".")[0])]
-        files = {key: OmegaConf.select(config, key) for key in there}
-        config = _lay_over(config, {**shipped(files, known), **known}, "command line")
+        config = _lay_over(
+            config,
+            Layer(
+                source=f"data={groups['data']}",
+                settings=shipped({key: OmegaConf.select(config, key) for key in there}, own),
+            ),
+        )
+        for layer in (*files, words):
+            config = _lay_over(config, layer)
         if missing := sorted(OmegaConf.missing_keys(config)):
             raise ValueError(f"{missing[0]} is not set and has no default: give {missing[0]}=...")
         resolved = OmegaConf.to_object(config)
@@ -218,7 +248,8 @@ def _with_hashes(config: Config) -> Config:
 
 def read_config(file: Path) -> Config:
     """Read the settings that a run has left in its `config.yaml`."""
-    config = _lay_over(OmegaConf.structured(Config), flatten(read_yaml(file)), str(file))
+    left = Layer(source=str(file), settings=flatten(read_yaml(file)))
+    config = _lay_over(OmegaConf.structured(Config), left)
     try:
         resolved = OmegaConf.to_object(config)
     except (OmegaConfBaseException, RecursionError) as error:

@@ -20,6 +20,9 @@ GROUPS = {
 }
 """Folders of YAML files in the order in which they are laid over each other, and the default."""
 
+FILES, FROM = "config", "config-from"
+"""Words that name files of one's own settings, and a run to repeat: no settings themselves."""
+
 SPELLED = {"push-to-hub": "push.to", "runs": "compare.runs", "against": "compare.against"}
 """Settings that may be called as other trainers call them, or without their section."""
 

@@ -5,7 +5,7 @@ give is relative to the project, which ships what they name.
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -63,14 +63,14 @@ def _is_run(path: str) -> bool:
         return False
 
 
-def shipped(files: Mapping[str, str | None], given: Mapping[str, Any]) -> dict[str, str]:
+def shipped(files: Mapping[str, str | None], given: Collection[str]) -> dict[str, str]:
     """Find what the project ships when the current directory is another one.
 
     Models that it does not ship are ids on the hub; the embedded data are made where they belong.
 
     Args:
         files: what the files of this folder say.
-        given: what the command says.
+        given: settings that somebody gives.
     """
     project = FOLDER.parent.resolve()
     if Path.cwd() == project:

@@ -8,6 +8,7 @@ from typing import Any, get_args
 from configs.arms import BASE, Arm, Settings, read_arms
 from configs.checks import a_name
 from configs.comparing import BEFORE
+from configs.layers import with_files
 from configs.load import SCRIPTS
 from configs.names import GROUPS, HINTS, suggest
 from configs.paths import at_home
@@ -65,7 +66,7 @@ def read_command(argv: list[str]) -> Command:
     [skip=[STEP]] [arms=[...]] [controls=all] [seeds=[0,1]] [against=ARM] [jobs=2] [--dry-run]
     [--sbatch]`; raise ValueError with what to change."""
     words = [word for word in argv if word not in FLAGS]
-    given = split_words(words)
+    given = with_files(split_words(words))
     own = {key: given.pop(key, None) for key in OWN}
     against = given.pop("compare.against", None)
     if own["recipe"] is None:

@@ -11,10 +11,14 @@ class RunConfig:
     """Where a run keeps what it writes."""
 
     name: str | None = None
-    """Directory of the run inside `run.root`; null names it by stage, config and number."""
+    """Directory of the run inside `run.root`; null names it by stage, objective, model,
+    settings and number."""
 
     root: str = "runs"
     """Directory that holds all run directories."""
+
+    clean: bool = False
+    """Of `stage=runs`, `clean=true` for short: remove the directories of runs that never began."""
 
     def __post_init__(self) -> None:
         if self.name is not None:
@@ -94,6 +98,12 @@ class TrainerConfig:
         every = ("val_limit", "checkpoint_every", "log_every_n_steps")
         at_least("trainer", 1, self, *counts, *every)
         at_least("trainer", 0, self, "val_check_interval", "max_tokens")
+        if self.strategy not in ("auto", "ddp"):
+            raise ValueError(
+                f"trainer.strategy is {self.strategy}, but stages sum the gradients of their "
+                "processes themselves, over whole copies of the model: use ddp, with "
+                "model.lora.rank or model.freeze_towers where memory is short."
+            )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -47,6 +47,7 @@ Stage = Literal[
     "benchmark",
     "compare",
     "push",
+    "runs",
 ]
 
 SAMPLED: tuple[Stage, ...] = ("rlvr", "prealign")
@@ -88,7 +89,7 @@ class Config:
 
     stage: Stage
     """Stage to run: train.py runs sft, rlvr, distill and prealign, eval.py preview, probe,
-    audit, clean, benchmark, compare and push."""
+    audit, clean, benchmark, compare, push and runs."""
 
     seed: int = 0
     """Of data order, sampling and initial values."""
@@ -122,6 +123,11 @@ class Config:
     def __post_init__(self) -> None:
         if self.seed < 0:
             raise ValueError(f"seed is {self.seed}, but counts from 0: give seed=0 or more.")
+        if self.run.clean and self.stage != "runs":
+            raise ValueError(
+                f"run.clean is true, but stage={self.stage} removes no directories of runs: leave "
+                "it out, or clean up with stage=runs clean=true."
+            )
         self._check_asking()
         self._check_push()
         if self.stage == "distill":
@@ -132,7 +138,7 @@ class Config:
     def _check_push(self) -> None:
         """Refuse pushes of a stage that leaves no weights, and of a run that is not named."""
         push, stage = self.push, self.stage
-        evaluated = ("preview", "probe", "audit", "clean", "benchmark", "compare")
+        evaluated = ("preview", "probe", "audit", "clean", "benchmark", "compare", "runs")
         if stage in evaluated and push.to is not None:
             raise ValueError(
                 f"push.to is {push.to}, but stage={stage} leaves no weights: leave it out, or push "
@@ -169,6 +175,11 @@ class Config:
             raise ValueError(
                 f"data.task is describe, but stage={stage} has answers judged by the verifier, "
                 "which cannot read descriptions: choose stage=prealign, or leave data.task=answer."
+            )
+        if stage == "benchmark" and asked == "describe" and self.benchmark.grade_by == "answer":
+            raise ValueError(
+                "data.task is describe, but benchmark.grade_by=answer judges answers, and a "
+                "description is none: set benchmark.grade_by=description, or data.task=answer."
             )
         if stage == "sft" and asked == "describe" and self.trainer.val_check_interval:
             raise ValueError(

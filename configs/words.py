@@ -7,7 +7,7 @@ from typing import Any
 
 from configs.credentials import refuse_keys
 from configs.files import read_text
-from configs.names import GROUPS, HINTS, SPELLED, flatten, suggest
+from configs.names import FILES, FROM, GROUPS, HINTS, SPELLED, flatten, suggest
 from configs.renamed import refuse_renamed
 from untrusted.json_text import json_of
 from untrusted.terminal import first_line, refuse_unseen
@@ -24,8 +24,9 @@ TRUTHS = ("true", "false")
 
 def split_words(argv: list[str]) -> dict[str, Any]:
     """Read `k=v`, `--k=v`, `+k=v`, `++k=v`, `--k v`, `--flag` and W&B's JSON, in a word or a file;
-    the last one wins."""
+    the last one wins, but files of settings add up, in their order."""
     given: dict[str, Any] = {}
+    files: list[str] = []
     for number, word in enumerate(argv, start=1):
         key, _, value = word.lstrip("-+").partition("=")
         where = key if key in HINTS else f"word {number} of the command"
@@ -35,12 +36,16 @@ def split_words(argv: list[str]) -> dict[str, Any]:
     for word in words:
         key, equals, value = word.removeprefix("--").lstrip("+").partition("=")
         key = SPELLED.get(key, key)
+        if key == "clean" and value.lower() in TRUTHS:  # else it is a section
+            key = "run.clean"
         if word.startswith("{"):
             given |= _sections(json_of, word, "")
         elif _is_file(word):
             given |= _sections(json_of, read_text(Path(word)), "", of=word)
         elif equals and value.startswith("{") and _is_section(key):
             given |= _sections(ast.literal_eval, value, f"{key}.")  # W&B writes them as Python
+        elif equals and key == FILES:
+            files += listed(value) if value[:1] + value[-1:] == "[]" else [value]
         elif equals:
             if key == "push.to" and not value:  # null pushes nothing
                 raise ValueError(
@@ -57,7 +62,7 @@ def split_words(argv: list[str]) -> dict[str, Any]:
                 f"{word!r} is not an assignment: settings are given as key=value, such as "
                 f"optim.lr=1e-5{suggest(key, [*HINTS])}"
             )
-    return given
+    return {**given, FILES: files} if files else given
 
 
 def _joined(argv: list[str]) -> Iterator[str]:
@@ -66,7 +71,7 @@ def _joined(argv: list[str]) -> Iterator[str]:
     while words:
         word = words.pop(0)
         key = SPELLED.get(word.removeprefix("--"), word.removeprefix("--"))
-        known = key in HINTS or key in GROUPS or _is_section(key)
+        known = key in (*HINTS, *GROUPS, FILES, FROM) or _is_section(key)
         valued = HINTS.get(key) is not bool or (words and words[0].lower() in TRUTHS)
         if word.startswith("--") and known and valued:
             word = f"{word}={words.pop(0) if words else ''}"

@@ -46,8 +46,7 @@ def prompts_at(
     if size < 1:
         raise ValueError(
             f"There are {size} samples to train on, but a batch needs at least 1: check the "
-            "manifest and its quarantine, or set data.contribution.keep=all to train without "
-            "filtering."
+            "manifest, its quarantine, and what data.contribution and data.mixture leave of it."
         )
     positions = range(step * batch_size, (step + 1) * batch_size)
     places = [int(_order(seed, at // size, size)[at % size]) for at in positions]

@@ -13,6 +13,7 @@ from modules.grading import HARNESS
 from modules.policy.omni import OmniModel
 from modules.verifiers.golds import wrong_golds
 from pretrained.finding import check_weights
+from runtime.devices import no_gpu
 
 
 def weights_of(config: Config) -> str:
@@ -30,10 +31,7 @@ def count_gpus(accelerator: str) -> int:
     """Count the GPUs that a run may take; raise where it asks for one and there is none."""
     found = torch.cuda.device_count() if accelerator != "cpu" else 0
     if accelerator == "gpu" and not found:
-        raise ValueError(
-            "trainer.accelerator=gpu, but torch finds no CUDA device: set it to auto or cpu, or "
-            "mend the driver."
-        )
+        raise no_gpu("torch finds no CUDA device")
     return found
 
 

@@ -32,42 +32,62 @@ NAMED_BY = (
 )
 """Settings that name weights; code that loads them does not know which one it was."""
 
+RUN = "config.hash"
+"""File by which the directory of a run is known."""
+
+NAMES = 4
+"""Directories that are named where another one is missing."""
+
 LOCAL_WAY = (
     "set HF_HUB_OFFLINE=1 where it was fetched before, or fetch it elsewhere (hf download) and "
     "name the directory"
 )
 
 
-def check_weights(path: str) -> None:
-    """Raise what is wrong with a model directory or a model of the hub."""
+def check_weights(path: str, setting: str = NAMED_BY) -> None:
+    """Raise what is wrong with a model directory or a model of the hub.
+
+    Args:
+        setting: what names it, where that is known.
+    """
     place = Path(path)
     if place.is_dir():
-        return _check_directory(place)
+        return _check_directory(place, setting)
     if place.exists():
         raise ValueError(
             f"{path} is a file, but weights are a directory with config.json, tokenizer and "
-            f"*.safetensors: name that in {NAMED_BY}."
+            f"*.safetensors: name that in {setting}."
         )
-    if (place.parent / "config.hash").is_file() and place.name == "export":
+    if (place.parent / RUN).is_file() and place.name == "export":
         raise ValueError(
             f"{place.parent} is the directory of a run without {place.name}/, but a run leaves its "
             "weights there once its training has ended: end it with its command, or name a run "
-            f"that trains, in {NAMED_BY}."
+            f"that trains, in {setting}."
         )
     if (
         path.startswith(("/", "./", "../", "~"))
         or path.count("/") > 1
         or path.endswith("/")
-        or any(place.parent.glob("*/config.hash"))  # among runs, not among owners on the hub
+        or any(place.parent.glob(f"*/{RUN}"))  # among runs, not among owners on the hub
     ):
         raise ValueError(
             f"{path} is neither a directory that exists nor the id of a model on the hub, as "
-            f"OWNER/NAME: correct {NAMED_BY}; RUN, the directory of a run, stands for RUN/export."
+            f"OWNER/NAME: correct {setting}{_beside(place)}; RUN, the directory of "
+            "a run, stands for RUN/export."
         )
-    _check_hub(path)
+    _check_hub(path, setting)
 
 
-def _check_directory(place: Path) -> None:
+def _beside(place: Path) -> str:
+    """Name what does lie where a directory was looked for; nothing of the current directory."""
+    there = sorted(each.name for each in place.parent.glob("[!.]*") if each.is_dir())
+    if not there or place.parent == Path():
+        return ""
+    more = ", ..." if len(there) > NAMES else ""
+    return f" ({place.parent} holds {', '.join(there[:NAMES])}{more})"
+
+
+def _check_directory(place: Path, setting: str) -> None:
     """Check that a directory holds config.json, a tokenizer and all parts of the weights."""
     check_files(place)
     lacking = [] if (place / "config.json").is_file() else ["config.json"]
@@ -79,13 +99,13 @@ def _check_directory(place: Path) -> None:
         raise ValueError(
             f"{place} has no {lacking[0]}{more}, but a model is read from its config.json, "
             "tokenizer and *.safetensors: copy what is missing (a run leaves all of them in "
-            f"RUN/export), or correct {NAMED_BY}."
+            f"RUN/export), or correct {setting}."
         )
 
 
-def _check_hub(name: str) -> None:
+def _check_hub(name: str, setting: str) -> None:
     """Check that the hub, or its cache, has a model; raise with the way out if not."""
-    told = f"{name} is no directory here, and the hub"
+    told = f"{name} is no directory here{_beside(Path(name))}, and the hub"
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co")
     try:
         if isinstance(try_to_load_from_cache(name, "config.json"), str):
@@ -99,18 +119,18 @@ def _check_hub(name: str) -> None:
         ) from error
     except RepositoryNotFoundError as error:
         raise ValueError(
-            f"{told} knows no such model, or keeps it private: correct {NAMED_BY}, or log in "
+            f"{told} knows no such model, or keeps it private: correct {setting}, or log in "
             "(hf auth login, or HF_TOKEN) if it is yours."
         ) from error
     except EntryNotFoundError as error:
         raise ValueError(
             f"{told} has no config.json for it, but models are read in the format of "
-            f"transformers: name a repository that holds one, in {NAMED_BY}."
+            f"transformers: name a repository that holds one, in {setting}."
         ) from error
     except HFValidationError as error:
         raise ValueError(
             f"{name} is neither a directory nor the id of a model on the hub, as OWNER/NAME: "
-            f"correct {NAMED_BY}."
+            f"correct {setting}."
         ) from error
     except OfflineModeIsEnabled as error:
         raise ValueError(

@@ -14,7 +14,7 @@ from evaluation.statistics.tables import percent, percent_bounds
 from publishing.origin import OURS
 from publishing.record import Record
 from publishing.scores import ScoreTable
-from publishing.settings import PLACE, changed_settings, command_of, portable
+from publishing.settings import PLACE, command_of, portable, shown_settings
 from untrusted.json_text import json_of
 from untrusted.terminal import escaped
 
@@ -191,7 +191,7 @@ def _data(card: Card) -> str:
 
 
 def _training(card: Card) -> str:
-    config, changed = card.config, changed_settings(card.config)
+    config, changed = card.config, shown_settings(card.config)
     objective = ""
     if config.stage in SAMPLED:
         chosen = config.rlvr.objective

@@ -2,12 +2,11 @@
 
 import shlex
 from collections.abc import Mapping
-from dataclasses import asdict
 from pathlib import PurePath
 from typing import Any
 
-from configs.load import PLACEMENT, SCRIPTS, load_config
-from configs.names import flatten
+from configs.load import PLACEMENT, SCRIPTS
+from configs.repeating import changed_settings, written
 from configs.schema import Config
 
 PLACE = "PATH"
@@ -35,30 +34,17 @@ def _portable(text: str) -> str:
     return f"{mark}{PLACE}/{'/'.join(tail).lstrip('/')}"
 
 
-def changed_settings(config: Config) -> dict[str, str]:
+def shown_settings(config: Config) -> dict[str, str]:
     """List settings that differ from those of the stage alone, as a command writes them."""
-    plain = load_config([f"stage={config.stage}"], (config.stage,))
-    defaults, found = flatten(asdict(plain)), flatten(asdict(config))
-    return {
-        key: written(value)
-        for key, value in found.items()
-        if key not in PLACEMENT and value != defaults[key]
-    }
+    changed = changed_settings(config, but=PLACEMENT)
+    return {key: written(_shown(value)) for key, value in changed.items()}
 
 
-def written(value: Any) -> str:  # a setting is of any type
-    """Write a value as a command line has it."""
-    match value:
-        case None:
-            return "null"
-        case bool():
-            return str(value).lower()
-        case list():
-            return f"[{','.join(written(each) for each in value)}]"
-        case str():
-            return portable(value)
-        case _:
-            return repr(value)
+def _shown(value: Any) -> Any:  # a setting is of any type
+    """Write the paths of a setting without where they lie."""
+    if isinstance(value, list):
+        return [portable(item) for item in value]
+    return portable(value) if isinstance(value, str) else value
 
 
 def command_of(config: Config, changed: Mapping[str, str]) -> str:

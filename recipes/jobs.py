@@ -74,7 +74,7 @@ def _options(config: Config, name: str) -> list[str]:
     """Choose the batch script for what a step asks for, and what it needs of the cluster."""
     trainer = config.trainer
     served = config.stage == "probe" and config.probe.backend == "openai"
-    modelless = config.stage in ("preview", "audit", "clean", "compare", "push")
+    modelless = config.stage in ("preview", "audit", "clean", "compare", "push", "runs")
     if trainer.accelerator == "cpu" or served or modelless:
         file, more = "cpu", []
     elif trainer.num_nodes > 1:

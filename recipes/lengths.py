@@ -27,8 +27,9 @@ from datamodules.prompts.templates import target_text, user_turn
 from datamodules.sample import AnswerWith, Media, Sample
 from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.formats import format_of
+from datamodules.sources.manifest_files import manifest_path
 from datamodules.sources.reader import Reader
-from datamodules.sources.row_files import count_rows, manifest_path, read_rows
+from datamodules.sources.row_files import count_rows, read_rows
 from datamodules.sources.rows import digests, to_sample
 from pretrained.chat_template import render
 from pretrained.settings import check_settings

@@ -54,7 +54,7 @@ def _sum(one: float | None, other: float | None) -> float | None:
 def amounts(config: Config) -> Amounts:
     """Count what a step does: prompts by arithmetic, tokens by a few of its questions."""
     match config.stage:
-        case "preview" | "audit" | "clean" | "compare" | "push":
+        case "preview" | "audit" | "clean" | "compare" | "push" | "runs":
             return Amounts()
         case "probe":
             return _probe(config)

@@ -111,6 +111,7 @@ def identity(command: Command) -> Identity:
     return Identity(
         hash=hashlib.sha256(json.dumps(hashes).encode()).hexdigest()[:8],
         text="".join(f"{line}\n" for line in lines),
+        command=shlex.join(["python", "train.py", *command.words]),
     )
 
 

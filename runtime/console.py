@@ -23,6 +23,7 @@ from configs.recipe_command import Command
 from configs.schema import Config
 from runtime.failures import explain
 from runtime.preemption import hear, requeue, warned
+from runtime.runs import follows
 from runtime.stopping import (
     WARNING,
     ChildFailed,
@@ -111,7 +112,9 @@ def _prepare() -> None:
     sys.stderr = Screen(sys.stderr.buffer, sys.stderr.encoding, "backslashreplace")
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(Plain())
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    # Of processes that train together, one tells what all of them do.
+    level = logging.WARNING if follows() else logging.INFO
+    logging.basicConfig(level=level, handlers=[handler])
     sys.excepthook = _trace
 
 

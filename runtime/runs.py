@@ -1,33 +1,46 @@
 """Run directories: never shared by two living processes, found again by the same command.
 
-<root>/<stage>-<hash>-<k>/
+<root>/<stage>-<objective>-<model>-<hash>-<k>/
     run.lock        held by the living process; the kernel lets go of it, whatever kills that
     config.yaml     the resolved config; of a recipe, the words of its steps
-    config.hash     which config the directory belongs to; written last, so it vouches for both
+    command.txt     the line that repeats the run, in a directory of its own
+    config.hash     which config the directory belongs to; written last, so it vouches for all three
     finished        the run reached its end
-    metrics.jsonl   one row a line, see MetricsLog
+    failed.txt      the error that ended it; gone once it goes on
+    metrics.jsonl   one row a line, see runtime/metrics_log.py
     voters.txt      of a probe: the keys under which its answers are cached
 """
 
 import fcntl
 import itertools
-import json
+import logging
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import AbstractContextManager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import IO, NoReturn
 
+from configs.credentials import masked
 from configs.files import read_yaml
 from configs.launching import SHARED_DIR, slurm_job
-from configs.load import config_hash, to_yaml
-from configs.names import flatten
+from configs.layers import COMMAND, SETTINGS
+from configs.load import SCRIPTS, config_hash, to_yaml
+from configs.names import FROM, flatten
+from configs.objectives import learns_by
 from configs.renamed import new_name
+from configs.repeating import line_of
 from configs.schema import Config
-from runtime.writing import append, path_in_errors, sweep, write_bytes, write_text
-from untrusted.json_text import json_of
+from runtime.stopping import received
+from runtime.writing import path_in_errors, sweep, write_text
+
+log = logging.getLogger(__name__)
+
+FINISHED, FAILED, LOCK = "finished", "failed.txt", "run.lock"
+
+MADE_WITH = ("config.hash", SETTINGS, COMMAND, LOCK)
+"""Files that a directory is made with, in the order in which they are removed."""
 
 RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
 """Variables by which launchers number the processes of one run; 0 or unset is the leader."""
@@ -35,11 +48,14 @@ RANKS = ("RANK", "SLURM_PROCID", "NODE_RANK", "LOCAL_RANK")
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Hash and text of the settings that a run directory belongs to."""
+    """What the settings are that a run directory belongs to."""
 
     hash: str
     text: str
     """The settings behind the hash, a line each, for people."""
+
+    command: str = field(compare=False)
+    """The line that repeats the run."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,7 +72,7 @@ class Run(AbstractContextManager["Run"]):
     def finish(self) -> None:
         """Mark the run as finished, so that the same command starts a new one, and let go of it."""
         if self.lock is not None:
-            write_text(self.dir / "finished", "")
+            write_text(self.dir / FINISHED, "")
         self.close()
 
     def close(self) -> None:
@@ -64,8 +80,27 @@ class Run(AbstractContextManager["Run"]):
         if self.lock is not None:
             self.lock.close()
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: object, error: BaseException | None, _: object) -> None:
+        """Unlock the directory; after an error remove it if nothing is in it, or else leave why."""
+        if error is not None and self.lock is not None:
+            if not begun(self.dir):
+                remove(self.dir)
+            elif isinstance(error, Exception) and received() is None:
+                with suppress(OSError):
+                    write_text(self.dir / FAILED, f"{masked(str(error))}\n", durable=False)
         self.close()
+
+
+def begun(place: Path) -> bool:
+    """Whether a run has left anything but what its directory is made with."""
+    return any(file.name not in MADE_WITH for file in place.iterdir())
+
+
+def remove(place: Path) -> None:
+    """Remove the directory of a run that never began, whose lock this process holds."""
+    for name in MADE_WITH:
+        (place / name).unlink(missing_ok=True)
+    place.rmdir()
 
 
 def open_run(config: Config) -> Run:
@@ -74,17 +109,27 @@ def open_run(config: Config) -> Run:
     Processes that a launcher started together share one, which their leader takes.
     """
     together = config.trainer.devices * config.trainer.num_nodes > 1
-    root, stem = Path(config.run.root), f"{config.stage}-{config_hash(config)}"
+    root, stem = Path(config.run.root), _stem(config)
     name = config.run.name
     if name is None and together and slurm_job(os.environ):
         # The processes of one SLURM job cannot tell each other which number was free.
         name = next(_numbered(root, stem)).name
     if together and follows():
         return _follow(None if name is None else root / name)
-    run = take(root, name, stem, Identity(hash=config_hash(config), text=to_yaml(config)))
+    identity = Identity(hash=config_hash(config), text=to_yaml(config), command=line_of(config))
+    run = take(root, name, stem, identity)
     if together:
         os.environ[SHARED_DIR] = str(run.dir.resolve())
+    again = f"python {SCRIPTS[config.stage]} --{FROM} {run.dir}"
+    log.info("run directory: %s%s; again: %s", run.dir, " (resumed)" * run.resumed, again)
     return run
+
+
+def _stem(config: Config) -> str:
+    """Name a directory by the stage, what it learns by, the model and the settings."""
+    by = learns_by(flatten(asdict(config)))
+    model = None if config.stage in ("audit", "clean") else config.model.name[:40]  # of 255
+    return "-".join(filter(None, (config.stage, by, model, config_hash(config))))
 
 
 def follows() -> bool:
@@ -129,20 +174,20 @@ def _claim(identity: Identity, path: Path) -> Run | None:
 
     Of processes that start at the same moment, all may create the directory: the lock decides.
     """
-    with path_in_errors(path):
-        path.mkdir(parents=True, exist_ok=True)
-    lock = _locked(path / "run.lock")
+    lock = _taken(path)
     if lock is None:
         return None
     try:
         _check_identity(identity, path)
-        if (path / "finished").exists():
+        if (path / FINISHED).exists():
             lock.close()
             return None
         sweep(path)
+        (path / FAILED).unlink(missing_ok=True)
         resumed = (path / "config.hash").exists()
         if not resumed:
-            write_text(path / "config.yaml", identity.text)
+            write_text(path / SETTINGS, identity.text)
+            write_text(path / COMMAND, f"{identity.command}\n")
             write_text(path / "config.hash", identity.hash)
     except (OSError, ValueError):
         lock.close()
@@ -152,7 +197,20 @@ def _claim(identity: Identity, path: Path) -> Run | None:
     return Run(dir=path, resumed=resumed, lock=lock)
 
 
-def _locked(file: Path) -> IO[bytes] | None:
+def _taken(path: Path) -> IO[bytes] | None:
+    """Make a directory and lock it, again if another process removes it in between; None where
+    another one has the lock."""
+    while True:
+        with path_in_errors(path):
+            path.mkdir(parents=True, exist_ok=True)
+        with suppress(FileNotFoundError):
+            lock = locked(path / LOCK)
+            if lock is None or _is_there(lock, path / LOCK):
+                return lock
+            lock.close()
+
+
+def locked(file: Path) -> IO[bytes] | None:
     """Open and lock a file; None where another process has the lock."""
     lock = file.open("ab")
     try:
@@ -167,6 +225,15 @@ def _locked(file: Path) -> IO[bytes] | None:
     return lock
 
 
+def _is_there(lock: IO[bytes], file: Path) -> bool:
+    """Whether a lock that was taken is that of the directory, and not of one just removed."""
+    held = os.fstat(lock.fileno())
+    with suppress(FileNotFoundError):
+        found = file.stat()
+        return (held.st_dev, held.st_ino) == (found.st_dev, found.st_ino)
+    return False
+
+
 def _check_identity(identity: Identity, path: Path) -> None:
     """Raise where a directory was begun with other settings, which its metrics would mix."""
     found = _read(path / "config.hash")
@@ -176,21 +243,21 @@ def _check_identity(identity: Identity, path: Path) -> None:
         raise ValueError(
             f"{path / 'config.hash'} is damaged (it begins with {found[:20]!r}), but it says which "
             "settings the run belongs to: restore it, delete it if the settings are those of "
-            f"{path / 'config.yaml'}, or choose another run.name."
+            f"{path / SETTINGS}, or choose another run.name."
         )
     _refuse_renamed(path)
-    theirs = (_read(path / "config.yaml") or "").splitlines()
+    theirs = (_read(path / SETTINGS) or "").splitlines()
     changed = [line.strip() for line in identity.text.splitlines() if line not in theirs]
     raise ValueError(
         f"{path} holds a run with config {found}, but this command has config "
         f"{identity.hash} (different: {', '.join(changed[:3])}), and one run has one config: "
-        f"repeat the settings in {path / 'config.yaml'}, or choose another run.name."
+        f"repeat the settings in {path / SETTINGS}, or choose another run.name."
     )
 
 
 def _refuse_renamed(path: Path) -> None:
     """Raise where a run was begun by a version that called its settings by other names."""
-    file, settings = path / "config.yaml", dict[str, object]()
+    file, settings = path / SETTINGS, dict[str, object]()
     with suppress(OSError, ValueError):  # what cannot be read is told as such below
         settings = flatten(read_yaml(file))
     for key in settings:
@@ -203,7 +270,7 @@ def _refuse_renamed(path: Path) -> None:
 
 def _refuse(path: Path) -> NoReturn:
     """Raise why the directory of a named run cannot be taken."""
-    if (path / "finished").exists():
+    if (path / FINISHED).exists():
         raise ValueError(
             f"the run in {path} is finished, and a finished run stays as it is: choose another "
             "run.name, or delete the directory."
@@ -229,41 +296,3 @@ def _follow(path: Path | None) -> Run:
 def _read(path: Path) -> str | None:
     """Read a text file; None where there is none. What is no text shows as such."""
     return path.read_bytes().decode(errors="backslashreplace") if path.exists() else None
-
-
-def append_jsonl(path: Path, row: Mapping[str, object]) -> None:
-    """Append one row, in one write, so that a kill tears at most the last line."""
-    append(path, json.dumps(row, ensure_ascii=False).encode() + b"\n")
-
-
-class MetricsLog:
-    """The rows of a run, one JSON object a line; floats are read back bit for bit."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-
-    def append(self, step: int, values: Mapping[str, object]) -> None:
-        """Write a row and hand it to the kernel, which keeps it if this process is killed."""
-        append_jsonl(self.path, {"step": step, **values})
-
-    def truncate_after(self, step: int) -> None:
-        """Drop what a resumed run logs again: rows after its checkpoint, and a torn last line."""
-        if not self.path.exists():
-            return
-        *lines, _torn = self.path.read_bytes().split(b"\n")  # b"" where the last line is whole
-        kept = [line for number, line in enumerate(lines, 1) if self._step(line, number) <= step]
-        write_bytes(self.path, b"".join(line + b"\n" for line in kept))
-
-    def _step(self, line: bytes, number: int) -> int:
-        """Read which step a row is of."""
-        try:
-            step = json_of(line)["step"]
-            if type(step) is int:
-                return step
-            reason = f"its step is {step!r}"
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            reason = str(error) or type(error).__name__
-        raise ValueError(
-            f"{self.path}:{number} is damaged ({reason}), but every line is a row with its step: "
-            "mend or delete the line, and repeat the command."
-        )

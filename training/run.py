@@ -42,7 +42,6 @@ MANY = 1 << 30
 def train(config: Config) -> Path:
     """Run one training stage to its end, resuming a killed run; return its export."""
     with open_run(config) as run:
-        log.info("run directory: %s%s", run.dir, " (resumed)" if run.resumed else "")
         trainer = build_trainer(config, run)
         if config.push.to is not None and trainer.is_global_zero:
             check_account(push_of(config, run.dir))

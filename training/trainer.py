@@ -16,6 +16,7 @@ from lightning.pytorch.plugins.layer_sync import LayerSync
 from configs.launching import alone_in_job
 from configs.schema import SAMPLED, Config, TrainerConfig
 from inference.loading import count_gpus
+from runtime.devices import too_few
 from runtime.loggers import sends_to_wandb
 from runtime.runs import Run
 from training.callbacks.checkpoints import AtomicCheckpointIO, StepCheckpoint
@@ -33,12 +34,6 @@ def build_trainer(config: Config, run: Run) -> L.Trainer:
     """Build a trainer for optimizer steps instead of epochs, with our own checkpoints."""
     settings = config.trainer
     _check_devices(settings)
-    if settings.strategy not in ("auto", "ddp"):
-        raise ValueError(
-            f"trainer.strategy is {settings.strategy}, but stages sum the gradients of their "
-            "processes themselves, over whole copies of the model: use ddp, with model.lora.rank "
-            "or model.freeze_towers where memory is short."
-        )
     # It advises srun, also where one process is what the settings say; `check_launch` compares.
     warnings.filterwarnings("ignore", message=r"The `srun` command is available")
     return L.Trainer(
@@ -67,11 +62,7 @@ def _check_devices(settings: TrainerConfig) -> None:
     """Raise where GPUs are configured that this process does not see."""
     found = count_gpus(settings.accelerator)
     if 0 < found < settings.devices:
-        raise ValueError(
-            f"trainer.devices is {settings.devices}, but this process sees {found} GPUs (as "
-            f"CUDA_VISIBLE_DEVICES says), and needs all of its node: set trainer.devices={found}, "
-            "or show it more; under SLURM ask for --gpus-per-node, not --gpus-per-task."
-        )
+        raise too_few(settings.devices, found)
 
 
 def _plugins(settings: TrainerConfig) -> list[Plugin]:
@@ -97,12 +88,6 @@ def _plugins(settings: TrainerConfig) -> list[Plugin]:
 def build_callbacks(config: Config, run: Run) -> list[Callback]:
     """Build callbacks that log and save; none of them affects training."""
     settings, wanted = config.trainer, config.data.contribution
-    if wanted.refresh_every and wanted.rule == "none":
-        raise ValueError(
-            f"data.contribution.refresh_every is {wanted.refresh_every}, but rule=none judges no "
-            "question: choose a rule, such as data.contribution.rule=calibrated, or leave "
-            "refresh_every out."
-        )
     callbacks: list[Callback] = [
         OwnSignals(),
         StepProgress(),

@@ -24,9 +24,10 @@ from datamodules.sample import Sample
 from datamodules.sources.adapter import Row
 from datamodules.sources.answers.normalize import RowError
 from datamodules.sources.formats import format_of
+from datamodules.sources.manifest_files import manifest_path
 from datamodules.sources.quarantine import KNOWN_TEST
 from datamodules.sources.reader import Reader
-from datamodules.sources.row_files import manifest_path, read_rows
+from datamodules.sources.row_files import read_rows
 from untrusted.json_text import json_of
 
 ALIKE = 0.8

@@ -21,10 +21,10 @@ from datamodules.contamination.clean_view import read_view
 from datamodules.sample import Sample
 from datamodules.sources.formats import FORMATS, TWIN, format_of, is_test_set, trains_on
 from datamodules.sources.index.table import column_of, take
+from datamodules.sources.manifest_files import manifest_path
 from datamodules.sources.published.benchmark_names import TEST, named_in_path
 from datamodules.sources.published.known_tests import known_in
 from datamodules.sources.quarantine import KNOWN_TEST, Quarantine
-from datamodules.sources.row_files import manifest_path
 
 log = logging.getLogger(__name__)
 

@@ -26,8 +26,8 @@ from datamodules.sample import Media, Role, Sample
 from datamodules.sources.index.gold_check import GoldCheck, with_right_golds
 from datamodules.sources.index.manifest_index import open_samples
 from datamodules.sources.index.table import checked, column_of, take
+from datamodules.sources.manifest_files import manifest_path
 from datamodules.sources.quarantine import Quarantine
-from datamodules.sources.row_files import manifest_path
 
 log = logging.getLogger(__name__)
 

@@ -23,14 +23,10 @@ from datamodules.sources.bounds import (
     refuse_many_values,
     too_large,
 )
+from datamodules.sources.manifest_files import check_text
 from datamodules.sources.nested import questions_in
 from datamodules.sources.parquet import Raw, count_parquet, parquet_rows
 from untrusted.json_text import json_of, same_name
-
-ENDINGS = (".jsonl", ".json", ".csv", ".tsv", ".parquet")
-
-PACKED = (".gz", ".bz2", ".xz", ".zst", ".zip", ".tar", ".tgz")
-"""Archives and compressed files, which would have to be unpacked at every opening."""
 
 LARGEST_JSON = 2**30
 """Size of a file that is one JSON value; parsed, it takes several times as much memory."""
@@ -48,17 +44,6 @@ class Found:
     """Of the row in the manifest, from 1; that of its line where rows are lines."""
 
     row: Row | RowError
-
-
-def manifest_path(root: Path, name: str) -> Path:
-    """Find a manifest by its name: a `.jsonl` file, unless the name has another ending or is that
-    of a directory of Parquet shards without such a file beside it."""
-    path, lines = root / name, root / f"{name}.jsonl"
-    return (
-        path
-        if path.suffix in (*ENDINGS, *PACKED) or (path.is_dir() and not lines.is_file())
-        else lines
-    )
 
 
 def read_rows(path: Path, *, every: int = 1) -> Iterator[Found]:
@@ -87,16 +72,7 @@ def count_rows(path: Path) -> int:
 def _raws(path: Path) -> Iterator[Raw]:
     if path.is_dir() or path.suffix == ".parquet":
         return parquet_rows(path)
-    if path.suffix in PACKED:
-        raise ValueError(
-            f"{path} is packed, but manifests are read as they are: unpack it, and name the file "
-            f"that comes out of it, one of {', '.join(ENDINGS)}."
-        )
-    if not path.is_file():
-        raise ValueError(
-            f"There is no manifest {path}, but questions are read from one: write it there, one "
-            "JSON object per line, or name another directory with data.root=..."
-        )
+    check_text(path)
     if path.suffix == ".json":
         return _json(path)
     if path.suffix in (".csv", ".tsv"):

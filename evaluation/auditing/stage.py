@@ -12,8 +12,8 @@ from datamodules.contribution.selection import probe_directory
 from datamodules.digits.build import ensure
 from datamodules.sample import Sample
 from datamodules.sources.manifest import read_manifest
+from datamodules.sources.manifest_files import manifest_path
 from datamodules.sources.quarantine import Quarantine
-from datamodules.sources.row_files import manifest_path
 from datamodules.truth import read_truth
 from evaluation.auditing.coverage import Coverage, coverage
 from evaluation.auditing.plot import draw

@@ -7,7 +7,7 @@ from itertools import groupby
 from pathlib import Path
 from textwrap import wrap
 
-from datamodules.sources.row_files import ENDINGS
+from datamodules.sources.manifest_files import ENDINGS
 from evaluation.benchmarking.report import POWER, Ablation, Comparison, Grounding, Report, ScoreRow
 from evaluation.statistics.intervals import Interval
 from evaluation.statistics.tables import comparison_table, layout, percent, percent_alone

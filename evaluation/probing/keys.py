@@ -1,18 +1,13 @@
-"""Read the API key of a server, and keep it out of logs and errors."""
+"""Keep the API key of a server out of logs and errors."""
 
 import base64
 import html
-import os
 import re
 from collections.abc import Iterator
 from urllib.parse import unquote
 
 from configs.credentials import SHORTEST
-from configs.probing import ServerConfig
 from untrusted.composing import composed
-from untrusted.servers import is_loopback
-
-NO_KEY = "none"  # what a server that needs no key is sent
 
 GIVEAWAY = SHORTEST
 """Consecutive letters and digits of a key that count as a leak; a shorter key is no secret."""
@@ -24,19 +19,6 @@ LONGEST = 400
 
 ESCAPE = re.compile(r"\\+(?:u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[bfnrt])")
 """An escaped character of JSON and others."""
-
-
-def read_key(server: ServerConfig) -> str:
-    """Read the key from the environment; a server on this machine may need none."""
-    key = os.environ.get(server.key_variable, "").strip()
-    if not key and is_loopback(server.url):
-        return NO_KEY
-    if not (key and key.isascii() and key.isprintable()):
-        raise ValueError(
-            f"The environment variable {server.key_variable} holds no key that could be sent to "
-            f"{server.url}: set it to the key, or name another with probe.server.key_variable."
-        )
-    return key
 
 
 def quoted(text: str, key: str) -> str:

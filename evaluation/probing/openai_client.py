@@ -16,9 +16,9 @@ from typing import cast, final
 from configs.probing import ServerConfig
 from datamodules.draws import draw_seed
 from evaluation.probing.chat_messages import ChatRequest
-from evaluation.probing.keys import read_key
 from evaluation.probing.replies import NoAnswer, answer
 from evaluation.probing.troubles import HOPELESS, RESTARTING, Trouble, failed, refused
+from runtime.serving import read_key
 from untrusted.servers import Broken, Line, Overdue, Unreachable, Unusable, reach
 
 log = logging.getLogger(__name__)
@@ -200,7 +200,7 @@ class _Session:
                 again = away or (outcome.passing and tries <= self.server.retries)
                 if not again or waited + pause > PATIENCE:
                     raise self._error(outcome, away)
-                tell = tries > self.server.retries
+                tell = tries > self.server.retries or not self.answered
                 if tell and not self.waiting:
                     log.warning(
                         "%s: %s Asking again in %.0f s.", self.server.url, outcome.text, pause

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from math import isnan, nan
 from typing import final
@@ -237,19 +237,24 @@ class ProbeRunner:
     def _write(self, task: ProbeTask, request: ProbeRequest, counts: Iterable[ProbeCounts]) -> None:
         """Cache counts as they arrive; they are kept whatever stops the rest."""
         key = task.probe.key(greedy=request.greedy)
-        describe_probe(self.cache, key, task.probe.facts(greedy=request.greedy))
+        facts = task.probe.facts(greedy=request.greedy)
         rows: list[ProbeRow] = []
         since = time.monotonic()
         try:
             for count in counts:
                 rows.append(self._row(count, key, task.query))
                 if len(rows) >= ROWS_PER_SHARD or time.monotonic() - since >= SECONDS_PER_SHARD:
-                    write_shard(self.cache, date_after_last(self.cache, rows))
+                    self._keep(key, facts, rows)
                     rows, since = [], time.monotonic()
         finally:
             if rows:
-                write_shard(self.cache, date_after_last(self.cache, rows))
+                self._keep(key, facts, rows)
             self._read.pop(key, None)
+
+    def _keep(self, key: str, facts: Mapping[str, object], rows: Sequence[ProbeRow]) -> None:
+        """Add rows to the cache; a probe that got no answer leaves nothing there."""
+        describe_probe(self.cache, key, facts)
+        write_shard(self.cache, date_after_last(self.cache, rows))
 
     def _row(self, counts: ProbeCounts, key: str, query: RuleQuery) -> ProbeRow:
         return ProbeRow(

@@ -13,7 +13,7 @@ from configs.names import HINTS, captions
 
 ROOT = Path(__file__).parents[2]
 TRAIN = ("sft", "rlvr", "distill", "prealign")
-EVAL = ("preview", "probe", "audit", "clean", "benchmark", "push")
+EVAL = ("preview", "probe", "audit", "clean", "benchmark", "push", "runs")
 
 
 def test_help_names_stages_choices_and_settings():

@@ -15,7 +15,7 @@ from configs.schema import Config
 
 ROOT = Path(__file__).parents[2]
 TRAIN = ("sft", "rlvr", "distill", "prealign")
-EVAL = ("preview", "probe", "audit", "clean", "benchmark", "compare", "push")
+EVAL = ("preview", "probe", "audit", "clean", "benchmark", "compare", "push", "runs")
 STAGES = TRAIN + EVAL
 FILES = sorted(path for group in GROUPS for path in (FOLDER / group).glob("*.yaml"))
 NAMED = [
@@ -111,7 +111,7 @@ ROUNDS = {  # of 2 minibatches, 3 times over: 6 optimizer steps
     "rlvr.log_rollouts_every": (48, 50, 54),
     "data.contribution.refresh_every": (0, 1, 6),
 }
-SIX = ("rlvr.minibatches=2", "rlvr.num_iterations=3")
+SIX = ("rlvr.minibatches=2", "rlvr.num_iterations=3", "data.contribution.rule=vidground")
 
 
 @pytest.mark.parametrize("key", ROUNDS)

@@ -38,7 +38,7 @@ def test_a_batch_may_be_larger_than_the_data():
 
 
 def test_no_samples_at_all_is_an_error_that_says_where_to_look():
-    with pytest.raises(ValueError, match=r"0 samples.*quarantine.*keep=all"):
+    with pytest.raises(ValueError, match=r"0 samples.*quarantine.*data.contribution"):
         prompts_at(0, seed=0, size=0, batch_size=2)
 
 

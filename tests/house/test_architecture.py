@@ -28,7 +28,7 @@ MAY_IMPORT = {
 }
 TORCH_FREE = (
     *("conditions", "sample", "truth", "contribution/", "contamination/", "media/", "sources/"),
-    *("prompts/orders", "prompts/templates", "loading/mixture", "loading/traces"),
+    *("prompts/orders", "prompts/templates", "loading/mixture", "loading/traces", "preflight"),
 )
 NO_TORCH = (
     *("untrusted/", "configs/", "runtime/", "modules/verifiers/", "recipes/"),

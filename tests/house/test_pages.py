@@ -10,8 +10,9 @@ from typing import get_args
 import pytest
 from wandb.cli.cli import cli
 
-from configs.command import asks_recipe, main_config
-from configs.load import HINTS, SERVES, choices, flatten, load_config
+from configs.command import asks_recipe, main_config, words_again
+from configs.layers import COMMAND, SETTINGS
+from configs.load import HINTS, SERVES, choices, flatten, load_config, to_yaml
 from configs.paths import FOLDER
 from configs.recipe_command import read_command
 from datamodules.sources.answers.normalize import Reason
@@ -92,13 +93,31 @@ def test_there_are_pages_and_commands_to_test():
     assert {"demo", "test"} <= {word for _, words in MAKES for word in words}
 
 
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A directory with the files of settings and the runs that pages name."""
+    for name in ("cluster", "mine"):
+        (tmp_path / f"{name}.yaml").write_text("optim.lr: 2e-4\n")
+    for name, words in {"mine": ["stage=rlvr"], "benchmark": ["stage=benchmark"]}.items():
+        (tmp_path / "runs" / name).mkdir(parents=True)
+        config = load_config(words, TRAIN_STAGES + EVAL_STAGES)
+        (tmp_path / "runs" / name / SETTINGS).write_text(to_yaml(config))
+    recipe = tmp_path / "runs/vidground-digits-0123abcd"
+    recipe.mkdir()
+    (recipe / COMMAND).write_text("python train.py recipe=vidground\n")
+    (tmp_path / "examples").symlink_to(ROOT / "examples")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
 @pytest.mark.parametrize(("page", "words"), RUNS, ids=named)
-def test_every_run_shown_can_be_started(page, words, tmp_path):
+def test_every_run_shown_can_be_started(page, words, place):
     script, *settings = words
+    settings = words_again(settings)
     if asks_recipe(settings):
         command = read_command(settings)
         for arm in command.arms or (None,):
-            assert resolve(command, tmp_path, arm)
+            assert resolve(command, place, arm)
     elif {"--help", "--print-config"} & {*settings}:
         with pytest.raises(SystemExit) as left:
             main_config(settings, STAGES[script])

@@ -3,7 +3,7 @@
 import pytest
 
 from configs.load import load_config
-from publishing.settings import changed_settings, command_of, portable, written
+from publishing.settings import command_of, portable, shown_settings
 
 
 @pytest.mark.parametrize(
@@ -25,15 +25,15 @@ def test_a_path_is_shown_by_its_end(path, told):
     assert portable(path) == told
 
 
-def test_each_type_is_written_as_it_is_typed():
-    assert written(None) == "null" and written(True) == "true" and written(3e-6) == "3e-06"
-    assert written(["a", "/x/b"]) == "[a,PATH/b]" and written([]) == "[]"
+def test_paths_in_settings_are_shown_by_their_ends():
+    config = load_config(["stage=sft", "init_from=/x/b", "data.contribution.probes=[a]"], ("sft",))
+    assert shown_settings(config) == {"init_from": "PATH/b", "data.contribution.probes": "[a]"}
 
 
 def test_places_and_pushes_are_no_settings_of_what_was_learned():
     words = ["run.name=a", "run.root=b", "logger=wandb", "data.workers=2", "push.to=me/x"]
     config = load_config(["stage=sft", *words], ("sft",))
-    assert changed_settings(config) == {}
+    assert shown_settings(config) == {}
     assert command_of(config, {}) == "python train.py stage=sft"
 
 

@@ -17,7 +17,8 @@ from configs.load import SCRIPTS, load_config
 from configs.schema import Config
 from evaluation.benchmarking.answers import Answer, AnswerKey, append_answers
 from runtime.failures import explain
-from runtime.runs import MetricsLog, open_run
+from runtime.metrics_log import MetricsLog
+from runtime.runs import open_run
 from tests.runtime.test_writing import files_of_at_most
 from training.callbacks import checkpoints
 from training.callbacks.checkpoints import AtomicCheckpointIO

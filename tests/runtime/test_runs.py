@@ -15,7 +15,8 @@ import pytest
 
 from configs.load import config_hash, load_config
 from configs.schema import Config
-from runtime.runs import RANKS, MetricsLog, append_jsonl, open_run
+from runtime.metrics_log import MetricsLog, append_jsonl
+from runtime.runs import RANKS, open_run
 from tests.mortal import mortal
 
 ROOT = Path(__file__).parents[2]
@@ -57,13 +58,27 @@ def hold(tmp_path: Path) -> Iterator:
         process.communicate()
 
 
-def test_a_nameless_run_is_named_by_stage_config_and_number(tmp_path):
+def test_a_nameless_run_is_named_by_stage_objective_model_config_and_number(tmp_path):
     config = settings(tmp_path)
     with open_run(config) as run:
-        assert run.dir == tmp_path / f"rlvr-{config_hash(config)}-0"
+        assert run.dir == tmp_path / f"rlvr-default-tiny-{config_hash(config)}-0"
         assert not run.resumed
         assert (run.dir / "config.hash").read_text() == config_hash(config)
         assert f"root: {tmp_path}" in (run.dir / "config.yaml").read_text()
+
+
+@pytest.mark.parametrize(
+    ("words", "begin"),
+    [
+        ("stage=rlvr objective=gspo model=qwen2_5_vl_3b", "rlvr-gspo-qwen2_5_vl_3b-"),
+        ("stage=sft", "sft-tiny-"),
+        ("stage=distill", "distill-self-tiny-"),
+    ],
+)
+def test_only_what_a_stage_has_is_in_its_name(words, begin, tmp_path):
+    config = load_config([*words.split(), f"run.root={tmp_path}"], ("rlvr", "sft", "distill"))
+    with open_run(config) as run:
+        assert run.dir.name == f"{begin}{config_hash(config)}-0"
 
 
 def test_a_second_living_run_gets_the_next_number(tmp_path):
@@ -92,9 +107,33 @@ def test_another_config_is_another_run(tmp_path):
 
 
 def test_an_error_inside_leaves_the_run_unfinished(tmp_path):
-    with pytest.raises(ZeroDivisionError), open_run(settings(tmp_path)):
+    with pytest.raises(ZeroDivisionError), open_run(settings(tmp_path)) as run:
+        (run.dir / "metrics.jsonl").touch()
         1 / 0  # noqa: B018
     assert open_run(settings(tmp_path)).resumed
+
+
+def test_an_error_before_anything_else_leaves_nothing(tmp_path):
+    with pytest.raises(ZeroDivisionError), open_run(settings(tmp_path, "run.name=mine")):
+        1 / 0  # noqa: B018
+    assert [*tmp_path.iterdir()] == []
+    with open_run(settings(tmp_path, "run.name=mine", "seed=1")) as run:
+        assert not run.resumed
+
+
+def test_a_lock_that_another_process_has_just_removed_is_not_taken(tmp_path, monkeypatch):
+    """The first one locks a file that is gone by then; the second is of the directory."""
+    taken = []
+
+    def flock(file, operation):
+        if not taken:
+            (next(tmp_path.iterdir()) / "run.lock").unlink()
+            next(tmp_path.iterdir()).rmdir()
+        taken.append(file)
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with open_run(settings(tmp_path)) as run:
+        assert taken[0].closed and (run.dir / "run.lock").exists()
 
 
 def test_a_directory_without_its_hash_was_never_begun(tmp_path):
@@ -171,7 +210,7 @@ def test_a_requeued_array_task_finds_its_own_run(tmp_path, monkeypatch):
     for task in ("0", "1", "0"):
         monkeypatch.setenv("SLURM_ARRAY_TASK_ID", task)
         run = open_run(settings(tmp_path))
-        names.append((run.dir.name[14:], run.resumed))
+        names.append((run.dir.name[len("rlvr-default-tiny-01234567-") :], run.resumed))
         run.close()
     assert names == [("job12_0", False), ("job12_1", False), ("job12_0", True)]
 
@@ -179,7 +218,8 @@ def test_a_requeued_array_task_finds_its_own_run(tmp_path, monkeypatch):
 def test_a_job_that_starts_twice_gets_two_directories(tmp_path, monkeypatch):
     monkeypatch.setenv("SLURM_JOB_ID", "12")
     with open_run(settings(tmp_path)) as first, open_run(settings(tmp_path)) as second:
-        assert (first.dir.name[14:], second.dir.name[14:]) == ("job12", "job12-1")
+        names = [run.dir.name[len("rlvr-default-tiny-01234567-") :] for run in (first, second)]
+        assert names == ["job12", "job12-1"]
 
 
 def test_processes_of_one_run_follow_their_leader(tmp_path, monkeypatch):

@@ -8,7 +8,7 @@ from lightning.pytorch.callbacks import Callback, ProgressBar
 from tqdm import tqdm
 
 from modules.base import PostTrainingModule
-from runtime.runs import MetricsLog
+from runtime.metrics_log import MetricsLog
 
 SHOWN = ("train/reward", "train/loss", "val/accuracy")
 """Metrics shown beside the bar, by the last part of their names."""

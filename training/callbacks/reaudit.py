@@ -23,7 +23,7 @@ from modules.base import PostTrainingModule
 from modules.grading import GradedGroup, answer
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import Sampling
-from runtime.runs import MetricsLog
+from runtime.metrics_log import MetricsLog
 from training.callbacks.metrics import log_row
 from untrusted.json_text import json_of
 

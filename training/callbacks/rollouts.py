@@ -19,7 +19,7 @@ from datamodules.questions import QuestionData
 from datamodules.sample import Sample
 from modules.rlvr import RlvrModule
 from modules.rollout.rollout import Experience
-from runtime.runs import MetricsLog
+from runtime.metrics_log import MetricsLog
 from training.callbacks.metrics import log_row
 
 COLUMNS = ("step", "id", "question", "media", "answer", "completion", "correct", "reward")

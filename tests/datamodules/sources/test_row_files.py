@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from datamodules.sources.answers.normalize import RowError
-from datamodules.sources.row_files import count_rows, manifest_path, read_rows
+from datamodules.sources.manifest_files import manifest_path
+from datamodules.sources.row_files import count_rows, read_rows
 
 
 def rows(path: Path) -> list[object]:
@@ -32,8 +33,9 @@ def test_lines_are_rows_numbered_as_an_editor_does(tmp_path):
 
 @pytest.mark.parametrize("line", [b'{"a": "\xff"}', b"[" * 100_000, '{"a": 1}'.encode("utf-16")])
 def test_a_line_of_another_encoding_or_without_end_is_one_bad_row(tmp_path, line):
-    path = written(tmp_path / "a.jsonl", line.replace(b"\n", b"") + b'\n{"a": 2}\n')
-    assert rows(path) == ["malformed", {"a": 2}]
+    content = b'{"a": 1}\n' + line.replace(b"\n", b"") + b'\n{"a": 2}\n'
+    path = written(tmp_path / "a.jsonl", content)
+    assert rows(path) == [{"a": 1}, "malformed", {"a": 2}]
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_row(tmp_path):

@@ -164,3 +164,12 @@ def test_an_array_that_divides_nothing_evenly_is_refused(environ, told):
     variables = {f"SLURM_ARRAY_TASK_{name}": value for name, value in environ.items()}
     with pytest.raises(ValueError, match=told):
         shard_of("auto", variables)
+
+
+def test_a_probe_that_got_no_answer_leaves_nothing_in_the_cache(root, tmp_path):
+    """Nobody listens at port 9 of this machine; an audit would show a row without numbers."""
+    words = ["probe.backend=openai", "probe.server.model=m", "probe.conditions=[text_only]"]
+    url = "probe.server.url=http://127.0.0.1:9/v1"
+    with pytest.raises(ValueError, match="cannot be reached"):
+        probe(config(root, tmp_path, *words, url))
+    assert not (tmp_path / "probes").exists() or not [*(tmp_path / "probes").iterdir()]

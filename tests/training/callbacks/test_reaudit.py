@@ -179,11 +179,9 @@ def test_a_policy_at_rest_answers_as_the_probe_that_filled_the_cache(root, tmp_p
 
 
 def test_an_audit_needs_a_rule(root, tmp_path):
-    config = load_config(
-        words(root, tmp_path, "none", "data.contribution.refresh_every=5"), ("rlvr",)
-    )
+    given = words(root, tmp_path, "none", "data.contribution.refresh_every=5")
     with pytest.raises(ValueError, match=r"refresh_every is 5.*rule=none.*rule=calibrated"):
-        train(config)
+        load_config(given, ("rlvr",))
 
 
 def test_an_audit_needs_questions_that_the_rule_can_decide_on(root, tmp_path):
