@@ -90,20 +90,24 @@ class Cluster:
             time.sleep(0.1)
 
     def finish(self, job: str) -> list[dict[str, str]]:
-        """Wait until all tasks of a job are completed; do not wait for SLURM's two minutes."""
+        """Wait until all tasks of a job are completed; do not wait for SLURM's two minutes.
+
+        Nor hurry more: slurmd refuses a job that starts again in the second in which it was ended
+        ("already killed, do not launch batch job"), and SLURM then calls it failed.
+        """
+        hurried: set[tuple[str, str]] = set()
 
         def completed() -> bool:
             found = self.jobs(job)
             for one in found:
                 ended = one["JobState"] in FAILED or "Never" in one["Reason"]
-                assert not ended, self.said()[-3000:]
-                if one["JobState"] == "PENDING" and one["Restarts"] != "0":
-                    task = one.get("ArrayTaskId")
-                    name = f"{one['ArrayJobId']}_{task}" if task else job
-                    subprocess.run(
-                        ["scontrol", "update", f"jobid={name}", "StartTime=now"],
-                        capture_output=True,  # it may have begun by now
-                    )
+                assert not ended, (one, self.said()[-3000:])
+                task = one.get("ArrayTaskId")
+                name = f"{one['ArrayJobId']}_{task}" if task else job
+                again = (name, one["Restarts"])
+                if one["JobState"] == "PENDING" and one["Restarts"] != "0" and again not in hurried:
+                    hurried.add(again)
+                    self.run("scontrol", "update", f"jobid={name}", "StartTime=now+2")
             return all(one["JobState"] == "COMPLETED" for one in found)
 
         self.await_(completed)
