@@ -84,8 +84,27 @@ def test_the_first_rows_of_every_manifest_are_looked_at(tmp_path):
     assert check(tmp_path, "good", "long+good") == ""
     assert "empty.jsonl is empty, but questions are read from it" in check(tmp_path, "good+empty")
     assert "a row with the fields a, b is of no known format" in check(tmp_path, "good", "other")
-    assert "torn.jsonl has no row that can be read" in check(tmp_path, "torn")
+    assert "torn.jsonl has no row that is good (1 malformed)" in check(tmp_path, "torn")
     assert check(tmp_path, "torn", word="data.max_bad_share=1") == ""
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason", "told"),
+    [
+        ({"options": "A. a cat B. a dog"}, "bad_options", "write the options as a list of texts"),
+        ({"media": [{"modality": "audio", "path": "a.wav"}]}, "missing", "fetch the file"),
+        ({"answer": "a cow"}, "bad_answer", ""),
+    ],
+)
+def test_a_small_file_without_a_good_row_is_told_with_the_first(tmp_path, bad, reason, told):
+    """The words of the first row are those with which a run sets it aside."""
+    rows = [json.dumps({**ROW, **bad, "id": f"q{n}"}) for n in range(40)]
+    (tmp_path / "bad.jsonl").write_text("\n".join(rows))
+    found = check(tmp_path, "bad")
+    assert f"bad.jsonl has no row that is good (40 {reason})" in found
+    assert "bad.jsonl:1: " in found and told in found
+    (tmp_path / "bad.jsonl").write_text("\n".join([*rows, json.dumps(ROW)]))
+    assert check(tmp_path, "bad") == ""
 
 
 def test_a_large_value_of_json_is_not_parsed_twice(tmp_path):
