@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import shlex
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
@@ -117,11 +118,12 @@ def _listed(place: Path) -> Listed:
 
 
 def _recipe(place: Path) -> str:
-    """Name the recipe whose directory this is."""
-    with suppress(OSError):
-        words = (place / COMMAND).read_text(errors="replace").split()
-        return next((word for word in words if word.startswith("recipe=")), NONE)
-    return NONE
+    """Name the recipe whose directory this is, or say that it compares arms."""
+    words: list[str] = []
+    with suppress(OSError, ValueError):  # quotes that are not closed
+        words = shlex.split((place / COMMAND).read_text(errors="replace"))
+    arms = "arms" if any(word.startswith("arms=") for word in words) else NONE
+    return next((word for word in words if word.startswith("recipe=")), arms)
 
 
 def _newest(file: Path) -> dict[str, Any]:

@@ -55,7 +55,7 @@ class Overlap:
 
     same: Mapping[str, str] = field(default_factory=dict)
     """By the id of a question that was trained on, with the same words and the same media in every
-    byte: the id that it had there."""
+    byte, or none: the id that it had there."""
 
     alike: Mapping[str, tuple[str, float]] = field(default_factory=dict)
     """By the id of a question with a near-duplicate in training: that one's id, and the
@@ -131,7 +131,9 @@ def overlap_notes(found: Mapping[tuple[str, str], Overlap]) -> list[str]:
             continue
         listed = ", ".join(known.manifests)
         notes.append(f"{checkpoint} was trained on {known.trained} questions of {listed}")
-        apart = [one for one, leaks in own.items() if not (leaks.assets or leaks.alike)]
+        apart = [
+            one for one, leaks in own.items() if not (leaks.assets or leaks.same or leaks.alike)
+        ]
         notes += [_shares(one, own[one], checkpoint) for one in own if one not in apart]
         if apart:
             notes.append(
@@ -152,7 +154,7 @@ def _shares(name: str, leaks: Overlap, checkpoint: str) -> str:
     if leaks.same:
         test, train = next(iter(leaks.same.items()))
         are = "are ones" if len(leaks.same) > 1 else "is one"
-        told += f"; {len(leaks.same)} {are} that it was trained on, words and bytes"
+        told += f"; {len(leaks.same)} {are} that it was trained on, words and media"
         told += f" ({test} is {train})"
     told += f"; {_are(len(leaks.alike))} worded nearly like a question that it was"
     test, (train, _) = next(iter(leaks.alike.items()), ("", ("", 0.0)))

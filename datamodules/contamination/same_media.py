@@ -22,7 +22,8 @@ class Trained:
 
 
 Known = Mapping[str, Sequence[tuple[Trained, tuple[str, ...]]]]
-"""Training questions and all their digests, by each digest."""
+"""Training questions and all their digests, by each digest; by their words where they show
+nothing."""
 
 
 @final
@@ -57,21 +58,22 @@ def _size(path: Path) -> int | None:
 
 
 def questions_by_digest(trained: Sequence[Trained], root: Path, bytes_of: MediaBytes) -> Known:
-    """List the training questions that show a file which may be one of the sets."""
+    """List the training questions that show a file which may be one of the sets, or nothing."""
     found = defaultdict[str, list[tuple[Trained, tuple[str, ...]]]](list)
     for row in trained:
         shows = bytes_of.digests(root, row.media)
-        for digest in {*shows}:
-            found[digest].append((row, shows))
+        for key in {*shows} if row.media else {_without_media(row.wording)}:
+            found[key].append((row, shows))
     return found
 
 
 def same_question(sample: Sample, shows: Sequence[str], known: Known) -> Trained | None:
     """Find the first training question with the words and the media of a question, in any order."""
-    if len(shows) < max(1, len(sample.media)):
+    if len(shows) < len(sample.media):
         return None
-    words = _words(wording(sample.question, sample.options))
-    for row, other in known.get(shows[0], ()):
+    text = wording(sample.question, sample.options)
+    words = _words(text)
+    for row, other in known.get(shows[0] if shows else _without_media(text), ()):
         alike = sorted(other) == sorted(shows) and len(row.media) == len(shows)
         if alike and _words(row.wording) == words:
             return row
@@ -81,6 +83,11 @@ def same_question(sample: Sample, shows: Sequence[str], known: Known) -> Trained
 def wording(question: str, options: Iterable[object]) -> str:
     """Join a question and its options, a line each."""
     return "\n".join([question, *map(str, options)])
+
+
+def _without_media(text: str) -> str:
+    """Write the key of a question that shows nothing."""
+    return repr(_words(text))
 
 
 def _words(text: str) -> list[bytes]:

@@ -77,6 +77,9 @@ def test_steps_of_recipes_are_listed_below_them(tmp_path):
     found = table(tmp_path)
     assert found["vepa"][:2] == ["recipe=vepa", "-"]
     assert found["vepa/filtered-0/step"][0] == "sft"
+    words = "python train.py stage=sft 'arms=[optim.lr=1e-4,optim.lr=1e-3]'"
+    take(tmp_path, "b", "b", Identity(hash="0", text="a:\n- b\n", command=words)).close()
+    assert table(tmp_path)["b"][0] == "arms"
 
 
 def test_only_what_never_began_is_removed(tmp_path):

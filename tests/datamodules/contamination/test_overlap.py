@@ -142,9 +142,24 @@ def test_bytes_and_words_tell_the_same_question_under_other_names(tmp_path):
     assert leaks.same == {"q1": "t1"}
     assert overlap_notes({("test", "sft"): leaks})[1] == (
         "of 3 questions of test, 2 are about an asset that sft was trained on (such as b/2.wav); 1 "
-        "is one that it was trained on, words and bytes (q1 is t1); 2 are worded nearly like a "
+        "is one that it was trained on, words and media (q1 is t1); 2 are worded nearly like a "
         "question that it was (q1 like t1)"
     )
+
+
+def test_words_alone_tell_the_same_question_that_shows_nothing(tmp_path):
+    """q2 shows a recording, and q3 asks something else."""
+    row = {"question": "Who barks?", "options": ["a dog", "a cat"], "answer": "a dog"}
+    other = {**row, "options": ["a cat", "a dog"], "question": "who barks"}
+    recording = {"media": [{"modality": "audio", "path": "2.wav"}]}
+    (tmp_path / "2.wav").write_text("2")
+    asked = [other | {"id": "q1"}, row | recording | {"id": "q2"}]
+    asked.append(row | {"question": "What is it that all cats are afraid of?", "id": "q3"})
+    for name, rows in {"train": [row | {"id": "t1"}], "test": asked}.items():
+        (tmp_path / f"{name}.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    export = run(tmp_path, "sft", tmp_path, "train")
+    leaks = found_in(export, read(tmp_path / "test.jsonl", tmp_path), root=tmp_path)
+    assert leaks.same == {"q1": "t1"} and leaks.assets == {}
 
 
 def test_what_was_set_aside_as_a_test_was_not_trained_on(tmp_path):
