@@ -24,7 +24,7 @@ class PushConfig:
     """A repository that is made can be seen by its namespace alone; `false` makes a public one."""
 
     existing: bool = False
-    """A repository that the run has not made itself may be pushed to; its weights are replaced."""
+    """A repository that others have filled may be pushed to; its weights are replaced."""
 
     folder: Literal["export", "adapter"] = "export"
     """What of the run is pushed: whole weights, or with LoRA the adapters alone."""

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TypeVar
 
-from huggingface_hub import HfApi, errors, get_token
+from huggingface_hub import HfApi, ModelInfo, errors, get_token
 from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
 
 from configs.credentials import masked
@@ -27,7 +27,7 @@ SLOWEST = 50_000
 """Bytes a second; an upload that is slower on the whole is given up."""
 
 FILE = "pushed.txt"
-"""In the directory of a run: the repositories that it has made, a line each."""
+"""In the directory of a run: the repositories that it was the first to fill, a line each."""
 
 LEAVING = ["*.safetensors", "*.json", "*.jinja", "*.txt", "*.model", "README.md"]
 """What exports are made of; whatever else somebody put there stays."""
@@ -65,17 +65,18 @@ def check_account(push: Push) -> None:
 
 def upload(push: Push) -> str:
     """Make the repository where it is missing, and upload the folder; return its address."""
-    api, made = _api(push), _made(push.run_dir)
+    api, made = _api(push), push.repository in _made(push.run_dir)
     there = _create(push, api)
-    if there and push.repository not in made and not push.settings.existing:
+    empty = there is None or _is_empty(there)
+    if not (empty or made or push.settings.existing):
         raise ValueError(
             f"{push.repository} is there already, and {push.run_dir} did not make it, but a push "
             "replaces no weights of others: choose another name with --push-to-hub, or set "
             f"push.existing=true if they may be replaced. {_stays(push)}"
         )
-    if there:
-        _check_visibility(push, api)
-    elif push.repository not in made:
+    if there is not None:
+        _check_visibility(push, there)
+    if empty and not made:
         append(push.run_dir / FILE, f"{push.repository}\n".encode(), durable=True)
     size = sum(file.stat().st_size for file in push.folder.rglob("*") if file.is_file())
     _asked(
@@ -85,7 +86,7 @@ def upload(push: Push) -> str:
             folder_path=push.folder,
             commit_message=f"Push {push.folder.name} of {push.run_dir.name}",
             allow_patterns=LEAVING,
-            delete_patterns=REPLACED if there else None,
+            delete_patterns=REPLACED if there is not None else None,
         ),
         seconds=600 + size / SLOWEST,
     )
@@ -109,8 +110,8 @@ def _api(push: Push) -> HfApi:
     return HfApi(token=token)
 
 
-def _create(push: Push, api: HfApi) -> bool:
-    """Make the repository; return whether it was there already."""
+def _create(push: Push, api: HfApi) -> ModelInfo | None:
+    """Make the repository; return what the hub says of it if it was there already."""
     try:
         _asked(
             push,
@@ -118,13 +119,19 @@ def _create(push: Push, api: HfApi) -> bool:
             passing=(409,),
         )
     except HfHubHTTPError:
-        return True
-    return False
+        return _asked(push, lambda: api.model_info(push.repository, timeout=SECONDS))
+    return None
 
 
-def _check_visibility(push: Push, api: HfApi) -> None:
+def _is_empty(info: ModelInfo) -> bool:
+    """Tell whether there is nothing to replace, as after a request whose reply was lost."""
+    return info.siblings is not None and all(
+        file.rfilename == ".gitattributes" for file in info.siblings
+    )
+
+
+def _check_visibility(push: Push, info: ModelInfo) -> None:
     """Raise where weights that are to stay private would be seen by all."""
-    info = _asked(push, lambda: api.repo_info(push.repository, timeout=SECONDS))
     if push.settings.private and not info.private:
         raise ValueError(
             f"{push.repository} is public, but push.private=true keeps weights from others: make "

@@ -45,6 +45,11 @@ log = logging.getLogger(__name__)
 QUIET = ("lightning.pytorch", "lightning.fabric", "transformers", "httpx", "httpx2")
 """Libraries whose messages at every start would bury ours."""
 
+SPARING = ("NO_PROXY", "no_proxy")
+"""Some libraries prefer the one, some the other."""
+
+LOOPBACK = "localhost,127.0.0.1,::1"
+
 PATIENCE = 30.0
 """Seconds in which processes that finished their part of a run end by themselves."""
 
@@ -102,6 +107,7 @@ def _prepare() -> None:
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # its threads do not survive forks
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
+    spare_loopback()
     if place := _place_for_libraries():
         os.environ.setdefault("MPLCONFIGDIR", place)
         os.environ.setdefault("TORCHINDUCTOR_CACHE_DIR", place)
@@ -116,6 +122,14 @@ def _prepare() -> None:
     level = logging.WARNING if follows() else logging.INFO
     logging.basicConfig(level=level, handlers=[handler])
     sys.excepthook = _trace
+
+
+def spare_loopback() -> None:
+    """Have all libraries ask servers on this machine past proxies, which cannot reach them."""
+    kept = {name: os.environ.get(name) or os.environ.get(name.swapcase(), "") for name in SPARING}
+    for name, hosts in kept.items():
+        if hosts != "*" and LOOPBACK not in hosts:
+            os.environ[name] = f"{hosts},{LOOPBACK}".lstrip(",")
 
 
 def _place_for_libraries() -> str | None:

@@ -1,8 +1,8 @@
 """Kill runs of each stage, repeat their command, and compare what they leave in the end.
 
-Half of the kills come at times drawn evenly, the others when a run is at a moment that was drawn:
-within generation, validation, a refill, a checkpoint, an export. Half of them hit all processes of
-a run at once, the others its first one alone, with which the others have to end.
+Every second kill comes at a time drawn evenly, the others when a run is at the moment whose turn it
+is: within an export, a refill, a checkpoint, validation, generation. Half of them hit all processes
+of a run at once, the others its first one alone, with which the others have to end.
 """
 
 import hashlib
@@ -11,9 +11,10 @@ import random
 import shutil
 import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import chain, cycle
 from typing import final
 
 from bench.promises.moments import killed, moment_of
@@ -33,7 +34,7 @@ REFILLED = (
     *("trainer.log_every_n_steps=2", "rlvr.log_rollouts_every=2"),
 )
 ASKING = ("probe.limit=60", "probe.batch_size=4", "probe.conditions=[full,text_only]")
-SAMPLING = ("generation", "validation", "checkpoint", "export")
+SAMPLING = ("export", "checkpoint", "validation", "generation")
 EXACT = ("metrics.jsonl", "rollouts.jsonl", "results.json", "model.safetensors", "tiny.jsonl")
 """Files of run directories that are compared."""
 
@@ -57,8 +58,13 @@ class Stage:
 
     words: tuple[str, ...]
     moments: tuple[str, ...]
+    """They take turns; with few kills only the first ones are met."""
+
     learns: bool = True
     """It takes steps, whose samples are noted."""
+
+    one_in: int = 1
+    """Of so many kills; those of a recipe meet runs of the stages again, which take the longest."""
 
 
 STAGES: Mapping[str, Stage] = {
@@ -68,16 +74,17 @@ STAGES: Mapping[str, Stage] = {
             *("rlvr.log_rollouts_every=1", "benchmark.limit=30", "probe.batch_size=16"),
         ),
         moments=("probe step", "rlvr step", "benchmark step"),
+        one_in=5,
     ),
     "rlvr": Stage(
-        words=("train.py", "stage=rlvr", *TRAINING, *REFILLED), moments=(*SAMPLING, "refill")
+        words=("train.py", "stage=rlvr", *TRAINING, *REFILLED), moments=("refill", *SAMPLING)
     ),
     "prealign": Stage(words=("train.py", "stage=prealign", *TRAINING), moments=SAMPLING),
     "distill": Stage(
         words=("train.py", "stage=distill", *TRAINING, "distill.rejection_sampling.limit=24"),
         moments=SAMPLING,
     ),
-    "sft": Stage(words=("train.py", "stage=sft", *TRAINING), moments=SAMPLING[1:]),
+    "sft": Stage(words=("train.py", "stage=sft", *TRAINING), moments=SAMPLING[:-1]),
     "probe": Stage(
         words=("eval.py", "stage=probe", *ASKING),
         moments=("generation", "counts written"),
@@ -193,6 +200,7 @@ def measure(subject: Subject, kills: int) -> Tally:
     """Kill runs until there were enough kills, and each run until it reaches its end."""
     tally, dice = Tally(seconds=undisturbed(subject)), random.Random(subject.place.name)
     expected, learned = subject.left_by(), subject.learned()
+    turns = aims(subject.stage)
     assert expected and bool(learned) == subject.stage.learns, learned
     while (before := tally.kills.total()) < kills:
         subject.reset()
@@ -200,12 +208,12 @@ def measure(subject: Subject, kills: int) -> Tally:
         while not (subject.place / "run/finished").exists():
             child, moment = subject.begin(), ""
             if tally.kills.total() < kills:
-                moment = disturb(subject, child, dice, tally.seconds)
+                moment = disturb(subject, child, dice, tally.seconds, next(turns))
                 tally.kills.update([moment] if moment else [])
             code, left = subject.end(child)
             tally.left += left
             if code and not moment:
-                raise RuntimeError(f"{subject.place.name} does not go on: {subject.said}")
+                raise RuntimeError(f"{subject.place.name} ends with {code}: {subject.said}")
         if tally.kills.total() == before:  # it was over before its time
             tally.seconds = time.monotonic() - began
             continue
@@ -218,6 +226,11 @@ def measure(subject: Subject, kills: int) -> Tally:
     return tally
 
 
+def aims(stage: Stage) -> Iterator[str]:
+    """Give the moment of each kill; "" is a time drawn evenly."""
+    return cycle(chain.from_iterable((moment, "") for moment in stage.moments))
+
+
 def undisturbed(subject: Subject) -> float:
     """Let a run reach its end; return its seconds."""
     subject.reset()
@@ -228,10 +241,13 @@ def undisturbed(subject: Subject) -> float:
     return time.monotonic() - began
 
 
-def disturb(subject: Subject, child: Child, dice: random.Random, seconds: float) -> str:
-    """Kill a run once it is where it was drawn to be; return what it was doing, or "" where it
-    ended before."""
-    aim = dice.choice(subject.stage.moments) if dice.random() < 0.5 else ""
+def disturb(subject: Subject, child: Child, dice: random.Random, seconds: float, aim: str) -> str:
+    """Kill a run once it is at a moment; return what it was doing, or "" where it ended before.
+
+    Args:
+        seconds: of the undisturbed run.
+        aim: the moment; "" is a time drawn evenly.
+    """
     begins = time.monotonic() + dice.uniform(0, seconds / 2 if aim else seconds * 0.8)
     everybody = dice.random() < 0.5
     stack = subject.place / "watched/stack"
@@ -247,7 +263,8 @@ def disturb(subject: Subject, child: Child, dice: random.Random, seconds: float)
 
 def kill_stage(effort: Effort, server: ForkServer, *, name: str) -> Outcome:
     """Kill runs of one stage."""
-    return as_outcome(measure(Subject(server, STAGES[name], effort, name), effort.kills), name)
+    kills = max(3, effort.kills // STAGES[name].one_in)
+    return as_outcome(measure(Subject(server, STAGES[name], effort, name), kills), name)
 
 
 def as_outcome(tally: Tally, name: str) -> Outcome:

@@ -1,5 +1,6 @@
 """What a run shows to those who kill it: where it is, and which samples it has learned from."""
 
+import atexit
 import faulthandler
 import json
 import math
@@ -41,7 +42,10 @@ def watch(place: str, *, jumping: bool, spoiled: str) -> None:
         spoiled: a number of reinforcement learning that is none after some steps; "" for none.
     """
     stack = (Path(place) / "stack").open("w")
+    # Lightning puts back the handlers that Python knows of, once a training has ended.
+    signal.signal(SHOW, lambda *_: faulthandler.dump_traceback(stack, all_threads=False))
     faulthandler.register(SHOW, file=stack, all_threads=False)
+    atexit.register(_end_showing)
     optimize = PostTrainingModule.optimize
 
     def noted(
@@ -63,6 +67,12 @@ def watch(place: str, *, jumping: bool, spoiled: str) -> None:
     if jumping:
         real, dice = time.time, random.Random(0)
         time.time = lambda: real() + dice.choice(JUMPS)
+
+
+def _end_showing() -> None:
+    """Write no stack while Python ends, which would not always survive it."""
+    faulthandler.unregister(SHOW)
+    signal.signal(SHOW, signal.SIG_IGN)
 
 
 def _spoiled(loss_of: LossOf[M], module: PostTrainingModule, what: str) -> LossOf[M]:

@@ -81,6 +81,15 @@ def test_a_task_has_its_number_as_seed(checkout):
     assert done.stdout == "['stage=sft', 'seed=0']\n"
 
 
+def test_a_warning_before_an_agent_has_begun_its_draw_does_not_end_it(checkout):
+    """SLURM queues again by itself what it displaces, unless it has failed by then."""
+    agent = checkout / ".venv/bin/wandb"
+    agent.write_text('#!/bin/sh\nkill -USR1 $$\necho "$@"\n')
+    agent.chmod(0o755)
+    done = submitted(checkout, "me/earwitness/s1", script="agent")
+    assert done.stdout == "agent --forward-signals --count 1 me/earwitness/s1\n"
+
+
 def test_seeds_without_an_array_are_no_seed(checkout):
     done = submitted(checkout, "show.py", task=None, script="seeds")
     assert done.returncode and not done.stdout

@@ -1,6 +1,9 @@
 """The page on reliability is the table that its command prints, with figures in it."""
 
 import re
+import subprocess
+import sys
+from itertools import islice
 from pathlib import Path
 
 import lightning.pytorch.loops
@@ -9,6 +12,7 @@ import pytest
 from bench.promises.moments import MOMENTS, read_moment
 from bench.promises.outcome import Outcome, measured, verdict
 from bench.promises.seventeen import EVERY, PROMISES
+from bench.promises.stages import STAGES, aims
 from tests.house.test_architecture import ROOT, SOURCES
 
 LOOPS = Path(lightning.pytorch.loops.__file__).parent
@@ -83,6 +87,32 @@ STACK = """Current thread 0x00007f (most recent call first):
 )
 def test_what_samples_is_told_by_what_it_samples_for(outer, function, moment):
     assert read_moment(STACK.format(outer=outer, function=function)) == moment
+
+
+SHOWING = """
+import os, sys
+from lightning.pytorch import Trainer
+from bench.promises.watched import SHOW, watch
+watch(sys.argv[1], jumping=False, spoiled="")
+connector = Trainer(logger=False, enable_checkpointing=False)._signal_connector
+connector.register_signal_handlers()
+connector.teardown()
+def leave():
+    os.kill(os.getpid(), SHOW)
+exec(compile("leave()", "training/run.py", "exec"))
+"""
+
+
+def test_a_training_says_what_it_does_after_lightning_has_put_its_handlers_back(tmp_path):
+    """Which is when it exports."""
+    subprocess.run([sys.executable, "-c", SHOWING, str(tmp_path)], cwd=ROOT, check=True)
+    stack = (tmp_path / "stack").read_text()
+    assert "in leave" in stack and stack.endswith("in <module>\n")
+
+
+def test_moments_have_their_turns_whether_they_are_met_or_not():
+    found = [*islice(aims(STAGES["sft"]), 8)]
+    assert found == ["export", "", "checkpoint", "", "validation", "", "export", ""]
 
 
 def test_each_function_by_which_moments_are_told_is_there():

@@ -38,6 +38,9 @@ class Hub:
     statuses: dict[str, int] = field(default_factory=dict)
     """By a part of the path: the error that is answered to requests whose path holds it."""
 
+    lost: str = ""
+    """A part of the path: what is asked there is done, and the connection ends without a reply."""
+
     def make(self, name: str, *, private: bool = True, **files: bytes) -> Repository:
         """Make a repository as somebody else would."""
         self.repositories[name] = Repository(private=private, files=dict(files))
@@ -86,7 +89,10 @@ def _answer(request: BaseHTTPRequestHandler, state: Hub, body: bytes) -> None:
     if not path.startswith("/objects/") and key != TOKEN:
         return _send(request, 401, {"error": "Invalid credentials"})
     status, reply = _reply(request.command, path, body, state)
-    _send(request, status, reply)
+    if state.lost and state.lost in path:
+        request.close_connection = True
+        return None
+    return _send(request, status, reply)
 
 
 def _reply(way: str, path: str, body: bytes, state: Hub) -> tuple[int, Any]:
@@ -103,19 +109,14 @@ def _reply(way: str, path: str, body: bytes, state: Hub) -> tuple[int, Any]:
             found = state.repositories.get(f"{owner}/{name}")
             if found is None:
                 return 404, {"error": "Repository not found"}
-            return 200, {"id": f"{owner}/{name}", "private": found.private, "sha": "0" * 40}
+            return 200, _info(f"{owner}/{name}", found)
         case "GET", ["api", "models", owner, name, "tree" | "revision", *_]:
             found = state.repositories[f"{owner}/{name}"]
             listed = [
                 {"type": "file", "path": file, "size": len(data), "oid": "0" * 40}
                 for file, data in found.files.items()
             ]
-            return 200, listed if "tree" in parts else {
-                "id": f"{owner}/{name}",
-                "sha": "0" * 40,
-                "private": found.private,
-                "siblings": [{"rfilename": file} for file in found.files],
-            }
+            return 200, listed if "tree" in parts else _info(f"{owner}/{name}", found)
         case "POST", ["api", "models", owner, name, "preupload", "main"]:
             return 200, {"files": [_mode(file) for file in json.loads(body)["files"]]}
         case "POST", [owner, name, "info", "lfs", "objects", "batch"]:
@@ -129,6 +130,15 @@ def _reply(way: str, path: str, body: bytes, state: Hub) -> tuple[int, Any]:
         case "POST", ["api", "models", owner, name, "commit", "main"]:
             return _commit(body, f"{owner}/{name}", state)
     return 404, {"error": f"the stand-in knows no {way} {path}"}
+
+
+def _info(name: str, found: Repository) -> dict[str, Any]:
+    return {
+        "id": name,
+        "sha": "0" * 40,
+        "private": found.private,
+        "siblings": [{"rfilename": file} for file in found.files],
+    }
 
 
 def _create(asked: dict[str, Any], state: Hub) -> tuple[int, Any]:

@@ -101,6 +101,19 @@ def test_a_name_that_is_taken_is_refused_and_nothing_there_changes(served, plann
     assert theirs.files == {"model.safetensors": b"theirs", "notes.txt": b"n"}
 
 
+def test_what_was_made_by_a_request_whose_reply_was_lost_is_filled_by_the_same_command(
+    served, planned
+):
+    served.lost = "/repos/create"
+    assert "the hub cannot be reached for me/model (" in refusal(planned)
+    served.lost = ""
+    made = served.repositories["me/model"]
+    made.files[".gitattributes"] = b"*.safetensors filter=lfs"  # as the hub does at once
+    upload(planned)
+    assert made.files.keys() >= {"model.safetensors", ".gitattributes"}
+    upload(planned)  # and is this run's from then on
+
+
 def test_an_existing_repository_is_filled_on_request_and_its_weights_replaced(served, planned):
     theirs = served.make("me/model", **{"old-2.safetensors": b"theirs", "notes.txt": b"n"})
     upload(with_settings(planned, existing=True))

@@ -8,10 +8,13 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import IO, Any
+from urllib.request import proxy_bypass
 
+import httpx2
 import pytest
 
 from runtime import console
+from tests.publishing.standin import hub
 
 ROOT = Path(__file__).parents[2]
 
@@ -150,6 +153,32 @@ def test_a_directory_that_others_could_change_is_not_used_for_libraries(tmp_path
     place.rmdir()
     place.symlink_to(tmp_path)
     assert console._place_for_libraries() is None
+
+
+@pytest.mark.parametrize("before", [{}, {"NO_PROXY": "a.b"}, {"no_proxy": "a.b"}])
+@pytest.mark.parametrize("host", ["127.0.0.1", "localhost"])
+def test_servers_on_this_machine_are_asked_past_a_proxy_by_every_library(before, host, monkeypatch):
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.setenv(name, before.get(name, ""))
+    for name in ("HTTP_PROXY", "http_proxy"):
+        monkeypatch.setenv(name, "http://127.0.0.1:9")
+    console.spare_loopback()
+    console.spare_loopback()  # as in the steps of a recipe
+    with hub() as served:
+        url = served.url.replace("127.0.0.1", host)
+        assert httpx2.get(url).status_code == 401  # with which the hub's library asks
+        assert proxy_bypass(host)
+        with pytest.raises(httpx2.ConnectError):
+            httpx2.get("http://elsewhere.invalid")
+    expected = ",".join([*before.values(), "localhost,127.0.0.1,::1"])
+    assert os.environ["NO_PROXY"] == os.environ["no_proxy"] == expected
+
+
+def test_who_uses_no_proxy_at_all_goes_on_so(monkeypatch):
+    monkeypatch.setenv("no_proxy", "*")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    console.spare_loopback()
+    assert os.environ["no_proxy"] == "*" and "NO_PROXY" not in os.environ
 
 
 @pytest.mark.parametrize("script", ["train.py", "eval.py"])

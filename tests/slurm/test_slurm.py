@@ -69,6 +69,7 @@ class Cluster:
         return done.stdout.strip()
 
     def submit(self, file: str, options: Sequence[str], words: Sequence[str]) -> str:
+        """Hand in a batch script with its words; return the number of the job."""
         output = f"--output={self.logs}/%A_%a.log"
         return self.run(
             *("sbatch", "--parsable", *SIZE, output, *options, f"configs/slurm/{file}.sbatch"),
@@ -142,6 +143,59 @@ def test_one_task_of_an_array_is_warned_and_queued_again_alone(cluster, data, un
     assert "(resumed)" in (cluster.logs / f"{job}_2.log").read_text()
     for seed in (0, 2):
         assert metrics_of(root, f"*-job{job}_{seed}") == unbroken(f"seed={seed}")
+
+
+AGENT = f"""#!{sys.executable}
+import os, sys
+from wandb.sdk.launch.sweeps.utils import create_sweep_command_args
+from wandb.wandb_agent import AgentProcess
+assert sys.argv[1:] == ["agent", "--forward-signals", "--count", "1", "me/earwitness/s1"]
+number = os.environ["SLURM_ARRAY_TASK_ID"]
+args = create_sweep_command_args({{"args": {{"seed": {{"value": int(number)}}}}}})
+words = {{"${{env}}": ["/usr/bin/env"], "${{interpreter}}": ["python"]}}
+words["${{args_no_hyphens}}"] = args["args_no_hyphens"]
+command = [word for part in os.environ["COMMAND"].split() for word in words.get(part, [part])]
+environ = {{**os.environ, "WANDB_SWEEP_ID": "s1", "WANDB_RUN_ID": "draw" + number}}
+print("ended with", AgentProcess(env=environ, command=command, forward_signals=True).wait())
+"""
+"""In place of `wandb agent`, which asks a server what to run: the same process of the same package,
+whose draw is the number of the task."""
+
+
+def test_the_draw_of_an_agent_is_warned_and_goes_on_in_its_task(
+    cluster, data, unbroken, tmp_path, monkeypatch
+):
+    """In a checkout of its own, where `sbatch` is called."""
+    for name, text in (("python", f'#!/bin/sh\nexec {sys.executable} "$@"\n'), ("wandb", AGENT)):
+        file = tmp_path / "checkout/.venv/bin" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(0o755)
+    program = ["${env}", "${interpreter}", str(ROOT / TRAIN[0]), *TRAIN[1:], *data]
+    program += [f"run.root={tmp_path}/runs", "run.name=${oc.env:WANDB_RUN_ID}"]
+    monkeypatch.setenv("COMMAND", " ".join([*program, "${args_no_hyphens}"]))
+    options = ["--array=2", f"--chdir={tmp_path}/checkout"]
+    job = cluster.submit("agent", options, ["me/earwitness/s1"])
+    cluster.await_(lambda: rows(tmp_path / "runs", "draw2") >= 30)
+    cluster.run("scancel", "--signal=USR1", "--batch", f"{job}_2")
+    cluster.await_(lambda: f"job {job}_2 is queued again" in cluster.said())
+    (found,) = cluster.finish(job)
+    assert found["Restarts"] == "1"
+    assert "(resumed)" in cluster.said() and "ended with 0" in cluster.said()
+    assert metrics_of(tmp_path / "runs", "draw2") == unbroken("seed=2")
+
+
+def test_a_job_that_is_cancelled_after_a_warning_stays_ended(cluster, data, tmp_path):
+    """While it is in the step after which it would be queued again, which takes seconds."""
+    slow = ["trainer.batch_size=200"]
+    job = cluster.submit("gpu", [], [*TRAIN, *data, *slow, f"run.root={tmp_path}/runs"])
+    cluster.await_(lambda: rows(tmp_path / "runs", "*") >= 1)
+    cluster.run("scancel", "--signal=USR1", "--batch", job)
+    time.sleep(0.3)  # until it is delivered
+    cluster.run("scancel", job)
+    cluster.await_(lambda: f"job {job} is cancelled or displaced" in cluster.said())
+    cluster.await_(lambda: cluster.jobs(job)[0]["JobState"] == "CANCELLED")
+    assert cluster.jobs(job)[0]["Restarts"] == "0" and "is queued again" not in cluster.said()
 
 
 def test_a_job_that_is_displaced_without_warning_loses_what_followed_its_checkpoint(
