@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 from collections import Counter
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -139,6 +140,17 @@ def test_what_is_learned_is_marked_with_the_token_that_ends_it(seen):
     [marked] = [part for part in page.split("<mark>") if "slanted" in part][:1]
     learned = Elements("<mark>" + marked.split("</mark>")[0] + "</mark>").text
     assert learned == "It is long and <i>slanted</i>. <answer>yes</answer><|im_end|>"
+
+
+def test_the_page_has_every_number_of_the_text(seen):
+    """Rows of tables, and the sizes of each question, where one is one picture."""
+    text, page = seen
+    rows = re.findall(r"<tr>(.*?)</tr>", page)
+    told = [" ".join(re.sub(r"<[^>]*>", " ", row).split()) for row in rows]
+    told += re.findall(r'<p class="quiet">\w+ of train: (.*?)</p>', page)
+    missing = [one for one in map(unescape, told) if one not in text]
+    assert len(told) > 25 and not missing
+    assert "1 picture, " in text and "1 pictures" not in text
 
 
 def test_every_frame_has_its_time_and_every_sound_its_waveform(seen):
