@@ -68,14 +68,16 @@ def p_value(differences: ArrayLike, cluster: Clusters) -> float:
     """
     table = np.atleast_2d(np.asarray(differences, dtype=np.float64))
     usual = crossed_interval(table, cluster, confidence=0.95)
-    if math.isnan(usual.low) or usual.mean == 0:
-        return math.nan if math.isnan(usual.low) else 1.0
+    if math.isnan(usual.low):
+        return math.nan
     away = table * math.copysign(1, usual.mean)
 
     def bound(log_alpha: float) -> float:  # falls with alpha
         return crossed_interval(away, cluster, confidence=-math.expm1(log_alpha)).low
 
     least, most = math.log(FINEST), math.log1p(-1e-9)
+    if bound(most) <= 0:  # no difference, but for what floats make of it
+        return 1.0
     return FINEST if bound(least) > 0 else math.exp(brentq(bound, least, most))
 
 

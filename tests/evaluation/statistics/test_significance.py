@@ -65,6 +65,8 @@ def test_p_of_two_seeds_is_above_that_of_their_spread_alone():
 
 def test_without_a_difference_p_is_1_and_without_an_interval_there_is_none():
     assert p_value([1, -1, 0], list("abc")) == p_value(np.zeros((2, 3)), list("abc")) == 1.0
+    thirds = [[1 / 3, 1 / 3, 1 / 3], [1 / 3, 1 / 3, -1 + 1e-16], [-1 / 3, -1 / 3, 0]]
+    assert 0 < abs(np.mean(np.mean(thirds, axis=0))) < 1e-15 and p_value(thirds, list("abc")) == 1.0
     assert p_value(np.ones(5000), [str(number) for number in range(5000)]) == 1e-12
     assert math.isnan(p_value([[1, 0], [0, 0]], ["x", "x"]))
     assert math.isnan(p_value([], []))
