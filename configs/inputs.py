@@ -221,6 +221,10 @@ class DataConfig:
     """Share of the training assets that is held out and scored instead of `val`, with all their
     questions; 0 reads `val`."""
 
+    val_overlap: Literal["refuse", "skip"] = "refuse"
+    """What happens to questions of `val` that training shows too, about the same asset or the same
+    in words and media: `refuse` lists them in shared.jsonl and stops, `skip` validates without."""
+
     workers: int = 0
     """Processes that decode media beside the trainer; 0 decodes in the trainer's own."""
 

@@ -5,7 +5,7 @@ from typing import Literal
 
 from configs.checks import at_least
 
-PreviewedStage = Literal["sft", "rlvr", "prealign"]
+PreviewedStage = Literal["sft", "rlvr", "distill", "prealign"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -13,7 +13,7 @@ class PreviewConfig:
     """A preview: what a training with the same settings gives its model; no weights are loaded."""
 
     of: PreviewedStage = "sft"
-    """Stage that is previewed, with its settings: `sft`, `rlvr` or `prealign`."""
+    """Stage that is previewed, with its settings: `sft`, `rlvr`, `distill` or `prealign`."""
 
     n: int = 5
     """Questions that are shown of the first ones that the training reads, and as many of the

@@ -55,6 +55,28 @@ DROPPED = tuple(filter(None, get_args(Dropped)))
 
 def traces_of(config: Config, run: Run) -> Path:
     """Write the traces to imitate into the run directory, sampling those that the cache lacks."""
+    questions = asked_questions(config, run)
+    return _write(config, run, questions, _sampled(config, questions))
+
+
+def cached_traces(config: Config, run: Run) -> tuple[Path | None, str]:
+    """Write the traces to imitate as `traces_of` does, or return in words what would be sampled
+    before: no model is asked."""
+    questions, own = asked_questions(config, run), config.distill.rejection_sampling
+    cached, missing = read_cached(
+        cache_file(config, key_facts(config, questions)), questions.samples
+    )
+    if next(_readable(questions, missing), None) is None:
+        return _write(config, run, questions, cached), ""
+    return None, (
+        f"{own.samples} traces of each question are sampled first, and what the filters keep of "
+        f"them is imitated: the cache has those of {len(cached):,} of {len(questions.samples):,} "
+        "questions, and an epoch is of the traces that are kept"
+    )
+
+
+def asked_questions(config: Config, run: Run) -> QuestionSet:
+    """Load the questions that traces are of."""
     encoder = build_encoder(config)
     questions, _ = load_splits(
         config.data, encoder, validate=False, run_dir=run.dir, golds=build_gold_check(config)
@@ -64,7 +86,13 @@ def traces_of(config: Config, run: Run) -> Path:
     ).kept[: config.distill.rejection_sampling.limit or None]
     # Without its completion a question is encoded as it is where a trace takes that place.
     questions.samples = [replace(questions.samples[place], completion="") for place in chosen]
-    sampled = _sampled(config, questions)
+    return questions
+
+
+def _write(
+    config: Config, run: Run, questions: QuestionSet, sampled: Mapping[str, SampledTraces]
+) -> Path:
+    """Filter traces, and write all of them with what the filters say."""
     shown = [*map(questions.arrange_options, questions.samples)]
     rows = list(_rows(shown, sampled, config.distill.rejection_sampling))
     if run.lock is not None:  # this process leads
@@ -113,9 +141,7 @@ def summary(rows: Sequence[Mapping[str, object]], *, asked: int) -> str:
 def _sampled(config: Config, questions: QuestionSet) -> dict[str, SampledTraces]:
     """Return the traces of each readable question by id; sample those that the cache lacks."""
     known = key_facts(config, questions)
-    key = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16).hexdigest()
-    # an absolute cache replaces the root
-    file = Path(config.data.root) / config.distill.rejection_sampling.cache / f"{key}.jsonl"
+    file = cache_file(config, known)
     cached, missing = read_cached(file, questions.samples)
     if not missing:
         log.info("traces: all %d questions are in %s", len(questions.samples), file)
@@ -132,6 +158,13 @@ def _sampled(config: Config, questions: QuestionSet) -> dict[str, SampledTraces]
                     cached[group.sample.id] = SampledTraces(texts=texts, finished=finished)
                 kept.add(_lines(map(_cached_row, answers)))
     return cached
+
+
+def cache_file(config: Config, known: Mapping[str, object]) -> Path:
+    """Return the place of the traces that depend on these facts."""
+    key = hashlib.blake2b(json.dumps(known, sort_keys=True).encode(), digest_size=16).hexdigest()
+    # an absolute cache replaces the root
+    return Path(config.data.root) / config.distill.rejection_sampling.cache / f"{key}.jsonl"
 
 
 def _asked(

@@ -98,7 +98,6 @@ def build_data(
     """
     trainer, rounds = config.trainer, config.stage in SAMPLED
     on_policy = config.stage == "distill" and config.distill.method == "on_policy"
-    given = config.stage == "distill" and not (on_policy and config.distill.on_policy_share == 1)
     return QuestionData(
         config.data,
         encoder,
@@ -111,11 +110,18 @@ def build_data(
         views=wanted_views(config),
         traces=traces,
         val_samples=trainer.val_limit if trainer.val_check_interval else 0,
-        with_targets=given or config.stage == "sft",
+        with_targets=imitates(config),
         golds=build_gold_check(config),
-        longest=longest_given(config) if given or config.stage == "sft" else None,
+        longest=longest_given(config) if imitates(config) else None,
         run_dir=run.dir,
     )
+
+
+def imitates(config: Config) -> bool:
+    """Tell whether some completions are given: of the data, or traces."""
+    if config.stage == "distill" and config.distill.method == "on_policy":
+        return config.distill.on_policy_share < 1
+    return config.stage in ("sft", "distill")
 
 
 def longest_given(config: Config) -> LengthLimit:

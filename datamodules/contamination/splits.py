@@ -5,10 +5,11 @@ selected on a test set is fitted to it. Both are errors.
 """
 
 import hashlib
+import json
 import logging
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -25,6 +26,10 @@ from datamodules.sources.manifest_files import manifest_path
 from datamodules.sources.published.benchmark_names import TEST, named_in_path
 from datamodules.sources.published.known_tests import known_in
 from datamodules.sources.quarantine import KNOWN_TEST, Quarantine
+from runtime.writing import write_text
+
+SHARED = "shared.jsonl"
+"""In the run directory: validation questions that training shows as well."""
 
 log = logging.getLogger(__name__)
 
@@ -36,32 +41,63 @@ def shared_assets(train: Sequence[Sample], other: Sequence[Sample]) -> Counter[s
     return Counter({asset: asked[asset] for asset in both})
 
 
-def check_splits(train: Sequence[Sample], val: Sequence[Sample], data: DataConfig) -> None:
-    """Refuse to train or select on a test set, and to select on what was trained on.
+def check_splits(
+    train: Sequence[Sample], val: Sequence[Sample], data: DataConfig, *, run_dir: Path | None = None
+) -> Sequence[Sample]:
+    """Refuse to train or select on a test set, and to select on what was trained on, which is
+    listed in the run directory; return the questions to select on.
 
     Args:
         val: empty where nothing is scored during training.
     """
     check_names(data)
-    if shared := shared_assets(train, val):
-        listed = ", ".join(sorted(shared)[:3])
+    shared = _shared_questions(train, val)
+    if not shared:
+        return val
+    file = None if run_dir is None else run_dir / SHARED
+    if file is not None:
+        write_text(file, "".join(f"{json.dumps(row)}\n" for row in shared.values()))
+    listed = f"; {file} lists all" if file is not None else ""
+    if data.val_overlap == "skip" and len(shared) < len(val):
+        told = len(shared), len(val), listed
+        log.warning("%d of %d validation questions are left out, as training shows them%s", *told)
+        return take(val, np.array([n for n in range(len(val)) if n not in shared], np.int64))
+    out = (
+        "set data.val_overlap=skip to leave these out, name another data.val, or hold some of the "
+        "training's out instead with data.val_share=0.05."
+    )
+    if assets := shared_assets(train, val):
+        some = ", ".join(sorted(assets)[:3])
         raise ValueError(
-            f"{len(shared)} assets ({listed}{', ...' if len(shared) > 3 else ''}) are behind "
-            f"questions of data.train={data.train} and behind {shared.total()} questions of "
-            f"data.val={data.val}, but validation is about what training has not shown: name "
-            "another data.val, or hold some assets out with data.val_share=0.05."
+            f"{len(assets)} assets ({some}{', ...' if len(assets) > 3 else ''}) are behind "
+            f"questions of data.train={data.train} and behind {assets.total()} questions of "
+            f"data.val={data.val}{listed}, but validation is about what training has not shown: "
+            f"{out}"
         )
-    hashes, own = (column_of(samples, "content_hash") if val else () for samples in (val, train))
-    learned = {name: place for place, name in enumerate(own)}
-    found = ((place, learned[name]) for place, name in enumerate(hashes) if name in learned)
-    if same := [(val[here], train[there]) for here, there in found if val[here].media]:
-        one, other = same[0]
-        raise ValueError(
-            f"{len(same)} validation questions are training questions as well, with the same words "
-            f"and media under other names (such as {one.id!r} and {other.id!r}), but "
-            "validation is about what training has not shown: give the same recording the same "
-            "asset_id, so that data.val_share holds both out, or take one of the two out."
-        )
+    one = next(iter(shared.values()))
+    raise ValueError(
+        f"{len(shared)} of {len(val)} validation questions are training questions as well, with "
+        f"the same words and media under other names (such as {one['id']!r} and "
+        f"{one['trained_as']!r}{listed}), but validation is about what training has not shown: "
+        f"{out}"
+    )
+
+
+def _shared_questions(
+    train: Sequence[Sample], val: Sequence[Sample]
+) -> dict[int, dict[str, str | None]]:
+    """Find the second's questions about assets of the first, and those that are the same in words
+    and media, by their places; without media, questions may come twice."""
+    if not len(val):
+        return {}
+    names = {*column_of(train, "asset_id")}
+    trained = dict(zip(column_of(train, "content_hash"), column_of(train, "id"), strict=True))
+    columns = (column_of(val, name) for name in ("id", "asset_id", "content_hash"))
+    return {
+        place: {"id": id_, "asset_id": asset, "trained_as": trained.get(content)}
+        for place, (id_, asset, content) in enumerate(zip(*columns, strict=True))
+        if asset in names or (content in trained and val[place].media)
+    }
 
 
 def without_tests(
@@ -175,12 +211,14 @@ def held_out(
     """Split questions into training and validation, by their places.
 
     All questions about an asset go to one side, by a hash of its name, which depends neither on the
-    other assets nor on their order.
+    other assets nor on their order. Assets that share a question, in words and media, go together,
+    by the name that comes first in the alphabet.
 
     Args:
         share: of the assets, to validate by, between 0 and 1.
     """
-    sides = [_fraction(asset) < share for asset in column_of(samples, "asset_id")]
+    assets, together = column_of(samples, "asset_id"), _joined_assets(samples)
+    sides = [_fraction(_first_of(asset, together)) < share for asset in assets]
     train, val = np.flatnonzero(~np.array(sides, dtype=np.bool_)), np.flatnonzero(sides)
     if not (len(train) and len(val)):
         raise ValueError(
@@ -189,6 +227,27 @@ def held_out(
             "manifest with data.val and set data.val_share=0."
         )
     return train, val
+
+
+def _joined_assets(samples: Sequence[Sample]) -> dict[str, str]:
+    """Point from assets to earlier ones in the alphabet that are behind the same question."""
+    together: dict[str, str] = {}
+    first: dict[str, str] = {}
+    columns = (column_of(samples, name) for name in ("content_hash", "asset_id"))
+    for place, (content, asset) in enumerate(zip(*columns, strict=True)):
+        other = first.setdefault(content, asset)
+        if other != asset and samples[place].media:
+            one, two = sorted((_first_of(asset, together), _first_of(other, together)))
+            if one != two:
+                together[two] = one
+    return together
+
+
+def _first_of(asset: str, together: Mapping[str, str]) -> str:
+    """Follow the pointers to their end."""
+    while asset in together:
+        asset = together[asset]
+    return asset
 
 
 def _fraction(asset: str) -> float:

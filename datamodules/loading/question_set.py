@@ -294,5 +294,5 @@ def load_splits(
         log.info("data.val_share=%g holds out %d questions; %d are left to train on", *told)
     elif validate:
         val = load(data, data.val)
-    check_splits(train.samples, val.samples, data)
+    val.samples = check_splits(train.samples, val.samples, data, run_dir=run_dir)
     return train, val

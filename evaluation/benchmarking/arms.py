@@ -12,19 +12,17 @@ from pathlib import Path
 from statistics import fmean
 
 import numpy as np
-from numpy.typing import NDArray
 
 from evaluation.benchmarking.results import BenchmarkResult, load_result
 from evaluation.statistics.intervals import (
     DIFFERENCE,
     SHARE,
-    Clusters,
     Interval,
     crossed_interval,
     without_nan,
 )
-from evaluation.statistics.significance import crossed_test, mcnemar
-from evaluation.statistics.tables import layout, percent
+from evaluation.statistics.significance import p_value
+from evaluation.statistics.tables import layout, p_text, percent
 
 ALL, NEEDS_MEDIA = "all questions", "need the media"
 
@@ -55,7 +53,7 @@ class ArmRow:
     """The same difference of each seed."""
 
     p: Mapping[str, float]
-    """Of that difference, see `paired_test`; NaN where there is no test."""
+    """Of that difference, see `p_value`; NaN where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,12 +82,12 @@ class Comparison:
             head += [f"minus {self.baseline}: {group}", "p"]
         lines = layout([*head, "by seed"], [_cells(row, groups) for row in self.rows])
         seeds = max(row.seeds for row in self.rows)
-        test = "McNemar's exact test" if seeds == 1 else "a t-test over assets and seeds"
         notes = [
             f"{self.questions[ALL]} questions about {self.clusters} assets, seeds: {seeds}; "
             "accuracy in percent, mean over seeds.",
             f"{self.confidence:.0%} intervals for the chance of assets and of seeds.",
-            f"p by {test}; by seed: signs of the difference, {groups[-1]}.",
+            "p: the smallest alpha whose interval leaves zero out.",
+            f"By seed: signs of the difference, {groups[-1]}.",
         ]
         if seeds == 1:
             notes.append("Of one seed, intervals hold the chance of the questions only.")
@@ -147,7 +145,7 @@ def compare_arms(
                 for n in gain
             },
             by_seed={n: gain[n].mean(axis=1).tolist() for n in gain},
-            p={n: paired_test(gain[n], clusters[n]) for n in gain},
+            p={n: p_value(gain[n], clusters[n]) for n in gain},
         )
 
     rows = [row(arm, runs) for arm, runs in results.items()]
@@ -158,19 +156,6 @@ def compare_arms(
         confidence=confidence,
         rows=rows,
     )
-
-
-def paired_test(differences: NDArray[np.float64], cluster: Clusters) -> float:
-    """Return the p-value of a paired difference: by `crossed_test` of several seeds, by McNemar's
-    exact test of one, or where all seeds agree on every question.
-
-    Shapes: differences (S, Q) -> ()
-    """
-    if (differences != differences[0]).any():
-        return crossed_test(differences, cluster)
-    if not np.isin(differences[0], (-1, 0, 1)).all():
-        return math.nan
-    return mcnemar(differences[0] < 0, differences[0] > 0)
 
 
 def _check_seeds(arms: Mapping[str, Sequence[Path]], baseline: str) -> None:
@@ -214,8 +199,6 @@ def _cells(row: ArmRow, groups: Sequence[str]) -> list[str]:
     if not row.difference:
         return cells + ["-"] * (2 * len(groups) + 1)
     for group in groups:
-        p = row.p[group]
-        cells.append(percent(row.difference[group], sign="+"))
-        cells.append("-" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}")
+        cells += [percent(row.difference[group], sign="+"), p_text(row.p[group])]
     signs = (np.sign(value) for value in row.by_seed[groups[-1]])
     return [*cells, "".join("0+-"[int(sign)] for sign in signs)]

@@ -196,7 +196,7 @@ def _heading(config: Config) -> str:
     name = f"/{settings.sets[0]}" if len(settings.sets) == 1 else ""
     lines = [
         f"{config.data.name}{name}: accuracy in percent, {settings.confidence:.0%} intervals "
-        "clustered by asset; p by McNemar's exact test"
+        "clustered by asset, and their p"
     ]
     if settings.conditions[0] != "full":
         lines.append(f"shown: {settings.conditions[0]}")

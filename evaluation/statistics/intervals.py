@@ -103,7 +103,7 @@ def mean_interval(
     total = m + 2 * imagined
     center = (m * mean + imagined * (least + most)) / total
     squares = (m * float(x @ x) / n + imagined * (least**2 + most**2)) / total
-    half = t * math.sqrt((squares - center**2) / total)
+    half = t * math.sqrt(max(0.0, squares - center**2) / total)
     low, high = max(least, center - half), min(most, center + half)
     return Interval(mean=mean, low=low, high=high, n=n, clusters=clusters)
 

@@ -1,4 +1,4 @@
-"""Compare models on the same questions: intervals, McNemar's test, and power."""
+"""Compare models on the same questions: intervals, p-values that agree with them, and power."""
 
 import math
 from collections.abc import Mapping
@@ -7,15 +7,20 @@ from statistics import NormalDist
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from scipy.special import bdtr, bdtri, stdtr
+from scipy.optimize import brentq
+from scipy.special import bdtri
 
 from evaluation.statistics.intervals import (
     DIFFERENCE,
     Clusters,
     Interval,
+    crossed_interval,
     mean_interval,
     vector,
 )
+
+FINEST = 1e-12
+"""Below this, floats no longer tell confidences from 1."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -30,7 +35,7 @@ class ComparisonRow:
     """The second model's accuracy minus the first's; None unless there are two."""
 
     p: float | None
-    """McNemar's exact p-value of that difference; None also where results are not 0 or 1."""
+    """Of that difference, see `p_value`."""
 
 
 def compare_models(
@@ -48,56 +53,32 @@ def compare_models(
     if len(correct) == 2:
         first, second = pair(*correct.values())
         difference = mean_interval(second - first, cluster, confidence=confidence, reach=DIFFERENCE)
-        p = mcnemar(first, second) if np.isin([first, second], (0, 1)).all() else None
+        p = p_value(second - first, cluster)
     return ComparisonRow(questions=questions, scores=scores, difference=difference, p=p)
 
 
-def mcnemar(first: ArrayLike, second: ArrayLike) -> float:
-    """Return the exact two-sided p-value of McNemar's test.
+def p_value(differences: ArrayLike, cluster: Clusters) -> float:
+    """Return the smallest alpha whose interval of 1 - alpha leaves zero out, at least 1e-12.
 
-    Of the questions that exactly one of two models got right, b and c each:
+    So p < 0.05 says the same as a 95% interval beside it that does not hold zero. Where questions
+    stand alone and right or wrong, it is close to McNemar's exact test, but less shy. NaN where
+    there is no interval.
 
-        p = min(1, 2 P(X <= min(b, c))),  X ~ Binomial(b + c, 1/2)
-
-    It takes questions for independent; where clusters are large, trust the interval of the
-    difference instead.
+    Shapes: differences (S, Q), or (Q,) of one seed -> ()
     """
-    a, b = pair(first, second)
-    if not np.isin([a, b], (0, 1)).all():
-        raise ValueError(
-            "McNemar's test counts right and wrong answers, but some results are neither 0 nor 1: "
-            "leave partial credit to mean_interval."
-        )
-    lost, won = int(((a == 1) & (b == 0)).sum()), int(((a == 0) & (b == 1)).sum())
-    return min(1.0, 2 * float(bdtr(min(lost, won), lost + won, 0.5)))
-
-
-def crossed_test(differences: ArrayLike, cluster: Clusters) -> float:
-    """Return the two-sided p-value of a mean difference over questions and seeds, both of chance.
-
-        t   = mean / sqrt(V_s + V_c),  df = (V_s + V_c)^2 / (V_s^2 / (S - 1) + V_c^2 / (C - 1))
-        V_s = Σ_s (mean_s - mean)^2 / (S (S - 1))
-        V_c = C/(C - 1) * Σ_c (Σ_{s, i in c} (d_si - mean))^2 / (S Q)^2
-
-    The variances of the mean over S seeds and over C clusters, with Welch's degrees of freedom.
-    What both share is counted twice, so that it errs to the wide side (Cameron, Gelbach and Miller
-    2011 subtract it). NaN with fewer than two seeds or clusters, and where nothing varies.
-
-    Shapes: differences (S, Q) -> ()
-    """
-    d = np.asarray(differences, dtype=np.float64)
-    names, member = np.unique(np.asarray(cluster, dtype=np.str_), return_inverse=True)
-    seeds, clusters, mean = len(d), len(names), d.mean()
-    if seeds < 2 or clusters < 2:
+    table = np.atleast_2d(np.asarray(differences, dtype=np.float64))
+    usual = crossed_interval(table, cluster, confidence=0.95)
+    if math.isnan(usual.low):
         return math.nan
-    of_seeds = float(d.mean(axis=1).var(ddof=1)) / seeds
-    excess = np.bincount(member, (d - mean).sum(axis=0))
-    of_clusters = clusters / (clusters - 1) * float(excess @ excess) / d.size**2
-    variance = of_seeds + of_clusters
-    if not variance:
-        return math.nan
-    df = variance**2 / (of_seeds**2 / (seeds - 1) + of_clusters**2 / (clusters - 1))
-    return 2 * float(stdtr(df, -abs(mean) / math.sqrt(variance)))
+    away = table * math.copysign(1, usual.mean)
+
+    def bound(log_alpha: float) -> float:  # falls with alpha
+        return crossed_interval(away, cluster, confidence=-math.expm1(log_alpha)).low
+
+    least, most = math.log(FINEST), math.log1p(-1e-9)
+    if bound(most) <= 0:  # no difference, but for what floats make of it
+        return 1.0
+    return FINEST if bound(least) > 0 else math.exp(brentq(bound, least, most))
 
 
 def smallest_difference(
@@ -113,9 +94,9 @@ def smallest_difference(
     many pairs McNemar's test needs, n = ((a sqrt(psi) + b sqrt(psi - delta^2)) / delta)^2 (Connor
     1987); psi, the share of questions on which the models differ, stays as it was found. Where that
     is too few, all that differ are taken to differ one way, psi = delta, and of m pairs enough must
-    do so for the exact test. The design effect is Kish's (1965), and never below 1. NaN where the
-    models never differ or there are fewer than two clusters: nothing is known then; infinity where
-    m pairs are too few even if all differ.
+    do so for McNemar's exact test. The design effect is Kish's (1965), and never below 1. NaN where
+    the models never differ or there are fewer than two clusters: nothing is known then; infinity
+    where m pairs are too few even if all differ.
     """
     d = np.subtract(*pair(first, second))
     names, member = np.unique(np.asarray(cluster, dtype=np.str_), return_inverse=True)

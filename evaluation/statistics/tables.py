@@ -43,6 +43,13 @@ def percent_alone(share: float | None) -> str:
     return "-" if share is None or math.isnan(share) else f"{100 * share:.1f}"
 
 
+def p_text(p: float | None) -> str:
+    """Write a p-value; a dash where there is none."""
+    if p is None or math.isnan(p):
+        return "-"
+    return "<0.001" if p < 0.001 else f"{p:.3f}"
+
+
 def comparison_table(rows: Sequence[ComparisonRow]) -> str:
     """Write the scores of models by group of questions; a dash where a number has no meaning."""
     if not rows:
@@ -57,8 +64,7 @@ def comparison_table(rows: Sequence[ComparisonRow]) -> str:
         line += [percent(row.scores[name]) for name in names]
         if paired:
             line.append("-" if row.difference is None else percent(row.difference, sign="+"))
-            p = math.nan if row.p is None or score.n == 0 else row.p
-            line.append("-" if math.isnan(p) else "<0.001" if p < 0.001 else f"{p:.3f}")
+            line.append(p_text(row.p))
         cells.append(line)
         if score.caveat:
             notes.append(f"{row.questions.strip()}: {score.caveat}.")

@@ -66,12 +66,7 @@ def step_notes(
         f"{budget.questions:,} in all: {budget.questions / kept:,.2f} epochs of {kept:,}"
     )
     yield f"one epoch: trainer.max_steps={budget.epoch(kept)}"
-    if rounds:
-        group, longest = config.rlvr.group_size, config.rlvr.max_completion_tokens
-        yield (
-            f"{budget.questions * group:,} completions, {group} of each question, of at most "
-            f"{longest} tokens; more where dynamic sampling draws prompts again"
-        )
+    yield from _completions(config, budget)
     if weighted:
         yield (
             "questions are read in proportion to their weights, by data.mixture or "
@@ -89,13 +84,28 @@ def step_notes(
             sum(one.get(name, 0.0) for one in sizes) / len(sizes)
             for name in ("prompt tokens", "learned tokens")
         )
-        sampled = "" if rounds else f" and {learned * budget.questions:,.0f} learned"
+        sampled = "" if not learned else f" and {learned * budget.questions:,.0f} learned"
         yield (
             f"about {prompt * budget.questions:,.0f} tokens of prompts{sampled}, by the mean of "
             f"{len(sizes)} questions"
         )
-        if trainer.max_tokens and not rounds:
+        if trainer.max_tokens and learned:
             steps = trainer.max_tokens / ((prompt + learned) * budget.per_list)
             yield (
                 f"trainer.max_tokens={trainer.max_tokens:,} ends it after about {steps:,.0f} steps"
             )
+
+
+def _completions(config: Config, budget: StepBudget) -> Iterator[str]:
+    """Say how much is sampled on the way."""
+    if config.stage in SAMPLED:
+        group, longest = config.rlvr.group_size, config.rlvr.max_completion_tokens
+        yield (
+            f"{budget.questions * group:,} completions, {group} of each question, of at most "
+            f"{longest} tokens; more where dynamic sampling draws prompts again"
+        )
+    if config.stage == "distill" and config.distill.method == "on_policy":
+        yield (
+            f"the student completes {config.distill.on_policy_share:.0%} of them itself, by at "
+            f"most {config.distill.max_completion_tokens} tokens"
+        )

@@ -1,5 +1,6 @@
 """What a preview has found, and the same as tables and notes."""
 
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -174,4 +175,8 @@ def shortened(text: str) -> str:
 
 def size_words(sizes: Mapping[str, float]) -> str:
     """Write the sizes of one question in a row."""
-    return ", ".join(f"{round(size, 2):,.12g} {name}" for name, size in sizes.items())
+    single = {name: re.sub(r"s\b", "", name, count=1) for name in sizes}
+    return ", ".join(
+        f"{round(size, 2):,.12g} {single[name] if size == 1 else name}"
+        for name, size in sizes.items()
+    )

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -30,8 +31,9 @@ from training.preview.page import page
 from training.preview.reading import first_places, read_questions, spread
 from training.preview.strange import find_strange
 from training.preview.terminal import report
+from training.rejection_sampling import cached_traces
 from training.run import traces_for
-from training.stages import build_data
+from training.stages import build_data, imitates
 
 PAGE = "questions.html"
 
@@ -60,24 +62,33 @@ def skipping(config: Config) -> Config:
     """Return settings with which a training would go on where it otherwise stops, see
     `refusals`."""
     data, sft = replace(config.data, max_bad_share=1.0), replace(config.sft, too_long="skip")
-    return replace(config, data=data, sft=sft)
+    return replace(config, data=data, sft=sft if imitates(config) else config.sft)
+
+
+def traces_in_reach(config: Config, run: Run) -> tuple[Path | None, str]:
+    """Return the traces that are imitated, or what would be sampled first."""
+    if config.stage == "distill" and config.distill.method == "self":
+        return cached_traces(config, run)
+    return traces_for(config, run), ""
 
 
 def look(config: Config, run: Run) -> Findings:
     """Find all that a preview says of a training."""
     encoder, wanted = build_encoder(config), config.preview
-    data = build_data(skipping(config), encoder, run, traces=traces_for(config, run))
+    traces, first_sampled = traces_in_reach(skipping(config), run)
+    data = build_data(skipping(config), encoder, run, traces=traces)
+    if first_sampled:  # what the manifest has as completions is not imitated
+        data.with_targets, data.longest = False, None
     data.setup()
     stream = data.stream(rank=0, world=config.trainer.devices * config.trainer.num_nodes)
     questions, places = stream.questions, stream.pool.places
-    packed = config.sft.pack_tokens if config.stage == "sft" else 0
-    measured = measure(stream, encoder, spread(places, wanted.measured), packed)
+    measured = measure(stream, encoder, spread(places, wanted.measured), data.pack_tokens)
     entries = dict(zip(places.tolist(), list_entries(kept(stream)), strict=True))
     strange = find_strange(entries, measured.sizes, wanted.n)
     first = read_questions(stream, first_places(stream), encoder)
     shown = [*islice(first, wanted.n)]
     odd = [(one, strange[one.place]) for one in read_questions(stream, strange, encoder)]
-    packs, unpacked = first_packs(stream, config.trainer.accumulate_grad_batches, packed)
+    packs, unpacked = first_packs(stream, config.trainer.accumulate_grad_batches, data.pack_tokens)
     sizes, weighted = [*measured.sizes.values()], stream.pool.weights is not None
     return Findings(
         stage=config.stage,
@@ -94,7 +105,10 @@ def look(config: Config, run: Run) -> Findings:
         sizes=sizes,
         unreadable=measured.unreadable,
         duplicates=find_duplicates(kept(stream)),
-        steps=[*step_notes(config, len(places), sizes, weighted=weighted, packs=packs)],
+        steps=[
+            *([first_sampled] if first_sampled else []),
+            *step_notes(config, len(places), sizes, weighted=weighted, packs=packs),
+        ],
         first=shown,
         strange=odd,
     )

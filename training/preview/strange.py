@@ -15,8 +15,8 @@ def find_strange(
 ) -> dict[int, list[str]]:
     """Find the places of so many strange questions, each with all that is strange about it.
 
-    Every measure names its largest in turn, then its second largest, and so on, as far as they are
-    above the median.
+    The rarest type of answer and kind of media come first, then the largest of every measure, then
+    the second of each, and so on, as far as they are above the median.
 
     Args:
         entries: all questions by their places.
@@ -24,11 +24,11 @@ def find_strange(
     """
     if not entries:
         return {}
-    walks = [_extremes(measured, name) for name, measured in _measures(entries, sizes)]
-    walks += [
+    walks = [
         _rare({place: entry.answer_type for place, entry in entries.items()}, "answer type"),
         _rare({place: entry.kind for place, entry in entries.items()}, "kind of media"),
     ]
+    walks += [_extremes(measured, name) for name, measured in _measures(entries, sizes)]
     found: dict[int, list[str]] = {}
     while walks and len(found) < count:
         for walk in [*walks]:

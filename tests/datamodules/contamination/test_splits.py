@@ -139,8 +139,18 @@ def test_questions_that_a_view_has_judged_are_a_test_set(tmp_path):
 
 def test_a_question_under_another_name_is_not_validated_by(tmp_path):
     train, val = [sample("a", "1"), sample("b", "2")], [replace(sample("b", "9"), id="copy")]
-    with pytest.raises(ValueError, match=r"1 validation .*'copy' and 'b'.*the same asset_id"):
-        check_splits(train, val, data(tmp_path))
+    val += [sample("c", "3"), sample("d", "2")]
+    with pytest.raises(ValueError, match=r"1 of 2 validation .*'copy' and 'b'; .*val_overlap=skip"):
+        check_splits(train, val[:2], data(tmp_path), run_dir=tmp_path)
+    skip = data(tmp_path, val_overlap="skip")
+    assert check_splits(train, val, skip, run_dir=tmp_path) == val[1:2]
+    listed = [json.loads(line) for line in (tmp_path / "shared.jsonl").open()]
+    assert listed == [
+        {"id": "copy", "asset_id": "9", "trained_as": "b"},
+        {"id": "d", "asset_id": "2", "trained_as": None},
+    ]
+    with pytest.raises(ValueError, match="1 of 1 validation questions are training questions"):
+        check_splits(train, val[:1], skip)  # which would leave nothing to validate by
 
 
 def test_questions_of_words_alone_may_come_twice(tmp_path):
@@ -164,12 +174,34 @@ def test_assets_are_held_out_whole():
 
 
 def test_the_side_of_an_asset_does_not_depend_on_the_others():
-    samples = [sample("x", f"asset {n}") for n in range(100)]
+    samples = [sample(str(n), f"asset {n}") for n in range(100)]
     _, val = held_out(samples, 0.3)
     _, backwards = held_out(samples[::-1], 0.3)
     assert [*val] == [*(99 - backwards[::-1])]
     _, more = held_out(samples, 0.5)
     assert {*val} < {*more}
+
+
+def test_assets_behind_the_same_question_are_held_out_together():
+    """Copies join asset 0 to 1, 1 to 2 and so on to 9, as the first of them; of words alone, they
+    join nothing."""
+    chain = [
+        replace(sample("x", f"asset {n + k}"), content_hash=str(n))
+        for n in range(9)
+        for k in (0, 1)
+    ]
+    alone = [sample("y", f"asset {n}") for n in range(10, 60)]
+    same_words = [
+        replace(sample("z", f"asset {n}", media=False), content_hash="words") for n in range(60)
+    ]
+    samples = [*chain, *(replace(one, content_hash=one.asset_id) for one in alone), *same_words]
+    for share in (0.2, 0.5, 0.8):
+        _, val = held_out(samples, share)
+        out = {samples[n].asset_id for n in val}
+        _, backwards = held_out(samples[::-1], share)
+        assert out == {samples[::-1][n].asset_id for n in backwards}
+        assert len(out & {f"asset {n}" for n in range(10)}) in (0, 10)
+        assert 0 < len(out & {f"asset {n}" for n in range(10, 60)}) < 50
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,6 @@ import math
 from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from evaluation.benchmarking.arms import (
@@ -13,11 +12,10 @@ from evaluation.benchmarking.arms import (
     NEEDS_MEDIA,
     Comparison,
     compare_arms,
-    paired_test,
 )
 from evaluation.benchmarking.results import training_cost
 from evaluation.statistics.intervals import SHARE, Interval, crossed_interval
-from evaluation.statistics.significance import crossed_test
+from evaluation.statistics.significance import p_value
 from tests.stored_scores import benchmark, training
 
 
@@ -72,16 +70,10 @@ def test_the_difference_is_the_arm_minus_the_baseline_seed_by_seed(arms):
     assert full.difference[NEEDS_MEDIA] == crossed_interval(table, ["x", "y"], confidence=0.95)
 
 
-def test_one_seed_is_tested_by_mcnemar_and_several_with_their_own_chance():
-    """9 of 10 to 1: p = 2 (1 + 10) / 2^10; a second seed, which has 1 of 10 less, widens it."""
-    one = np.array([[1.0] * 9 + [-1.0]])
-    names = [str(number) for number in range(10)]
-    assert paired_test(one, names) == pytest.approx(22 / 1024)
-    assert paired_test(np.repeat(one, 3, axis=0), names) == pytest.approx(22 / 1024)
-    other = one.copy()
-    other[0, 0] = 0
-    assert paired_test(np.vstack([one, other]), names) == crossed_test([*one, *other], names)
-    assert math.isnan(paired_test(np.full((2, 3), 0.5), ["x", "y", "z"]))  # means over orders
+def test_p_is_that_of_the_interval_beside_it(arms):
+    _, full = compared(arms).rows
+    assert full.p[ALL] == p_value([[0, 0, -1], [1, -1, -1]], ["x", "x", "y"])
+    assert full.p[NEEDS_MEDIA] == p_value([[0, -1], [-1, -1]], ["x", "y"])
 
 
 def test_weights_of_no_seed_count_once(arms):

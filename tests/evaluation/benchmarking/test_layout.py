@@ -104,8 +104,7 @@ def test_no_line_of_a_large_report_is_wider_than_a_hundred_columns():
     shown = [f"no_{part}:{how}" for part in ("audio", "visual") for how in ("silent", "mismatched")]
     report = replace(
         REPORT,
-        heading="benchmarks: accuracy in percent, 95% intervals clustered by asset; p by "
-        "McNemar's exact test",
+        heading="benchmarks: accuracy in percent, 95% intervals clustered by asset, and their p",
         lines=lines,
         means=means,
         comparisons=[

@@ -1,8 +1,10 @@
 """Whole previews of small sets: the text, the page, and what is set aside."""
 
 import json
+import re
 import shutil
 from collections import Counter
+from html import unescape
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -12,11 +14,14 @@ import pytest
 from configs.load import load_config
 from datamodules.sources.manifest import read_manifest
 from datamodules.sources.quarantine import Quarantine
+from runtime.runs import open_run
 from tests.datamodules.contribution.conftest import probed
 from tests.datamodules.loading.conftest import noise, six_questions
 from tests.datamodules.media.test_files import film
-from training.preview.stage import PAGE, list_aside, preview
+from training.preview.stage import PAGE, list_aside, preview, skipping, trained_as
+from training.rejection_sampling import asked_questions, cache_file, key_facts
 
+SAMPLING = "distill.rejection_sampling"
 HOSTILE = '<script>alert("x")</script> & \u202e"barks"'
 VOID = {"meta", "img", "br", "link", "input"}
 MEDIA = {"audio": "1.wav", "image": "1.png", "video": "1.mp4"}
@@ -137,6 +142,17 @@ def test_what_is_learned_is_marked_with_the_token_that_ends_it(seen):
     assert learned == "It is long and <i>slanted</i>. <answer>yes</answer><|im_end|>"
 
 
+def test_the_page_has_every_number_of_the_text(seen):
+    """Rows of tables, and the sizes of each question, where one is one picture."""
+    text, page = seen
+    rows = re.findall(r"<tr>(.*?)</tr>", page)
+    told = [" ".join(re.sub(r"<[^>]*>", " ", row).split()) for row in rows]
+    told += re.findall(r'<p class="quiet">\w+ of train: (.*?)</p>', page)
+    missing = [one for one in map(unescape, told) if one not in text]
+    assert len(told) > 25 and not missing
+    assert "1 picture, " in text and "1 pictures" not in text
+
+
 def test_every_frame_has_its_time_and_every_sound_its_waveform(seen):
     found = Elements(seen[1])
     assert "8 frames of" in found.text and "0.00 s" in found.text and "0.70 s" in found.text
@@ -150,6 +166,51 @@ def test_a_sampled_completion_is_not_shown_as_learned(asked, tmp_path):
     assert found.counts["mark"] == 0 and "+ <answer>" not in text
     assert "the model samples its completion from here" in found.text
     assert found.text.count("view blind") == found.counts["article"]
+
+
+DISTILLED = ("preview.of=distill", "data.max_bad_share=1")
+
+
+def test_a_distillation_without_traces_shows_prompts_and_says_what_is_sampled_first(
+    asked, tmp_path
+):
+    """What the manifest has as completion of b is not imitated."""
+    text, page = run(asked, tmp_path, *DISTILLED, f"{SAMPLING}.cache={tmp_path / 'traces'}")
+    assert "8 traces of each question are sampled first" in text
+    assert "the cache has those of 0 of 5 questions" in text
+    assert Elements(page).counts["mark"] == 0 and "slanted" not in page
+    assert not (tmp_path / "traces").exists()
+
+
+def test_a_distillation_shows_the_traces_that_would_be_imitated(asked, tmp_path):
+    """Of two traces of every question that can be read, F1 is off and the right ones are kept: one
+    each of b, c and d, none of a."""
+    words = (*DISTILLED, f"{SAMPLING}.cache={tmp_path / 'traces'}", f"{SAMPLING}.difficulty=false")
+    places = [f"data.root={asked}", f"run.root={tmp_path}", "run.name=b", "data=manifest"]
+    config = skipping(trained_as(load_config(["stage=preview", *places, *words], ("preview",))))
+    with open_run(config) as own:
+        questions = asked_questions(config, own)
+    file = cache_file(config, key_facts(config, questions))
+    file.parent.mkdir()
+    said = ["I see it. <answer>yes</answer>", "<answer>no</answer>"]
+    made = [
+        {"id": one.id, "content_hash": one.content_hash, "texts": said, "finished": [True, True]}
+        for one in questions.samples
+        if one.id != "spoiled"
+    ]
+    file.write_text("".join(json.dumps(one) + "\n" for one in made))
+    text, page = run(asked, tmp_path, *words)
+    assert "in an epoch 3" in text and "+ I see it. <answer>yes</answer><|im_end|>" in text
+    assert "sampled first" not in text and {"b#0", "c#0", "d#0"} == set(re.findall(r"\w#\d", text))
+    assert "I see it." in Elements(page).text
+
+
+def test_an_on_policy_distillation_shows_the_prompt_and_what_the_teacher_sees(asked, tmp_path):
+    words = ("distill.method=on_policy", "distill.teacher_view.condition=text_only")
+    text, page = run(asked, tmp_path, *DISTILLED, *words)
+    found = Elements(page)
+    assert found.counts["mark"] == 0 and "the student completes 100% of them itself" in text
+    assert found.text.count("view teacher") == found.counts["article"]
 
 
 def test_pictures_and_sounds_beyond_the_limit_are_named_in_words(asked, tmp_path):

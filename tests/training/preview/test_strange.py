@@ -31,6 +31,14 @@ def test_a_rare_kind_is_strange_and_a_frequent_one_is_not():
     assert find_strange(entries, {}, 4) == {5: ["kind of media audio+video, of 1 in 12"]}
 
 
+def test_what_is_rare_comes_before_what_is_long():
+    """Of two that are shown, the rare kind is one, however many measures there are."""
+    entries = {place: entry(str(place), characters=10 + place) for place in range(12)}
+    entries[5] = entry("5", kind="audio+video")
+    sizes = {place: {"prompt tokens": float(place), "frames": 12.0 - place} for place in entries}
+    assert [*find_strange(entries, sizes, 2)] == [5, 11]
+
+
 def test_where_all_are_alike_none_is_strange():
     assert find_strange({0: entry("0"), 1: entry("1")}, {0: {"media tokens": 4.0}}, 5) == {}
     assert find_strange({}, {}, 5) == {}
