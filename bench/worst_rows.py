@@ -121,6 +121,7 @@ SHAPES = {
     "texts": '{"question": "b", "a": [' + '"",' * 10_000_000 + "0]}",
     "quotes": '{"question": "b", "a": "' + '\\"' * 15_000_000 + '"}',
     "depth": '{"question": "b", "a": ' + "[" * 15_000_000 + "]" * 15_000_000 + "}",
+    "some depth": '{"question": "b", "a": [' + ("[" * 30 + "]" * 30 + ",") * 500_000 + "0]}",
     "an open text": '{"question": "b", "a": "' + '\\"' * 15_000_000,
 }
 """Rows of some 30 MB, whatever stands around them."""

@@ -15,7 +15,7 @@ _TEXT = rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)'
 _REST = rb'[^"\[\]{}]*+'
 _FLAT = _REST + rb"(?:" + _TEXT + _REST + rb")*+"
 _DEEP = _FLAT
-for _ in range(2):  # lists and objects this deep are passed over at once
+for _ in range(9):  # lists and objects this deep are passed over at once
     _DEEP = _FLAT + rb"(?:[\[{]" + _DEEP + rb"[\]}]" + _FLAT + rb")*+"
 
 _BRACKET = re.compile(_DEEP + rb"(?:([\[{])|[\]}]|(\Z))", re.DOTALL)
@@ -27,6 +27,9 @@ _AFTER = {close: re.compile(_SPACE + rb"([,%b])" % re.escape(close)) for close i
 
 _DEEPEST = 10_000
 """Lists and objects within one another, of which Python reads a tenth."""
+
+_MOST_DEEP = 1_000_000
+"""Brackets of one value that are not passed over at once, which takes a quarter of a second."""
 
 Span = tuple[str, int, int]
 """The name of a value in its object, `""` in a list; and where it begins and ends."""
@@ -60,13 +63,13 @@ def _end_of(content: bytes, begin: int) -> int:
     if content[begin] not in b"[{":
         return _found(_PLAIN, content, begin, "a value").end()
     depth = 1
-    for bracket in _BRACKET.finditer(content, begin + 1):
+    for count, bracket in enumerate(_BRACKET.finditer(content, begin + 1)):
         if bracket.lastindex == 2:
             break
         depth += 1 if bracket.lastindex == 1 else -1
         if depth == 0:
             return bracket.end()
-        if depth > _DEEPEST:
+        if depth > _DEEPEST or count > _MOST_DEEP:
             raise ValueError("lists and objects stand within one another without end")
     raise ValueError(f"what begins at byte {begin:,} has no end")
 

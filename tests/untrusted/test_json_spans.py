@@ -56,6 +56,7 @@ def test_values_are_found_where_a_parser_finds_them(seed):
         (b"[[1]", "a comma or ']' is missing at byte 4"),
         (b"[[1", "what begins at byte 1 has no end"),
         (b"[" * 99_999, "without end"),
+        (b"[[" + (b"[" * 30 + b"]" * 30 + b",") * 100_000 + b"1]]", "without end"),
         (b'["' + b'\\"' * 5_000_000, "a comma or ']' is missing"),
         (b'[{"' + b'\\"' * 5_000_000, "what begins at byte 1 has no end"),
         (b"[{" + b"7" * 5_000_000, "what begins at byte 1 has no end"),
