@@ -32,14 +32,17 @@ FEW = MOST_VALUES // 2 - 2
 GOOD = {"id": "a", "question": "What?", "answer": "x", "answer_type": "text"}
 
 
-def _rows(folder: Path, name: str) -> str:
-    """Read the rows of a file, and count them without reading."""
+def _read(folder: Path, name: str) -> str:
     found = Counter(
         one.row.reason if isinstance(one.row, RowError) else "read"
         for one in read_rows(folder / name)
     )
-    count = count_rows(folder / name)
-    return ", ".join(f"{number} {kind}" for kind, number in found.items()) + f", of {count}"
+    return ", ".join(f"{number} {kind}" for kind, number in found.items())
+
+
+def _rows(folder: Path, name: str) -> str:
+    """Read the rows of a file, and count them without reading."""
+    return f"{_read(folder, name)}, of {count_rows(folder / name)}"
 
 
 def _questions(
@@ -106,8 +109,33 @@ def _csv(name: str, cell: str, times: int) -> Case:
 
 def _huge(folder: Path) -> None:
     with (folder / "a.json").open("wb") as file:
-        file.write(b"[")
+        file.write(b"[   ")
         file.truncate(2 << 30)
+
+
+SHAPES = {
+    "lists": '{"question": "b", "a": [' + "[]," * 10_000_000 + "0]}",
+    "objects": '{"question": "b", "a": [' + "{}," * 10_000_000 + "0]}",
+    "fields": '{"question": "b"' + ',"k":1' * 5_000_000 + "}",
+    "named objects": '{"question": "b"' + ',"k":{}' * 4_300_000 + "}",
+    "texts": '{"question": "b", "a": [' + '"",' * 10_000_000 + "0]}",
+    "quotes": '{"question": "b", "a": "' + '\\"' * 15_000_000 + '"}',
+    "depth": '{"question": "b", "a": ' + "[" * 15_000_000 + "]" * 15_000_000 + "}",
+    "some depth": '{"question": "b", "a": [' + ("[" * 30 + "]" * 30 + ",") * 500_000 + "0]}",
+    "an open text": '{"question": "b", "a": "' + '\\"' * 15_000_000,
+}
+"""Rows of some 30 MB, whatever stands around them."""
+
+AROUND = {
+    "in a list": f"[{json.dumps(GOOD)}, %s, {json.dumps(GOOD)}]",
+    "by its name": f'{{"p": {json.dumps(GOOD)}, "q": %s, "r": {json.dumps(GOOD)}}}',
+    "in a part": f'{{"questions": [{json.dumps(GOOD)}, %s, {json.dumps(GOOD)}]}}',
+    "alone": "%s",
+}
+
+
+def _shaped(folder: Path, shape: str, around: str) -> None:
+    (folder / "a.json").write_text(AROUND[around] % SHAPES[shape])
 
 
 def _wide(folder: Path) -> None:
@@ -124,6 +152,11 @@ WHOLE = (
     Case(room="json", name="a number of a million digits", prepare=_digits,
          run=partial(_rows, name="a.json")),
     Case(room="json", name="2 GB", prepare=_huge, run=partial(_questions, name="a.json")),
+    *(
+        Case(room="json", name=f"30 MB of {shape}, {around}", run=partial(_read, name="a.json"),
+             prepare=partial(_shaped, shape=shape, around=around))
+        for shape in SHAPES for around in AROUND
+    ),
     Case(room="table", name="1,000 cells of 30 kB", prepare=_wide, run=_read_table),
     _csv("10 million cells", ",", 10_000_000),
     _csv("a cell of 200 MB", "x", 200_000_000),

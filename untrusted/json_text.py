@@ -42,7 +42,7 @@ def json_of(text: str | bytes, *, spoiled: Callable[[str], object] | None = None
         text = text.decode("utf-8-sig")
     try:
         found = json.loads(
-            text, object_pairs_hook=partial(_object, instead), parse_int=partial(_whole, instead)
+            text, object_pairs_hook=partial(object_of, instead), parse_int=partial(_whole, instead)
         )
     except RecursionError as error:
         raise ValueError("lists and objects stand within one another without end") from error
@@ -56,7 +56,7 @@ def same_name(name: str) -> str:
     return name.strip() if name.isascii() else composed(name, "NFKC").strip()
 
 
-def _object(instead: Callable[[str], object], pairs: list[tuple[str, object]]) -> object:
+def object_of(instead: Callable[[str], object], pairs: list[tuple[str, object]]) -> object:
     """Make an object; refuse a field that stands twice, since one value would go unread."""
     if len({same_name(name) for name, _ in pairs}) == len(pairs):
         return dict(pairs)

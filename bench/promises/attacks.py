@@ -1,25 +1,23 @@
 """Attacks beside kills of runs: on caches, records, media, verifiers, directories and clocks."""
 
+import json
 import logging
 import re
-import resource
 import shutil
 import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from resource import RUSAGE_CHILDREN, RUSAGE_SELF
 from statistics import quantiles
 from tempfile import TemporaryDirectory
 
-from bench import fuzz_records, media, probe_cache, probe_crash, verifiers
+from bench import fuzz_records, media, probe_cache, probe_crash
 from bench.failing import may_mount
 from bench.promises.outcome import Effort, Outcome
 from bench.promises.stages import STAGES, Subject, as_outcome, measure
 from bench.promises.starts import claim_at_once
 from bench.promises.tested import ROOT
 from bench.promises.watched import SPOILED
-from modules.verifiers.math_answers import close
 from tests.fork_server import ForkServer
 from training.callbacks.checkpoints import AtomicCheckpointIO
 
@@ -33,7 +31,8 @@ HANG = 10.0
 P99, BUDGET = 50.0, 10_000.0
 """Milliseconds for a completion: of 99 in a hundred, and of the slowest."""
 
-MEMORY = 2_048.0
+JUDGE = "import json; from bench.verifiers import judge_all; print(json.dumps(judge_all({})))"
+MEMORY = 1_000.0
 """Megabytes that judging may take, the limit of a worker."""
 
 
@@ -111,7 +110,10 @@ def damage_media(effort: Effort, server: ForkServer) -> Outcome:
 def judge_adversaries(effort: Effort, server: ForkServer) -> Outcome:
     """Judge completions that mean harm."""
     asked = FUZZED * effort.kills
-    times, raised, megabytes = probe_cache.apart(judge_all, asked)
+    told = subprocess.run(  # what this process has imported takes a gigabyte by itself
+        [sys.executable, "-c", JUDGE.format(asked)], cwd=ROOT, stdout=subprocess.PIPE, check=True
+    )
+    times, raised, megabytes = json.loads(told.stdout)
     p99 = quantiles(times, n=100)[98]
     bounded = p99 < P99 and max(times) < BUDGET and megabytes < MEMORY
     return Outcome(
@@ -120,17 +122,6 @@ def judge_adversaries(effort: Effort, server: ForkServer) -> Outcome:
         counts={"adversarial completions": len(times), "uncaught": raised},
         notes=[f"p99 {p99:.1f} ms, the slowest {max(times):,.0f} ms, {megabytes:.0f} MB at most"],
     )
-
-
-def judge_all(count: int) -> tuple[list[float], int, float]:
-    """Judge so many in all; return milliseconds, how many raised, and the peak of memory in MB."""
-    found = [
-        verifiers.judge(sample, count // len(verifiers.SAMPLES)) for sample in verifiers.SAMPLES
-    ]
-    close()
-    peaks = [resource.getrusage(who).ru_maxrss for who in (RUSAGE_SELF, RUSAGE_CHILDREN)]
-    times = [ms for each in found for ms, _ in each.times]
-    return times, sum(len(each.raised) for each in found), max(peaks) / 1024
 
 
 def start_at_once(effort: Effort, server: ForkServer) -> Outcome:

@@ -61,16 +61,21 @@ def refuse_long_texts(row: Row) -> None:
             left += value
 
 
-def refuse_many_values(text: bytes) -> None:
-    """Count what may be values of a row as JSON: of a line before any is made."""
-    values = text.count(b",") + text.count(b"[") + text.count(b"{")
+def refuse_large(text: bytes, begin: int = 0, end: int | None = None) -> None:
+    """Measure a row as JSON before it is made: its bytes, and what may be values."""
+    end = len(text) if end is None else end
+    if end - begin <= min(MOST_VALUES, LONGEST_ROW):
+        return
+    if end - begin > LONGEST_ROW:
+        raise too_large(f"the row has {end - begin:,} bytes", LONGEST_ROW, "bytes")
+    values = sum(text.count(mark, begin, end) for mark in (b",", b"[", b"{"))
     if values > MOST_VALUES:
         raise too_large(f"the row has some {values:,} values", MOST_VALUES, "values")
 
 
 def checked(row: object) -> Row:
     """Accept objects whose texts are valid UTF-8, without lone surrogates."""
-    if isinstance(row, Spoiled):
+    if isinstance(row, Spoiled | RowError):
         _plain(row)
     if not isinstance(row, dict):
         raise RowError(
@@ -90,14 +95,14 @@ def checked(row: object) -> Row:
         raise RowError(
             "malformed", f"the row is not in UTF-8 ({error}), but all texts must be: mend it."
         ) from error
-    if len(text) > LONGEST_ROW:
-        raise too_large(f"the row has {len(text):,} bytes", LONGEST_ROW, "bytes")
-    refuse_many_values(text)
+    refuse_large(text)
     return row
 
 
 def _plain(value: object) -> str:
     """Replace what JSON cannot express; media have been measured by then."""
+    if isinstance(value, RowError):
+        raise value
     if isinstance(value, Spoiled):
         raise RowError("malformed", f"{value.fault}.")
     return "" if isinstance(value, bytes) else str(value)

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import final
 
+from datamodules.sources.answers.normalize import RowError
+from datamodules.sources.bounds import Spoiled
 from datamodules.sources.fields.naming import ending_of
 
 QUESTION = re.compile(r"question([ _-]?(text|en))?|problem|prompt|query|instruction", re.IGNORECASE)
@@ -81,10 +83,10 @@ def questions_in(held: object, file: object) -> Iterator[tuple[str, object]]:
     """
     if isinstance(held, list):
         parts = [_listed("", held)]
-    elif isinstance(held, dict) and _is_row(held):
+    elif isinstance(held, dict) and is_row(held):
         parts = [_listed("", [held])]
     else:
-        parts = _chosen([*_parts(held)], file)
+        parts = _chosen([*parts_in(held)], file)
     for part in parts:
         for place, row in part.rows:
             name = part.name if len(parts) > 1 else ""
@@ -106,24 +108,25 @@ def _chosen(parts: list[Part], file: object) -> list[Part]:
     )
 
 
-def _parts(held: object, name: str = "", depth: int = 0) -> Iterator[Part]:
+def parts_in(held: object, name: str = "", depth: int = 0) -> Iterator[Part]:
     """Look for rows: in lists of objects, and in objects whose values are all objects."""
     if isinstance(held, list):
         if any(isinstance(item, dict) for item in held):
             yield _listed(name, held)
     elif isinstance(held, dict) and held and depth < DEEPEST:
-        if all(isinstance(value, dict) and _is_row(value) for value in held.values()):
+        rows = [value for value in held.values() if not isinstance(value, Spoiled | RowError)]
+        if rows and all(isinstance(value, dict) and is_row(value) for value in rows):
             yield Part(name=name, rows=tuple((str(key), row) for key, row in held.items()))
             return
         for key, value in held.items():
-            yield from _parts(value, f"{name}.{key}" if name else str(key), depth + 1)
+            yield from parts_in(value, f"{name}.{key}" if name else str(key), depth + 1)
 
 
 def _listed(name: str, rows: list[object]) -> Part:
     return Part(name=name, rows=tuple((str(index), row) for index, row in enumerate(rows)))
 
 
-def _is_row(held: Mapping[str, object]) -> bool:
+def is_row(held: Mapping[str, object]) -> bool:
     """Tell a row from an object around rows: it has a question, or a subject."""
     return _asks(held) or any(_is_subject(*item) for item in held.items())
 

@@ -3,7 +3,6 @@
 An unreadable row is one bad row; only a file without rows is an error.
 """
 
-import codecs
 import csv
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -14,22 +13,11 @@ from typing import BinaryIO, Self, TextIO, final
 
 from datamodules.sources.adapter import Row
 from datamodules.sources.answers.normalize import RowError
-from datamodules.sources.bounds import (
-    LONGEST_ROW,
-    MEBIBYTE,
-    MOST_COLUMNS,
-    Spoiled,
-    checked,
-    refuse_many_values,
-    too_large,
-)
+from datamodules.sources.bounds import LONGEST_ROW, MEBIBYTE, MOST_COLUMNS, checked, too_large
+from datamodules.sources.json_files import is_list, json_rows, parsed
 from datamodules.sources.manifest_files import check_text
-from datamodules.sources.nested import questions_in
 from datamodules.sources.parquet import Raw, count_parquet, parquet_rows
-from untrusted.json_text import json_of, same_name
-
-LARGEST_JSON = 2**30
-"""Size of a file that is one JSON value; parsed, it takes several times as much memory."""
+from untrusted.json_text import same_name
 
 
 @final
@@ -73,23 +61,10 @@ def _raws(path: Path) -> Iterator[Raw]:
     if path.is_dir() or path.suffix == ".parquet":
         return parquet_rows(path)
     check_text(path)
-    if path.suffix == ".json":
-        return _json(path)
     if path.suffix in (".csv", ".tsv"):
         return _table(path)
-    return _json(path) if _is_list(path) else _jsonl(path)
-
-
-def _is_list(path: Path) -> bool:
-    """Recognize one JSON list in a file named `.jsonl`."""
-    with path.open("rb") as file:
-        if not file.read(64).lstrip(codecs.BOM_UTF8).lstrip().startswith(b"["):
-            return False
-    content = _whole(path)
-    try:
-        return isinstance(json_of(content, spoiled=_spoiled), list)
-    except ValueError:
-        return False
+    found = json_rows(path) if path.suffix == ".json" or is_list(path) else None
+    return found or _jsonl(path)
 
 
 def _jsonl(path: Path) -> Iterator[Raw]:
@@ -132,58 +107,7 @@ def own_lines(file: Path) -> Iterator[bytes]:
 def _parsed(line: bytes | None) -> Row:
     if line is None:
         raise too_large("the row is a line without end", LONGEST_ROW, "bytes")
-    refuse_many_values(line)
-    try:
-        return checked(json_of(line, spoiled=_spoiled))
-    except ValueError as error:
-        if isinstance(error, RowError):
-            raise
-        raise RowError(
-            "malformed", f"the row is not JSON in UTF-8 ({error}), but each line must be: mend it."
-        ) from error
-
-
-def _spoiled(fault: str) -> Spoiled:
-    return Spoiled(fault=fault)
-
-
-def _json(path: Path) -> Iterator[Raw]:
-    content = _whole(path)
-    try:
-        # Bytes that are no UTF-8 become half characters, which spoil their own row only.
-        text = content.decode("utf-8-sig", errors="surrogateescape")
-        held = json_of(text, spoiled=_spoiled)
-    except ValueError as error:
-        if _is_lines(content):
-            yield from _jsonl(path)
-            return
-        raise ValueError(
-            f"{path} is not JSON ({error}), but a file of this ending holds JSON: mend it, or name "
-            "it .jsonl if each line is an object of its own."
-        ) from error
-    for number, (place, row) in enumerate(questions_in(held, path), start=1):
-        yield f"{path}{place}", number, partial(checked, row)
-
-
-def _whole(path: Path) -> bytes:
-    """Read a file that is one JSON value, which has to fit in memory."""
-    size = path.stat().st_size
-    if size > LARGEST_JSON:
-        raise ValueError(
-            f"{path} is one value of JSON of {size:,} bytes, but such a file is held in memory as "
-            f"a whole and has at most {LARGEST_JSON:,}: write each question on a line of its own, "
-            "as .jsonl."
-        )
-    return path.read_bytes()
-
-
-def _is_lines(content: bytes) -> bool:
-    """Recognize JSON lines in a file named `.json`: the first line is an object."""
-    first = content.lstrip(codecs.BOM_UTF8).lstrip().split(b"\n", 1)[0]
-    try:
-        return isinstance(json_of(first, spoiled=_spoiled), dict)
-    except ValueError:
-        return False
+    return parsed(line.rstrip(b"\n"))
 
 
 def _table(path: Path) -> Iterator[Raw]:

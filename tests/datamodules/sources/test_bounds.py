@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from datamodules.sources import bounds
+from datamodules.sources import bounds, json_files
 from datamodules.sources import parquet as shards
 from datamodules.sources import row_files as containers
 from datamodules.sources.manifest import read_manifest
@@ -83,15 +83,36 @@ def test_a_row_of_a_table_that_is_too_long_is_one_bad_row(tmp_path, short, long)
 
 @pytest.mark.parametrize("name", ["a.json", "a.jsonl"])
 def test_a_file_of_one_value_is_not_read_beyond_a_size(tmp_path, monkeypatch, name):
-    monkeypatch.setattr(containers, "LARGEST_JSON", 20)
+    monkeypatch.setattr(json_files, "LARGEST_JSON", 20)
     with pytest.raises(ValueError, match=r"one value of JSON of 31 bytes.*as \.jsonl"):
         rows(written(tmp_path / name, b'[{"a": 1}, {"a": 2}, {"a": 30}]'))
 
 
-def test_values_are_counted_before_they_are_made(tmp_path, monkeypatch):
-    many = b'{"a": [' + b"[]," * 200_000 + b"[]]}\n"
-    monkeypatch.setattr(containers, "json_of", lambda *_, **__: pytest.fail("it was made"))
-    assert rows(written(tmp_path / "a.jsonl", many)) == ["too_large"]
+MANY = b'{"a": [' + b"[]," * 200_000 + b"[]]}"
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("a.jsonl", MANY + b"\n"), ("a.json", b"[%b]" % MANY), ("b.json", MANY)]
+)
+def test_values_are_counted_before_they_are_made(tmp_path, monkeypatch, name, content):
+    monkeypatch.setattr(json_files, "json_of", lambda *_, **__: pytest.fail("it was made"))
+    assert rows(written(tmp_path / name, content)) == ["too_large"]
+
+
+@pytest.mark.parametrize(
+    "around",
+    [
+        "[{0}, {1}, {2}]",
+        '{{"n": 1, "questions": [{0}, {1}, {2}]}}',
+        '{{"p": {0}, "q": {1}, "r": {2}}}',
+        '{{"n": 1, "data": {{"test": {{"p": {0}, "q": {1}, "r": {2}}}}}}}',
+    ],
+)
+def test_a_row_that_is_too_large_spoils_no_other_of_its_json_file(tmp_path, around):
+    good, many = '{"question": "?", "id": 1}', MANY.decode().replace("a", "question", 1)
+    path = written(tmp_path / "a.json", around.format(good, many, good))
+    first, second, third = rows(path)
+    assert (first, second, third) == (json.loads(good), "too_large", json.loads(good))
 
 
 @pytest.mark.parametrize("digits", [4_301, 1_000_000])
