@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from configs.choices import AttentionKind
 from datamodules.batch import Batch, Completions
 from modules.backbones.base import LanguageModel
 from modules.policy.sampling import Sampling
@@ -29,7 +30,7 @@ def generate(
     uniforms: Tensor,
     suppressed: Tensor,
     stop_id: int,
-    dense: bool,
+    attention: AttentionKind,
     timer: PhaseTimer | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Prefill prompts, and tokens that already follow them, in one pass; then sample on.
@@ -53,7 +54,9 @@ def generate(
 
     kv = DynamicCache()
     with timed(timer, "prefill"):
-        hidden, layout = forward_packed(parts, batch, after, encoded=encoded, dense=dense, cache=kv)
+        hidden, layout = forward_packed(
+            parts, batch, after, encoded=encoded, attention=attention, cache=kv
+        )
         index, valid = layout.prompt_index[owner], layout.prompt_valid[owner]  # (N, P)
         position = next_position(batch, layout)[owner]  # (N,)
         if after is None:  # siblings begin alike: the head runs once for each prompt

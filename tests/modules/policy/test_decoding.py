@@ -40,15 +40,15 @@ def lively(policy: OmniModel) -> OmniModel:
     return policy
 
 
-@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("attention", ["split", "fused", "dense"])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_going_on_from_given_words_equals_completing_whole_prompts(
-    lively, ragged, continuations, temperature, dense
+    lively, ragged, continuations, temperature, attention
 ):
     """Twelve rows of 1 to 9 tokens behind film, pictures, sounds and text."""
     uniforms = torch.rand(12, 9, generator=torch.Generator().manual_seed(1)).double()
     sampling = Sampling(group_size=3, max_tokens=9, temperature=temperature)
-    lively.dense_attention = dense
+    lively.attention = attention
     found = lively.sample(ragged, sampling, uniforms=uniforms, after=continuations)
     whole = lengthened(ragged, continuations)
     expected = lively.sample(whole, replace(sampling, group_size=1), uniforms=uniforms)
