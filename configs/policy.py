@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from typing import Literal
 
 from configs.checks import a_name, at_least, positive
+from configs.choices import AttentionKind
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,8 +49,10 @@ class ModelConfig:
     dtype: Literal["float32", "bfloat16"] = "float32"
     """Of the weights; logprobs and losses are float32 either way."""
 
-    attention: Literal["fused", "dense"] = "fused"
-    """`fused` reads a prompt once for all its continuations; `dense` is its plain, slower twin."""
+    attention: AttentionKind = "auto"
+    """How a prompt is read once for all that continues it: `fused` by one call of variable lengths,
+    `split` by two calls of torch's attention, `dense` by one with a mask over the row, their plain
+    and slower twin. `auto` takes `fused` on a GPU in half precision, and `split` elsewhere."""
 
     gradient_checkpointing: bool = False
     """Recompute activations in the backward pass: less memory, about a third more time."""

@@ -50,7 +50,7 @@ RENAMED: Mapping[str, str] = {
 
 RENAMED_VALUES: Mapping[str, Mapping[str, str]] = {
     "data.task": {"evidence": "describe", "told": "answer_from_description"},
-    "model.attention": {"split": "fused", "mask": "dense"},
+    "model.attention": {"mask": "dense"},
 }
 """By the new key: old values with the new ones."""
 

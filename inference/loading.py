@@ -75,7 +75,7 @@ def build_policy(
             encoder.tokenizer,
             dtype=dtype
             or {"float32": torch.float32, "bfloat16": torch.bfloat16}[config.model.dtype],
-            dense_attention=config.model.attention == "dense",
+            attention=config.model.attention,
             gradient_checkpointing=config.model.gradient_checkpointing,
             freeze_towers=config.model.freeze_towers,
             lora=config.model.lora if config.model.lora.rank else None,

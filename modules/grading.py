@@ -115,7 +115,7 @@ def score(policy: OmniModel, scoring: OptionScoring) -> list[OptionScores]:
     sums = logprobs.new_zeros(len(branch), int(branch.max()) + 1)
     if not bool(logprobs.isfinite().all()):
         raise unreadable(
-            policy.backbone, scoring.batch.to(device), completions, dense=policy.dense_attention
+            policy.backbone, scoring.batch.to(device), completions, attention=policy.attention
         )
     by_branch = sums.scatter_add(1, branch, logprobs)[:, 1:].tolist()  # (N, O)
     orders: list[list[tuple[float, ...]]] = [[] for _ in scoring.samples]

@@ -20,6 +20,7 @@ from modules.backbones.qwen2_audio import Qwen2Audio
 from modules.backbones.qwen3_omni import Qwen3Omni
 from modules.backbones.qwen3_vl import Qwen3VL
 from modules.backbones.text import TextModel, load_text_model
+from modules.kernels.attention import avoid_faulty_cudnn
 from pretrained.loading import open_config
 
 
@@ -42,6 +43,7 @@ def load_model(
 
 def open_model(path: str, *, dtype: torch.dtype) -> PreTrainedModel:
     """Load a model whose language model shares prompts; see `load_strictly`."""
+    avoid_faulty_cudnn()
     whole = _read(path, dtype=dtype)
     parts_of(whole).language.set_attn_implementation(ATTENTION)
     return whole.train()

@@ -11,6 +11,7 @@ from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
 from configs.choices import DivergenceKind
+from modules.kernels.products import add_product
 
 
 def fused_divergence(
@@ -233,6 +234,6 @@ class _ChunkedDivergence(Function):
             slope = slope.mul_(grad[part].unsqueeze(1) / measure.temperature).to(hidden.dtype)
             grad_hidden[part] = slope @ weight[:rows]
             if grad_weight is not None:
-                grad_weight[:rows] += (slope.T @ hidden[part]).to(grad_weight.dtype)
+                add_product(grad_weight[:rows], slope.T, hidden[part])
         weight_grad = None if grad_weight is None else grad_weight.to(weight.dtype)
         return grad_hidden, weight_grad, None, None, None, None

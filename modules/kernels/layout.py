@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from modules.kernels.segments import Segments
+
 
 @dataclass(frozen=True, kw_only=True)
 class GroupLayout:
@@ -70,13 +72,34 @@ class GroupLayout:
         return _valid(self.completion_lens)
 
     @cached_property
+    def segments(self) -> Segments:
+        """The same tree as segments of one attention call."""
+        return Segments.build(
+            self.prompt_lens.tolist(),
+            self.completion_lens.tolist(),
+            self.owner.tolist(),
+            None if self.branch is None else self.branch.tolist(),
+            device=self.owner.device,
+        )
+
+    @cached_property
+    def prompt_places(self) -> Tensor:
+        """Where in the padded prompts, row by row, the real tokens stand. (sum of prompt_lens,)"""
+        return self.prompt_valid.flatten().nonzero().squeeze(1)
+
+    @cached_property
+    def completion_places(self) -> Tensor:
+        """As `prompt_places`, of the completions. Shapes: (sum of completion_lens,)"""
+        return self.completion_valid.flatten().nonzero().squeeze(1)
+
+    @cached_property
     def prompt_index(self) -> Tensor:
-        """Where in the row each prompt token lies; padding points at 0. Shapes: (B, P)"""
+        """Where in the row each prompt token lies; padding points anywhere. Shapes: (B, P)"""
         return _index(self.prompt_lens, self.prompt_valid, start=0)
 
     @cached_property
     def completion_index(self) -> Tensor:
-        """Where in the row each completion token lies; padding points at 0. Shapes: (N, T)"""
+        """Where in the row each completion token lies; padding points anywhere. Shapes: (N, T)"""
         start = int(self.prompt_lens.sum())
         return _index(self.completion_lens, self.completion_valid, start=start)
 
@@ -203,7 +226,11 @@ def _valid(lens: Tensor) -> Tensor:
 
 
 def _index(lens: Tensor, valid: Tensor, *, start: int) -> Tensor:
-    """Number the places of a packed row, row by row. Shapes: (R,), (R, W) -> (R, W)"""
+    """Number the places of a packed row, row by row. Shapes: (R,), (R, W) -> (R, W)
+
+    Padding points at different places of the first row: a GPU adds up the gradients of one place
+    one after the other, and thousands of paddings would wait for each other.
+    """
     begins = lens.cumsum(0) - lens + start
-    index = begins.unsqueeze(1) + torch.arange(valid.shape[1], device=lens.device)
-    return index.masked_fill(~valid, 0)
+    place = torch.arange(valid.shape[1], device=lens.device)
+    return torch.where(valid, begins.unsqueeze(1) + place, start + place % lens[:1])

@@ -8,6 +8,8 @@ from torch import Tensor
 from torch.autograd import Function
 from torch.autograd.function import once_differentiable
 
+from modules.kernels.products import add_product
+
 
 def fused_scores(
     hidden: Tensor,
@@ -126,6 +128,6 @@ class _ChunkedScores(Function):
             slope = slope.div_(ctx.temperature).to(hidden.dtype)
             grad_hidden[part] = slope @ weight
             if grad_weight is not None:
-                grad_weight += (slope.T @ hidden[part]).to(grad_weight.dtype)
+                add_product(grad_weight, slope.T, hidden[part])
         weight_grad = None if grad_weight is None else grad_weight.to(weight.dtype)
         return grad_hidden, weight_grad, None, None, None, None, None

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from transformers import DynamicCache
 
+from configs.choices import AttentionKind
 from datamodules.batch import Batch, Completions
 from modules.backbones.base import LanguageModel
 from modules.policy.sampling import Sampling
@@ -29,7 +30,7 @@ def generate(
     uniforms: Tensor,
     suppressed: Tensor,
     stop_id: int,
-    dense: bool,
+    attention: AttentionKind,
     timer: PhaseTimer | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Prefill prompts, and tokens that already follow them, in one pass; then sample on.
@@ -53,7 +54,9 @@ def generate(
 
     kv = DynamicCache()
     with timed(timer, "prefill"):
-        hidden, layout = forward_packed(parts, batch, after, encoded=encoded, dense=dense, cache=kv)
+        hidden, layout = forward_packed(
+            parts, batch, after, encoded=encoded, attention=attention, cache=kv
+        )
         index, valid = layout.prompt_index[owner], layout.prompt_valid[owner]  # (N, P)
         position = next_position(batch, layout)[owner]  # (N,)
         if after is None:  # siblings begin alike: the head runs once for each prompt
@@ -109,6 +112,9 @@ def decode_rows(
     A row's draws depend on its own uniforms only, so the same (seed, step, sample, rollout) gives
     the same completion whatever else is in the batch.
 
+    Rows that have ended leave when they are next looked for, which waits for a GPU; until then they
+    are decoded on, and what they draw is not kept.
+
     Shapes: first_logits (N, V), prompt_valid (N, P), next_position (N,), uniforms (N, T)
         -> token ids, logprobs, mask (N, T)
     """
@@ -118,29 +124,43 @@ def decode_rows(
     logprobs = torch.zeros(total, longest, device=device)
     mask = torch.zeros(total, longest, dtype=torch.bool, device=device)
     rows = torch.arange(total, device=device)  # which completion each cache row belongs to
+    ended = torch.zeros_like(mask[:, 0])  # (R,)
+    every = look_every(device)
     valid, logits = prompt_valid, first_logits
     for step in range(longest):
         token, logprob = _draw(logits, uniforms[rows, step], sampling)  # (R,)
-        ids[rows, step], logprobs[rows, step], mask[rows, step] = token, logprob, True
-
-        alive = (token != stop_id).nonzero().squeeze(1)
-        if len(alive) == 0 or step + 1 == longest:
-            break
-        if len(alive) < len(rows):
-            rows, token, valid = rows[alive], token[alive], valid[alive]
-            next_position = next_position[alive]
-            cache.batch_select_indices(alive)
+        ids[rows, step] = token.masked_fill(ended, 0)
+        logprobs[rows, step] = logprob.masked_fill(ended, 0.0)
+        mask[rows, step] = ~ended
+        ended = ended | (token == stop_id)
+        last = step + 1 == longest
+        if last or (step + 1) % every == 0:
+            finite = logprobs[:, step // every * every : step + 1].isfinite().all()
+            *over, good = torch.cat([ended, finite.view(1)]).tolist()  # waits for the GPU
+            _require_finite(good)
+            kept = [row for row, done in enumerate(over) if not done]
+            if last or not kept:
+                break
+            if len(kept) < len(over):
+                alive = torch.tensor(kept, device=device)
+                rows, token, valid = rows[alive], token[alive], valid[alive]
+                next_position, ended = next_position[alive], ended[alive]
+                cache.batch_select_indices(alive)
         valid = torch.cat([valid, valid.new_ones(len(rows), 1)], dim=1)  # (R, P + step + 1)
         logits = decode(token, next_position + step, cache, valid[:, None, None])
-    _require_finite(logprobs)  # once is enough: greedy draws do not check
     return ids, logprobs, mask
+
+
+def look_every(device: torch.device) -> int:
+    """Say after how many tokens to look which rows have ended: a CPU is never waited for."""
+    return 16 if device.type == "cuda" else 1
 
 
 def _draw(logits: Tensor, uniform: Tensor, sampling: Sampling) -> tuple[Tensor, Tensor]:
     """Draw a token by inverting the cumulative distribution at `uniform`, or take the likeliest.
 
     The likeliest `top_k` stand in the order of the vocabulary, so that with k as large as that the
-    draws are those without it.
+    draws are those without it. Where a logit is infinite or NaN, so is the logprob.
 
     Shapes: logits (R, V), uniform (R,) -> token (R,), its tempered logprob (R,)
     """
@@ -160,14 +180,14 @@ def _invert(logprobs: Tensor, uniform: Tensor) -> Tensor:
     """Find where the cumulative distribution passes `uniform`. Shapes: (R, V), (R,) -> (R,)"""
     # In double: a float32 cumulative sum over 152k tokens can round past its own end.
     cumulative = logprobs.double().exp().cumsum(-1)
-    _require_finite(cumulative[:, -1])
     target = uniform.double().unsqueeze(1) * cumulative[:, -1:]
-    return torch.searchsorted(cumulative, target, right=True).squeeze(1)
+    place = torch.searchsorted(cumulative, target, right=True).squeeze(1)
+    return place.clamp(max=logprobs.shape[1] - 1)  # NaN is past all others
 
 
-def _require_finite(values: Tensor) -> None:
+def _require_finite(good: bool) -> None:
     """Raise where logits were infinite or NaN."""
-    if not bool(values.isfinite().all()):
+    if not good:
         raise NonFiniteError(
             "the policy's logits are infinite or NaN, so that there is nothing to sample from: the "
             "weights or a question went wrong. Look at these, or train with a smaller optim.lr.",

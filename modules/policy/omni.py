@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedModel
 
-from configs.choices import DivergenceKind
+from configs.choices import AttentionKind, DivergenceKind
 from configs.policy import LoraConfig
 from datamodules.batch import Batch, Completions
 from modules.backbones.adapters import adapted, merged_weights, save_adapters
@@ -37,13 +37,13 @@ class OmniModel(nn.Module, Reference):
         thinker: PreTrainedModel,
         vocabulary: Vocabulary,
         *,
-        dense_attention: bool = False,
+        attention: AttentionKind = "auto",
         tower_cache: TowerCache | None = None,
     ) -> None:
         super().__init__()
         self.thinker = thinker
         self.vocabulary = vocabulary
-        self.dense_attention = dense_attention
+        self.attention = attention
         self.tower_cache = tower_cache
         rows = self.backbone.head.weight.shape[0]
         self.register_buffer("suppressed", vocabulary.suppressed_mask(rows), persistent=False)
@@ -54,7 +54,7 @@ class OmniModel(nn.Module, Reference):
         tokenizer: object,
         *,
         dtype: torch.dtype = torch.float32,
-        dense_attention: bool = False,
+        attention: AttentionKind = "auto",
         gradient_checkpointing: bool = False,
         freeze_towers: bool = False,
         lora: LoraConfig | None = None,
@@ -68,7 +68,7 @@ class OmniModel(nn.Module, Reference):
             tower_cache: directory of cached outputs of these towers, which must be frozen.
         """
         whole = load_model(path, dtype=dtype, lora=lora, freeze_towers=freeze_towers)
-        model = OmniModel(whole, Vocabulary(tokenizer), dense_attention=dense_attention)
+        model = OmniModel(whole, Vocabulary(tokenizer), attention=attention)
         if gradient_checkpointing:
             model.backbone.checkpoint_gradients()
         if freeze_towers:
@@ -116,7 +116,7 @@ class OmniModel(nn.Module, Reference):
             completions,
             encoded=self.embed_prompts(batch) if encoded is None else encoded,
             scored=scored,
-            dense=self.dense_attention,
+            attention=self.attention,
         )
 
     def scores(
@@ -228,11 +228,11 @@ class OmniModel(nn.Module, Reference):
                     uniforms=uniforms.to(encoded.device),
                     suppressed=self.suppressed,
                     stop_id=self.vocabulary.end_id,
-                    dense=self.dense_attention,
+                    attention=self.attention,
                     timer=timer,
                 )
             except NonFiniteError as error:
-                raise unreadable(self.backbone, batch, after, dense=self.dense_attention) from error
+                raise unreadable(self.backbone, batch, after, attention=self.attention) from error
         return SampledCompletions.of(ids, logprobs, mask, owner=owner, vocabulary=self.vocabulary)
 
     def reference(self) -> Reference:

@@ -7,6 +7,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 from transformers import DynamicCache
 
+from configs.choices import AttentionKind
 from datamodules.batch import Batch, Completions
 from modules.backbones.base import LanguageModel
 from modules.kernels.layout import GroupLayout, look_up
@@ -53,13 +54,13 @@ def packed_states(
     *,
     encoded: Tensor,
     scored: Tensor | None,
-    dense: bool,
+    attention: AttentionKind,
 ) -> PackedStates:
     """Run the model once over prompts and completions, and keep the states that predict tokens.
 
     Shapes: encoded (sum of P, D_in), scored (N, T)
     """
-    hidden, layout = forward_packed(parts, batch, completions, encoded=encoded, dense=dense)
+    hidden, layout = forward_packed(parts, batch, completions, encoded=encoded, attention=attention)
     valid = layout.completion_valid  # (N, T)
     wanted = valid if scored is None else valid & scored  # (N, T)
     return PackedStates(
@@ -77,7 +78,7 @@ def forward_packed(
     completions: Completions | None,
     *,
     encoded: Tensor,
-    dense: bool,
+    attention: AttentionKind,
     cache: DynamicCache | None = None,
 ) -> tuple[Tensor, GroupLayout]:
     """Run the language model once over prompts and their completions, if there are any.
@@ -104,7 +105,7 @@ def forward_packed(
         after = (start.unsqueeze(1) + layout.depth)[valid]  # (sum of T,)
         positions = torch.cat([positions, after.expand(3, -1)], dim=1)  # (3, S)
     hidden = parts.forward(
-        row.unsqueeze(0), positions.unsqueeze(1), cache=cache, group_layout=layout, dense=dense
+        row.unsqueeze(0), positions.unsqueeze(1), cache=cache, group_layout=layout, kind=attention
     )
     return hidden[0], layout  # (S, D)
 

@@ -2,6 +2,7 @@
 
 import torch
 
+from configs.choices import AttentionKind
 from datamodules.batch import Batch, Completions
 from modules.backbones.base import LanguageModel
 from modules.policy.scoring import forward_packed
@@ -10,7 +11,7 @@ from modules.step.nonfinite import NonFiniteError, media_range
 
 @torch.no_grad()
 def unreadable(
-    parts: LanguageModel, batch: Batch, after: Completions | None, *, dense: bool
+    parts: LanguageModel, batch: Batch, after: Completions | None, *, attention: AttentionKind
 ) -> NonFiniteError:
     """Read each prompt of a batch by itself, and return an error that names those at fault.
 
@@ -24,7 +25,9 @@ def unreadable(
             rows = [number for number, owner in enumerate(after.owner) if owner == row]
             own = after.select(rows) if rows else None
         one = batch.select([row])
-        hidden, _ = forward_packed(parts, one, own, encoded=parts.embed(one), dense=dense)  # (S, D)
+        hidden, _ = forward_packed(
+            parts, one, own, encoded=parts.embed(one), attention=attention
+        )  # (S, D)
         if not bool(parts.head(hidden[-1:]).isfinite().all() and hidden.isfinite().all()):
             found.append(f"{sample.id}{media_range(batch, row)}")
     if found and len(found) < len(batch):

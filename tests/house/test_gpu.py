@@ -40,15 +40,15 @@ def on_gpu(continuations: Completions) -> Completions:
     return continuations.to("cuda")
 
 
-@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("attention", ["split", "fused", "dense"])
 def test_shared_gradients_in_bfloat16_err_no_more_than_repeated_ones(
-    untrained, encoder, ragged, continuations, dense
+    untrained, encoder, ragged, continuations, attention
 ):
     """Both against the float64 gradient of repeated prompts; at most 1.2 times as far."""
     batch, completions = ragged.to("cuda"), on_gpu(continuations)
 
     def model(dtype: torch.dtype) -> OmniModel:
-        loaded = OmniModel.load(str(untrained), encoder.tokenizer, dense_attention=dense)
+        loaded = OmniModel.load(str(untrained), encoder.tokenizer, attention=attention)
         return loaded.to("cuda", dtype)
 
     def error(found: dict[str, torch.Tensor]) -> float:

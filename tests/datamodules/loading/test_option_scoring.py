@@ -72,14 +72,14 @@ def alone(policy: OmniModel, questions: QuestionSet, index: int, seed: int) -> l
 
 
 @pytest.mark.parametrize("answer_with", ["letter", "text"])
-@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("attention", ["split", "fused", "dense"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-7), (torch.float32, 1e-5)])
 def test_one_pass_scores_what_each_prompt_scores_alone(
-    untrained, data, tmp_path, dtype, tolerance, dense, answer_with
+    untrained, data, tmp_path, dtype, tolerance, attention, answer_with
 ):
     encoder = PromptEncoder(str(untrained), answer_with=answer_with)
     questions = load_questions(data, "train", encoder, run_dir=tmp_path)
-    policy = OmniModel.load(str(untrained), encoder.tokenizer, dense_attention=dense).to(dtype)
+    policy = OmniModel.load(str(untrained), encoder.tokenizer, attention=attention).to(dtype)
     found = score(policy, option_scoring(questions, range(5), orders=4, step=0))
     assert [scores.sample for scores in found] == questions.samples[:5]
     for index, scores in enumerate(found):
@@ -159,9 +159,9 @@ def test_unreadable_questions_are_quarantined(questions, data, tmp_path):
     assert questions.quarantine.counts == {"missing": 1}
 
 
-@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("attention", ["split", "fused", "dense"])
 def test_forks_have_the_gradients_of_branches_behind_their_own_trunk(
-    untrained, encoder, ragged, dense
+    untrained, encoder, ragged, attention
 ):
     """One trunk of three tokens and branches of two and four, for each of four prompts."""
     rows = torch.randint(20, 300, (4, 9), generator=torch.Generator().manual_seed(1)).tolist()
@@ -172,7 +172,7 @@ def test_forks_have_the_gradients_of_branches_behind_their_own_trunk(
     weight = torch.linspace(-1, 2, 24, dtype=torch.float64).view(4, 6)
 
     def gradient(completions: Completions, scored: torch.Tensor) -> tuple[float, torch.Tensor]:
-        policy = OmniModel.load(str(untrained), encoder.tokenizer, dense_attention=dense).double()
+        policy = OmniModel.load(str(untrained), encoder.tokenizer, attention=attention).double()
         loss = (policy.logprobs(ragged, completions, scored=scored)[scored] * weight.ravel()).sum()
         loss.backward()
         grads = [p.grad.ravel() for p in policy.parameters() if p.grad is not None]

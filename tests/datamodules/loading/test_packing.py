@@ -136,12 +136,12 @@ def logprobs(policy: OmniModel, batch: Batch) -> list[Tensor]:
     return [row[:length] for row, length in zip(scores, completions.lens, strict=True)]
 
 
-@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("attention", ["split", "fused", "dense"])
 @pytest.mark.parametrize(("dtype", "close"), [(torch.float64, 1e-7), (torch.float32, 1e-5)])
-def test_packed_samples_score_as_each_does_alone(policy, mixed, dtype, close, dense):
+def test_packed_samples_score_as_each_does_alone(policy, mixed, dtype, close, attention):
     """Sounds, pictures, films and text in one row, and in rows of two or three."""
     policy.eval().to(dtype)
-    policy.dense_attention = dense
+    policy.attention = attention
     alone = {n: logprobs(policy, mixed.select([n]))[0] for n in range(8)}
     for budget in (max(tokens(mixed)), sum(tokens(mixed))):
         for pack in pack_batches([mixed], budget=budget):
@@ -197,13 +197,13 @@ def other_words(batch: Batch) -> Batch:
     ("changed", "number"),
     [(other_sound, 1), (other_film, 2), (other_picture, 3), (other_words, 4)],
 )
-@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("attention", ["split", "fused", "dense"])
 def test_no_sample_sees_another(
-    policy, mixed, changed: Callable[[Batch], Batch], number: int, dense: bool
+    policy, mixed, changed: Callable[[Batch], Batch], number: int, attention: str
 ):
     """What is changed in one moves its own scores, and those of no other by one bit."""
     policy.eval()
-    policy.dense_attention = dense
+    policy.attention = attention
     before, after = logprobs(policy, mixed), logprobs(policy, changed(mixed))
     for n, (one, other) in enumerate(zip(before, after, strict=True)):
         assert one.equal(other) == (n != number), f"s{n}"

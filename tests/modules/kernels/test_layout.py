@@ -22,9 +22,12 @@ def test_completion_tokens_are_predicted_by_the_token_before_them():
 
 
 def test_indices_point_at_the_packed_row():
+    """Padding points at places of the first prompt or completion, neighbors at others."""
     layout = two_prompts()
-    assert layout.prompt_index.tolist() == [[0, 1], [2, 0]]
-    assert layout.completion_index.tolist() == [[3, 4, 0], [5, 6, 7], [8, 0, 0]]
+    assert layout.prompt_index.tolist() == [[0, 1], [2, 1]]
+    assert layout.completion_index.tolist() == [[3, 4, 3], [5, 6, 7], [8, 4, 3]]
+    assert layout.prompt_places.tolist() == [0, 1, 2]
+    assert layout.completion_places.tolist() == [0, 1, 3, 4, 5, 6]
 
 
 def test_the_dense_mask_is_a_tree():

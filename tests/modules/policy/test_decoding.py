@@ -2,9 +2,11 @@ from dataclasses import replace
 
 import pytest
 import torch
+from transformers import DynamicCache
 
 from datamodules.batch import Batch, Completions
-from modules.policy.decoding import _draw
+from modules.policy import decoding
+from modules.policy.decoding import _draw, decode_rows
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import Sampling
 from modules.step.nonfinite import NonFiniteError
@@ -40,15 +42,15 @@ def lively(policy: OmniModel) -> OmniModel:
     return policy
 
 
-@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("attention", ["split", "fused", "dense"])
 @pytest.mark.parametrize("temperature", [0.0, 1.0])
 def test_going_on_from_given_words_equals_completing_whole_prompts(
-    lively, ragged, continuations, temperature, dense
+    lively, ragged, continuations, temperature, attention
 ):
     """Twelve rows of 1 to 9 tokens behind film, pictures, sounds and text."""
     uniforms = torch.rand(12, 9, generator=torch.Generator().manual_seed(1)).double()
     sampling = Sampling(group_size=3, max_tokens=9, temperature=temperature)
-    lively.dense_attention = dense
+    lively.attention = attention
     found = lively.sample(ragged, sampling, uniforms=uniforms, after=continuations)
     whole = lengthened(ragged, continuations)
     expected = lively.sample(whole, replace(sampling, group_size=1), uniforms=uniforms)
@@ -124,12 +126,39 @@ def test_impossible_tokens_are_never_drawn():
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
-@pytest.mark.parametrize("how", [sampling(), sampling(top_k=2)])
+@pytest.mark.parametrize("how", [sampling(), sampling(top_k=2), sampling(0.0)])
 def test_nothing_is_drawn_where_a_logit_is_no_number(value, how):
-    """Greedy draws are looked at once, behind the last: see test_nonfinite.py."""
+    """The draw is a token all the same, as a GPU would stop at any other, and its logprob tells."""
     logits = torch.tensor([[0.1, 0.3, 0.2], [0.1, 0.3, value]])
+    token, logprob = _draw(logits, torch.tensor([0.2, 0.2]), how)
+    assert 0 <= token[1] < 3 and logprob.isfinite().tolist() == [True, False]
     with pytest.raises(NonFiniteError, match=r"NaN, .* to sample from: .*smaller optim\.lr"):
-        _draw(logits, torch.tensor([0.2, 0.2]), how)
+        decode_rows(
+            lambda *_: logits,
+            logits,
+            DynamicCache(),
+            torch.ones(2, 1, dtype=torch.bool),
+            torch.zeros(2, dtype=torch.long),
+            sampling=how,
+            uniforms=torch.full((2, 3), 0.2),
+            stop_id=9,
+        )
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_rows_that_are_looked_at_seldom_say_the_same(lively, ragged, monkeypatch, temperature):
+    """As on a GPU: they are decoded on behind their end, and nothing of it is kept."""
+    how = Sampling(group_size=3, max_tokens=24, temperature=temperature)
+    uniforms = ragged.uniforms(seed=5, group_size=3, length=24)
+    found = []
+    for every in (1, 5, 16, 100):
+        monkeypatch.setattr(decoding, "look_every", lambda _, n=every: n)
+        found.append(lively.sample(ragged, how, uniforms=uniforms))
+    assert len({*found[0].completions.lens}) > 1  # some end early
+    for other in found[1:]:
+        assert torch.equal(other.completions.token_ids, found[0].completions.token_ids)
+        assert torch.equal(other.loss_mask, found[0].loss_mask)
+        torch.testing.assert_close(other.logprobs, found[0].logprobs, rtol=1e-5, atol=1e-5)
 
 
 def test_temperature_sharpens():

@@ -67,19 +67,19 @@ def repeated(model: OmniModel, batch: Batch, completions: Completions) -> Tensor
 
 
 @pytest.mark.parametrize("checkpointing", [False, True])
-@pytest.mark.parametrize("dense", [False, True])
+@pytest.mark.parametrize("attention", ["split", "fused", "dense"])
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-7), (torch.float32, 1e-5)])
 def test_shared_prompts_have_the_gradients_of_repeated_ones(
-    untrained, encoder, ragged, continuations, dtype, tolerance, dense, checkpointing
+    untrained, encoder, ragged, continuations, dtype, tolerance, attention, checkpointing
 ):
     """Film, pictures and sounds; prompts and completions of different lengths."""
     weight = torch.linspace(-1, 2, continuations.token_ids.numel(), dtype=dtype)
     weight = weight.view_as(continuations.token_ids)
     plain = load(untrained, encoder).to(dtype)
     expected = gradients(plain, (repeated(plain, ragged, continuations) * weight).sum())
-    shared = load(
-        untrained, encoder, dense_attention=dense, gradient_checkpointing=checkpointing
-    ).to(dtype)
+    shared = load(untrained, encoder, attention=attention, gradient_checkpointing=checkpointing).to(
+        dtype
+    )
     found = gradients(shared, (shared.logprobs(ragged, continuations) * weight).sum())
     assert len(found) > 100
     assert distance(found, expected) < tolerance
