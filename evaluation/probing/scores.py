@@ -15,11 +15,11 @@ LEGEND = "answers: per question; right %: of all answers, with a 95% interval cl
 
 def right_percent(counts: Counts, samples: Sequence[Sample]) -> str:
     """Write the share of right answers; no interval where some questions were asked more often."""
-    asked = np.flatnonzero(counts.n)
+    asked = counts.n > 0
     n, right = counts.n[asked], counts.n_correct[asked]
-    if not len(asked) or n.min() < n.max():
+    if not n.size or n.min() < n.max():
         return percent_alone(right.sum() / max(1, n.sum()))
-    assets = [samples[index].asset_id for index in asked]
+    assets = np.array([sample.asset_id for sample in samples])[asked]
     return percent(mean_interval(right / n, assets, confidence=0.95))
 
 
