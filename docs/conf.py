@@ -14,7 +14,7 @@ html_extra_path = ["redirect"]  # the site's first page is docs/index.html
 # Pages are read from the root of the project, so that a link leads to the same place here and in
 # a listing of the repository; a link to a source file becomes a copy of that file.
 root_doc = "docs/index"
-include_patterns = ["*.md", "docs/*.md"]
+include_patterns = ["*.md", "docs/**.md"]
 exclude_patterns = [".*", "data", "runs", "site"]
 
 PAGE = re.compile(r"\]\(([\w./]+)\.md[#)]")

@@ -35,7 +35,7 @@ LONGEST = (
     *("test_resume.py", "test_signals.py", "test_secrets.py", "test_preemption.py"),
     *("test_files.py", "test_golden_losses.py", "test_running.py", "test_wandb_curves.py"),
     *("test_chat_template.py", "test_serving.py", "test_stopping.py", "test_distributed.py"),
-    *("test_wandb_runs.py", "test_sweeps.py", "test_arms_run.py"),
+    *("test_wandb_runs.py", "test_sweeps.py", "test_arms_run.py", "test_tutorials.py"),
 )
 
 

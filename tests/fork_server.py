@@ -39,6 +39,7 @@ for line in sys.stdin:
         for number in order["ignored"]:
             signal.signal(number, signal.SIG_IGN)
         os.environ.update(order["environ"])
+        os.chdir(order["cwd"])
         if order["watched"]:
             watch(**order["watched"])
         sys.argv = [order["script"], *order["words"]]
@@ -109,6 +110,7 @@ class ForkServer:
         ignored: Sequence[int] = (),
         environ: Mapping[str, str] | None = None,
         watched: Mapping[str, object] | None = None,
+        cwd: Path = ROOT,
     ) -> Child:
         """Start `train.py` or `eval.py`.
 
@@ -118,7 +120,7 @@ class ForkServer:
         """
         said.touch()
         order = {"script": script, "words": words, "said": str(said), "ignored": ignored}
-        order |= {"environ": dict(environ or {}), "watched": watched}
+        order |= {"environ": dict(environ or {}), "watched": watched, "cwd": str(cwd)}
         assert self.process.stdin is not None and self.process.stdout is not None
         print(json.dumps(order), file=self.process.stdin, flush=True)
         pid = int(self.process.stdout.readline())

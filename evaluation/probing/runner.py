@@ -25,8 +25,10 @@ from datamodules.contribution.probe_cache import (
 from datamodules.contribution.probe_scores import Scores
 from datamodules.contribution.selection import probe_directory
 from datamodules.loading.question_set import QuestionSet
-from evaluation.probing.confidence import LEGEND, calibration_error
+from evaluation.probing.confidence import LEGEND as CALIBRATION
+from evaluation.probing.confidence import calibration_error
 from evaluation.probing.probe import Probe, ProbeCounts, ProbeRequest, as_probed
+from evaluation.probing.scores import LEGEND, blind_scores, right_percent
 from evaluation.shards import shard_of
 
 ROWS_PER_SHARD, SECONDS_PER_SHARD = 4096, 10.0
@@ -102,22 +104,22 @@ class ProbeRunner:
             keys = dict.fromkeys(key for task in tasks for _, _, key in task.votes())
             lines += [f"{probe.name}: probe {', '.join(keys)} in {self.cache}", ""]
             scored = self.config.probe.method == "options"
-            head = f"{'condition':<14}{'how':<12}{'asked':>8}{'answers':>9}{'right':>8}"
+            head = f"{'condition':<14}{'how':<12}{'asked':>8}{'answers':>9}{'right %':>20}"
             lines.append(head + (f"{'ECE':>8}" if scored else ""))
             for task in tasks:
                 counts = self.counts(task)
                 asked, answers = int((counts.n > 0).sum()), int(counts.n.sum())
-                right = counts.n_correct.sum() / max(1, answers)
                 place = f"{task.query.condition:<14}{task.query.how:<12}"
-                line = f"{place}{asked:>8}{answers / max(1, asked):>9.2f}{right:>8.1%}"
+                line = f"{place}{asked:>8}{answers / max(1, asked):>9.2f}"
+                line += f"{right_percent(counts, self.samples):>20}"
                 error = self._calibration(task) if scored else nan
                 lines.append(
                     line + (f"{'-' if isnan(error) else f'{error:.1%}':>8}" if scored else "")
                 )
             lines.append("")
-        lines.append("answers: per question; right: of all answers.")
+        lines += [LEGEND, blind_scores(self.samples)]
         if self.config.probe.method == "options":
-            lines.append(LEGEND)
+            lines.append(CALIBRATION)
         if isinstance(self.rule, VotingRule) and len(self.rule.voters) > 1:
             named = ",".join("+".join(k[:8] for k in voter.split("+")) for voter in self.voters())
             lines.append(

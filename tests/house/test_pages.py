@@ -31,7 +31,7 @@ PAGES = [
     for page in (*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")))
     if page.name not in HISTORY
 ]
-DOCS = [page for page in PAGES if page.parent.name == "docs"]
+DOCS = [page for page in PAGES if "docs" in page.relative_to(ROOT).parts]
 STAGES = {"train.py": TRAIN_STAGES, "eval.py": EVAL_STAGES}
 
 FENCED = re.compile(r"^```\w*\n(.*?)^```", re.MULTILINE | re.DOTALL)

@@ -43,7 +43,7 @@ def test_no_answer_has_no_error():
 def test_a_probe_of_options_shows_its_calibration(root, tmp_path):
     words = ["probe.conditions=[full,text_only]", "probe.option_permutations=2"]
     told = probe(config(root, tmp_path, *words, "probe.method=options"))
-    assert re.search(r"right +ECE\nfull .*\d\.\d% +\d+\.\d%\ntext_only .*% +\d+\.\d%\n", told)
+    assert re.search(r"right % +ECE\nfull .*\d\.\d\] +\d+\.\d%\ntext_only .*\] +\d+\.\d%\n", told)
     assert "ECE: expected calibration error, 15 bins" in told
     assert probe(config(root, tmp_path, *words, "probe.method=options")) == told  # from the cache
     assert "ECE" not in probe(config(root, tmp_path, *words))
