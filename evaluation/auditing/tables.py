@@ -13,6 +13,9 @@ from evaluation.auditing.truth import Check
 from evaluation.statistics.intervals import Interval
 from evaluation.statistics.tables import layout, percent, percent_alone
 
+SAME = ", with the same data=... and model=..."
+"""What commands that are printed leave out."""
+
 
 def coverage_table(facts: Mapping[str, Mapping[str, object]], rows: Sequence[Coverage]) -> str:
     """Write what every probe was asked, and its accuracy."""
@@ -182,7 +185,7 @@ def contribution_table(
     lines = ["CONTRIBUTION: what each part adds to the share of right answers, in accuracy points."]
     four = "python eval.py stage=probe 'probe.conditions=[full,no_audio,no_visual,text_only]'"
     if result is None:
-        lines.append("Unknown until one probe has been asked under four conditions:")
+        lines.append(f"Unknown until one probe has been asked under four conditions{SAME}:")
         return "\n".join([*lines, *shell(four, split=split)])
     three = "text" in result.players
     lines += [
@@ -200,10 +203,10 @@ def contribution_table(
     if result.undefined:
         lines.append(f"Left out, for their options are media: {result.undefined}")
     if result.lacking:
-        lines.append(f"Left out, for lack of answers: {result.lacking}; to ask for them:")
+        lines.append(f"Left out, for lack of answers: {result.lacking}; to ask for them{SAME}:")
         lines += shell(four, split=split)
     if not three:
-        lines.append("The share of the words takes three more conditions of the same probe:")
+        lines.append(f"The share of the words takes three more conditions of that probe{SAME}:")
         more = "python eval.py stage=probe 'probe.conditions=[no_text,audio_only,visual_only]'"
         lines += shell(more, split=split)
     return "\n".join(lines).rstrip()
