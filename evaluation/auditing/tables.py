@@ -203,10 +203,12 @@ def contribution_table(
     if result.undefined:
         lines.append(f"Left out, for their options are media: {result.undefined}")
     if result.lacking:
-        lines.append(f"Left out, for lack of answers: {result.lacking}; to ask for them{SAME}:")
+        left = f"Left out, for lack of answers: {result.lacking}; to ask for them{SAME}:"
+        lines += wrap(left, 98)
         lines += shell(four, split=split)
     if not three:
-        lines.append(f"The share of the words takes three more conditions of that probe{SAME}:")
+        share = f"The share of the words takes three more conditions of the same probe{SAME}:"
+        lines += wrap(share, 98)
         more = "python eval.py stage=probe 'probe.conditions=[no_text,audio_only,visual_only]'"
         lines += shell(more, split=split)
     return "\n".join(lines).rstrip()
