@@ -10,7 +10,6 @@ from typing import Any
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from torch.nn.attention.bias import causal_lower_right
 
 from modules.kernels.segments import Segments
 
@@ -38,12 +37,17 @@ def plain_varlen(
             q.transpose(0, 1)[None],
             k.transpose(0, 1).repeat_interleave(groups, 0)[None],
             v.transpose(0, 1).repeat_interleave(groups, 0)[None],
-            attn_mask=causal_lower_right(len(q), len(k)),
+            attn_mask=_seen_by(len(q), len(k), device=q.device),
             scale=scaling,
         )[0].transpose(0, 1)
         for q, k, v in zip(queries, keys, values, strict=True)
     ]
     return torch.cat(out)
+
+
+def _seen_by(queries: int, keys: int, *, device: torch.device) -> Tensor:
+    """Mask of a segment: the last query sees all keys. Shapes: -> (queries, keys)"""
+    return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
 
 
 def kernel_for(query: Tensor) -> tuple[str, Varlen]:

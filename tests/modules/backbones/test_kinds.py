@@ -17,6 +17,7 @@ from datamodules.prompts.encoder import PromptEncoder
 from modules.policy.omni import OmniModel
 from modules.policy.sampling import Sampling
 from tests.conftest import clip, film, make_prompt, make_sample, picture
+from tests.fake_gpu import FakeGpu
 from tests.modules.policy.test_omni import distance, gradients, repeated
 from tests.tiny_backbones import TAKES, processed, published, tiny
 
@@ -147,6 +148,21 @@ def test_gradients_are_those_of_repeated_prompts(path, speaker, batch, said, che
     expected = gradients(plain, (repeated(plain, batch, said) * weight).sum())
     found = gradients(shared, (shared.logprobs(batch, said) * weight).sum())
     assert distance(found, expected) < 1e-5
+
+
+def test_nothing_of_a_step_lies_on_another_device(path, speaker, batch, said):
+    """Towers, scores, gradients and decoding, with tensors that say they are on a GPU."""
+    policy = load(path, speaker)
+    policy.backbone.language.set_experts_implementation("eager")  # others ask a real GPU its kind
+    with FakeGpu() as gpu:
+        gpu.moved(policy)
+        there = batch.to("cuda")
+        encoded = policy.embed_prompts(there)
+        policy.scores(there, said.to("cuda"), encoded=encoded).logprobs.sum().backward()
+        uniforms = there.uniforms(seed=1, group_size=2, length=3)
+        sampling = Sampling(group_size=2, max_tokens=3)
+        found = policy.sample(there, sampling, uniforms=uniforms, encoded=encoded)
+    assert found.logprobs.is_cuda and policy.backbone.head.weight.grad.is_cuda
 
 
 def test_greedy_answers_are_those_of_generate(kind, path, speaker, media, batch):
