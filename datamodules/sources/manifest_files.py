@@ -40,7 +40,7 @@ def check_text(path: Path) -> None:
     with path.open("rb") as file:
         begin = file.read(4)
     wide = next((name for mark, name in WIDE.items() if begin.startswith(mark)), None)
-    if wide is None and 0 in begin:  # without a mark
+    if wide is None and begin.count(0) > 1:  # without a mark; one alone is a bad row
         wide = "UTF-16 or UTF-32"
     if wide is not None:
         raise ValueError(

@@ -249,8 +249,8 @@ def test_a_place_that_cannot_hold_a_run_is_told(script, tmp_path):
     command = [sys.executable, *script.split(), f"run.root={tmp_path}/file/runs"]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    last = done.stderr.strip().splitlines()[-1]
-    assert last.startswith("error: ") and f"run.root (now {tmp_path}/file/runs)" in last
+    (told,) = done.stderr.splitlines()
+    assert told.startswith(f"error: run.root is {tmp_path}/file/runs, and {tmp_path}/file is no")
 
 
 def test_why_a_training_ends_stands_on_a_line_of_its_own(capsys):

@@ -113,5 +113,6 @@ def test_a_run_that_would_read_one_ends_with_a_sentence(kind, file, tmp_path):
         [sys.executable, "eval.py", *words], cwd=ROOT, capture_output=True, text=True, timeout=300
     )
     assert done.returncode == 1, done.stdout
-    (told,) = done.stderr.splitlines()
+    *before, told = done.stderr.splitlines()
+    assert all(line.startswith("run directory: ") for line in before)
     assert told.startswith("error: ") and Path(file).name in told

@@ -64,6 +64,11 @@ def test_a_mark_of_utf_8_is_none_of_wide_characters(tmp_path):
     check_text(tmp_path / "train.jsonl")
 
 
+def test_a_first_row_with_a_zero_in_it_is_a_bad_row_of_a_file_in_utf_8(tmp_path):
+    (tmp_path / "train.jsonl").write_bytes(b'{\0id": 1}\n' + json.dumps(ROW).encode())
+    check_text(tmp_path / "train.jsonl")
+
+
 def check(root: Path, *names: str, word: str = "data.format=auto") -> str:
     """Say what is wrong with manifests; nothing where nothing is."""
     data = load_config(["stage=sft", "data=manifest", f"data.root={root}", word], ("sft",)).data
