@@ -80,7 +80,8 @@ def results(
         try:
             outcome = job(effort, server)
         except Exception as error:  # such as a run that ends by itself: the promise is broken
-            said = f"{type(error).__name__}: {' '.join(str(error).split())[-600:]}"
+            words = " ".join(str(error).split())
+            said = f"{type(error).__name__}: {words[:60]} ... {words[60:][-540:]}"
             outcome = Outcome(tried=1, notes=[said])
         servers.put(server)
         return outcome, time.monotonic() - began

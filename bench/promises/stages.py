@@ -9,6 +9,7 @@ import hashlib
 import json
 import random
 import shutil
+import signal
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -19,6 +20,7 @@ from typing import final
 
 from bench.promises.moments import killed, moment_of
 from bench.promises.outcome import Attempt, Effort, Outcome
+from bench.promises.watched import SHOW
 from bench.signals import below
 from datamodules.contribution.probe_cache import read_rows
 from tests.fork_server import Child, ForkServer, alive
@@ -26,8 +28,8 @@ from tests.fork_server import Child, ForkServer, alive
 TRAINING = (
     *("trainer.batch_size=3", "trainer.max_steps=12", "trainer.checkpoint_every=2"),
     *("trainer.val_check_interval=4", "trainer.val_limit=6", "trainer.log_every_n_steps=1"),
-    *("rlvr.group_size=4", "rlvr.max_completion_tokens=12", "optim.lr=1e-3"),
-    "rlvr.log_rollouts_every=1",
+    *("rlvr.group_size=4", "rlvr.max_completion_tokens=12", "rlvr.log_rollouts_every=1"),
+    "optim.lr=1e-3",
 )
 REFILLED = (
     *("rlvr.num_iterations=2", "rlvr.dynamic_sampling.max_batches=2"),
@@ -207,12 +209,14 @@ def measure(subject: Subject, kills: int) -> Tally:
         began = time.monotonic()
         while not (subject.place / "run/finished").exists():
             child, moment = subject.begin(), ""
-            if tally.kills.total() < kills:
+            if asked := tally.kills.total() < kills:
                 moment = disturb(subject, child, dice, tally.seconds, next(turns))
                 tally.kills.update([moment] if moment else [])
             code, left = subject.end(child)
             tally.left += left
-            if code and not moment:
+            if asked and not moment and code in (-signal.SIGSEGV, -SHOW):  # by the asking
+                tally.kills.update(["being asked"])
+            elif code and not moment:
                 raise RuntimeError(f"{subject.place.name} ends with {code}: {subject.said}")
         if tally.kills.total() == before:  # it was over before its time
             tally.seconds = time.monotonic() - began
