@@ -23,7 +23,7 @@ SMALL_BYTES = 2**20
 
 
 def check_manifests(data: DataConfig, names: Iterable[str]) -> None:
-    """Raise where a manifest is missing, no text, of no known format, or without a row.
+    """Raise where a manifest is missing, no text, of no known format, or without a good row.
 
     Args:
         names: manifests inside `data.root`, several joined by `+`.

@@ -12,9 +12,7 @@ from torch import Tensor
 from configs.choices import AttentionKind
 from modules.kernels.layout import GroupLayout, look_up
 from modules.kernels.segments import Segments
-from modules.kernels.varlen import LARGEST_HEAD, Varlen, kernel_for, plain_varlen
-
-HALF = (torch.float16, torch.bfloat16)
+from modules.kernels.varlen import Varlen, computed_in, has_kernel, kernel_for, plain_varlen
 
 TOLERANCE = 0.02
 """Largest distance of a fused call from the dense twin, as a share of that one's length: rounding
@@ -56,7 +54,8 @@ def fused_attention(
 
     Shapes: query (1, H, S, E); key, value (1, K, S, E) -> (1, S, H, E)
     """
-    segments = layout.segments
+    segments, dtype = layout.segments, computed_in(query)
+    query, key, value = (states.to(dtype) for states in (query, key, value))
     seen_key, seen_value = (_seen(states, segments) for states in (key, value))
     own = query[0].transpose(0, 1).contiguous()  # (S, H, E)
     return kernel(own, seen_key, seen_value, segments, scaling).unsqueeze(0)
@@ -206,8 +205,7 @@ def chosen(kind: AttentionKind, query: Tensor) -> AttentionKind:
     """Resolve `auto` for queries of this kind."""
     if kind != "auto":
         return kind
-    fits = query.is_cuda and query.dtype in HALF and query.shape[-1] <= LARGEST_HEAD
-    return "fused" if fits else "split"
+    return "fused" if has_kernel(query) else "split"
 
 
 def language_attention(

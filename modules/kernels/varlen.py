@@ -50,13 +50,22 @@ def _seen_by(queries: int, keys: int, *, device: torch.device) -> Tensor:
     return torch.ones(queries, keys, dtype=torch.bool, device=device).tril(keys - queries)
 
 
+def computed_in(query: Tensor) -> torch.dtype:
+    """Tell the precision of attention: under autocast that one, whatever rotary embeddings made."""
+    device = query.device.type
+    cast = torch.is_autocast_enabled(device)
+    return torch.get_autocast_dtype(device) if cast else query.dtype
+
+
+def has_kernel(query: Tensor) -> bool:
+    """Whether kernels of variable lengths take queries of this kind."""
+    half = computed_in(query) in (torch.float16, torch.bfloat16)
+    return query.is_cuda and half and query.shape[-1] <= LARGEST_HEAD
+
+
 def kernel_for(query: Tensor) -> tuple[str, Varlen]:
     """Choose the kernel for queries of this kind, with the name and version that a log shows."""
-    if not (query.is_cuda and query.dtype in (torch.float16, torch.bfloat16)):
-        return "the plain twin", plain_varlen
-    if query.shape[-1] > LARGEST_HEAD:
-        return "the plain twin", plain_varlen
-    return _installed()
+    return _installed() if has_kernel(query) else ("the plain twin", plain_varlen)
 
 
 @cache

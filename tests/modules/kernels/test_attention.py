@@ -173,7 +173,8 @@ def test_a_kernel_that_is_right_is_told_once_and_used(monkeypatch, caplog):
 
 def test_auto_takes_one_call_on_a_gpu_in_half_precision_alone():
     def query(cuda: bool, dtype: torch.dtype, width: int = 128):
-        return SimpleNamespace(is_cuda=cuda, dtype=dtype, shape=(1, 2, 3, width))
+        device = torch.device("cuda" if cuda else "cpu")
+        return SimpleNamespace(is_cuda=cuda, device=device, dtype=dtype, shape=(1, 2, 3, width))
 
     assert chosen("auto", query(True, torch.bfloat16)) == "fused"
     assert chosen("auto", query(True, torch.float16)) == "fused"
@@ -181,6 +182,26 @@ def test_auto_takes_one_call_on_a_gpu_in_half_precision_alone():
     assert chosen("auto", query(True, torch.bfloat16, 512)) == "split"
     assert chosen("auto", query(False, torch.bfloat16)) == "split"
     assert chosen("dense", query(True, torch.bfloat16)) == "dense"
+
+
+def test_under_autocast_kernels_get_its_precision_whatever_rotary_embeddings_made(monkeypatch):
+    """Queries and keys are float32 then, and values are not."""
+    layout, given = layout_of("ragged"), []
+    query, key, value = states(layout, torch.float32)
+
+    def kernel(*inputs):
+        given.extend(one.dtype for one in inputs[:3])
+        return plain_varlen(*inputs)
+
+    with torch.autocast("cpu", torch.bfloat16):
+        out = fused_attention(query, key, value.bfloat16(), layout, scaling=0.3, kernel=kernel)
+    assert given == [torch.bfloat16] * 3 and out.dtype == torch.bfloat16
+    monkeypatch.setattr(torch, "is_autocast_enabled", lambda _: True)
+    monkeypatch.setattr(torch, "get_autocast_dtype", lambda _: torch.bfloat16)
+    there = SimpleNamespace(
+        is_cuda=True, device=torch.device("cuda"), dtype=torch.float32, shape=(1, 2, 3, 128)
+    )
+    assert chosen("auto", there) == "fused"
 
 
 def test_the_newest_flash_attn_is_taken_and_else_torch(monkeypatch):
